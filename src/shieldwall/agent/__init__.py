@@ -1,0 +1,1 @@
+"""The program on a device: it surveys, onboards, checks in, enforces and reports."""

@@ -1,0 +1,111 @@
+"""The one interface behind which every security product stands.
+
+A provider declares what it can enforce and knows how its product's configuration is written and read. It never sequences:
+``agent.applier.engine`` computes the difference, journals, writes, activates, reads back, observes and rolls back, once
+and for all providers. ``render`` and ``read`` are pure functions over file contents, with two laws that the conformance
+suite holds every provider to:
+
+* *No tattoo.* For every content ``f`` and desired settings ``d``: rendering ``d`` onto ``f`` and then rendering nothing
+  gives back ``f``, byte for byte. What must be remembered for that travels in ``kept``.
+* *Idempotence.* Rendering the same desired settings again changes nothing, and what was written is what is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Protocol, TypeAlias
+
+from shieldwall.agent.host.ports import Host
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import SettingId
+from shieldwall.contract.status import ItemStatus
+from shieldwall.policy.values import SettingValue
+
+Files: TypeAlias = Mapping[PurePosixPath, bytes | None]
+"""Contents of files on the managed system; ``None`` stands for no such file."""
+Desired: TypeAlias = Mapping[SettingId, SettingValue]
+"""Settings to enforce, as resolved; a provider is given only those that it supports."""
+Kept: TypeAlias = Mapping[str, Any]
+"""What a provider remembers of the state before management; plain JSON, stored by the engine, ``{}`` at first."""
+
+
+class ProviderError(ShieldwallError):
+    """A product does not do what a provider asks of it."""
+
+    code = "providerFailed"
+    remedy = "Look at the product's own log on the device; shieldwall-agent doctor says what it finds."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Support:
+    """Whether a provider can enforce a setting on this machine; if not, why not, in plain words."""
+
+    applicable: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """New contents of a provider's files, what to keep, and items that cannot be expressed (by setting)."""
+
+    files: Files
+    kept: Kept
+    rejected: Mapping[SettingId, tuple[ItemStatus, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a probe of the running component saw: in effect, not in effect, or nothing to probe (``None``)."""
+
+    effective: bool | None
+    code: str = ""
+    reason: str = ""
+
+
+class Provider(Protocol):
+    """Adapter to one security product."""
+
+    @property
+    def name(self) -> str:
+        """Stable lower-case word that appears in statuses."""
+        ...
+
+    def product_version(self, host: Host) -> str | None:
+        """Return the product's version or state in a word, ``None`` when there is nothing here to manage."""
+        ...
+
+    def support(self, host: Host, setting: SettingId) -> Support | None:
+        """Say whether ``setting`` can be enforced here; ``None`` when this provider has nothing to do with it."""
+        ...
+
+    def files(self) -> tuple[PurePosixPath, ...]:
+        """Return every file this provider ever writes."""
+        ...
+
+    def render(self, files: Files, desired: Desired, kept: Kept) -> Rendered:
+        """Compute the files that hold exactly ``desired``. Pure.
+
+        Raises:
+            ProviderError: A file is in a state that must not be overwritten (not JSON, say); nothing is written then.
+        """
+        ...
+
+    def read(self, files: Files) -> Desired:
+        """Read settings back from file contents. Pure; unmanaged values may appear and are ignored."""
+        ...
+
+    def activate(self, host: Host) -> None:
+        """Make the running component take the files as they are now; with its files gone, let go.
+
+        Called after every change and after every roll-back; must be safe to call again.
+
+        Raises:
+            ProviderError: The component refused; the engine then rolls back.
+        """
+        ...
+
+    def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
+        """Probe the running component for the effect of each desired setting; never raises for a dead component."""
+        ...

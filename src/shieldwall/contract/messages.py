@@ -1,0 +1,271 @@
+"""The device protocol, version 1: what is sent where, in the order of a device's life.
+
+``discover`` → ``nonce`` → ``device`` (register) → ``checkin`` → ``fetch``, and ``wait`` for a policy sync. Every body but
+the first two belongs to a request signed by the device key (``trust.request_signature``) and carries the rising sequence
+number of the rule in ``server.manager.sequence``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from shieldwall.contract.ids import (
+    DeviceIdField,
+    DigestField,
+    PackageIdField,
+    PolicyIdField,
+    TenantIdField,
+    ThumbprintField,
+)
+from shieldwall.contract.status import StatusReport
+from shieldwall.contract.strict_json import MAX_INTEGER
+
+PROTOCOL: Final = 1
+MAX_CHECK_IN_BYTES: Final = 1024 * 1024
+MAX_BODY_BYTES: Final = 256 * 1024
+MAX_MANIFEST_ITEMS: Final = 1_000
+MAX_FETCH: Final = 64
+DEFAULT_CHECK_IN_SECONDS: Final = 5_400
+"""Ninety minutes, spread by ten per cent per device."""
+SHORTEST_CHECK_IN_SECONDS: Final = 300
+LONGEST_CHECK_IN_SECONDS: Final = 21_600
+"""No server can silence a device for longer than six hours."""
+
+Name = Annotated[str, msgspec.Meta(max_length=256)]
+Sequence = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+InstanceId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+
+
+class DeviceFacts(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """What a device says about itself; groups may ask for it, nothing trusts it."""
+
+    display_name: Name
+    os_type: Literal["Linux", "Windows", "Windows Server", "macOS"]
+    os_version: Name
+    architecture: Name = ""
+    manufacturer: Name = ""
+    model: Name = ""
+    agent_version: Name = ""
+    catalog_version: Name = ""
+    providers: dict[Name, Name] = {}
+    """Provider name to the version or state of the product behind it."""
+    managed_elsewhere: Name | None = None
+    """Another manager found by the survey; the agent then stays passive."""
+
+
+class HardwareIds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Hashes that tell one machine from another without naming it."""
+
+    machine_id_hash: DigestField | None = None
+    smbios_uuid_hash: DigestField | None = None
+
+
+class NonceAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A registration nonce, good for five minutes and one registration."""
+
+    nonce: Annotated[str, msgspec.Meta(max_length=512)]
+    server_time: str
+
+
+class CertificateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
+    """A PKCS #10 request, base64 of DER, by the key the device will use from now on."""
+
+    type: Literal["pkcs10"]
+    data: Annotated[str, msgspec.Meta(max_length=8192)]
+
+
+class RegistrationAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
+    """Attributes of MS-DRS that clients send."""
+
+    reuse_device: bool = False
+
+
+class OnboardingProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Proof of holding an onboarding package, bound to the nonce and to the new key. The secret itself never travels."""
+
+    package_id: PackageIdField
+    mac: Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class RegistrationDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """What MS-DRS has no place for."""
+
+    instance_id: InstanceId
+    hardware: HardwareIds
+    agent_version: Name
+    protocol: Annotated[int, msgspec.Meta(ge=1)]
+    onboarding: OnboardingProof
+
+
+class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
+    """Ask for an identity. Field names are those of MS-DRS."""
+
+    certificate_request: CertificateRequest
+    join_type: Literal["synthetic"]
+    device_display_name: Name
+    device_type: Literal["Linux", "Windows", "macOS"]
+    operating_system_version: Name = msgspec.field(name="OSVersion")
+    target_domain: Name = ""
+    attributes: RegistrationAttributes = RegistrationAttributes()
+    shieldwall: RegistrationDetails = msgspec.field(name="shieldwall")
+
+
+class RegisterAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The identity: id, certificate (PEM, leaf first), and where the sequence starts."""
+
+    tenant_id: TenantIdField
+    device_id: DeviceIdField
+    certificate: str
+    epoch: Sequence
+    next_check_in_seconds: int
+    server_time: str
+
+
+class Have(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """Digests of what the device has; where all are equal to the server's, the answer is 204."""
+
+    target: DigestField | None = None
+    manifest_version: Sequence = 0
+    facts: DigestField | None = None
+    status: DigestField | None = None
+
+
+class CheckInRequest(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """A device reports and asks what to enforce.
+
+    ``facts`` and ``report`` are sent when their digests differ from what the server last acknowledged, or when it asked.
+    """
+
+    seq: Sequence
+    epoch: Sequence
+    instance_id: InstanceId
+    boot_id: Name
+    agent_version: Name
+    protocol: Annotated[int, msgspec.Meta(ge=1)]
+    have: Have
+    facts: DeviceFacts | None = None
+    report: StatusReport | None = None
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One DSSE signature: key id and base64."""
+
+    keyid: Annotated[str, msgspec.Meta(max_length=128)]
+    sig: Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A DSSE envelope (secure-systems-lab DSSE v1): base64 payload, its type, its signatures."""
+
+    payload: str
+    payload_type: Annotated[str, msgspec.Meta(max_length=128)]
+    signatures: Annotated[tuple[Signature, ...], msgspec.Meta(min_length=1, max_length=16)]
+
+
+class CheckInAnswer(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """What to do next. ``want`` names parts the server lacks and asks for in the next check-in."""
+
+    ack_seq: Sequence
+    next_check_in_seconds: int
+    server_time: str
+    manifest: Envelope | None = None
+    want: tuple[Literal["facts", "report"], ...] = ()
+
+
+class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Ask for policy revisions named by the own manifest."""
+
+    seq: Sequence
+    epoch: Sequence
+    digests: Annotated[tuple[DigestField, ...], msgspec.Meta(min_length=1, max_length=MAX_FETCH)]
+
+
+class FetchAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The envelopes asked for, in the order asked."""
+
+    policies: tuple[Envelope, ...]
+
+
+class WaitRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Wait for a policy sync, at most ``seconds``. Answered 200 when one is due, 204 when not, 503 when channels are out."""
+
+    seq: Sequence
+    epoch: Sequence
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=300)]
+
+
+class WaitAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Somebody asked this device to check in now."""
+
+    sync: Literal[True]
+
+
+class OffboardRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The device leaves management; its state from before has been restored."""
+
+    seq: Sequence
+    epoch: Sequence
+    reason: Name = ""
+
+
+class TimeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Ask for signed time over a nonce of the asker (32 hexadecimal digits)."""
+
+    nonce: InstanceId
+
+
+class TimeStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Payload of a signed answer to a time request."""
+
+    tenant_id: TenantIdField
+    nonce: InstanceId
+    time: str
+
+
+class ManifestItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """One policy revision that a device shall enforce: by digest and length of the signed payload."""
+
+    policy_id: PolicyIdField
+    revision: Annotated[int, msgspec.Meta(ge=1)]
+    digest: DigestField
+    length: Annotated[int, msgspec.Meta(ge=2, le=MAX_BODY_BYTES)]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Everything one device shall enforce, signed for this device and its key alone.
+
+    ``manifest_version`` only rises. An expired manifest never removes protection: the device goes on with what it has.
+    """
+
+    tenant_id: TenantIdField
+    incarnation: Sequence
+    device_id: DeviceIdField
+    device_key: ThumbprintField
+    manifest_version: Sequence
+    issued: str
+    expires: str
+    target: DigestField
+    items: Annotated[tuple[ManifestItem, ...], msgspec.Meta(max_length=MAX_MANIFEST_ITEMS)]
+
+
+class Problem(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """An error over HTTP (RFC 9457), with our stable code, cause and remedy."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    remedy: str = ""
+    request_id: str = ""
+    server_time: str = ""

@@ -1,0 +1,143 @@
+"""Strict JSON, the only JSON we read or write.
+
+RFC 8259 leaves room for documents that two parsers understand differently; an attacker lives in that room. We accept
+I-JSON (RFC 7493) and a little less: UTF-8 without a byte order mark, no duplicate member names, no ``NaN`` or infinite
+numbers, no lone surrogates, no NUL, integers within ±(2⁵³-1), bounded depth. Types are checked without coercion and
+unknown members of our own messages are refused by the message types themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from shieldwall.contract.errors import InvalidJsonError
+from shieldwall.contract.ids import Digest
+
+T = TypeVar("T")
+
+MAX_DEPTH: Final = 32
+MAX_INTEGER: Final = 2**53 - 1
+_MAX_INTEGER_DIGITS: Final = 16
+
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
+
+_canonical: Final = msgspec.json.Encoder(order="sorted")
+
+
+def decode(data: bytes, kind: type[T], *, max_depth: int = MAX_DEPTH) -> T:
+    """Read ``data`` as one value of the type ``kind``.
+
+    Raises:
+        InvalidJsonError: The bytes are not strict JSON or not of that shape; the cause names the place.
+    """
+    return convert(decode_any(data, max_depth=max_depth), kind)
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """Give an already parsed JSON value its type, without coercion. Raises: InvalidJsonError."""
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise InvalidJsonError(str(error)) from None
+
+
+def decode_any(data: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+    """Read ``data`` as plain dictionaries, lists, strings, numbers, booleans and ``None``. Raises: InvalidJsonError."""
+    _refuse_deep(data, max_depth)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidJsonError(f"The document is not UTF-8 (byte {error.start}).") from None
+    if text.startswith("\ufeff"):
+        raise InvalidJsonError("The document starts with a byte order mark.")
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_number,
+            parse_constant=_constant,
+        )
+    except json.JSONDecodeError as error:
+        raise InvalidJsonError(f"{error.msg} (line {error.lineno}, column {error.colno}).") from None
+    if "\\u" in text or "\x00" in text:
+        _refuse_bad_strings(value)
+    return value
+
+
+def encode(value: Any) -> bytes:
+    """Write canonical JSON: members sorted, no white space, UTF-8; equal values give equal bytes."""
+    return _canonical.encode(value)
+
+
+def digest_of(value: Any) -> Digest:
+    """Name a value by the SHA-256 of its canonical bytes."""
+    return digest_of_bytes(encode(value))
+
+
+def digest_of_bytes(data: bytes) -> Digest:
+    """Name bytes by their SHA-256."""
+    return Digest(hashlib.sha256(data).hexdigest())
+
+
+def _refuse_deep(data: bytes, max_depth: int) -> None:
+    if data.count(b"[") + data.count(b"{") <= max_depth:
+        return  # the common, shallow document costs two counts
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > max_depth:
+            raise InvalidJsonError(f"The document nests deeper than {max_depth} levels.")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise InvalidJsonError(f"The member {name[:64]!r} stands twice in one object.")
+            seen.add(name)
+    return members
+
+
+def _integer(text: str) -> int:
+    if len(text.lstrip("-")) > _MAX_INTEGER_DIGITS or abs(value := int(text)) > MAX_INTEGER:
+        raise InvalidJsonError(f"The number {text[:20]} is outside ±(2^53-1).")
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InvalidJsonError(f"The number {text[:20]} is not finite.")
+    return value
+
+
+def _constant(text: str) -> float:
+    raise InvalidJsonError(f"{text} is not JSON.")
+
+
+def _refuse_bad_strings(value: Any) -> None:
+    match value:
+        case str():
+            if "\x00" in value:
+                raise InvalidJsonError("A string holds the character NUL.")
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                raise InvalidJsonError("A string holds half of a surrogate pair.")
+        case dict():
+            for name, member in value.items():
+                _refuse_bad_strings(name)
+                _refuse_bad_strings(member)
+        case list():
+            for item in value:
+                _refuse_bad_strings(item)
+        case _:
+            pass
