@@ -1,7 +1,7 @@
 """Ids, each its own type, parsed where text comes in.
 
-A plain ``str`` never passes as an id: it goes through the ``parse`` function of its kind, or is decoded by a message type
-that carries the same pattern.
+A plain ``str`` never passes as an id: it goes through the ``parse`` function of its kind, or is decoded by a message
+type that carries the same pattern.
 """
 
 from __future__ import annotations

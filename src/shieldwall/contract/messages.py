@@ -1,8 +1,9 @@
 """The device protocol, version 1: what is sent where, in the order of a device's life.
 
-``discover`` → ``nonce`` → ``device`` (register) → ``checkin`` → ``fetch``, and ``wait`` for a policy sync. Every body but
-the first two belongs to a request signed by the device key (``trust.request_signature``) and carries the rising sequence
-number of the rule in ``server.manager.sequence``.
+``discover`` → ``nonce`` → ``device`` (register) → ``checkin`` → ``fetch``, and ``wait`` for a policy sync. Every
+body but
+the first two belongs to a request signed by the device key (``trust.request_signature``) and carries the rising
+sequence number of the rule in ``server.manager.sequence``.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class RegistrationAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_u
 
 
 class OnboardingProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Proof of holding an onboarding package, bound to the nonce and to the new key. The secret itself never travels."""
+    """Proof of holding an onboarding package, bound to nonce and new key. The secret itself never travels."""
 
     package_id: PackageIdField
     mac: Annotated[str, msgspec.Meta(max_length=64)]
@@ -139,7 +140,8 @@ class CheckInRequest(
 ):
     """A device reports and asks what to enforce.
 
-    ``facts`` and ``report`` are sent when their digests differ from what the server last acknowledged, or when it asked.
+    ``facts`` and ``report`` are sent when their digests differ from what the server last acknowledged, or when it
+    asked.
     """
 
     seq: Sequence
@@ -195,7 +197,7 @@ class FetchAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class WaitRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Wait for a policy sync, at most ``seconds``. Answered 200 when one is due, 204 when not, 503 when channels are out."""
+    """Wait at most ``seconds`` for a policy sync: 200 when one is due, 204 when not, 503 when channels are out."""
 
     seq: Sequence
     epoch: Sequence

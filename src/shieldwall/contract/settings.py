@@ -1,7 +1,7 @@
 """Setting instances and the policy document, as they travel and as they are signed.
 
-The kinds mirror ``deviceManagementConfiguration*SettingInstance`` of Microsoft Graph; the Graph front door translates one
-to one. Template references are kept so that what an administrator exported comes back as it was.
+The kinds mirror ``deviceManagementConfiguration*SettingInstance`` of Microsoft Graph; the Graph front door
+translates one to one. Template references are kept so that what an administrator exported comes back as it was.
 """
 
 from __future__ import annotations

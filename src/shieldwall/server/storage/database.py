@@ -1,0 +1,113 @@
+"""Opening a database: SQLite (the embedded default) or PostgreSQL, by its URL.
+
+SQLite runs in WAL mode with ``synchronous=FULL``: a commit that returned survives a power cut. A write transaction
+starts with ``BEGIN IMMEDIATE``, so that a reader never has to be upgraded and fail half way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from shieldwall.contract.errors import ShieldwallError
+
+_BUSY_MILLISECONDS: Final = 10_000
+_WRITE: Final = "shieldwall_write"
+
+
+class StorageUnavailableError(ShieldwallError):
+    """The database cannot serve now: full or read-only disk, lost connection, lock not freed."""
+
+    code = "storageUnavailable"
+    remedy = "Free disk space or bring the database back; nothing that was acknowledged is lost. Then try again."
+
+
+class Database:
+    """One database. Hand it to whoever may read or write; a connection lives as long as its transaction."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.is_sqlite: Final = parsed.get_backend_name() == "sqlite"
+        self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else _postgresql(url)
+
+    @classmethod
+    def at(cls, path: Path) -> Database:
+        """Open the SQLite database in the file ``path``, which is made when it is missing."""
+        return cls(f"sqlite:///{path}")
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for migrations alone."""
+        return self._engine
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a read transaction: one consistent view. Raises: StorageUnavailableError."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a write transaction: durable when the block ends, undone when it raises.
+
+        Raises:
+            StorageUnavailableError: The database cannot take it.
+        """
+        writing = self._engine.execution_options(**{_WRITE: True})
+        with _translated(), writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let go of every pooled connection."""
+        self._engine.dispose()
+
+
+def insert_ignoring(connection: Connection, table: Table) -> Insert:
+    """Build an insert that leaves a row alone whose primary key is there already: for content-addressed rows."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise StorageUnavailableError(f"The database did not answer: {error.orig}.") from error
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": _BUSY_MILLISECONDS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def prepare(raw: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        raw.isolation_level = None  # transactions are ours to begin, see `begin`
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MILLISECONDS}"):
+            raw.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes: Any = connection.get_execution_options().get(_WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: str) -> Engine:
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=10,
+        connect_args={"options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"},
+    )

@@ -1,0 +1,102 @@
+"""Many small writes, one fsync.
+
+Requests that arrive while a commit is under way wait together and go into the next transaction. Each piece of work
+runs in
+a savepoint of its own: one that fails takes nothing else with it, and none is acknowledged before the commit is on
+disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection
+
+from shieldwall.server.storage.database import Database
+
+T = TypeVar("T")
+
+_Work = tuple[Callable[[Connection], Any], "Future[Any]"]
+_MOST_PER_COMMIT: Final = 512
+
+
+class GroupCommit:
+    """The writer thread of one process. Start it once, close it before the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+        self.commits = 0
+        self.works = 0
+        self._thread.start()
+
+    async def submit(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in the next transaction; return its result once that is durable.
+
+        Raises:
+            StorageUnavailableError: The commit failed; nothing of the transaction happened.
+            Exception: Whatever ``work`` raised; its own writes are undone.
+        """
+        future: Future[T] = Future()
+        self._queue.put((work, future))
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Finish what was submitted, then end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, ends = self._gather(first)
+            self._commit(batch)
+            if ends:
+                return
+
+    def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
+        batch = [first]
+        while len(batch) < _MOST_PER_COMMIT:
+            try:
+                following = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                return batch, True
+            batch.append(following)
+        return batch, False
+
+    def _commit(self, batch: list[_Work]) -> None:
+        outcomes: list[tuple[Future[Any], Any, Exception | None]] = []
+        try:
+            with self._database.write() as connection:
+                for work, future in batch:
+                    result, failure = _attempt(connection, work)
+                    outcomes.append((future, result, failure))
+        except Exception as failed_commit:  # noqa: BLE001 - every waiter must hear of it, whatever it is
+            outcomes = [(future, None, failed_commit) for _, future in batch]
+        self.commits += 1
+        self.works += len(batch)
+        for future, result, failure in outcomes:
+            if future.cancelled():
+                continue  # the asker went away; what it asked for is done all the same
+            if failure is None:
+                future.set_result(result)
+            else:
+                future.set_exception(failure)
+
+
+def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> tuple[Any, Exception | None]:
+    savepoint = connection.begin_nested()
+    try:
+        result = work(connection)
+    except Exception as failure:  # noqa: BLE001 - handed to the one who asked
+        savepoint.rollback()
+        return None, failure
+    savepoint.commit()
+    return result, None

@@ -1,0 +1,225 @@
+"""Records: frozen rows as the domains see them. Times are aware UTC; lists and maps are parsed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shieldwall.contract.ids import (
+    DeviceId,
+    Digest,
+    GroupId,
+    KeyThumbprint,
+    PackageId,
+    PolicyId,
+    TemplateId,
+    TenantId,
+)
+from shieldwall.contract.settings import SettingInstance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """One organisation."""
+
+    id: TenantId
+    display_name: str
+    domain: str
+    created_at: datetime
+
+
+class Registration(StrEnum):
+    """How a device got its identity."""
+
+    SYNTHETIC = "synthetic"
+    FULL = "full"
+
+
+class DeviceState(StrEnum):
+    """Where a device is in its life."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A machine with an identity in the directory, and what it last said about itself."""
+
+    id: DeviceId
+    object_id: str
+    tenant_id: TenantId
+    display_name: str
+    registration: Registration
+    trust_type: str | None
+    state: DeviceState
+    os_type: str
+    os_version: str
+    architecture: str
+    manufacturer: str
+    model: str
+    agent_version: str
+    catalog_version: str
+    providers: dict[str, str] = field(default_factory=dict)
+    managed_elsewhere: str | None
+    tags: tuple[str, ...]
+    key_thumbprint: KeyThumbprint
+    public_key: bytes
+    certificate: str
+    request_digest: Digest
+    instance_id: str
+    machine_id_hash: Digest | None
+    smbios_uuid_hash: Digest | None
+    package_id: PackageId | None
+    registered_at: datetime
+    retired_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckInState:
+    """The narrow row that a check-in touches: sequence, digests, times."""
+
+    device_id: DeviceId
+    epoch: int
+    seq: int
+    request_digest: Digest | None
+    last_check_in: datetime | None
+    target_digest: Digest | None
+    facts_digest: Digest | None
+    status_digest: Digest | None
+    status_at: datetime | None
+    sync_requested_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnboardingPackageRecord:
+    """An onboarding package as the server keeps it. ``key`` is the secret behind the device's proof."""
+
+    id: PackageId
+    tenant_id: TenantId
+    display_name: str
+    key: bytes = field(repr=False)
+    not_before: datetime
+    not_after: datetime
+    max_uses: int
+    uses: int
+    platforms: tuple[str, ...]
+    tags: tuple[str, ...]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A set of devices: assigned members, or dynamic by ``membership_rule``."""
+
+    id: GroupId
+    tenant_id: TenantId
+    display_name: str
+    description: str
+    mail_nickname: str
+    membership_rule: str | None
+    created_at: datetime
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether a rule decides who belongs."""
+        return self.membership_rule is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A policy as it stands now; ``digest`` names its newest signed revision."""
+
+    id: PolicyId
+    tenant_id: TenantId
+    name: str
+    description: str
+    platforms: str
+    technologies: str
+    template_id: TemplateId
+    role_scope_tag_ids: tuple[str, ...]
+    settings: tuple[SettingInstance, ...]
+    revision: int
+    digest: Digest
+    created_at: datetime
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRevision:
+    """One immutable publish of a policy: the canonical bytes of its DSSE envelope, named by its payload's digest."""
+
+    digest: Digest
+    policy_id: PolicyId
+    revision: int
+    length: int
+    envelope: bytes
+    created_at: datetime
+    created_by: str
+
+
+class AssignmentKind(StrEnum):
+    """Whom an assignment names."""
+
+    INCLUDE = "include"
+    EXCLUDE = "exclude"
+    ALL_DEVICES = "allDevices"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One target of a policy. ``group_id`` is absent for all devices."""
+
+    policy_id: PolicyId
+    kind: AssignmentKind
+    group_id: GroupId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """An application that may ask for tokens with a client secret."""
+
+    client_id: str
+    tenant_id: TenantId
+    display_name: str
+    secret_hash: str = field(repr=False)
+    permissions: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A person signed in to the admin center; the token itself is never kept."""
+
+    token_digest: Digest = field(repr=False)
+    tenant_id: TenantId
+    display_name: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """Who did what to what, when."""
+
+    id: str
+    tenant_id: TenantId
+    at: datetime
+    actor: str
+    activity: str
+    object_kind: str
+    object_id: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which part of a listing: at most ``size`` rows after the row named ``after``, the last of the page before."""
+
+    size: int = 100
+    after: str | None = None
