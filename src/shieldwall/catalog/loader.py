@@ -1,0 +1,96 @@
+"""Read the catalog out of the data files of this package.
+
+``index.json`` names the catalog version and one file per profile; a profile holds its template and the definitions that
+no profile before it holds. A composition root loads once and hands the catalog on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from shieldwall.catalog.model import Catalog, Dependency, PolicyTemplate, SettingDefinition
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import SettingId, TemplateId
+
+T = TypeVar("T")
+
+
+class BrokenCatalogError(ShieldwallError):
+    """A data file of the catalog is missing, unreadable or contradicts another."""
+
+    code: ClassVar[str] = "brokenCatalog"
+    remedy: ClassVar[str] = "Install Shieldwall again; its catalog files were changed or are incomplete."
+
+
+class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The catalog version, and its profiles in the order in which they are read."""
+
+    version: str
+    profiles: tuple[str, ...]
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """One data file."""
+
+    template: PolicyTemplate
+    definitions: tuple[SettingDefinition, ...]
+
+
+def load(directory: Traversable | None = None) -> Catalog:
+    """Read the catalog, by default the one that ships with this package.
+
+    Raises:
+        BrokenCatalogError: A file is not what it should be.
+    """
+    folder = directory or resources.files("shieldwall.catalog") / "data"
+    index = _read(folder, "index", Index)
+    return assemble(index.version, [_read(folder, name, Profile) for name in index.profiles])
+
+
+def assemble(version: str, profiles: list[Profile]) -> Catalog:
+    """Put profiles together to a catalog. Pure. Raises: BrokenCatalogError."""
+    definitions: dict[SettingId, SettingDefinition] = {}
+    templates: dict[TemplateId, PolicyTemplate] = {}
+    for profile in profiles:
+        if profile.template.id in templates:
+            raise BrokenCatalogError(f"The template {profile.template.id} stands in two files.")
+        templates[profile.template.id] = profile.template
+        for definition in profile.definitions:
+            if definition.id in definitions:
+                raise BrokenCatalogError(f"The setting {definition.id} is defined twice.")
+            definitions[definition.id] = definition
+    return Catalog(
+        version=version,
+        definitions=MappingProxyType(_with_dependencies(definitions)),
+        templates=MappingProxyType(templates),
+    )
+
+
+def _read(folder: Traversable, name: str, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise BrokenCatalogError(f"{name}.json: {error}") from None
+
+
+def _with_dependencies(definitions: Mapping[SettingId, SettingDefinition]) -> dict[SettingId, SettingDefinition]:
+    parents: defaultdict[SettingId, list[Dependency]] = defaultdict(list)
+    for definition in definitions.values():
+        for child in definition.children:
+            parents[child].append(Dependency(parent=definition.id))
+        for option in definition.options:
+            for child in option.children:
+                parents[child].append(Dependency(parent=definition.id, option=option.item_id))
+    return {
+        setting: msgspec.structs.replace(definition, depends_on=tuple(parents[setting]))
+        if setting in parents
+        else definition
+        for setting, definition in definitions.items()
+    }

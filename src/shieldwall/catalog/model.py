@@ -1,0 +1,266 @@
+"""Setting definitions, policy templates and the catalog that holds them, in the shape of their data files.
+
+The data files in ``data`` are these types as JSON, so reading them is decoding them. Facts come from published
+material; what was derived, or is ours, says so in ``confidence``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import SettingId, TemplateId
+
+
+class UnknownSettingError(ShieldwallError):
+    """The catalog has no such setting definition."""
+
+    code: ClassVar[str] = "unknownSetting"
+    remedy: ClassVar[str] = "Use a settingDefinitionId of this catalog; a newer catalog may know more."
+
+
+class UnknownTemplateError(ShieldwallError):
+    """The catalog has no such policy template."""
+
+    code: ClassVar[str] = "unknownTemplate"
+    remedy: ClassVar[str] = "Use a template id of this catalog, such as <base id>_1."
+
+
+class Kind(StrEnum):
+    """The shape of a setting's value."""
+
+    CHOICE = "choice"
+    CHOICE_COLLECTION = "choiceCollection"
+    SIMPLE_STRING = "simpleString"
+    SIMPLE_INTEGER = "simpleInteger"
+    SIMPLE_SECRET = "simpleSecret"  # noqa: S105 - the name of a kind, not a secret
+    SIMPLE_STRING_COLLECTION = "simpleStringCollection"
+    GROUP = "group"
+    GROUP_COLLECTION = "groupCollection"
+
+
+class Merge(StrEnum):
+    """What happens where several policies set one setting to different values."""
+
+    UNION = "union"
+    """All items of all policies."""
+    MOST_SECURE = "mostSecure"
+    """The strongest value; without an order of strength the policy modified last; else nothing."""
+    AGREE = "agree"
+    """Nothing."""
+    MEMBERS = "members"
+    """A group with at most one item, whose members are decided one by one by their own rules."""
+
+
+class Confidence(StrEnum):
+    """How well a fact is founded."""
+
+    VERIFIED = "verified"
+    PARTLY_DERIVED = "partlyDerived"
+    SINGLE_SOURCE = "singleSource"
+    UNVERIFIED = "unverified"
+    OURS = "ours"
+
+
+class Tamper(StrEnum):
+    """Whether the product's tamper protection holds a setting against weaker values."""
+
+    NO = "no"
+    CONDITIONAL = "conditional"
+    ALWAYS = "always"
+
+
+class Syntax(StrEnum):
+    """What a text means, where a length and a pattern cannot say it."""
+
+    EXCLUSION_PATH = "exclusionPath"
+    EXCLUSION_PATH_LITERAL = "exclusionPathLiteral"
+    EXCLUSION_PROCESS = "exclusionProcess"
+    EXCLUSION_PROCESS_PATH = "exclusionProcessPath"
+    EXCLUSION_EXTENSION = "exclusionExtension"
+    PORT_RANGE = "portRange"
+    ADDRESS_RANGE = "addressRange"
+
+
+class Direction(StrEnum):
+    """Which numbers are stronger."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """One option of a choice. The suffix of its id is not its value: ``value`` is what the product is told."""
+
+    item_id: str
+    display_name: str
+    value: str | int | bool
+    children: tuple[SettingId, ...] = ()
+    required_children: tuple[SettingId, ...] = ()
+    confidence: Confidence = Confidence.VERIFIED
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """What a simple value may be."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    minimum_length: int | None = None
+    maximum_length: int | None = None
+    pattern: str | None = None
+    allowed: tuple[str, ...] = ()
+    syntax: Syntax | None = None
+
+
+class Strength(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """Options from strongest to weakest, or which numbers are stronger. Nobody publishes an order; each is ours."""
+
+    options: tuple[str, ...] = ()
+    numbers: Direction | None = None
+    confidence: Confidence = Confidence.OURS
+
+    def rank(self, value: object) -> int | None:
+        """Return the place of a value, lower is stronger; ``None`` when this order does not speak about it."""
+        if isinstance(value, str):
+            return self.options.index(value) if value in self.options else None
+        if self.numbers is None or type(value) is not int:
+            return None
+        return -value if self.numbers is Direction.HIGHER else value
+
+
+class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A sibling in the same item that must be set to one of these options."""
+
+    setting: SettingId
+    options: tuple[str, ...]
+
+
+class Dependency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The setting, and the option of it where it is a choice, inside which a setting may stand."""
+
+    parent: SettingId
+    option: str | None = None
+
+
+class SettingDefinition(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """What a setting is. Shared by all templates that offer it.
+
+    ``default`` is an option's item id or a simple value. ``landing`` is the place in the product's own configuration
+    (``antivirusEngine.enforcementLevel``), absent where none is known for sure, and ``landing_default`` what the product
+    does when nothing stands there. ``identity`` names members by which two
+    items of a union are the same item with different values. ``depends_on`` follows from the parents and is filled in
+    by the loader.
+    """
+
+    id: SettingId
+    kind: Kind
+    display_name: str
+    description: str
+    category: str
+    platform: str
+    options: tuple[Option, ...] = ()
+    limits: Limits = Limits()
+    minimum_count: int = 0
+    maximum_count: int | None = None
+    ordered: bool = False
+    default: str | int | None = None
+    children: tuple[SettingId, ...] = ()
+    required_children: tuple[SettingId, ...] = ()
+    requires: tuple[Requirement, ...] = ()
+    landing: str | None = None
+    landing_type: str | None = None
+    landing_default: str | int | bool | None = None
+    base_uri: str | None = None
+    offset_uri: str | None = None
+    minimum_version: str | None = None
+    merge: Merge = Merge.MOST_SECURE
+    identity: tuple[SettingId, ...] = ()
+    strength: Strength | None = None
+    tamper_protected: Tamper = Tamper.NO
+    deprecated: bool = False
+    supported: bool = True
+    may_need_reboot: bool = False
+    note: str | None = None
+    confidence: Confidence = Confidence.VERIFIED
+    depends_on: tuple[Dependency, ...] = ()
+
+    def option(self, item_id: str) -> Option | None:
+        """Return the option with this item id, ``None`` when there is none."""
+        return next((option for option in self.options if option.item_id == item_id), None)
+
+    def nested(self) -> tuple[SettingId, ...]:
+        """Return every setting that may stand directly inside this one."""
+        return self.children + tuple(child for option in self.options for child in option.children)
+
+
+class SettingTemplate(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """A top-level setting that a policy template offers. Template ids are absent where none is known."""
+
+    definition: SettingId
+    instance_template: str | None = None
+    value_template: str | None = None
+    required: bool = False
+    confidence: Confidence = Confidence.VERIFIED
+
+
+class PolicyTemplate(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """What a kind of policy offers.
+
+    ``other_technologies`` are further spellings that exports of this template are known to carry; ``supported`` is
+    false for a template that exists and is not delivered through this channel.
+    """
+
+    id: TemplateId
+    base_id: str
+    version: int
+    display_name: str
+    display_version: str
+    description: str
+    family: str
+    platforms: str
+    technologies: str
+    other_technologies: tuple[str, ...] = ()
+    supported: bool = True
+    note: str | None = None
+    confidence: Confidence = Confidence.VERIFIED
+    settings: tuple[SettingTemplate, ...]
+
+    def setting(self, definition: SettingId) -> SettingTemplate | None:
+        """Return the template's entry for a top-level setting, ``None`` when it does not offer it."""
+        return next((setting for setting in self.settings if setting.definition == definition), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """All definitions and templates of one catalog version."""
+
+    version: str
+    definitions: Mapping[SettingId, SettingDefinition]
+    templates: Mapping[TemplateId, PolicyTemplate]
+
+    def definition(self, setting: SettingId) -> SettingDefinition:
+        """Return a setting's definition. Raises: UnknownSettingError."""
+        found = self.definitions.get(setting)
+        if found is None:
+            raise UnknownSettingError(f"The catalog {self.version} has no setting {setting[:128]!r}.")
+        return found
+
+    def template(self, template: TemplateId) -> PolicyTemplate:
+        """Return a policy template. Raises: UnknownTemplateError."""
+        found = self.templates.get(template)
+        if found is None:
+            raise UnknownTemplateError(f"The catalog {self.version} has no template {template[:128]!r}.")
+        return found
