@@ -1,0 +1,36 @@
+# The front door: one word for each thing a developer does. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup run test check fix bench clean
+
+help: ## Say what can be done here
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make the virtual environment from uv.lock
+	@scripts/setup
+
+run: setup ## Run the whole system with sample devices; Ctrl-C ends it, running it again continues
+	@exec python -m samples.run
+
+test: setup ## Run every test; installs the Debian packages it needs where it may
+	@scripts/debian-packages
+	@pytest $(ARGS)
+
+check: setup ## Formatter, linter, types and import contracts: before every commit
+	@ruff format --check --quiet . || { echo 'Run: make fix'; exit 1; }
+	@ruff check --quiet .
+	@mypy
+	@lint-imports
+
+fix: setup ## Let the formatter and the linter mend what they can
+	@ruff format .
+	@ruff check --fix .
+
+bench: setup ## Measure, as ratios in one run; the figures are kept in benchmarks/README.md
+	@scripts/debian-packages
+	@python -m benchmarks
+
+clean: ## Remove what was built; keeps the data of `make run` in var/run
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,89 @@
+"""The query options of a listing: ``$top``, ``$skiptoken``, ``$select``, ``$expand`` and ``$count``.
+
+An option we do not follow is answered with 400; ignoring a filter would show more than was asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shieldwall.server.graph.errors import InvalidQueryError
+from shieldwall.server.storage.records import Page
+
+_DEFAULT_PAGE: Final = 100
+_LARGEST_PAGE: Final = 1_000
+_KNOWN: Final = frozenset({"$top", "$skiptoken", "$select", "$expand", "$count"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What a request asks of a listing or of one resource."""
+
+    page: Page
+    select: frozenset[str]
+    expand: frozenset[str]
+
+    def shape(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """Keep the members selected; ``id`` and annotations always stay."""
+        if not self.select:
+            return resource
+        return {
+            name: value
+            for name, value in resource.items()
+            if name == "id" or "@odata." in name or name.lower() in self.select or name in self.expand
+        }
+
+
+def parse_query(parameters: Mapping[str, Sequence[str]], *, expandable: frozenset[str] = frozenset()) -> Query:
+    """Read the query options.
+
+    Raises:
+        InvalidQueryError: An option is unknown, stands twice or has a value we cannot follow.
+    """
+    options: dict[str, str] = {}
+    for name, values in parameters.items():
+        if name.lower() not in _KNOWN:
+            raise InvalidQueryError(f"The query option {name[:64]!r} is not supported here.")
+        if len(values) != 1:
+            raise InvalidQueryError(f"The query option {name} stands more than once.")
+        options[name.lower()] = values[0]
+    expand = _names(options.get("$expand", ""))
+    for name in expand - expandable:
+        raise InvalidQueryError(f"$expand={name[:64]} is not supported here.")
+    page = Page(size=_top(options.get("$top")), after=_after(options.get("$skiptoken")))
+    return Query(
+        page=page, select=frozenset(name.lower() for name in _names(options.get("$select", ""))), expand=expand
+    )
+
+
+def skip_token(after: str) -> str:
+    """Make the opaque token of the page that follows the row ``after``."""
+    return base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+def _top(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_PAGE
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= _LARGEST_PAGE:
+        raise InvalidQueryError(f"$top must be a number from 1 to {_LARGEST_PAGE}.")
+    return int(text)
+
+
+def _after(token: str | None) -> str | None:
+    if token is None:
+        return None
+    try:
+        after = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise InvalidQueryError("$skiptoken is not one that we gave out.") from None
+    if not after or len(after) > 512:
+        raise InvalidQueryError("$skiptoken is not one that we gave out.")
+    return after

@@ -1,0 +1,212 @@
+"""Records as Graph resources: field names, types and read-only marks as published, nothing decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from shieldwall.catalog.model import PolicyTemplate
+from shieldwall.server.graph.setting_shapes import write_settings
+from shieldwall.server.storage.records import (
+    Assignment,
+    AssignmentKind,
+    CheckInState,
+    Device,
+    DeviceState,
+    Group,
+    OnboardingPackageRecord,
+    Policy,
+    Tenant,
+)
+
+Json = dict[str, Any]
+
+MANAGEMENT_TYPE: Final = "MicrosoftSense"
+"""``managementType`` of a device that this channel manages, as group rules expect it."""
+
+_TARGET_TYPES: Final = {
+    AssignmentKind.INCLUDE: "#microsoft.graph.groupAssignmentTarget",
+    AssignmentKind.EXCLUDE: "#microsoft.graph.exclusionGroupAssignmentTarget",
+    AssignmentKind.ALL_DEVICES: "#microsoft.graph.allDevicesAssignmentTarget",
+}
+
+
+def moment(at: datetime | None) -> str | None:
+    """Write a time as Graph does: UTC, seven fractional digits, Z."""
+    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}0Z"
+
+
+def policy_resource(policy: Policy, template: PolicyTemplate, *, is_assigned: bool) -> Json:
+    """Shape a deviceManagementConfigurationPolicy, without its navigation properties."""
+    return {
+        "id": policy.id,
+        "name": policy.name,
+        "description": policy.description,
+        "platforms": policy.platforms,
+        "technologies": policy.technologies,
+        "createdDateTime": moment(policy.created_at),
+        "lastModifiedDateTime": moment(policy.modified_at),
+        "settingCount": len(policy.settings),
+        "isAssigned": is_assigned,
+        "creationSource": None,
+        "roleScopeTagIds": list(policy.role_scope_tag_ids),
+        "priorityMetaData": None,
+        "templateReference": {
+            "templateId": template.id,
+            "templateFamily": template.family,
+            "templateDisplayName": template.display_name,
+            "templateDisplayVersion": template.display_version,
+        },
+        "shieldwall": {"revision": policy.revision, "digest": policy.digest},
+    }
+
+
+def settings_resource(policy: Policy) -> list[Json]:
+    """Shape the settings of a policy."""
+    return write_settings(policy.settings)
+
+
+def assignments_resource(assignments: Iterable[Assignment]) -> list[Json]:
+    """Shape the assignments of a policy."""
+    return [
+        {
+            "id": f"{each.policy_id}_{each.group_id or 'allDevices'}",
+            "source": "direct",
+            "sourceId": each.policy_id,
+            "target": {
+                "@odata.type": _TARGET_TYPES[each.kind],
+                "deviceAndAppManagementAssignmentFilterId": None,
+                "deviceAndAppManagementAssignmentFilterType": "none",
+                **({} if each.group_id is None else {"groupId": each.group_id}),
+            },
+        }
+        for each in assignments
+    ]
+
+
+def template_resource(template: PolicyTemplate) -> Json:
+    """Shape a deviceManagementConfigurationPolicyTemplate."""
+    return {
+        "id": template.id,
+        "baseId": template.base_id,
+        "version": template.version,
+        "displayName": template.display_name,
+        "displayVersion": template.display_version,
+        "description": template.description,
+        "lifecycleState": "active",
+        "platforms": template.platforms,
+        "technologies": template.technologies,
+        "templateFamily": template.family,
+        "allowUnmanagedSettings": False,
+        "settingTemplateCount": len(template.settings),
+    }
+
+
+def group_resource(group: Group) -> Json:
+    """Shape a group."""
+    return {
+        "id": group.id,
+        "displayName": group.display_name,
+        "description": group.description,
+        "mailEnabled": False,
+        "mailNickname": group.mail_nickname,
+        "securityEnabled": True,
+        "groupTypes": ["DynamicMembership"] if group.is_dynamic else [],
+        "membershipRule": group.membership_rule,
+        "membershipRuleProcessingState": "On" if group.is_dynamic else None,
+        "createdDateTime": moment(group.created_at),
+        "deletedDateTime": None,
+    }
+
+
+def device_resource(device: Device, check_in: CheckInState | None) -> Json:
+    """Shape a directory device. A synthetic registration has a blank join type: ``trustType`` is null."""
+    return {
+        "id": device.object_id,
+        "deviceId": device.id,
+        "displayName": device.display_name,
+        "accountEnabled": device.state is DeviceState.ACTIVE,
+        "operatingSystem": device.os_type,
+        "operatingSystemVersion": device.os_version,
+        "trustType": device.trust_type,
+        "isManaged": _is_managed(device),
+        "isCompliant": None,
+        "managementType": MANAGEMENT_TYPE if _is_managed(device) else None,
+        "manufacturer": device.manufacturer,
+        "model": device.model,
+        "registrationDateTime": moment(device.registered_at),
+        "approximateLastSignInDateTime": moment(check_in.last_check_in if check_in else None),
+        "physicalIds": [],
+        "systemLabels": [],
+    }
+
+
+def managed_device_resource(device: Device, check_in: CheckInState | None) -> Json:
+    """Shape a managedDevice, with our own facts under ``shieldwall``."""
+    return {
+        "id": device.id,
+        "deviceName": device.display_name,
+        "managedDeviceName": device.display_name,
+        "managementAgent": "msSense",
+        "operatingSystem": device.os_type,
+        "osVersion": device.os_version,
+        "azureADDeviceId": device.id,
+        "azureADRegistered": device.trust_type is not None,
+        "deviceRegistrationState": "registered",
+        "complianceState": "unknown",
+        "managedDeviceOwnerType": "company",
+        "enrolledDateTime": moment(device.registered_at),
+        "lastSyncDateTime": moment(check_in.last_check_in if check_in else None),
+        "manufacturer": device.manufacturer,
+        "model": device.model,
+        "serialNumber": None,
+        "userPrincipalName": None,
+        "shieldwall": {
+            "registration": device.registration,
+            "state": device.state,
+            "managedBy": "MDE" if _is_managed(device) else device.managed_elsewhere,
+            "agentVersion": device.agent_version,
+            "catalogVersion": device.catalog_version,
+            "providers": dict(device.providers),
+            "tags": list(device.tags),
+        },
+    }
+
+
+def package_resource(package: OnboardingPackageRecord) -> Json:
+    """Shape an onboarding package; its secret is never among the members."""
+    return {
+        "id": package.id,
+        "displayName": package.display_name,
+        "notBeforeDateTime": moment(package.not_before),
+        "expirationDateTime": moment(package.not_after),
+        "maxUses": package.max_uses,
+        "uses": package.uses,
+        "allowedPlatforms": list(package.platforms),
+        "tags": list(package.tags),
+        "createdDateTime": moment(package.created_at),
+        "revokedDateTime": moment(package.revoked_at),
+    }
+
+
+def organization_resource(tenant: Tenant) -> Json:
+    """Shape the tenant as an organization."""
+    return {
+        "id": tenant.id,
+        "displayName": tenant.display_name,
+        "createdDateTime": moment(tenant.created_at),
+        "verifiedDomains": [{"name": tenant.domain, "isDefault": True, "isInitial": True, "type": "Managed"}],
+    }
+
+
+def collection(context: str, values: Sequence[Json], next_link: str | None = None) -> Json:
+    """Wrap one page of resources; ``nextLink`` stands only where more follows."""
+    body: Json = {"@odata.context": context, "value": list(values)}
+    if next_link is not None:
+        body["@odata.nextLink"] = next_link
+    return body
+
+
+def _is_managed(device: Device) -> bool:
+    return device.state is DeviceState.ACTIVE and device.managed_elsewhere is None
