@@ -1,0 +1,131 @@
+"""Devices: one row per registration in the directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
+from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
+from shieldwall.server.storage.records import Device, DeviceState, Page, Registration
+from shieldwall.server.storage.rows import columns_of, map_from, portions, strings_from, to_text
+from shieldwall.server.storage.schema import devices
+
+
+def get(connection: Connection, device_id: DeviceId) -> Device:
+    """Return a device. Raises: NotFoundError."""
+    if (device := find(connection, device_id)) is None:
+        raise NotFoundError(f"There is no device {device_id}.")
+    return device
+
+
+def find(connection: Connection, device_id: DeviceId) -> Device | None:
+    """Return a device, or ``None``."""
+    row = connection.execute(select(devices).where(devices.c.id == device_id)).one_or_none()
+    return None if row is None else _device(row)
+
+
+def find_by_object_id(connection: Connection, object_id: str) -> Device | None:
+    """Return the device whose directory object has this id, or ``None``."""
+    row = connection.execute(select(devices).where(devices.c.object_id == object_id)).one_or_none()
+    return None if row is None else _device(row)
+
+
+def find_by_key(connection: Connection, thumbprint: KeyThumbprint) -> Device | None:
+    """Return the device that registered this key, or ``None``. A key belongs to one device for ever."""
+    row = connection.execute(select(devices).where(devices.c.key_thumbprint == thumbprint)).one_or_none()
+    return None if row is None else _device(row)
+
+
+def find_many(connection: Connection, device_ids: Iterable[DeviceId]) -> tuple[Device, ...]:
+    """Return those of the devices that exist, ordered by id."""
+    found: list[Device] = []
+    for portion in portions(sorted(set(device_ids))):
+        query = select(devices).where(devices.c.id.in_(portion)).order_by(devices.c.id)
+        found += map(_device, connection.execute(query))
+    return tuple(found)
+
+
+def list_devices(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Device, ...]:
+    """Return one page of a tenant's devices, retired ones included, ordered by id."""
+    query = select(devices).where(devices.c.tenant_id == tenant_id).order_by(devices.c.id).limit(page.size)
+    if page.after is not None:
+        query = query.where(devices.c.id > page.after)
+    return tuple(map(_device, connection.execute(query)))
+
+
+def list_same_hardware(
+    connection: Connection, tenant_id: TenantId, *, machine_id_hash: Digest | None, smbios_uuid_hash: Digest | None
+) -> tuple[Device, ...]:
+    """Return the devices, not retired, that named one of these hardware hashes, ordered by id."""
+    named = [
+        column == value
+        for column, value in (
+            (devices.c.machine_id_hash, machine_id_hash),
+            (devices.c.smbios_uuid_hash, smbios_uuid_hash),
+        )
+        if value is not None
+    ]
+    if not named:
+        return ()
+    query = (
+        select(devices)
+        .where(devices.c.tenant_id == tenant_id, devices.c.state != DeviceState.RETIRED.value, or_(*named))
+        .order_by(devices.c.id)
+    )
+    return tuple(map(_device, connection.execute(query)))
+
+
+def active_ids(connection: Connection, tenant_id: TenantId) -> frozenset[DeviceId]:
+    """Return the ids of all active devices of a tenant."""
+    query = select(devices.c.id).where(devices.c.tenant_id == tenant_id, devices.c.state == DeviceState.ACTIVE.value)
+    return frozenset(map(DeviceId, connection.scalars(query)))
+
+
+def count(connection: Connection, tenant_id: TenantId) -> int:
+    """Return how many devices a tenant has, retired ones included."""
+    query = select(func.count()).select_from(devices).where(devices.c.tenant_id == tenant_id)
+    return connection.scalars(query).one()
+
+
+def add(connection: Connection, device: Device) -> None:
+    """Add a device.
+
+    Raises:
+        AlreadyExistsError: Its id or its key is taken.
+    """
+    try:
+        connection.execute(insert(devices).values(_columns(device)))
+    except IntegrityError as error:
+        raise AlreadyExistsError(f"A device with the id or the key of {device.id} is registered already.") from error
+
+
+def put(connection: Connection, device: Device) -> None:
+    """Replace a device. Raises: NotFoundError."""
+    result = connection.execute(update(devices).where(devices.c.id == device.id).values(_columns(device)))
+    if result.rowcount == 0:
+        raise NotFoundError(f"There is no device {device.id}.")
+
+
+def _columns(device: Device) -> dict[str, Any]:
+    return columns_of(
+        device,
+        registration=device.registration.value,
+        state=device.state.value,
+        providers=to_text(device.providers),
+        tags=to_text(device.tags),
+    )
+
+
+def _device(row: Row[Any]) -> Device:
+    columns = row._asdict()
+    parsed = {
+        "registration": Registration(columns["registration"]),
+        "state": DeviceState(columns["state"]),
+        "providers": map_from(columns["providers"]),
+        "tags": strings_from(columns["tags"]),
+    }
+    return Device(**(columns | parsed))

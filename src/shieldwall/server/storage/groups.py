@@ -1,0 +1,146 @@
+"""Groups and who belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.server.storage.database import insert_ignoring
+from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
+from shieldwall.server.storage.records import Group, Page
+from shieldwall.server.storage.rows import columns_of, portions
+from shieldwall.server.storage.schema import group_members, groups
+
+
+def get(connection: Connection, group_id: GroupId) -> Group:
+    """Return a group. Raises: NotFoundError."""
+    if (group := find(connection, group_id)) is None:
+        raise NotFoundError(f"There is no group {group_id}.")
+    return group
+
+
+def find(connection: Connection, group_id: GroupId) -> Group | None:
+    """Return a group, or ``None``."""
+    row = connection.execute(select(groups).where(groups.c.id == group_id)).one_or_none()
+    return None if row is None else _group(row)
+
+
+def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Group, ...]:
+    """Return one page of a tenant's groups, ordered by id."""
+    query = select(groups).where(groups.c.tenant_id == tenant_id).order_by(groups.c.id).limit(page.size)
+    if page.after is not None:
+        query = query.where(groups.c.id > page.after)
+    return tuple(map(_group, connection.execute(query)))
+
+
+def list_dynamic(connection: Connection, tenant_id: TenantId) -> tuple[Group, ...]:
+    """Return all groups of a tenant that a rule decides, ordered by id."""
+    query = (
+        select(groups)
+        .where(groups.c.tenant_id == tenant_id, groups.c.membership_rule.is_not(None))
+        .order_by(groups.c.id)
+    )
+    return tuple(map(_group, connection.execute(query)))
+
+
+def add(connection: Connection, group: Group) -> None:
+    """Add a group. Raises: AlreadyExistsError."""
+    try:
+        connection.execute(insert(groups).values(columns_of(group)))
+    except IntegrityError as error:
+        raise AlreadyExistsError(f"A group {group.id} is there already.") from error
+
+
+def put(connection: Connection, group: Group) -> None:
+    """Replace a group; its members stay. Raises: NotFoundError."""
+    result = connection.execute(update(groups).where(groups.c.id == group.id).values(columns_of(group)))
+    if result.rowcount == 0:
+        raise NotFoundError(f"There is no group {group.id}.")
+
+
+def remove(connection: Connection, group_id: GroupId) -> None:
+    """Remove a group and its memberships.
+
+    Raises:
+        NotFoundError: There is no such group.
+        StillReferencedError: A policy is assigned to it.
+    """
+    try:
+        result = connection.execute(delete(groups).where(groups.c.id == group_id))
+    except IntegrityError as error:
+        raise StillReferencedError(f"The group {group_id} is named by the assignments of a policy.") from error
+    if result.rowcount == 0:
+        raise NotFoundError(f"There is no group {group_id}.")
+
+
+def add_members(connection: Connection, group_id: GroupId, device_ids: Iterable[DeviceId]) -> None:
+    """Let devices belong to a group; those that do already stay."""
+    rows = [{"group_id": group_id, "device_id": device_id} for device_id in sorted(set(device_ids))]
+    if rows:
+        connection.execute(insert_ignoring(connection, group_members), rows)
+
+
+def remove_members(connection: Connection, group_id: GroupId, device_ids: Iterable[DeviceId]) -> None:
+    """Let devices belong to a group no more."""
+    for portion in portions(sorted(set(device_ids))):
+        connection.execute(
+            delete(group_members).where(group_members.c.group_id == group_id, group_members.c.device_id.in_(portion))
+        )
+
+
+def remove_from_all(connection: Connection, device_id: DeviceId) -> None:
+    """Take a device out of every group."""
+    connection.execute(delete(group_members).where(group_members.c.device_id == device_id))
+
+
+def is_member(connection: Connection, group_id: GroupId, device_id: DeviceId) -> bool:
+    """Whether a device belongs to a group."""
+    query = select(group_members.c.device_id).where(
+        group_members.c.group_id == group_id, group_members.c.device_id == device_id
+    )
+    return connection.execute(query).first() is not None
+
+
+def list_members(connection: Connection, group_id: GroupId, page: Page) -> tuple[DeviceId, ...]:
+    """Return one page of the ids of a group's members, ordered by id."""
+    query = (
+        select(group_members.c.device_id)
+        .where(group_members.c.group_id == group_id)
+        .order_by(group_members.c.device_id)
+        .limit(page.size)
+    )
+    if page.after is not None:
+        query = query.where(group_members.c.device_id > page.after)
+    return tuple(map(DeviceId, connection.scalars(query)))
+
+
+def member_ids(connection: Connection, group_id: GroupId) -> frozenset[DeviceId]:
+    """Return the ids of all members of a group."""
+    query = select(group_members.c.device_id).where(group_members.c.group_id == group_id)
+    return frozenset(map(DeviceId, connection.scalars(query)))
+
+
+def count_members(connection: Connection, group_id: GroupId) -> int:
+    """Return how many members a group has."""
+    query = select(func.count()).select_from(group_members).where(group_members.c.group_id == group_id)
+    return connection.scalars(query).one()
+
+
+def memberships(connection: Connection, device_ids: Iterable[DeviceId]) -> Mapping[DeviceId, frozenset[GroupId]]:
+    """Return the groups of each of these devices; a device without groups has an empty set."""
+    found: dict[DeviceId, set[GroupId]] = {device_id: set() for device_id in device_ids}
+    for portion in portions(sorted(found)):
+        query = select(group_members.c.device_id, group_members.c.group_id).where(
+            group_members.c.device_id.in_(portion)
+        )
+        for device_id, group_id in connection.execute(query):
+            found[device_id].add(group_id)
+    return {device_id: frozenset(group_ids) for device_id, group_ids in found.items()}
+
+
+def _group(row: Row[Any]) -> Group:
+    return Group(**row._asdict())

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import insert
+from tests.support.samples import TENANT_ID, a_device, a_group, a_tenant, counted_id, device_id, group_id
+
+from shieldwall.server.storage import devices, groups, tenants
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
+from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.schema import assignments, policies
+
+
+@pytest.fixture(autouse=True)
+def tenant_with_devices(database: Database) -> None:
+    with database.write() as connection:
+        tenants.add(connection, a_tenant())
+        for number in range(1, 5):
+            devices.add(connection, a_device(number))
+
+
+def test_a_group_comes_back_as_it_was_kept(database: Database) -> None:
+    dynamic = a_group(2, membership_rule='(device.deviceOSType -eq "Linux")', description="all\nLinux")
+    with database.write() as connection:
+        groups.add(connection, a_group(1))
+        groups.add(connection, dynamic)
+    with database.read() as connection:
+        assert groups.get(connection, group_id(1)) == a_group(1)
+        assert groups.find(connection, group_id(2)) == dynamic
+        assert groups.list_dynamic(connection, TENANT_ID) == (dynamic,)
+        assert groups.list_groups(connection, TENANT_ID, Page(size=1)) == (a_group(1),)
+        assert groups.list_groups(connection, TENANT_ID, Page(size=9, after=group_id(1))) == (dynamic,)
+
+
+def test_a_group_that_is_not_there_is_not_found(database: Database) -> None:
+    with database.write() as connection:
+        assert groups.find(connection, group_id(9)) is None
+        for failing in (groups.get, groups.remove):
+            with pytest.raises(NotFoundError):
+                failing(connection, group_id(9))
+        with pytest.raises(NotFoundError):
+            groups.put(connection, a_group(9))
+
+
+def test_a_group_id_is_taken_once(database: Database) -> None:
+    with database.write() as connection:
+        groups.add(connection, a_group())
+    with pytest.raises(AlreadyExistsError), database.write() as connection:
+        groups.add(connection, a_group())
+
+
+def test_a_group_that_is_put_keeps_its_members(database: Database) -> None:
+    changed = replace(a_group(), display_name="new", description="d")
+    with database.write() as connection:
+        groups.add(connection, a_group())
+        groups.add_members(connection, group_id(1), [device_id(1)])
+        groups.put(connection, changed)
+        assert groups.get(connection, group_id(1)) == changed
+        assert groups.member_ids(connection, group_id(1)) == {device_id(1)}
+
+
+def test_members_come_and_go(database: Database) -> None:
+    with database.write() as connection:
+        groups.add(connection, a_group(1))
+        groups.add(connection, a_group(2))
+        groups.add_members(connection, group_id(1), [])
+        groups.add_members(connection, group_id(1), [device_id(3), device_id(1), device_id(1)])
+        groups.add_members(connection, group_id(1), [device_id(1), device_id(2)])
+        groups.add_members(connection, group_id(2), [device_id(1)])
+    with database.write() as connection:
+        assert groups.list_members(connection, group_id(1), Page(size=2)) == (device_id(1), device_id(2))
+        assert groups.list_members(connection, group_id(1), Page(size=2, after=device_id(2))) == (device_id(3),)
+        assert groups.count_members(connection, group_id(1)) == 3
+        assert groups.memberships(connection, [device_id(1), device_id(2), device_id(4)]) == {
+            device_id(1): {group_id(1), group_id(2)},
+            device_id(2): {group_id(1)},
+            device_id(4): frozenset(),
+        }
+        groups.remove_members(connection, group_id(1), [device_id(3), device_id(4)])
+        groups.remove_from_all(connection, device_id(1))
+        assert not groups.is_member(connection, group_id(1), device_id(1))
+        assert groups.is_member(connection, group_id(1), device_id(2))
+        assert groups.member_ids(connection, group_id(1)) == {device_id(2)}
+        assert groups.member_ids(connection, group_id(2)) == frozenset()
+
+
+def test_a_removed_group_takes_its_memberships_along(database: Database) -> None:
+    with database.write() as connection:
+        groups.add(connection, a_group())
+        groups.add_members(connection, group_id(1), [device_id(1)])
+        groups.remove(connection, group_id(1))
+        assert groups.memberships(connection, [device_id(1)]) == {device_id(1): frozenset()}
+        assert groups.find(connection, group_id(1)) is None
+
+
+def test_a_group_that_a_policy_is_assigned_to_stays(database: Database) -> None:
+    policy = counted_id("c", 1)
+    names = {"name": "p", "description": "", "platforms": "linux", "technologies": "microsoftSense"}
+    with database.write() as connection:
+        groups.add(connection, a_group())
+        connection.execute(
+            insert(policies).values(
+                id=policy,
+                tenant_id=TENANT_ID,
+                template_id="t_1",
+                role_scope_tag_ids="[]",
+                settings=b"[]",
+                revision=1,
+                digest="0" * 64,
+                created_at=a_tenant().created_at,
+                modified_at=a_tenant().created_at,
+                **names,
+            )
+        )
+        connection.execute(
+            insert(assignments).values(policy_id=policy, target="g", kind="include", group_id=group_id(1))
+        )
+    with pytest.raises(StillReferencedError), database.write() as connection:
+        groups.remove(connection, group_id(1))

@@ -1,0 +1,59 @@
+"""Fixtures that run a test on both engines: SQLite in a file and a real PostgreSQL.
+
+A test directory takes them over in its ``conftest.py``::
+
+    from tests.support.databases import database, database_url
+
+    __all__ = ["database", "database_url"]
+
+``database`` has the schema, ``database_url`` names a database that is still empty.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.postgresql import PostgresqlServer, find_programs
+
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.schema import metadata
+
+_SERVER = pytest.StashKey[PostgresqlServer]()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of the test's own, with nothing in it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'shieldwall.db'}"
+        return
+    server = _server(request.config)
+    url = server.create_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database of the test's own, with every table and no row."""
+    opened = Database(database_url)
+    with opened.write() as connection:
+        metadata.create_all(connection)
+    yield opened
+    opened.close()
+
+
+def _server(config: pytest.Config) -> PostgresqlServer:
+    if _SERVER not in config.stash:
+        programs = find_programs()
+        if programs is None:
+            reason = "PostgreSQL is not installed (Debian package postgresql)"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        config.stash[_SERVER] = server = PostgresqlServer(programs)
+        config.add_cleanup(server.stop)
+    return config.stash[_SERVER]
