@@ -122,9 +122,9 @@ class Strength(
 ):
     """Options from strongest to weakest, or which numbers are stronger. Nobody publishes an order; each is ours."""
 
+    confidence: Confidence
     options: tuple[str, ...] = ()
     numbers: Direction | None = None
-    confidence: Confidence = Confidence.OURS
 
     def rank(self, value: object) -> int | None:
         """Return the place of a value, lower is stronger; ``None`` when this order does not speak about it."""
@@ -155,10 +155,9 @@ class SettingDefinition(
     """What a setting is. Shared by all templates that offer it.
 
     ``default`` is an option's item id or a simple value. ``landing`` is the place in the product's own configuration
-    (``antivirusEngine.enforcementLevel``), absent where none is known for sure, and ``landing_default`` what the product
-    does when nothing stands there. ``identity`` names members by which two
-    items of a union are the same item with different values. ``depends_on`` follows from the parents and is filled in
-    by the loader.
+    (``antivirusEngine.enforcementLevel``), absent where none is known for sure; ``landing_default`` is what the product
+    does while nothing stands there. ``identity`` names members by which two items of a union are the same item with
+    different values. ``depends_on`` follows from the parents and is filled in by the loader.
     """
 
     id: SettingId

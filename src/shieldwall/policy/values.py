@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from shieldwall.contract.ids import SettingId
 
@@ -21,3 +22,21 @@ class Item:
 
 SettingValue: TypeAlias = "str | int | tuple[SettingValue, ...] | Item"
 """An option's item id or a text, a number, a collection, or an item. Never a bool: a choice is its item id."""
+
+
+def order_key(value: SettingValue) -> tuple[Any, ...]:
+    """Return a key by which any values, of whatever kind, have one order."""
+    match value:
+        case int():
+            return (0, value)
+        case str():
+            return (1, value)
+        case tuple():
+            return (2, tuple(order_key(part) for part in value))
+        case Item(members=members):
+            return (3, tuple((name, order_key(member)) for name, member in members))
+
+
+def as_set(values: Iterable[SettingValue]) -> tuple[SettingValue, ...]:
+    """Return the values once each and in their one order."""
+    return tuple(sorted(set(values), key=order_key))
