@@ -1,0 +1,223 @@
+"""Certificate authorities: one for devices, one for the server's own TLS. P-256 throughout."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.trust.certificate_request import (
+    BadCertificateRequestError,
+    CertificateRequestFacts,
+    build_request,
+    read_request,
+)
+from shieldwall.trust.device_key import PublicKey
+
+__all__ = [
+    "BadAuthorityError",
+    "BadCertificateRequestError",
+    "CertificateRequestFacts",
+    "DeviceAuthority",
+    "LocalAuthority",
+    "build_request",
+    "read_request",
+]
+
+DEVICE_DAYS: Final = 90
+SERVER_DAYS: Final = 397
+AUTHORITY_DAYS: Final = 5 * 365
+_BACKDATED: Final = timedelta(minutes=10)
+_ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
+
+
+class BadAuthorityError(ShieldwallError):
+    """Key and certificate do not make a certificate authority of ours."""
+
+    code = "badAuthority"
+    remedy = "Restore the authority's key and certificate from the same backup."
+
+
+@dataclass(frozen=True, slots=True)
+class _Authority:
+    """A P-256 key with a certificate that lets it issue others."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    def __post_init__(self) -> None:
+        """Refuse a certificate of another key. Raises: BadAuthorityError."""
+        if self.certificate.public_key() != self.key.public_key():
+            raise BadAuthorityError("The certificate of the authority belongs to another key.")
+
+    @property
+    def certificate_pem(self) -> str:
+        """The certificate that others trust."""
+        return _pem(self.certificate)
+
+    def key_pem(self) -> bytes:
+        """Write the key as unencrypted PKCS #8; the caller guards the file."""
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+class DeviceAuthority(_Authority):
+    """Issues the certificates of one tenant's devices."""
+
+    __slots__ = ()
+
+    @classmethod
+    def create(cls, tenant_id: TenantId, now: datetime) -> DeviceAuthority:
+        """Make a new authority for a tenant, good for five years."""
+        return cls(*_new_authority(f"Shieldwall devices of {tenant_id}", now))
+
+    @classmethod
+    def from_pem(cls, key: bytes, certificate: bytes) -> DeviceAuthority:
+        """Read an authority back. Raises: BadAuthorityError."""
+        return cls(*_read_authority(key, certificate))
+
+    def issue(
+        self, public_key: PublicKey, tenant_id: TenantId, device_id: DeviceId, now: datetime, days: int = DEVICE_DAYS
+    ) -> str:
+        """Certify that this key is that device; the answer is PEM."""
+        certificate = (
+            _certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device_id)]), public_key, self, now, days)
+            .add_extension(
+                x509.SubjectAlternativeName(
+                    [x509.UniformResourceIdentifier(f"urn:shieldwall:{tenant_id}:device:{device_id}")]
+                ),
+                critical=False,
+            )
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return _pem(certificate)
+
+
+class LocalAuthority(_Authority):
+    """Issues the server's own TLS certificate where no public authority can."""
+
+    __slots__ = ()
+
+    @classmethod
+    def create(cls, now: datetime) -> LocalAuthority:
+        """Make a new authority, good for five years."""
+        return cls(*_new_authority("Shieldwall server", now))
+
+    @classmethod
+    def from_pem(cls, key: bytes, certificate: bytes) -> LocalAuthority:
+        """Read an authority back. Raises: BadAuthorityError."""
+        return cls(*_read_authority(key, certificate))
+
+    def issue_server(self, names: Iterable[str], now: datetime, days: int = SERVER_DAYS) -> tuple[str, str]:
+        """Make a key and a certificate for ``localhost`` and the host names and addresses given.
+
+        Returns:
+            The certificate chain in PEM, leaf first, and the key in PEM.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in dict.fromkeys((*_ALWAYS, *names))])
+        certificate = (
+            _certificate(
+                x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Shieldwall")]), key.public_key(), self, now, days
+            )
+            .add_extension(alternatives, critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
+        return _pem(certificate) + self.certificate_pem, key_pem
+
+
+def _new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        _builder(subject, subject, key.public_key(), now, now + timedelta(days=AUTHORITY_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return key, certificate
+
+
+def _read_authority(key_pem: bytes, certificate_pem: bytes) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    try:
+        key = load_pem_private_key(key_pem, password=None)
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadAuthorityError("Key or certificate of the authority cannot be read.") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise BadAuthorityError("The key of the authority is not on the curve P-256.")
+    return key, certificate
+
+
+def _certificate(
+    subject: x509.Name, public_key: PublicKey, issuer: _Authority, now: datetime, days: int
+) -> x509.CertificateBuilder:
+    not_after = min(now + timedelta(days=days), issuer.certificate.not_valid_after_utc)
+    identifier = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return (
+        _builder(subject, issuer.certificate.subject, public_key, now, not_after)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(authority=False), critical=True)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
+            critical=False,
+        )
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: PublicKey, now: datetime, not_after: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)  # a device whose clock lags a little can use it at once
+        .not_valid_after(not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _key_usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode("ascii")

@@ -1,0 +1,126 @@
+"""The device key: ECDSA over P-256, the curve every TPM 2.0 speaks. Its thumbprint is the device's identity."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import KeyThumbprint
+from shieldwall.trust import strict_base64
+
+PublicKey = ec.EllipticCurvePublicKey
+
+SIGNATURE_BYTES: Final = 64
+POINT_BYTES: Final = 65
+_SPKI_PREFIX: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
+_ECDSA: Final = ec.ECDSA(hashes.SHA256())
+
+
+class BadDeviceKeyError(ShieldwallError):
+    """The bytes are not a P-256 key in the one encoding we accept."""
+
+    code = "badDeviceKey"
+    remedy = "Device keys are ECDSA keys on the curve P-256; let the agent make a new one."
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKey:
+    """The private key of a device, held in memory."""
+
+    private_key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def generate(cls) -> DeviceKey:
+        """Make a new key."""
+        return cls(ec.generate_private_key(ec.SECP256R1()))
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> DeviceKey:
+        """Read an unencrypted PKCS #8 key. Raises: BadDeviceKeyError."""
+        try:
+            key = load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise BadDeviceKeyError("The file does not hold an unencrypted private key in PEM.") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise BadDeviceKeyError("The private key is not on the curve P-256.")
+        return cls(key)
+
+    def to_pem(self) -> bytes:
+        """Write the key as unencrypted PKCS #8; the caller guards the file."""
+        return self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The half that may be known."""
+        return self.private_key.public_key()
+
+    @property
+    def thumbprint(self) -> KeyThumbprint:
+        """The name of this key."""
+        return thumbprint(self.public_key)
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign with SHA-256; the answer is ``r`` and ``s``, 32 bytes each, as RFC 9421 section 3.3.4 wants it."""
+        r, s = decode_dss_signature(self.private_key.sign(data, _ECDSA))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def is_signed_by(public_key: PublicKey, signature: bytes, data: bytes) -> bool:
+    """Tell whether ``signature`` (``r`` and ``s``, 64 bytes) over ``data`` was made by this key."""
+    if len(signature) != SIGNATURE_BYTES:
+        return False
+    encoded = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+    try:
+        public_key.verify(encoded, data, _ECDSA)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def public_key_bytes(key: PublicKey) -> bytes:
+    """Write a public key as its uncompressed point, 65 bytes: the form that loads fastest."""
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def public_key_from_bytes(data: bytes) -> PublicKey:
+    """Read an uncompressed point. Raises: BadDeviceKeyError."""
+    if len(data) != POINT_BYTES or data[0] != 4:  # 4 marks an uncompressed point (SEC 1, section 2.3.3)
+        raise BadDeviceKeyError("A public key is an uncompressed P-256 point of 65 bytes.")
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), data)
+    except ValueError:
+        raise BadDeviceKeyError("The point does not lie on the curve P-256.") from None
+
+
+def public_key_info(key: PublicKey) -> bytes:
+    """Write a public key as SubjectPublicKeyInfo in DER."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_key_from_info(data: bytes) -> PublicKey:
+    """Read a SubjectPublicKeyInfo of a P-256 key with an uncompressed point. Raises: BadDeviceKeyError."""
+    if not data.startswith(_SPKI_PREFIX):
+        raise BadDeviceKeyError("The public key is not an uncompressed P-256 point in a SubjectPublicKeyInfo.")
+    return public_key_from_bytes(data[len(_SPKI_PREFIX) :])
+
+
+def thumbprint(public_key: PublicKey) -> KeyThumbprint:
+    """Name a public key by its RFC 7638 thumbprint."""
+    point = public_key_bytes(public_key)
+    x, y = strict_base64.encode_url(point[1:33]), strict_base64.encode_url(point[33:])
+    members = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
+    return KeyThumbprint(strict_base64.encode_url(hashlib.sha256(members.encode()).digest()))

@@ -1,0 +1,21 @@
+"""Points in time as they stand in documents: RFC 3339 in UTC, whole seconds, ``2026-11-23T19:00:00Z``."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
+
+
+def write(moment: datetime) -> str:
+    """Write a moment, cut to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse(text: str) -> datetime:
+    """Read a moment. Raises: ValueError."""
+    if not _MOMENT.match(text):
+        raise ValueError(f"{text[:40]!r} is not a time such as 2026-11-23T19:00:00Z.")
+    return datetime.fromisoformat(text)
