@@ -1,0 +1,167 @@
+"""The narrow row behind every check-in, and the answers kept for repeats.
+
+A check-in that changes nothing is one statement: it takes the sequence number where that is fresh and the device may
+still speak, and returns what the server knows of the device, to be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Update, bindparam, exists, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import CheckInState, DeviceState
+from shieldwall.server.storage.schema import check_in_answers, check_ins, devices
+
+_ID: Final = check_ins.c.device_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbered:
+    """A request's place in the sequence of its device, and the digest of its body."""
+
+    epoch: int
+    seq: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the server holds for a device, each by its digest."""
+
+    target: Digest | None
+    facts: Digest | None
+    status: Digest | None
+
+
+def _takes_number() -> Update:
+    return (
+        check_ins.update()
+        .where(
+            bindparam("device") == _ID,
+            check_ins.c.epoch == bindparam("at_epoch"),
+            check_ins.c.seq < bindparam("next_seq"),
+            exists().where(devices.c.id == _ID, devices.c.state == DeviceState.ACTIVE.value),
+        )
+        .values(seq=bindparam("next_seq"), request_digest=bindparam("digest"))
+    )
+
+
+_TAKE_NUMBER: Final = _takes_number()
+_CHECK_IN: Final = (
+    _takes_number()
+    .values(last_check_in=bindparam("at"), sync_requested_at=None)
+    .returning(check_ins.c.target_digest, check_ins.c.facts_digest, check_ins.c.status_digest)
+)
+_ONE: Final = select(check_ins).where(bindparam("device") == _ID)
+_ANSWER: Final = select(check_in_answers.c.body).where(
+    check_in_answers.c.device_id == bindparam("device"), check_in_answers.c.seq == bindparam("at_seq")
+)
+_SET_FACTS: Final = check_ins.update().where(bindparam("device") == _ID).values(facts_digest=bindparam("digest"))
+_SET_STATUS: Final = (
+    check_ins.update()
+    .where(bindparam("device") == _ID)
+    .values(status_digest=bindparam("digest"), status_at=bindparam("at"))
+)
+_SET_TARGET: Final = (
+    check_ins.update()
+    .where(_ID.in_(bindparam("ids", expanding=True)))
+    .values(target_digest=bindparam("digest"), sync_requested_at=bindparam("at"))
+)
+_SYNC: Final = (
+    check_ins.update().where(_ID.in_(bindparam("ids", expanding=True))).values(sync_requested_at=bindparam("at"))
+)
+_DUE: Final = select(_ID).where(_ID.in_(bindparam("ids", expanding=True)), check_ins.c.sync_requested_at.is_not(None))
+
+
+def add(connection: Connection, device_id: DeviceId, *, epoch: int = 1) -> None:
+    """Start the sequence of a new device."""
+    connection.execute(check_ins.insert(), {"device_id": device_id, "epoch": epoch, "seq": 0})
+
+
+def check_in(connection: Connection, device_id: DeviceId, number: Numbered, at: datetime) -> Known | None:
+    """Take a fresh number for a check-in and return what is known; ``None`` where it is not this device's turn."""
+    row = connection.execute(
+        _CHECK_IN,
+        {
+            "device": device_id,
+            "at_epoch": number.epoch,
+            "next_seq": number.seq,
+            "digest": number.digest,
+            "at": at,
+        },
+    ).one_or_none()
+    return None if row is None else Known(*row)
+
+
+def take_number(connection: Connection, device_id: DeviceId, number: Numbered) -> bool:
+    """Take a fresh number for another request; say whether it was this device's turn."""
+    taken = connection.execute(
+        _TAKE_NUMBER,
+        {"device": device_id, "at_epoch": number.epoch, "next_seq": number.seq, "digest": number.digest},
+    )
+    return taken.rowcount == 1
+
+
+def get(connection: Connection, device_id: DeviceId) -> CheckInState:
+    """Return where a device stands. Raises: NotFoundError."""
+    row = connection.execute(_ONE, {"device": device_id}).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no device {device_id}.")
+    return _state(row)
+
+
+def set_facts(connection: Connection, device_id: DeviceId, digest: Digest) -> None:
+    """Point a device to the facts it sent."""
+    connection.execute(_SET_FACTS, {"device": device_id, "digest": digest})
+
+
+def set_status(connection: Connection, device_id: DeviceId, digest: Digest, at: datetime) -> None:
+    """Point a device to the report it sent."""
+    connection.execute(_SET_STATUS, {"device": device_id, "digest": digest, "at": at})
+
+
+def set_target(connection: Connection, device_ids: Collection[DeviceId], digest: Digest, at: datetime) -> None:
+    """Give devices a new target, and ask those that wait to come and fetch it."""
+    connection.execute(_SET_TARGET, {"ids": list(device_ids), "digest": digest, "at": at})
+
+
+def request_sync(connection: Connection, device_ids: Collection[DeviceId], at: datetime) -> int:
+    """Ask devices to check in; return how many there are."""
+    return connection.execute(_SYNC, {"ids": list(device_ids), "at": at}).rowcount
+
+
+def clear_sync(connection: Connection, device_id: DeviceId) -> None:
+    """Note that a device has what it was asked to come for."""
+    connection.execute(_SYNC, {"ids": [device_id], "at": None})
+
+
+def due(connection: Connection, device_ids: Collection[DeviceId]) -> frozenset[DeviceId]:
+    """Return those of these devices that are asked to check in."""
+    return frozenset(DeviceId(device) for (device,) in connection.execute(_DUE, {"ids": list(device_ids)}))
+
+
+def keep_answer(connection: Connection, device_id: DeviceId, seq: int, body: bytes) -> None:
+    """Keep the answer to the newest check-in; the first answer to a number stays."""
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(check_in_answers)
+    statement = insert.on_conflict_do_update(
+        index_elements=["device_id"],
+        set_={"seq": insert.excluded.seq, "body": insert.excluded.body},
+        where=check_in_answers.c.seq < insert.excluded.seq,
+    )
+    connection.execute(statement, {"device_id": device_id, "seq": seq, "body": body})
+
+
+def find_answer(connection: Connection, device_id: DeviceId, seq: int) -> bytes | None:
+    """Return the answer kept for a number, ``None`` when none is."""
+    return connection.execute(_ANSWER, {"device": device_id, "at_seq": seq}).scalar_one_or_none()
+
+
+def _state(row: Mapping[Any, Any]) -> CheckInState:
+    return CheckInState(**row)

@@ -1,0 +1,54 @@
+"""Policy revisions: immutable, signed, named by the digest of what was signed. They outlive their policy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from shieldwall.contract.ids import Digest, PolicyId
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import Page, PolicyRevision
+from shieldwall.server.storage.rows import columns_of
+from shieldwall.server.storage.schema import policy_revisions
+
+
+def add(connection: Connection, revision: PolicyRevision) -> None:
+    """Keep a new revision."""
+    connection.execute(policy_revisions.insert(), columns_of(revision))
+
+
+def find_many(connection: Connection, digests: Collection[Digest]) -> dict[Digest, PolicyRevision]:
+    """Return the revisions that are there, by digest."""
+    query = select(policy_revisions).where(policy_revisions.c.digest.in_(list(digests)))
+    found = (_revision(row) for row in connection.execute(query))
+    return {revision.digest: revision for revision in found}
+
+
+def get(connection: Connection, policy_id: PolicyId, number: int) -> PolicyRevision:
+    """Return one revision of a policy by its number. Raises: NotFoundError."""
+    query = select(policy_revisions).where(
+        policy_revisions.c.policy_id == policy_id, policy_revisions.c.revision == number
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFoundError(f"The policy {policy_id} has no revision {number}.")
+    return _revision(row)
+
+
+def list_page(connection: Connection, policy_id: PolicyId, page: Page) -> tuple[PolicyRevision, ...]:
+    """Return revisions of a policy, newest first; ``page.after`` is a revision number."""
+    query = (
+        select(policy_revisions)
+        .where(policy_revisions.c.policy_id == policy_id)
+        .order_by(policy_revisions.c.revision.desc())
+        .limit(page.size)
+    )
+    if page.after is not None:
+        query = query.where(policy_revisions.c.revision < int(page.after))
+    return tuple(_revision(row) for row in connection.execute(query))
+
+
+def _revision(row: Row[Any]) -> PolicyRevision:
+    return PolicyRevision(**row._asdict())

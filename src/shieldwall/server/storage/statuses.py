@@ -1,0 +1,45 @@
+"""Status reports, kept once per distinct report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.ids import Digest
+from shieldwall.contract.status import StatusReport
+from shieldwall.server.storage.database import insert_ignoring
+from shieldwall.server.storage.rows import portions
+from shieldwall.server.storage.schema import status_documents
+
+_EXISTS: Final = select(status_documents.c.digest).where(status_documents.c.digest == bindparam("digest"))
+_BODIES: Final = select(status_documents).where(status_documents.c.digest.in_(bindparam("digests", expanding=True)))
+
+
+def keep(connection: Connection, report: StatusReport) -> Digest:
+    """Keep a report once, and return the digest that names it."""
+    body = strict_json.encode(report)
+    digest = strict_json.digest_of_bytes(body)
+    connection.execute(insert_ignoring(connection, status_documents), {"digest": digest, "body": body})
+    return digest
+
+
+def exists(connection: Connection, digest: Digest) -> bool:
+    """Say whether a report of this name is kept."""
+    return connection.execute(_EXISTS, {"digest": digest}).one_or_none() is not None
+
+
+def find(connection: Connection, digest: Digest) -> StatusReport | None:
+    """Return a report, ``None`` when there is none of this name."""
+    return find_many(connection, [digest]).get(digest)
+
+
+def find_many(connection: Connection, digests: Collection[Digest]) -> dict[Digest, StatusReport]:
+    """Return the reports that are there, by digest."""
+    return {
+        Digest(digest): strict_json.decode(body, StatusReport)
+        for portion in portions(sorted(digests))
+        for digest, body in connection.execute(_BODIES, {"digests": portion})
+    }

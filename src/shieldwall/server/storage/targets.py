@@ -1,0 +1,68 @@
+"""Targets: what devices shall enforce, kept once per distinct set of items."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.ids import DeviceId, Digest, TenantId
+from shieldwall.contract.messages import ManifestItem
+from shieldwall.contract.target import ordered
+from shieldwall.server.storage.database import insert_ignoring
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import DeviceState
+from shieldwall.server.storage.rows import portions
+from shieldwall.server.storage.schema import check_ins, devices, target_documents
+
+_BODY: Final = select(target_documents.c.body).where(target_documents.c.digest == bindparam("digest"))
+_BODIES: Final = select(target_documents.c.digest, target_documents.c.body).where(
+    target_documents.c.digest.in_(bindparam("digests", expanding=True))
+)
+_DEVICES: Final = (
+    select(devices.c.id, devices.c.tenant_id, check_ins.c.target_digest)
+    .join(check_ins, check_ins.c.device_id == devices.c.id)
+    .where(devices.c.id.in_(bindparam("ids", expanding=True)), devices.c.state == DeviceState.ACTIVE.value)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Targeted:
+    """An active device and its present target."""
+
+    device_id: DeviceId
+    tenant_id: TenantId
+    target: Digest | None
+
+
+def keep(connection: Connection, items: Iterable[ManifestItem]) -> Digest:
+    """Keep a target once, and return the digest that names it."""
+    body = strict_json.encode(ordered(items))
+    digest = strict_json.digest_of_bytes(body)
+    connection.execute(insert_ignoring(connection, target_documents), {"digest": digest, "body": body})
+    return digest
+
+
+def get(connection: Connection, digest: Digest) -> tuple[ManifestItem, ...]:
+    """Return the items of a target, in their one order. Raises: NotFoundError."""
+    body = connection.execute(_BODY, {"digest": digest}).scalar_one_or_none()
+    if body is None:
+        raise NotFoundError(f"There is no target {digest}.")
+    return strict_json.decode(body, tuple[ManifestItem, ...])
+
+
+def get_many(connection: Connection, digests: Collection[Digest]) -> dict[Digest, tuple[ManifestItem, ...]]:
+    """Return the items of the targets that are there, by digest."""
+    return {
+        Digest(digest): strict_json.decode(body, tuple[ManifestItem, ...])
+        for portion in portions(sorted(digests))
+        for digest, body in connection.execute(_BODIES, {"digests": portion})
+    }
+
+
+def present(connection: Connection, device_ids: Collection[DeviceId]) -> tuple[Targeted, ...]:
+    """Return the active ones of these devices with their present targets."""
+    return tuple(Targeted(*row) for row in connection.execute(_DEVICES, {"ids": list(device_ids)}))
