@@ -40,7 +40,8 @@ class Host(Protocol):
     def write_file(self, path: PurePosixPath, content: bytes | None, *, mode: int = 0o644) -> None:
         """Replace a file so that a crash leaves the old or the new content, on disk when this returns.
 
-        ``None`` removes it. Owner and mode of an existing file are kept; ``mode`` is for a new one. Directories are made.
+        ``None`` removes it. Owner and mode of an existing file are kept; ``mode`` is for a new one. Directories
+        are made.
 
         Raises:
             HostError: The disk is full, read-only or refuses.

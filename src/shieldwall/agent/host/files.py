@@ -1,0 +1,118 @@
+"""Reading and replacing files so that a crash leaves the old or the new content and nothing else.
+
+The order is the one that survives a power cut: new content into a temporary file beside the old, ``fsync``, rename,
+``fsync`` of the directory (rename(2): an existing target is replaced without a moment in which it is missing).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from shieldwall.agent.host.errors import DiskFullError, HostError, RefusedFileError
+
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return a regular file's content, ``None`` when nothing is there.
+
+    Raises:
+        HostError: It is there and cannot be read, or is no regular file (opening a FIFO must not hang us).
+    """
+    with _translated(path):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - pathlib cannot wrap an open descriptor
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise RefusedFileError(f"{path} is not a regular file.")
+            content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise RefusedFileError(f"{path} is larger than {MAX_FILE_BYTES} bytes.")
+    return content
+
+
+def replace(path: Path, content: bytes, *, mode: int) -> None:
+    """Put new content in place of the old, durably; owner and mode of an existing file stay. Raises: HostError."""
+    with _translated(path):
+        make_directory(path.parent)
+        existing = _existing(path)
+        # One name for all attempts: what a killed attempt left behind is cleared away by the next.
+        temporary = path.with_name(f".{path.name}.shieldwall-new")
+        temporary.unlink(missing_ok=True)
+        try:
+            _write(temporary, content, existing, mode)
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        _sync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a regular file durably; nothing there is fine. Raises: HostError."""
+    with _translated(path):
+        if _existing(path) is not None:
+            path.unlink()
+            _sync_directory(path.parent)
+
+
+def make_directory(path: Path, *, mode: int = 0o755) -> None:
+    """Make a directory and its parents, each on disk before the next. Raises: OSError."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=mode)
+    _sync_directory(path.parent)
+
+
+def _write(temporary: Path, content: bytes, existing: os.stat_result | None, mode: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(os.open(temporary, flags, 0o600), "wb") as file:  # noqa: PTH123 - as above
+        if existing is not None and (existing.st_uid, existing.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(file.fileno(), existing.st_uid, existing.st_gid)
+        os.fchmod(file.fileno(), mode if existing is None else stat.S_IMODE(existing.st_mode))
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _existing(path: Path) -> os.stat_result | None:
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise RefusedFileError(f"{path} is not a regular file.")
+    return found
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        cause = f"{path}: {error.strerror or error}."
+        if error.errno in _FULL:
+            raise DiskFullError(cause) from error
+        if error.errno == errno.ELOOP:
+            raise RefusedFileError(f"{path} is a symbolic link.") from error
+        raise HostError(cause) from error

@@ -1,0 +1,77 @@
+"""This machine, or a part of it under another root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from shieldwall.agent.host.errors import RefusedFileError
+from shieldwall.agent.host.files import read_bytes, remove, replace
+from shieldwall.agent.host.ports import Completed
+from shieldwall.agent.host.processes import run_to_end
+
+PROGRAM_DIRECTORIES: Final = tuple(
+    map(PurePosixPath, ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
+)
+
+
+class LocalHost:
+    """The machine whose ``/`` is ``root``.
+
+    Programs are looked for in the usual directories under the root. ``program_directories`` names other directories of
+    this process's own file system instead: a root that holds files alone can then still be driven with real programs.
+    """
+
+    def __init__(self, root: Path, *, program_directories: Sequence[Path] | None = None) -> None:
+        self._root = root.resolve()
+        self._program_directories = (
+            tuple(self.locate(directory) for directory in PROGRAM_DIRECTORIES)
+            if program_directories is None
+            else tuple(program_directories)
+        )
+
+    @property
+    def root(self) -> Path:
+        """Directory that is ``/`` of the managed system."""
+        return self._root
+
+    def locate(self, path: PurePosixPath) -> Path:
+        """Place an absolute path of the managed system under the root. Raises: RefusedFileError."""
+        if not path.is_absolute() or ".." in path.parts or "\0" in str(path):
+            raise RefusedFileError(f"{str(path)!r} is not an absolute path without '..'.")
+        return self._root.joinpath(*path.parts[1:])
+
+    def read_file(self, path: PurePosixPath) -> bytes | None:
+        """Return a file's content, or ``None`` when there is no such file. Raises: HostError."""
+        return read_bytes(self._real(path))
+
+    def write_file(self, path: PurePosixPath, content: bytes | None, *, mode: int = 0o644) -> None:
+        """Replace or remove a file durably; a link inside the root is followed, not replaced. Raises: HostError."""
+        real = self._real(path)
+        if content is None:
+            remove(real)
+        else:
+            replace(real, content, mode=mode)
+
+    def find_program(self, name: str) -> str | None:
+        """Return the absolute path of a program, or ``None``."""
+        if not name or "/" in name or "\0" in name:
+            return None
+        candidates = (directory / name for directory in self._program_directories)
+        return next((str(found) for found in candidates if found.is_file() and os.access(found, os.X_OK)), None)
+
+    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_seconds: float = 30.0) -> Completed:
+        """Run a program to its end with a cleared environment. Raises: HostError."""
+        return run_to_end(command, stdin=stdin, timeout_seconds=timeout_seconds)
+
+    def _real(self, path: PurePosixPath) -> Path:
+        located = self.locate(path)
+        try:
+            real = located.resolve()
+        except (RuntimeError, OSError) as error:  # a loop of links; a name too long
+            raise RefusedFileError(f"{located} cannot be resolved: {error}.") from error
+        if not real.is_relative_to(self._root):
+            raise RefusedFileError(f"{located} leads out of {self._root}, to {real}.")
+        return real

@@ -1,0 +1,89 @@
+"""Ports and addresses as intervals of numbers: parsed strictly, merged, and written the way nft reads them.
+
+nft refuses a set whose intervals overlap and lists one back with its members merged and reordered. Numbers in merged
+order have one form only, so what we ask for and what the kernel holds can be compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final, Literal, TypeAlias
+
+Interval: TypeAlias = tuple[int, int]
+"""First and last number, both included."""
+Family: TypeAlias = Literal["ip", "ip6"]
+
+HIGHEST: Final[dict[Family, int]] = {"ip": 2**32 - 1, "ip6": 2**128 - 1}
+
+_PORTS: Final = re.compile(r"([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?\Z")
+_NETWORK: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}/(0|[1-9][0-9]{0,2})\Z")
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
+_HIGHEST_PORT: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRange:
+    """Neighbouring addresses of one family."""
+
+    family: Family
+    interval: Interval
+
+
+def parse_ports(text: str) -> Interval:
+    """Read ``22`` or ``8000-8010``. Raises: ValueError, with the cause in words."""
+    if (match := _PORTS.match(text)) is None:
+        raise ValueError(f"{text[:64]!r} is neither a port nor a range of ports.")
+    first = int(match[1])
+    last = int(match[2] or match[1])
+    if last > _HIGHEST_PORT or first > last:
+        raise ValueError(f"{text!r} is not a range within 1 to {_HIGHEST_PORT}.")
+    return first, last
+
+
+def parse_addresses(text: str) -> AddressRange:
+    """Read an address, a network in CIDR notation or a range ``a-b``. Raises: ValueError, with the cause in words."""
+    if "-" in text:
+        first, last = (_address(part) for part in text.split("-", 1))
+        if _family(first) != _family(last) or int(first) > int(last):
+            raise ValueError(f"{text[:100]!r} is not a range from a lower to a higher address of one family.")
+        return AddressRange(family=_family(first), interval=(int(first), int(last)))
+    if "/" in text:
+        if not _NETWORK.match(text):
+            raise ValueError(f"{text[:100]!r} is not a network in CIDR notation.")
+        network = ip_network(text)  # its ValueErrors are in plain words
+        first, last = network.network_address, network.broadcast_address
+        return AddressRange(family=_family(first), interval=(int(first), int(last)))
+    address = _address(text)
+    return AddressRange(family=_family(address), interval=(int(address), int(address)))
+
+
+def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """Join intervals that overlap or touch; the result is in order and has one form only."""
+    joined: list[Interval] = []
+    for first, last in sorted(intervals):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    return tuple(joined)
+
+
+def address_text(family: Family, number: int) -> str:
+    """Write a number as the address that it is."""
+    return str(IPv4Address(number) if family == "ip" else IPv6Address(number))
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    if not _ADDRESS.match(text):  # keeps out zones such as fe80::1%eth0, which nft would not take
+        raise ValueError(f"{text[:100]!r} is not an IPv4 or IPv6 address.")
+    address = ip_address(text)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        raise ValueError(f"{text!r} is an IPv4 address in IPv6 notation; packets carry it as {address.ipv4_mapped}.")
+    return address
+
+
+def _family(address: IPv4Address | IPv6Address) -> Family:
+    return "ip" if address.version == 4 else "ip6"
