@@ -1,0 +1,149 @@
+"""One check-in, in its order.
+
+1. finish what a crash left unfinished: the stored manifest holds before anything new is asked for
+2. take the next sequence number (on disk before it is sent)
+3. say where this device stands: digests of target, facts and status; facts and report where the server lacks them
+4. 204: device and server agree, the check-in is over
+5. a manifest: verify it → fetch the policies it names and we lack → verify each → store them → switch → enforce
+6. say at once what came of it (back to 2)
+
+Whatever fails, the device goes on enforcing what it enforced before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from shieldwall import __version__
+from shieldwall.agent.service.delays import until_next
+from shieldwall.agent.service.delivery import Delivery
+from shieldwall.agent.service.enforcement import Enforcement
+from shieldwall.agent.service.gateway import Gateway
+from shieldwall.agent.service.ports import Machine
+from shieldwall.agent.service.records import Identity
+from shieldwall.agent.service.state import AgentState
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import Digest
+from shieldwall.contract.messages import PROTOCOL, CheckInAnswer, CheckInRequest, DeviceFacts, Have
+from shieldwall.contract.status import StatusReport
+from shieldwall.contract.strict_json import digest_of
+from shieldwall.trust import moments
+
+MAX_ROUNDS: Final = 4
+"""A server that has something new at every round is answered at the next check-in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """How a check-in ended: what holds now, and when to come back."""
+
+    next_check_in_seconds: int
+    manifest_changed: bool
+    rounds: int
+    report: StatusReport | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckIn:
+    """The device reports, learns what to enforce, enforces it, and reports again."""
+
+    identity: Identity
+    state: AgentState
+    gateway: Gateway
+    machine: Machine
+    delivery: Delivery
+    enforcement: Enforcement
+    clock: Clock
+
+    def __call__(self) -> Settled:
+        """Check in once.
+
+        Raises:
+            GatewayUnreachableError: No answer; nothing changed.
+            ProblemAnswerError: The server refused; nothing changed.
+            ShieldwallError: The manifest does not verify, or the disk failed; the last known good stays in force.
+        """
+        facts = self.machine.facts()
+        if facts.managed_elsewhere is not None:
+            self._report(facts)  # another manager has come: say so, and touch nothing
+            return self._settled(1, changed=False, unfinished=None)
+        unfinished = self._finish()
+        refused_target: Digest | None = None
+        changed = False
+        for number in range(1, MAX_ROUNDS + 1):
+            answer = self._report(facts)
+            manifest = None if answer is None or answer.manifest is None else self.delivery.verified(answer.manifest)
+            repeated = manifest is not None and manifest.target == refused_target
+            if answer is None or repeated or (manifest is None and not answer.want):
+                return self._settled(number, changed=changed, unfinished=unfinished)
+            if manifest is not None and answer.manifest is not None:
+                refused = self.delivery.adopt(answer.manifest, manifest)
+                if refused:
+                    refused_target = manifest.target
+                    self.enforcement.refuse(refused)
+                else:
+                    changed, unfinished = True, None
+                    self.enforcement.enforce()
+        return self._settled(MAX_ROUNDS, changed=changed, unfinished=unfinished)
+
+    def _finish(self) -> ShieldwallError | None:
+        """Finish what was left; a failure is kept for the end, for a new manifest may be the cure."""
+        try:
+            self.enforcement.finish()
+        except ShieldwallError as error:
+            return error
+        return None
+
+    def _report(self, facts: DeviceFacts) -> CheckInAnswer | None:
+        standing = self.state.standing()
+        stored = self.delivery.stored()
+        report = self.state.find_report()
+        facts_digest = digest_of(facts)
+        status_digest = None if report is None else digest_of(report)
+        sequence = self.state.next_sequence()
+        request = CheckInRequest(
+            seq=sequence.seq,
+            epoch=sequence.epoch,
+            instance_id=self.identity.instance_id,
+            boot_id=self.machine.boot_id(),
+            agent_version=__version__,
+            protocol=PROTOCOL,
+            have=Have(
+                target=None if stored is None else stored[0].target,
+                manifest_version=standing.manifest_version,
+                facts=facts_digest,
+                status=status_digest,
+            ),
+            facts=facts if facts_digest != standing.acknowledged_facts else None,
+            report=report if status_digest != standing.acknowledged_status else None,
+        )
+        answer = self.gateway.ask("/device/v1/checkin", request, CheckInAnswer)
+        want = () if answer is None else answer.want
+        self.state.put_standing(
+            msgspec.structs.replace(
+                standing,
+                acknowledged_facts=None if "facts" in want else facts_digest,
+                acknowledged_status=None if "report" in want else status_digest,
+                next_check_in_seconds=standing.next_check_in_seconds
+                if answer is None
+                else until_next(answer.next_check_in_seconds),
+                last_check_in=moments.write(self.clock.now()),
+                failures=0,
+                trouble=None,
+            )
+        )
+        return answer
+
+    def _settled(self, rounds: int, *, changed: bool, unfinished: ShieldwallError | None) -> Settled:
+        if unfinished is not None:
+            raise unfinished
+        return Settled(
+            next_check_in_seconds=self.state.standing().next_check_in_seconds,
+            manifest_changed=changed,
+            rounds=rounds,
+            report=self.state.find_report(),
+        )

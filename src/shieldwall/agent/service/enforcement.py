@@ -1,0 +1,68 @@
+"""Between what is stored and what holds: hands the stored policies to the applier and keeps its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from shieldwall.agent.service.delivery import Delivery
+from shieldwall.agent.service.ports import Enforcer
+from shieldwall.agent.service.state import AgentState
+from shieldwall.contract.status import RefusedPolicy, StatusReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enforcement:
+    """Makes the stored manifest hold. Nothing here asks the network."""
+
+    state: AgentState
+    delivery: Delivery
+    enforcer: Enforcer
+
+    def start(self) -> None:
+        """After a start of the agent: undo or finish what a crash interrupted, then enforce what is stored."""
+        self.enforcer.recover()
+        self.enforce()
+
+    def finish(self) -> None:
+        """Enforce the stored manifest, unless that was completed before."""
+        stored = self.delivery.stored()
+        if stored is not None and stored[0].target != self.state.standing().enforced:
+            self.enforce()
+
+    def enforce(self) -> None:
+        """Enforce the stored manifest, keep the report, and only then count it as done."""
+        stored = self.delivery.stored()
+        if stored is None:
+            return  # nothing whole is stored: what holds stays, and the server gives the manifest again
+        manifest, documents = stored
+        self._keep(self.enforcer.enforce(documents, manifest.target))
+        self.state.put_standing(msgspec.structs.replace(self.state.standing(), enforced=manifest.target))
+        self.state.keep_policies({item.digest for item in manifest.items})
+
+    def refresh(self) -> bool:
+        """Look for drift, have it repaired; true when the report says something new."""
+        if self.state.find_manifest() is None:
+            return False
+        before = self.state.find_report()
+        found = self.enforcer.refresh()
+        return self._keep(_with(found, before.refused if before else ()))
+
+    def refuse(self, refused: tuple[RefusedPolicy, ...]) -> None:
+        """Report policies that were not taken; what holds stays."""
+        self._keep(_with(self.state.find_report() or StatusReport(), refused))
+
+    def release(self) -> None:
+        """Return every setting to its state from before management."""
+        self.enforcer.release()
+
+    def _keep(self, report: StatusReport) -> bool:
+        if report == self.state.find_report():
+            return False
+        self.state.put_report(report)
+        return True
+
+
+def _with(report: StatusReport, refused: tuple[RefusedPolicy, ...]) -> StatusReport:
+    return msgspec.structs.replace(report, refused=tuple(dict.fromkeys((*report.refused, *refused))))

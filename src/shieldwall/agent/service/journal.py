@@ -1,0 +1,29 @@
+"""What the running agent says about itself: one JSON object a line, nothing secret in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TextIO
+
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.strict_json import encode
+from shieldwall.trust import moments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """Writes events for the system's log to collect."""
+
+    out: TextIO
+    clock: Clock
+
+    def say(self, event: str, **facts: str | float | bool | None) -> None:
+        """Write one event."""
+        line = {"time": moments.write(self.clock.now()), "event": event, **facts}
+        self.out.write(encode(line).decode("utf-8") + "\n")
+        self.out.flush()
+
+    def trouble(self, event: str, error: ShieldwallError) -> None:
+        """Write that something went wrong, and what can be done."""
+        self.say(event, code=error.code, cause=error.cause, remedy=error.advice)

@@ -1,0 +1,146 @@
+"""How check-ins follow each other, for as long as the agent runs.
+
+recover → enforce what is stored → (check in → wait, looking for drift every minute)*
+
+The waiting is a policy sync's long poll where the server has room for one, and plain sleeping where not. Only there the
+agent can be interrupted; whatever it does otherwise is finished first. Time, chance and sleeping are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from shieldwall.agent.service.check_in import CheckIn, Settled
+from shieldwall.agent.service.delays import after_failure
+from shieldwall.agent.service.enforcement import Enforcement
+from shieldwall.agent.service.errors import ProblemAnswerError, retry_after_seconds
+from shieldwall.agent.service.journal import Journal
+from shieldwall.agent.service.records import Trouble
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.trusted_time import AskSignedTime
+from shieldwall.agent.service.waiting import Pause, PolicySync, Wake
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.trust import moments
+
+REFRESH_SECONDS: Final = 60
+_CLOCK_SKEW: Final = "clockSkew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteadyCheckIn:
+    """A check-in that asks for signed time when its clock is off, and remembers what went wrong."""
+
+    check_in: CheckIn
+    ask_signed_time: AskSignedTime
+    state: AgentState
+    clock: Clock
+    journal: Journal
+
+    def __call__(self) -> Settled:
+        """Check in. Raises: as ``CheckIn``; the trouble is on disk then, for ``status`` to show."""
+        try:
+            return self._once()
+        except ShieldwallError as error:
+            self._remember(error)
+            raise
+
+    def _once(self) -> Settled:
+        try:
+            return self.check_in()
+        except ProblemAnswerError as refusal:
+            if refusal.problem.code != _CLOCK_SKEW:
+                raise
+        offset = self.ask_signed_time()
+        self.journal.say("clockOff", seconds=round(offset.total_seconds()))
+        return self.check_in()
+
+    def _remember(self, error: ShieldwallError) -> None:
+        try:
+            standing = self.state.standing()
+            code = error.problem.code if isinstance(error, ProblemAnswerError) else error.code
+            since = moments.write(self.clock.now())
+            if standing.trouble is not None and standing.trouble.code == code:
+                since = standing.trouble.since
+            trouble = Trouble(code=code, cause=error.cause, remedy=error.advice, since=since)
+            self.state.put_standing(msgspec.structs.replace(standing, trouble=trouble, failures=standing.failures + 1))
+        except ShieldwallError as other:  # a full disk must not hide what went wrong first
+            self.journal.trouble("troubleNotKept", other)
+
+
+@dataclass(slots=True, kw_only=True)
+class Loop:
+    """Runs until somebody asks it to stop."""
+
+    check_in: SteadyCheckIn
+    enforcement: Enforcement
+    policy_sync: PolicySync
+    pause: Pause
+    monotonic: Callable[[], float]
+    chance: Callable[[], float]
+    journal: Journal
+    failures: int = 0
+    may_listen: bool = True
+
+    def run(self) -> None:
+        """Recover, then check in and wait, over and over."""
+        self._start()
+        due = self.monotonic()
+        look = due + REFRESH_SECONDS
+        wake = Wake.TIME
+        while wake is not Wake.STOP:
+            if wake is Wake.SYNC or self.monotonic() >= due:
+                due = self.monotonic() + self._check_in()
+            if self.monotonic() >= look:
+                look = self.monotonic() + REFRESH_SECONDS
+                if self._finds_drift() and not self.failures:
+                    due = self.monotonic()
+                    continue
+            wake = self._wait(min(due, look) - self.monotonic())
+        self.journal.say("stopped")
+
+    def _start(self) -> None:
+        try:
+            self.enforcement.start()
+        except ShieldwallError as error:
+            self.journal.trouble("startFailed", error)
+
+    def _check_in(self) -> float:
+        self.may_listen = True
+        try:
+            settled = self.check_in()
+        except ShieldwallError as error:
+            self.failures += 1
+            self.journal.trouble("checkInFailed", error)
+            asked = retry_after_seconds(error)
+            return after_failure(self.failures, chance=self.chance(), retry_after_seconds=asked)
+        self.failures = 0
+        self.journal.say("checkedIn", rounds=settled.rounds, changed=settled.manifest_changed)
+        return float(settled.next_check_in_seconds)
+
+    def _finds_drift(self) -> bool:
+        try:
+            return self.enforcement.refresh()
+        except ShieldwallError as error:
+            self.journal.trouble("refreshFailed", error)
+            return False
+
+    def _wait(self, seconds: float) -> Wake:
+        if seconds < 1 or self.failures or not self.may_listen:
+            return self.pause.sleep(max(seconds, 0.0))
+        return self.pause.during(lambda: self._listen(int(seconds)))
+
+    def _listen(self, seconds: int) -> Wake:
+        try:
+            heard = self.policy_sync.wait(seconds)
+        except ShieldwallError as error:
+            self.journal.trouble("waitFailed", error)
+            heard = None
+        if heard is None:
+            self.may_listen = False  # asked again after the next check-in; until then a plain sleep does
+            return Wake.TIME
+        return heard

@@ -1,0 +1,43 @@
+"""Reading an onboarding package: refused before a single byte goes out when anything about the file is odd."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import datetime
+from pathlib import Path
+
+from shieldwall.agent.service.errors import UnsuitablePackageError
+from shieldwall.trust.onboarding import MAX_PACKAGE_BYTES, OnboardingPackage, open_package
+
+
+def read_package(path: Path, now: datetime) -> OnboardingPackage:
+    """Read and verify a package file.
+
+    Raises:
+        UnsuitablePackageError: The file is a link, not a file, readable by everybody, or too large.
+        InvalidPackageError: Its content is not a package of today; the code says why.
+    """
+    return open_package(_content(path), now)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        # O_NONBLOCK: a pipe in the place of the file must not make us wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if path.is_symlink():
+            raise UnsuitablePackageError(
+                f"{path} is a symbolic link; a package is read from where it really is."
+            ) from error
+        raise UnsuitablePackageError(f"{path} cannot be read: {error.strerror}.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise UnsuitablePackageError(f"{path} is not a file.")
+        if about.st_mode & stat.S_IROTH:
+            raise UnsuitablePackageError(f"{path} is readable by everybody on this machine; it holds a secret.")
+        content = file.read(MAX_PACKAGE_BYTES + 1)
+    if len(content) > MAX_PACKAGE_BYTES:
+        raise UnsuitablePackageError(f"{path} is larger than {MAX_PACKAGE_BYTES // 1024} KiB: not a package.")
+    return content

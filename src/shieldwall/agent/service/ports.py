@@ -1,0 +1,50 @@
+"""What a check-in needs of the rest of the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from shieldwall.contract.ids import Digest, TenantId
+from shieldwall.contract.messages import DeviceFacts, HardwareIds
+from shieldwall.contract.settings import PolicyDocument
+from shieldwall.contract.status import StatusReport
+
+Randomness: TypeAlias = Callable[[int], bytes]
+"""Returns so many unpredictable bytes."""
+
+
+class Machine(Protocol):
+    """What can be said about the machine the agent runs on."""
+
+    def facts(self) -> DeviceFacts:
+        """Collect what groups may ask for, the survey's finding included."""
+        ...
+
+    def hardware(self, tenant_id: TenantId) -> HardwareIds:
+        """Hash what tells this machine from another, for one tenant alone."""
+        ...
+
+    def boot_id(self) -> str:
+        """Name this boot."""
+        ...
+
+
+class Enforcer(Protocol):
+    """Makes policies so, and says what is in effect. Every method leaves the device as it was when it raises."""
+
+    def recover(self) -> None:
+        """Finish or undo what a crash interrupted."""
+        ...
+
+    def enforce(self, documents: Sequence[PolicyDocument], target: Digest | None) -> StatusReport:
+        """Make these policies, and no others, hold."""
+        ...
+
+    def refresh(self) -> StatusReport:
+        """Look again at what is in effect, repair drift, and report."""
+        ...
+
+    def release(self) -> StatusReport:
+        """Return every setting to its state from before management."""
+        ...

@@ -1,0 +1,80 @@
+"""What the agent remembers between check-ins, as it stands on disk."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from shieldwall.contract.ids import DeviceIdField, DigestField, PackageIdField, TenantIdField
+from shieldwall.contract.messages import DEFAULT_CHECK_IN_SECONDS, InstanceId, RegisterRequest, Sequence
+from shieldwall.trust.roots import TrustRoot
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How to reach a tenant's gateway, and what to believe there."""
+
+    tenant_id: TenantIdField
+    urls: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    tls_roots: tuple[str, ...]
+    trust_root: TrustRoot
+    proxy: str | None = None
+
+
+class PendingRegistration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A registration that was, or is about to be, sent: repeated as it is until it is answered."""
+
+    package_id: PackageIdField
+    server: Server
+    request: RegisterRequest
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Who this device is, and to whom."""
+
+    device_id: DeviceIdField
+    instance_id: InstanceId
+    certificate: str
+    server: Server
+    registered_at: str
+
+
+class SequenceRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The last sequence number given to a request, sent or not."""
+
+    epoch: Sequence
+    seq: Sequence
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """What went wrong last, kept until a check-in succeeds."""
+
+    code: str
+    cause: str
+    remedy: str
+    since: str
+
+
+class TimeRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How signed time stands to this machine's clock, and the moment that trusted time never falls below."""
+
+    offset_seconds: int = 0
+    floor: str = ""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Where device and server stand with each other.
+
+    ``enforced`` is the target whose enforcement was completed last: when the stored manifest names another one,
+    there is unfinished business.
+    """
+
+    acknowledged_facts: DigestField | None = None
+    acknowledged_status: DigestField | None = None
+    manifest_version: Sequence = 0
+    enforced: DigestField | None = None
+    next_check_in_seconds: int = DEFAULT_CHECK_IN_SECONDS
+    last_check_in: str | None = None
+    last_attempt: str | None = None
+    failures: int = 0
+    trouble: Trouble | None = None

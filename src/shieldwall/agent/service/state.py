@@ -1,0 +1,200 @@
+"""The state directory: everything the agent must find again after a crash.
+
+``device.key``        the private key, readable for its owner alone
+``pending.json``      a registration on its way; gone once ``identity.json`` is there
+``identity.json``     device id, certificate, server, trust root; written last when onboarding: its presence is the mark
+``sequence.json``     the last sequence number, on disk before the request that carries it is sent
+``manifest.json``     the manifest being enforced (signed envelope); replaced only after all its policies are stored
+``policies/DIGEST``   policy envelopes by the digest of their payload
+``report.json``       the last status report
+``standing.json``     acknowledged digests, last check-in, last trouble
+``time.json``         offset of trusted time, and its floor
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from shieldwall.agent.service.disk import Disk
+from shieldwall.agent.service.errors import NotOnboardedError, StateCorruptError
+from shieldwall.agent.service.records import (
+    Identity,
+    PendingRegistration,
+    SequenceRecord,
+    Standing,
+    TimeRecord,
+)
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import Digest
+from shieldwall.contract.messages import Envelope
+from shieldwall.contract.status import StatusReport
+from shieldwall.contract.strict_json import decode, encode
+from shieldwall.trust.device_key import BadDeviceKeyError, DeviceKey
+
+T = TypeVar("T")
+
+KEY: Final = "device.key"
+PENDING: Final = "pending.json"
+IDENTITY: Final = "identity.json"
+SEQUENCE: Final = "sequence.json"
+MANIFEST: Final = "manifest.json"
+POLICIES: Final = "policies"
+REPORT: Final = "report.json"
+STANDING: Final = "standing.json"
+TIME: Final = "time.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentState:
+    """Typed access to the state directory; every write is on disk when it returns.
+
+    Every method may raise ``HostError`` (the disk is full or fails), and every reading one ``StateCorruptError``.
+    """
+
+    directory: Path
+    disk: Disk
+
+    # Identity
+
+    def find_key(self) -> DeviceKey | None:
+        """Read the device key."""
+        pem = self.disk.read(self.directory / KEY)
+        if pem is None:
+            return None
+        try:
+            return DeviceKey.from_pem(pem)
+        except BadDeviceKeyError as error:
+            raise StateCorruptError(f"{self.directory / KEY} does not hold a device key.") from error
+
+    def put_key(self, key: DeviceKey) -> None:
+        """Store the device key."""
+        self.disk.write(self.directory / KEY, key.to_pem())
+
+    def get_key(self) -> DeviceKey:
+        """Read the device key. Raises: NotOnboardedError."""
+        key = self.find_key()
+        if key is None:
+            raise NotOnboardedError(f"{self.directory} holds no device key.")
+        return key
+
+    def find_identity(self) -> Identity | None:
+        """Read who this device is."""
+        return self._find(IDENTITY, Identity)
+
+    def get_identity(self) -> Identity:
+        """Read who this device is. Raises: NotOnboardedError."""
+        identity = self.find_identity()
+        if identity is None:
+            raise NotOnboardedError(f"{self.directory} holds no identity: this device is not onboarded.")
+        return identity
+
+    def find_pending(self) -> PendingRegistration | None:
+        """Read the registration that is on its way."""
+        return self._find(PENDING, PendingRegistration)
+
+    def put_pending(self, pending: PendingRegistration) -> None:
+        """Keep a registration before it is sent."""
+        self._put(PENDING, pending)
+
+    def drop_pending(self) -> None:
+        """Forget a registration that was answered."""
+        self.disk.remove(self.directory / PENDING)
+
+    def put_identity(self, identity: Identity, *, epoch: int) -> None:
+        """Become this device; the sequence starts before the identity exists."""
+        self._put(SEQUENCE, SequenceRecord(epoch=epoch, seq=0))
+        self._put(IDENTITY, identity)
+        self.drop_pending()
+
+    def forget(self) -> None:
+        """Leave management: the identity goes first, so that nothing half remembered is ever used."""
+        for name in (IDENTITY, PENDING, KEY, SEQUENCE, MANIFEST, REPORT, STANDING, TIME):
+            self.disk.remove(self.directory / name)
+        self.keep_policies(())
+
+    # Sequence
+
+    def next_sequence(self) -> SequenceRecord:
+        """Take the next sequence number: it is spent from now on, whether or not the request ever leaves."""
+        last = self._find(SEQUENCE, SequenceRecord)
+        if last is None:
+            raise StateCorruptError(
+                f"{self.directory / SEQUENCE} is missing, and a lower number would look like a clone."
+            )
+        following = SequenceRecord(epoch=last.epoch, seq=last.seq + 1)
+        self._put(SEQUENCE, following)
+        return following
+
+    # What to enforce
+
+    def find_manifest(self) -> Envelope | None:
+        """Read the manifest being enforced; a damaged one counts as none, for the server gives it again."""
+        try:
+            return self._find(MANIFEST, Envelope)
+        except StateCorruptError:
+            return None
+
+    def put_manifest(self, manifest: Envelope) -> None:
+        """Switch to another manifest, whose policies are all stored."""
+        self._put(MANIFEST, manifest)
+
+    def find_policy(self, digest: Digest) -> Envelope | None:
+        """Read a policy envelope; a damaged one counts as none, for the server gives it again."""
+        try:
+            return self._find(f"{POLICIES}/{digest}", Envelope)
+        except StateCorruptError:
+            return None
+
+    def put_policy(self, digest: Digest, envelope: Envelope) -> None:
+        """Store a policy envelope under the digest of its payload."""
+        self._put(f"{POLICIES}/{digest}", envelope)
+
+    def keep_policies(self, digests: Collection[Digest]) -> None:
+        """Remove every policy envelope but these."""
+        for name in self.disk.names(self.directory / POLICIES):
+            if name not in digests:
+                self.disk.remove(self.directory / POLICIES / name)
+
+    # Where we stand
+
+    def find_report(self) -> StatusReport | None:
+        """Read the last report; a damaged one counts as none, for it is made anew."""
+        try:
+            return self._find(REPORT, StatusReport)
+        except StateCorruptError:
+            return None
+
+    def put_report(self, report: StatusReport) -> None:
+        """Keep the newest report."""
+        self._put(REPORT, report)
+
+    def standing(self) -> Standing:
+        """Read where device and server stand."""
+        return self._find(STANDING, Standing) or Standing()
+
+    def put_standing(self, standing: Standing) -> None:
+        """Keep where device and server stand."""
+        self._put(STANDING, standing)
+
+    def time(self) -> TimeRecord:
+        """Read how trusted time stands to the local clock."""
+        return self._find(TIME, TimeRecord) or TimeRecord()
+
+    def put_time(self, record: TimeRecord) -> None:
+        """Keep how trusted time stands to the local clock."""
+        self._put(TIME, record)
+
+    def _find(self, name: str, kind: type[T]) -> T | None:
+        content = self.disk.read(self.directory / name)
+        if content is None:
+            return None
+        try:
+            return decode(content, kind)
+        except ShieldwallError as error:  # not our JSON, or a trust root that contradicts itself
+            raise StateCorruptError(f"{self.directory / name} is damaged: {error.cause}") from error
+
+    def _put(self, name: str, value: object) -> None:
+        self.disk.write(self.directory / name, encode(value))
