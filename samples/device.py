@@ -25,7 +25,6 @@ _LOCAL_MDATP = """{
   "note": "set by hand before management"
 }
 """
-management"\n}\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
