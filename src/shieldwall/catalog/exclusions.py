@@ -1,0 +1,206 @@
+"""Which exclusions we refuse: those that cannot be meant as written, and those that hide what must be seen.
+
+An exclusion is a hole in the protection. Some holes are never worth it: the whole system, a volume, an interpreter (it
+runs anything), this agent, the antivirus engine and its quarantine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from shieldwall.catalog.faults import Fault
+from shieldwall.catalog.globs import Glob
+from shieldwall.catalog.model import Syntax
+
+MAX_PATH_BYTES: Final = 4_095
+MAX_NAME_BYTES: Final = 255
+
+_AGENT: Final = (
+    "/etc/shieldwall",
+    "/opt/shieldwall",
+    "/run/shieldwall",
+    "/usr/bin/shieldwall",
+    "/usr/bin/shieldwall-agent",
+    "/usr/lib/shieldwall",
+    "/usr/local/bin/shieldwall",
+    "/usr/local/bin/shieldwall-agent",
+    "/var/lib/shieldwall",
+)
+_ENGINES: Final = (
+    "/etc/clamav",
+    "/etc/opt/microsoft/mdatp",
+    "/opt/microsoft/mdatp",
+    "/run/clamav",
+    "/usr/bin/clamdscan",
+    "/usr/bin/clamscan",
+    "/usr/bin/freshclam",
+    "/usr/bin/mdatp",
+    "/usr/sbin/clamd",
+    "/usr/sbin/clamonacc",
+    "/var/lib/clamav",
+    "/var/opt/microsoft/mdatp",
+)
+_BROAD: Final = (
+    "/Applications",
+    "/Library",
+    "/System",
+    "/Users",
+    "/Volumes",
+    "/boot",
+    "/dev",
+    "/dev/shm",  # noqa: S108 - refused as an exclusion, not used
+    "/home",
+    "/lib",
+    "/lib64",
+    "/media",
+    "/mnt",
+    "/root",
+    "/tmp",  # noqa: S108 - as above
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local",
+    "/var/tmp",  # noqa: S108 - as above
+)
+_PROGRAM_FOLDERS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin", "/usr/sbin")
+_INTERPRETERS: Final = (
+    *("ash", "awk", "bash", "busybox", "csh", "dash", "env", "expect", "fish", "gawk", "java", "ksh", "lua", "mawk"),
+    *("mono", "node", "nodejs", "osascript", "perl", "php", "pwsh", "python", "python2", "python3", "ruby", "sh"),
+    *("tclsh", "tcsh", "zsh"),
+)
+_OWN_PROGRAMS: Final = ("shieldwall", "shieldwall-agent")
+_ENGINE_PROGRAMS: Final = ("clamd", "clamdscan", "clamonacc", "clamscan", "freshclam", "mdatp", "wdavdaemon")
+
+_VOLUME_ROOT: Final = re.compile(r"/(?:mnt|Volumes)/[^/]+|/media/[^/]+(?:/[^/]+)?|/run/media(?:/[^/]+){0,2}")
+_VARIABLE: Final = re.compile(r"%[^%/]+%|\$\{|\$[A-Za-z_(]")
+_VERSION: Final = re.compile(r"[-0-9.*?]*\Z")
+_SLASHES: Final = re.compile(r"/+")
+_ONLY_WILDCARDS: Final = re.compile(r"(?:/\**)+\Z")
+
+
+def faults(syntax: Syntax, text: str) -> Iterator[Fault]:
+    """Yield what is wrong with the text of an exclusion; nothing for a good one."""
+    match syntax:
+        case Syntax.EXCLUSION_PATH:
+            yield from _path(text, wildcards=True)
+        case Syntax.EXCLUSION_PATH_LITERAL:
+            yield from _path(text, wildcards=False)
+        case Syntax.EXCLUSION_PROCESS:
+            yield from _process(text, wildcards=True)
+        case Syntax.EXCLUSION_PROCESS_PATH:
+            if not text.startswith("/"):
+                yield _relative(text)
+                return
+            yield from _process(text, wildcards=False)
+        case Syntax.EXCLUSION_EXTENSION:
+            yield from _extension(text)
+        case _:
+            pass
+
+
+def _path(text: str, *, wildcards: bool) -> Iterator[Fault]:
+    written = list(_misspelt(text, wildcards=wildcards))
+    if written:
+        yield from written
+        return
+    exclusion = _Exclusion(_ONLY_WILDCARDS.sub("", _SLASHES.sub("/", text)).rstrip("/") or "/")
+    hidden = next((what for what, hides in _HIDES if hides(exclusion)), None)
+    if hidden:
+        yield Fault("dangerousExclusion", f"{text[:128]!r} would hide {hidden}.", "A narrower path.")
+
+
+class _Exclusion:
+    """A path that would be left out, with all below it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.folder, _, self.name = path.rpartition("/")
+        self._whole = Glob(path)
+        self._parts = [Glob(part) for part in path.split("/")]
+
+    def is_one_of(self, places: tuple[str, ...]) -> bool:
+        return any(self._whole.matches(place) for place in places)
+
+    def covers(self, place: str) -> bool:
+        """Say whether ``place`` is left out: because it matches, or a folder above it does."""
+        parts = place.split("/")
+        return any(self._whole.matches("/".join(parts[:length])) for length in range(2, len(parts) + 1))
+
+    def touches(self, places: tuple[str, ...]) -> bool:
+        """Say whether one of the places, or something inside it, is left out."""
+        return any(self.covers(place) or self._is_inside(place) for place in places)
+
+    def _is_inside(self, place: str) -> bool:
+        outer = place.split("/")
+        return len(self._parts) > len(outer) and all(
+            part.matches(name) for part, name in zip(self._parts, outer, strict=False)
+        )
+
+    def is_program(self, programs: tuple[str, ...]) -> bool:
+        """Say whether the last name, perhaps with wildcards or a version at its end, is that of a program."""
+        name = Glob(self.name)
+        return _VERSION.sub("", self.name) in programs or any(name.matches(program) for program in programs)
+
+    def covers_interpreters(self) -> bool:
+        if self.folder.endswith("bin") and self.is_program(_INTERPRETERS):
+            return True
+        return any(self.covers(f"{folder}/{program}") for folder in _PROGRAM_FOLDERS for program in _INTERPRETERS)
+
+
+_HIDES: Final[tuple[tuple[str, Callable[[_Exclusion], bool]], ...]] = (
+    ("a great part of the system", lambda exclusion: exclusion.path == "/" or exclusion.covers("/usr")),
+    ("the Shieldwall agent", lambda exclusion: exclusion.touches(_AGENT)),
+    ("the antivirus engine or its quarantine", lambda exclusion: exclusion.touches(_ENGINES)),
+    ("interpreters, which run anything", _Exclusion.covers_interpreters),
+    ("a whole volume", lambda exclusion: _VOLUME_ROOT.fullmatch(exclusion.path) is not None),
+    ("a folder that malware likes and everything needs", lambda exclusion: exclusion.is_one_of(_BROAD)),
+)
+"""What must never be hidden, and whether an exclusion would."""
+
+
+def _process(text: str, *, wildcards: bool) -> Iterator[Fault]:
+    if "/" in text:
+        written = list(_misspelt(text, wildcards=wildcards))
+        if written:
+            yield from written
+            return
+    exclusion = _Exclusion(text)
+    if not exclusion.name.strip("*?"):
+        hidden = "every process"
+    elif exclusion.is_program(_INTERPRETERS):
+        hidden = "an interpreter, which runs anything"
+    elif exclusion.is_program(_OWN_PROGRAMS) or exclusion.touches(_AGENT):
+        hidden = "the Shieldwall agent"
+    elif exclusion.is_program(_ENGINE_PROGRAMS) or exclusion.touches(_ENGINES):
+        hidden = "the antivirus engine"
+    else:
+        return
+    yield Fault("dangerousExclusion", f"{text[:128]!r} would hide {hidden}.", "The name of one other program.")
+
+
+def _extension(text: str) -> Iterator[Fault]:
+    allowed = "An extension such as log or .log."
+    if not text.strip("*?. "):
+        yield Fault("dangerousExclusion", f"{text[:128]!r} would hide files of every kind.", allowed)
+    elif any(mark in text for mark in "*?/\\ "):
+        yield Fault("invalidExtension", f"{text[:128]!r} is not a file extension.", allowed)
+
+
+def _misspelt(text: str, *, wildcards: bool) -> Iterator[Fault]:
+    segments = text.split("/")
+    if not text.startswith("/"):
+        yield _relative(text)
+    if any(segment in (".", "..") for segment in segments):
+        yield Fault("invalidPath", "The path steps through . or ..", "A path without . and .. in it.")
+    if _VARIABLE.search(text):
+        yield Fault("invalidPath", "Variables are not replaced in an exclusion.", "The path itself.")
+    if not wildcards and any(mark in text for mark in "*?"):
+        yield Fault("invalidPath", "Wildcards do not work here.", "A path without * and ?.")
+    if len(text.encode()) > MAX_PATH_BYTES or any(len(segment.encode()) > MAX_NAME_BYTES for segment in segments):
+        allowed = f"At most {MAX_PATH_BYTES} bytes, {MAX_NAME_BYTES} between two slashes."
+        yield Fault("invalidPath", "No file can have such a long path.", allowed)
+
+
+def _relative(text: str) -> Fault:
+    return Fault("invalidPath", f"{text[:128]!r} does not say where it begins.", "An absolute path, starting with /.")
