@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, TenantId
+from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, PackageId, TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage.records import Device, DeviceState, Group, Registration, Tenant
+from shieldwall.server.storage.records import Device, DeviceState, Group, OnboardingPackageRecord, Registration, Tenant
 
 NOON: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TENANT_ID: Final = TenantId("00000000-0000-4000-8000-00000000000a")
@@ -48,6 +48,10 @@ def device_id(number: int) -> DeviceId:
 
 def group_id(number: int) -> GroupId:
     return GroupId(counted_id("e", number))
+
+
+def package_id(number: int) -> PackageId:
+    return PackageId(counted_id("a", number))
 
 
 def a_tenant(**changes: Any) -> Tenant:
@@ -104,3 +108,21 @@ def a_group(number: int = 1, **changes: Any) -> Group:
         "created_at": NOON,
     }
     return Group(**(fields | changes))
+
+
+def a_package(number: int = 1, **changes: Any) -> OnboardingPackageRecord:
+    fields: dict[str, Any] = {
+        "id": package_id(number),
+        "tenant_id": TENANT_ID,
+        "display_name": f"package-{number}",
+        "key": b"k" * 32,
+        "not_before": NOON,
+        "not_after": NOON + timedelta(days=30),
+        "max_uses": 500,
+        "uses": 0,
+        "platforms": ("linux", "macos"),
+        "tags": ("MDE-Management",),
+        "created_at": NOON,
+        "revoked_at": None,
+    }
+    return OnboardingPackageRecord(**(fields | changes))

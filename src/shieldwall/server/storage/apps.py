@@ -1,0 +1,54 @@
+"""Applications that ask for tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
+from shieldwall.server.storage.records import App, Page
+from shieldwall.server.storage.rows import columns_of, strings_from, to_text
+from shieldwall.server.storage.schema import apps
+
+
+def get(connection: Connection, client_id: str) -> App:
+    """Return an application. Raises: NotFoundError."""
+    if (app := find(connection, client_id)) is None:
+        raise NotFoundError(f"There is no application {client_id}.")
+    return app
+
+
+def find(connection: Connection, client_id: str) -> App | None:
+    """Return an application, or ``None``."""
+    row = connection.execute(select(apps).where(apps.c.client_id == client_id)).one_or_none()
+    return None if row is None else _app(row)
+
+
+def list_apps(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[App, ...]:
+    """Return one page of a tenant's applications, ordered by client id."""
+    query = select(apps).where(apps.c.tenant_id == tenant_id).order_by(apps.c.client_id).limit(page.size)
+    if page.after is not None:
+        query = query.where(apps.c.client_id > page.after)
+    return tuple(map(_app, connection.execute(query)))
+
+
+def add(connection: Connection, app: App) -> None:
+    """Add an application. Raises: AlreadyExistsError."""
+    try:
+        connection.execute(insert(apps).values(columns_of(app, permissions=to_text(app.permissions))))
+    except IntegrityError as error:
+        raise AlreadyExistsError(f"An application {app.client_id} is there already.") from error
+
+
+def remove(connection: Connection, client_id: str) -> None:
+    """Remove an application. Raises: NotFoundError."""
+    if connection.execute(delete(apps).where(apps.c.client_id == client_id)).rowcount == 0:
+        raise NotFoundError(f"There is no application {client_id}.")
+
+
+def _app(row: Row[Any]) -> App:
+    columns = row._asdict()
+    return App(**(columns | {"permissions": strings_from(columns["permissions"])}))

@@ -1,0 +1,34 @@
+"""The audit trail: who did what to what, when. Events are added, never changed."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, and_, insert, or_, select
+
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage.records import AuditEvent, Page
+from shieldwall.server.storage.rows import columns_of
+from shieldwall.server.storage.schema import audit_events
+
+
+def add(connection: Connection, event: AuditEvent) -> None:
+    """Add an event, in the transaction of what it tells about."""
+    connection.execute(insert(audit_events).values(columns_of(event)))
+
+
+def list_events(
+    connection: Connection, tenant_id: TenantId, page: Page, *, object_id: str | None = None
+) -> tuple[AuditEvent, ...]:
+    """Return one page of a tenant's events, newest first; of one object alone where ``object_id`` is given."""
+    query = (
+        select(audit_events)
+        .where(audit_events.c.tenant_id == tenant_id)
+        .order_by(audit_events.c.at.desc(), audit_events.c.id.desc())
+        .limit(page.size)
+    )
+    if object_id is not None:
+        query = query.where(audit_events.c.object_id == object_id)
+    if page.after is not None:
+        last = select(audit_events.c.at).where(audit_events.c.id == page.after).scalar_subquery()
+        same_moment = and_(audit_events.c.at == last, audit_events.c.id < page.after)
+        query = query.where(or_(audit_events.c.at < last, same_moment))
+    return tuple(AuditEvent(**row._asdict()) for row in connection.execute(query))
