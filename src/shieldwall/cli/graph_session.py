@@ -1,0 +1,181 @@
+"""Talking to a Shieldwall server as an application: the login that was stored, tokens, calls.
+
+What ``shieldwall server app create`` wrote is everything needed: ids, secret, addresses and the certificate
+authority. It is kept, readable by its owner alone, under ``$SHIELDWALL_CONFIG`` (default ``~/.config/shieldwall``).
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+
+from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
+from shieldwall.contract.strict_json import decode, encode
+
+_TIMEOUT_SECONDS: Final = 30.0
+
+
+class NotLoggedInError(ShieldwallError):
+    """There is no stored login."""
+
+    code = "notLoggedIn"
+    remedy = "Run: shieldwall login --app FILE, with a file made by: shieldwall server app create."
+
+
+class ServerUnreachableError(ShieldwallError):
+    """Nobody answers at the server's address, or its certificate is not from the authority we know."""
+
+    code = "serverUnreachable"
+    remedy = "Check that the server runs and that its address and certificate authority in the login are right."
+
+
+class RefusedError(ShieldwallError):
+    """The server answered with an error; cause and remedy are its own words."""
+
+    code = "refused"
+    remedy = "See what the server says."
+
+    def __init__(self, status: int, code: str, cause: str) -> None:
+        super().__init__(f"{cause} (HTTP {status}, {code})", remedy="Correct what is named and try again.")
+        self.status = status
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """An application's login, as the server's console writes it. ``certificate_authority`` is PEM."""
+
+    tenant_id: str
+    client_id: str
+    client_secret: str
+    authority: str
+    graph: str
+    certificate_authority: str = ""
+
+
+def load_login(file: Path) -> Login:
+    """Read a login file. Raises: NotLoggedInError, InvalidJsonError."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise NotLoggedInError(f"There is no login at {file}.") from None
+    return decode(content, Login)
+
+
+def stored_login() -> Path:
+    """Say where the login is kept."""
+    configured = os.environ.get("SHIELDWALL_CONFIG")
+    return (Path(configured) if configured else Path.home() / ".config" / "shieldwall") / "login.json"
+
+
+def store_login(login: Login) -> Path:
+    """Keep a login for the calls to come, readable by its owner alone."""
+    file = stored_login()
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(encode(login))
+    return file
+
+
+class GraphSession:
+    """Calls to one server, with a token asked for on first use. Use it as a context manager."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        trust = ssl.create_default_context(cadata=login.certificate_authority or None)
+        self._http = httpx.Client(verify=trust, timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+        self._token: str | None = None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> Any:
+        """Call ``path`` (such as ``/beta/deviceManagement/configurationPolicies``) and return the parsed answer.
+
+        Raises:
+            ServerUnreachableError: Nobody answers.
+            RefusedError: The server refuses; it says why.
+        """
+        content = raw if raw is not None else (None if body is None else encode(body))
+        headers = {"Authorization": f"Bearer {self._access_token()}"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        url = path if path.startswith("https://") else self._login.graph.rstrip("/") + path
+        if not url.startswith(self._login.graph.rstrip("/") + "/"):
+            raise ShieldwallError(f"{url} is not on the server of this login; the token stays here.")
+        return self._answer(method, url, headers=headers, content=content, params=query)
+
+    def pages(self, path: str, *, query: Mapping[str, str] | None = None) -> Iterator[Any]:
+        """Yield every item of a listing, following its pages."""
+        answer = self.call("GET", path, query=query)
+        while True:
+            yield from answer["value"]
+            following = answer.get("@odata.nextLink")
+            if following is None:
+                return
+            answer = self.call("GET", following)
+
+    def _access_token(self) -> str:
+        if self._token is None:
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": self._login.client_id,
+                "client_secret": self._login.client_secret,
+                "scope": f"{self._login.graph.rstrip('/')}/.default",
+            }
+            answer = self._answer("POST", f"{self._login.authority.rstrip('/')}/oauth2/v2.0/token", data=form)
+            self._token = str(answer["access_token"])
+        return self._token
+
+    def _answer(self, method: str, url: str, **options: Any) -> Any:
+        try:
+            response = self._http.request(method, url, **options)
+        except httpx.HTTPError as error:
+            raise ServerUnreachableError(f"{url} cannot be reached: {error}.") from error
+        answer = _parsed(response)
+        if response.is_success:
+            return answer
+        raise _refusal(response.status_code, answer if isinstance(answer, dict) else {})
+
+
+def _refusal(status: int, answer: dict[str, Any]) -> RefusedError:
+    reason = answer.get("error")
+    if isinstance(reason, dict):  # Graph
+        inner = reason.get("innerError") or {}
+        return RefusedError(status, str(inner.get("code", reason.get("code"))), str(reason.get("message")))
+    return RefusedError(
+        status, str(reason), str(answer.get("error_description", "The server gave no reason."))
+    )  # OAuth
+
+
+def _parsed(response: httpx.Response) -> Any:
+    if not response.content:
+        return None
+    try:
+        return decode(response.content, object)
+    except InvalidJsonError:
+        raise ServerUnreachableError(
+            f"{response.url} answered with something that is not JSON (HTTP {response.status_code})."
+        ) from None

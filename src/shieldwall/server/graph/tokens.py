@@ -1,0 +1,123 @@
+"""Access tokens: RS256 JWTs as the identity platform issues them, for applications with a client secret.
+
+The key lives in the signer; here are the claims, and their verification (RFC 9068, RFC 8725: one algorithm, exact
+issuer, an audience from the alias table).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.graph.authorization import Principal
+from shieldwall.server.graph.errors import UnauthenticatedError
+from shieldwall.server.storage.records import App
+
+LIFETIME: Final = timedelta(hours=1)
+_LEEWAY_SECONDS: Final = 60
+_RESOURCES: Final = ("https://graph.microsoft.com",)
+
+
+class TokenRequestError(ShieldwallError):
+    """The token endpoint refuses; ``error`` is the OAuth code (RFC 6749 section 5.2)."""
+
+    code = "tokenRefused"
+    remedy = "Check client id, secret, scope and grant type."
+
+    def __init__(self, error: str, cause: str, *, number: int, status: int = 400) -> None:
+        super().__init__(cause)
+        self.error = error
+        self.number = number
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIssuer:
+    """What stands in every token of this server: issuer and the audiences that mean us."""
+
+    tenant_id: TenantId
+    tenant_domain: str
+    public_url: str
+
+    @property
+    def issuer(self) -> str:
+        """The exact value of ``iss``."""
+        return f"{self.public_url}/{self.tenant_id}/v2.0"
+
+    @property
+    def audiences(self) -> frozenset[str]:
+        """Every resource name under which a client may know us."""
+        return frozenset((*_RESOURCES, self.public_url))
+
+    def names_tenant(self, name: str) -> bool:
+        """Tell whether a path segment names the tenant, by id or by domain."""
+        return name.lower() in {self.tenant_id, self.tenant_domain.lower()}
+
+    def audience_of(self, scope: str) -> str:
+        """Find the resource that a ``<resource>/.default`` scope names. Raises: TokenRequestError."""
+        resource = scope.removesuffix("/.default").rstrip("/")
+        if not scope.endswith("/.default") or resource not in self.audiences:
+            raise TokenRequestError("invalid_scope", f"The scope {scope[:128]!r} is not valid here.", number=70011)
+        return resource
+
+    def claims(self, app: App, *, audience: str, now: datetime, token_id: str) -> dict[str, Any]:
+        """Write the claims of an application's token."""
+        issued = int(now.timestamp())
+        return {
+            "aud": audience,
+            "iss": self.issuer,
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + int(LIFETIME.total_seconds()),
+            "tid": self.tenant_id,
+            "oid": app.client_id,
+            "sub": app.client_id,
+            "appid": app.client_id,
+            "azp": app.client_id,
+            "app_displayname": app.display_name,
+            "idtyp": "app",
+            "roles": list(app.permissions),
+            "ver": "2.0",
+            "uti": token_id,
+        }
+
+    def principal_of(self, token: str, keys: KeySet, now: datetime) -> Principal:
+        """Verify an access token and say whom it speaks for.
+
+        Raises:
+            UnauthenticatedError: It is not ours, not for us, or out of its time. The answer never says which.
+        """
+        try:
+            verified = jwt.decode(token, keys, algorithms=["RS256"])
+        except (JoseError, ValueError):
+            raise UnauthenticatedError("The access token is not valid.") from None
+        claims: Mapping[str, Any] = verified.claims
+        moment = now.timestamp()
+        ours = (
+            hmac.compare_digest(str(claims.get("iss")), self.issuer)
+            and claims.get("tid") == self.tenant_id
+            and claims.get("aud") in self.audiences
+            and _number(claims.get("nbf")) - _LEEWAY_SECONDS <= moment < _number(claims.get("exp"))
+        )
+        if not ours:
+            raise UnauthenticatedError("The access token is not valid.")
+        return Principal(
+            kind="app",
+            id=str(claims["appid"]),
+            display_name=str(claims["app_displayname"]),
+            tenant_id=self.tenant_id,
+            permissions=frozenset(str(role) for role in claims["roles"]),
+        )
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
