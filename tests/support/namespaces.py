@@ -102,7 +102,21 @@ def joined_namespaces() -> Iterator[tuple[Namespace, Namespace]]:
     try:
         for namespace in (device, other):
             _check("ip", "netns", "add", namespace.name)
-        _check("ip", "-n", device.name, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", other.name)
+        _check(
+            "ip",
+            "-n",
+            device.name,
+            "link",
+            "add",
+            "cable",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "cable",
+            "netns",
+            other.name,
+        )
         for namespace in (device, other):
             address = ("ip", "-n", namespace.name, "address", "add")
             _check(*address, f"{namespace.ipv4}/24", "dev", "cable")

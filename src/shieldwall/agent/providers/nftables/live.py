@@ -114,7 +114,7 @@ def _match(match: Any) -> Match:
     right = match["right"]
     values = right["set"] if isinstance(right, dict) and "set" in right else right
     members = values if isinstance(values, list) else [values]
-    if field.split()[-1] in _NUMBERED:
+    if field.rsplit(maxsplit=1)[-1] in _NUMBERED:
         return Match(field=field, intervals=merged(_interval(member) for member in members))
     if not all(isinstance(member, str) for member in members):
         raise ValueError("A word was expected.")

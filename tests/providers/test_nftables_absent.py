@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from shieldwall.agent.host.ports import Completed
+from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.agent.providers.nftables.provider import NftablesError
+from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
+from shieldwall.contract.ids import SettingId
+from tests.support.memory_host import MemoryHost
+
+PROVIDER = NftablesProvider()
+
+
+def nft_without_rights(arguments: Sequence[str], stdin: bytes) -> Completed:
+    del stdin
+    if arguments == ["--version"]:
+        return Completed(returncode=0, stdout=b"nftables v1.0.6 (Lester Gooch #5)\n", stderr=b"")
+    return Completed(returncode=1, stdout=b"", stderr=b"Operation not permitted (you must be root)\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        (MemoryHost(), "not installed"),
+        (MemoryHost(programs={"nft": nft_without_rights}), "you must be root"),
+    ],
+    ids=["absent", "without rights"],
+)
+def test_where_nft_cannot_be_used_the_reason_is_said(host: MemoryHost, words: str) -> None:
+    support = PROVIDER.support(host, FIREWALL_RULES)
+
+    assert support is not None
+    assert not support.applicable
+    assert words in support.reason
+    assert PROVIDER.product_version(host) is None
+    assert PROVIDER.observe(host, {FIREWALL_RULES: ()})[FIREWALL_RULES].effective is None
+
+
+def test_settings_of_others_are_none_of_its_business() -> None:
+    assert PROVIDER.support(MemoryHost(), SettingId("linux_mdatp_managed_antivirusengine_enforcementlevel")) is None
+
+
+def test_letting_go_where_nft_never_was_is_nothing_to_do() -> None:
+    PROVIDER.activate(MemoryHost())
+
+
+@pytest.mark.parametrize("output", [b"", b"garbage", b"[]", b'{"nftables": [{"table": 3}]}', b'{"nftables": 7}'])
+def test_garbage_from_nft_is_a_probe_that_saw_nothing(output: bytes) -> None:
+    host = MemoryHost(programs={"nft": lambda _arguments, _stdin: Completed(returncode=0, stdout=output, stderr=b"")})
+
+    observation = PROVIDER.observe(host, {FIREWALL_RULES: ()})[FIREWALL_RULES]
+
+    assert observation.effective is None
+    assert observation.code == NftablesError.code
