@@ -1,0 +1,119 @@
+"""How the parts of the network side fit together, whoever hands in the machine, the disk and the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shieldwall.agent.service.check_in import CheckIn
+from shieldwall.agent.service.delivery import Delivery
+from shieldwall.agent.service.enforcement import Enforcement
+from shieldwall.agent.service.gateway import Gateway
+from shieldwall.agent.service.journal import Journal
+from shieldwall.agent.service.loop import SteadyCheckIn
+from shieldwall.agent.service.offboarding import Offboard
+from shieldwall.agent.service.onboarding import Onboard
+from shieldwall.agent.service.ports import Enforcer, Machine, Randomness
+from shieldwall.agent.service.records import Identity, Server
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.transport import Transport, parse_server_url
+from shieldwall.agent.service.trusted_time import AskSignedTime, TrustedClock
+from shieldwall.agent.service.waiting import PolicySync
+from shieldwall.contract.clock import Clock
+from shieldwall.trust.device_key import DeviceKey
+
+OpenTransport: TypeAlias = Callable[[Server], Transport]
+"""Makes the network for one server: its TLS roots, its proxy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Everything outside the network side's own logic."""
+
+    state: AgentState
+    open_transport: OpenTransport
+    machine: Machine
+    enforcer: Enforcer
+    clock: Clock
+    randomness: Randomness
+    journal: Journal
+
+    @property
+    def trusted_clock(self) -> TrustedClock:
+        """Time as signed statements have corrected it."""
+        return TrustedClock(local=self.clock, state=self.state)
+
+    def connect(self, server: Server, key: DeviceKey) -> Gateway:
+        """Open a conversation with a server in the name of a key."""
+        return Gateway(
+            transport=self.open_transport(server),
+            urls=tuple(parse_server_url(url) for url in server.urls),
+            key=key,
+            clock=self.trusted_clock,
+            randomness=self.randomness,
+        )
+
+    def onboard(self) -> Onboard:
+        """Put onboarding together."""
+        return Onboard(
+            state=self.state,
+            machine=self.machine,
+            connect=self.connect,
+            clock=self.trusted_clock,
+            randomness=self.randomness,
+        )
+
+    def enrolled(self) -> Enrolled:
+        """Put together what an onboarded device can do. Raises: NotOnboardedError, StateCorruptError, HostError."""
+        identity = self.state.get_identity()
+        key = self.state.get_key()
+        gateway = self.connect(identity.server, key)
+        delivery = Delivery(
+            identity=identity,
+            device_key=key.thumbprint,
+            state=self.state,
+            gateway=gateway,
+            clock=self.trusted_clock,
+        )
+        enforcement = Enforcement(state=self.state, delivery=delivery, enforcer=self.enforcer)
+        check_in = CheckIn(
+            identity=identity,
+            state=self.state,
+            gateway=gateway,
+            machine=self.machine,
+            delivery=delivery,
+            enforcement=enforcement,
+            clock=self.trusted_clock,
+        )
+        ask_signed_time = AskSignedTime(
+            gateway=gateway,
+            server=identity.server,
+            state=self.state,
+            local=self.clock,
+            randomness=self.randomness,
+        )
+        return Enrolled(
+            identity=identity,
+            enforcement=enforcement,
+            check_in=SteadyCheckIn(
+                check_in=check_in,
+                ask_signed_time=ask_signed_time,
+                state=self.state,
+                clock=self.trusted_clock,
+                journal=self.journal,
+            ),
+            policy_sync=PolicySync(state=self.state, gateway=gateway),
+            offboard=Offboard(identity=identity, state=self.state, gateway=gateway, enforcement=enforcement),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """What an onboarded device can do."""
+
+    identity: Identity
+    enforcement: Enforcement
+    check_in: SteadyCheckIn
+    policy_sync: PolicySync
+    offboard: Offboard

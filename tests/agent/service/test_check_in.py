@@ -1,0 +1,350 @@
+"""What a check-in says, what it believes, and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+from tests.support.simulated_agent import SimulatedAgent, a_policy
+from tests.support.simulated_gateway import HandClock, SimulatedGateway
+
+from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError, StateCorruptError
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, SettingId, TenantId
+from shieldwall.contract.messages import CheckInRequest, Envelope, FetchRequest
+from shieldwall.trust import moments
+from shieldwall.trust.dsse import EnvelopeKey
+
+replace = msgspec.structs.replace
+OTHER = "99999999-0000-4000-8000-000000000009"
+
+
+@pytest.fixture
+def protected(laptop: SimulatedAgent, gateway: SimulatedGateway) -> SimulatedAgent:
+    """A device that enforces one policy."""
+    laptop.onboard()
+    gateway.assign(gateway.publish(a_policy(firewall="on")))
+    laptop.check_in()
+    gateway.received.clear()
+    return laptop
+
+
+def check_ins(gateway: SimulatedGateway) -> list[CheckInRequest]:
+    return [message for _, message in gateway.received if isinstance(message, CheckInRequest)]
+
+
+def still_protected(laptop: SimulatedAgent) -> bool:
+    return laptop.enforcer.now == {"firewall": "on"}
+
+
+def test_nothing_new_costs_one_request_without_facts_or_report(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    settled = protected.check_in()
+
+    (said,) = check_ins(gateway)
+    assert (said.facts, said.report) == (None, None)
+    assert said.have.target == gateway.device.target
+    assert (settled.rounds, settled.manifest_changed) == (1, False)
+
+
+def test_a_new_policy_is_reported_in_the_same_check_in(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    gateway.assign(gateway.publish(a_policy(firewall="locked")))
+
+    settled = protected.check_in()
+
+    assert settled.manifest_changed
+    assert [type(message) for _, message in gateway.received] == [CheckInRequest, FetchRequest, CheckInRequest]
+    assert gateway.device.report is not None
+    assert gateway.device.report.settings[0].value == "locked"
+
+
+def test_a_policy_on_disk_is_not_fetched_again(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    first = gateway.publish(a_policy(firewall="on"))
+    second = gateway.publish(a_policy(2, scanning=1))
+    gateway.assign(first, second)
+
+    protected.check_in()
+
+    (fetch,) = [message for _, message in gateway.received if isinstance(message, FetchRequest)]
+    assert fetch.digests == (second.digest,)
+
+
+def test_changed_facts_are_sent_once(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    protected.machine.said = replace(protected.machine.said, display_name="renamed")
+
+    protected.check_in()
+    protected.check_in()
+
+    assert [said.facts is not None for said in check_ins(gateway)] == [True, False]
+    assert gateway.device.facts is not None
+    assert gateway.device.facts.display_name == "renamed"
+
+
+def test_what_the_server_asks_for_is_sent_at_once(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    gateway.want = ("facts", "report")
+
+    protected.check_in()
+
+    assert [(said.facts is not None, said.report is not None) for said in check_ins(gateway)] == [
+        (False, False),
+        (True, True),
+    ]
+
+
+def test_a_server_that_always_wants_more_is_left_alone_until_the_next_check_in(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    def want_again(_path: str) -> None:
+        gateway.want = ("facts",)
+
+    protected.network.before = want_again
+
+    protected.check_in()
+
+    assert len(check_ins(gateway)) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"device_id": DeviceId(OTHER)}, "manifestDevice"),
+        ({"device_key": KeyThumbprint("A" * 43)}, "manifestKey"),
+        ({"tenant_id": TenantId(OTHER)}, "manifestTenant"),
+        ({"manifest_version": (1 << 40)}, "manifestNotNewer"),
+        ({"expires": "2026-11-23T11:59:59Z"}, "manifestExpired"),
+        ({"target": Digest("0" * 64)}, "manifestItems"),
+    ],
+)
+def test_a_manifest_that_is_not_for_this_device_now_is_refused(
+    protected: SimulatedAgent, gateway: SimulatedGateway, change: dict[str, object], code: str
+) -> None:
+    gateway.assign()
+    gateway.alter_manifest = lambda manifest: replace(manifest, **change)
+
+    with pytest.raises(ShieldwallError) as refusal:
+        protected.check_in()
+
+    assert refusal.value.code == code
+    assert still_protected(protected)
+    trouble = protected.state.standing().trouble
+    assert trouble is not None
+    assert trouble.code == code
+
+
+def test_a_manifest_seen_before_is_refused_when_played_again(
+    protected: SimulatedAgent, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.assign()
+    recorded = gateway.manifest(gateway.device)
+    gateway.assign(gateway.publish(a_policy(revision=2, firewall="on")))
+    protected.check_in()
+    monkeypatch.setattr(gateway, "manifest", lambda _device: recorded)
+    gateway.assign()
+
+    with pytest.raises(ShieldwallError, match="the device holds"):
+        protected.check_in()
+
+    assert still_protected(protected)
+
+
+def test_a_manifest_by_another_key_is_refused(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    gateway.assign()
+    gateway.manifest_key = EnvelopeKey.generate()
+
+    with pytest.raises(ShieldwallError) as refusal:
+        protected.check_in()
+
+    assert refusal.value.code == "manifestSignature"
+    assert still_protected(protected)
+
+
+def test_a_policy_whose_digest_is_wrong_is_refused_reported_and_tried_again(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    old = gateway.device.items[0].digest
+    new = gateway.publish(a_policy(revision=2, firewall="off"))
+    gateway.assign(new)
+    gateway.alter_policy = lambda _digest, _envelope: gateway.policies[old]
+
+    settled = protected.check_in()
+
+    assert still_protected(protected)
+    assert not settled.manifest_changed
+    assert gateway.device.report is not None
+    (refused,) = gateway.device.report.refused
+    assert (refused.policy_id, refused.digest) == (new.policy_id, new.digest)
+    assert refused.code in {"policyDigest", "policyLength"}
+
+    gateway.alter_policy = lambda _digest, envelope: envelope
+    protected.check_in()
+    assert protected.enforcer.now == {"firewall": "off"}
+    assert gateway.device.report.refused == ()
+
+
+def test_one_bad_policy_keeps_the_whole_last_known_good(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    good = gateway.publish(a_policy(2, scanning=1))
+    bad = gateway.publish(a_policy(3, cloud="off"))
+    gateway.assign(good, bad)
+
+    def spoiled(digest: Digest, envelope: Envelope) -> Envelope:
+        return replace(envelope, payload=envelope.payload[:-4]) if digest == bad.digest else envelope
+
+    gateway.alter_policy = spoiled
+
+    protected.check_in()
+
+    assert still_protected(protected)
+
+
+def test_a_damaged_manifest_on_disk_is_asked_for_again(protected: SimulatedAgent) -> None:
+    (protected.directory / "manifest.json").write_bytes(b"{")
+
+    protected.restart()
+    assert still_protected(protected)
+    protected.check_in()
+
+    assert protected.state.find_manifest() is not None
+
+
+def test_a_damaged_policy_on_disk_is_fetched_again(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    (path,) = (protected.directory / "policies").iterdir()
+    path.write_bytes(path.read_bytes()[:-9])
+
+    protected.check_in()
+
+    assert still_protected(protected)
+    assert gateway.device.report is not None
+    assert protected.state.find_policy(gateway.device.items[0].digest) is not None
+
+
+def test_a_damaged_sequence_is_said_and_nothing_is_sent(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    (protected.directory / "sequence.json").write_bytes(b"")
+
+    with pytest.raises(StateCorruptError, match=r"sequence\.json"):
+        protected.check_in()
+
+    assert gateway.received == []
+    assert still_protected(protected)
+
+
+def test_a_restored_backup_of_the_state_is_a_conflict_that_is_said(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    gateway.device.last_sequence += 10
+
+    with pytest.raises(ProblemAnswerError):
+        protected.check_in()
+
+    trouble = protected.state.standing().trouble
+    assert trouble is not None
+    assert trouble.code == "seqConflict"
+    assert still_protected(protected)
+
+
+def test_a_device_with_another_manager_says_so_and_takes_nothing_new(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    gateway.assign(gateway.publish(a_policy(firewall="off")))
+    protected.machine.said = replace(protected.machine.said, managed_elsewhere="Another manager")
+
+    protected.check_in()
+
+    assert still_protected(protected)
+    assert gateway.device.facts is not None
+    assert gateway.device.facts.managed_elsewhere == "Another manager"
+
+
+def test_an_expired_manifest_goes_on_being_enforced(protected: SimulatedAgent, clock: HandClock) -> None:
+    clock.advance(days=365)
+    protected.enforcer.now = {}
+
+    protected.restart()
+
+    assert still_protected(protected)
+
+
+@pytest.mark.parametrize("hours", [-30, -1, 1, 30])
+def test_a_clock_that_is_off_is_corrected_by_signed_time(
+    protected: SimulatedAgent, gateway: SimulatedGateway, hours: int
+) -> None:
+    # Time goes on for both while this device's clock is wrong.
+    gateway.clock = HandClock(protected.clock.at + timedelta(days=2))
+    protected.clock.at = gateway.clock.at + timedelta(hours=hours)
+    local = protected.clock.at
+    gateway.assign(gateway.publish(a_policy(firewall="off")))
+
+    settled = protected.check_in()
+
+    assert settled.manifest_changed
+    assert protected.clock.at == local, "the device's own clock is never set"
+    assert protected.surroundings.trusted_clock.now() == gateway.clock.at
+    gateway.received.clear()
+    protected.check_in()
+    assert [path for path, _ in gateway.received] == ["/device/v1/checkin"]
+
+
+def test_signed_time_from_before_what_was_signed_is_refused(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    gateway.clock = HandClock(protected.clock.at - timedelta(days=1))
+
+    with pytest.raises(ShieldwallError, match="before documents"):
+        protected.check_in()
+
+    assert protected.state.time().offset_seconds == 0
+
+
+def test_signed_time_by_another_key_is_refused(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    gateway.keys["time"] = EnvelopeKey.generate()
+    gateway.clock = HandClock(protected.clock.at + timedelta(days=1))
+
+    with pytest.raises(ShieldwallError) as refusal:
+        protected.check_in()
+
+    assert refusal.value.code == "timeRefused"
+
+
+def test_trouble_is_kept_until_a_check_in_succeeds(protected: SimulatedAgent, clock: HandClock) -> None:
+    protected.network.away = True
+    for _ in range(3):
+        with pytest.raises(GatewayUnreachableError):
+            protected.check_in()
+        clock.advance(minutes=1)
+    standing = protected.state.standing()
+    assert standing.trouble is not None
+    assert (standing.failures, standing.trouble.since) == (3, moments.write(clock.at - timedelta(minutes=3)))
+
+    protected.network.away = False
+    protected.check_in()
+
+    assert protected.state.standing().trouble is None
+
+
+def test_a_server_cannot_silence_a_device(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    gateway.next_check_in_seconds = 10**9
+    gateway.want = ("facts",)
+
+    assert protected.check_in().next_check_in_seconds == 21_600
+
+
+def test_a_cure_arrives_although_what_is_stored_cannot_be_enforced(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    def fail(name: str) -> None:
+        if name == "enforce":
+            raise ShieldwallError("This cannot be enforced.")
+
+    protected.enforcer.step = fail
+    gateway.assign(gateway.publish(a_policy(firewall="impossible")))
+    with pytest.raises(ShieldwallError):
+        protected.check_in()
+    with pytest.raises(ShieldwallError):
+        protected.check_in()
+    protected.enforcer.step = lambda _name: None
+    gateway.assign(gateway.publish(a_policy(firewall="possible")))
+
+    protected.check_in()
+
+    assert protected.enforcer.now == {SettingId("firewall"): "possible"}
