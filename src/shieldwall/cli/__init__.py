@@ -1,0 +1,1 @@
+"""Command lines: ``shieldwall`` for administrators and servers, ``shieldwall-agent`` for devices."""
