@@ -1,4 +1,4 @@
-"""Points in time as they stand in documents: RFC 3339 in UTC, whole seconds, ``2026-11-23T19:00:00Z``."""
+"""Points in time as they stand in documents: RFC 3339 in UTC, such as ``2026-11-23T19:00:00Z``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z\Z")
 
 
 def write(moment: datetime) -> str:
@@ -15,7 +15,7 @@ def write(moment: datetime) -> str:
 
 
 def parse(text: str) -> datetime:
-    """Read a moment. Raises: ValueError."""
+    """Read a moment; fractions of a second are allowed. Raises: ValueError."""
     if not _MOMENT.match(text):
         raise ValueError(f"{text[:40]!r} is not a time such as 2026-11-23T19:00:00Z.")
     return datetime.fromisoformat(text)

@@ -1,0 +1,1 @@
+"""The server: directory, inventory, manager, their front doors, and the signer that stands apart."""

@@ -1,0 +1,7 @@
+"""Run the signer."""
+
+import sys
+
+from shieldwall.server.signer.process import main
+
+sys.exit(main())

@@ -1,0 +1,135 @@
+"""Ask the signer over its socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.errors import InvalidJsonError
+from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
+from shieldwall.contract.messages import Envelope, ManifestItem
+from shieldwall.server.signer import wire
+from shieldwall.server.signer.errors import BY_CODE, BadFrameError, SignerError, SignerUnavailableError
+from shieldwall.server.signer.ports import Signer
+from shieldwall.server.signer.sockets import connect, socket_path
+from shieldwall.trust import strict_base64
+from shieldwall.trust.onboarding import OnboardingPackage
+from shieldwall.trust.roots import TrustRoot
+
+__all__ = ["Signer", "SignerClient"]
+
+TIMEOUT_SECONDS: Final = 10.0
+
+T = TypeVar("T")
+
+
+class SignerClient:
+    """The signer of a data directory, over one connection that many threads take turns on.
+
+    A broken connection is made again once per question. Asking twice does no harm: a policy's revision gets the same
+    answer, a manifest a newer number.
+    """
+
+    def __init__(self, data: Path, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._path = socket_path(data)
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+
+    def sign_policy(self, document: bytes) -> Envelope:
+        """Sign one revision of a policy."""
+        return self._ask(wire.SignPolicy(document=strict_base64.encode(document)), Envelope)
+
+    def sign_manifest(
+        self,
+        *,
+        tenant_id: TenantId,
+        device_id: DeviceId,
+        device_key: KeyThumbprint,
+        items: Sequence[ManifestItem],
+    ) -> Envelope:
+        """Sign what one device shall enforce."""
+        request = wire.SignManifest(tenant_id=tenant_id, device_id=device_id, device_key=device_key, items=tuple(items))
+        return self._ask(request, Envelope)
+
+    def sign_time(self, nonce: str) -> Envelope:
+        """Sign the present time."""
+        return self._ask(wire.SignTime(nonce=nonce), Envelope)
+
+    def issue_certificate(self, *, spki: bytes, tenant_id: TenantId, device_id: DeviceId) -> str:
+        """Certify a device's key."""
+        request = wire.IssueCertificate(spki=strict_base64.encode(spki), tenant_id=tenant_id, device_id=device_id)
+        return self._ask(request, str)
+
+    def seal_package(self, package: OnboardingPackage) -> Envelope:
+        """Sign an onboarding package."""
+        return self._ask(wire.SealPackage(package=package), Envelope)
+
+    def sign_token(self, claims: Mapping[str, Any]) -> str:
+        """Sign a token."""
+        return self._ask(wire.SignToken(claims=dict(claims)), str)
+
+    def trust_root(self) -> TrustRoot:
+        """Return the public keys of all roles and the device authority."""
+        return self._ask(wire.GetTrustRoot(), TrustRoot)
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the keys that verify tokens."""
+        return self._ask(wire.GetTokenKeys(), dict)
+
+    def close(self) -> None:
+        """Hang up."""
+        with self._lock:
+            self._hang_up()
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hang up."""
+        self.close()
+
+    def _ask(self, request: wire.Request, kind: type[T]) -> T:
+        question = strict_json.encode(request)
+        with self._lock:
+            reply = self._exchange(question)
+        try:
+            answer: wire.Answer = strict_json.decode(reply, wire.Answer)  # type: ignore[arg-type]  # a union is no type[T]
+            if isinstance(answer, wire.Granted):
+                return strict_json.convert(answer.result, kind)
+        except InvalidJsonError as error:
+            raise BadFrameError(f"The signer's answer cannot be read: {error.cause}") from None
+        raise BY_CODE.get(answer.code, SignerError)(answer.cause, remedy=answer.remedy)
+
+    def _exchange(self, question: bytes) -> bytes:
+        if self._connection is not None:
+            try:
+                return self._round(self._connection, question)
+            except (OSError, BadFrameError):
+                self._hang_up()  # the signer was restarted since we last spoke
+        try:
+            self._connection = connect(self._path, self._timeout)
+            return self._round(self._connection, question)
+        except (OSError, BadFrameError) as error:
+            self._hang_up()
+            raise SignerUnavailableError(f"The signer at {self._path} does not answer: {error}.") from error
+
+    def _round(self, connection: socket.socket, question: bytes) -> bytes:
+        wire.write_frame(connection, question)
+        reply = wire.read_frame(connection, wait_seconds=self._timeout)
+        if reply is None:
+            raise BadFrameError("The signer hung up.")
+        return reply
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,93 @@
+"""Why the signer does not sign, or cannot be asked."""
+
+from __future__ import annotations
+
+from shieldwall.contract.errors import ShieldwallError
+
+
+class SignerError(ShieldwallError):
+    """The signer refuses, or cannot be reached."""
+
+    code = "signerRefused"
+    remedy = "Look at the log of the signer."
+
+
+class SignerUnavailableError(SignerError):
+    """No answer came."""
+
+    code = "signerUnavailable"
+    remedy = "Check that the signer runs and that its socket belongs to the server's user."
+
+
+class SignerBusyError(SignerError):
+    """Too many connections at once."""
+
+    code = "signerBusy"
+    remedy = "Try again; if it lasts, look for a component that opens connections and never closes them."
+
+
+class BadFrameError(SignerError):
+    """The bytes on the socket are not our protocol."""
+
+    code = "signerBadFrame"
+    remedy = "Run server and signer from the same release."
+
+
+class OtherTenantError(SignerError):
+    """The document belongs to a tenant whose keys are not held here."""
+
+    code = "signerOtherTenant"
+    remedy = "Send the document to the signer of its own tenant."
+
+
+class UnsignableDocumentError(SignerError):
+    """The document is not one the signer puts its name to."""
+
+    code = "signerUnsignable"
+    remedy = "Correct the document as the cause says and ask again."
+
+
+class RevisionTakenError(SignerError):
+    """Another document was already signed as this revision of this policy."""
+
+    code = "signerRevisionTaken"
+    remedy = "Publish the change as a new revision."
+
+
+class CounterExhaustedError(SignerError):
+    """This incarnation has no manifest numbers left."""
+
+    code = "signerCounterExhausted"
+    remedy = "Start a new incarnation of the server."
+
+
+class LedgerError(SignerError):
+    """What must not be forgotten could not be written; the signer stops rather than guess."""
+
+    code = "signerLedger"
+    remedy = "Check disk space and permissions of the signer's directory, then start the signer again."
+
+
+class KeyFilesError(SignerError):
+    """The key files are missing, damaged, or open to others."""
+
+    code = "signerKeyFiles"
+    remedy = "Key files belong to the signer's user with mode 0600; restore them from the backup if they are damaged."
+
+
+BY_CODE: dict[str, type[SignerError]] = {
+    kind.code: kind
+    for kind in (
+        SignerError,
+        SignerUnavailableError,
+        SignerBusyError,
+        BadFrameError,
+        OtherTenantError,
+        UnsignableDocumentError,
+        RevisionTakenError,
+        CounterExhaustedError,
+        LedgerError,
+        KeyFilesError,
+    )
+}
+"""An error that crossed the socket comes back as its own class."""

@@ -1,0 +1,112 @@
+"""What the signer must never forget: how far manifests are numbered, and which document a policy's revision is.
+
+SQLite with ``synchronous=FULL``: what was answered is on the disk. Numbers are reserved in blocks before the first of a
+block is given out, so one write serves many manifests, and a crash skips numbers but never repeats one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from shieldwall.contract.ids import Digest, PolicyId
+from shieldwall.server.signer.errors import CounterExhaustedError, LedgerError, RevisionTakenError
+from shieldwall.server.signer.key_files import check_private_directory
+from shieldwall.trust.verification import COUNTER_BITS
+
+BLOCK: Final = 1_000
+_SCHEMA: Final = (
+    """create table if not exists manifest_number (
+        incarnation integer primary key, reserved integer not null check (reserved >= 0)
+    ) strict""",
+    """create table if not exists policy_revision (
+        policy_id text not null, revision integer not null, digest text not null, primary key (policy_id, revision)
+    ) strict, without rowid""",
+)
+_RESERVE: Final = """
+    insert into manifest_number (incarnation, reserved) values (:incarnation, :block)
+    on conflict (incarnation) do update set reserved = reserved + :block
+    returning reserved
+"""
+_CLAIM: Final = """
+    insert into policy_revision (policy_id, revision, digest) values (:policy_id, :revision, :digest)
+    on conflict (policy_id, revision) do nothing
+"""
+_SIGNED: Final = "select digest from policy_revision where policy_id = :policy_id and revision = :revision"
+
+
+class Ledger:
+    """The signer's memory; safe to use from many threads. After a LedgerError the process must end."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open the memory in a directory of the signer's own. Raises: LedgerError, KeyFilesError."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_private_directory(directory)
+        path = directory / "ledger.sqlite3"
+        self._lock = threading.Lock()
+        self._next: dict[int, range] = {}
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # No implicit transactions: each one is begun and committed below, so that a failed commit is seen.
+            self._database = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+            self._database.execute("pragma journal_mode = wal")
+            self._database.execute("pragma synchronous = full")
+            for statement in _SCHEMA:
+                self._database.execute(statement)
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(f"The ledger {path} cannot be opened: {error}.") from error
+
+    def next_number(self, incarnation: int) -> int:
+        """Return a manifest number of this incarnation that was never given out and never will be again.
+
+        Raises:
+            LedgerError: It could not be made durable.
+            CounterExhaustedError: The incarnation has no numbers left.
+        """
+        with self._lock:
+            numbers = self._next.get(incarnation, range(0))
+            if not numbers:
+                numbers = self._reserve(incarnation)
+            self._next[incarnation] = numbers[1:]
+            return numbers[0]
+
+    def claim_revision(self, policy_id: PolicyId, revision: int, digest: Digest) -> None:
+        """Bind a policy's revision to one document for ever.
+
+        Raises:
+            LedgerError: It could not be made durable.
+            RevisionTakenError: It is bound to another document.
+        """
+        parameters = {"policy_id": policy_id, "revision": revision, "digest": digest}
+        with self._lock, self._transaction():
+            self._database.execute(_CLAIM, parameters)
+            (signed,) = self._database.execute(_SIGNED, parameters).fetchone()
+        if signed != digest:
+            raise RevisionTakenError(f"Revision {revision} of the policy {policy_id} is another document ({signed}).")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit before anything is answered; what cannot be committed ends the signer."""
+        try:
+            self._database.execute("begin immediate")
+            yield
+            self._database.execute("commit")
+        except sqlite3.Error as error:
+            raise LedgerError(f"The ledger could not be written: {error}.") from error
+
+    def _reserve(self, incarnation: int) -> range:
+        with self._transaction():
+            (reserved,) = self._database.execute(_RESERVE, {"incarnation": incarnation, "block": BLOCK}).fetchone()
+        if reserved >= 1 << COUNTER_BITS:
+            raise CounterExhaustedError(f"All manifest numbers of incarnation {incarnation} are used.")
+        return range(reserved - BLOCK + 1, reserved + 1)

@@ -1,0 +1,54 @@
+"""What the rest of the server may ask of the signer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
+from shieldwall.contract.messages import Envelope, ManifestItem
+from shieldwall.trust.onboarding import OnboardingPackage
+from shieldwall.trust.roots import TrustRoot
+
+
+class Signer(Protocol):
+    """Signs; whoever holds one of these holds no key. Every method may raise SignerError."""
+
+    def sign_policy(self, document: bytes) -> Envelope:
+        """Sign one revision of a policy: the canonical bytes of a ``PolicyDocument``."""
+        ...
+
+    def sign_manifest(
+        self,
+        *,
+        tenant_id: TenantId,
+        device_id: DeviceId,
+        device_key: KeyThumbprint,
+        items: Sequence[ManifestItem],
+    ) -> Envelope:
+        """Sign what one device shall enforce; the signer gives number, time and expiry."""
+        ...
+
+    def sign_time(self, nonce: str) -> Envelope:
+        """Sign the present time for the nonce of whoever asks."""
+        ...
+
+    def issue_certificate(self, *, spki: bytes, tenant_id: TenantId, device_id: DeviceId) -> str:
+        """Certify that a P-256 key (SubjectPublicKeyInfo in DER) is a device; the answer is PEM."""
+        ...
+
+    def seal_package(self, package: OnboardingPackage) -> Envelope:
+        """Sign an onboarding package that carries this signer's own trust root."""
+        ...
+
+    def sign_token(self, claims: Mapping[str, Any]) -> str:
+        """Sign an access or id token (RS256)."""
+        ...
+
+    def trust_root(self) -> TrustRoot:
+        """Return the public keys of all roles and the device authority."""
+        ...
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the keys that verify tokens, as a JWK Set."""
+        ...

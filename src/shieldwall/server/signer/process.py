@@ -1,0 +1,72 @@
+"""The signer as a process: ``python -m shieldwall.server.signer DATA``.
+
+It says ``ready`` on its standard output once it listens. It ends on SIGTERM or SIGINT, and when its standard input, if
+that is a pipe or socket, is closed: it never outlives the server that holds the other end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import resource
+import signal
+import stat
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from shieldwall.server.signer.errors import SignerError
+from shieldwall.server.signer.keys import load_keys
+from shieldwall.server.signer.ledger import Ledger
+from shieldwall.server.signer.service import SignerService
+from shieldwall.server.signer.serving import SignerServer
+from shieldwall.server.signer.sockets import listening
+
+READY = "ready"
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """Return the present moment."""
+        return datetime.now(UTC)  # noqa: TID251 - the composition root of this process hands time in
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve one data directory until told to stop; the answer is the exit status."""
+    parser = argparse.ArgumentParser(prog="shieldwall-signer", description="Holds the keys and signs.")
+    parser.add_argument("data", type=Path, help="the server's data directory")
+    data: Path = parser.parse_args(arguments).data
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="signer: %(message)s")
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys shall not end in a core file
+    try:
+        return _serve(data)
+    except SignerError as error:
+        logging.getLogger(__name__).critical("%s (%s) %s", error.cause, error.code, error.advice)
+        return 1
+
+
+def _serve(data: Path) -> int:
+    service = SignerService(keys=load_keys(data / "keys"), ledger=Ledger(data / "signer"), clock=SystemClock())
+    with listening(data) as listener:
+        server = SignerServer(service, listener, allowed_user=os.geteuid())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+        sys.stdout.write(f"{READY}\n")
+        sys.stdout.flush()
+        server.serve(until_closed=_parent_pipe())
+    service.ledger.close()
+    return 1 if server.failed else 0
+
+
+def _parent_pipe() -> int | None:
+    """Return standard input where a parent can hold its other end; a terminal or /dev/null says nothing about one."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return None
+    return 0 if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None

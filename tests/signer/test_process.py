@@ -1,0 +1,324 @@
+"""The signer as a real process over its real socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.messages import Manifest
+from shieldwall.server.signer import wire
+from shieldwall.server.signer.client import SignerClient
+from shieldwall.server.signer.errors import (
+    OtherTenantError,
+    RevisionTakenError,
+    SignerUnavailableError,
+    UnsignableDocumentError,
+)
+from shieldwall.server.signer.keys import create_keys
+from shieldwall.server.signer.serving import MAX_CONNECTIONS
+from shieldwall.server.signer.sockets import connect, socket_path
+from shieldwall.trust import payload_types
+from shieldwall.trust.device_key import DeviceKey, public_key_info
+from shieldwall.trust.dsse import open_envelope
+from shieldwall.trust.roots import Role
+from tests.support.trust import DEVICE, OTHER_TENANT, TENANT, HandClock, policy_of
+
+KEY = DeviceKey.generate()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    create_keys(tmp_path / "keys", TENANT, HandClock())
+    return tmp_path
+
+
+@contextmanager
+def running(data: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = start(data)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def start(data: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "shieldwall.server.signer", str(data)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def version_of(signer: SignerClient) -> int:
+    envelope = signer.sign_manifest(tenant_id=TENANT, device_id=DEVICE, device_key=KEY.thumbprint, items=())
+    payload = open_envelope(envelope, payload_types.MANIFEST, signer.trust_root().keys(Role.MANIFEST))
+    return strict_json.decode(payload, Manifest).manifest_version
+
+
+def exchange(connection: socket.socket, frame: bytes) -> wire.Answer | None:
+    connection.sendall(frame)
+    reply = wire.read_frame(connection, wait_seconds=10)
+    return None if reply is None else msgspec.json.decode(reply, type=wire.Answer)
+
+
+def test_every_verb_works_over_the_socket(data: Path) -> None:
+    with running(data), SignerClient(data) as signer:
+        document = strict_json.encode(policy_of(signer))
+        root = signer.trust_root()
+
+        assert open_envelope(signer.sign_policy(document), payload_types.POLICY, root.keys(Role.POLICY)) == document
+        assert version_of(signer) == (1 << 40) + 1
+        assert open_envelope(signer.sign_time("0" * 32), payload_types.TIME, root.keys(Role.TIME))
+        certificate = signer.issue_certificate(spki=public_key_info(KEY.public_key), tenant_id=TENANT, device_id=DEVICE)
+        assert certificate.startswith("-----BEGIN CERTIFICATE-----")
+        assert signer.jwks()["keys"][0]["kty"] == "RSA"
+
+
+def test_a_refusal_comes_back_as_its_own_class_with_cause_and_remedy(data: Path) -> None:
+    with running(data), SignerClient(data) as signer:
+        signer.sign_policy(strict_json.encode(policy_of(signer, value=1)))
+
+        with pytest.raises(RevisionTakenError) as refused:
+            signer.sign_policy(strict_json.encode(policy_of(signer, value=2)))
+        assert "another document" in refused.value.cause
+        assert refused.value.advice == RevisionTakenError.remedy
+        with pytest.raises(OtherTenantError):
+            signer.sign_manifest(tenant_id=OTHER_TENANT, device_id=DEVICE, device_key=KEY.thumbprint, items=())
+        with pytest.raises(UnsignableDocumentError):
+            signer.sign_time("not a nonce")
+        assert version_of(signer) > 0, "a refusal leaves the connection in order"
+
+
+def test_manifest_numbers_neither_repeat_nor_fall_when_the_signer_is_killed(data: Path) -> None:
+    seen: list[int] = []
+    for _ in range(3):
+        with running(data) as process, SignerClient(data) as signer:
+            seen += [version_of(signer) for _ in range(5)]
+            process.send_signal(signal.SIGKILL)
+
+    assert seen == sorted(set(seen))
+
+
+def test_a_signed_revision_is_remembered_when_the_signer_is_killed(data: Path) -> None:
+    with running(data) as process, SignerClient(data) as signer:
+        signer.sign_policy(strict_json.encode(policy_of(signer, value=1)))
+        process.kill()
+
+    with running(data), SignerClient(data) as signer:
+        signer.sign_policy(strict_json.encode(policy_of(signer, value=1)))
+        with pytest.raises(RevisionTakenError):
+            signer.sign_policy(strict_json.encode(policy_of(signer, value=2)))
+
+
+def test_a_client_finds_a_restarted_signer_again(data: Path) -> None:
+    with SignerClient(data) as signer:
+        with running(data):
+            first = version_of(signer)
+        with pytest.raises(SignerUnavailableError):
+            signer.trust_root()
+        with running(data):
+            assert version_of(signer) > first
+
+
+def test_threads_share_a_client_and_get_numbers_of_their_own(data: Path) -> None:
+    with running(data), SignerClient(data) as signer, ThreadPoolExecutor(8) as threads:
+        versions = list(threads.map(lambda _: version_of(signer), range(64)))
+
+    assert len(set(versions)) == 64
+
+
+def test_clients_on_many_connections_get_numbers_of_their_own(data: Path) -> None:
+    def ask(_: int) -> int:
+        with SignerClient(data) as signer:
+            return version_of(signer)
+
+    with running(data), ThreadPoolExecutor(16) as threads:
+        versions = list(threads.map(ask, range(64)))
+
+    assert len(set(versions)) == 64
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_in_order_when_told_to(data: Path, number: signal.Signals) -> None:
+    with running(data) as process, SignerClient(data) as signer:
+        signer.trust_root()
+        process.send_signal(number)
+
+        assert process.wait(20) == 0
+        assert not socket_path(data).exists()
+
+
+def test_it_ends_when_its_parent_goes(data: Path) -> None:
+    with running(data) as process, SignerClient(data) as signer:
+        signer.trust_root()
+        assert process.stdin is not None
+        process.stdin.close()
+
+        assert process.wait(20) == 0
+        process.stdin = None
+
+
+def test_without_a_parent_pipe_it_stays(data: Path) -> None:
+    command = [sys.executable, "-m", "shieldwall.server.signer", str(data)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        with SignerClient(data) as signer:
+            assert signer.trust_root().tenant_id == TENANT
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_a_second_signer_does_not_start_on_the_same_data(data: Path) -> None:
+    with running(data):
+        second = start(data)
+        _, complaint = second.communicate(timeout=20)
+
+        assert second.returncode == 1
+        assert b"Another signer already serves" in complaint
+        with SignerClient(data) as signer:
+            assert signer.trust_root().tenant_id == TENANT
+
+
+def test_it_does_not_start_with_keys_open_to_others(data: Path) -> None:
+    (data / "keys" / TENANT / "policy.key.pem").chmod(0o640)
+
+    process = start(data)
+    _, complaint = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert b"signerKeyFiles" in complaint
+    assert b"PRIVATE" not in complaint
+
+
+def test_only_its_own_user_reaches_what_it_writes(data: Path) -> None:
+    with running(data), SignerClient(data) as signer:
+        signer.sign_policy(strict_json.encode(policy_of(signer)))
+
+        modes = {
+            path: path.lstat().st_mode for folder in ("keys", "run", "signer") for path in (data / folder).rglob("*")
+        }
+
+    assert len(modes) > 10
+    assert {path for path, mode in modes.items() if stat.S_IMODE(mode) & 0o077} == set()
+
+
+def test_a_socket_below_a_very_deep_directory_works(tmp_path: Path) -> None:
+    data = tmp_path / ("d" * 100) / ("e" * 100)
+    create_keys(data / "keys", TENANT, HandClock())
+
+    with running(data), SignerClient(data) as signer:
+        assert signer.trust_root().tenant_id == TENANT
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        struct.pack(">I", 0xFFFFFFFF),
+        struct.pack(">I", wire.MAX_FRAME_BYTES + 1),
+        b"POST / HTTP/1.1\r\n\r\n",
+    ],
+    ids=["largest length", "one byte too many", "another protocol"],
+)
+def test_a_giant_frame_is_answered_and_hung_up_on(data: Path, frame: bytes) -> None:
+    with running(data), connect(socket_path(data), 10) as connection:
+        answer = exchange(connection, frame)
+
+        assert isinstance(answer, wire.Refused)
+        assert answer.code == "signerBadFrame"
+        assert has_hung_up(connection)
+        with SignerClient(data) as signer:
+            assert signer.trust_root().tenant_id == TENANT
+
+
+def has_hung_up(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:  # what it did not read is thrown back at us
+        return True
+
+
+def framed(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"verb":"exportKeys"}',
+        b'{"verb":"getTrustRoot","extra":1}',
+        b'{"verb":"getTrustRoot","verb":"getTokenKeys"}',
+        b'{"verb":"signPolicy","document":7}',
+        b'{"verb":"signPolicy","document":"%%%"}',
+        b'{"verb":"signTime","nonce":"\xff"}',
+        b'{"verb":"signToken","claims":{"iat":NaN}}',
+        b"\xef\xbb\xbf{}",
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_no_request_is_refused_and_harms_nobody(data: Path, body: bytes) -> None:
+    with running(data), connect(socket_path(data), 10) as connection:
+        answer = exchange(connection, framed(body))
+
+        assert isinstance(answer, wire.Refused)
+        assert answer.code in {"signerUnsignable", "signerBadFrame"}
+        assert answer.remedy
+
+
+def test_half_a_frame_does_not_stop_others(data: Path) -> None:
+    with running(data) as process, connect(socket_path(data), 10) as connection:
+        connection.sendall(struct.pack(">I", 100) + b"{")
+        with SignerClient(data) as signer:
+            assert signer.trust_root().tenant_id == TENANT
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_connections_beyond_the_bound_are_told_so(data: Path) -> None:
+    with running(data):
+        held = [connect(socket_path(data), 10) for _ in range(MAX_CONNECTIONS)]
+        try:
+            with connect(socket_path(data), 10) as connection:
+                reply = wire.read_frame(connection, wait_seconds=10)
+                assert reply is not None
+                assert b"signerBusy" in reply
+        finally:
+            for connection in held:
+                connection.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_process_of_another_user_is_turned_away(data: Path) -> None:
+    program = (
+        "import os, socket, sys\n"
+        "folder = os.open(sys.argv[1], os.O_PATH)\n"
+        "os.setuid(65534)\n"
+        "connection = socket.socket(socket.AF_UNIX)\n"
+        "connection.connect(f'/proc/self/fd/{folder}/signer.sock')\n"
+        "print(connection.recv(10))\n"
+    )
+    with running(data):
+        path = socket_path(data)
+        for opened in (path.parent, path):  # even where the file system would let it in
+            opened.chmod(0o777)
+        stranger = subprocess.run(
+            [sys.executable, "-c", program, str(path.parent)], capture_output=True, timeout=20, check=False
+        )
+        assert stranger.stdout == b"b''\n", stranger.stderr
