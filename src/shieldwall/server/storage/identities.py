@@ -8,13 +8,11 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select
 
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
-from shieldwall.server.storage.records import DeviceState
 from shieldwall.server.storage.schema import devices
 
 _BY_KEY: Final = select(devices.c.id, devices.c.tenant_id, devices.c.public_key).where(
     devices.c.key_thumbprint == bindparam("thumbprint")
 )
-_STATE: Final = select(devices.c.state).where(devices.c.id == bindparam("device"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +21,7 @@ class Identity:
 
     id: DeviceId
     tenant_id: TenantId
+    key_thumbprint: KeyThumbprint
     public_key: bytes
 
 
@@ -31,10 +30,4 @@ def find_by_key(connection: Connection, thumbprint: KeyThumbprint) -> Identity |
     row = connection.execute(_BY_KEY, {"thumbprint": thumbprint}).one_or_none()
     if row is None:
         return None
-    return Identity(id=DeviceId(row[0]), tenant_id=TenantId(row[1]), public_key=row[2])
-
-
-def state_of(connection: Connection, device_id: DeviceId) -> DeviceState | None:
-    """Return the state a device is in, or ``None`` when there is no such device."""
-    state = connection.execute(_STATE, {"device": device_id}).scalar_one_or_none()
-    return None if state is None else DeviceState(state)
+    return Identity(id=DeviceId(row[0]), tenant_id=TenantId(row[1]), key_thumbprint=thumbprint, public_key=row[2])
