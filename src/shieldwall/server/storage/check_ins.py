@@ -22,15 +22,6 @@ from shieldwall.server.storage.schema import check_in_answers, check_ins, device
 _ID: Final = check_ins.c.device_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numbered:
-    """A request's place in the sequence of its device, and the digest of its body."""
-
-    epoch: int
-    seq: int
-    digest: Digest
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the server holds for a device, each by its digest."""
@@ -85,26 +76,20 @@ def add(connection: Connection, device_id: DeviceId, *, epoch: int = 1) -> None:
     connection.execute(check_ins.insert(), {"device_id": device_id, "epoch": epoch, "seq": 0})
 
 
-def check_in(connection: Connection, device_id: DeviceId, number: Numbered, at: datetime) -> Known | None:
+def check_in(
+    connection: Connection, device_id: DeviceId, *, epoch: int, seq: int, digest: Digest, at: datetime
+) -> Known | None:
     """Take a fresh number for a check-in and return what is known; ``None`` where it is not this device's turn."""
     row = connection.execute(
-        _CHECK_IN,
-        {
-            "device": device_id,
-            "at_epoch": number.epoch,
-            "next_seq": number.seq,
-            "digest": number.digest,
-            "at": at,
-        },
+        _CHECK_IN, {"device": device_id, "at_epoch": epoch, "next_seq": seq, "digest": digest, "at": at}
     ).one_or_none()
     return None if row is None else Known(*row)
 
 
-def take_number(connection: Connection, device_id: DeviceId, number: Numbered) -> bool:
+def take_number(connection: Connection, device_id: DeviceId, *, epoch: int, seq: int, digest: Digest) -> bool:
     """Take a fresh number for another request; say whether it was this device's turn."""
     taken = connection.execute(
-        _TAKE_NUMBER,
-        {"device": device_id, "at_epoch": number.epoch, "next_seq": number.seq, "digest": number.digest},
+        _TAKE_NUMBER, {"device": device_id, "at_epoch": epoch, "next_seq": seq, "digest": digest}
     )
     return taken.rowcount == 1
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
@@ -28,6 +28,9 @@ _DEVICES: Final = (
     .where(devices.c.id.in_(bindparam("ids", expanding=True)), devices.c.state == DeviceState.ACTIVE.value)
 )
 
+_LOCK: Final = select(func.pg_advisory_xact_lock(0x5348_4C44))
+"""The number means "targeting" to us and nothing to PostgreSQL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Targeted:
@@ -36,6 +39,15 @@ class Targeted:
     device_id: DeviceId
     tenant_id: TenantId
     target: Digest | None
+
+
+def lock(connection: Connection) -> None:
+    """Let one transaction at a time decide targets: what it reads of assignments and groups stays true until it ends.
+
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK)
 
 
 def keep(connection: Connection, items: Iterable[ManifestItem]) -> Digest:

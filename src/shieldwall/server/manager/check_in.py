@@ -1,0 +1,200 @@
+"""The check-in: a device reports, and asks what to enforce.
+
+It has two halves, because signing must not hold up the writer. ``record`` runs inside the transaction that makes the
+check-in durable:
+
+1. take the sequence number; a repeat gets its answer again, anything else is refused;
+2. keep the facts, if they came: they may move the device between groups, and so change its target;
+3. keep the report, if it came, or point to the same report of another device;
+4. compare what the device has with what the server holds.
+
+Mostly everything is equal, and one narrow row was all that was written. Else ``answer`` signs the manifest after the
+commit, and ``keep`` stores the answer for a repeat.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+from sqlalchemy import Connection
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.contract.messages import (
+    DEFAULT_CHECK_IN_SECONDS,
+    CheckInAnswer,
+    CheckInRequest,
+    DeviceFacts,
+    ManifestItem,
+)
+from shieldwall.contract.status import StatusReport
+from shieldwall.server.directory import groups
+from shieldwall.server.manager.sequence import Numbered
+from shieldwall.server.manager.targeting import retarget
+from shieldwall.server.manager.turns import CallingDevice, repeated
+from shieldwall.server.signer.ports import Signer
+from shieldwall.server.storage import check_ins, devices, statuses, targets
+from shieldwall.server.storage.check_ins import Known
+from shieldwall.trust import moments
+
+Part: TypeAlias = Literal["facts", "report"]
+_SPREAD: Final = 10
+"""Check-ins are spread by this many per cent either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Device and server hold the same: 204."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredBefore:
+    """The request is a repeat, and this is the answer that was lost on its way."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToAnswer:
+    """Something differs. ``items`` are what the device shall enforce from now on, absent if that did not change."""
+
+    caller: CallingDevice
+    seq: int
+    items: tuple[ManifestItem, ...] | None
+    want: tuple[Part, ...]
+
+
+Outcome: TypeAlias = Unchanged | AnsweredBefore | ToAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckIn:
+    """A device reports, and asks what to enforce."""
+
+    signer: Signer
+    clock: Clock
+
+    def record(
+        self, connection: Connection, caller: CallingDevice, request: CheckInRequest, body_digest: Digest
+    ) -> Outcome:
+        """Make a check-in durable and find out what there is to answer.
+
+        Raises:
+            SequenceConflictError: The number was used before; nothing was processed.
+            DeviceNotActiveError: The device may not speak any more.
+            NotFoundError: There is no such device.
+        """
+        known = check_ins.check_in(
+            connection,
+            caller.id,
+            epoch=request.epoch,
+            seq=request.seq,
+            digest=body_digest,
+            at=self.clock.now(),
+        )
+        if known is None:
+            return self._repeat(connection, caller, request, body_digest)
+        if request.facts is not None:
+            known = self._keep_facts(connection, caller, request.facts, known)
+        if request.report is not None:
+            known = self._keep_report(connection, caller, request.report, known)
+        elif request.have.status != known.status:
+            known = self._adopt_report(connection, caller, request.have.status, known)
+        return _compare(connection, caller, request, known)
+
+    def answer(self, outcome: ToAnswer) -> bytes:
+        """Write the answer, with a freshly signed manifest if the target changed. Call it after the commit."""
+        manifest = None
+        if outcome.items is not None:
+            caller = outcome.caller
+            manifest = self.signer.sign_manifest(
+                tenant_id=caller.tenant_id, device_id=caller.id, device_key=caller.key, items=outcome.items
+            )
+        return strict_json.encode(
+            CheckInAnswer(
+                ack_seq=outcome.seq,
+                next_check_in_seconds=next_check_in_seconds(outcome.caller.id),
+                server_time=moments.write(self.clock.now()),
+                manifest=manifest,
+                want=outcome.want,
+            )
+        )
+
+    def keep(self, connection: Connection, outcome: ToAnswer, body: bytes) -> None:
+        """Keep the answer for the case that it is lost on its way and asked for again."""
+        check_ins.keep_answer(connection, outcome.caller.id, outcome.seq, body)
+
+    def _repeat(
+        self, connection: Connection, caller: CallingDevice, request: CheckInRequest, body_digest: Digest
+    ) -> Outcome:
+        last = repeated(connection, caller, Numbered(request.epoch, request.seq, body_digest))
+        kept = check_ins.find_answer(connection, caller.id, request.seq)
+        if kept is not None:
+            return AnsweredBefore(body=kept)
+        # It was answered with 204, or the server stopped before the answer was kept: comparing again has no effect.
+        known = Known(last.target_digest, last.facts_digest, last.status_digest)
+        return _compare(connection, caller, request, known)
+
+    def _keep_facts(self, connection: Connection, caller: CallingDevice, facts: DeviceFacts, known: Known) -> Known:
+        digest = strict_json.digest_of(facts)
+        if digest == known.facts:
+            return known
+        check_ins.set_facts(connection, caller.id, digest)
+        device = replace(
+            devices.get(connection, caller.id),
+            display_name=facts.display_name,
+            os_type=facts.os_type,
+            os_version=facts.os_version,
+            architecture=facts.architecture,
+            manufacturer=facts.manufacturer,
+            model=facts.model,
+            agent_version=facts.agent_version,
+            catalog_version=facts.catalog_version,
+            providers=facts.providers,
+            managed_elsewhere=facts.managed_elsewhere,
+        )
+        devices.put(connection, device)
+        target = known.target
+        if groups.reevaluate_device(connection, device) and retarget(connection, [caller.id], self.clock.now()):
+            target = check_ins.get(connection, caller.id).target_digest
+            check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
+        return Known(target, digest, known.status)
+
+    def _keep_report(self, connection: Connection, caller: CallingDevice, report: StatusReport, known: Known) -> Known:
+        digest = statuses.keep(connection, report)
+        if digest != known.status:
+            check_ins.set_status(connection, caller.id, digest, self.clock.now())
+        return Known(known.target, known.facts, digest)
+
+    def _adopt_report(
+        self, connection: Connection, caller: CallingDevice, digest: Digest | None, known: Known
+    ) -> Known:
+        """Take a report by its name alone where another device sent the same one."""
+        if digest is None or not statuses.exists(connection, digest):
+            return known
+        check_ins.set_status(connection, caller.id, digest, self.clock.now())
+        return Known(known.target, known.facts, digest)
+
+
+def next_check_in_seconds(device_id: DeviceId) -> int:
+    """Return how long a device waits: ninety minutes, spread so that a fleet that starts together does not stay so."""
+    share = int.from_bytes(hashlib.sha256(device_id.encode()).digest()[:4], "big") / 2**32
+    return round(DEFAULT_CHECK_IN_SECONDS * (1 + _SPREAD / 100 * (2 * share - 1)))
+
+
+def _compare(connection: Connection, caller: CallingDevice, request: CheckInRequest, known: Known) -> Outcome:
+    have = request.have
+    want: tuple[Part, ...] = ()
+    if request.facts is None and have.facts != known.facts:
+        want += ("facts",)
+    if request.report is None and have.status != known.status:
+        want += ("report",)
+    items = None
+    if known.target is not None and have.target != known.target:
+        items = targets.get(connection, known.target)
+    if items is None and not want:
+        return Unchanged()
+    return ToAnswer(caller=caller, seq=request.seq, items=items, want=want)

@@ -1,0 +1,39 @@
+"""Policy sync: asking devices to check in now, and knowing who is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.contract.messages import WaitRequest
+from shieldwall.server.manager import turns
+from shieldwall.server.manager.sequence import Numbered
+from shieldwall.server.manager.turns import CallingDevice
+from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.rows import portions
+
+
+def request_sync(connection: Connection, device_ids: Iterable[DeviceId], now: datetime) -> int:
+    """Ask devices to check in at once; return how many of them there are. The next check-in takes the request back."""
+    return sum(check_ins.request_sync(connection, portion, now) for portion in portions(sorted(set(device_ids))))
+
+
+def start_waiting(connection: Connection, caller: CallingDevice, request: WaitRequest, body_digest: Digest) -> None:
+    """Take the number of a device that begins to wait.
+
+    Raises:
+        SequenceConflictError: The number was used before.
+        DeviceNotActiveError: The device may not speak any more.
+        NotFoundError: There is no such device.
+    """
+    turns.take(connection, caller, Numbered(request.epoch, request.seq, body_digest))
+
+
+def due(connection: Connection, waiting: Iterable[DeviceId]) -> frozenset[DeviceId]:
+    """Return those of the waiting devices that are asked to check in."""
+    return frozenset(
+        device for portion in portions(sorted(set(waiting))) for device in check_ins.due(connection, portion)
+    )
