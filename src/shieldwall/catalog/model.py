@@ -157,7 +157,8 @@ class SettingDefinition(
     ``default`` is an option's item id or a simple value. ``landing`` is the place in the product's own configuration
     (``antivirusEngine.enforcementLevel``), absent where none is known for sure; ``landing_default`` is what the product
     does while nothing stands there. ``identity`` names members by which two items of a union are the same item with
-    different values. ``depends_on`` follows from the parents and is filled in by the loader.
+    different values, ``unique`` members whose value no two items of one policy share. ``depends_on`` follows from the
+    parents and is filled in by the loader.
     """
 
     id: SettingId
@@ -183,6 +184,7 @@ class SettingDefinition(
     minimum_version: str | None = None
     merge: Merge = Merge.MOST_SECURE
     identity: tuple[SettingId, ...] = ()
+    unique: tuple[SettingId, ...] = ()
     strength: Strength | None = None
     tamper_protected: Tamper = Tamper.NO
     deprecated: bool = False

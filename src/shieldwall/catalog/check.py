@@ -1,0 +1,177 @@
+"""Check the catalog against itself: what a data file says must make sense together with what the others say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from shieldwall.catalog.model import Catalog, Kind, Merge, Option, PolicyTemplate, SettingDefinition
+from shieldwall.contract.ids import SettingId
+
+_CHOICES = frozenset({Kind.CHOICE, Kind.CHOICE_COLLECTION})
+_GROUPS = frozenset({Kind.GROUP, Kind.GROUP_COLLECTION})
+_COLLECTIONS = frozenset({Kind.CHOICE_COLLECTION, Kind.SIMPLE_STRING_COLLECTION, Kind.GROUP_COLLECTION})
+_LANDING_TYPES: dict[str, type] = {"boolean": bool, "integer": int, "string": str}
+
+
+def check_catalog(catalog: Catalog) -> list[str]:
+    """Return what is wrong with a catalog, one line each; nothing for a sound one. Pure."""
+    problems = [
+        f"{definition.id}: {problem}"
+        for definition in catalog.definitions.values()
+        for problem in _definition(catalog, definition)
+    ]
+    problems += [
+        f"{template.id}: {problem}"
+        for template in catalog.templates.values()
+        for problem in _template(catalog, template)
+    ]
+    owners = Counter(option.item_id for definition in catalog.definitions.values() for option in definition.options)
+    problems += [f"{item_id}: is an option more than once" for item_id, count in owners.items() if count > 1]
+    reached = _reached(catalog)
+    problems += [f"{setting}: no template leads here" for setting in catalog.definitions if setting not in reached]
+    return problems
+
+
+def _definition(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
+    if not definition.description.strip() or not definition.display_name.strip():
+        yield "has no name or no description"
+    if bool(definition.options) != (definition.kind in _CHOICES):
+        yield "options go with choices, and only with them"
+    if definition.children and definition.kind not in _GROUPS:
+        yield "children of its own go with groups only"
+    yield from _nesting(catalog, definition)
+    yield from _limits(definition)
+    yield from _default(definition)
+    yield from _landing(definition)
+    yield from _merging(catalog, definition)
+    yield from _requirements(catalog, definition)
+
+
+def _nesting(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
+    holders: list[SettingDefinition | Option] = [definition, *definition.options]
+    for holder in holders:
+        yield from (
+            f"the child {child} is not defined" for child in holder.children if child not in catalog.definitions
+        )
+        if len(set(holder.children)) < len(holder.children):
+            yield "a child stands twice"
+        if not set(holder.required_children) <= set(holder.children):
+            yield "a required child is not a child"
+    if definition.id in _below(catalog, definition.nested()):
+        yield "stands inside itself"
+
+
+def _limits(definition: SettingDefinition) -> Iterator[str]:
+    limits = definition.limits
+    if limits.minimum is not None and limits.maximum is not None and limits.minimum > limits.maximum:
+        yield "the least number is above the greatest"
+    if (limits.minimum_length or 0) > (definition.limits.maximum_length or 2**31):
+        yield "the least length is above the greatest"
+    if (limits.minimum is not None or limits.maximum is not None) and definition.kind is not Kind.SIMPLE_INTEGER:
+        yield "a range goes with integers only"
+    textual = limits.minimum_length or limits.maximum_length or limits.pattern or limits.allowed or limits.syntax
+    if textual and definition.kind in _CHOICES | _GROUPS | {Kind.SIMPLE_INTEGER}:
+        yield "lengths, patterns and syntax go with texts only"
+    if limits.pattern is not None:
+        try:
+            re.compile(limits.pattern)
+        except re.error:
+            yield "the pattern is not a regular expression"
+    high = definition.maximum_count
+    if high is not None and definition.kind not in _COLLECTIONS:
+        yield "a count goes with collections only"
+    if definition.minimum_count > (high if high is not None else definition.minimum_count):
+        yield "the least count is above the greatest"
+
+
+def _default(definition: SettingDefinition) -> Iterator[str]:
+    default, limits = definition.default, definition.limits
+    if default is None:
+        return
+    if definition.kind is Kind.SIMPLE_INTEGER:
+        low, high = limits.minimum, limits.maximum
+        if type(default) is not int or (low is not None and default < low) or (high is not None and default > high):
+            yield "the default is not a number in range"
+    elif not isinstance(default, str):
+        yield "the default is of another type"
+    elif definition.kind in _CHOICES and definition.option(default) is None:
+        yield "the default is not an option"
+
+
+def _landing(definition: SettingDefinition) -> Iterator[str]:
+    if (definition.landing is None) != (definition.landing_type is None):
+        yield "a landing place and its type go together"
+    expected = _LANDING_TYPES.get(definition.landing_type or "")
+    if expected is None:
+        return
+    if any(type(option.value) is not expected for option in definition.options):
+        yield f"an option's value is not a {definition.landing_type}"
+    if definition.landing_default is not None and type(definition.landing_default) is not expected:
+        yield f"what the product does by itself is not a {definition.landing_type}"
+
+
+def _merging(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
+    if definition.merge is Merge.UNION and definition.kind not in _COLLECTIONS:
+        yield "only collections have a union"
+    if definition.merge is Merge.MEMBERS and (
+        definition.kind is not Kind.GROUP_COLLECTION or definition.maximum_count != 1
+    ):
+        yield "members are decided apart only in a group with at most one item"
+    if definition.strength is not None:
+        ranked = definition.strength.options
+        if definition.strength.numbers is not None:
+            if ranked or definition.kind is not Kind.SIMPLE_INTEGER:
+                yield "an order of numbers goes with integers only"
+        elif sorted(ranked) != sorted(option.item_id for option in definition.options):
+            yield "the order of strength does not name every option once"
+    if not set(definition.identity) | set(definition.unique) <= set(definition.children):
+        yield "identity and unique name members only"
+    if definition.identity:
+        others = [child for child in definition.children if child not in definition.identity]
+        known = [catalog.definitions[child] for child in others if child in catalog.definitions]
+        if definition.merge is not Merge.UNION or any(other.strength is None for other in known):
+            yield "identity needs a union, and an order of strength for every other member"
+
+
+def _requirements(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
+    for requirement in definition.requires:
+        sibling = catalog.definitions.get(requirement.setting)
+        if sibling is None or sibling.depends_on != definition.depends_on:
+            yield f"{requirement.setting} does not stand beside it"
+        elif not requirement.options or any(sibling.option(item_id) is None for item_id in requirement.options):
+            yield f"requires what is not an option of {requirement.setting}"
+
+
+def _template(catalog: Catalog, template: PolicyTemplate) -> Iterator[str]:
+    if template.id != f"{template.base_id}_{template.version}":
+        yield "the id is not made of base id and version"
+    if not template.settings:
+        yield "offers nothing"
+    for definition, count in Counter(setting.definition for setting in template.settings).items():
+        found = catalog.definitions.get(definition)
+        if found is None:
+            yield f"offers {definition}, which is not defined"
+        elif found.depends_on:
+            yield f"offers {definition} at the top, which stands inside another"
+        elif found.platform != template.platforms:
+            yield f"offers {definition}, which is for {found.platform}"
+        if count > 1:
+            yield f"offers {definition} twice"
+
+
+def _reached(catalog: Catalog) -> set[SettingId]:
+    tops = tuple(setting.definition for template in catalog.templates.values() for setting in template.settings)
+    return set(tops) | _below(catalog, tops)
+
+
+def _below(catalog: Catalog, settings: tuple[SettingId, ...]) -> set[SettingId]:
+    """Return these settings and everything that may stand inside them."""
+    waiting, reached = list(settings), set[SettingId]()
+    while waiting:
+        setting = waiting.pop()
+        if setting not in reached and setting in catalog.definitions:
+            reached.add(setting)
+            waiting.extend(catalog.definitions[setting].nested())
+    return reached

@@ -1,0 +1,72 @@
+"""Check one simple value against its definition: type, range, length, characters, pattern, syntax."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+from shieldwall.catalog import exclusions
+from shieldwall.catalog.faults import Fault
+from shieldwall.catalog.firewall_rules import parse_addresses, parse_ports
+from shieldwall.catalog.model import Kind, Limits, SettingDefinition, Syntax
+from shieldwall.contract.settings import MAX_VALUE_LENGTH, SimpleValue
+
+_KINDS: Final = {
+    Kind.SIMPLE_STRING: "string",
+    Kind.SIMPLE_STRING_COLLECTION: "string",
+    Kind.SIMPLE_INTEGER: "integer",
+    Kind.SIMPLE_SECRET: "secret",
+}
+_INVISIBLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_DECEIVING: Final = frozenset(
+    "\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+"""Characters without width or that turn the direction of writing, so that a text reads as another than it is."""
+
+
+def value_faults(definition: SettingDefinition, simple: SimpleValue) -> Iterator[Fault]:
+    """Yield what is wrong with a value."""
+    kind, value = _KINDS[definition.kind], simple.value
+    if simple.kind != kind or type(value) is not (int if kind == "integer" else str):
+        yield Fault("wrongType", f"This is a {simple.kind} of type {type(value).__name__}.", f"A value of kind {kind}.")
+    elif isinstance(value, str):
+        yield from _text_faults(definition.limits, value, visible=kind != "secret")
+    else:
+        yield from _number_faults(definition.limits, value)
+
+
+def _number_faults(limits: Limits, value: int) -> Iterator[Fault]:
+    low, high = limits.minimum, limits.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        yield Fault("outOfRange", f"{value} is out of range.", f"A number from {low} to {high}.")
+
+
+def _text_faults(limits: Limits, text: str, *, visible: bool) -> Iterator[Fault]:
+    longest = MAX_VALUE_LENGTH if limits.maximum_length is None else limits.maximum_length
+    shortest = limits.minimum_length or 0
+    if not shortest <= len(text) <= longest:
+        allowed = f"A text of {shortest} to {longest} characters."
+        yield Fault("wrongLength", f"This text has {len(text)} characters.", allowed)
+    elif visible and any(unicodedata.category(mark) in _INVISIBLE or mark in _DECEIVING for mark in text):
+        yield Fault("invalidCharacter", "This text holds characters that nobody can see.", "Visible characters.")
+    elif limits.allowed and text not in limits.allowed:
+        yield Fault("notAllowed", f"{text[:128]!r} is not one of the values.", f"One of {', '.join(limits.allowed)}.")
+    elif limits.pattern is not None and re.search(limits.pattern, text) is None:
+        yield Fault("wrongPattern", f"{text[:128]!r} does not fit the pattern.", f"A text like {limits.pattern}.")
+    elif limits.syntax is not None:
+        yield from _syntax_faults(limits.syntax, text)
+
+
+def _syntax_faults(syntax: Syntax, text: str) -> Iterator[Fault]:
+    match syntax:
+        case Syntax.PORT_RANGE:
+            read: object = parse_ports(text)
+        case Syntax.ADDRESS_RANGE:
+            read = parse_addresses(text)
+        case _:
+            yield from exclusions.faults(syntax, text)
+            return
+    if isinstance(read, Fault):
+        yield read
