@@ -1,0 +1,32 @@
+"""``python -m shieldwall.server.admin_process DATA``: the process that administrators and their tools talk to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import structlog
+import uvloop
+from granian.constants import Interfaces
+
+from shieldwall.server import main, settings
+from shieldwall.server.gateway_process import stop_signal
+from shieldwall.server.listener import Listener
+from shieldwall.server.observability import log_as_json
+
+
+async def serve(data: Path) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    asked = stop_signal()
+    found = settings.load(data)
+    with main.open_admin(found) as application:
+        listener = Listener(
+            address=found.listen, port=found.public_port, certificate=found.tls_certificate, key=found.tls_key
+        )
+        structlog.get_logger().info("admin_listens", address=found.listen, port=found.public_port)
+        await listener.serve(application, Interfaces.ASGI, asked.wait)
+
+
+if __name__ == "__main__":
+    log_as_json("admin")
+    uvloop.run(serve(Path(sys.argv[1])))

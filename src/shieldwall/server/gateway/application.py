@@ -1,0 +1,156 @@
+"""The gateway's front: every request passes here, in the order of checks of the device protocol, cheap before costly.
+
+1. method and path: only what a route declares exists; 2. host, content type, size, pace; 3. the headers of the
+signature; 4. the key it names; 5. its window; 6. digest and signature. Then the handler: strict JSON, and in one
+transaction the device's state and the sequence number. Nothing is written before the signature holds, and nothing is
+acknowledged before it is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from granian._granian import RSGIProtocolClosed as ProtocolClosed  # the public module does not export it by type
+
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.gateway.authentication import KeyRing, read_signature
+from shieldwall.server.gateway.calls import Answer, Call, SignedRequest
+from shieldwall.server.gateway.connections import ConnectionGuard
+from shieldwall.server.gateway.guard import Protocol_, Scope, check_authority, check_framing, read_body
+from shieldwall.server.gateway.measures import GatewayMeasures
+from shieldwall.server.gateway.problems import (
+    CLOSES_CONNECTION,
+    RefusedError,
+    internal_error_body,
+    problem_body,
+    status_of,
+)
+from shieldwall.server.gateway.routes import Access, Match, Router
+from shieldwall.server.manager.turns import DeviceNotActiveError
+from shieldwall.trust import moments
+from shieldwall.trust.request_signature import BadSignatureError, ClockSkewError
+
+_log: Final = structlog.get_logger("shieldwall.gateway")
+
+RETRY_AFTER: Final = {429: (1, 5), 503: (5, 60)}
+"""Seconds to come back after, drawn evenly between these two, so that a herd comes back spread out."""
+
+_PROBLEM: Final = ("content-type", "application/problem+json")
+_SERVER: Final = ("server", "shieldwall")
+_NOT_SIGNED: Final = BadSignatureError("The request is not signed by the key of an active device.")
+"""The one answer to every failed signature: who asks learns nothing about which keys exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """Takes requests from Granian (RSGI)."""
+
+    router: Router
+    authority: str
+    keys: KeyRing
+    clock: Clock
+    connections: ConnectionGuard
+    measures: GatewayMeasures
+    new_request_id: Callable[[], str]
+    draw_between: Callable[[int, int], int]
+
+    async def __rsgi__(self, scope: Scope, transport: Protocol_) -> None:
+        """Answer one request; every failure becomes a problem document here."""
+        request_id = self.new_request_id()
+        self.connections.asked(scope.client)
+        with self.measures.request() as measured:
+            try:
+                match = self.router.match(scope.method, scope.path)
+                measured.route = match.route.path
+                answer = await self._answer(scope, transport, match, request_id)
+            except ProtocolClosed:
+                return  # the caller went away in the middle of its request: nobody to answer, nothing was done
+            except ShieldwallError as error:
+                answer = self._problem(error, request_id, scope)
+            except Exception:  # noqa: BLE001 - the last line: whatever it is, it is logged and answered 500
+                _log.exception("unexpected_error", request_id=request_id, method=scope.method, path=scope.path[:256])
+                answer = self._internal_error(request_id)
+            measured.status = answer.status
+            _send(transport, answer)
+
+    async def _answer(self, scope: Scope, transport: Protocol_, match: Match, request_id: str) -> Answer:
+        route = match.route
+        check_authority(scope, self.authority)
+        if scope.query_string != route.query:
+            raise RefusedError("The query is not the one this path takes.")
+        framing = check_framing(scope.headers, route.body_limit)
+        body = await read_body(transport, framing, route.body_limit)
+
+        call: dict[str, Any] = {}
+        if route.access is not Access.ANYONE:
+            signed = SignedRequest(
+                signature=read_signature(scope.headers),
+                method=scope.method,
+                authority=self.authority,
+                path=scope.path,
+                query=scope.query_string,
+                body=body,
+            )
+            call["signed"] = signed
+            if route.access is Access.DEVICE:
+                key = await self.keys.find(signed.signature.keyid)
+                if key is None:
+                    raise BadSignatureError("The key is not registered.")
+                signed.signature.check_window(self._now())
+                signed.verify(key.public_key)
+                call["caller"] = key.caller
+            else:
+                signed.signature.check_window(self._now())
+
+        return await route.handler(
+            Call(
+                request_id=request_id,
+                parameters=match.parameters,
+                body=body,
+                disconnected=transport.client_disconnect,
+                **call,
+            )
+        )
+
+    def _now(self) -> int:
+        return int(self.clock.now().timestamp())
+
+    def _problem(self, error: ShieldwallError, request_id: str, scope: Scope) -> Answer:
+        status = status_of(error)
+        if status == 500:
+            _log.error("unmapped_error", request_id=request_id, code=error.code, path=scope.path[:256], exc_info=error)
+            return self._internal_error(request_id)
+        _log.info(
+            "refused",
+            request_id=request_id,
+            status=status,
+            code=error.code,
+            cause=error.cause,
+            method=scope.method[:16],
+            path=scope.path[:256],
+            client=scope.client,
+        )
+        shown = _NOT_SIGNED if isinstance(error, BadSignatureError | DeviceNotActiveError) else error
+        time = moments.write(self.clock.now()) if isinstance(error, ClockSkewError) else ""
+        headers = [_PROBLEM]
+        if status in RETRY_AFTER:
+            headers.append(("retry-after", str(self.draw_between(*RETRY_AFTER[status]))))
+        if status in CLOSES_CONNECTION:
+            headers.append(("connection", "close"))
+        body = problem_body(shown, status, request_id=request_id, server_time=time)
+        return Answer(status=status, body=body, headers=tuple(headers))
+
+    def _internal_error(self, request_id: str) -> Answer:
+        return Answer(status=500, body=internal_error_body(request_id=request_id, server_time=""), headers=(_PROBLEM,))
+
+
+def _send(transport: Protocol_, answer: Answer) -> None:
+    headers = [_SERVER, *answer.headers]
+    if answer.body:
+        transport.response_bytes(answer.status, headers, answer.body)
+    else:
+        transport.response_empty(answer.status, headers)

@@ -1,0 +1,94 @@
+"""``/device/v1/checkin``, ``fetch`` and ``wait``: the daily life of a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from shieldwall.contract.messages import (
+    MAX_BODY_BYTES,
+    MAX_CHECK_IN_BYTES,
+    CheckInRequest,
+    FetchRequest,
+    WaitAnswer,
+    WaitRequest,
+)
+from shieldwall.server.gateway.calls import JSON, Answer, Call, answer_json
+from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.wait_channels import WaitChannels
+from shieldwall.server.gateway.workers import Workers
+from shieldwall.server.manager import fetch, sync
+from shieldwall.server.manager.check_in import AnsweredBefore, CheckIn, ToAnswer, Unchanged
+from shieldwall.server.storage.group_commit import GroupCommit
+
+_UNCHANGED = Answer(status=204)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckingIn:
+    """Requests signed by a registered device."""
+
+    check_in: CheckIn
+    writer: GroupCommit
+    workers: Workers
+    channels: WaitChannels
+
+    def routes(self) -> tuple[Route, ...]:
+        """List what a device may ask again and again."""
+        return (
+            Route(
+                method="POST",
+                path="/device/v1/checkin",
+                access=Access.DEVICE,
+                body_limit=MAX_CHECK_IN_BYTES,
+                handler=self.post_check_in,
+            ),
+            Route(
+                method="POST",
+                path="/device/v1/fetch",
+                access=Access.DEVICE,
+                body_limit=MAX_BODY_BYTES,
+                handler=self.post_fetch,
+            ),
+            Route(
+                method="POST",
+                path="/device/v1/wait",
+                access=Access.DEVICE,
+                body_limit=MAX_BODY_BYTES,
+                handler=self.post_wait,
+            ),
+        )
+
+    async def post_check_in(self, call: Call) -> Answer:
+        """Report and ask: 204 when nothing differs, else what to do next."""
+        request = call.decoded(CheckInRequest)
+        device, digest = call.device, call.body_digest
+        outcome = await self.writer.submit(lambda connection: self.check_in.record(connection, device, request, digest))
+        match outcome:
+            case Unchanged():
+                return _UNCHANGED
+            case AnsweredBefore(body=body):
+                return Answer(status=200, body=body, headers=JSON)
+            case ToAnswer():
+                body = await self.workers.run(self.check_in.answer, outcome)
+                await self.writer.submit(lambda connection: self.check_in.keep(connection, outcome, body))
+                return Answer(status=200, body=body, headers=JSON)
+            case other:
+                assert_never(other)
+
+    async def post_fetch(self, call: Call) -> Answer:
+        """Hand over policy revisions of the device's own target."""
+        request = call.decoded(FetchRequest)
+        device, digest = call.device, call.body_digest
+        return answer_json(
+            await self.writer.submit(lambda connection: fetch.fetch(connection, device, request, digest))
+        )
+
+    async def post_wait(self, call: Call) -> Answer:
+        """Hold the line until an administrator asks for a sync: 200 then, 204 when the time is up."""
+        request = call.decoded(WaitRequest)
+        device, digest = call.device, call.body_digest
+        await self.writer.submit(lambda connection: sync.start_waiting(connection, device, request, digest))
+        if await self.channels.wait(device.id, request.seconds, call.disconnected):
+            return answer_json(WaitAnswer(sync=True))
+        return _UNCHANGED

@@ -1,0 +1,41 @@
+"""``/device/v1/time``: signed time for a device whose clock is not believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shieldwall.contract.messages import TimeRequest
+from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.problems import TooManyRequestsError
+from shieldwall.server.gateway.rate_limit import TokenBucket
+from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.workers import Workers
+from shieldwall.server.signer.ports import Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellingTime:
+    """Anyone may ask, but not as often as they like."""
+
+    signer: Signer
+    workers: Workers
+    bucket: TokenBucket
+
+    def routes(self) -> tuple[Route, ...]:
+        """List the one path."""
+        return (
+            Route(
+                method="POST",
+                path="/device/v1/time",
+                access=Access.ANYONE,
+                body_limit=1024,
+                handler=self.post_time,
+            ),
+        )
+
+    async def post_time(self, call: Call) -> Answer:
+        """Sign the present time over the nonce of whoever asks."""
+        if not self.bucket.take():
+            raise TooManyRequestsError("Signed time is asked for too often.")
+        request = call.decoded(TimeRequest)
+        return answer_json(await self.workers.run(self.signer.sign_time, request.nonce))

@@ -1,0 +1,219 @@
+"""``server run``: start the processes of a server in order, watch over them, end them together.
+
+Nothing is restarted behind the administrator's back: when one process ends, the others are ended too, and the service
+manager of the machine decides what comes next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.settings import ServerSettings
+
+_log: Final = structlog.get_logger("shieldwall.server")
+
+READY_SECONDS: Final = 60.0
+END_SECONDS: Final = 20.0
+_ASK_AGAIN_SECONDS: Final = 0.05
+_PARENT_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+class AlreadyRunningError(ShieldwallError):
+    """Another server runs with the same data directory."""
+
+    code = "alreadyRunning"
+    remedy = "End the other one first. One data directory is one server."
+
+
+class PortTakenError(ShieldwallError):
+    """Another program listens where the server should."""
+
+    code = "portTaken"
+    remedy = "End the other program, or set other ports in server.json."
+
+
+class ProcessEndedError(ShieldwallError):
+    """One of the server's processes ended, so all were ended."""
+
+    code = "processEnded"
+    remedy = "The last lines of the process in the log say why. Then start the server again."
+
+
+class NotReadyError(ShieldwallError):
+    """A process started and did not become ready."""
+
+    code = "notReady"
+    remedy = "Look at the log of the process named."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessPlan:
+    """A process to start, and how to know that it serves."""
+
+    name: str
+    command: Sequence[str]
+    is_ready: Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    name: str
+    process: asyncio.subprocess.Process
+
+
+def module_command(module: str, data: Path) -> tuple[str, ...]:
+    """Return the command that runs a process of the server."""
+    return (sys.executable, "-m", module, str(data))
+
+
+async def supervise(plans: Sequence[ProcessPlan], on_ready: Callable[[], None]) -> None:
+    """Run the processes until SIGINT or SIGTERM.
+
+    Raises:
+        ProcessEndedError: One of them ended by itself.
+        NotReadyError: One of them did not become ready in time.
+    """
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked.set)
+    running: list[_Running] = []
+    try:
+        for plan in plans:
+            running.append(await _start(plan))
+            if not await _until_ready(plan, running, asked):
+                return
+        _log.info("server_ready")
+        on_ready()
+        if (ended := await _first_end(running, asked)) is not None:
+            raise _ended(ended)
+        _log.info("server_ending")
+    finally:
+        await _end(running)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+@contextmanager
+def sole_server(settings: ServerSettings) -> Iterator[None]:
+    """Hold the data directory for one server, and see that its ports are free.
+
+    Raises:
+        AlreadyRunningError: Somebody else holds it.
+        PortTakenError: A port is in use.
+    """
+    settings.run.mkdir(mode=0o700, exist_ok=True)
+    with (settings.run / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunningError(f"A server already runs with the data in {settings.data}.") from None
+        for port in (settings.public_port, settings.gateway_port):
+            _check_free(settings.listen, port)
+        yield
+
+
+async def is_listening(address: str, port: int) -> bool:
+    """Say whether somebody accepts connections at this address."""
+    try:
+        _, writer = await asyncio.open_connection(address, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _check_free(address: str, port: int) -> None:
+    # Granian shares its port with whoever else asks to share it, so two servers would each get half of the requests.
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise PortTakenError(f"Port {port} of {address} cannot be used: {error.strerror}.") from None
+
+
+async def _start(plan: ProcessPlan) -> _Running:
+    process = await asyncio.create_subprocess_exec(
+        *plan.command,
+        stdin=asyncio.subprocess.DEVNULL,
+        preexec_fn=_end_with_parent(os.getpid()),
+        start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
+    )
+    _log.info("process_started", name=plan.name, pid=process.pid)
+    return _Running(name=plan.name, process=process)
+
+
+def _end_with_parent(parent: int) -> Callable[[], None]:
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # loaded before the fork, where little may be done
+
+    def prepare() -> None:
+        prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)  # the parent went before we asked to hear of it
+
+    return prepare
+
+
+async def _until_ready(plan: ProcessPlan, running: Sequence[_Running], asked: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            while not await plan.is_ready():
+                if asked.is_set():
+                    return False
+                for each in running:
+                    if each.process.returncode is not None:
+                        raise _ended(each)
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+    except TimeoutError:
+        raise NotReadyError(f"The {plan.name} did not become ready within {READY_SECONDS:.0f} seconds.") from None
+    _log.info("process_ready", name=plan.name)
+    return True
+
+
+async def _first_end(running: Sequence[_Running], asked: asyncio.Event) -> _Running | None:
+    """Wait for the end of a process or for the signal to end; return the process, ``None`` for the signal."""
+    ends = {asyncio.ensure_future(each.process.wait()): each for each in running}
+    signalled = asyncio.ensure_future(asked.wait())
+    done, pending = await asyncio.wait({*ends, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    for future in pending:
+        future.cancel()
+    if signalled in done:
+        return None
+    return next(ends[future] for future in done if future in ends)
+
+
+async def _end(running: Sequence[_Running]) -> None:
+    """End the processes, the last started first: nobody loses what it still needs."""
+    for each in reversed(running):
+        if each.process.returncode is not None:
+            continue
+        each.process.terminate()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await each.process.wait()
+        except TimeoutError:
+            _log.error("process_killed", name=each.name, pid=each.process.pid)
+            each.process.kill()
+            await each.process.wait()
+        _log.info("process_ended", name=each.name, status=each.process.returncode)
+
+
+def _ended(each: _Running) -> ProcessEndedError:
+    _log.error("process_ended", name=each.name, pid=each.process.pid, status=each.process.returncode)
+    return ProcessEndedError(f"The {each.name} ended by itself with status {each.process.returncode}.")

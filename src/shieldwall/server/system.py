@@ -1,0 +1,32 @@
+"""The world outside as it really is: the clock and the sources of ids and chance of a running server."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """Return the present moment in UTC."""
+        return datetime.now(UTC)  # noqa: TID251 - this is the Clock that everyone else takes as a parameter
+
+
+def new_id() -> str:
+    """Return a new random UUID."""
+    return str(uuid.uuid4())  # noqa: TID251 - this is the source of ids that everyone else takes as a parameter
+
+
+def new_request_id() -> str:
+    """Return a name for one request, to find it in the log."""
+    return secrets.token_hex(8)
+
+
+def draw_between(least: int, most: int) -> int:
+    """Draw a whole number, both ends included."""
+    return least + secrets.randbelow(most - least + 1)
