@@ -1,13 +1,14 @@
 """Membership rules: which devices belong to a dynamic group.
 
-Texts compare without regard to case. A property that a device does not have equals only ``null``.
+Texts compare without regard to case. A property that a device does not have equals only ``null``; one with several
+values, such as its tags, has what is asked for when one of them has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from shieldwall.policy.rule_syntax import (
     PROPERTIES,
@@ -22,7 +23,10 @@ from shieldwall.policy.rule_syntax import (
     written,
 )
 
-__all__ = ["PROPERTIES", "InvalidRuleError", "MembershipRule", "parse_rule"]
+__all__ = ["PROPERTIES", "Attributes", "InvalidRuleError", "MembershipRule", "parse_rule"]
+
+Attributes: TypeAlias = "Mapping[str, str | tuple[str, ...] | None]"
+"""What is known of a device, by property."""
 
 _NEGATIVE: Final = {
     Operator.NOT_EQUAL: Operator.EQUAL,
@@ -38,7 +42,7 @@ class MembershipRule:
 
     root: Node
 
-    def matches(self, attributes: Mapping[str, str | None]) -> bool:
+    def matches(self, attributes: Attributes) -> bool:
         """Say whether a device with these properties belongs; a property left out is ``None``."""
         return _matches(self.root, {name.lower(): value for name, value in attributes.items()})
 
@@ -56,7 +60,7 @@ def parse_rule(text: str) -> MembershipRule:
     return MembershipRule(read(text))
 
 
-def _matches(node: Node, attributes: Mapping[str, str | None]) -> bool:
+def _matches(node: Node, attributes: Attributes) -> bool:
     match node:
         case Comparison():
             return _compares(node, attributes.get(node.name.lower()))
@@ -70,11 +74,11 @@ def _matches(node: Node, attributes: Mapping[str, str | None]) -> bool:
             assert_never(node)
 
 
-def _compares(comparison: Comparison, value: str | None) -> bool:
-    positive = _NEGATIVE.get(comparison.operator)
-    if positive is not None:
-        return not _holds(positive, value, comparison.texts)
-    return _holds(comparison.operator, value, comparison.texts)
+def _compares(comparison: Comparison, value: str | tuple[str, ...] | None) -> bool:
+    values = (value or (None,)) if isinstance(value, tuple) else (value,)
+    positive = _NEGATIVE.get(comparison.operator, comparison.operator)
+    holds = any(_holds(positive, one, comparison.texts) for one in values)
+    return holds == (positive is comparison.operator)
 
 
 def _holds(operator: Operator, value: str | None, texts: tuple[str | None, ...]) -> bool:

@@ -1,0 +1,50 @@
+"""Who changes something, and what every change brings along: an audit event, and word to those it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.storage import audit
+from shieldwall.server.storage.records import AuditEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """Somebody at work in one tenant, under the name that the audit trail shows.
+
+    ``on_devices_changed`` hears, inside the transaction, of devices whose groups or tags are others now; whoever
+    composes the program lets it aim the policies anew.
+    """
+
+    tenant_id: TenantId
+    actor: str
+    clock: Clock
+    new_id: Callable[[], str]
+    on_devices_changed: Callable[[Connection, frozenset[DeviceId]], None]
+
+    def record(self, connection: Connection, activity: str, kind: str, object_id: str, **details: object) -> None:
+        """Add to the audit trail what is done in this transaction."""
+        audit.add(
+            connection,
+            AuditEvent(
+                id=self.new_id(),
+                tenant_id=self.tenant_id,
+                at=self.clock.now(),
+                actor=self.actor[:256],
+                activity=activity,
+                object_kind=kind,
+                object_id=object_id,
+                details=strict_json.encode(details).decode(),
+            ),
+        )
+
+    def tell(self, connection: Connection, device_ids: Iterable[DeviceId]) -> None:
+        """Say which devices changed; silent where none did."""
+        if changed := frozenset(device_ids):
+            self.on_devices_changed(connection, changed)

@@ -1,0 +1,115 @@
+"""People in the admin center: invited with a code, signed in by a session.
+
+A code is good for fifteen minutes and one use; a session ends after fifteen idle minutes, and after eight hours in any
+case. Both are 256 random bits of which we keep the SHA-256 alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import Digest
+from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.storage import invitations, sessions
+from shieldwall.server.storage.invitations import Invitation
+from shieldwall.server.storage.records import Session
+
+INVITATION_LIFETIME: Final = timedelta(minutes=15)
+IDLE_LIFETIME: Final = timedelta(minutes=15)
+SESSION_LIFETIME: Final = timedelta(hours=8)
+NOTE_EVERY: Final = timedelta(minutes=1)
+"""How stale the note of a session's last use may be, so that not every page view writes."""
+
+
+class InvalidInvitationError(ShieldwallError):
+    """The code is unknown, expired or used; which of them is not said."""
+
+    code = "invalidInvitation"
+    remedy = "Ask for a new invitation: shieldwall server admin invite."
+
+
+def new_token() -> str:
+    """Make a code or token of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def invite(
+    connection: Connection, acting: Acting, *, display_name: str, make_token: Callable[[], str] = new_token
+) -> str:
+    """Invite a person and return the code that lets them in once."""
+    code = make_token()
+    now = acting.clock.now()
+    invitations.remove_expired(connection, now)
+    invitations.add(
+        connection,
+        Invitation(
+            code_digest=_digest(code),
+            tenant_id=acting.tenant_id,
+            display_name=display_name,
+            expires_at=now + INVITATION_LIFETIME,
+        ),
+    )
+    acting.record(connection, "administrator.invited", "administrator", display_name[:128])
+    return code
+
+
+def redeem(
+    connection: Connection, acting: Acting, code: str, *, make_token: Callable[[], str] = new_token
+) -> tuple[Session, str]:
+    """Let a person in for their code; return the session and its token, which we do not keep.
+
+    Raises:
+        InvalidInvitationError: The code is unknown, expired, used, or of another tenant.
+    """
+    now = acting.clock.now()
+    invitation = invitations.use(connection, _digest(code), now)
+    if invitation is None or invitation.tenant_id != acting.tenant_id:
+        raise InvalidInvitationError("This sign-in link is not valid any more.")
+    token = make_token()
+    session = Session(
+        token_digest=_digest(token),
+        tenant_id=invitation.tenant_id,
+        display_name=invitation.display_name,
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + SESSION_LIFETIME,
+    )
+    sessions.remove_expired(connection, now)
+    sessions.add(connection, session)
+    acting.record(connection, "administrator.signedIn", "administrator", session.display_name[:128])
+    return session, token
+
+
+def session_of(connection: Connection, token: str, *, now: datetime) -> Session | None:
+    """Return the session of a token while it lasts, else ``None``."""
+    session = sessions.find(connection, _digest(token))
+    if session is None or now >= session.expires_at or now >= session.last_seen_at + IDLE_LIFETIME:
+        return None
+    return session
+
+
+def needs_note(session: Session, *, now: datetime) -> bool:
+    """Whether ``note_use`` should be called, which needs a write transaction."""
+    return now >= session.last_seen_at + NOTE_EVERY
+
+
+def note_use(connection: Connection, session: Session, *, now: datetime) -> None:
+    """Note that a session is in use, so that it does not end as idle."""
+    sessions.seen(connection, session.token_digest, now)
+
+
+def sign_out(connection: Connection, acting: Acting, session: Session) -> None:
+    """End a session: its token is worth nothing from now on."""
+    sessions.remove(connection, session.token_digest)
+    acting.record(connection, "administrator.signedOut", "administrator", session.display_name[:128])
+
+
+def _digest(text: str) -> Digest:
+    return digest_of_bytes(text.encode("utf-8", "replace"))

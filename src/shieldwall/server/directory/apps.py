@@ -1,0 +1,129 @@
+"""Applications: programs that ask for tokens with a client id and a secret."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.storage import apps
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import App, Page
+
+LONGEST_LIFETIME: Final = timedelta(days=730)
+MAX_SECRET_LENGTH: Final = 256
+_PERMISSION: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z]+){1,4}\Z")
+# Secrets are 256 random bits, so the hash need not be slow for people's sake; these are OWASP's smallest parameters.
+_MEMORY_KIB: Final = 19_456
+_PASSES: Final = 2
+_LANES: Final = 1
+_NOBODY: Final = "$argon2id$v=19$m=19456,t=2,p=1$5/tINdvt35LvM6nkqGXNCQ$VVbU/OQI79rRT8K2UBHbFaX0pKOjUPaur/kJXETQHLg"
+"""The hash of a secret that was thrown away: what an unknown client is checked against."""
+
+
+class InvalidClientError(ShieldwallError):
+    """The client id or its secret is not right; which of them, and why, is not said."""
+
+    code = "invalidClient"
+    remedy = "Check the client id and the secret, or create a new application."
+
+
+class InvalidAppError(ShieldwallError):
+    """An application cannot be like that; ``member`` names the part that is wrong."""
+
+    code = "invalidApp"
+    remedy = "Correct the part named and try again."
+
+    def __init__(self, cause: str, *, member: str) -> None:
+        super().__init__(cause)
+        self.member = member
+
+
+def new_secret() -> str:
+    """Make a secret of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def create_app(
+    connection: Connection,
+    acting: Acting,
+    *,
+    display_name: str,
+    permissions: tuple[str, ...],
+    lifetime: timedelta = timedelta(days=180),
+    make_secret: Callable[[], str] = new_secret,
+) -> tuple[App, str]:
+    """Make an application. The secret is in the answer and nowhere else; we keep its hash.
+
+    Raises:
+        InvalidAppError: A name, permission or lifetime that cannot be.
+    """
+    if not display_name.strip() or len(display_name) > 256:
+        raise InvalidAppError("An application's name has 1 to 256 characters.", member="displayName")
+    if not permissions or not all(_PERMISSION.match(permission) for permission in permissions):
+        raise InvalidAppError("An application needs permissions such as Device.Read.All.", member="permissions")
+    if not timedelta(0) < lifetime <= LONGEST_LIFETIME:
+        raise InvalidAppError(f"A secret lives at most {LONGEST_LIFETIME.days} days.", member="lifetime")
+    secret = make_secret()
+    now = acting.clock.now()
+    app = App(
+        client_id=acting.new_id(),
+        tenant_id=acting.tenant_id,
+        display_name=display_name,
+        secret_hash=_hasher().hash(secret),
+        permissions=tuple(sorted(set(permissions))),
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    apps.add(connection, app)
+    acting.record(connection, "app.created", "app", app.client_id, name=display_name, permissions=app.permissions)
+    return app, secret
+
+
+def authenticate_app(connection: Connection, client_id: str, secret: str, *, now: datetime) -> App:
+    """Return the application that holds this secret.
+
+    An unknown client costs the same work as a wrong secret, and every failure looks the same.
+
+    Raises:
+        InvalidClientError: Unknown, wrong, or expired.
+    """
+    app = apps.find(connection, client_id)
+    matches = _verified(_NOBODY if app is None else app.secret_hash, secret[:MAX_SECRET_LENGTH])
+    if app is None or not matches or len(secret) > MAX_SECRET_LENGTH or now >= app.expires_at:
+        raise InvalidClientError("The client id or its secret is not right.")
+    return app
+
+
+def list_apps(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[App, ...]:
+    """Return one page of a tenant's applications, ordered by client id."""
+    return apps.list_apps(connection, tenant_id, page)
+
+
+def delete_app(connection: Connection, acting: Acting, client_id: str) -> None:
+    """Let an application ask for tokens no more. Raises: NotFoundError."""
+    app = apps.find(connection, client_id)
+    if app is None or app.tenant_id != acting.tenant_id:
+        raise NotFoundError(f"There is no application {client_id}.")
+    apps.remove(connection, client_id)
+    acting.record(connection, "app.deleted", "app", client_id, name=app.display_name)
+
+
+def _hasher() -> PasswordHasher:
+    return PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES)
+
+
+def _verified(secret_hash: str, secret: str) -> bool:
+    try:
+        return _hasher().verify(secret_hash, secret)
+    except (VerificationError, InvalidHashError):
+        return False

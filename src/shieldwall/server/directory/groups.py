@@ -1,0 +1,216 @@
+"""Groups of devices: made, changed and emptied by administrators, or filled by a membership rule."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.policy.membership import parse_rule
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.devices import get_device
+from shieldwall.server.directory.membership import attributes_of, reevaluate_device, reevaluate_group
+from shieldwall.server.storage import devices, groups
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import Device, DeviceState, Group, Page
+
+__all__ = [
+    "DynamicGroupError",
+    "GroupDraft",
+    "InvalidGroupError",
+    "RetiredDeviceError",
+    "add_member",
+    "attributes_of",
+    "create_group",
+    "delete_group",
+    "get_group",
+    "groups_of",
+    "list_groups",
+    "members",
+    "reevaluate_device",
+    "reevaluate_group",
+    "remove_member",
+    "update_group",
+]
+
+_NICKNAME: Final = re.compile(r"[^\s@()\\\[\]\";:<>,]{1,64}\Z", re.ASCII)
+
+
+class InvalidGroupError(ShieldwallError):
+    """A group cannot be like that; ``member`` names the part that is wrong."""
+
+    code = "invalidGroup"
+    remedy = "Correct the part named and send the group again."
+
+    def __init__(self, cause: str, *, member: str) -> None:
+        super().__init__(cause)
+        self.member = member
+
+
+class DynamicGroupError(ShieldwallError):
+    """The members of a dynamic group are decided by its rule alone."""
+
+    code = "dynamicGroup"
+    remedy = "Change the membership rule, or take it away to choose the members yourself."
+
+
+class RetiredDeviceError(ShieldwallError):
+    """A retired device belongs to no group any more."""
+
+    code = "deviceRetired"
+    remedy = "Onboard the machine again; it then is a new device."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupDraft:
+    """A group as an administrator wants it.
+
+    Raises:
+        InvalidGroupError: A part is too long, missing or holds what it may not.
+        InvalidRuleError: The membership rule cannot be read.
+    """
+
+    display_name: str
+    description: str = ""
+    mail_nickname: str
+    membership_rule: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to exist when wrong."""
+        if not self.display_name.strip() or len(self.display_name) > 256:
+            raise InvalidGroupError("A group's name has 1 to 256 characters.", member="displayName")
+        if len(self.description) > 1024:
+            raise InvalidGroupError("A group's description has at most 1024 characters.", member="description")
+        if not _NICKNAME.match(self.mail_nickname):
+            raise InvalidGroupError(
+                "A mail nickname has 1 to 64 characters without spaces and address marks.", member="mailNickname"
+            )
+        if self.membership_rule is not None:
+            parse_rule(self.membership_rule)
+
+
+def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Group, ...]:
+    """Return one page of a tenant's groups, ordered by id."""
+    return groups.list_groups(connection, tenant_id, page)
+
+
+def get_group(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> Group:
+    """Return a group of this tenant. Raises: NotFoundError."""
+    group = groups.find(connection, group_id)
+    if group is None or group.tenant_id != tenant_id:  # the same answer, so that nobody learns of others' groups
+        raise NotFoundError(f"There is no group {group_id}.")
+    return group
+
+
+def create_group(connection: Connection, acting: Acting, draft: GroupDraft) -> Group:
+    """Make a group; a dynamic one is filled at once."""
+    group = Group(
+        id=GroupId(acting.new_id()),
+        tenant_id=acting.tenant_id,
+        display_name=draft.display_name,
+        description=draft.description,
+        mail_nickname=draft.mail_nickname,
+        membership_rule=draft.membership_rule,
+        created_at=acting.clock.now(),
+    )
+    groups.add(connection, group)
+    acting.record(connection, "group.created", "group", group.id, name=group.display_name, rule=group.membership_rule)
+    if group.is_dynamic:
+        acting.tell(connection, reevaluate_group(connection, group))
+    return group
+
+
+def update_group(connection: Connection, acting: Acting, group_id: GroupId, draft: GroupDraft) -> Group:
+    """Change a group. A rule that comes or changes fills it anew; where a rule goes, the members stay.
+
+    Raises:
+        NotFoundError: There is no such group.
+    """
+    before = get_group(connection, acting.tenant_id, group_id)
+    group = replace(
+        before,
+        display_name=draft.display_name,
+        description=draft.description,
+        mail_nickname=draft.mail_nickname,
+        membership_rule=draft.membership_rule,
+    )
+    if group == before:
+        return group
+    groups.put(connection, group)
+    acting.record(connection, "group.changed", "group", group.id, name=group.display_name, rule=group.membership_rule)
+    if group.is_dynamic and group.membership_rule != before.membership_rule:
+        acting.tell(connection, reevaluate_group(connection, group))
+    return group
+
+
+def delete_group(connection: Connection, acting: Acting, group_id: GroupId) -> None:
+    """Remove a group.
+
+    Raises:
+        NotFoundError: There is no such group.
+        StillReferencedError: A policy is assigned to it; its devices would lose the policy unasked.
+    """
+    group = get_group(connection, acting.tenant_id, group_id)
+    former = groups.member_ids(connection, group_id)
+    groups.remove(connection, group_id)
+    acting.record(connection, "group.deleted", "group", group_id, name=group.display_name, members=len(former))
+    acting.tell(connection, former)
+
+
+def members(connection: Connection, tenant_id: TenantId, group_id: GroupId, page: Page) -> tuple[Device, ...]:
+    """Return one page of a group's members, ordered by id. Raises: NotFoundError."""
+    get_group(connection, tenant_id, group_id)
+    return devices.find_many(connection, groups.list_members(connection, group_id, page))
+
+
+def groups_of(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> tuple[Group, ...]:
+    """Return the groups a device belongs to, ordered by id. Raises: NotFoundError."""
+    get_device(connection, tenant_id, device_id)
+    return tuple(
+        groups.get(connection, group_id) for group_id in sorted(groups.memberships(connection, [device_id])[device_id])
+    )
+
+
+def add_member(connection: Connection, acting: Acting, group_id: GroupId, device_id: DeviceId) -> None:
+    """Let a device belong to a group; where it does already, nothing happens.
+
+    Raises:
+        NotFoundError: There is no such group or device.
+        DynamicGroupError: A rule decides who belongs.
+        RetiredDeviceError: The device is retired.
+    """
+    group = _assigned(connection, acting, group_id)
+    device = get_device(connection, acting.tenant_id, device_id)
+    if device.state is DeviceState.RETIRED:
+        raise RetiredDeviceError(f"{device.display_name} was retired.")
+    if groups.is_member(connection, group_id, device_id):
+        return
+    groups.add_members(connection, group_id, [device_id])
+    acting.record(connection, "group.memberAdded", "group", group_id, name=group.display_name, device=device_id)
+    acting.tell(connection, [device_id])
+
+
+def remove_member(connection: Connection, acting: Acting, group_id: GroupId, device_id: DeviceId) -> None:
+    """Let a device belong to a group no more.
+
+    Raises:
+        NotFoundError: There is no such group, or the device does not belong to it.
+        DynamicGroupError: A rule decides who belongs.
+    """
+    group = _assigned(connection, acting, group_id)
+    if not groups.is_member(connection, group_id, device_id):
+        raise NotFoundError(f"The device {device_id} does not belong to {group.display_name}.")
+    groups.remove_members(connection, group_id, [device_id])
+    acting.record(connection, "group.memberRemoved", "group", group_id, name=group.display_name, device=device_id)
+    acting.tell(connection, [device_id])
+
+
+def _assigned(connection: Connection, acting: Acting, group_id: GroupId) -> Group:
+    group = get_group(connection, acting.tenant_id, group_id)
+    if group.is_dynamic:
+        raise DynamicGroupError(f"The members of {group.display_name} are decided by its rule.")
+    return group
