@@ -9,6 +9,8 @@ import msgspec
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.ports import Enforcer
 from shieldwall.agent.service.state import AgentState
+from shieldwall.contract.messages import Manifest
+from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy, StatusReport
 
 
@@ -20,6 +22,10 @@ class Enforcement:
     delivery: Delivery
     enforcer: Enforcer
 
+    def stored(self) -> tuple[Manifest, tuple[PolicyDocument, ...]] | None:
+        """Return what is to be enforced, ``None`` when nothing whole is stored."""
+        return self.delivery.stored()
+
     def start(self) -> None:
         """After a start of the agent: undo or finish what a crash interrupted, then enforce what is stored."""
         self.enforcer.recover()
@@ -27,13 +33,13 @@ class Enforcement:
 
     def finish(self) -> None:
         """Enforce the stored manifest, unless that was completed before."""
-        stored = self.delivery.stored()
+        stored = self.stored()
         if stored is not None and stored[0].target != self.state.standing().enforced:
             self.enforce()
 
     def enforce(self) -> None:
         """Enforce the stored manifest, keep the report, and only then count it as done."""
-        stored = self.delivery.stored()
+        stored = self.stored()
         if stored is None:
             return  # nothing whole is stored: what holds stays, and the server gives the manifest again
         manifest, documents = stored

@@ -43,11 +43,16 @@ class SteadyCheckIn:
 
     def __call__(self) -> Settled:
         """Check in. Raises: as ``CheckIn``; the trouble is on disk then, for ``status`` to show."""
+        wish = self.state.wish()
         try:
-            return self._once()
+            settled = self._once()
         except ShieldwallError as error:
-            self._remember(error)
+            self._remember(error, wish)
             raise
+        standing = self.state.standing()
+        if standing.answered_wish != wish:
+            self.state.put_standing(msgspec.structs.replace(standing, answered_wish=wish))
+        return settled
 
     def _once(self) -> Settled:
         try:
@@ -59,7 +64,7 @@ class SteadyCheckIn:
         self.journal.say("clockOff", seconds=round(offset.total_seconds()))
         return self.check_in()
 
-    def _remember(self, error: ShieldwallError) -> None:
+    def _remember(self, error: ShieldwallError, wish: str) -> None:
         try:
             standing = self.state.standing()
             code = error.problem.code if isinstance(error, ProblemAnswerError) else error.code
@@ -67,7 +72,9 @@ class SteadyCheckIn:
             if standing.trouble is not None and standing.trouble.code == code:
                 since = standing.trouble.since
             trouble = Trouble(code=code, cause=error.cause, remedy=error.advice, since=since)
-            self.state.put_standing(msgspec.structs.replace(standing, trouble=trouble, failures=standing.failures + 1))
+            self.state.put_standing(
+                msgspec.structs.replace(standing, trouble=trouble, failures=standing.failures + 1, answered_wish=wish)
+            )
         except ShieldwallError as other:  # a full disk must not hide what went wrong first
             self.journal.trouble("troubleNotKept", other)
 

@@ -66,7 +66,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where device and server stand with each other.
 
     ``enforced`` is the target whose enforcement was completed last: when the stored manifest names another one,
-    there is unfinished business.
+    there is unfinished business. ``answered_wish`` names the last ``shieldwall-agent sync`` that a finished check-in,
+    good or bad, has served.
     """
 
     acknowledged_facts: DigestField | None = None
@@ -75,6 +76,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     enforced: DigestField | None = None
     next_check_in_seconds: int = DEFAULT_CHECK_IN_SECONDS
     last_check_in: str | None = None
-    last_attempt: str | None = None
+    answered_wish: str = ""
     failures: int = 0
     trouble: Trouble | None = None

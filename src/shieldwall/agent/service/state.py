@@ -9,6 +9,7 @@
 ``report.json``       the last status report
 ``standing.json``     acknowledged digests, last check-in, last trouble
 ``time.json``         offset of trusted time, and its floor
+``wish``              names the last request to check in now, by ``shieldwall-agent sync``
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ POLICIES: Final = "policies"
 REPORT: Final = "report.json"
 STANDING: Final = "standing.json"
 TIME: Final = "time.json"
+WISH: Final = "wish"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ class AgentState:
 
     def forget(self) -> None:
         """Leave management: the identity goes first, so that nothing half remembered is ever used."""
-        for name in (IDENTITY, PENDING, KEY, SEQUENCE, MANIFEST, REPORT, STANDING, TIME):
+        for name in (IDENTITY, PENDING, KEY, SEQUENCE, MANIFEST, REPORT, STANDING, TIME, WISH):
             self.disk.remove(self.directory / name)
         self.keep_policies(())
 
@@ -186,6 +188,15 @@ class AgentState:
     def put_time(self, record: TimeRecord) -> None:
         """Keep how trusted time stands to the local clock."""
         self._put(TIME, record)
+
+    def wish(self) -> str:
+        """Read the name of the last request to check in now."""
+        content = self.disk.read(self.directory / WISH) or b""
+        return content.decode("ascii", errors="replace")
+
+    def put_wish(self, name: str) -> None:
+        """Ask for a check-in, under a name by which its end can be recognised."""
+        self.disk.write(self.directory / WISH, name.encode("ascii"))
 
     def _find(self, name: str, kind: type[T]) -> T | None:
         content = self.disk.read(self.directory / name)

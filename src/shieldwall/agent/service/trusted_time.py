@@ -66,13 +66,18 @@ class AskSignedTime:
             UnusableAnswerError: The answers do not agree, or lie before the floor.
             RefusedTimeError: A statement is not signed by the tenant's time key, or answers another question.
         """
+        offset = self.measure()
+        record = self.state.time()
+        if record.floor and self.local.now() + offset < _moment(record.floor):
+            raise UnusableAnswerError("The server's time lies before documents that it has signed.")
+        self.state.put_time(msgspec.structs.replace(record, offset_seconds=round(offset.total_seconds())))
+        return offset
+
+    def measure(self) -> timedelta:
+        """Ask twice and return the offset without keeping it. Raises: as a call."""
         first, second = self._offset(), self._offset()
         if abs(first - second) > AGREEMENT:
             raise UnusableAnswerError("Two answers about the time do not agree with each other.")
-        record = self.state.time()
-        if record.floor and self.local.now() + second < _moment(record.floor):
-            raise UnusableAnswerError("The server's time lies before documents that it has signed.")
-        self.state.put_time(msgspec.structs.replace(record, offset_seconds=round(second.total_seconds())))
         return second
 
     def _offset(self) -> timedelta:

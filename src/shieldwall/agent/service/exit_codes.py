@@ -1,0 +1,40 @@
+"""What the agent's programs return, for scripts to rely on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shieldwall.agent.service.errors import (
+    AgentBusyError,
+    AlreadyOnboardedError,
+    GatewayUnreachableError,
+    ManagedElsewhereError,
+    NotOnboardedError,
+    ProblemAnswerError,
+    UnsuitablePackageError,
+)
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.trust.onboarding import InvalidPackageError
+
+FAILED: Final = 1
+DOCTOR_FOUND_ERRORS: Final = 10
+_CODES: Final[tuple[tuple[type[ShieldwallError], int], ...]] = (
+    (ManagedElsewhereError, 3),
+    (NotOnboardedError, 4),
+    (AlreadyOnboardedError, 5),
+    (UnsuitablePackageError, 6),
+    (InvalidPackageError, 6),
+    (GatewayUnreachableError, 7),
+    (ProblemAnswerError, 8),
+    (AgentBusyError, 9),
+)
+EXPLAINED: Final = (
+    "0 done · 1 failed · 2 wrong usage · 3 managed by somebody else, the agent stays passive · 4 not onboarded · "
+    "5 onboarded already · 6 package refused · 7 server not reached · 8 server said no · 9 another agent process is at "
+    "work · 10 doctor found errors"
+)
+
+
+def exit_code(error: ShieldwallError) -> int:
+    """Return the exit code for an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)

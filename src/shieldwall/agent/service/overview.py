@@ -1,0 +1,129 @@
+"""What ``status`` and ``effective`` show, read from the state directory without disturbing a running agent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shieldwall.agent.service.assembly import Surroundings
+from shieldwall.agent.service.records import Trouble
+from shieldwall.contract.ids import DeviceId, Digest, PolicyId, SettingId, TenantId
+from shieldwall.contract.settings import PolicyDocument
+from shieldwall.contract.status import RefusedPolicy, SettingStatus, StatusReport
+from shieldwall.trust import moments
+
+
+class PolicySummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One policy that is stored to be enforced."""
+
+    id: PolicyId
+    name: str
+    revision: int
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where this device stands. ``settings`` counts settings by state."""
+
+    onboarded: bool
+    running: bool
+    managed_elsewhere: str | None = None
+    tenant_id: TenantId | None = None
+    device_id: DeviceId | None = None
+    servers: tuple[str, ...] = ()
+    registered_at: str | None = None
+    last_check_in: str | None = None
+    next_check_in_seconds: int | None = None
+    manifest_version: int = 0
+    target: Digest | None = None
+    enforced: Digest | None = None
+    policies: tuple[PolicySummary, ...] = ()
+    settings: dict[str, int] = {}
+    refused: tuple[RefusedPolicy, ...] = ()
+    clock_offset_seconds: int = 0
+    trouble: Trouble | None = None
+
+
+class EffectiveSetting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One setting with everything there is to say about it; ``policies`` and ``losers`` by name."""
+
+    name: str
+    status: SettingStatus
+    policies: tuple[str, ...]
+    losers: tuple[str, ...]
+
+
+def overview(surroundings: Surroundings, *, running: bool) -> Overview:
+    """Sum up. Raises: StateCorruptError, HostError."""
+    state = surroundings.state
+    elsewhere = surroundings.machine.facts().managed_elsewhere
+    if state.find_identity() is None:
+        return Overview(onboarded=False, running=running, managed_elsewhere=elsewhere)
+    enrolled = surroundings.enrolled()
+    identity, standing = enrolled.identity, state.standing()
+    stored = enrolled.enforcement.stored()
+    report = state.find_report() or StatusReport()
+    return Overview(
+        onboarded=True,
+        running=running,
+        managed_elsewhere=elsewhere,
+        tenant_id=identity.server.tenant_id,
+        device_id=identity.device_id,
+        servers=identity.server.urls,
+        registered_at=identity.registered_at,
+        last_check_in=standing.last_check_in,
+        next_check_in_seconds=standing.next_check_in_seconds,
+        manifest_version=standing.manifest_version,
+        target=None if stored is None else stored[0].target,
+        enforced=standing.enforced,
+        policies=tuple(
+            PolicySummary(id=document.policy_id, name=document.name, revision=document.revision)
+            for document in (() if stored is None else stored[1])
+        ),
+        settings=dict(sorted(Counter(status.state.value for status in report.settings).items())),
+        refused=report.refused,
+        clock_offset_seconds=state.time().offset_seconds,
+        trouble=standing.trouble,
+    )
+
+
+def effective(
+    report: StatusReport, documents: Iterable[PolicyDocument], display_names: dict[SettingId, str]
+) -> tuple[EffectiveSetting, ...]:
+    """Put names to the settings and policies of a report."""
+    policies = {document.policy_id: document.name for document in documents}
+    return tuple(
+        EffectiveSetting(
+            name=display_names.get(status.setting, status.setting),
+            status=status,
+            policies=tuple(policies.get(policy, policy) for policy in status.policies),
+            losers=tuple(policies.get(policy, policy) for policy in status.losers),
+        )
+        for status in report.settings
+    )
+
+
+def changes(before: StatusReport | None, after: StatusReport | None) -> tuple[tuple[SettingId, Any, Any], ...]:
+    """List the settings whose value in effect is another one now: setting, old value, new value."""
+    old = {status.setting: status.read_back for status in (before or StatusReport()).settings}
+    new = {status.setting: status.read_back for status in (after or StatusReport()).settings}
+    return tuple(
+        (setting, old.get(setting), new.get(setting))
+        for setting in sorted(old.keys() | new.keys())
+        if old.get(setting) != new.get(setting)
+    )
+
+
+def age_text(moment: str | None, now: datetime) -> str:
+    """Say how long ago something was, in one unit."""
+    if moment is None:
+        return "never"
+    seconds = max((now - moments.parse(moment)).total_seconds(), 0)
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count != 1 else ''} ago"
+    return "just now"
