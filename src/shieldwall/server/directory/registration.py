@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.membership import reevaluate_device
-from shieldwall.server.storage import devices
+from shieldwall.server.storage import check_ins, devices
 from shieldwall.server.storage.errors import AlreadyExistsError
 from shieldwall.server.storage.records import Device, DeviceState
+
+FIRST_EPOCH: Final = 1
+"""The epoch in which a new device counts its requests."""
 
 
 class DuplicateKeyError(ShieldwallError):
@@ -35,7 +40,7 @@ def find_registration(connection: Connection, thumbprint: KeyThumbprint, request
 
 
 def register(connection: Connection, acting: Acting, device: Device) -> None:
-    """Take a new device into the directory and into the dynamic groups that name it.
+    """Take a new device into the directory and into the dynamic groups that name it; its requests are counted from 0.
 
     A machine that seems to be here already is registered all the same, and the audit trail says so: nothing is merged
     or evicted on the word of hashes that a copy of the disk carries too.
@@ -55,6 +60,7 @@ def register(connection: Connection, acting: Acting, device: Device) -> None:
         acting.record(
             connection, "device.duplicateHardware", "device", device.id, name=device.display_name, others=twins
         )
+    check_ins.add(connection, device.id, epoch=FIRST_EPOCH)
     reevaluate_device(connection, device)
     acting.tell(connection, [device.id])
 
