@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from tests.support.directory_host import DirectoryHost
 from tests.support.json_documents import documents
 from tests.support.provider_conformance import ProviderConformance
 from tests.support.setting_strategies import desired_settings
 
+from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.base import Desired, Observation, ProviderError
 from shieldwall.agent.providers.mdatp import MdatpProvider
@@ -50,15 +49,15 @@ class TestConformance(ProviderConformance):
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> DirectoryHost:
-    program = tmp_path / "bin/mdatp"
+def host(tmp_path: Path) -> LocalHost:
+    program = tmp_path / "program/mdatp"
     program.parent.mkdir()
     shutil.copy(FAKE, program)
     (tmp_path / "etc/opt/microsoft/mdatp/managed").mkdir(parents=True)
-    return DirectoryHost(root=tmp_path, programs={"mdatp": str(program)})
+    return LocalHost(tmp_path, program_directories=[program.parent])
 
 
-def enforce(host: DirectoryHost, desired: Desired) -> None:
+def enforce(host: LocalHost, desired: Desired) -> None:
     rendered = PROVIDER.render({MANAGED: host.read_file(MANAGED)}, desired, {})
     for path, content in rendered.files.items():
         host.write_file(path, content)
@@ -77,18 +76,18 @@ def exclusion(group: str, **members: str) -> Item:
     return Item(tuple(sorted((SettingId(prefix + named.get(name, name)), text) for name, text in members.items())))
 
 
-def wrong(host: DirectoryHost, **how: object) -> None:
+def wrong(host: LocalHost, **how: object) -> None:
     (host.root / "fake_mdatp.json").write_text(json.dumps(how))
 
 
-def test_every_antivirus_setting_that_lands_somewhere_is_supported(host: DirectoryHost) -> None:
+def test_every_antivirus_setting_that_lands_somewhere_is_supported(host: LocalHost) -> None:
     for name in SETTINGS:
         support = PROVIDER.support(host, name)
         assert support is not None
         assert support.applicable, name
 
 
-def test_settings_without_a_published_place_and_of_others_are_told_apart(host: DirectoryHost) -> None:
+def test_settings_without_a_published_place_and_of_others_are_told_apart(host: LocalHost) -> None:
     unknown_place = PROVIDER.support(host, SettingId("linux_advancedsettings"))
 
     assert unknown_place is not None
@@ -168,7 +167,7 @@ def test_a_file_that_cannot_be_read_is_left_alone() -> None:
     assert PROVIDER.render({MANAGED: b"{broken"}, {}, {}).files[MANAGED] == b"{broken"
 
 
-def test_a_device_that_microsofts_channel_owns_is_not_fought_over(host: DirectoryHost) -> None:
+def test_a_device_that_microsofts_channel_owns_is_not_fought_over(host: LocalHost) -> None:
     host.write_file(ATTACHED, b"{}")
 
     for name in SETTINGS:
@@ -179,7 +178,7 @@ def test_a_device_that_microsofts_channel_owns_is_not_fought_over(host: Director
 
 
 def test_without_program_and_directory_there_is_nothing_to_manage(tmp_path: Path) -> None:
-    host = DirectoryHost(root=tmp_path)
+    host = LocalHost(tmp_path)
     support = PROVIDER.support(host, setting("cloudservice_enabled"))
 
     assert PROVIDER.product_version(host) is None
@@ -187,7 +186,7 @@ def test_without_program_and_directory_there_is_nothing_to_manage(tmp_path: Path
     assert not support.applicable
 
 
-def test_what_was_enforced_is_seen_in_effect_by_the_program(host: DirectoryHost) -> None:
+def test_what_was_enforced_is_seen_in_effect_by_the_program(host: LocalHost) -> None:
     desired: Desired = {
         **choice("antivirusengine_enforcementlevel", "0"),
         **choice("cloudservice_enabled", "false"),
@@ -203,11 +202,14 @@ def test_what_was_enforced_is_seen_in_effect_by_the_program(host: DirectoryHost)
     assert PROVIDER.product_version(host) == "101.25032.0008"
 
 
-def test_a_managed_value_cannot_be_changed_locally(host: DirectoryHost) -> None:
+def test_a_managed_value_cannot_be_changed_locally(host: LocalHost) -> None:
     enforce(host, choice("cloudservice_enabled", "true"))
 
     done = subprocess.run(
-        [host.programs["mdatp"], "config", "cloud", "--value", "disabled"], capture_output=True, check=False, timeout=30
+        [host.root / "program/mdatp", "config", "cloud", "--value", "disabled"],
+        capture_output=True,
+        check=False,
+        timeout=30,
     )
 
     assert done.returncode != 0
@@ -215,7 +217,7 @@ def test_a_managed_value_cannot_be_changed_locally(host: DirectoryHost) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "effective"), [("0", False), ("1", False), ("2", True), ("3", None)], ids=str)
-def test_each_enforcement_level_is_told_apart(host: DirectoryHost, suffix: str, effective: bool | None) -> None:
+def test_each_enforcement_level_is_told_apart(host: LocalHost, suffix: str, effective: bool | None) -> None:
     enforce(host, choice("antivirusengine_enforcementlevel", "2"))
 
     (seen,) = PROVIDER.observe(host, choice("antivirusengine_enforcementlevel", suffix)).values()
@@ -223,14 +225,14 @@ def test_each_enforcement_level_is_told_apart(host: DirectoryHost, suffix: str, 
     assert seen.effective is effective
 
 
-def test_what_health_does_not_show_is_not_claimed(host: DirectoryHost) -> None:
+def test_what_health_does_not_show_is_not_claimed(host: LocalHost) -> None:
     (seen,) = PROVIDER.observe(host, choice("antivirusengine_scanarchives", "true")).values()
 
     assert seen.effective is None
     assert seen.reason
 
 
-def test_a_daemon_that_does_not_answer_is_not_in_effect(host: DirectoryHost) -> None:
+def test_a_daemon_that_does_not_answer_is_not_in_effect(host: LocalHost) -> None:
     wrong(host, failDaemon=True)
 
     (seen,) = PROVIDER.observe(host, choice("cloudservice_enabled", "true")).values()
@@ -239,22 +241,22 @@ def test_a_daemon_that_does_not_answer_is_not_in_effect(host: DirectoryHost) -> 
     assert PROVIDER.product_version(host) == "engineNotAnswering"
 
 
-class ImpatientHost(DirectoryHost):
+class ImpatientHost(LocalHost):
     def run(self, command: Any, *, stdin: bytes = b"", timeout_seconds: float = 30.0) -> Completed:
         assert timeout_seconds <= 30
         return super().run(command, stdin=stdin, timeout_seconds=0.3)
 
 
-def test_a_daemon_that_is_too_slow_is_not_in_effect(host: DirectoryHost) -> None:
+def test_a_daemon_that_is_too_slow_is_not_in_effect(host: LocalHost) -> None:
     wrong(host, slowSeconds=60)
-    impatient = ImpatientHost(root=host.root, programs=host.programs)
+    impatient = ImpatientHost(host.root, program_directories=[host.root / "program"])
 
     (seen,) = PROVIDER.observe(impatient, choice("cloudservice_enabled", "true")).values()
 
     assert (seen.effective, seen.code) == (False, "engineNotAnswering")
 
 
-def test_health_that_is_not_json_proves_nothing(host: DirectoryHost) -> None:
+def test_health_that_is_not_json_proves_nothing(host: LocalHost) -> None:
     wrong(host, badJson=True)
 
     (seen,) = PROVIDER.observe(host, choice("cloudservice_enabled", "true")).values()
@@ -262,8 +264,8 @@ def test_health_that_is_not_json_proves_nothing(host: DirectoryHost) -> None:
     assert (seen.effective, seen.code) == (None, "unreadableHealth")
 
 
-def test_without_the_program_nothing_can_be_observed(host: DirectoryHost) -> None:
-    (seen,) = PROVIDER.observe(replace(host, programs={}), choice("cloudservice_enabled", "true")).values()
+def test_without_the_program_nothing_can_be_observed(host: LocalHost) -> None:
+    (seen,) = PROVIDER.observe(LocalHost(host.root), choice("cloudservice_enabled", "true")).values()
 
     assert (seen.effective, seen.code) == (None, "programMissing")
 

@@ -1,0 +1,5 @@
+"""ClamAV."""
+
+from shieldwall.agent.providers.clamav.provider import ClamavProvider
+
+__all__ = ["ClamavProvider"]

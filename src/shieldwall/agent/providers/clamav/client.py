@@ -1,0 +1,61 @@
+"""Talking to clamd over its Unix socket."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from pathlib import Path
+from typing import Final
+
+TIMEOUT_SECONDS: Final = 10.0
+_MAXIMUM_ANSWER_BYTES: Final = 65_536
+_PEER: Final = struct.Struct("3i")  # pid, uid, gid
+
+
+class NoAnswerError(OSError):
+    """clamd said nothing, or too much."""
+
+
+def ask(address: Path, command: str, stream: bytes | None = None) -> str:
+    """Send one command, with ``stream`` as the bytes of an ``INSTREAM``, and return the answer. Raises: OSError."""
+    with _connected(address) as connection:
+        connection.sendall(f"z{command}\0".encode())
+        if stream is not None:
+            connection.sendall(struct.pack(">I", len(stream)) + stream + struct.pack(">I", 0))
+        answer = bytearray()
+        while chunk := connection.recv(4096):
+            answer += chunk
+            if len(answer) > _MAXIMUM_ANSWER_BYTES:
+                raise NoAnswerError("The answer is too long.")
+    if not answer:
+        raise NoAnswerError("The connection was closed without an answer.")
+    return answer.rstrip(b"\0\n").decode(errors="replace")
+
+
+def is_alive(address: Path) -> bool:
+    """Say whether clamd answers."""
+    with contextlib.suppress(OSError):
+        return ask(address, "PING") == "PONG"
+    return False
+
+
+def listener(address: Path) -> int | None:
+    """Return the process that listens on a socket, as the kernel knows it; ``None`` when nobody does."""
+    try:
+        with _connected(address) as connection:
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    except OSError:
+        return None
+    return int(_PEER.unpack(credentials)[0])
+
+
+def _connected(address: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(TIMEOUT_SECONDS)
+        connection.connect(str(address))
+    except OSError:
+        connection.close()
+        raise
+    return connection

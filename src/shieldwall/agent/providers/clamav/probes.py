@@ -1,0 +1,85 @@
+"""Asking a running clamd whether a setting is in effect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from shieldwall.agent.providers.base import Observation
+from shieldwall.agent.providers.clamav import canary, client, directives
+
+_THREADS: Final = re.compile(r"^THREADS:.*\bmax (\d+)", re.MULTILINE)
+_UNPROVABLE: Final = "An exclusion shows only in what clamd does not find in the files of others."
+
+
+def engine(address: Path | None, *, has_canary: bool) -> Observation:
+    """Say whether the engine runs and finds what it must find."""
+    if address is None:
+        return Observation(effective=False, code="engineNotRunning", reason="No clamd runs with this configuration.")
+    try:
+        if client.ask(address, "PING") != "PONG":
+            return Observation(effective=False, code="engineNotRunning", reason="clamd does not answer as clamd does.")
+        if not has_canary:
+            return Observation(effective=None, code="noCanary", reason="Our signatures cannot be among clamd's own.")
+        if not _finds(address, canary.marker(), canary.NAME):
+            reason = "clamd answers, yet does not find Shieldwall's harmless marker."
+            return Observation(effective=False, code="engineBlind", reason=reason)
+    except OSError as error:
+        return Observation(effective=False, code="engineNotRunning", reason=f"clamd cannot be asked: {error}"[:512])
+    return Observation(effective=True)
+
+
+def setting(address: Path, landing: str, value: Any) -> Observation:
+    """Say whether one setting is in effect in an engine that sees."""
+    probe = _PROBES.get(landing)
+    if probe is None:
+        return Observation(effective=None, code="notProvable", reason=_UNPROVABLE)
+    try:
+        return probe(address, value)
+    except OSError as error:
+        return Observation(effective=False, code="engineNotRunning", reason=f"clamd cannot be asked: {error}"[:512])
+
+
+def _archives(address: Path, value: Any) -> Observation:
+    found = _finds(address, canary.marker_in_archive(), canary.NAME)
+    return _judged(found is value, f"clamd {'finds' if found else 'does not find'} the marker inside an archive.")
+
+
+def _threads(address: Path, value: Any) -> Observation:
+    shown = _THREADS.search(client.ask(address, "STATS"))
+    if shown is None:
+        return Observation(effective=None, code="notShown", reason="clamd does not say how many threads it uses.")
+    return _judged(int(shown[1]) == value, f"clamd uses up to {shown[1]} threads.")
+
+
+def _threat_types(address: Path, value: Any) -> Observation:
+    asked = [item["value"] != "off" for item in value if item["key"] == directives.PUA]
+    if asked:
+        found = _finds(address, canary.pua_marker(), canary.PUA_NAME)
+        if found is not any(asked):
+            says = "finds" if found else "does not find"
+            return _judged(False, f"clamd {says} the marker of a potentially unwanted application.")
+    if len(asked) == len(value):
+        return Observation(effective=True)
+    return Observation(effective=None, code="notProvable", reason="Limits of archives show only in huge ones.")
+
+
+def _judged(right: bool, seen: str) -> Observation:
+    return Observation(effective=True) if right else Observation(effective=False, code="notInEffect", reason=seen)
+
+
+def _finds(address: Path, content: bytes, name: str) -> bool:
+    answer = client.ask(address, "INSTREAM", content)
+    return answer.endswith("FOUND") and name in answer
+
+
+_PROBES: Final[Mapping[str, Callable[[Path, Any], Observation]]] = MappingProxyType(
+    {
+        directives.SCAN_ARCHIVES: _archives,
+        directives.THREADS: _threads,
+        directives.THREAT_TYPES: _threat_types,
+    }
+)
