@@ -31,7 +31,7 @@ from shieldwall.contract.messages import (
     ManifestItem,
 )
 from shieldwall.contract.status import StatusReport
-from shieldwall.server.directory import groups
+from shieldwall.server.directory.membership import reevaluate_device
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice, repeated
@@ -158,7 +158,7 @@ class CheckIn:
         )
         devices.put(connection, device)
         target = known.target
-        if groups.reevaluate_device(connection, device) and retarget(connection, [caller.id], self.clock.now()):
+        if reevaluate_device(connection, device) and retarget(connection, [caller.id], self.clock.now()):
             target = check_ins.get(connection, caller.id).target_digest
             check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
         return Known(target, digest, known.status)

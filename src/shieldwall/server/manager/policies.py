@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -12,18 +11,18 @@ from sqlalchemy import Connection
 from shieldwall.catalog.model import Catalog
 from shieldwall.catalog.validate import check
 from shieldwall.contract import strict_json
-from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId, TemplateId, TenantId
-from shieldwall.contract.messages import MAX_BODY_BYTES
+from shieldwall.contract.messages import MAX_BODY_BYTES, Envelope
 from shieldwall.contract.settings import PolicyDocument, SettingInstance
+from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.targeting import devices_of_policy, retarget
 from shieldwall.server.signer.errors import RevisionTakenError
 from shieldwall.server.signer.ports import Signer
-from shieldwall.server.storage import audit, policies, revisions, targets
+from shieldwall.server.storage import policies, revisions, targets
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import AuditEvent, Page, Policy, PolicyRevision
-from shieldwall.trust import moments
+from shieldwall.server.storage.records import Page, Policy, PolicyRevision
+from shieldwall.trust import moments, strict_base64
 
 _DEFAULT_SCOPE: Final = ("0",)
 _MOST_LOST_NUMBERS: Final = 32
@@ -58,15 +57,12 @@ class PolicyDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """The policies of one tenant."""
+    """Saves policies: checked against the catalog, signed, and on their way to the devices they are assigned to."""
 
-    tenant_id: TenantId
     catalog: Catalog
     signer: Signer
-    clock: Clock
-    new_id: Callable[[], str]
 
-    def create(self, connection: Connection, draft: PolicyDraft, actor: str) -> Policy:
+    def create(self, connection: Connection, acting: Acting, draft: PolicyDraft) -> Policy:
         """Save a new policy as its first revision; it reaches nobody until it is assigned.
 
         Raises:
@@ -75,12 +71,12 @@ class Policies:
             PolicyTooLargeError: A device would not take it.
         """
         self._check(draft)
-        now = self.clock.now()
-        policy_id = PolicyId(self.new_id())
-        revision = self._publish(draft, policy_id, 1, now, actor)
+        now = acting.clock.now()
+        policy_id = PolicyId(acting.new_id())
+        revision = self._publish(acting, draft, policy_id, 1, now)
         policy = Policy(
             id=policy_id,
-            tenant_id=self.tenant_id,
+            tenant_id=acting.tenant_id,
             name=draft.name,
             description=draft.description,
             platforms=draft.platforms,
@@ -95,15 +91,15 @@ class Policies:
         )
         policies.add(connection, policy)
         revisions.add(connection, revision)
-        self._audit(connection, "createPolicy", policy, now, actor)
+        _record(connection, acting, "policy.created", policy)
         return policy
 
     def update(
         self,
         connection: Connection,
+        acting: Acting,
         policy_id: PolicyId,
         draft: PolicyDraft,
-        actor: str,
         *,
         expected_revision: int | None = None,
     ) -> Policy:
@@ -117,7 +113,7 @@ class Policies:
             PolicyTooLargeError: A device would not take it.
         """
         targets.lock(connection)
-        before = self.get(connection, policy_id)
+        before = get_policy(connection, acting.tenant_id, policy_id)
         if expected_revision is not None and expected_revision != before.revision:
             raise PreconditionFailedError(
                 f"The policy {policy_id} is at revision {before.revision}, expected was {expected_revision}."
@@ -125,7 +121,7 @@ class Policies:
         self._check(draft)
         if draft == draft_of(before):
             return before
-        now = self.clock.now()
+        now = acting.clock.now()
         after = replace(
             before,
             name=draft.name,
@@ -138,50 +134,34 @@ class Policies:
             modified_at=now,
         )
         if _enforced(draft) != _enforced(draft_of(before)):
-            revision = self._publish(draft, policy_id, before.revision + 1, now, actor)
+            revision = self._publish(acting, draft, policy_id, before.revision + 1, now)
             revisions.add(connection, revision)
             after = replace(after, revision=revision.revision, digest=revision.digest)
         policies.put(connection, after)
-        self._audit(connection, "updatePolicy", after, now, actor)
+        _record(connection, acting, "policy.changed", after)
         if after.digest != before.digest:
-            retarget(connection, devices_of_policy(connection, self.tenant_id, policy_id), now)
+            retarget(connection, devices_of_policy(connection, acting.tenant_id, policy_id), now)
         return after
 
-    def delete(self, connection: Connection, policy_id: PolicyId, actor: str) -> None:
+    def delete(self, connection: Connection, acting: Acting, policy_id: PolicyId) -> None:
         """Delete a policy with its assignments; devices return to what their other policies say.
 
         Raises:
             NotFoundError: There is no such policy.
         """
         targets.lock(connection)
-        policy = self.get(connection, policy_id)
-        reached = devices_of_policy(connection, self.tenant_id, policy_id)
+        policy = get_policy(connection, acting.tenant_id, policy_id)
+        reached = devices_of_policy(connection, acting.tenant_id, policy_id)
         policies.remove(connection, policy_id)
-        now = self.clock.now()
-        self._audit(connection, "deletePolicy", policy, now, actor)
+        now = acting.clock.now()
+        _record(connection, acting, "policy.deleted", policy)
         retarget(connection, reached, now)
-
-    def get(self, connection: Connection, policy_id: PolicyId) -> Policy:
-        """Return a policy of this tenant. Raises: NotFoundError."""
-        policy = policies.get(connection, policy_id)
-        if policy.tenant_id != self.tenant_id:
-            raise NotFoundError(f"There is no policy {policy_id}.")
-        return policy
-
-    def list_page(self, connection: Connection, page: Page) -> tuple[Policy, ...]:
-        """Return policies of this tenant in the order of their ids."""
-        return policies.list_page(connection, self.tenant_id, page)
-
-    def history(self, connection: Connection, policy_id: PolicyId, page: Page) -> tuple[PolicyRevision, ...]:
-        """Return the revisions of a policy, newest first. Raises: NotFoundError."""
-        self.get(connection, policy_id)
-        return revisions.list_page(connection, policy_id, page)
 
     def _check(self, draft: PolicyDraft) -> None:
         check(self.catalog, draft.template_id, draft.platforms, draft.technologies, draft.settings)
 
     def _publish(
-        self, draft: PolicyDraft, policy_id: PolicyId, number: int, now: datetime, actor: str
+        self, acting: Acting, draft: PolicyDraft, policy_id: PolicyId, number: int, now: datetime
     ) -> PolicyRevision:
         """Sign a revision under the first number that is free.
 
@@ -190,15 +170,17 @@ class Policies:
         """
         for following in range(number, number + _MOST_LOST_NUMBERS):
             try:
-                return self._sign(draft, policy_id, following, now, actor)
+                return self._sign(acting, draft, policy_id, following, now)
             except RevisionTakenError:
                 continue
-        return self._sign(draft, policy_id, number + _MOST_LOST_NUMBERS, now, actor)
+        return self._sign(acting, draft, policy_id, number + _MOST_LOST_NUMBERS, now)
 
-    def _sign(self, draft: PolicyDraft, policy_id: PolicyId, number: int, now: datetime, actor: str) -> PolicyRevision:
+    def _sign(
+        self, acting: Acting, draft: PolicyDraft, policy_id: PolicyId, number: int, now: datetime
+    ) -> PolicyRevision:
         document = strict_json.encode(
             PolicyDocument(
-                tenant_id=self.tenant_id,
+                tenant_id=acting.tenant_id,
                 policy_id=policy_id,
                 revision=number,
                 name=draft.name,
@@ -221,23 +203,33 @@ class Policies:
             length=len(document),
             envelope=strict_json.encode(self.signer.sign_policy(document)),
             created_at=now,
-            created_by=actor,
+            created_by=acting.actor,
         )
 
-    def _audit(self, connection: Connection, activity: str, policy: Policy, now: datetime, actor: str) -> None:
-        audit.add(
-            connection,
-            AuditEvent(
-                id=self.new_id(),
-                tenant_id=self.tenant_id,
-                at=now,
-                actor=actor,
-                activity=activity,
-                object_kind="policy",
-                object_id=policy.id,
-                details=f"{policy.name}, revision {policy.revision}",
-            ),
-        )
+
+def get_policy(connection: Connection, tenant_id: TenantId, policy_id: PolicyId) -> Policy:
+    """Return a policy of this tenant. Raises: NotFoundError."""
+    policy = policies.find(connection, policy_id)
+    if policy is None or policy.tenant_id != tenant_id:  # the same answer, so that nobody learns of others' policies
+        raise NotFoundError(f"There is no policy {policy_id}.")
+    return policy
+
+
+def list_policies(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Policy, ...]:
+    """Return one page of a tenant's policies, ordered by id."""
+    return policies.list_policies(connection, tenant_id, page)
+
+
+def history(connection: Connection, tenant_id: TenantId, policy_id: PolicyId, page: Page) -> tuple[PolicyRevision, ...]:
+    """Return one page of a policy's revisions, newest first. Raises: NotFoundError."""
+    get_policy(connection, tenant_id, policy_id)
+    return revisions.list_revisions(connection, policy_id, page)
+
+
+def document_of(revision: PolicyRevision) -> PolicyDocument:
+    """Read what a revision says; this server signed it, and only devices need to ask by which key."""
+    envelope = strict_json.decode(revision.envelope, Envelope)
+    return strict_json.decode(strict_base64.decode(envelope.payload), PolicyDocument)
 
 
 def draft_of(policy: Policy) -> PolicyDraft:
@@ -256,3 +248,7 @@ def draft_of(policy: Policy) -> PolicyDraft:
 def _enforced(draft: PolicyDraft) -> PolicyDraft:
     """Return the part of a draft that is signed and sent."""
     return replace(draft, description="", role_scope_tag_ids=())
+
+
+def _record(connection: Connection, acting: Acting, activity: str, policy: Policy) -> None:
+    acting.record(connection, activity, "policy", policy.id, name=policy.name, revision=policy.revision)

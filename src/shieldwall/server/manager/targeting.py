@@ -14,6 +14,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, Digest, GroupId, PolicyId, TenantId
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.server.storage import assignments, check_ins, devices, groups, targets
@@ -72,6 +73,17 @@ def devices_of_policy(connection: Connection, tenant_id: TenantId, policy_id: Po
             case _:
                 pass  # an exclusion alone brings a policy to nobody
     return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retargeting:
+    """What directory and inventory call, inside their transaction, when devices or their groups changed."""
+
+    clock: Clock
+
+    def __call__(self, connection: Connection, device_ids: Iterable[DeviceId]) -> None:
+        """Retarget these devices."""
+        retarget(connection, device_ids, self.clock.now())
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ def get(connection: Connection, policy_id: PolicyId) -> Policy:
     return found
 
 
-def list_page(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Policy, ...]:
+def list_policies(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Policy, ...]:
     """Return policies of a tenant in the order of their ids."""
     query = select(policies).where(policies.c.tenant_id == tenant_id).order_by(policies.c.id).limit(page.size)
     if page.after is not None:

@@ -37,7 +37,7 @@ def get(connection: Connection, policy_id: PolicyId, number: int) -> PolicyRevis
     return _revision(row)
 
 
-def list_page(connection: Connection, policy_id: PolicyId, page: Page) -> tuple[PolicyRevision, ...]:
+def list_revisions(connection: Connection, policy_id: PolicyId, page: Page) -> tuple[PolicyRevision, ...]:
     """Return revisions of a policy, newest first; ``page.after`` is a revision number."""
     query = (
         select(policy_revisions)

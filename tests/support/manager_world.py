@@ -1,0 +1,95 @@
+"""A server's heart in one process: real storage, real signer, a clock moved by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_device, a_group, a_tenant
+
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, SettingId, TemplateId
+from shieldwall.contract.settings import ChoiceSetting, ChoiceValue
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.manager.policies import Policies, PolicyDraft
+from shieldwall.server.manager.targeting import Retargeting, retarget
+from shieldwall.server.manager.turns import CallingDevice
+from shieldwall.server.signer.in_process import InProcessSigner
+from shieldwall.server.storage import check_ins, devices, groups, tenants
+from shieldwall.server.storage.database import Database
+
+ANTIVIRUS = TemplateId("4cfd164c-5e8a-4ea9-b15d-9aa71e4ffff4_1")
+CLOUD = SettingId("linux_mdatp_managed_cloudservice_enabled")
+DIAGNOSTIC = SettingId("linux_mdatp_managed_cloudservice_diagnosticlevel")
+ACTOR = "ada@contoso.example"
+
+
+def chosen(setting: SettingId, option: str) -> ChoiceSetting:
+    return ChoiceSetting(definition=setting, value=ChoiceValue(value=f"{setting}_{option}"))
+
+
+def a_draft(name: str = "Antivirus", *, cloud: str = "true", diagnostic: str | None = None) -> PolicyDraft:
+    settings = (chosen(CLOUD, cloud),)
+    return PolicyDraft(
+        name=name,
+        platforms="linux",
+        technologies="microsoftSense",
+        template_id=ANTIVIRUS,
+        settings=settings if diagnostic is None else (*settings, chosen(DIAGNOSTIC, diagnostic)),
+    )
+
+
+def caller(device_id: DeviceId) -> CallingDevice:
+    return CallingDevice(id=device_id, tenant_id=TENANT_ID, key=KeyThumbprint("k" * 43))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """One tenant with its policies, in a database of the test's own."""
+
+    database: Database
+    catalog: Catalog
+    signer: InProcessSigner
+    clock: HandClock
+    new_id: CountingIds
+
+    @property
+    def policies(self) -> Policies:
+        return Policies(catalog=self.catalog, signer=self.signer)
+
+    @property
+    def acting(self) -> Acting:
+        return Acting(
+            tenant_id=TENANT_ID,
+            actor=ACTOR,
+            clock=self.clock,
+            new_id=self.new_id,
+            on_devices_changed=Retargeting(clock=self.clock),
+        )
+
+    @contextmanager
+    def undone(self) -> Iterator[Connection]:
+        """A write transaction of which nothing stays: one example of a law."""
+        with self.database.engine.connect() as connection:
+            yield connection
+            connection.rollback()
+
+    def join(self, connection: Connection, number: int, **changes: object) -> DeviceId:
+        device = replace(a_device(number), **changes)  # type: ignore[arg-type]  # any field of a device
+        devices.add(connection, device)
+        check_ins.add(connection, device.id)
+        retarget(connection, [device.id], self.clock.now())
+        return device.id
+
+    def group(self, connection: Connection, number: int, *members: DeviceId) -> GroupId:
+        group = a_group(number)
+        groups.add(connection, group)
+        groups.add_members(connection, group.id, members)
+        return group.id
+
+
+def add_tenant(database: Database) -> None:
+    with database.write() as connection:
+        tenants.add(connection, a_tenant())
