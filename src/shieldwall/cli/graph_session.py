@@ -137,6 +137,10 @@ class GraphSession:
                 return
             answer = self.call("GET", following)
 
+    def authenticate(self) -> None:
+        """Ask for a token now. Raises: ServerUnreachableError, RefusedError."""
+        self._access_token()
+
     def _access_token(self) -> str:
         if self._token is None:
             form = {
@@ -179,3 +183,8 @@ def _parsed(response: httpx.Response) -> Any:
         raise ServerUnreachableError(
             f"{response.url} answered with something that is not JSON (HTTP {response.status_code})."
         ) from None
+
+
+def connected() -> GraphSession:
+    """Open a session with the stored login. Raises: NotLoggedInError, InvalidJsonError."""
+    return GraphSession(load_login(stored_login()))

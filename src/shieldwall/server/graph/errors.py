@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, Final
+
+from litestar.exceptions import HTTPException
 
 from shieldwall.contract.errors import ShieldwallError
 
@@ -44,20 +46,6 @@ _GRAPH_CODES: Final[Mapping[int, str]] = {
 }
 
 
-class UnauthenticatedError(ShieldwallError):
-    """The request carries no token that we issued and that is still good."""
-
-    code = "unauthenticated"
-    remedy = "Ask the token endpoint for a new access token and send it as 'Authorization: Bearer …'."
-
-
-class ForbiddenError(ShieldwallError):
-    """The caller is known and may not do this."""
-
-    code = "forbidden"
-    remedy = "Ask an administrator for one of the permissions named."
-
-
 class InvalidRequestError(ShieldwallError):
     """A request that is well-formed and still cannot be meant."""
 
@@ -79,11 +67,40 @@ class UnsupportedMediaTypeError(ShieldwallError):
     remedy = "Send JSON with 'Content-Type: application/json'."
 
 
+class UnknownPathError(ShieldwallError):
+    """There is nothing under this path."""
+
+    code = "notFound"
+    remedy = "Check the path against the description of the API."
+
+
 class MethodNotAllowedError(ShieldwallError):
     """The path exists, for other methods."""
 
-    code: ClassVar[str] = "methodNotAllowed"
+    code = "methodNotAllowed"
     remedy = "Use one of the methods named in the header Allow."
+
+
+class BodyTooLargeError(ShieldwallError):
+    """The body is larger than we read."""
+
+    code = "bodyTooLarge"
+    remedy = "Divide what you send."
+
+
+def error_of_http(error: HTTPException) -> ShieldwallError:
+    """Say in our words what the web framework refused."""
+    match error.status_code:
+        case 404:
+            return UnknownPathError("There is no such resource.")
+        case 405:
+            return MethodNotAllowedError("The resource is not there for this method.")
+        case 413:
+            return BodyTooLargeError("The body is too large.")
+        case 415:
+            return UnsupportedMediaTypeError("The body must be plain application/json.")
+        case _:
+            return InvalidRequestError("The request cannot be read.")
 
 
 def status_of(error: ShieldwallError) -> int:

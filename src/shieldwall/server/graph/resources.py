@@ -174,6 +174,29 @@ def managed_device_resource(device: Device, check_in: CheckInState | None) -> Js
     }
 
 
+def effective_resource(setting: EffectiveSetting, catalog: Catalog) -> Json:
+    """Shape what is in effect for one setting on a device: the value, its state, who set it and why."""
+    definition = catalog.definitions.get(setting.setting)
+    return {
+        "settingDefinitionId": setting.setting,
+        "displayName": definition.display_name if definition else setting.setting,
+        "displayValue": setting.shown,
+        "state": setting.state,
+        "provider": setting.provider,
+        "code": setting.code,
+        "reason": setting.reason,
+        "value": setting.value,
+        "written": setting.written,
+        "readBack": setting.read_back,
+        "effective": setting.effective,
+        "rule": setting.rule,
+        "policies": [{"id": policy.id, "name": policy.name} for policy in setting.policies],
+        "losers": [{"id": policy.id, "name": policy.name} for policy in setting.losers],
+        "explanation": setting.explanation,
+        "items": [msgspec.to_builtins(item) for item in setting.items],
+    }
+
+
 def package_resource(package: OnboardingPackageRecord) -> Json:
     """Shape an onboarding package; its secret is never among the members."""
     return {

@@ -18,8 +18,7 @@ from joserfc.jwk import KeySet
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.graph.authorization import Principal
-from shieldwall.server.graph.errors import UnauthenticatedError
+from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.storage.records import App
 
 LIFETIME: Final = timedelta(hours=1)

@@ -1,4 +1,6 @@
-"""Who may call which route. Default-deny: a route that does not declare its audience stops the start-up.
+"""Who may call which route of the administrators' front doors.
+
+Default-deny: a route that does not declare its audience stops the start-up.
 
 A route carries its declaration in ``opt``: either ``PUBLIC`` or ``allow(...)`` with the application permissions of
 which one suffices. The guard runs before the handler, on every route.
@@ -15,9 +17,22 @@ from litestar.routes import HTTPRoute
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.graph.errors import ForbiddenError, UnauthenticatedError
 
 _DECLARATION: Final = "authorization"
+
+
+class UnauthenticatedError(ShieldwallError):
+    """The request carries no token or session that we issued and that is still good."""
+
+    code = "unauthenticated"
+    remedy = "Ask the token endpoint for a new access token and send it as 'Authorization: Bearer …'."
+
+
+class ForbiddenError(ShieldwallError):
+    """The caller is known and may not do this."""
+
+    code = "forbidden"
+    remedy = "Ask an administrator for one of the permissions named."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,167 @@
+"""``/groups``: sets of devices, with assigned members or a membership rule."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from litestar import Response, delete, get, patch, post
+from sqlalchemy import Connection
+
+from shieldwall.contract.errors import InvalidJsonError
+from shieldwall.contract.ids import DeviceId, parse_device_id, parse_group_id
+from shieldwall.contract.strict_json import convert
+from shieldwall.server.authorization import allow
+from shieldwall.server.directory import devices as directory_devices
+from shieldwall.server.directory import groups
+from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.graph.errors import InvalidRequestError
+from shieldwall.server.graph.requests import (
+    GraphRequest,
+    answer,
+    caller,
+    empty,
+    members_of,
+    page_answer,
+    query_of,
+)
+from shieldwall.server.graph.resources import device_resource, group_resource
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import Group
+
+_READ: Final = allow("Group.Read.All", "Group.ReadWrite.All")
+_WRITE: Final = allow("Group.ReadWrite.All")
+_REFERENCE: Final = re.compile(r"/(?:directoryObjects|devices)(?:/|\(')([0-9a-fA-F-]{36})(?:'\))?\Z")
+_READ_ONLY: Final = frozenset(
+    {"id", "createdDateTime", "deletedDateTime", "mailEnabled", "securityEnabled", "groupTypes", "visibility"}
+)
+_CHANGEABLE: Final = frozenset(
+    {"displayName", "description", "mailNickname", "membershipRule", "membershipRuleProcessingState"}
+)
+
+
+@get("/groups", opt=_READ, sync_to_thread=True)
+def list_groups(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+    """List groups, in pages."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        found = groups.list_groups(connection, services.tenant.id, query.page)
+    resources = [group_resource(group) for group in found]
+    last = found[-1].id if found else None
+    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+
+
+@post("/groups", opt=_WRITE, sync_to_thread=True)
+def create_group(services: AdminServices, request: GraphRequest, body: bytes) -> Response[bytes]:
+    """Create a group: dynamic with a membership rule, assigned without."""
+    members = members_of(request, body)
+    _require_security_group(members)
+    draft = _draft(members, None)
+    with services.database.write() as connection:
+        group = groups.create_group(connection, services.acting(caller(request).actor), draft)
+    return answer(group_resource(group), status=201)
+
+
+@get("/groups/{group_id:str}", opt=_READ, sync_to_thread=True)
+def get_group(services: AdminServices, request: GraphRequest, group_id: str) -> Response[bytes]:
+    """Return one group."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
+    return answer(query.shape(group_resource(group)))
+
+
+@patch("/groups/{group_id:str}", opt=_WRITE, sync_to_thread=True)
+def patch_group(services: AdminServices, request: GraphRequest, group_id: str, body: bytes) -> Response[None]:
+    """Change the members given."""
+    members, wanted = members_of(request, body), parse_group_id(group_id)
+    with services.database.write() as connection:
+        before = groups.get_group(connection, services.tenant.id, wanted)
+        groups.update_group(connection, services.acting(caller(request).actor), wanted, _draft(members, before))
+    return empty()
+
+
+@delete("/groups/{group_id:str}", opt=_WRITE, sync_to_thread=True)
+def delete_group(services: AdminServices, request: GraphRequest, group_id: str) -> Response[None]:
+    """Delete a group that no policy is assigned to."""
+    with services.database.write() as connection:
+        groups.delete_group(connection, services.acting(caller(request).actor), parse_group_id(group_id))
+    return empty()
+
+
+@get("/groups/{group_id:str}/members", opt=_READ, sync_to_thread=True)
+def list_members(services: AdminServices, request: GraphRequest, group_id: str) -> Response[bytes]:
+    """List the devices of a group."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        found = groups.members(connection, services.tenant.id, parse_group_id(group_id), query.page)
+    resources = [{"@odata.type": "#microsoft.graph.device", **device_resource(device, None)} for device in found]
+    last = found[-1].id if found else None
+    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+
+
+@post("/groups/{group_id:str}/members/$ref", opt=_WRITE, sync_to_thread=True)
+def add_member(services: AdminServices, request: GraphRequest, group_id: str, body: bytes) -> Response[None]:
+    """Let a device belong to a group; it is named by ``@odata.id``."""
+    reference = members_of(request, body, annotations=True).get("@odata.id")
+    match = _REFERENCE.search(reference) if isinstance(reference, str) else None
+    if match is None:
+        raise InvalidRequestError("@odata.id must end in /directoryObjects/ID or /devices/ID.")
+    with services.database.write() as connection:
+        device = _device(services, connection, match[1])
+        groups.add_member(connection, services.acting(caller(request).actor), parse_group_id(group_id), device)
+    return empty()
+
+
+@delete("/groups/{group_id:str}/members/{member_id:str}/$ref", opt=_WRITE, sync_to_thread=True)
+def remove_member(services: AdminServices, request: GraphRequest, group_id: str, member_id: str) -> Response[None]:
+    """Let a device belong to a group no more."""
+    with services.database.write() as connection:
+        device = _device(services, connection, member_id)
+        groups.remove_member(connection, services.acting(caller(request).actor), parse_group_id(group_id), device)
+    return empty()
+
+
+def _device(services: AdminServices, connection: Connection, text: str) -> DeviceId:
+    """Find a device by its object id, as Graph names members, or by its device id."""
+    wanted = parse_device_id(text)
+    device = directory_devices.find_by_object_id(connection, services.tenant.id, wanted)
+    if device is None:
+        try:
+            device = directory_devices.get_device(connection, services.tenant.id, wanted)
+        except NotFoundError:
+            raise NotFoundError(f"There is no device {wanted}.") from None
+    return device.id
+
+
+def _require_security_group(members: dict[str, Any]) -> None:
+    if members.get("mailEnabled") is not False or members.get("securityEnabled") is not True:
+        raise InvalidRequestError("Only security groups exist here: mailEnabled is false and securityEnabled true.")
+    dynamic = "DynamicMembership" in convert(members.get("groupTypes", []), list[str])
+    if dynamic != (members.get("membershipRule") is not None):
+        raise InvalidRequestError("A group of the type DynamicMembership has a membershipRule, and no other has one.")
+
+
+def _draft(members: dict[str, Any], before: Group | None) -> GroupDraft:
+    unknown = set(members) - _CHANGEABLE - _READ_ONLY
+    if unknown:
+        raise InvalidJsonError(f"The member {min(unknown)!r} is not one of a group.")
+    if members.get("membershipRuleProcessingState") not in {None, "On"}:
+        raise InvalidRequestError("membershipRuleProcessingState can only be On: a rule is followed at once.")
+    for required in ("displayName", "mailNickname"):
+        if before is None and required not in members:
+            raise InvalidJsonError(f"The member {required!r} is missing.")
+    return GroupDraft(
+        display_name=_text(members, "displayName", before.display_name if before else ""),
+        description=_text(members, "description", before.description if before else ""),
+        mail_nickname=_text(members, "mailNickname", before.mail_nickname if before else ""),
+        membership_rule=_text(members, "membershipRule", (before.membership_rule or "") if before else "") or None,
+    )
+
+
+def _text(members: dict[str, Any], name: str, otherwise: str) -> str:
+    value = members.get(name, otherwise)
+    if value is not None and not isinstance(value, str):
+        raise InvalidJsonError(f"{name}: expected a string.")
+    return value or ""

@@ -1,0 +1,97 @@
+"""What every handler needs of a request: the caller, the strict body, the query; and how its answers are written."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+from litestar import Request, Response
+from litestar.datastructures import State
+
+from shieldwall.contract.errors import InvalidJsonError
+from shieldwall.contract.strict_json import convert, decode_any, encode
+from shieldwall.server.authorization import Principal, UnauthenticatedError
+from shieldwall.server.graph.errors import UnsupportedMediaTypeError
+from shieldwall.server.graph.query import Query, parse_query, skip_token
+from shieldwall.server.graph.resources import Json, collection
+
+T = TypeVar("T")
+
+GraphRequest = Request[Any, Any, State]
+JSON: Final = "application/json"
+
+
+def caller(request: GraphRequest) -> Principal:
+    """Return whoever the guard let in."""
+    principal = request.scope.get("user")
+    if not isinstance(principal, Principal):
+        raise UnauthenticatedError("The request carries no access token.")
+    return principal
+
+
+def body_of(request: GraphRequest, body: bytes, kind: type[T]) -> T:
+    """Read the body as strict JSON of one shape.
+
+    Raises:
+        UnsupportedMediaTypeError: It is not labelled as JSON.
+        InvalidJsonError: It is not strict JSON or not of that shape.
+    """
+    return convert(members_of(request, body), kind)
+
+
+def members_of(request: GraphRequest, body: bytes, *, annotations: bool = False) -> dict[str, Any]:
+    """Read the body as a strict JSON object, without annotations unless they are asked for. Raises: as ``body_of``."""
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != JSON or request.headers.get("content-encoding"):
+        raise UnsupportedMediaTypeError("The body must be plain application/json.")
+    value = decode_any(body)
+    if not isinstance(value, dict):
+        raise InvalidJsonError("The body must be an object.")
+    return {name: member for name, member in value.items() if annotations or not is_annotation(name)}
+
+
+def is_annotation(name: str) -> bool:
+    """Tell whether a member is an OData annotation, which says nothing that is not known."""
+    return "@odata." in name or name.startswith("#")
+
+
+def query_of(request: GraphRequest, *, expandable: frozenset[str] = frozenset()) -> Query:
+    """Read the query options. Raises: InvalidQueryError."""
+    return parse_query(
+        {name: request.query_params.getall(name) for name in request.query_params}, expandable=expandable
+    )
+
+
+def answer(value: Any, *, status: int = 200, etag: str | None = None) -> Response[bytes]:
+    """Write an answer as JSON."""
+    headers = {"ETag": f'W/"{etag}"'} if etag else {}
+    return Response(encode(value), status_code=status, media_type=JSON, headers=headers)
+
+
+def empty() -> Response[None]:
+    """Write an answer without a body: 204."""
+    return Response(None, status_code=204)
+
+
+def page_answer(
+    request: GraphRequest, query: Query, resources: list[Json], *, base_url: str, last: str | None
+) -> Response[bytes]:
+    """Write one page of a listing; ``last`` names its last row when more may follow."""
+    path = request.url.path
+    following = None
+    if last is not None and len(resources) == query.page.size:
+        following = f"{base_url}{path}?{_options(request)}$skiptoken={skip_token(last)}"
+    shaped = [query.shape(resource) for resource in resources]
+    return answer(collection(f"{base_url}{_version(path)}/$metadata#{_name(path)}", shaped, following))
+
+
+def _options(request: GraphRequest) -> str:
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name.lower() != "$skiptoken"]
+    return "".join(f"{name}={value}&" for name, value in kept)
+
+
+def _version(path: str) -> str:
+    return "/" + path.split("/", 2)[1]
+
+
+def _name(path: str) -> str:
+    return path.split("/", 2)[2]
