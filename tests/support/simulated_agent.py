@@ -62,10 +62,11 @@ class MemoryEnforcer:
     def __post_init__(self) -> None:
         self.now.update(self.own)
 
-    def recover(self) -> None:
+    def recover(self) -> Sequence[str]:
         self.recoveries += 1
+        return ()
 
-    def enforce(self, documents: Sequence[PolicyDocument], target: Digest | None) -> StatusReport:
+    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None) -> StatusReport:
         self.step("enforce")
         self.wanted = dict(_values(documents))
         self.target = target
@@ -78,10 +79,9 @@ class MemoryEnforcer:
         self.now = self.own | self.wanted
         return self._report(repaired=repaired)
 
-    def release(self) -> StatusReport:
+    def release(self) -> None:
         self.step("release")
         self.wanted, self.now, self.target = {}, dict(self.own), None
-        return StatusReport()
 
     def _report(self, *, repaired: bool) -> StatusReport:
         return StatusReport(

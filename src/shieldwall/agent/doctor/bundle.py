@@ -1,4 +1,4 @@
-"""A zip for whoever helps: findings, where the device stands, policies as received, the last report. No keys, no secrets."""
+"""A zip for whoever helps: findings, standing, policies as received, the last report. No keys, no secrets."""
 
 from __future__ import annotations
 

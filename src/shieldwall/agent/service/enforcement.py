@@ -43,7 +43,7 @@ class Enforcement:
         if stored is None:
             return  # nothing whole is stored: what holds stays, and the server gives the manifest again
         manifest, documents = stored
-        self._keep(self.enforcer.enforce(documents, manifest.target))
+        self._keep(self.enforcer.enforce(documents, target=manifest.target))
         self.state.put_standing(msgspec.structs.replace(self.state.standing(), enforced=manifest.target))
         self.state.keep_policies({item.digest for item in manifest.items})
 

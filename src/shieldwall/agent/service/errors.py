@@ -4,6 +4,7 @@
  ├── ``GatewayUnreachableError``: no answer of ours came back: nothing listens, TLS fails, a captive portal answers
  ├── ``ProblemAnswerError``: the server answered, and said no
  ├── ``UnusableAnswerError``: the server answered something this protocol does not know
+ ├── ``CheckInFailedError``: what the running agent met, told by ``sync``
  ├── ``ManagedElsewhereError``: the survey found another manager
  ├── ``AlreadyOnboardedError``, ``NotOnboardedError``, ``UnsuitablePackageError``: onboarding
  ├── ``AgentBusyError``: another agent process holds the state directory
@@ -57,6 +58,12 @@ class UnusableAnswerError(ShieldwallError):
 
     code = "unusableAnswer"
     remedy = "Bring agent and server to versions that fit each other."
+
+
+class CheckInFailedError(ShieldwallError):
+    """The running agent tried to check in and could not."""
+
+    code = "checkInFailed"
 
 
 class ManagedElsewhereError(ShieldwallError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +11,11 @@ import msgspec
 
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.records import Trouble
+from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import DeviceId, Digest, PolicyId, SettingId, TenantId
+from shieldwall.contract.messages import Manifest
 from shieldwall.contract.settings import PolicyDocument
-from shieldwall.contract.status import RefusedPolicy, SettingStatus, StatusReport
+from shieldwall.contract.status import ItemStatus, RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.trust import moments
 
 
@@ -47,13 +49,31 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     trouble: Trouble | None = None
 
 
-class EffectiveSetting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One setting with everything there is to say about it; ``policies`` and ``losers`` by name."""
+class EffectiveSetting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """One setting with everything there is to say about it; ``policies`` decided, ``losers`` did not."""
 
+    setting: SettingId
     name: str
-    status: SettingStatus
-    policies: tuple[str, ...]
-    losers: tuple[str, ...]
+    state: SettingState
+    value: Any = None
+    provider: str | None = None
+    written: bool = False
+    read_back: Any = None
+    effective: bool | None = None
+    code: str | None = None
+    reason: str | None = None
+    rule: str | None = None
+    policies: tuple[PolicySummary, ...] = ()
+    losers: tuple[PolicySummary, ...] = ()
+    items: tuple[ItemStatus, ...] = ()
+
+
+class Effective(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is in effect on this device, setting by setting."""
+
+    target: Digest | None
+    settings: tuple[EffectiveSetting, ...]
+    refused: tuple[RefusedPolicy, ...]
 
 
 def overview(surroundings: Surroundings, *, running: bool) -> Overview:
@@ -79,10 +99,7 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
         manifest_version=standing.manifest_version,
         target=None if stored is None else stored[0].target,
         enforced=standing.enforced,
-        policies=tuple(
-            PolicySummary(id=document.policy_id, name=document.name, revision=document.revision)
-            for document in (() if stored is None else stored[1])
-        ),
+        policies=_summaries(stored),
         settings=dict(sorted(Counter(status.state.value for status in report.settings).items())),
         refused=report.refused,
         clock_offset_seconds=state.time().offset_seconds,
@@ -90,19 +107,46 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
     )
 
 
-def effective(
-    report: StatusReport, documents: Iterable[PolicyDocument], display_names: dict[SettingId, str]
-) -> tuple[EffectiveSetting, ...]:
-    """Put names to the settings and policies of a report."""
-    policies = {document.policy_id: document.name for document in documents}
+def effective(surroundings: Surroundings, catalog: Catalog) -> Effective:
+    """Put names to the settings and policies of the last report. Raises: NotOnboardedError, StateCorruptError, HostError."""
+    stored = surroundings.enrolled().enforcement.stored()
+    report = surroundings.state.find_report() or StatusReport()
+    policies = {summary.id: summary for summary in _summaries(stored)}
+    return Effective(
+        target=report.target,
+        settings=tuple(_named(status, catalog, policies) for status in report.settings),
+        refused=report.refused,
+    )
+
+
+def _named(status: SettingStatus, catalog: Catalog, policies: Mapping[PolicyId, PolicySummary]) -> EffectiveSetting:
+    definition = catalog.definitions.get(status.setting)
+
+    def summaries(ids: Iterable[PolicyId]) -> tuple[PolicySummary, ...]:
+        return tuple(policies.get(each, PolicySummary(id=each, name=each, revision=0)) for each in ids)
+
+    return EffectiveSetting(
+        setting=status.setting,
+        name=status.setting if definition is None else definition.display_name,
+        state=status.state,
+        value=status.value,
+        provider=status.provider,
+        written=status.written,
+        read_back=status.read_back,
+        effective=status.effective,
+        code=status.code,
+        reason=status.reason,
+        rule=status.rule,
+        policies=summaries(status.policies),
+        losers=summaries(status.losers),
+        items=status.items,
+    )
+
+
+def _summaries(stored: tuple[Manifest, tuple[PolicyDocument, ...]] | None) -> tuple[PolicySummary, ...]:
+    documents = () if stored is None else stored[1]
     return tuple(
-        EffectiveSetting(
-            name=display_names.get(status.setting, status.setting),
-            status=status,
-            policies=tuple(policies.get(policy, policy) for policy in status.policies),
-            losers=tuple(policies.get(policy, policy) for policy in status.losers),
-        )
-        for status in report.settings
+        PolicySummary(id=document.policy_id, name=document.name, revision=document.revision) for document in documents
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 from shieldwall.contract.ids import Digest, TenantId
@@ -33,11 +33,11 @@ class Machine(Protocol):
 class Enforcer(Protocol):
     """Makes policies so, and says what is in effect. Every method leaves the device as it was when it raises."""
 
-    def recover(self) -> None:
-        """Finish or undo what a crash interrupted."""
+    def recover(self) -> Sequence[str]:
+        """Undo what a crash left half done; names what went back."""
         ...
 
-    def enforce(self, documents: Sequence[PolicyDocument], target: Digest | None) -> StatusReport:
+    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None) -> StatusReport:
         """Make these policies, and no others, hold."""
         ...
 
@@ -45,6 +45,6 @@ class Enforcer(Protocol):
         """Look again at what is in effect, repair drift, and report."""
         ...
 
-    def release(self) -> StatusReport:
+    def release(self) -> None:
         """Return every setting to its state from before management."""
         ...

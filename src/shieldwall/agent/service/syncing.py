@@ -1,0 +1,76 @@
+"""``shieldwall-agent sync``: check in now, by the running agent where there is one, else here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shieldwall.agent.service.assembly import Surroundings
+from shieldwall.agent.service.errors import AgentBusyError, CheckInFailedError, GatewayUnreachableError
+from shieldwall.agent.service.lock import Holder, StateLock, ask_to_check_in
+from shieldwall.agent.service.records import Trouble
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.status import StatusReport
+
+PATIENCE_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """The reports before and after a check-in."""
+
+    before: StatusReport | None
+    after: StatusReport | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """Check in now."""
+
+    surroundings: Surroundings
+    lock: StateLock
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    def __call__(self) -> Synced:
+        """Check in and wait for the outcome.
+
+        Raises:
+            NotOnboardedError: There is no identity to check in with.
+            AgentBusyError: The running agent does not come to it.
+            ShieldwallError: The check-in failed, here or there.
+        """
+        state = self.surroundings.state
+        state.get_identity()
+        before = state.find_report()
+        holder = self.lock.holder()
+        if holder is None or not holder.running or not self._asked(holder):
+            with self.lock.held():
+                self.surroundings.enrolled().check_in()
+        return Synced(before=before, after=state.find_report())
+
+    def _asked(self, holder: Holder) -> bool:
+        """Ask the running agent; false when it ended before it came to it."""
+        state = self.surroundings.state
+        wish = self.surroundings.randomness(16).hex()
+        state.put_wish(wish)
+        ask_to_check_in(holder)
+        deadline = self.monotonic() + PATIENCE_SECONDS
+        while state.standing().answered_wish != wish:
+            if self.monotonic() > deadline:
+                raise AgentBusyError(f"The running agent (process {holder.pid}) has not checked in within two minutes.")
+            if self.lock.holder() != holder:
+                return False
+            self.sleep(_POLL_SECONDS)
+        trouble = state.standing().trouble
+        if trouble is not None:
+            raise _failure(trouble)
+        return True
+
+
+def _failure(trouble: Trouble) -> ShieldwallError:
+    if trouble.code == GatewayUnreachableError.code:
+        return GatewayUnreachableError(trouble.cause)
+    return CheckInFailedError(trouble.cause, remedy=trouble.remedy)

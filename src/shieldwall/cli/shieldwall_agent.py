@@ -1,0 +1,306 @@
+"""``shieldwall-agent``, the device's command line: it parses, calls and shows. The agent is in ``shieldwall.agent``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from shieldwall import __version__
+from shieldwall.agent.doctor.bundle import bundle as pack
+from shieldwall.agent.doctor.examine import examine, found_errors
+from shieldwall.agent.doctor.model import Severity, Subject
+from shieldwall.agent.doctor.network_checks import RealNetwork
+from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, LocalAgent, local_agent
+from shieldwall.agent.service.disk import LocalDisk
+from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, EXPLAINED, exit_code
+from shieldwall.agent.service.lock import ask_to_stop
+from shieldwall.agent.service.overview import EffectiveSetting, age_text, changes, effective, overview
+from shieldwall.agent.service.package_file import read_package
+from shieldwall.agent.service.syncing import Sync
+from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
+
+_EXAMPLES: Final = """
+\b
+Examples:
+  shieldwall-agent onboard shieldwall_onboarding.json
+  shieldwall-agent run
+  shieldwall-agent sync
+  shieldwall-agent effective
+  shieldwall-agent doctor --bundle for-support.zip
+"""
+
+app = typer.Typer(
+    name="shieldwall-agent",
+    help=f"Manage the security settings of this device.\n{_EXAMPLES}",
+    epilog=f"Exit codes: {EXPLAINED}.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RootOption = Annotated[
+    Path | None, typer.Option("--root", metavar="DIR", help="Root of the managed file system.", show_default="/")
+]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", metavar="DIR", help="The agent's own files.", show_default=str(DEFAULT_STATE))
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the agent works, as said before the command's name."""
+
+    root: Path | None
+    state: Path | None
+
+
+@app.callback()
+def places(
+    context: typer.Context,
+    root: Annotated[Path | None, typer.Option("--root", envvar="SHIELDWALL_ROOT", metavar="DIR", hidden=True)] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", envvar="SHIELDWALL_STATE", metavar="DIR", hidden=True)
+    ] = None,
+) -> None:
+    """Manage the security settings of this device."""
+    context.obj = Places(root=root, state=state)
+
+
+@app.command()
+def onboard(
+    context: typer.Context,
+    package: Annotated[Path, typer.Argument(help="The onboarding package, readable for root alone.")],
+    proxy: Annotated[str | None, typer.Option(metavar="URL", help="HTTP proxy on the way to the server.")] = None,
+    root: RootOption = None,
+    state: StateOption = None,
+) -> None:
+    """Give this device an identity, with an onboarding package.
+
+    \b
+    Example:
+      shieldwall-agent onboard /root/shieldwall_onboarding.json
+    """
+    with speaking_plainly("onboard this device", exit_code=exit_code):
+        agent = _agent(context, root, state)
+        opened = read_package(package, agent.surroundings.clock.now())
+        with agent.lock.held():
+            identity = agent.surroundings.onboard()(opened, proxy=proxy)
+    typer.echo(f"This device is onboarded as {identity.device_id}.")
+    typer.echo("Start the agent with: shieldwall-agent run")
+
+
+@app.command()
+def run(context: typer.Context, root: RootOption = None, state: StateOption = None) -> None:
+    """Check in and enforce, until stopped. This is what the service runs."""
+    root, state = _places(context, root, state)
+    program = [sys.executable, "-I", "-m", "shieldwall.agent.main", str(root.absolute()), str(state.absolute())]
+    # Another process image, without what a command line needs; and nothing of the caller's environment steers it.
+    os.execve(sys.executable, program, {"LANG": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})  # noqa: S606 - words, no shell
+
+
+@app.command()
+def sync(
+    context: typer.Context, as_json: JsonOption = False, root: RootOption = None, state: StateOption = None
+) -> None:
+    """Check in now, and show what changed. Works beside a running agent."""
+    with speaking_plainly("check in", as_json=as_json, exit_code=exit_code):
+        agent = _agent(context, root, state)
+        synced = Sync(surroundings=agent.surroundings, lock=agent.lock, monotonic=time.monotonic, sleep=time.sleep)()
+        changed = changes(synced.before, synced.after)
+    if as_json:
+        show_json({"changed": [{"setting": name, "before": old, "after": new} for name, old, new in changed]})
+        return
+    names = {name: definition.display_name for name, definition in agent.catalog.definitions.items()}
+    show_table(
+        ("Setting", "Before", "Now"),
+        [(names.get(name, name), _value(old), _value(new)) for name, old, new in changed],
+        empty="Checked in. Nothing changed.",
+    )
+
+
+@app.command()
+def status(
+    context: typer.Context, as_json: JsonOption = False, root: RootOption = None, state: StateOption = None
+) -> None:
+    """Show where this device stands."""
+    with speaking_plainly("read where this device stands", as_json=as_json, exit_code=exit_code):
+        agent = _agent(context, root, state)
+        summary = overview(agent.surroundings, running=_running(agent))
+    if as_json:
+        show_json(summary)
+        return
+    if not summary.onboarded:
+        typer.echo("This device is not onboarded.")
+        if summary.managed_elsewhere:
+            typer.echo(f"It is managed by {printable(summary.managed_elsewhere)}.")
+        return
+    now = agent.surroundings.trusted_clock.now()
+    show_facts(
+        (
+            ("Device", summary.device_id),
+            ("Tenant", summary.tenant_id),
+            ("Server", ", ".join(summary.servers)),
+            ("Agent", "running" if summary.running else "not running"),
+            ("Managed elsewhere", summary.managed_elsewhere or "no"),
+            ("Last check-in", age_text(summary.last_check_in, now)),
+            (
+                "Policies",
+                ", ".join(f"{policy.name} (revision {policy.revision})" for policy in summary.policies) or "none",
+            ),
+            ("Settings", ", ".join(f"{count} {word}" for word, count in summary.settings.items()) or "none"),
+            (
+                "In effect",
+                "yes"
+                if summary.target == summary.enforced
+                else "not yet: the newest policies are still to be enforced",
+            ),
+        )
+    )
+    for refused in summary.refused:
+        typer.echo(f"Refused policy {refused.policy_id}: {printable(refused.cause)} [{printable(refused.code)}]")
+    if summary.trouble is not None:
+        typer.echo(f"Trouble since {summary.trouble.since}: {printable(summary.trouble.cause)}")
+        typer.echo(f"What to do: {printable(summary.trouble.remedy)}")
+
+
+@app.command("effective")
+def show_effective(
+    context: typer.Context, as_json: JsonOption = False, root: RootOption = None, state: StateOption = None
+) -> None:
+    """Show, setting by setting, what is in effect, and which policy says so."""
+    with speaking_plainly("read what is in effect", as_json=as_json, exit_code=exit_code):
+        agent = _agent(context, root, state)
+        found = effective(agent.surroundings, agent.catalog)
+    if as_json:
+        show_json(found)
+        return
+    show_table(
+        ("Setting", "Value", "State", "Provider", "Policy", "Written", "Read back", "Effective"),
+        [_row(setting) for setting in found.settings],
+        empty="No policy speaks about this device yet.",
+    )
+    for refused in found.refused:
+        typer.echo(f"Refused policy {refused.policy_id}: {printable(refused.cause)} [{printable(refused.code)}]")
+
+
+@app.command()
+def offboard(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="For the server's records.")] = "",
+    without_server: Annotated[
+        bool, typer.Option("--without-server", help="Leave even if the server cannot be told.")
+    ] = False,
+    root: RootOption = None,
+    state: StateOption = None,
+) -> None:
+    """Take this device out of management: every setting goes back to its state from before. Stops a running agent."""
+    with speaking_plainly("offboard this device", exit_code=exit_code):
+        agent = _agent(context, root, state)
+        agent.surroundings.state.get_identity()
+        holder = agent.lock.holder()
+        if holder is not None and holder.running:
+            ask_to_stop(holder)
+        with agent.lock.held(patience_seconds=120.0):
+            agent.surroundings.enrolled().offboard(reason=reason, without_server=without_server)
+    typer.echo("This device is out of management; its settings are as they were before.")
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FILE", help="Write a zip without secrets for support.")
+    ] = None,
+    root: RootOption = None,
+    state: StateOption = None,
+) -> None:
+    """Examine this device: what is wrong, how that shows, what to do."""
+    with speaking_plainly("examine this device", as_json=as_json, exit_code=exit_code):
+        agent = _agent(context, root, state)
+        running = _running(agent)
+        checks = examine(
+            Subject(
+                host=agent.host,
+                providers=agent.providers,
+                surroundings=agent.surroundings,
+                network=RealNetwork(),
+                free_bytes=lambda path: shutil.disk_usage(path).free,
+                mode=lambda path: path.stat().st_mode & 0o7777,
+                running=running,
+            )
+        )
+        if bundle is not None:
+            LocalDisk().write(bundle, pack(agent.surroundings, checks, running=running))
+    if as_json:
+        show_json({"checks": checks})
+    else:
+        words = {Severity.OK: "ok", Severity.WARNING: "look at", Severity.ERROR: "wrong"}
+        show_table(
+            ("", "Finding", "Evidence", "What to do"),
+            [(words[check.severity], check.finding, check.evidence, check.remedy) for check in checks],
+        )
+        if bundle is not None:
+            typer.echo(f"Written: {bundle}")
+    if found_errors(checks):
+        raise typer.Exit(DOCTOR_FOUND_ERRORS)
+
+
+@app.command()
+def version() -> None:
+    """Print the agent's version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _agent(context: typer.Context, root: Path | None, state: Path | None) -> LocalAgent:
+    root, state = _places(context, root, state)
+    return local_agent(root, state, sys.stderr)
+
+
+def _places(context: typer.Context, root: Path | None, state: Path | None) -> tuple[Path, Path]:
+    before: Places = context.obj
+    return root or before.root or DEFAULT_ROOT, state or before.state or DEFAULT_STATE
+
+
+def _running(agent: LocalAgent) -> bool:
+    holder = agent.lock.holder()
+    return holder is not None and holder.running
+
+
+def _row(setting: EffectiveSetting) -> tuple[str, ...]:
+    state = setting.state.value if setting.reason is None else f"{setting.state.value}: {setting.reason}"
+    return (
+        setting.name,
+        _value(setting.value),
+        state,
+        setting.provider or "",
+        ", ".join(policy.name for policy in setting.policies),
+        "yes" if setting.written else "no",
+        _value(setting.read_back),
+        {True: "yes", False: "no", None: "not probed"}[setting.effective],
+    )
+
+
+def _value(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case list() | tuple():
+            return ", ".join(_value(item) for item in value) or "(empty)"
+        case dict():
+            return " ".join(f"{name}={_value(member)}" for name, member in value.items())
+        case _:
+            return str(value)
