@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+from tests.support.manager_world import World, a_draft
+from tests.support.samples import NOON, TENANT_ID, device_id, group_id
+
+from shieldwall.contract.ids import DeviceId, Digest, GroupId, PolicyId
+from shieldwall.contract.messages import ManifestItem
+from shieldwall.server.directory import devices as directory
+from shieldwall.server.directory import groups as directory_groups
+from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.manager import sync
+from shieldwall.server.manager.assignments import (
+    Assigned,
+    InvalidAssignmentError,
+    UnknownGroupError,
+    assign,
+    assignments_of,
+)
+from shieldwall.server.manager.targeting import items_for, retarget
+from shieldwall.server.storage import check_ins, devices, groups, policies, targets
+from shieldwall.server.storage.assignments import AssignedItem
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import Assignment, AssignmentKind, DeviceState, Page
+from shieldwall.server.storage.schema import check_ins as check_ins_table
+
+ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
+
+
+def include(group: GroupId) -> Assigned:
+    return Assigned(kind=AssignmentKind.INCLUDE, group_id=group)
+
+
+def exclude(group: GroupId) -> Assigned:
+    return Assigned(kind=AssignmentKind.EXCLUDE, group_id=group)
+
+
+def policies_of(connection: Connection, device: DeviceId) -> set[PolicyId]:
+    target = check_ins.get(connection, device).target_digest
+    assert target is not None
+    return {item.policy_id for item in targets.get(connection, target)}
+
+
+def test_a_policy_reaches_the_members_of_included_groups_alone(world: World) -> None:
+    with world.database.write() as connection:
+        inside, outside = world.join(connection, 1), world.join(connection, 2)
+        group = world.group(connection, 1, inside)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [include(group)])
+
+        assert policies_of(connection, inside) == {policy.id}
+        assert policies_of(connection, outside) == set()
+
+
+def test_an_exclusion_wins_over_every_inclusion(world: World) -> None:
+    with world.database.write() as connection:
+        device, other = world.join(connection, 1), world.join(connection, 2)
+        group, excluded = world.group(connection, 1, device, other), world.group(connection, 2, device)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        for wanted in ([include(group), exclude(excluded)], [ALL, exclude(excluded)]):
+            assign(connection, world.acting, policy.id, wanted)
+
+            assert policies_of(connection, device) == set()
+            assert policies_of(connection, other) == {policy.id}
+
+
+def test_an_edit_reaches_every_device_and_writes_no_other_row(world: World) -> None:
+    with world.database.write() as connection:
+        inside, outside = world.join(connection, 1), world.join(connection, 2)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [include(world.group(connection, 1, inside))])
+        before = check_ins.get(connection, outside)
+        edited = world.policies.update(connection, world.acting, policy.id, a_draft(cloud="false"))
+        target = check_ins.get(connection, inside).target_digest
+
+        assert target is not None
+        assert [item.digest for item in targets.get(connection, target)] == [edited.digest]
+        assert check_ins.get(connection, outside) == before
+
+
+def test_retargeting_what_is_right_already_changes_nothing(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+
+        assert retarget(connection, [device], NOON) == frozenset()
+
+
+def test_a_device_whose_target_changed_is_asked_to_come(world: World) -> None:
+    with world.database.write() as connection:
+        device, other = world.join(connection, 1), world.join(connection, 2)
+        for each in (device, other):
+            check_ins.clear_sync(connection, each)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [include(world.group(connection, 1, device))])
+
+        assert sync.due(connection, [device, other]) == {device}
+
+
+def test_an_unknown_group_is_refused_by_its_name_and_nothing_changes(world: World) -> None:
+    with world.database.write() as connection:
+        group = world.group(connection, 1, world.join(connection, 1))
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [include(group)])
+        with pytest.raises(UnknownGroupError, match=group_id(99)):
+            assign(connection, world.acting, policy.id, [include(group_id(99))])
+
+        assert [each.group_id for each in assignments_of(connection, TENANT_ID, policy.id)] == [group]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        [include(group_id(1)), include(group_id(1))],
+        [include(group_id(1)), exclude(group_id(1))],
+        [ALL, ALL],
+        [Assigned(kind=AssignmentKind.INCLUDE)],
+        [Assigned(kind=AssignmentKind.ALL_DEVICES, group_id=group_id(1))],
+    ],
+)
+def test_assignments_that_contradict_or_repeat_each_other_are_refused(world: World, wanted: list[Assigned]) -> None:
+    with world.database.write() as connection:
+        world.group(connection, 1)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        with pytest.raises(InvalidAssignmentError):
+            assign(connection, world.acting, policy.id, wanted)
+
+        assert assignments_of(connection, TENANT_ID, policy.id) == ()
+
+
+def test_a_policy_that_is_not_there_cannot_be_assigned(world: World) -> None:
+    with world.database.write() as connection, pytest.raises(NotFoundError):
+        assign(connection, world.acting, PolicyId(group_id(1)), [ALL])
+
+
+_GROUPS = [GroupId(f"group {number}") for number in range(3)]
+
+
+def _assigned(policy: int, kind: AssignmentKind, group: GroupId | None) -> AssignedItem:
+    item = ManifestItem(policy_id=PolicyId(str(policy)), revision=1, digest=Digest(str(policy)), length=2)
+    return AssignedItem(assignment=Assignment(policy_id=item.policy_id, kind=kind, group_id=group), item=item)
+
+
+@given(
+    memberships=st.sets(st.sampled_from(_GROUPS)),
+    assigned=st.lists(
+        st.builds(_assigned, st.integers(1, 3), st.sampled_from(AssignmentKind), st.sampled_from(_GROUPS)), max_size=8
+    ),
+    data=st.data(),
+)
+def test_a_device_gets_what_includes_it_and_nothing_excludes_it_from(
+    memberships: set[GroupId], assigned: list[AssignedItem], data: st.DataObject
+) -> None:
+    def names(policy: str, kind: AssignmentKind) -> bool:
+        return any(
+            each.item.policy_id == policy and each.assignment.kind is kind and each.assignment.group_id in memberships
+            for each in assigned
+        )
+
+    def everybody(policy: str) -> bool:
+        return any(
+            each.item.policy_id == policy and each.assignment.kind is AssignmentKind.ALL_DEVICES for each in assigned
+        )
+
+    expected = {
+        policy
+        for policy in ("1", "2", "3")
+        if (names(policy, AssignmentKind.INCLUDE) or everybody(policy)) and not names(policy, AssignmentKind.EXCLUDE)
+    }
+
+    shuffled = data.draw(st.permutations(assigned))
+    assert {item.policy_id for item in items_for(memberships, shuffled)} == expected
+
+
+_SMALL = st.integers(0, 3)
+_OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("create"), st.just(0)),
+        st.tuples(st.just("edit"), _SMALL, st.sampled_from(["true", "false"])),
+        st.tuples(st.just("delete"), _SMALL),
+        st.tuples(
+            st.just("assign"),
+            _SMALL,
+            st.dictionaries(
+                st.integers(0, 4), st.sampled_from([AssignmentKind.INCLUDE, AssignmentKind.EXCLUDE]), max_size=3
+            ),
+            st.booleans(),
+        ),
+        st.tuples(st.just("member"), _SMALL, st.integers(0, 2), st.booleans()),
+        st.tuples(st.just("rule"), st.sampled_from(["device-1", "device-2", "device"])),
+        st.tuples(st.just("join"), st.just(0)),
+        st.tuples(st.just("rename"), _SMALL, st.sampled_from(["device-1", "printer"])),
+        st.tuples(st.just("enable"), _SMALL, st.booleans()),
+        st.tuples(st.just("retire"), _SMALL),
+    ),
+    max_size=20,
+)
+
+
+class _Play:
+    """Carries out drawn operations; what there is nothing to do for is passed over."""
+
+    def __init__(self, world: World, connection: Connection) -> None:
+        self.world, self.connection, self.acting = world, connection, world.acting
+        self.joined = 0
+        self.join(0)
+        self.join(0)
+        draft = GroupDraft(display_name="G", mail_nickname="g")
+        made = [directory_groups.create_group(connection, self.acting, draft).id for _ in range(3)]
+        dynamic = GroupDraft(
+            display_name="D", mail_nickname="d", membership_rule='device.displayName -startsWith "device"'
+        )
+        self.dynamic = directory_groups.create_group(connection, self.acting, dynamic).id
+        self.groups = [*made, self.dynamic, made[0]]
+
+    def policy(self, index: int) -> PolicyId | None:
+        found = policies.list_policies(self.connection, TENANT_ID, Page())
+        return found[index % len(found)].id if found else None
+
+    def device(self, index: int) -> DeviceId:
+        return device_id(1 + index % self.joined)
+
+    def create(self, _: int) -> None:
+        self.world.policies.create(self.connection, self.acting, a_draft())
+
+    def edit(self, index: int, cloud: str) -> None:
+        if policy := self.policy(index):
+            self.world.policies.update(self.connection, self.acting, policy, a_draft(cloud=cloud))
+
+    def delete(self, index: int) -> None:
+        if policy := self.policy(index):
+            self.world.policies.delete(self.connection, self.acting, policy)
+
+    def assign(self, index: int, kinds: dict[int, AssignmentKind], everybody: bool) -> None:
+        named = {self.groups[group]: kind for group, kind in kinds.items()}
+        wanted = [Assigned(kind=kind, group_id=group) for group, kind in named.items()] + [ALL] * everybody
+        if policy := self.policy(index):
+            assign(self.connection, self.acting, policy, wanted)
+
+    def member(self, device: int, group: int, joins: bool) -> None:
+        chosen, named = self.device(device), self.groups[group]
+        there = groups.is_member(self.connection, named, chosen)
+        retired = devices.get(self.connection, chosen).state is DeviceState.RETIRED
+        if joins and not retired:
+            directory_groups.add_member(self.connection, self.acting, named, chosen)
+        elif not joins and there:
+            directory_groups.remove_member(self.connection, self.acting, named, chosen)
+
+    def rule(self, prefix: str) -> None:
+        draft = GroupDraft(
+            display_name="D", mail_nickname="d", membership_rule=f'device.displayName -startsWith "{prefix}"'
+        )
+        directory_groups.update_group(self.connection, self.acting, self.dynamic, draft)
+
+    def join(self, _: int) -> None:
+        self.joined += 1
+        self.world.join(self.connection, self.joined)
+
+    def rename(self, index: int, name: str) -> None:
+        directory.rename(self.connection, self.acting, self.device(index), name)
+
+    def enable(self, index: int, enabled: bool) -> None:
+        if devices.get(self.connection, self.device(index)).state is not DeviceState.RETIRED:
+            directory.set_enabled(self.connection, self.acting, self.device(index), enabled=enabled)
+
+    def retire(self, index: int) -> None:
+        directory.retire(self.connection, self.acting, self.device(index))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(operations=_OPERATIONS)
+def test_targets_after_any_operations_equal_a_full_recompute(world: World, operations: list[tuple[Any, ...]]) -> None:
+    with world.undone() as connection:
+        play = _Play(world, connection)
+        for name, *arguments in operations:
+            getattr(play, name)(*arguments)
+
+        active = devices.active_ids(connection, TENANT_ID)
+        incremental = {device: check_ins.get(connection, device).target_digest for device in active}
+        connection.execute(check_ins_table.update().values(target_digest=None))
+        retarget(connection, active, NOON)
+
+        assert incremental == {device: check_ins.get(connection, device).target_digest for device in active}
