@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.trust import DEVICE, OTHER_TENANT, TENANT, HandClock, policy_of
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import Manifest
@@ -34,7 +35,6 @@ from shieldwall.trust import payload_types
 from shieldwall.trust.device_key import DeviceKey, public_key_info
 from shieldwall.trust.dsse import open_envelope
 from shieldwall.trust.roots import Role
-from tests.support.trust import DEVICE, OTHER_TENANT, TENANT, HandClock, policy_of
 
 KEY = DeviceKey.generate()
 

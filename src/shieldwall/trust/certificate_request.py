@@ -24,6 +24,15 @@ MAX_REQUEST_BYTES: Final = 2048
 MAX_NONCE_LENGTH: Final = 512
 NONCE_EXTENSION: Final = x509.ObjectIdentifier("2.25.146376250063488172031565876977725157009")
 """Under the arc that X.667 gives to everyone with a UUID: 6e1f0a52-0c0b-4d5e-9b66-3f5a4c7d2e91."""
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""All that the library raises over bytes that are no request; its own errors share no root."""
 _EXTENSION_REQUEST: Final = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 
 
@@ -60,12 +69,12 @@ def read_request(der: bytes) -> CertificateRequestFacts:
     if len(der) > MAX_REQUEST_BYTES:
         raise BadCertificateRequestError(f"The certificate request is larger than {MAX_REQUEST_BYTES} bytes.")
     try:
-        return _read(x509.load_der_x509_csr(der))
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return _read(der, x509.load_der_x509_csr(der))
+    except _UNREADABLE:
         raise BadCertificateRequestError("The certificate request cannot be read as PKCS #10 in DER.") from None
 
 
-def _read(request: x509.CertificateSigningRequest) -> CertificateRequestFacts:
+def _read(der: bytes, request: x509.CertificateSigningRequest) -> CertificateRequestFacts:
     if request.subject.rdns:
         raise BadCertificateRequestError("The certificate request names a subject; the server gives the name.")
     if [attribute.oid for attribute in request.attributes] != [_EXTENSION_REQUEST]:
@@ -75,7 +84,7 @@ def _read(request: x509.CertificateSigningRequest) -> CertificateRequestFacts:
         raise BadCertificateRequestError("The key of the certificate request is not on the curve P-256.")
     if request.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
         raise BadCertificateRequestError("The certificate request is not signed with ECDSA and SHA-256.")
-    if not request.is_signature_valid:
+    if not der.endswith(b"\0" + request.signature) or not request.is_signature_valid:  # \0: no unused bits
         raise BadCertificateRequestError("The certificate request is not signed by its own key.")
     return CertificateRequestFacts(public_key=public_key, nonce=_nonce(request), spki=public_key_info(public_key))
 
