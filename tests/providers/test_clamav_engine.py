@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,43 @@ def test_what_cannot_be_proved_is_not_claimed(clamd: Clamd, provider: ClamavProv
     ] * 2
 
 
+def test_clamd_itself_says_what_is_excluded(clamd: Clamd, provider: ClamavProvider) -> None:
+    file, folder = clamd.infected("file"), clamd.infected("folder/file").parent
+    desired: Desired = {EXCLUSIONS: (path_exclusion(file), path_exclusion(folder, is_directory=True))}
+    enforce(provider, clamd.host, {THREADS: 4}, {})
+    before = provider.observe(clamd.host, desired)[EXCLUSIONS]
+
+    enforce(provider, clamd.host, desired, {})
+
+    assert (before.effective, before.code) == (False, "notInEffect")
+    assert provider.observe(clamd.host, desired)[EXCLUSIONS].effective is True
+
+
+def test_a_clamd_that_cannot_be_asked_is_not_called_dead(provider: ClamavProvider, tmp_path: Path) -> None:
+    host = LocalHost(tmp_path)
+    host.write_file(CONFIGURATION, b"TCPSocket 3310\n")
+
+    seen = provider.observe(host, {THREADS: 4})[THREADS]
+
+    assert (seen.effective, seen.code) == (None, "noLocalSocket")
+
+
+def test_a_program_that_others_can_change_is_never_started_with_our_rights(clamd: Clamd, tmp_path: Path) -> None:
+    program = tmp_path / "clamd"
+    program.write_bytes(b"")
+    content = clamd.configuration.read_bytes()
+    running = daemon.find(clamd.host, content)
+    assert running is not None
+    daemon.check_restartable(running, content)
+
+    program.chmod(0o777)
+    with pytest.raises(ProviderError, match="can be changed"):
+        daemon.check_restartable(replace(running, program=program), content)
+    with pytest.raises(ProviderError, match="another user"):
+        daemon.check_restartable(replace(running, user=54321), content)
+    daemon.check_restartable(replace(running, user=54321), content + b"User clamav\n")
+
+
 def test_an_engine_that_died_is_seen(clamd: Clamd, provider: ClamavProvider) -> None:
     enforce(provider, clamd.host, {THREADS: 4}, {})
     assert provider.product_version(clamd.host) not in (None, "notRunning")
@@ -236,7 +274,7 @@ def test_a_clamd_with_another_configuration_is_never_touched(
     assert provider.observe(stranger, {THREADS: 4})[THREADS].code == "engineNotRunning"
 
 
-def test_a_clamd_without_a_pid_file_is_found_by_its_socket(clamd: Clamd, provider: ClamavProvider) -> None:
+def test_a_clamd_without_a_pid_file_is_found_by_its_socket(clamd: Clamd) -> None:
     content = clamd.configuration.read_bytes()
     lines = [line for line in content.splitlines(keepends=True) if not line.startswith(b"PidFile")]
 

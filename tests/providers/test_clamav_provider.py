@@ -12,7 +12,7 @@ from tests.support.setting_strategies import desired_settings
 
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.providers.base import ProviderError
-from shieldwall.agent.providers.clamav import ClamavProvider, canary, daemon
+from shieldwall.agent.providers.clamav import ClamavProvider, canary
 from shieldwall.agent.providers.clamav.provider import CONFIGURATION
 from shieldwall.catalog.loader import load
 from shieldwall.contract.ids import SettingId
@@ -105,17 +105,6 @@ def test_where_no_clamd_runs_nothing_is_in_effect_and_nothing_is_restarted(host:
 
     assert (seen.effective, seen.code) == (False, "engineNotRunning")
     assert PROVIDER.product_version(host) == "notRunning"
-
-
-@pytest.mark.parametrize(
-    ("command", "started"),
-    [
-        (["/usr/sbin/clamd", "--foreground=true"], ["/usr/sbin/clamd", "--foreground=no"]),
-        (["/usr/sbin/clamd", "-F", "-c", "/x"], ["/usr/sbin/clamd", "-c", "/x", "--foreground=no"]),
-    ],
-)
-def test_a_clamd_of_the_foreground_is_started_in_the_background(command: list[str], started: list[str]) -> None:
-    assert daemon.in_background(command) == started
 
 
 def test_no_file_of_ours_holds_a_marker() -> None:

@@ -1,11 +1,15 @@
 """Finding and restarting the clamd that runs with a given configuration file.
 
 ``RELOAD`` loads signatures, not the configuration, so a change takes a restart. Where systemd runs the machine, it does
-that. Elsewhere the process itself is ended and started again with the words it was started with.
+that. Elsewhere the process itself is ended, and its program started again in the background.
 
 Paths inside ``clamd.conf`` are clamd's own view and are taken as written; the configuration file itself is placed under
 the host's root. A clamd counts only when that very file is its configuration, so a system under another root never
 touches the clamd of the machine that it lies on.
+
+What a process says of itself is not to be trusted with our rights: clamd gave up its own, and could lie. Its program
+comes from the kernel and must belong to root or to us; of its words only the configuration file is compared, and none
+is used again.
 """
 
 from __future__ import annotations
@@ -14,8 +18,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -38,7 +42,8 @@ class Daemon:
     """A clamd that runs with our configuration file."""
 
     pid: int
-    command: tuple[str, ...]
+    program: Path
+    user: int
 
 
 def address(host: Host, content: bytes) -> Path | None:
@@ -56,10 +61,11 @@ def find(host: Host, content: bytes) -> Daemon | None:
         client.listener(socket_path) if socket_path is not None else None,
         _recorded_pid(configuration.first_path(content, "PidFile")),
     )
+    ours = host.locate(CONFIGURATION).resolve()
     for pid in candidates:
-        command = _command(pid) if pid is not None else None
-        if pid is not None and command and _configuration_of(command) == host.locate(CONFIGURATION).resolve():
-            return Daemon(pid=pid, command=command)
+        daemon = _look_at(pid) if pid is not None else None
+        if daemon is not None and _configuration_of(daemon.pid) == ours:
+            return daemon
     return None
 
 
@@ -90,7 +96,7 @@ def stop(daemon: Daemon) -> None:
     except ProcessLookupError:
         return
     try:
-        if _command(daemon.pid) != daemon.command:
+        if _look_at(daemon.pid) != daemon:
             return  # it ended meanwhile, and its number went to another
         signal.pidfd_send_signal(handle, signal.SIGTERM)
         poll = select.poll()
@@ -103,20 +109,26 @@ def stop(daemon: Daemon) -> None:
         os.close(handle)
 
 
-def start(host: Host, command: Sequence[str], content: bytes) -> None:
-    """Start clamd in the background with the words it ran with, and wait until it answers. Raises: ProviderError."""
-    done = host.run(in_background(command), timeout_seconds=_START_SECONDS)
+def check_restartable(daemon: Daemon, content: bytes) -> None:
+    """Refuse to start again, with our rights, what did not have them. Raises: ProviderError."""
+    status = daemon.program.stat()
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+        raise ProviderError(f"{daemon.program} can be changed by others than root, so it is not started again.")
+    if configuration.first(content, "User") is None and daemon.user != os.geteuid():
+        raise ProviderError(
+            "clamd runs as another user, and clamd.conf does not say as which.", remedy="Add User to clamd.conf."
+        )
+
+
+def start(host: Host, program: Path, content: bytes) -> None:
+    """Start clamd in the background and wait until it answers. Raises: ProviderError."""
+    command = [str(program), f"--config-file={host.locate(CONFIGURATION)}", "--foreground=no"]
+    done = host.run(command, timeout_seconds=_START_SECONDS)
     path = configuration.first_path(content, "LocalSocket")
     if done.returncode != 0 and not (path is not None and client.is_alive(path)):  # else somebody else started it
         said = (done.stderr + done.stdout)[:512].decode(errors="replace").strip()
         raise ProviderError(f"clamd does not start: {said or f'it ended with {done.returncode}'}.")
     _wait_for_answer(path)
-
-
-def in_background(command: Sequence[str]) -> list[str]:
-    """Return a command line of clamd with nothing in it that keeps it in the foreground."""
-    kept = [word for word in command if word != "-F" and not word.startswith("--foreground")]
-    return [*kept, "--foreground=no"]
 
 
 def _wait_for_answer(path: Path | None) -> None:
@@ -136,21 +148,24 @@ def _recorded_pid(path: Path | None) -> int | None:
         return None
 
 
-def _command(pid: int) -> tuple[str, ...] | None:
-    """Return the command line of a process if that is a clamd."""
+def _look_at(pid: int) -> Daemon | None:
+    """Return the process if its program is clamd."""
     process = Path("/proc") / str(pid)
     try:
-        if (process / "comm").read_text().strip() != _NAME:
-            return None
-        words = (process / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        program = Path(str((process / "exe").readlink()).removesuffix(" (deleted)"))  # replaced by an update
+        user = process.stat().st_uid
     except OSError:
         return None
-    return tuple(os.fsdecode(word) for word in words if word)
+    return Daemon(pid=pid, program=program, user=user) if program.name == _NAME else None
 
 
-def _configuration_of(command: Sequence[str]) -> Path:
-    """Return the configuration file that a command line names, else the one built into Debian's clamd."""
-    for word, following in zip(command, [*command[1:], ""], strict=True):
+def _configuration_of(pid: int) -> Path | None:
+    """Return the configuration file that a clamd's command line names, else the one built into Debian's clamd."""
+    try:
+        command = (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
+    except OSError:
+        return None
+    for word, following in pairwise(command):
         if word in ("-c", "--config-file"):
             return Path(following).resolve()
         if word.startswith("--config-file="):

@@ -117,7 +117,7 @@ def _threat_types(items: Sequence[dict[str, Any]]) -> _Chosen:
     """Turn detection on for what is to be audited or blocked; clamd itself only detects, so blocking is not claimed."""
     chosen = _Chosen()
     for item in items:
-        key, value = item.get("key"), item.get("value")
+        key, value = str(item.get("key")), item.get("value")
         if key not in _SWITCHES or value not in _STRONGEST:
             chosen.rejected.append(_rejected(item, SettingState.ERROR, "invalidThreatType", "It names no action."))
         elif any(_is_stronger(other, item) for other in items):

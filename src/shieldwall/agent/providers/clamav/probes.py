@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from shieldwall.agent.providers.base import Observation
 from shieldwall.agent.providers.clamav import canary, client, directives
 
 _THREADS: Final = re.compile(r"^THREADS:.*\bmax (\d+)", re.MULTILINE)
-_UNPROVABLE: Final = "An exclusion shows only in what clamd does not find in the files of others."
+_UNPROVABLE: Final = "clamd does not show this setting."
 
 
 def engine(address: Path | None, *, has_canary: bool) -> Observation:
@@ -55,6 +56,29 @@ def _threads(address: Path, value: Any) -> Observation:
     return _judged(int(shown[1]) == value, f"clamd uses up to {shown[1]} threads.")
 
 
+def _exclusions(address: Path, value: Any) -> Observation:
+    """Ask clamd to scan each thing that is excluded by its plain path: it then says that it is."""
+    shown = 0
+    for path in (str(item.get("path", "")) for item in value):
+        if not _is_plain(path) or not os.path.lexists(path):
+            continue
+        try:
+            answer = client.ask(address, f"SCAN {path}")
+        except TimeoutError:
+            continue  # a large directory, being scanned or waiting behind others
+        if answer.endswith((": OK", " FOUND")):
+            return _judged(False, f"clamd scans {path[:256]}, which is excluded.")
+        shown += answer.endswith(": Excluded")
+    if shown == len(value) > 0:
+        return Observation(effective=True)
+    reason = f"clamd itself says so of {shown} of {len(value)}; the others name no single thing that exists."
+    return Observation(effective=None, code="notProvable", reason=reason)
+
+
+def _is_plain(path: str) -> bool:
+    return path.startswith("/") and not path.endswith("/") and not set("*?\n\0") & set(path)
+
+
 def _threat_types(address: Path, value: Any) -> Observation:
     asked = [item["value"] != "off" for item in value if item["key"] == directives.PUA]
     if asked:
@@ -81,5 +105,7 @@ _PROBES: Final[Mapping[str, Callable[[Path, Any], Observation]]] = MappingProxyT
         directives.SCAN_ARCHIVES: _archives,
         directives.THREADS: _threads,
         directives.THREAT_TYPES: _threat_types,
+        directives.EXCLUSIONS: _exclusions,
+        directives.GLOBAL_EXCLUSIONS: _exclusions,
     }
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from shieldwall.agent.host.errors import HostError
@@ -24,8 +24,8 @@ class ClamavProvider:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._stopped: tuple[str, ...] | None = None
-        """How the clamd ran that we ended and that did not come back, so that a roll-back brings it back."""
+        self._stopped: Path | None = None
+        """The program of a clamd that we ended and that did not come back, so that a roll-back brings it back."""
 
     @property
     def name(self) -> str:
@@ -118,7 +118,8 @@ class ClamavProvider:
             return
         running = daemon.find(host, content)
         if running is not None:
-            self._stopped = running.command
+            daemon.check_restartable(running, content)
+            self._stopped = running.program
             daemon.stop(running)
         if self._stopped is not None:
             daemon.start(host, self._stopped, content)
@@ -130,6 +131,9 @@ class ClamavProvider:
             content = host.read_file(CONFIGURATION) or b""
         except HostError as error:
             return dict.fromkeys(desired, Observation(effective=None, code=error.code, reason=error.cause[:512]))
+        if configuration.first_path(content, "LocalSocket") is None:
+            reason = "clamd has no LocalSocket at which it could be asked."
+            return dict.fromkeys(desired, Observation(effective=None, code="noLocalSocket", reason=reason))
         address = daemon.address(host, content)
         engine = probes.engine(address, has_canary=_takes_canary(content))
         if address is None or not engine.effective:

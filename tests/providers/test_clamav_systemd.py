@@ -1,0 +1,98 @@
+"""Where systemd runs the machine, systemd restarts clamd: seen from a stand-in for its program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from shieldwall.agent.host.errors import ProgramError
+from shieldwall.agent.host.ports import Completed
+from shieldwall.agent.providers.base import ProviderError
+from shieldwall.agent.providers.clamav import ClamavProvider, daemon
+from shieldwall.agent.providers.clamav.provider import CONFIGURATION
+from shieldwall.catalog.loader import load
+from shieldwall.contract.ids import SettingId
+
+PROVIDER = ClamavProvider(load())
+THREADS = SettingId("linux_mdatp_managed_antivirusengine_maximumondemandscanthreads")
+
+
+@dataclass(kw_only=True)
+class SystemdHost:
+    """A machine booted with systemd; its files lie in memory."""
+
+    directory: Path
+    has_unit: bool = True
+    restart: int | None = 0
+    content: bytes | None = b"MaxThreads 2\n"
+    calls: list[list[str]] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return Path("/")
+
+    def locate(self, path: PurePosixPath) -> Path:
+        return self.directory / path.relative_to("/")
+
+    def read_file(self, path: PurePosixPath) -> bytes | None:
+        return self.content if path == CONFIGURATION else None
+
+    def write_file(self, path: PurePosixPath, content: bytes | None, *, mode: int = 0o644) -> None:
+        raise NotImplementedError(path, content, mode)
+
+    def find_program(self, name: str) -> str | None:
+        return "/usr/bin/systemctl" if name == "systemctl" else None
+
+    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_seconds: float = 30.0) -> Completed:
+        assert not stdin
+        assert timeout_seconds > 0
+        self.calls.append(list(command[1:]))
+        if command[1] == "cat":
+            return Completed(returncode=0 if self.has_unit else 1, stdout=b"", stderr=b"")
+        if self.restart is None:
+            raise ProgramError("systemctl did not end within 180 seconds.")
+        return Completed(returncode=self.restart, stdout=b"", stderr=b"Job failed.")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> SystemdHost:
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    return SystemdHost(directory=tmp_path)
+
+
+def managed(content: bytes | None) -> bytes | None:
+    return PROVIDER.render({CONFIGURATION: content}, {THREADS: 2}, {}).files[CONFIGURATION]
+
+
+def test_a_managed_clamd_is_restarted_and_if_need_be_started(host: SystemdHost) -> None:
+    host.content = managed(host.content)
+
+    PROVIDER.activate(host)
+
+    assert host.calls[-1] == ["restart", "clamav-daemon.service"]
+
+
+def test_a_released_clamd_is_restarted_only_where_it_runs(host: SystemdHost) -> None:
+    PROVIDER.activate(host)
+
+    assert host.calls[-1] == ["try-restart", "clamav-daemon.service"]
+
+
+@pytest.mark.parametrize("restart", [1, None])
+def test_a_restart_that_fails_is_an_error(host: SystemdHost, restart: int | None) -> None:
+    host.restart = restart
+
+    with pytest.raises(ProviderError, match="systemctl"):
+        PROVIDER.activate(host)
+
+
+def test_without_the_unit_or_without_systemd_nothing_is_asked_of_it(host: SystemdHost) -> None:
+    host.has_unit = False
+    PROVIDER.activate(host)
+    assert host.calls == [["cat", "clamav-daemon.service"]]
+
+    host.locate(PurePosixPath("/run/systemd/system")).rmdir()
+    assert not daemon.runs_under_systemd(host)
