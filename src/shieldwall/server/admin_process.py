@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,5 +29,6 @@ async def serve(data: Path) -> None:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)
     log_as_json("admin")
     uvloop.run(serve(Path(sys.argv[1])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -40,5 +41,6 @@ def stop_signal() -> asyncio.Event:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)
     log_as_json("gateway")
     uvloop.run(serve(Path(sys.argv[1])))

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
+from shieldwall.contract.ids import DeviceId
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.storage.database import Database
@@ -15,7 +20,7 @@ from shieldwall.server.storage.records import Tenant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminServices:
-    """The parts that Graph and the admin center are made of."""
+    """The parts that Graph, the admin center and the console are made of."""
 
     database: Database
     catalog: Catalog
@@ -24,3 +29,16 @@ class AdminServices:
     new_id: Callable[[], str]
     tenant: Tenant
     settings: ServerSettings
+
+    def acting(self, actor: str) -> Acting:
+        """Somebody at work in this tenant; ``actor`` is the name for the audit trail."""
+        return Acting(
+            tenant_id=self.tenant.id,
+            actor=actor,
+            clock=self.clock,
+            new_id=self.new_id,
+            on_devices_changed=self._aim_anew,
+        )
+
+    def _aim_anew(self, connection: Connection, device_ids: frozenset[DeviceId]) -> None:
+        retarget(connection, device_ids, self.clock.now())

@@ -80,8 +80,8 @@ def module_command(module: str, data: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", module, str(data))
 
 
-async def supervise(plans: Sequence[ProcessPlan], on_ready: Callable[[], None]) -> None:
-    """Run the processes until SIGINT or SIGTERM.
+async def supervise(stages: Sequence[Sequence[ProcessPlan]], on_ready: Callable[[], None]) -> None:
+    """Run the processes until SIGINT or SIGTERM. Each stage is ready before the next one starts.
 
     Raises:
         ProcessEndedError: One of them ended by itself.
@@ -93,10 +93,12 @@ async def supervise(plans: Sequence[ProcessPlan], on_ready: Callable[[], None]) 
         loop.add_signal_handler(number, asked.set)
     running: list[_Running] = []
     try:
-        for plan in plans:
-            running.append(await _start(plan))
-            if not await _until_ready(plan, running, asked):
-                return
+        for stage in stages:
+            for plan in stage:
+                running.append(await _start(plan))
+            for plan in stage:
+                if not await _until_ready(plan, running, asked):
+                    return
         _log.info("server_ready")
         on_ready()
         if (ended := await _first_end(running, asked)) is not None:
@@ -152,6 +154,7 @@ async def _start(plan: ProcessPlan) -> _Running:
     process = await asyncio.create_subprocess_exec(
         *plan.command,
         stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
         preexec_fn=_end_with_parent(os.getpid()),
         start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
     )

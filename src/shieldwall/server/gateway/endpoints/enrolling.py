@@ -1,0 +1,119 @@
+"""``/{tenant}/EnrollmentServer``: how a device comes, by nonce and registration, and how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection
+
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.ids import Digest, TenantId
+from shieldwall.contract.messages import MAX_BODY_BYTES, NonceAnswer, OffboardRequest, RegisterRequest
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsError
+from shieldwall.server.gateway.rate_limit import TokenBucket
+from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.tenancy import check_tenant
+from shieldwall.server.inventory.nonces import NonceSealer
+from shieldwall.server.inventory.offboarding import offboard
+from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
+from shieldwall.server.manager import turns
+from shieldwall.server.manager.sequence import Numbered, Turn, decide
+from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
+from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.trust import moments
+from shieldwall.trust.device_key import thumbprint
+from shieldwall.trust.request_signature import BadSignatureError
+
+
+class NonceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing needs saying to get a nonce; an empty body does as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolling:
+    """The beginning and the end of a device's life."""
+
+    tenant_id: TenantId
+    sealer: NonceSealer
+    onboarding: Onboarding
+    acting_for: Callable[[CallingDevice], Acting]
+    writer: GroupCommit
+    clock: Clock
+    bucket: TokenBucket
+
+    def routes(self) -> tuple[Route, ...]:
+        """List the paths, in the order of a device's life."""
+        base = "/{tenant}/EnrollmentServer"
+        return (
+            Route(
+                method="POST",
+                path=f"{base}/nonce",
+                access=Access.ANYONE,
+                body_limit=1024,
+                handler=self.post_nonce,
+            ),
+            Route(
+                method="POST",
+                path=f"{base}/device",
+                access=Access.NEW_KEY,
+                body_limit=MAX_BODY_BYTES,
+                handler=self.post_device,
+            ),
+            Route(
+                method="POST",
+                path=f"{base}/device/{{device}}/offboard",
+                access=Access.DEVICE,
+                body_limit=MAX_BODY_BYTES,
+                handler=self.post_offboard,
+            ),
+        )
+
+    async def post_nonce(self, call: Call) -> Answer:
+        """Seal a nonce; the server keeps nothing."""
+        check_tenant(call, self.tenant_id)
+        if not self.bucket.take():
+            raise TooManyRequestsError("Nonces are asked for too often.")
+        if call.body:
+            call.decoded(NonceRequest)
+        now = self.clock.now()
+        nonce = self.sealer.seal(self.tenant_id, now)
+        return answer_json(NonceAnswer(nonce=nonce, server_time=moments.write(now)))
+
+    async def post_device(self, call: Call) -> Answer:
+        """Register: the request is signed by the very key that it asks to register."""
+        check_tenant(call, self.tenant_id)
+        request = call.decoded(RegisterRequest)
+        certified = read_certificate_request(request)
+        if thumbprint(certified.public_key) != call.unverified.signature.keyid:
+            raise BadSignatureError("The request is signed by another key than it asks to register.")
+        call.unverified.verify(certified.public_key)
+        digest = call.body_digest
+        answer = await self.writer.submit(lambda connection: self.onboarding(connection, request, certified, digest))
+        return answer_json(answer, status=201)
+
+    async def post_offboard(self, call: Call) -> Answer:
+        """Leave management. A device may speak for itself alone."""
+        check_tenant(call, self.tenant_id)
+        device, digest = call.device, call.body_digest
+        if call.parameters["device"] != device.id:
+            raise NoSuchPathError("There is nothing at this path.")
+        request = call.decoded(OffboardRequest)
+        await self.writer.submit(lambda connection: self._offboard(connection, device, request, digest))
+        return Answer(status=204)
+
+    def _offboard(
+        self, connection: Connection, device: CallingDevice, request: OffboardRequest, digest: Digest
+    ) -> None:
+        number = Numbered(request.epoch, request.seq, digest)
+        try:
+            turns.take(connection, device, number)
+        except DeviceNotActiveError:
+            if decide(check_ins.get(connection, device.id), number) is not Turn.REPEAT:
+                raise
+            return  # this very request made it inactive, and the answer was lost on its way
+        offboard(connection, self.acting_for(device), device.id, reason=request.reason)

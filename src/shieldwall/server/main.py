@@ -1,0 +1,257 @@
+"""The composition root: read this and you know what a server is made of.
+
+Three processes share one data directory. The **signer** alone holds keys (``shieldwall.server.signer``). The
+**gateway** talks to devices, ``open_gateway``. The **admin** process talks to administrators and their tools,
+``open_admin``. ``run`` starts the three and watches over them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from litestar.types import ASGIApp
+from sqlalchemy import Connection
+
+from shieldwall.catalog import loader
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.ids import DeviceId
+from shieldwall.server.admin_application import create_admin_application
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.gateway.application import Application
+from shieldwall.server.gateway.authentication import KeyRing
+from shieldwall.server.gateway.connections import ConnectionGuard
+from shieldwall.server.gateway.endpoints.checking_in import CheckingIn
+from shieldwall.server.gateway.endpoints.discovery import Discovery
+from shieldwall.server.gateway.endpoints.enrolling import Enrolling
+from shieldwall.server.gateway.endpoints.health import Health
+from shieldwall.server.gateway.endpoints.telling_time import TellingTime
+from shieldwall.server.gateway.guard import normal_authority
+from shieldwall.server.gateway.measures import GatewayMeasures
+from shieldwall.server.gateway.rate_limit import TokenBucket
+from shieldwall.server.gateway.routes import Router
+from shieldwall.server.gateway.wait_channels import WaitChannels
+from shieldwall.server.gateway.workers import Workers
+from shieldwall.server.inventory.nonces import NonceSealer
+from shieldwall.server.inventory.onboarding import Onboarding
+from shieldwall.server.manager import sync
+from shieldwall.server.manager.check_in import CheckIn
+from shieldwall.server.manager.targeting import retarget
+from shieldwall.server.manager.turns import CallingDevice
+from shieldwall.server.observability import new_registry
+from shieldwall.server.readiness import Readiness
+from shieldwall.server.services import AdminServices
+from shieldwall.server.settings import ServerSettings, authority_of
+from shieldwall.server.signer.client import SignerClient
+from shieldwall.server.signer.errors import SignerUnavailableError
+from shieldwall.server.signer.ports import Signer
+from shieldwall.server.storage import tenants
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
+from shieldwall.server.system import SystemClock, draw_between, new_id, new_request_id
+
+UNSIGNED_PER_SECOND: Final = 50.0
+UNSIGNED_AT_ONCE: Final = 200
+SWEEP_SECONDS: Final = 5.0
+
+
+async def run(settings: ServerSettings, on_ready: Callable[[], None]) -> None:
+    """Run a server until SIGINT or SIGTERM.
+
+    Raises:
+        AlreadyRunningError, PortTakenError: It cannot start here.
+        ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
+    """
+    with sole_server(settings), SignerClient(settings.data) as signer:
+        keys = ProcessPlan(
+            name="signer",
+            command=module_command("shieldwall.server.signer", settings.data),
+            is_ready=lambda: _signer_answers(signer),
+        )
+        front_doors = (
+            ProcessPlan(
+                name="gateway",
+                command=module_command("shieldwall.server.gateway_process", settings.data),
+                is_ready=lambda: is_listening(settings.listen, settings.gateway_port),
+            ),
+            ProcessPlan(
+                name="admin",
+                command=module_command("shieldwall.server.admin_process", settings.data),
+                is_ready=lambda: is_listening(settings.listen, settings.public_port),
+            ),
+        )
+        await supervise(((keys,), front_doors), on_ready)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The application that takes requests, and what has to turn beside it."""
+
+    application: Application
+    channels: WaitChannels
+    connections: ConnectionGuard
+    workers: Workers
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the background work of the gateway going."""
+        tasks = [asyncio.create_task(self.channels.run()), asyncio.create_task(self._sweep())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self.workers.run(self.connections.sweep)
+
+
+@contextmanager
+def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Gateway]:
+    """Open the database and the line to the signer, and put a gateway together."""
+    with (
+        SignerClient(settings.data) as signer,
+        _database(settings) as database,
+        compose_gateway(
+            settings, database=database, signer=signer, clock=SystemClock(), monotonic=monotonic
+        ) as gateway,
+    ):
+        yield gateway
+
+
+@contextmanager
+def compose_gateway(
+    settings: ServerSettings, *, database: Database, signer: Signer, clock: Clock, monotonic: Callable[[], float]
+) -> Iterator[Gateway]:
+    """Put a gateway together from parts that are open."""
+    registry = new_registry()
+    measures = GatewayMeasures(registry)
+    writer = GroupCommit(database)
+    workers = Workers()
+    connections = ConnectionGuard(settings.gateway_port, monotonic)
+    sealer = NonceSealer(key=settings.nonce_key.read_bytes())
+
+    def aim_anew(connection: Connection, device_ids: frozenset[DeviceId]) -> None:
+        retarget(connection, device_ids, clock.now())
+
+    def acting_for(device: CallingDevice) -> Acting:
+        return Acting(
+            tenant_id=device.tenant_id,
+            actor=f"device:{device.id}",
+            clock=clock,
+            new_id=new_id,
+            on_devices_changed=aim_anew,
+        )
+
+    def due(waiting: Collection[DeviceId]) -> frozenset[DeviceId]:
+        with database.read() as connection:
+            return sync.due(connection, waiting)
+
+    def bucket() -> TokenBucket:
+        return TokenBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic)
+
+    channels = WaitChannels(lambda waiting: workers.run(due, waiting))
+    enrolling = Enrolling(
+        tenant_id=settings.tenant_id,
+        sealer=sealer,
+        onboarding=Onboarding(
+            tenant_id=settings.tenant_id,
+            signer=signer,
+            sealer=sealer,
+            clock=clock,
+            new_id=new_id,
+            on_devices_changed=aim_anew,
+        ),
+        acting_for=acting_for,
+        writer=writer,
+        clock=clock,
+        bucket=bucket(),
+    )
+    router = Router(
+        (
+            *Discovery(tenant_id=settings.tenant_id, gateway_url=settings.gateway_url, clock=clock).routes(),
+            *enrolling.routes(),
+            *CheckingIn(
+                check_in=CheckIn(signer=signer, clock=clock), writer=writer, workers=workers, channels=channels
+            ).routes(),
+            *TellingTime(signer=signer, workers=workers, bucket=bucket()).routes(),
+            *Health(readiness=Readiness(database=database, signer=signer), workers=workers, registry=registry).routes(),
+        )
+    )
+    measures.watch("wait_channels", "Devices waiting for a policy sync.", lambda: channels.count)
+    measures.watch("commits", "Transactions made durable.", lambda: writer.commits)
+    measures.watch("writes", "Pieces of work those transactions held.", lambda: writer.works)
+    measures.watch("connections_shut", "Silent connections shut.", lambda: connections.closed)
+    try:
+        yield Gateway(
+            application=Application(
+                router=router,
+                authority=normal_authority(authority_of(settings.gateway_url)),
+                keys=KeyRing(database, workers),
+                clock=clock,
+                connections=connections,
+                measures=measures,
+                new_request_id=new_request_id,
+                draw_between=draw_between,
+            ),
+            channels=channels,
+            connections=connections,
+            workers=workers,
+        )
+    finally:
+        workers.close()
+        writer.close()
+
+
+@contextmanager
+def open_services(settings: ServerSettings) -> Iterator[AdminServices]:
+    """Open everything that administrators' front doors and the console need."""
+    with SignerClient(settings.data) as signer, _database(settings) as database:
+        with database.read() as connection:
+            tenant = tenants.get(connection, settings.tenant_id)
+        yield AdminServices(
+            database=database,
+            catalog=loader.load(),
+            signer=signer,
+            clock=SystemClock(),
+            new_id=new_id,
+            tenant=tenant,
+            settings=settings,
+        )
+
+
+@contextmanager
+def open_admin(settings: ServerSettings) -> Iterator[ASGIApp]:
+    """Open the services and put the administrators' application together."""
+    with open_services(settings) as services:
+        yield create_admin_application(
+            authority=normal_authority(authority_of(settings.public_url)),
+            readiness=Readiness(database=services.database, signer=services.signer),
+            registry=new_registry(),
+        )
+
+
+@contextmanager
+def _database(settings: ServerSettings) -> Iterator[Database]:
+    database = Database(settings.database)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+async def _signer_answers(signer: Signer) -> bool:
+    try:
+        await asyncio.to_thread(signer.trust_root)
+    except SignerUnavailableError:
+        return False
+    return True
