@@ -65,16 +65,19 @@ class Places:
 @app.callback()
 def places(
     context: typer.Context,
-    root: Annotated[Path | None, typer.Option("--root", envvar="SHIELDWALL_ROOT", metavar="DIR", hidden=True)] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option("--root", envvar="SHIELDWALL_ROOT", metavar="DIR", help="Root of the managed file system."),
+    ] = None,
     state: Annotated[
-        Path | None, typer.Option("--state", envvar="SHIELDWALL_STATE", metavar="DIR", hidden=True)
+        Path | None, typer.Option("--state", envvar="SHIELDWALL_STATE", metavar="DIR", help="The agent's own files.")
     ] = None,
 ) -> None:
     """Manage the security settings of this device."""
     context.obj = Places(root=root, state=state)
 
 
-@app.command()
+@app.command(epilog="Example: shieldwall-agent onboard /root/shieldwall_onboarding.json")
 def onboard(
     context: typer.Context,
     package: Annotated[Path, typer.Argument(help="The onboarding package, readable for root alone.")],
@@ -82,12 +85,7 @@ def onboard(
     root: RootOption = None,
     state: StateOption = None,
 ) -> None:
-    """Give this device an identity, with an onboarding package.
-
-    \b
-    Example:
-      shieldwall-agent onboard /root/shieldwall_onboarding.json
-    """
+    """Give this device an identity, with an onboarding package."""
     with speaking_plainly("onboard this device", exit_code=exit_code):
         agent = _agent(context, root, state)
         opened = read_package(package, agent.surroundings.clock.now())
@@ -153,7 +151,7 @@ def status(
             ("Last check-in", age_text(summary.last_check_in, now)),
             (
                 "Policies",
-                ", ".join(f"{policy.name} (revision {policy.revision})" for policy in summary.policies) or "none",
+                ", ".join(f"{each.name} (revision {each.revision})" for each in summary.policies) or "none",
             ),
             ("Settings", ", ".join(f"{count} {word}" for word, count in summary.settings.items()) or "none"),
             (

@@ -108,7 +108,7 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
 
 
 def effective(surroundings: Surroundings, catalog: Catalog) -> Effective:
-    """Put names to the settings and policies of the last report. Raises: NotOnboardedError, StateCorruptError, HostError."""
+    """Put names to the settings and policies of the last report. Raises: NotOnboardedError, HostError."""
     stored = surroundings.enrolled().enforcement.stored()
     report = surroundings.state.find_report() or StatusReport()
     policies = {summary.id: summary for summary in _summaries(stored)}
