@@ -18,8 +18,8 @@ Family: TypeAlias = Literal["ip", "ip6"]
 
 HIGHEST: Final[dict[Family, int]] = {"ip": 2**32 - 1, "ip6": 2**128 - 1}
 
-_PORTS: Final = re.compile(r"([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?\Z")
-_NETWORK: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}/(0|[1-9][0-9]{0,2})\Z")
+_PORTS: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
+_NETWORK: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}\Z")
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
 _HIGHEST_PORT: Final = 65_535
 
@@ -38,7 +38,7 @@ def parse_ports(text: str) -> Interval:
         raise ValueError(f"{text[:64]!r} is neither a port nor a range of ports.")
     first = int(match[1])
     last = int(match[2] or match[1])
-    if last > _HIGHEST_PORT or first > last:
+    if not 1 <= first <= last <= _HIGHEST_PORT:
         raise ValueError(f"{text!r} is not a range within 1 to {_HIGHEST_PORT}.")
     return first, last
 

@@ -46,12 +46,16 @@ class NftablesProvider:
             return None
 
     def support(self, host: Host, setting: SettingId) -> Support | None:
-        """Claim the firewall rules where nft can be used."""
+        """Claim the firewall rules where nft can be used.
+
+        Raises:
+            HostError: The program did not run to its end. That says nothing about the machine, so it is not an answer.
+        """
         if setting != FIREWALL_RULES:
             return None
         try:
             _usable(host)
-        except (NftablesError, HostError) as error:
+        except NftablesError as error:
             return Support(applicable=False, reason=error.cause)
         return Support(applicable=True)
 

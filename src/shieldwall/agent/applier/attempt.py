@@ -1,0 +1,168 @@
+"""What one provider goes through: prepared without touching anything, then carried out, or undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from shieldwall.agent.applier.failures import ReadBackError, UndeclaredFileError, as_failure
+from shieldwall.agent.applier.plan import Share
+from shieldwall.agent.applier.state import Intent, Managed, SavedFile, State
+from shieldwall.agent.applier.values import digest_of_desired
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.providers.base import Desired, Files, Observation, Provider, Rendered
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import SettingId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What a provider's files hold, what they shall hold, and what this makes necessary."""
+
+    share: Share
+    before: Files
+    rendered: Rendered
+    drifted: frozenset[SettingId]
+    """Settings that somebody changed since we applied the very same."""
+    must_activate: bool
+
+    @property
+    def provider(self) -> Provider:
+        """The provider."""
+        return self.share.provider
+
+    @property
+    def changes(self) -> Files:
+        """The files that get other contents."""
+        return {path: content for path, content in self.rendered.files.items() if content != self.before.get(path)}
+
+    @property
+    def intent(self) -> Intent:
+        """How to go back."""
+        return Intent(
+            provider=self.provider.name,
+            files=tuple(SavedFile(path=str(path), content=self.before.get(path)) for path in sorted(self.changes)),
+        )
+
+    @property
+    def managed(self) -> Managed | None:
+        """What to remember once it succeeded."""
+        if not self.share.desired:
+            return None
+        return Managed(kept=dict(self.rendered.kept), desired=digest_of_desired(self.share.desired))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How it went for one provider."""
+
+    share: Share
+    attempt: Attempt | None = None
+    found: Desired = field(default_factory=dict)
+    observed: Mapping[SettingId, Observation] = field(default_factory=dict)
+    repaired: frozenset[SettingId] = frozenset()
+    failure: ShieldwallError | None = None
+    settled: bool = False
+    """Whether files and component are in step: all new, or after a failure all old."""
+
+
+def prepare(host: Host, share: Share, state: State) -> Attempt | Outcome:
+    """Compute a provider's change; an outcome where there is nothing to attempt or it failed already."""
+    provider, managed = share.provider, state.providers.get(share.provider.name)
+    if share.failure is not None:
+        return Outcome(share=share, failure=share.failure)
+    begun = any(intent.provider == provider.name for intent in state.intents)
+    if not share.desired and managed is None and not begun:
+        return Outcome(share=share)
+    try:
+        before = _read_files(host, provider)
+        rendered = provider.render(before, share.desired, managed.kept if managed else {})
+        _refuse_undeclared(provider, rendered)
+        same = managed is not None and managed.desired == digest_of_desired(share.desired)
+        wanted, found = provider.read({**before, **rendered.files}), provider.read(before)
+    except Exception as error:  # noqa: BLE001 - as everywhere here, one provider's failure is its own
+        return Outcome(share=share, failure=as_failure(provider, error))
+    return Attempt(
+        share=share,
+        before=before,
+        rendered=rendered,
+        drifted=frozenset(name for name in share.desired if same and found.get(name) != wanted.get(name)),
+        must_activate=begun,
+    )
+
+
+def carry_out(host: Host, attempt: Attempt) -> Outcome:
+    """Write, activate, read back, observe; on failure undo. What is as it should be already is left alone."""
+    provider, desired = attempt.provider, attempt.share.desired
+    try:
+        for path, content in attempt.changes.items():
+            host.write_file(path, content)
+        if attempt.changes or attempt.must_activate:
+            provider.activate(host)
+        found = _read_back(host, attempt)
+        observed = dict(provider.observe(host, desired))
+        gone = frozenset(
+            name for name in _not_effective(observed) if found.get(name) or name not in attempt.rendered.rejected
+        )
+        if gone and not attempt.changes and not attempt.must_activate:
+            provider.activate(host)  # the files are right and the component lost them: a flushed table, a restart
+            observed = dict(provider.observe(host, desired))
+    except Exception as error:  # noqa: BLE001 - as above
+        settled = undo(host, provider, attempt.intent) is None
+        found, failure = _found(host, provider), as_failure(provider, error)
+        return Outcome(share=attempt.share, attempt=attempt, found=found, failure=failure, settled=settled)
+    return Outcome(
+        share=attempt.share,
+        attempt=attempt,
+        found=found,
+        observed=observed,
+        repaired=(attempt.drifted | gone) - _not_effective(observed),
+        settled=True,
+    )
+
+
+def undo(host: Host, provider: Provider | None, intent: Intent) -> ShieldwallError | None:
+    """Put back the files of an intent and let the component take them; say what went wrong, if anything."""
+    try:
+        for saved in intent.files:
+            path = PurePosixPath(saved.path)
+            if host.read_file(path) != saved.content:
+                host.write_file(path, saved.content)
+        if provider is not None:
+            provider.activate(host)
+    except ShieldwallError as error:
+        return error
+    except Exception as error:
+        if provider is None:
+            raise
+        return as_failure(provider, error)
+    return None
+
+
+def _refuse_undeclared(provider: Provider, rendered: Rendered) -> None:
+    if undeclared := rendered.files.keys() - set(provider.files()):
+        raise UndeclaredFileError(f"{provider.name} wants to write {min(undeclared)}, which it never declared.")
+
+
+def _read_files(host: Host, provider: Provider) -> Files:
+    return {path: host.read_file(path) for path in provider.files()}
+
+
+def _read_back(host: Host, attempt: Attempt) -> Desired:
+    found = attempt.provider.read(_read_files(host, attempt.provider))
+    for setting, value in attempt.share.desired.items():
+        if setting not in attempt.rendered.rejected and found.get(setting) != value:
+            raise ReadBackError(f"{setting} was written and reads differently afterwards.")
+    return found
+
+
+def _found(host: Host, provider: Provider) -> Desired:
+    try:
+        return provider.read(_read_files(host, provider))
+    except Exception:  # noqa: BLE001 - this only adds to the report of a failure
+        return {}
+
+
+def _not_effective(observed: Mapping[SettingId, Observation]) -> frozenset[SettingId]:
+    return frozenset(setting for setting, observation in observed.items() if observation.effective is False)

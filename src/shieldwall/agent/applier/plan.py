@@ -1,0 +1,46 @@
+"""Who enforces what: resolved settings meet the providers of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shieldwall.agent.applier.failures import as_failure
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.providers.base import Desired, Provider, Support
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import SettingId
+from shieldwall.policy.resolve import EffectivePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One provider's part: what it shall hold, what it cannot hold and why, or why it cannot even say."""
+
+    provider: Provider
+    desired: Desired
+    inapplicable: Mapping[SettingId, str]
+    failure: ShieldwallError | None = None
+
+
+def share_out(host: Host, providers: Sequence[Provider], policy: EffectivePolicy) -> tuple[Share, ...]:
+    """Ask every provider about every decided setting; several may take the same one."""
+    return tuple(_share(host, provider, policy.decided()) for provider in providers)
+
+
+def _share(host: Host, provider: Provider, decided: Desired) -> Share:
+    answers: dict[SettingId, Support] = {}
+    failure: ShieldwallError | None = None
+    for setting in decided:
+        try:
+            answer = provider.support(host, setting)
+        except Exception as error:  # noqa: BLE001 - a provider that breaks must not take the others along
+            failure, answer = as_failure(provider, error), Support(applicable=True)
+        if answer is not None:
+            answers[setting] = answer
+    return Share(
+        provider=provider,
+        desired={setting: decided[setting] for setting, answer in answers.items() if answer.applicable},
+        inapplicable={setting: answer.reason for setting, answer in answers.items() if not answer.applicable},
+        failure=failure,
+    )

@@ -1,0 +1,140 @@
+"""What is said about every setting afterwards. Nothing succeeded that was not read back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from shieldwall.agent.applier.admission import Admission
+from shieldwall.agent.applier.attempt import Outcome
+from shieldwall.agent.applier.values import shown
+from shieldwall.agent.providers.base import Observation
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import Digest
+from shieldwall.contract.status import (
+    MAX_STATUSES,
+    RefusedPolicy,
+    SettingState,
+    SettingStatus,
+    StatusReport,
+    gravest,
+)
+from shieldwall.policy.resolve import Conflict, Decided, EffectivePolicy, explain
+
+_LONGEST = 1024
+
+
+def report(
+    catalog: Catalog,
+    policy: EffectivePolicy,
+    admission: Admission,
+    outcomes: Sequence[Outcome],
+    *,
+    refused: tuple[RefusedPolicy, ...],
+    target: Digest | None,
+) -> StatusReport:
+    """Say how every setting of every policy fares: one status per provider that has to do with it."""
+    statuses = [*_conflicts(catalog, policy), *_unknown(admission)]
+    for resolution in policy.settings.values():
+        if isinstance(resolution, Decided):
+            own = [_status(catalog, resolution, outcome) for outcome in outcomes if _concerned(resolution, outcome)]
+            statuses += own or [_nobody(catalog, resolution)]
+    ordered = sorted(statuses, key=lambda status: (status.setting, status.provider or ""))
+    return StatusReport(target=target, settings=tuple(ordered[:MAX_STATUSES]), refused=refused[:MAX_STATUSES])
+
+
+def _conflicts(catalog: Catalog, policy: EffectivePolicy) -> Iterator[SettingStatus]:
+    for conflict in policy.settings.values():
+        if isinstance(conflict, Conflict):
+            yield SettingStatus(
+                setting=conflict.setting,
+                state=SettingState.CONFLICT,
+                code="conflict",
+                reason=explain(catalog, conflict)[:_LONGEST],
+                rule=conflict.rule,
+                policies=tuple(sorted({contender.policy for contender in conflict.contenders})),
+            )
+
+
+def _unknown(admission: Admission) -> Iterator[SettingStatus]:
+    for setting, policies in admission.unknown.items():
+        yield SettingStatus(
+            setting=setting,
+            state=SettingState.NOT_APPLICABLE,
+            code="unknownSetting",
+            reason="This agent is older than the setting; a newer one knows it.",
+            policies=policies,
+        )
+
+
+def _nobody(catalog: Catalog, decided: Decided) -> SettingStatus:
+    reason = "Nothing on this device enforces this setting."
+    return _turned(_begun(catalog, decided), SettingState.NOT_APPLICABLE, "noProvider", reason)
+
+
+def _concerned(decided: Decided, outcome: Outcome) -> bool:
+    return decided.setting in outcome.share.desired or decided.setting in outcome.share.inapplicable
+
+
+def _status(catalog: Catalog, decided: Decided, outcome: Outcome) -> SettingStatus:
+    setting, share = decided.setting, outcome.share
+    read_back = shown(catalog, setting, outcome.found.get(setting))
+    status = replace(_begun(catalog, decided), provider=share.provider.name, read_back=read_back)
+    if setting in share.inapplicable:
+        return _turned(status, SettingState.NOT_APPLICABLE, "notApplicable", share.inapplicable[setting])
+    if outcome.failure is not None:
+        return _turned(status, SettingState.ERROR, outcome.failure.code, outcome.failure.cause)
+    assert outcome.attempt is not None
+    return _carried_out(
+        replace(
+            status,
+            state=SettingState.SUCCEEDED,
+            written=outcome.found.get(setting) is not None,
+            items=outcome.attempt.rendered.rejected.get(setting, ())[:MAX_STATUSES],
+        ),
+        outcome.observed.get(setting, Observation(effective=None)),
+        repaired=setting in outcome.repaired,
+    )
+
+
+def _carried_out(status: SettingStatus, observation: Observation, *, repaired: bool) -> SettingStatus:
+    """Judge a setting that was written and read back."""
+    status = replace(status, effective=observation.effective)
+    if status.items and not status.read_back:  # nothing of it could be expressed, so nothing can be in effect
+        return _with_items(status)
+    if observation.effective is False:
+        code = f" ({observation.code})" if observation.code else ""
+        reason = observation.reason or "The component does not do what its files say."
+        return _turned(status, SettingState.ERROR, "notEffective", f"{reason}{code}")
+    if status.items:
+        return _with_items(status)
+    if repaired:
+        reason = "The setting had been changed on the device and was put back."
+        return _turned(status, SettingState.SUCCEEDED, "repaired", reason)
+    return status
+
+
+def _with_items(status: SettingStatus) -> SettingStatus:
+    """Let the gravest rejected item speak for the setting; where anything was accepted, that counts as well."""
+    accepted = [SettingState.SUCCEEDED] if status.read_back else []
+    state = gravest([*(item.state for item in status.items), *accepted])
+    worst = next((item for item in status.items if item.state is state), None)
+    if worst is None:
+        return status
+    return _turned(status, state, worst.code or "rejectedItem", f"{worst.item}: {worst.reason or 'rejected'}")
+
+
+def _turned(status: SettingStatus, state: SettingState, code: str, reason: str) -> SettingStatus:
+    return replace(status, state=state, code=code, reason=reason[:_LONGEST])
+
+
+def _begun(catalog: Catalog, decided: Decided) -> SettingStatus:
+    return SettingStatus(
+        setting=decided.setting,
+        state=SettingState.PENDING,
+        value=shown(catalog, decided.setting, decided.value),
+        rule=decided.rule,
+        policies=decided.winners,
+        losers=decided.losers,
+    )

@@ -1,0 +1,84 @@
+"""The applier's directory: ``state.json`` and ``lock``.
+
+Every write is durable when it returns and replaces the old state as a whole; where it fails, the old state is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from shieldwall.agent.applier.state import State
+from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.files import make_directory, read_bytes, replace
+from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
+from shieldwall.contract.strict_json import decode, encode
+
+_PRIVATE_DIRECTORY: Final = 0o700
+_PRIVATE_FILE: Final = 0o600
+_MAX_DEPTH: Final = 64
+"""What providers keep may hold a part of a product's own configuration."""
+
+
+class BusyError(ShieldwallError):
+    """Another process is changing this device's settings."""
+
+    code = "applierBusy"
+    remedy = "Wait until the other shieldwall-agent has finished, then try again."
+
+
+class UnreadableStateError(ShieldwallError):
+    """What the applier remembered cannot be understood; going on would lose the state from before management."""
+
+    code = "stateUnreadable"
+    remedy = "Restore state.json from a backup, or set the products back by hand, remove the file and onboard again."
+
+
+class Store:
+    """What must survive, in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file = directory / "state.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other applier out. The kernel lets go of the lock when the process ends, however it ends.
+
+        Raises:
+            BusyError: Another one is at work.
+            HostError: The directory cannot be made or written.
+        """
+        try:
+            make_directory(self._directory, mode=_PRIVATE_DIRECTORY)
+            lock = (self._directory / "lock").open("a")
+        except OSError as error:
+            raise HostError(f"{self._directory} cannot be used: {error.strerror}.") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(f"Another process holds {lock.name}.") from None
+            yield
+
+    def load(self) -> State:
+        """Return what is remembered; nothing on a device never managed.
+
+        Raises:
+            UnreadableStateError: It is there and makes no sense.
+            HostError: It is there and cannot be read.
+        """
+        content = read_bytes(self._file)
+        if content is None:
+            return State()
+        try:
+            return decode(content, State, max_depth=_MAX_DEPTH)
+        except InvalidJsonError as error:
+            raise UnreadableStateError(f"{self._file}: {error.cause}") from error
+
+    def save(self, state: State) -> None:
+        """Remember, durably. Raises: HostError; the old state is then still there."""
+        replace(self._file, encode(state), mode=_PRIVATE_FILE)
