@@ -1,5 +1,27 @@
 from __future__ import annotations
 
-from tests.support.databases import database, database_url
+from collections.abc import Iterator
 
-__all__ = ["database", "database_url"]
+import pytest
+from sqlalchemy import Connection
+from tests.support.databases import database, database_url
+from tests.support.office import Office
+from tests.support.samples import a_tenant
+
+from shieldwall.server.storage import tenants
+from shieldwall.server.storage.database import Database
+
+__all__ = ["connection", "database", "database_url", "office"]
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[Connection]:
+    """A write transaction of a database that knows one tenant."""
+    with database.write() as connection:
+        tenants.add(connection, a_tenant())
+        yield connection

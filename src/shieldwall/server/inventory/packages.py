@@ -107,13 +107,14 @@ def create_package(
         InvalidPackageDraftError: The address is not one that a device would accept.
     """
     now = acting.clock.now()
+    end = _second(now + draft.lifetime)
     record = OnboardingPackageRecord(
         id=PackageId(acting.new_id()),
         tenant_id=acting.tenant_id,
         display_name=draft.display_name,
         key=make_key(),
-        not_before=_second(now - CLOCK_LAG),
-        not_after=_second(now + draft.lifetime),
+        not_before=max(_second(now - CLOCK_LAG), end - LONGEST_LIFETIME),
+        not_after=end,
         max_uses=draft.max_uses,
         uses=0,
         platforms=tuple(sorted(set(draft.platforms))),
