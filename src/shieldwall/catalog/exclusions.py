@@ -128,14 +128,23 @@ class _Exclusion:
         return any(self._whole.matches("/".join(parts[:length])) for length in range(2, len(parts) + 1))
 
     def touches(self, places: tuple[str, ...]) -> bool:
-        """Say whether one of the places, or something inside it, is left out."""
-        return any(self.covers(place) or self._is_inside(place) for place in places)
+        """Say whether one of the places, or something inside it, is left out; a bare name speaks of no place."""
+        return self.path.startswith("/") and any(self.covers(place) or self._is_inside(place) for place in places)
 
     def _is_inside(self, place: str) -> bool:
+        """Say whether something inside ``place`` is left out.
+
+        A star stands for part of one folder's name, but at the end of a path for folders below as well.
+        """
         outer = place.split("/")
-        return len(self._parts) > len(outer) and all(
-            part.matches(name) for part, name in zip(self._parts, outer, strict=False)
-        )
+        *folders, last = self._parts
+        if not all(part.matches(name) for part, name in zip(folders, outer, strict=False)):
+            return False
+        if len(folders) >= len(outer):
+            return True
+        head, star, _ = last.pattern.partition("*")
+        below = "/".join(outer[len(folders) :]) + "/"
+        return bool(star) and Glob(head).matches(below[: len(head)])
 
     def is_program(self, programs: tuple[str, ...]) -> bool:
         """Say whether the last name, perhaps with wildcards or a version at its end, is that of a program."""
