@@ -1,0 +1,144 @@
+"""CPU of a full check-in on the server (fresh TLS, signature, durable) against nginx answering 204 over TLS.
+
+Rounds are interleaved and the medians compared; only the servers' own processor time counts. A check-in is what a
+device sends when nothing has changed, by the agent's own code.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+import statistics
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.programs import Server, nginx, processor_seconds
+from shieldwall.agent.service.assembly import Enrolled, Surroundings
+from shieldwall.agent.service.disk import LocalDisk
+from shieldwall.agent.service.journal import Journal
+from shieldwall.agent.service.package_file import read_package
+from shieldwall.agent.service.records import Server as AgentServer
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.transport import HttpsTransport, tls_context
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.ids import Digest, TenantId
+from shieldwall.contract.messages import DeviceFacts, HardwareIds
+from shieldwall.contract.status import StatusReport
+
+_AT_ONCE = 8
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """Return the present moment."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainMachine:
+    """A machine with nothing special about it."""
+
+    name: str
+
+    def facts(self) -> DeviceFacts:
+        """Say what it is."""
+        return DeviceFacts(display_name=self.name, os_type="Linux", os_version="Debian 12")
+
+    def hardware(self, _tenant_id: TenantId) -> HardwareIds:
+        """Tell nothing about its hardware."""
+        return HardwareIds()
+
+    def boot_id(self) -> str:
+        """Name its one boot."""
+        return "benchmark"
+
+
+class NothingToEnforce:
+    """An enforcer for devices without policies."""
+
+    def recover(self) -> tuple[str, ...]:
+        """Find nothing left over."""
+        return ()
+
+    def enforce(self, _documents: object, *, target: Digest | None) -> StatusReport:
+        """Report an empty target."""
+        return StatusReport(target=target)
+
+    def refresh(self) -> StatusReport:
+        """Find no drift."""
+        return StatusReport()
+
+    def release(self) -> None:
+        """Give nothing back."""
+
+
+def measure(home: Path, *, rounds: int = 7, requests: int = 400) -> None:
+    """Measure and print."""
+    server = Server(home, admin_port=18443, gateway_port=18444)
+    with server.running() as ours:
+        devices = [_onboarded(home / "devices" / str(number), server.package) for number in range(_AT_ONCE)]
+        with nginx(home / "nginx", port=18445, certificate=server.certificate, key=server.key) as theirs:
+            context = ssl.create_default_context(cadata=server.authority())
+            our_costs, their_costs = [], []
+            for _ in range(rounds):
+                before = processor_seconds(ours)
+                _spread(devices, requests)
+                our_costs.append((processor_seconds(ours) - before) / requests)
+                before = processor_seconds(theirs)
+                _fetch(context, 18445, requests)
+                their_costs.append((processor_seconds(theirs) - before) / requests)
+    mine, nginxs = statistics.median(our_costs), statistics.median(their_costs)
+    print(f"full check-in    {mine * 1e6:8.0f} µs CPU of gateway and signer")
+    print(f"nginx, 204       {nginxs * 1e6:8.0f} µs CPU")
+    print(f"ratio            {mine / nginxs:8.2f}   ({rounds} rounds of {requests}, medians)")
+
+
+def _onboarded(directory: Path, package: Path) -> Enrolled:
+    directory.mkdir(parents=True)
+    clock: Clock = SystemClock()
+    surroundings = Surroundings(
+        state=AgentState(directory=directory, disk=LocalDisk()),
+        open_transport=_transport,
+        machine=PlainMachine(directory.name),
+        enforcer=NothingToEnforce(),
+        clock=clock,
+        randomness=os.urandom,
+        journal=Journal(out=sys.stderr, clock=clock),
+    )
+    surroundings.onboard()(read_package(package, clock.now()))
+    enrolled = surroundings.enrolled()
+    enrolled.check_in.check_in()
+    return enrolled
+
+
+def _transport(server: AgentServer) -> HttpsTransport:
+    return HttpsTransport(context=tls_context(server.tls_roots), monotonic=time.monotonic)
+
+
+def _spread(devices: list[Enrolled], requests: int) -> None:
+    def work(device: Enrolled) -> None:
+        for _ in range(requests // len(devices)):
+            settled = device.check_in.check_in()
+            assert settled.rounds == 1, "a check-in without news takes one round"
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        list(pool.map(work, devices))
+
+
+def _fetch(context: ssl.SSLContext, port: int, requests: int) -> None:
+    def work(_: int) -> None:
+        for _ in range(requests // _AT_ONCE):
+            connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=20)
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 204
+            connection.close()
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(work, range(_AT_ONCE)))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shieldwall.server.graph.errors import InvalidQueryError
+from shieldwall.server.graph.paths import normal_path
+from shieldwall.server.graph.query import parse_query, skip_token
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("/beta/devices('abc')", "/beta/devices/abc"),
+        ("/v1.0/groups/abc/", "/v1.0/groups/abc"),
+        ("/beta/x/abc/microsoft.graph.assign", "/beta/x/abc/assign"),
+        ("/beta/x/abc", "/beta/x/abc"),
+        ("/sign-in/", "/sign-in/"),
+    ],
+)
+def test_the_ways_to_write_a_path_are_one(written: str, normal: str) -> None:
+    assert normal_path(written) == normal
+
+
+@given(st.text(max_size=60).map(lambda text: "/beta/" + text))
+def test_a_normal_path_stays_as_it_is(path: str) -> None:
+    assert normal_path(normal_path(path)) == normal_path(path)
+
+
+@given(st.text(min_size=1, max_size=100))
+def test_a_skip_token_leads_back_to_its_row(row: str) -> None:
+    row = row.encode("utf-8", "replace").decode()
+
+    assert parse_query({"$skiptoken": [skip_token(row)]}).page.after == row
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"$filter": ["name eq 'x'"]},
+        {"$top": ["0"]},
+        {"$top": ["-1"]},
+        {"$top": ["1000000000"]},
+        {"$top": ["٣"]},
+        {"$top": ["1", "2"]},
+        {"$skiptoken": ["%%%"]},
+        {"$skiptoken": [""]},
+        {"$expand": ["secrets"]},
+        {"surprise": ["1"]},
+    ],
+)
+def test_an_option_that_cannot_be_followed_is_refused(options: dict[str, list[str]]) -> None:
+    with pytest.raises(InvalidQueryError):
+        parse_query(options, expandable=frozenset({"settings"}))
+
+
+def test_a_selection_keeps_the_id() -> None:
+    query = parse_query({"$select": ["Name"]})
+
+    assert query.shape({"id": "1", "name": "x", "other": 2}) == {"id": "1", "name": "x"}
