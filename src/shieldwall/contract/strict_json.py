@@ -25,7 +25,8 @@ MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**53 - 1
 _MAX_INTEGER_DIGITS: Final = 16
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive and taking an unfinished string to the end: hostile quotes must not make this search start over and over.
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 _canonical: Final = msgspec.json.Encoder(order="sorted")
