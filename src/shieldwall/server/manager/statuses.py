@@ -1,0 +1,166 @@
+"""What is in effect: on one device, setting by setting, and of one policy, over all its devices.
+
+Devices with the same target that sent the same report are in the same state, so states are computed once per distinct
+pair and counted, never once per device.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import DeviceId, Digest, PolicyId, SettingId, TenantId
+from shieldwall.contract.messages import ManifestItem
+from shieldwall.contract.settings import PolicyDocument
+from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
+from shieldwall.policy.flatten import flatten
+from shieldwall.policy.resolve import Resolution, resolve
+from shieldwall.server.directory.devices import get_device
+from shieldwall.server.manager.policies import document_of, get_policy
+from shieldwall.server.manager.states import Said, said
+from shieldwall.server.storage import check_ins, revisions, standings, statuses, targets
+from shieldwall.server.storage.records import CheckInState, Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveSetting:
+    """One setting of a device: what the policies came to, and what the device says is so."""
+
+    setting: SettingId
+    state: SettingState
+    resolution: Resolution
+    reported: SettingStatus | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyOnDevice:
+    """One policy of a device."""
+
+    item: ManifestItem
+    document: PolicyDocument
+    state: SettingState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceEffect:
+    """Everything in effect on a device. ``strays`` are reported settings that no policy of the device speaks about."""
+
+    check_in: CheckInState
+    is_current: bool
+    settings: tuple[EffectiveSetting, ...]
+    policies: tuple[PolicyOnDevice, ...]
+    strays: tuple[SettingStatus, ...]
+    refused: tuple[RefusedPolicy, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyCounts:
+    """How many devices a policy is in which state on, as a whole and setting by setting."""
+
+    devices: Mapping[SettingState, int]
+    settings: Mapping[SettingId, Mapping[SettingState, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOfPolicy:
+    """One device of a policy."""
+
+    device_id: DeviceId
+    display_name: str
+    state: SettingState
+    last_check_in: datetime | None
+    status_at: datetime | None
+
+
+def effective_of(connection: Connection, catalog: Catalog, tenant_id: TenantId, device_id: DeviceId) -> DeviceEffect:
+    """Return what is in effect on a device. Raises: NotFoundError."""
+    get_device(connection, tenant_id, device_id)
+    check_in = check_ins.get(connection, device_id)
+    report = None if check_in.status_digest is None else statuses.find(connection, check_in.status_digest)
+    items = () if check_in.target_digest is None else targets.get(connection, check_in.target_digest)
+    documents = _documents(connection, items)
+    resolved = resolve(catalog, documents.values()).settings
+    is_current = report is not None and report.target == check_in.target_digest
+    words = Said() if check_in.target_digest is None else said(report, check_in.target_digest)
+    return DeviceEffect(
+        check_in=check_in,
+        is_current=is_current,
+        settings=tuple(
+            EffectiveSetting(
+                setting=setting, state=words.state(setting), resolution=resolution, reported=words.status(setting)
+            )
+            for setting, resolution in resolved.items()
+        ),
+        policies=tuple(
+            PolicyOnDevice(
+                item=item,
+                document=documents[item.digest],
+                state=words.policy(item, flatten(catalog, documents[item.digest])),
+            )
+            for item in items
+        ),
+        strays=() if report is None else tuple(status for status in report.settings if status.setting not in resolved),
+        refused=() if report is None else report.refused,
+    )
+
+
+def policy_counts(connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId) -> PolicyCounts:
+    """Count the devices of a policy by state. Raises: NotFoundError."""
+    view = _PolicyView(connection, catalog, tenant_id, policy_id)
+    counted = standings.count_by_report(connection, tenant_id, view.items)
+    reports = statuses.find_many(connection, {each.status for each in counted if each.status is not None})
+    devices: Counter[SettingState] = Counter()
+    settings: dict[SettingId, Counter[SettingState]] = {setting: Counter() for setting in view.settings}
+    for each in counted:
+        words = said(_report(reports, each.status), each.target)
+        devices[words.policy(view.items[each.target], view.settings)] += each.devices
+        for setting, counts in settings.items():
+            counts[words.state(setting)] += each.devices
+    return PolicyCounts(devices=devices, settings=settings)
+
+
+def policy_devices(
+    connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId, page: Page
+) -> tuple[DeviceOfPolicy, ...]:
+    """Return one page of the devices of a policy, ordered by id. Raises: NotFoundError."""
+    view = _PolicyView(connection, catalog, tenant_id, policy_id)
+    found = standings.list_devices(connection, tenant_id, view.items, page)
+    reports = statuses.find_many(connection, {each.status for each in found if each.status is not None})
+    return tuple(
+        DeviceOfPolicy(
+            device_id=each.device_id,
+            display_name=each.display_name,
+            state=said(_report(reports, each.status), each.target).policy(view.items[each.target], view.settings),
+            last_check_in=each.last_check_in,
+            status_at=each.status_at,
+        )
+        for each in found
+    )
+
+
+class _PolicyView:
+    """A policy's settings, and the targets in use that hold it."""
+
+    def __init__(self, connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId) -> None:
+        policy = get_policy(connection, tenant_id, policy_id)
+        self.settings = tuple(flatten(catalog, document_of(revisions.get(connection, policy_id, policy.revision))))
+        self.items = {
+            target: item
+            for target, items in targets.get_many(connection, standings.targets_in_use(connection)).items()
+            for item in items
+            if item.policy_id == policy_id
+        }
+
+
+def _report(reports: Mapping[Digest, StatusReport], digest: Digest | None) -> StatusReport | None:
+    return None if digest is None else reports.get(digest)
+
+
+def _documents(connection: Connection, items: tuple[ManifestItem, ...]) -> Mapping[Digest, PolicyDocument]:
+    found = revisions.find_many(connection, [item.digest for item in items])
+    return {digest: document_of(revision) for digest, revision in found.items()}

@@ -1,0 +1,80 @@
+"""Where devices stand: which target each shall enforce and which report it sent, read for many devices at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, bindparam, func, select
+
+from shieldwall.contract.ids import DeviceId, Digest, TenantId
+from shieldwall.server.storage.records import DeviceState, Page
+from shieldwall.server.storage.schema import check_ins, devices
+
+_TARGETS: Final = select(check_ins.c.target_digest).where(check_ins.c.target_digest.is_not(None)).distinct()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """So many devices with one target and one report."""
+
+    target: Digest
+    status: Digest | None
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One device with its target and its report."""
+
+    device_id: DeviceId
+    display_name: str
+    target: Digest
+    status: Digest | None
+    last_check_in: datetime | None
+    status_at: datetime | None
+
+
+def _of_targets(query: Select[Any]) -> Select[Any]:
+    return query.join(devices, devices.c.id == check_ins.c.device_id).where(
+        check_ins.c.target_digest.in_(bindparam("targets", expanding=True)),
+        devices.c.tenant_id == bindparam("tenant"),
+        devices.c.state == DeviceState.ACTIVE.value,
+    )
+
+
+_COUNTED: Final = _of_targets(
+    select(check_ins.c.target_digest, check_ins.c.status_digest, func.count()).select_from(check_ins)
+).group_by(check_ins.c.target_digest, check_ins.c.status_digest)
+_STANDINGS: Final = _of_targets(
+    select(
+        check_ins.c.device_id,
+        devices.c.display_name,
+        check_ins.c.target_digest,
+        check_ins.c.status_digest,
+        check_ins.c.last_check_in,
+        check_ins.c.status_at,
+    ).select_from(check_ins)
+).order_by(check_ins.c.device_id)
+
+
+def targets_in_use(connection: Connection) -> frozenset[Digest]:
+    """Return the targets that at least one device has."""
+    return frozenset(Digest(target) for (target,) in connection.execute(_TARGETS))
+
+
+def count_by_report(connection: Connection, tenant_id: TenantId, of: Iterable[Digest]) -> tuple[Counted, ...]:
+    """Count the active devices with these targets, by target and report."""
+    rows = connection.execute(_COUNTED, {"targets": list(of), "tenant": tenant_id})
+    return tuple(Counted(*row) for row in rows)
+
+
+def list_devices(connection: Connection, tenant_id: TenantId, of: Iterable[Digest], page: Page) -> tuple[Standing, ...]:
+    """Return one page of the active devices with these targets, ordered by id."""
+    query = _STANDINGS.limit(page.size)
+    if page.after is not None:
+        query = query.where(check_ins.c.device_id > page.after)
+    rows = connection.execute(query, {"targets": list(of), "tenant": tenant_id})
+    return tuple(Standing(*row) for row in rows)
