@@ -38,6 +38,7 @@ class Database:
         parsed = make_url(url)
         self.is_sqlite: Final = parsed.get_backend_name() == "sqlite"
         self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else _postgresql(url)
+        self._reading: Final[Engine] = self._engine if self.is_sqlite else _one_view(self._engine)
 
     @classmethod
     def at(cls, path: Path) -> Database:
@@ -52,7 +53,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read transaction: one consistent view. Raises: StorageUnavailableError."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._reading.connect() as connection:
             yield connection
 
     @contextmanager
@@ -63,7 +64,7 @@ class Database:
             StorageUnavailableError: The database cannot take it.
         """
         writing = self._engine.execution_options(**{_WRITE: True})
-        with _translated(), writing.begin() as connection:
+        with translated(), writing.begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -79,7 +80,8 @@ def insert_ignoring(connection: Connection, table: Table) -> Insert:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Say in our words that the database cannot serve. Raises: StorageUnavailableError."""
     try:
         yield
     except OperationalError as error:
@@ -101,6 +103,11 @@ def _sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _one_view(engine: Engine) -> Engine:
+    """PostgreSQL would otherwise show each statement what was committed meanwhile; SQLite never does."""
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 def _postgresql(url: str) -> Engine:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.database import Database, StorageUnavailableError, translated
 
 T = TypeVar("T")
 
@@ -31,6 +31,8 @@ class GroupCommit:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._door = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self.commits = 0
         self.works = 0
@@ -40,16 +42,21 @@ class GroupCommit:
         """Run ``work`` in the next transaction; return its result once that is durable.
 
         Raises:
-            StorageUnavailableError: The commit failed; nothing of the transaction happened.
+            StorageUnavailableError: The commit failed, and nothing of the transaction happened; or this is closed.
             Exception: Whatever ``work`` raised; its own writes are undone.
         """
         future: Future[T] = Future()
-        self._queue.put((work, future))
+        with self._door:  # so that nothing is put behind the end of the queue, where nobody would answer
+            if self._closed:
+                raise StorageUnavailableError("The server is stopping.", remedy="Try again in a minute.")
+            self._queue.put((work, future))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Finish what was submitted, then end the thread."""
-        self._queue.put(None)
+        with self._door:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
@@ -83,7 +90,7 @@ class GroupCommit:
         self.commits += 1
         self.works += len(batch)
         for future, result, failure in outcomes:
-            if future.cancelled():
+            if not future.set_running_or_notify_cancel():
                 continue  # the asker went away; what it asked for is done all the same
             if failure is None:
                 future.set_result(result)
@@ -94,7 +101,8 @@ class GroupCommit:
 def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> tuple[Any, Exception | None]:
     savepoint = connection.begin_nested()
     try:
-        result = work(connection)
+        with translated():
+            result = work(connection)
     except Exception as failure:  # noqa: BLE001 - handed to the one who asked
         savepoint.rollback()
         return None, failure
