@@ -47,7 +47,10 @@ sketches: st.SearchStrategy[Sketch] = st.recursive(
     lambda inner: st.one_of(st.tuples(st.just("not"), inner), st.tuples(st.sampled_from(["and", "or"]), inner, inner)),
     max_leaves=8,
 )
-devices = st.dictionaries(st.sampled_from(NAMES), st.sampled_from((*TEXTS, None)))
+devices: st.SearchStrategy[dict[str, str | tuple[str, ...] | None]] = st.dictionaries(
+    st.sampled_from(NAMES),
+    st.one_of(st.none(), st.sampled_from(TEXTS), st.lists(st.sampled_from(TEXTS), max_size=3).map(tuple)),
+)
 
 
 def quoted(text: object) -> str:
@@ -69,7 +72,9 @@ def spelled(sketch: Sketch) -> str:
             raise AssertionError(sketch)
 
 
-def expected(sketch: Sketch, device: dict[str, str | None]) -> bool:
+def expected(  # noqa: PLR0911 - one return per kind of rule
+    sketch: Sketch, device: dict[str, str | tuple[str, ...] | None]
+) -> bool:
     """Evaluate a sketch in other ways than the code does."""
     match sketch:
         case ("not", inner):
@@ -83,8 +88,10 @@ def expected(sketch: Sketch, device: dict[str, str | None]) -> bool:
             return not expected((positive, name, text), device)
         case (operator, name, wanted):
             value = device.get(str(name))
-            if value is None or wanted is None:
-                return value is wanted
+            if isinstance(value, tuple) and value:
+                return any(expected(sketch, {str(name): one}) for one in value)
+            if not isinstance(value, str) or wanted is None:
+                return not isinstance(value, str) and wanted is None
             texts = wanted if isinstance(wanted, tuple) else (wanted,)
             shape = {"eq": "{}", "in": "{}", "starts": "{}*", "contains": "*{}*"}[str(operator)]
             return any(fnmatch.fnmatchcase(value.casefold(), shape.format(str(text).casefold())) for text in texts)
@@ -93,7 +100,7 @@ def expected(sketch: Sketch, device: dict[str, str | None]) -> bool:
 
 
 @given(sketches, devices)
-def test_evaluation_agrees_with_the_oracle(sketch: Sketch, device: dict[str, str | None]) -> None:
+def test_evaluation_agrees_with_the_oracle(sketch: Sketch, device: dict[str, str | tuple[str, ...] | None]) -> None:
     assert parse_rule(spelled(sketch)).matches(device) == expected(sketch, device)
 
 
@@ -106,7 +113,9 @@ def test_what_is_written_is_what_is_read(sketch: Sketch) -> None:
 
 
 @given(sketches, devices)
-def test_only_the_properties_a_rule_asks_for_decide(sketch: Sketch, device: dict[str, str | None]) -> None:
+def test_only_the_properties_a_rule_asks_for_decide(
+    sketch: Sketch, device: dict[str, str | tuple[str, ...] | None]
+) -> None:
     rule = parse_rule(spelled(sketch))
     asked = {name: value for name, value in device.items() if name in rule.properties()}
 
@@ -185,6 +194,15 @@ def test_every_property_may_be_asked_for_in_any_case(name: str) -> None:
     assert rule.matches({name: "Yes"})
     assert rule.properties() == {name}
     assert str(rule) == f'device.{name} -in ["yes"]'
+
+
+def test_one_value_that_fits_is_enough_and_a_negation_wants_none() -> None:
+    tags = {"deviceTag": ("web", "blue")}
+
+    assert parse_rule('device.deviceTag -eq "blue"').matches(tags)
+    assert not parse_rule('device.deviceTag -ne "blue"').matches(tags)
+    assert parse_rule('device.deviceTag -notIn ["red", "green"]').matches(tags)
+    assert parse_rule("device.deviceTag -eq null").matches({"deviceTag": ()})
 
 
 def test_a_property_that_is_absent_equals_only_null() -> None:
