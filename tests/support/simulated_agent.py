@@ -166,13 +166,16 @@ class SimulatedAgent:
 
 @dataclass
 class Fault:
-    """Raises at the n-th step, once; counts all of them."""
+    """Raises at the n-th step of those whose names match, once; counts all of them."""
 
     error: Callable[[str], BaseException]
     at: int | None = None
+    named: tuple[str, ...] = ("",)
     seen: list[str] = field(default_factory=list)
 
     def __call__(self, name: str) -> None:
+        if not name.startswith(self.named):
+            return
         self.seen.append(name)
         if self.at is not None and len(self.seen) - 1 == self.at:
             raise self.error(name)

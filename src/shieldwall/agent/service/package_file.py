@@ -31,13 +31,15 @@ def _content(path: Path) -> bytes:
                 f"{path} is a symbolic link; a package is read from where it really is."
             ) from error
         raise UnsuitablePackageError(f"{path} cannot be read: {error.strerror}.") from error
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(file.fileno())
+    try:
+        about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise UnsuitablePackageError(f"{path} is not a file.")
         if about.st_mode & stat.S_IROTH:
             raise UnsuitablePackageError(f"{path} is readable by everybody on this machine; it holds a secret.")
-        content = file.read(MAX_PACKAGE_BYTES + 1)
+        content = os.read(descriptor, MAX_PACKAGE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_PACKAGE_BYTES:
         raise UnsuitablePackageError(f"{path} is larger than {MAX_PACKAGE_BYTES // 1024} KiB: not a package.")
     return content

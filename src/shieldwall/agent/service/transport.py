@@ -45,7 +45,7 @@ def parse_server_url(text: str) -> SplitResult:
     """Read the URL of a gateway: https, a host, perhaps a port and a path. Raises: UnusableAnswerError."""
     try:
         url = urlsplit(text)
-        named = url.scheme == "https" and bool(url.hostname) and (url.port or 443) > 0
+        named = url.scheme == "https" and bool(url.hostname) and url.port != 0
     except ValueError:
         named = False
         url = urlsplit("")
@@ -97,6 +97,8 @@ class HttpsTransport:
                 raise ValueError("the answer does not end")
             if self.monotonic() > deadline:
                 raise TimeoutError("the answer comes too slowly")
+        if response.length:  # what ``read1`` leaves unsaid: the connection ended before the answer did
+            raise ValueError("the answer breaks off")
         return bytes(content)
 
 
