@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.support.trust import DEVICE, OTHER_TENANT, TENANT, HandClock, policy_of
+from tests.support.trust import DEVICE, OTHER_TENANT, TENANT, policy_of
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import Manifest
@@ -28,7 +28,6 @@ from shieldwall.server.signer.errors import (
     SignerUnavailableError,
     UnsignableDocumentError,
 )
-from shieldwall.server.signer.keys import create_keys
 from shieldwall.server.signer.serving import MAX_CONNECTIONS
 from shieldwall.server.signer.sockets import connect, socket_path
 from shieldwall.trust import payload_types
@@ -37,12 +36,6 @@ from shieldwall.trust.dsse import open_envelope
 from shieldwall.trust.roots import Role
 
 KEY = DeviceKey.generate()
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    create_keys(tmp_path / "keys", TENANT, HandClock())
-    return tmp_path
 
 
 @contextmanager
@@ -216,11 +209,12 @@ def test_only_its_own_user_reaches_what_it_writes(data: Path) -> None:
     assert {path for path, mode in modes.items() if stat.S_IMODE(mode) & 0o077} == set()
 
 
-def test_a_socket_below_a_very_deep_directory_works(tmp_path: Path) -> None:
-    data = tmp_path / ("d" * 100) / ("e" * 100)
-    create_keys(data / "keys", TENANT, HandClock())
+def test_a_socket_below_a_very_deep_directory_works(data: Path) -> None:
+    deep = data / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    (data / "keys").rename(deep / "keys")
 
-    with running(data), SignerClient(data) as signer:
+    with running(deep), SignerClient(deep) as signer:
         assert signer.trust_root().tenant_id == TENANT
 
 

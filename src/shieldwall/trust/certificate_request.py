@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,20 +18,12 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.trust.device_key import DeviceKey, PublicKey, public_key_info
+from shieldwall.trust.x509_errors import UNREADABLE
 
 MAX_REQUEST_BYTES: Final = 2048
 MAX_NONCE_LENGTH: Final = 512
 NONCE_EXTENSION: Final = x509.ObjectIdentifier("2.25.146376250063488172031565876977725157009")
 """Under the arc that X.667 gives to everyone with a UUID: 6e1f0a52-0c0b-4d5e-9b66-3f5a4c7d2e91."""
-_UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""All that the library raises over bytes that are no request; its own errors share no root."""
 _EXTENSION_REQUEST: Final = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 
 
@@ -70,7 +61,7 @@ def read_request(der: bytes) -> CertificateRequestFacts:
         raise BadCertificateRequestError(f"The certificate request is larger than {MAX_REQUEST_BYTES} bytes.")
     try:
         return _read(der, x509.load_der_x509_csr(der))
-    except _UNREADABLE:
+    except UNREADABLE:
         raise BadCertificateRequestError("The certificate request cannot be read as PKCS #10 in DER.") from None
 
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -29,6 +28,7 @@ from shieldwall.trust.certificate_request import (
     read_request,
 )
 from shieldwall.trust.device_key import PublicKey
+from shieldwall.trust.x509_errors import UNREADABLE
 
 __all__ = [
     "BadAuthorityError",
@@ -160,7 +160,7 @@ def _read_authority(key_pem: bytes, certificate_pem: bytes) -> tuple[ec.Elliptic
     try:
         key = load_pem_private_key(key_pem, password=None)
         certificate = x509.load_pem_x509_certificate(certificate_pem)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise BadAuthorityError("Key or certificate of the authority cannot be read.") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BadAuthorityError("The key of the authority is not on the curve P-256.")

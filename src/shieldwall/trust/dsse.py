@@ -158,6 +158,8 @@ def open_envelope(
     if len(envelope.payload) > (max_bytes + 2) // 3 * 4:
         raise BadEnvelopeError(f"The envelope holds more than {max_bytes} bytes.")
     payload = _decoded(envelope.payload, "payload")
+    if len(payload) > max_bytes:
+        raise BadEnvelopeError(f"The envelope holds more than {max_bytes} bytes.")
     signed = pre_authentication_encoding(payload_type, payload)
     signers = {
         key.raw

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
+from cryptography import x509
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
@@ -28,6 +29,7 @@ from shieldwall.trust.dsse import (
     seal,
 )
 from shieldwall.trust.roots import InvalidTrustRootError, Pem, Role, TrustRoot
+from shieldwall.trust.x509_errors import UNREADABLE
 
 MAX_PACKAGE_BYTES: Final = 64 * 1024
 MAX_USES: Final = 1_000_000
@@ -136,12 +138,14 @@ class OnboardingPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=16)] = ()
 
     def __post_init__(self) -> None:
-        """Refuse addresses that are not HTTPS and times that are none. Raises: ValueError."""
+        """Refuse addresses that are not HTTPS, times and roots that are none. Raises: ValueError."""
         for url in self.server_urls:
             if not _URL.match(url):
                 raise ValueError(f"{url[:128]!r} is not an https address in plain lower-case form")
         if not moments.parse(self.not_before) < moments.parse(self.not_after):
             raise ValueError("the package ends before it begins")
+        for pem in self.tls_roots:
+            _check_certificate(pem)
 
 
 def seal_package(package: OnboardingPackage, key: EnvelopeKey) -> Envelope:
@@ -211,6 +215,13 @@ def check_proof(
     expected = proof(k, tenant_id, nonce, spki_der, body_without_onboarding)
     if not hmac.compare_digest(expected.encode(), mac.encode("utf-8", "replace")):
         raise BadOnboardingProofError("The proof of onboarding does not fit the package, the key and the request.")
+
+
+def _check_certificate(pem: str) -> None:
+    try:
+        x509.load_pem_x509_certificate(pem.encode("ascii"))
+    except UNREADABLE:
+        raise ValueError("a TLS root is not a certificate in PEM") from None
 
 
 def _unverified_payload(envelope: Envelope) -> bytes:

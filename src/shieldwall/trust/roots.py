@@ -14,6 +14,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DigestField, TenantIdField
 from shieldwall.trust import strict_base64
 from shieldwall.trust.dsse import BadEnvelopeKeyError, PublicEnvelopeKey
+from shieldwall.trust.x509_errors import UNREADABLE
 
 MAX_KEYS = 16
 MAX_INCARNATION = 2**13 - 1
@@ -126,7 +127,7 @@ def _check_authority(pem: str) -> None:
         certificate = x509.load_pem_x509_certificate(pem.encode("ascii"))
         key = certificate.public_key()
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except UNREADABLE:
         raise InvalidTrustRootError("A device authority is not a certificate of an authority in PEM.") from None
     if not (constraints.ca and isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)):
         raise InvalidTrustRootError("A device authority is not a P-256 certificate authority.")

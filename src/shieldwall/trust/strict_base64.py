@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 
 def encode(data: bytes) -> str:
@@ -20,7 +19,7 @@ def decode(text: str) -> bytes:
     """Read standard base64 with padding. Raises: ValueError."""
     try:
         data = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or a character outside ASCII
         raise ValueError("The text is not base64.") from None
     if encode(data) != text:  # several texts decode to the same bytes; only one of them is ours
         raise ValueError("The text is not the one base64 spelling of its bytes.")

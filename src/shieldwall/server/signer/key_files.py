@@ -30,14 +30,23 @@ def read_secret(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise KeyFilesError(f"{path} cannot be opened: {error.strerror}.") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise KeyFilesError(f"{path} is not a regular file.")
         _refuse_foreign(path, status)
-        data = file.read(MAX_KEY_FILE_BYTES + 1)
+        data = _read_all(descriptor)
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_KEY_FILE_BYTES:
         raise KeyFilesError(f"{path} is larger than {MAX_KEY_FILE_BYTES} bytes.")
+    return data
+
+
+def _read_all(descriptor: int) -> bytes:
+    data = b""
+    while len(data) <= MAX_KEY_FILE_BYTES and (part := os.read(descriptor, MAX_KEY_FILE_BYTES + 1)):
+        data += part
     return data
 
 

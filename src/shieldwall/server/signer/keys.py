@@ -12,7 +12,7 @@ from joserfc.jwk import RSAKey
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import TenantId, TenantIdField, parse_tenant_id
 from shieldwall.server.signer.errors import KeyFilesError
 from shieldwall.server.signer.key_files import check_private_directory, read_secret, sync_directory, write_secret
@@ -143,4 +143,8 @@ def _role_file(role: Role) -> str:
 
 
 def _tenants(directory: Path) -> list[TenantId]:
-    return [parse_tenant_id(entry.name) for entry in directory.iterdir() if not entry.name.startswith(".")]
+    names = [entry.name for entry in directory.iterdir() if not entry.name.startswith(".")]
+    try:
+        return [parse_tenant_id(name) for name in names]
+    except InvalidIdError as error:
+        raise KeyFilesError(f"{directory} holds what are no keys: {error.cause}") from None

@@ -1,0 +1,119 @@
+"""The signer's memory: numbers never repeat or fall, revisions never change."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.trust import OTHER_POLICY, POLICY
+
+from shieldwall.contract.ids import Digest
+from shieldwall.server.signer.errors import CounterExhaustedError, KeyFilesError, LedgerError, RevisionTakenError
+from shieldwall.server.signer.ledger import BLOCK, Ledger
+
+FIRST, SECOND = Digest("1" * 64), Digest("2" * 64)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(min_value=0, max_value=BLOCK + 2), max_size=4))
+def test_numbers_rise_strictly_through_any_restarts(lives: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        seen: list[int] = []
+        for count in lives:
+            with closing(Ledger(Path(directory))) as ledger:
+                seen += [ledger.next_number(1) for _ in range(count)]
+
+    assert seen == sorted(set(seen))
+    assert all(number > 0 for number in seen)
+
+
+def test_a_number_is_on_disk_before_it_is_given_out(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        for _ in range(BLOCK + 1):
+            number = ledger.next_number(1)
+            if number % BLOCK == 1:
+                with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
+                    (reserved,) = other.execute("select reserved from manifest_number").fetchone()
+                assert reserved >= number
+
+
+def test_every_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        assert ledger._database.execute("pragma synchronous").fetchone() == (2,)
+
+
+def test_incarnations_count_for_themselves(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        assert [ledger.next_number(1), ledger.next_number(2), ledger.next_number(1)] == [1, 1, 2]
+
+
+def test_two_ledgers_over_one_file_never_give_out_the_same_number(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as first, closing(Ledger(tmp_path)) as second, ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(lambda turn: (first, second)[turn % 2].next_number(1), range(4 * BLOCK)))
+
+    assert len(set(seen)) == len(seen)
+
+
+def test_numbers_end_where_the_next_incarnation_begins(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.next_number(1)
+        ledger._database.execute("update manifest_number set reserved = (1 << 40) - 1")
+        ledger._next.clear()
+
+        with pytest.raises(CounterExhaustedError):
+            ledger.next_number(1)
+
+
+def test_a_revision_is_bound_for_ever(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.claim_revision(POLICY, 1, FIRST)
+        ledger.claim_revision(POLICY, 2, SECOND)
+        ledger.claim_revision(OTHER_POLICY, 1, SECOND)
+
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.claim_revision(POLICY, 1, FIRST)
+        with pytest.raises(RevisionTakenError):
+            ledger.claim_revision(POLICY, 1, SECOND)
+
+
+def test_of_many_documents_that_want_one_revision_one_gets_it(tmp_path: Path) -> None:
+    def claim(number: int) -> bool:
+        try:
+            ledger.claim_revision(POLICY, 1, Digest(f"{number:064x}"))
+        except RevisionTakenError:
+            return False
+        return True
+
+    with closing(Ledger(tmp_path)) as ledger, ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(claim, range(40))) == 1
+
+
+def test_what_cannot_be_written_is_not_given_out(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger._database.execute("pragma query_only = on")
+
+        with pytest.raises(LedgerError):
+            ledger.next_number(1)
+        with pytest.raises(LedgerError):
+            ledger.claim_revision(POLICY, 1, FIRST)
+
+
+def test_a_damaged_ledger_is_not_replaced(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "ledger.sqlite3").write_bytes(b"garbage" * 1000)
+
+    with pytest.raises(LedgerError):
+        Ledger(tmp_path)
+
+
+def test_a_directory_open_to_others_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    with pytest.raises(KeyFilesError):
+        Ledger(tmp_path)
