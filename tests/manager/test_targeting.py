@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from tests.support.manager_world import World, a_draft
 from tests.support.samples import NOON, TENANT_ID, device_id, group_id
 
@@ -285,3 +287,55 @@ def test_targets_after_any_operations_equal_a_full_recompute(world: World, opera
         retarget(connection, active, NOON)
 
         assert incremental == {device: check_ins.get(connection, device).target_digest for device in active}
+
+
+def _settled(world: World, device: DeviceId) -> None:
+    """The target that came out is the one that a full recompute finds."""
+    with world.database.write() as connection:
+        assert retarget(connection, [device], NOON) == frozenset()
+        assert len(policies_of(connection, device)) == 1
+
+
+def _prepared(world: World) -> tuple[DeviceId, GroupId, PolicyId]:
+    if world.database.is_sqlite:
+        pytest.skip("SQLite has one writer: transactions never overlap")
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        group = world.group(connection, 1)
+        return device, group, world.policies.create(connection, world.acting, a_draft()).id
+
+
+def test_a_device_that_joins_a_group_while_a_policy_is_assigned_to_it_gets_the_policy(world: World) -> None:
+    device, group, policy = _prepared(world)
+    with world.database.write() as joining:
+        groups.add_members(joining, group, [device])
+        with world.database.write() as assigning:
+            assign(assigning, world.acting, policy, [include(group)])
+        world.acting.tell(joining, [device])
+
+    _settled(world, device)
+
+
+def test_a_policy_assigned_to_a_group_while_a_device_joins_it_reaches_the_device(world: World) -> None:
+    device, group, policy = _prepared(world)
+
+    def join() -> None:
+        with world.database.write() as joining:
+            directory_groups.add_member(joining, world.acting, group, device)
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        with world.database.write() as assigning:
+            assign(assigning, world.acting, policy, [include(group)])
+            joined = threads.submit(join)
+            _await_lock(assigning)
+        joined.result(timeout=30)
+
+    _settled(world, device)
+
+
+def _await_lock(connection: Connection) -> None:
+    """Return once somebody waits for the lock that this transaction holds."""
+    waiting = text("select count(*) from pg_locks where locktype = 'advisory' and not granted")
+    deadline = time.monotonic() + 30
+    while connection.execute(waiting).scalar_one() == 0:
+        assert time.monotonic() < deadline, "nobody waits: targeting is not serialised"
