@@ -6,11 +6,17 @@ from typing import Final
 
 import typer
 
-from shieldwall.cli import shieldwall_server
+from shieldwall.cli import device_commands, login_commands, package_commands, policy_commands, shieldwall_server
 
 app: Final = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Open security settings management."
 )
+app.command()(login_commands.login)
+app.command()(login_commands.api)
+app.add_typer(policy_commands.app, name="policy")
+app.add_typer(device_commands.app, name="device")
+app.add_typer(device_commands.groups, name="group")
+app.add_typer(package_commands.app, name="package")
 app.add_typer(shieldwall_server.app, name="server")
 
 

@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import Problem
+from shieldwall.server.authorization import PUBLIC, require_declarations
+from shieldwall.server.graph.paths import NormalPaths
 from shieldwall.server.observability import METRICS_TYPE, metrics_text
 from shieldwall.server.readiness import Readiness
 
@@ -28,18 +30,18 @@ def create_admin_application(
 ) -> ASGIApp:
     """Put the application together. ``authority`` is the host and port that every request must name."""
 
-    @get("/healthz", sync_to_thread=False)
+    @get("/healthz", opt=PUBLIC, sync_to_thread=False)
     def get_health() -> dict[str, str]:
         """Answer as long as the loop turns."""
         return {"status": "alive"}
 
-    @get("/readyz", sync_to_thread=True)
+    @get("/readyz", opt=PUBLIC, sync_to_thread=True)
     def get_readiness() -> Response[dict[str, str]]:
         """Say whether database and signer answer."""
         report = readiness.check()
         return Response(report.shown(), status_code=200 if report.is_ready else 503)
 
-    @get("/metrics", sync_to_thread=True)
+    @get("/metrics", opt=PUBLIC, sync_to_thread=True)
     def get_metrics() -> Response[bytes]:
         """Write all numbers for Prometheus."""
         return Response(metrics_text(registry), media_type=METRICS_TYPE)
@@ -50,7 +52,8 @@ def create_admin_application(
         openapi_config=None,
         logging_config=None,
     )
-    return OwnHostOnly(application=application, authority=authority)
+    require_declarations(application)
+    return OwnHostOnly(application=NormalPaths(application), authority=authority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

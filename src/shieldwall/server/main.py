@@ -35,6 +35,7 @@ from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Router
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
+from shieldwall.server.graph import app as graph_app
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding
 from shieldwall.server.manager import sync
@@ -237,6 +238,7 @@ def open_admin(settings: ServerSettings) -> Iterator[ASGIApp]:
             authority=normal_authority(authority_of(settings.public_url)),
             readiness=Readiness(database=services.database, signer=services.signer),
             registry=new_registry(),
+            routes=(graph_app.create_routes(services),),
         )
 
 

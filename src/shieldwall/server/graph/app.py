@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeAlias
 
 import structlog
 from joserfc.jwk import KeySet
@@ -13,6 +14,7 @@ from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
+from litestar.types import AsyncAnyCallable
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
@@ -58,12 +60,13 @@ _HANDLERS: Final = (
     packages.create_package,
     packages.revoke_package,
 )
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+
 _CLIENT_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 def create_routes(services: AdminServices) -> Router:
     """Make the routes of Graph (``/v1.0`` and ``/beta``) and of the identity platform."""
-    guard = _Guard(services)
     return Router(
         path="/",
         route_handlers=[
@@ -73,8 +76,8 @@ def create_routes(services: AdminServices) -> Router:
             identity.keys,
             identity.token,
         ],
-        dependencies={"services": Provide(lambda: services, sync_to_thread=False, use_cache=True)},
-        guards=[guard],
+        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        guards=[_guarding(services)],
         exception_handlers={
             ShieldwallError: lambda request, error: _refusal(services, request, error),
             HTTPException: lambda request, error: _refusal(services, request, error_of_http(error)),
@@ -83,27 +86,24 @@ def create_routes(services: AdminServices) -> Router:
     )
 
 
-class _Guard:
-    """Finds out who calls, from the bearer token, and asks the route whether they may."""
+def _guarding(services: AdminServices) -> AsyncAnyCallable:
+    """Make the guard that finds out who calls, from the bearer token, and asks the route whether they may."""
+    keys = cache(lambda: KeySet.import_key_set({"keys": services.signer.jwks()["keys"]}))
 
-    def __init__(self, services: AdminServices) -> None:
-        self._services = services
-        self._keys: KeySet | None = None
-
-    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        authorization = authorization_of(handler.opt)
-        principal = None if authorization.public else await sync_to_thread(self._principal, connection)
-        authorization.admit(principal)
-        connection.scope["user"] = principal
-
-    def _principal(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    def principal_of(connection: Connection) -> Principal:
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise UnauthenticatedError("The request carries no access token.")
-        if self._keys is None:
-            self._keys = KeySet.import_key_set({"keys": self._services.signer.jwks()["keys"]})
-        issuer = identity.issuer_of(self._services)
-        return issuer.principal_of(token, self._keys, self._services.clock.now())
+        return identity.issuer_of(services).principal_of(token, keys(), services.clock.now())
+
+    # A function and not an object: the framework copies what it is given, and services cannot be copied.
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        authorization = authorization_of(handler.opt)
+        principal = None if authorization.public else await sync_to_thread(principal_of, connection)
+        authorization.admit(principal)
+        connection.scope["user"] = principal
+
+    return guard
 
 
 def _refusal(services: AdminServices, request: GraphRequest, error: ShieldwallError) -> Response[bytes]:

@@ -11,13 +11,14 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.requests import GraphRequest, answer, caller, empty, page_answer, query_of
 from shieldwall.server.graph.resources import (
-    Json,
     device_resource,
     effective_resource,
     managed_device_resource,
     organization_resource,
 )
-from shieldwall.server.manager import statuses, sync
+from shieldwall.server.manager import sync
+from shieldwall.server.manager.statuses import effective_of
+from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import check_ins
 
@@ -59,10 +60,8 @@ def list_managed_devices(services: AdminServices, request: GraphRequest) -> Resp
     query = query_of(request)
     with services.database.read() as connection:
         found = devices.list_devices(connection, services.tenant.id, query.page)
-        resources = [managed_device_resource(each, check_ins.get(connection, each.id)) for each in found]
-        summaries = statuses.summaries(connection, [each.id for each in found])
-    for device, resource in zip(found, resources, strict=True):
-        resource["shieldwall"] |= {"upToDate": summaries[device.id].up_to_date, "state": summaries[device.id].state}
+        standing = summaries(connection, [each.id for each in found])
+    resources = [managed_device_resource(each, standing[each.id]) for each in found]
     last = found[-1].id if found else None
     return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
 
@@ -73,7 +72,7 @@ def get_managed_device(services: AdminServices, request: GraphRequest, device_id
     query = query_of(request)
     with services.database.read() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
-        resource = managed_device_resource(device, check_ins.get(connection, device.id))
+        resource = managed_device_resource(device, summaries(connection, [device.id])[device.id])
     return answer(query.shape(resource))
 
 
@@ -99,9 +98,8 @@ def effective_settings(services: AdminServices, request: GraphRequest, device_id
     """Say what is in effect on a device, setting by setting, who set it and why (ours)."""
     query = query_of(request)
     with services.database.read() as connection:
-        device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
-        found = statuses.effective_of(connection, services.catalog, device.id)
-    resources: list[Json] = [effective_resource(each, services.catalog) for each in found]
+        found = effective_of(connection, services.catalog, services.tenant.id, parse_device_id(device_id))
+    resources = [effective_resource(each, services.catalog) for each in found.settings]
     return page_answer(request, query, resources, base_url=services.settings.public_url, last=None)
 
 

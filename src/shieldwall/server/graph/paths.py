@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 _KEY: Final = re.compile(r"^([A-Za-z]+)\('([^'/]{1,128})'\)$")
@@ -31,7 +32,7 @@ class NormalPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http":
+        if scope["type"] == ScopeType.HTTP:
             path = normal_path(scope["path"])
             if path != scope["path"]:
                 scope["path"], scope["raw_path"] = path, path.encode()

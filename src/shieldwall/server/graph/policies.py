@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import GroupId, TemplateId, parse_group_id, parse_policy_id
+from shieldwall.contract.status import SettingState
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.authorization import allow
 from shieldwall.server.graph.errors import InvalidRequestError
@@ -23,7 +24,13 @@ from shieldwall.server.graph.requests import (
     page_answer,
     query_of,
 )
-from shieldwall.server.graph.resources import Json, assignments_resource, policy_resource, settings_resource
+from shieldwall.server.graph.resources import (
+    Json,
+    assignments_resource,
+    policy_device_resource,
+    policy_resource,
+    settings_resource,
+)
 from shieldwall.server.graph.setting_shapes import read_settings
 from shieldwall.server.manager import assignments, policies, statuses
 from shieldwall.server.manager.assignments import Assigned
@@ -148,8 +155,8 @@ def status_summary(services: AdminServices, policy_id: str) -> Response[bytes]:
     """Count the devices of a policy by state (ours)."""
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        counts = statuses.policy_counts(connection, policy.tenant_id, policy.id)
-    return answer({str(state): counts.get(state, 0) for state in statuses.STATES})
+        counts = statuses.policy_counts(connection, services.catalog, policy.tenant_id, policy.id)
+    return answer({str(state): counts.devices.get(state, 0) for state in SettingState})
 
 
 @get(_PATH + "/{policy_id:str}/deviceStates", opt=READ, sync_to_thread=True)
@@ -158,8 +165,8 @@ def device_states(services: AdminServices, request: GraphRequest, policy_id: str
     query = query_of(request)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        found = statuses.policy_devices(connection, policy.tenant_id, policy.id, query.page)
-    resources: list[Json] = [{"deviceId": each.device_id, "state": each.state} for each in found]
+        found = statuses.policy_devices(connection, services.catalog, policy.tenant_id, policy.id, query.page)
+    resources = [policy_device_resource(each) for each in found]
     last = found[-1].device_id if found else None
     return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
 

@@ -6,8 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from shieldwall.catalog.model import PolicyTemplate
+import msgspec
+
+from shieldwall.catalog.model import Catalog, PolicyTemplate
+from shieldwall.policy.resolve import Decided, explain
+from shieldwall.policy.words import in_words, name_of
 from shieldwall.server.graph.setting_shapes import write_settings
+from shieldwall.server.manager.statuses import DeviceOfPolicy, EffectiveSetting
+from shieldwall.server.manager.summaries import DeviceSummary
 from shieldwall.server.storage.records import (
     Assignment,
     AssignmentKind,
@@ -142,7 +148,7 @@ def device_resource(device: Device, check_in: CheckInState | None) -> Json:
     }
 
 
-def managed_device_resource(device: Device, check_in: CheckInState | None) -> Json:
+def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
     """Shape a managedDevice, with our own facts under ``shieldwall``."""
     return {
         "id": device.id,
@@ -157,14 +163,16 @@ def managed_device_resource(device: Device, check_in: CheckInState | None) -> Js
         "complianceState": "unknown",
         "managedDeviceOwnerType": "company",
         "enrolledDateTime": moment(device.registered_at),
-        "lastSyncDateTime": moment(check_in.last_check_in if check_in else None),
+        "lastSyncDateTime": moment(standing.check_in.last_check_in),
         "manufacturer": device.manufacturer,
         "model": device.model,
         "serialNumber": None,
         "userPrincipalName": None,
         "shieldwall": {
             "registration": device.registration,
-            "state": device.state,
+            "deviceState": device.state,
+            "state": standing.state,
+            "upToDate": standing.is_current,
             "managedBy": "MDE" if _is_managed(device) else device.managed_elsewhere,
             "agentVersion": device.agent_version,
             "catalogVersion": device.catalog_version,
@@ -174,26 +182,40 @@ def managed_device_resource(device: Device, check_in: CheckInState | None) -> Js
     }
 
 
-def effective_resource(setting: EffectiveSetting, catalog: Catalog) -> Json:
+def effective_resource(effective: EffectiveSetting, catalog: Catalog) -> Json:
     """Shape what is in effect for one setting on a device: the value, its state, who set it and why."""
-    definition = catalog.definitions.get(setting.setting)
+    resolution, reported = effective.resolution, effective.reported
+    names = {contender.policy: contender.policy_name for contender in resolution.contenders}
+    decided = resolution if isinstance(resolution, Decided) else None
+    winners = decided.winners if decided else ()
+    losers = decided.losers if decided else tuple(names)
     return {
-        "settingDefinitionId": setting.setting,
-        "displayName": definition.display_name if definition else setting.setting,
-        "displayValue": setting.shown,
-        "state": setting.state,
-        "provider": setting.provider,
-        "code": setting.code,
-        "reason": setting.reason,
-        "value": setting.value,
-        "written": setting.written,
-        "readBack": setting.read_back,
-        "effective": setting.effective,
-        "rule": setting.rule,
-        "policies": [{"id": policy.id, "name": policy.name} for policy in setting.policies],
-        "losers": [{"id": policy.id, "name": policy.name} for policy in setting.losers],
-        "explanation": setting.explanation,
-        "items": [msgspec.to_builtins(item) for item in setting.items],
+        "settingDefinitionId": effective.setting,
+        "displayName": name_of(catalog, effective.setting),
+        "displayValue": in_words(catalog, effective.setting, decided.value) if decided else "",
+        "state": effective.state,
+        "rule": resolution.rule,
+        "explanation": explain(catalog, resolution),
+        "policies": [{"id": policy, "name": names[policy]} for policy in winners],
+        "losers": [{"id": policy, "name": names[policy]} for policy in losers],
+        "provider": reported.provider if reported else None,
+        "code": reported.code if reported else None,
+        "reason": reported.reason if reported else None,
+        "written": reported.written if reported else False,
+        "readBack": reported.read_back if reported else None,
+        "effective": reported.effective if reported else None,
+        "items": [msgspec.to_builtins(item) for item in reported.items] if reported else [],
+    }
+
+
+def policy_device_resource(device: DeviceOfPolicy) -> Json:
+    """Shape how one device stands with a policy."""
+    return {
+        "deviceId": device.device_id,
+        "deviceName": device.display_name,
+        "state": device.state,
+        "lastSyncDateTime": moment(device.last_check_in),
+        "lastReportDateTime": moment(device.status_at),
     }
 
 

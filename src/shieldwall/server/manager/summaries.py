@@ -1,0 +1,40 @@
+"""How devices stand as a whole, for listings: one word each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import DeviceId
+from shieldwall.contract.status import SettingState, StatusReport, gravest
+from shieldwall.server.storage import check_ins, statuses
+from shieldwall.server.storage.records import CheckInState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSummary:
+    """How a device stands: its check-ins, its gravest state, and whether that is about its present target."""
+
+    check_in: CheckInState
+    state: SettingState
+    is_current: bool
+
+
+def summaries(connection: Connection, device_ids: Collection[DeviceId]) -> Mapping[DeviceId, DeviceSummary]:
+    """Return how each of these devices stands."""
+    found = {device: check_ins.get(connection, device) for device in device_ids}
+    reports = statuses.find_many(connection, {each.status_digest for each in found.values() if each.status_digest})
+    return {
+        device: summary(state, None if state.status_digest is None else reports.get(state.status_digest))
+        for device, state in found.items()
+    }
+
+
+def summary(check_in: CheckInState, report: StatusReport | None) -> DeviceSummary:
+    """Say how a device stands that sent this report last; one about an older target counts for nothing."""
+    if report is None or report.target != check_in.target_digest:
+        return DeviceSummary(check_in=check_in, state=SettingState.PENDING, is_current=False)
+    states = [status.state for status in report.settings] + [SettingState.ERROR for _ in report.refused]
+    return DeviceSummary(check_in=check_in, state=gravest(states), is_current=True)
