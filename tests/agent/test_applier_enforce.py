@@ -327,10 +327,15 @@ def test_a_product_that_will_not_let_go_is_remembered(device: PretendDevice) -> 
 
     with pytest.raises(ReleaseIncompleteError, match="first"):
         device.applier().release()
+    assert device.files == BEFORE, "a component that is down is no reason to keep settings"
+    with pytest.raises(ReleaseIncompleteError, match="first"):
+        device.applier().release()
+    assert device.loaded["first"] != BEFORE[FIRST]
     device.refusing.clear()
     device.applier().release()
 
     assert device.files == BEFORE
+    assert device.loaded["first"] == BEFORE[FIRST]
     assert device.applier().refresh() == StatusReport()
 
 

@@ -75,7 +75,8 @@ class PretendProvider:
                 if name not in self.rejected
             ]
             content = b"".join([*others, *ours])
-            contents[path] = None if not content and str(path) in absent and not desired else content
+            was_absent = str(path) in absent or files.get(path) is None
+            contents[path] = None if not content and was_absent and not desired else content
         kept = {"absent": absent} if desired else {}
         return Rendered(files=contents, kept=kept, rejected={k: v for k, v in self.rejected.items() if k in desired})
 

@@ -63,8 +63,10 @@ class Outcome:
     observed: Mapping[SettingId, Observation] = field(default_factory=dict)
     repaired: frozenset[SettingId] = frozenset()
     failure: ShieldwallError | None = None
-    settled: bool = False
-    """Whether files and component are in step: all new, or after a failure all old."""
+    left: Intent | None = None
+    """What is still to be undone, or without files only to be activated, after a failure."""
+    let_go: bool = False
+    """Whether the files are as before management, even though the component did not take them yet."""
 
 
 def prepare(host: Host, share: Share, state: State) -> Attempt | Outcome:
@@ -109,16 +111,13 @@ def carry_out(host: Host, attempt: Attempt) -> Outcome:
             provider.activate(host)  # the files are right and the component lost them: a flushed table, a restart
             observed = dict(provider.observe(host, desired))
     except Exception as error:  # noqa: BLE001 - as above
-        settled = undo(host, provider, attempt.intent) is None
-        found, failure = _found(host, provider), as_failure(provider, error)
-        return Outcome(share=attempt.share, attempt=attempt, found=found, failure=failure, settled=settled)
+        return _failed(host, attempt, as_failure(provider, error))
     return Outcome(
         share=attempt.share,
         attempt=attempt,
         found=found,
         observed=observed,
         repaired=(attempt.drifted | gone) - _not_effective(observed),
-        settled=True,
     )
 
 
@@ -143,6 +142,25 @@ def undo(host: Host, provider: Provider | None, intent: Intent) -> ShieldwallErr
 def _refuse_undeclared(provider: Provider, rendered: Rendered) -> None:
     if undeclared := rendered.files.keys() - set(provider.files()):
         raise UndeclaredFileError(f"{provider.name} wants to write {min(undeclared)}, which it never declared.")
+
+
+def _failed(host: Host, attempt: Attempt, failure: ShieldwallError) -> Outcome:
+    if not attempt.share.desired and _holds(host, attempt.rendered.files):
+        # A component that is down must not bring settings back that nobody wants: the files stay as before management,
+        # and it is asked to take them again next time.
+        activation = Intent(provider=attempt.provider.name, files=())
+        return Outcome(share=attempt.share, attempt=attempt, failure=failure, left=activation, let_go=True)
+    undone = undo(host, attempt.provider, attempt.intent) is None
+    found = _found(host, attempt.provider)
+    left = None if undone else attempt.intent
+    return Outcome(share=attempt.share, attempt=attempt, found=found, failure=failure, left=left)
+
+
+def _holds(host: Host, files: Files) -> bool:
+    try:
+        return all(host.read_file(path) == content for path, content in files.items())
+    except ShieldwallError:
+        return False
 
 
 def _read_files(host: Host, provider: Provider) -> Files:

@@ -68,7 +68,7 @@ class Applier:
         """Let go of everything: the device gets its state from before management back.
 
         Raises:
-            ReleaseIncompleteError: A product would not let go; it stays remembered, and releasing again tries again.
+            ReleaseIncompleteError: A product would not let go; that is remembered, and releasing again tries again.
             BusyError, HostError, UnreadableStateError: As ``enforce``.
         """
         with self.store.locked():
@@ -164,18 +164,19 @@ def _committed(
 ) -> State:
     """Work out what to remember; for a provider that failed, what was remembered before and maybe how to go back."""
     managed: dict[str, Managed] = dict(begun.providers)
-    settled = {outcome.share.provider.name for outcome in outcomes if outcome.settled}
-    for outcome in outcomes:
-        if outcome.failure is None and outcome.attempt is not None:
-            name = outcome.share.provider.name
+    attempted = {outcome.share.provider.name: outcome for outcome in outcomes if outcome.attempt is not None}
+    for name, outcome in attempted.items():
+        if outcome.failure is None or outcome.let_go:
             managed.pop(name, None)
-            if outcome.attempt.managed is not None:
+            if outcome.attempt is not None and outcome.attempt.managed is not None:
                 managed[name] = outcome.attempt.managed
+    untouched = tuple(intent for intent in begun.intents if intent.provider not in attempted)
+    left = tuple(outcome.left for outcome in attempted.values() if outcome.left is not None)
     return msgspec.structs.replace(
         begun,
         target=target,
         documents=documents,
         refused=refused,
         providers=managed,
-        intents=tuple(intent for intent in begun.intents if intent.provider not in settled),
+        intents=untouched + left,
     )
