@@ -302,6 +302,12 @@ def test_a_bad_address_is_refused(text: str) -> None:
     assert finding.allowed
 
 
+def test_a_bad_address_is_not_taken_for_every_address() -> None:
+    (finding,) = firewall(p.firewall_rule("rule", "block", p.texts(REMOTE, "10.0.0.0/33")))
+
+    assert finding.code == "invalidAddress"
+
+
 @pytest.mark.parametrize("protocol", [None, "_any", "_icmp"])
 def test_ports_need_tcp_or_udp(protocol: str | None) -> None:
     others = () if protocol is None else (p.choice(PROTOCOL, protocol),)
