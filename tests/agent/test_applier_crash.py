@@ -11,10 +11,6 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from shieldwall.agent.host.errors import DiskFullError
-from shieldwall.catalog.validate import validate
-from shieldwall.contract.settings import PolicyDocument
 from tests.support.policies import (
     EXCLUSIONS,
     FILE_SYSTEMS,
@@ -28,6 +24,10 @@ from tests.support.policies import (
     number,
 )
 from tests.support.pretend_products import Killed, PretendDevice, PretendProvider
+
+from shieldwall.agent.host.errors import DiskFullError
+from shieldwall.catalog.validate import validate
+from shieldwall.contract.settings import PolicyDocument
 
 BEFORE = {
     PurePosixPath("/etc/first/0.conf"): b"somebody = else\n",

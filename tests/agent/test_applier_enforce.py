@@ -8,15 +8,6 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 import pytest
-
-from shieldwall.agent.applier.failures import ReleaseIncompleteError
-from shieldwall.agent.applier.store import BusyError, Store, UnreadableStateError
-from shieldwall.agent.host.errors import ProgramError
-from shieldwall.catalog.model import Kind, Limits
-from shieldwall.contract.ids import SettingId
-from shieldwall.contract.settings import PolicyDocument, SimpleSetting, SimpleValue
-from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
-from shieldwall.contract.strict_json import decode, digest_of, encode
 from tests.support.policies import (
     DETECTION,
     EXCLUSIONS,
@@ -33,6 +24,15 @@ from tests.support.policies import (
     texts,
 )
 from tests.support.pretend_products import PretendDevice, PretendProvider, rejection
+
+from shieldwall.agent.applier.failures import ReleaseIncompleteError
+from shieldwall.agent.applier.store import BusyError, Store, UnreadableStateError
+from shieldwall.agent.host.errors import ProgramError
+from shieldwall.catalog.model import Kind, Limits
+from shieldwall.contract.ids import SettingId
+from shieldwall.contract.settings import PolicyDocument, SimpleSetting, SimpleValue
+from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.contract.strict_json import decode, digest_of, encode
 
 FIRST, SECOND = PurePosixPath("/etc/first/0.conf"), PurePosixPath("/etc/second/0.conf")
 BEFORE = {FIRST: b"somebody = else\n"}

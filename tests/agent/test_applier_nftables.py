@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
+from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
+from tests.support.policies import FIREWALL_RULES, RULES, catalog, choice, document, firewall_rule, items, texts
+from tests.support.pretend_products import Killed
+from tests.support.samples import HandClock
 
 from shieldwall.agent.applier.engine import Applier
 from shieldwall.agent.applier.state import State
@@ -14,10 +18,6 @@ from shieldwall.agent.providers.mdatp import MdatpProvider
 from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import SettingState
-from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
-from tests.support.policies import FIREWALL_RULES, RULES, catalog, choice, document, firewall_rule, items, texts
-from tests.support.pretend_products import Killed
-from tests.support.samples import HandClock
 
 pytestmark = [pytest.mark.root, pytest.mark.nftables]
 

@@ -5,13 +5,13 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.memory_host import MemoryHost
 
 from shieldwall.agent.host.facts import boot_id, device_facts, hardware_ids, os_release
 from shieldwall.agent.host.survey import MICROSOFT_CHANNEL, look, survey
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts
 from shieldwall.contract.strict_json import decode, encode
-from tests.support.memory_host import MemoryHost
 
 TENANT = TenantId("00000000-0000-4000-8000-00000000000a")
 OTHER_TENANT = TenantId("00000000-0000-4000-8000-00000000000b")

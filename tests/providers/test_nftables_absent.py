@@ -3,13 +3,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from tests.support.memory_host import MemoryHost
 
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.agent.providers.nftables.provider import NftablesError
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.contract.ids import SettingId
-from tests.support.memory_host import MemoryHost
 
 PROVIDER = NftablesProvider()
 

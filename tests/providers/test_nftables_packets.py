@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.firewall_rules import firewall_rule, rules
+from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Kept, Observation
@@ -16,8 +18,6 @@ from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.agent.providers.nftables.provider import SCRIPT, NftablesError
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.policy.values import Item
-from tests.support.firewall_rules import firewall_rule, rules
-from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
 
 pytestmark = [pytest.mark.root, pytest.mark.nftables]
 

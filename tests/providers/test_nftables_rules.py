@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.firewall_rules import firewall_rule, rules
+from tests.support.provider_conformance import ProviderConformance
 
 from shieldwall.agent.providers.base import Files
 from shieldwall.agent.providers.nftables import NftablesProvider
@@ -16,8 +18,6 @@ from shieldwall.agent.providers.nftables.provider import SCRIPT
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES, UnusableRuleError, parse_rule
 from shieldwall.agent.providers.nftables.script import items_in, script_of
 from shieldwall.policy.values import Item, SettingValue
-from tests.support.firewall_rules import firewall_rule, rules
-from tests.support.provider_conformance import ProviderConformance
 
 PROVIDER = NftablesProvider()
 

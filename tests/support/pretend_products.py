@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from tests.support.policies import catalog
+from tests.support.samples import HandClock
+
 from shieldwall.agent.applier.engine import Applier
 from shieldwall.agent.applier.state import State
 from shieldwall.agent.applier.store import Store
@@ -18,8 +21,6 @@ from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.status import ItemStatus, SettingState
 from shieldwall.policy.values import Item, SettingValue
-from tests.support.policies import catalog
-from tests.support.samples import HandClock
 
 _MARK: Final = b"#managed "
 
