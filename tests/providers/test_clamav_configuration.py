@@ -86,6 +86,14 @@ def test_a_file_without_wildcards_excludes_itself_alone(path: str, tail: str) ->
     assert not matches(path_item(path), f"/{tail}{path}")
 
 
+@given(path=paths(SEGMENT), place=st.integers(1, 20), other=st.sampled_from("xé.|(/"))
+def test_a_path_that_differs_in_one_character_is_not_excluded(path: str, place: int, other: str) -> None:
+    at = min(place, len(path) - 1)
+    changed = path[:at] + other + path[at + 1 :]
+
+    assert matches(path_item(path), changed) is (changed == path)
+
+
 @given(path=paths(SEGMENT), tail=SEGMENT)
 def test_a_directory_excludes_all_below_and_no_sibling(path: str, tail: str) -> None:
     assert matches(path_item(path, is_directory=True), path)
@@ -135,6 +143,14 @@ def test_an_extension_is_literal_and_at_the_end(extension: str) -> None:
 )
 def test_paths_that_would_never_match_or_match_too_much_are_refused(path: str) -> None:
     found = exclusions.expression(path_item(path), literal=False)
+
+    assert isinstance(found, ItemStatus)
+    assert found.state is SettingState.ERROR
+
+
+@pytest.mark.parametrize("extension", ["", ".", "a/b", "log\nScanPE no", "\x7f"])
+def test_what_is_no_extension_is_refused(extension: str) -> None:
+    found = exclusions.expression({"$type": "excludedFileExtension", "extension": extension}, literal=False)
 
     assert isinstance(found, ItemStatus)
     assert found.state is SettingState.ERROR

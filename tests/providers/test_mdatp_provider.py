@@ -17,7 +17,7 @@ from tests.support.setting_strategies import desired_settings
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.base import Desired, Observation, ProviderError
-from shieldwall.agent.providers.mdatp import MdatpProvider
+from shieldwall.agent.providers.mdatp import MdatpProvider, health
 from shieldwall.agent.providers.mdatp.provider import ATTACHED, MANAGED
 from shieldwall.catalog.loader import load
 from shieldwall.contract.ids import SettingId
@@ -223,6 +223,44 @@ def test_each_enforcement_level_is_told_apart(host: LocalHost, suffix: str, effe
     (seen,) = PROVIDER.observe(host, choice("antivirusengine_enforcementlevel", suffix)).values()
 
     assert seen.effective is effective
+
+
+def test_a_level_of_which_health_shows_only_half_is_not_claimed() -> None:
+    landing = "antivirusEngine.enforcementLevel"
+
+    seen = health.judge(landing, "on_demand", {health.REAL_TIME: False})
+
+    assert seen.effective is None
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (b'{"cloudEnabled": true}', True),
+        (b'{"cloudEnabled": {"value": true}}', True),
+        (b'{"cloudEnabled": "enabled"}', True),
+        (b'{"cloudEnabled": {"value": false}}', False),
+        (b'{"cloudEnabled": 1}', False),
+        (b'{"cloudEnabled": null}', None),
+    ],
+)
+def test_health_is_read_in_every_published_form(output: bytes, expected: bool | None) -> None:
+    found = health.parse(output)
+
+    assert found is not None
+    assert health.judge("cloudService.enabled", True, found).effective is expected
+
+
+def test_a_value_of_another_type_is_not_read_as_ours() -> None:
+    enabled = setting("cloudservice_enabled")
+    day = setting("antivirusengine_scheduledscan_dayofweek")
+
+    found = PROVIDER.read(
+        {MANAGED: b'{"cloudService": {"enabled": 1}, "scheduledScan": {"weeklyConfiguration": {"dayOfWeek": true}}}'}
+    )
+
+    assert enabled not in found
+    assert day not in found
 
 
 def test_what_health_does_not_show_is_not_claimed(host: LocalHost) -> None:
