@@ -10,7 +10,7 @@ from tests.support.samples import NOON, a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import administrators
-from shieldwall.server.directory.administrators import InvalidInvitationError
+from shieldwall.server.directory.administrators import InvalidAdministratorError, InvalidInvitationError
 from shieldwall.server.storage import tenants
 from shieldwall.server.storage.records import Session
 
@@ -47,6 +47,12 @@ def test_a_code_of_another_tenant_or_of_nobody_lets_nobody_in(connection: Connec
     for tried in (code, "", "guess", "\ud800"):
         with pytest.raises(InvalidInvitationError):
             administrators.redeem(connection, office.acting, tried)
+
+
+def test_nobody_is_invited_without_a_name(connection: Connection, office: Office) -> None:
+    for name in ("", "  ", "x" * 257, "a\nb"):
+        with pytest.raises(InvalidAdministratorError):
+            administrators.invite(connection, office.acting, display_name=name)
 
 
 def test_neither_code_nor_token_is_kept(connection: Connection, office: Office) -> None:

@@ -44,7 +44,7 @@ def test_a_tag_that_no_rule_asks_for_tells_nobody(connection: Connection, office
     assert [event.activity for event in office.trail(connection)] == ["device.tagged"]
 
 
-@pytest.mark.parametrize("tags", [[" "], [""], ["x" * 129], [f"tag-{number}" for number in range(65)]])
+@pytest.mark.parametrize("tags", [[" "], [""], ["a\0b"], ["x" * 129], [f"tag-{number}" for number in range(65)]])
 def test_tags_that_cannot_be_are_refused(connection: Connection, office: Office, tags: list[str]) -> None:
     device_store.add(connection, a_device(1))
     with pytest.raises(InvalidDeviceError):

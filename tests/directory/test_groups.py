@@ -195,6 +195,10 @@ def test_a_device_that_another_manager_holds_is_not_ours_and_one_without_tags_ha
     [
         ({"display_name": "  "}, "displayName"),
         ({"display_name": "x" * 257}, "displayName"),
+        ({"display_name": "a\0b"}, "displayName"),
+        ({"display_name": "\x1b[31mred"}, "displayName"),
+        ({"description": "a\0b"}, "description"),
+        ({"description": "\ud800"}, "description"),
         ({"description": "x" * 1025}, "description"),
         ({"mail_nickname": ""}, "mailNickname"),
         ({"mail_nickname": "x" * 65}, "mailNickname"),

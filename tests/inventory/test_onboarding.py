@@ -141,6 +141,14 @@ def test_a_nonce_is_ours_fresh_for_this_tenant_and_used_once(gate: Gate) -> None
     gate.refuses(BadNonceError, gate.newcomer().asks(old))
 
 
+def test_used_nonces_are_forgotten_once_they_have_expired(gate: Gate) -> None:
+    gate.receives(gate.newcomer().asks(gate.nonce()))
+    gate.office.clock.advance(minutes=5)
+    gate.receives(gate.newcomer().asks(gate.nonce()))
+    with gate.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM used_nonces").scalar_one() == 1
+
+
 def test_who_does_not_hold_the_package_is_refused(gate: Gate) -> None:
     newcomer = gate.newcomer()
     honest = newcomer.asks(gate.nonce())

@@ -103,6 +103,7 @@ def test_a_package_of_another_tenant_is_not_there(tenant_database: Database, off
         ({"platforms": ()}, "platforms"),
         ({"platforms": ("amiga",)}, "platforms"),
         ({"tags": ("",)}, "tags"),
+        ({"tags": ("a\0b",)}, "tags"),
         ({"tags": tuple(map(str, range(17)))}, "tags"),
     ],
 )

@@ -17,6 +17,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.names import is_name
 from shieldwall.server.storage import invitations, sessions
 from shieldwall.server.storage.invitations import Invitation
 from shieldwall.server.storage.records import Session
@@ -35,6 +36,13 @@ class InvalidInvitationError(ShieldwallError):
     remedy = "Ask for a new invitation: shieldwall server admin invite."
 
 
+class InvalidAdministratorError(ShieldwallError):
+    """Nobody can be invited under that name."""
+
+    code = "invalidAdministrator"
+    remedy = "Give the name of the person you invite."
+
+
 def new_token() -> str:
     """Make a code or token of 256 random bits."""
     return secrets.token_urlsafe(32)
@@ -43,7 +51,13 @@ def new_token() -> str:
 def invite(
     connection: Connection, acting: Acting, *, display_name: str, make_token: Callable[[], str] = new_token
 ) -> str:
-    """Invite a person and return the code that lets them in once."""
+    """Invite a person and return the code that lets them in once.
+
+    Raises:
+        InvalidAdministratorError: The name is empty, too long or holds control characters.
+    """
+    if not is_name(display_name):
+        raise InvalidAdministratorError("An administrator's name has 1 to 256 plain characters.")
     code = make_token()
     now = acting.clock.now()
     invitations.remove_expired(connection, now)

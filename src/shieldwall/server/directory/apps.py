@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.names import is_name
 from shieldwall.server.storage import apps
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import App, Page
@@ -67,8 +68,8 @@ def create_app(
     Raises:
         InvalidAppError: A name, permission or lifetime that cannot be.
     """
-    if not display_name.strip() or len(display_name) > 256:
-        raise InvalidAppError("An application's name has 1 to 256 characters.", member="displayName")
+    if not is_name(display_name):
+        raise InvalidAppError("An application's name has 1 to 256 plain characters.", member="displayName")
     if not permissions or not all(_PERMISSION.match(permission) for permission in permissions):
         raise InvalidAppError("An application needs permissions such as Device.Read.All.", member="permissions")
     if not timedelta(0) < lifetime <= LONGEST_LIFETIME:

@@ -12,6 +12,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.membership import reevaluate_device
+from shieldwall.server.directory.names import is_name
 from shieldwall.server.storage import devices, groups
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Device, DeviceState, Page
@@ -57,8 +58,8 @@ def rename(connection: Connection, acting: Acting, device_id: DeviceId, display_
         NotFoundError: There is no such device.
         InvalidDeviceError: The name is empty or longer than 256 characters.
     """
-    if not display_name.strip() or len(display_name) > 256:
-        raise InvalidDeviceError("A device's name has 1 to 256 characters.", member="displayName")
+    if not is_name(display_name):
+        raise InvalidDeviceError("A device's name has 1 to 256 plain characters.", member="displayName")
     before = get_device(connection, acting.tenant_id, device_id)
     return _change(connection, acting, before, replace(before, display_name=display_name), "device.renamed")
 
@@ -74,9 +75,9 @@ def change_tags(
     """
     before = get_device(connection, acting.tenant_id, device_id)
     tags = tuple(sorted((set(before.tags) | set(add)) - set(remove)))
-    if len(tags) > MAX_TAGS or not all(tag.strip() and len(tag) <= MAX_TAG_LENGTH for tag in tags):
+    if len(tags) > MAX_TAGS or not all(is_name(tag, MAX_TAG_LENGTH) for tag in tags):
         raise InvalidDeviceError(
-            f"A device has at most {MAX_TAGS} tags of 1 to {MAX_TAG_LENGTH} characters.", member="tags"
+            f"A device has at most {MAX_TAGS} tags of 1 to {MAX_TAG_LENGTH} plain characters.", member="tags"
         )
     return _change(connection, acting, before, replace(before, tags=tags), "device.tagged", tags=tags)
 

@@ -14,6 +14,7 @@ from shieldwall.policy.membership import parse_rule
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.membership import attributes_of, reevaluate_device, reevaluate_group
+from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.storage import devices, groups
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Device, DeviceState, Group, Page
@@ -81,10 +82,10 @@ class GroupDraft:
 
     def __post_init__(self) -> None:
         """Refuse to exist when wrong."""
-        if not self.display_name.strip() or len(self.display_name) > 256:
-            raise InvalidGroupError("A group's name has 1 to 256 characters.", member="displayName")
-        if len(self.description) > 1024:
-            raise InvalidGroupError("A group's description has at most 1024 characters.", member="description")
+        if not is_name(self.display_name):
+            raise InvalidGroupError("A group's name has 1 to 256 plain characters.", member="displayName")
+        if not is_text(self.description, 1024):
+            raise InvalidGroupError("A group's description has at most 1024 plain characters.", member="description")
         if not _NICKNAME.match(self.mail_nickname):
             raise InvalidGroupError(
                 "A mail nickname has 1 to 64 characters without spaces and address marks.", member="mailNickname"

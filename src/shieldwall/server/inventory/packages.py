@@ -15,6 +15,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PackageId, TenantId
 from shieldwall.contract.messages import Envelope
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.names import is_name
 from shieldwall.server.storage import packages
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import OnboardingPackageRecord, Page
@@ -65,8 +66,8 @@ class PackageDraft:
 
     def __post_init__(self) -> None:
         """Refuse to exist when wrong."""
-        if not self.display_name.strip() or len(self.display_name) > 256:
-            raise InvalidPackageDraftError("A package's name has 1 to 256 characters.", member="displayName")
+        if not is_name(self.display_name):
+            raise InvalidPackageDraftError("A package's name has 1 to 256 plain characters.", member="displayName")
         if not timedelta(minutes=1) <= self.lifetime <= LONGEST_LIFETIME:
             raise InvalidPackageDraftError(
                 f"A package lives for a minute at least and {LONGEST_LIFETIME.days} days at most.", member="lifetime"
@@ -75,8 +76,8 @@ class PackageDraft:
             raise InvalidPackageDraftError(f"A package has 1 to {MAX_USES} uses.", member="maxUses")
         if not self.platforms or not set(self.platforms) <= set(PLATFORMS):
             raise InvalidPackageDraftError(f"Platforms are {', '.join(PLATFORMS)}.", member="platforms")
-        if len(self.tags) > 16 or not all(tag.strip() and len(tag) <= 128 for tag in self.tags):
-            raise InvalidPackageDraftError("A package has at most 16 tags of 1 to 128 characters.", member="tags")
+        if len(self.tags) > 16 or not all(is_name(tag, 128) for tag in self.tags):
+            raise InvalidPackageDraftError("A package has at most 16 tags of 1 to 128 plain characters.", member="tags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
