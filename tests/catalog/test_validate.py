@@ -20,6 +20,7 @@ from shieldwall.contract.settings import (
     GroupValue,
     PolicyDocument,
     SettingInstance,
+    SimpleKind,
     SimpleSetting,
     SimpleValue,
     ValueTemplate,
@@ -300,6 +301,15 @@ def test_a_bad_address_is_refused(text: str) -> None:
     assert finding.path == "settings[0].values[0].children[2].values[1]"
     assert finding.code in {"invalidAddress", "wrongLength"}
     assert finding.allowed
+
+
+@pytest.mark.parametrize("kind", ["secret", "reference", "integer"])
+def test_a_text_is_of_no_other_kind(kind: SimpleKind) -> None:
+    instance = SimpleSetting(definition=SettingId(f"{p.RULES}_item_name"), value=SimpleValue(kind=kind, value="a name"))
+
+    (finding,) = firewall((instance, p.choice(f"{p.RULES}_item_action", "_allow")))
+
+    assert (finding.path, finding.code) == ("settings[0].values[0].children[0].value", "wrongType")
 
 
 def test_a_bad_address_is_not_taken_for_every_address() -> None:
