@@ -10,6 +10,7 @@ import pytest
 from tests.support.simulated_agent import SimulatedAgent, a_policy
 from tests.support.simulated_gateway import SimulatedGateway
 
+from shieldwall.agent.service.errors import GatewayUnreachableError
 from shieldwall.agent.service.loop import Loop
 from shieldwall.agent.service.waiting import Wake
 from shieldwall.contract.errors import ShieldwallError
@@ -34,11 +35,8 @@ class HandPause:
         return self._pass(seconds)
 
     def during(self, work: Callable[[], Wake]) -> Wake:
-        before = self.now
         wake = work()
-        if wake is Wake.TIME and self.now == before:
-            return self._pass(0.0)
-        return wake
+        return Wake.STOP if self.now >= self.until else wake
 
     def _pass(self, seconds: float) -> Wake:
         end = self.now + seconds
@@ -110,8 +108,9 @@ def test_between_check_ins_the_agent_looks_for_drift_every_minute(life: Life, ga
     life.run()
 
     assert life.laptop.enforcer.now == {"firewall": "on"}
-    assert gateway.device.report is not None
-    assert gateway.device.report.settings[0].code == "repaired", "found drift is reported without waiting"
+    reports = [said.report for _, said in gateway.received if isinstance(said, CheckInRequest)]
+    repaired = [report for report in reports if report and any(each.code == "repaired" for each in report.settings)]
+    assert len(repaired) == 1, "found drift is reported without waiting for the next check-in"
 
 
 def test_without_the_server_the_last_known_good_is_enforced_and_retries_spread_out(
@@ -170,7 +169,28 @@ def test_a_policy_sync_is_heard_at_once(life: Life, gateway: SimulatedGateway) -
     assert life.events.count("checkedIn") == 2
 
 
-def test_a_server_without_channels_is_asked_once_between_two_check_ins(life: Life, gateway: SimulatedGateway) -> None:
+def test_a_server_that_never_makes_the_device_wait_does_not_keep_it_busy(life: Life, gateway: SimulatedGateway) -> None:
+    gateway.channels = True
+    life.pause.until = 600.0
+
+    life.run()
+
+    assert life.laptop.network.calls.count("/device/v1/wait") <= 11
+
+
+def test_a_server_that_always_wants_a_check_in_does_not_keep_the_device_busy(
+    life: Life, gateway: SimulatedGateway
+) -> None:
+    gateway.channels = True
+    life.laptop.network.after = lambda _path: gateway.request_sync()
+    life.pause.until = 200.0
+
+    life.run()
+
+    assert 2 < life.events.count("checkedIn") <= 41
+
+
+def test_a_server_without_channels_is_asked_once_between_two_check_ins(life: Life) -> None:
     life.run()
 
     assert life.laptop.network.calls.count("/device/v1/wait") == 3
@@ -197,9 +217,7 @@ def test_a_wish_is_answered_by_a_failed_check_in_too(life: Life) -> None:
     assert life.laptop.state.standing().answered_wish == "abc"
 
 
-def test_retry_after_is_honoured(life: Life, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shieldwall.agent.service.errors import GatewayUnreachableError  # noqa: PLC0415 - for this one answer
-
+def test_retry_after_is_honoured(life: Life) -> None:
     def shed(_path: str) -> None:
         raise GatewayUnreachableError("Overloaded.", retry_after_seconds=500)
 

@@ -28,6 +28,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.trust import moments
 
 REFRESH_SECONDS: Final = 60
+SYNC_SPACING_SECONDS: Final = 5
 _CLOCK_SKEW: Final = "clockSkew"
 
 
@@ -92,6 +93,7 @@ class Loop:
     journal: Journal
     failures: int = 0
     may_listen: bool = True
+    checked_in: float = 0.0
 
     def run(self) -> None:
         """Recover, then check in and wait, over and over."""
@@ -126,6 +128,7 @@ class Loop:
             asked = retry_after_seconds(error)
             return after_failure(self.failures, chance=self.chance(), retry_after_seconds=asked)
         self.failures = 0
+        self.checked_in = self.monotonic()
         self.journal.say("checkedIn", rounds=settled.rounds, changed=settled.manifest_changed)
         return float(settled.next_check_in_seconds)
 
@@ -139,7 +142,15 @@ class Loop:
     def _wait(self, seconds: float) -> Wake:
         if seconds < 1 or self.failures or not self.may_listen:
             return self.pause.sleep(max(seconds, 0.0))
-        return self.pause.during(lambda: self._listen(int(seconds)))
+        until = self.monotonic() + seconds
+        wake = self.pause.during(lambda: self._listen(int(seconds)))
+        # A server that answers early, whether "nothing" or "now" over and over, must not keep the device busy.
+        if wake is Wake.TIME and self.monotonic() < until:
+            return self.pause.sleep(until - self.monotonic())
+        earliest = self.checked_in + SYNC_SPACING_SECONDS
+        if wake is Wake.SYNC and self.monotonic() < earliest:
+            return Wake.STOP if self.pause.sleep(earliest - self.monotonic()) is Wake.STOP else Wake.SYNC
+        return wake
 
     def _listen(self, seconds: int) -> Wake:
         try:
