@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.support.manager_world import ACTOR, ANTIVIRUS, CLOUD, DIAGNOSTIC, World, a_draft, chosen
@@ -8,16 +9,39 @@ from tests.support.samples import TENANT_ID
 
 from shieldwall.catalog.validate import InvalidPolicyError
 from shieldwall.contract import strict_json
-from shieldwall.contract.ids import PolicyId, SettingId, TenantId
+from shieldwall.contract.ids import PolicyId, SettingId, TemplateId, TenantId
 from shieldwall.contract.messages import Envelope, ManifestItem
-from shieldwall.contract.settings import ChoiceSetting, ChoiceValue
+from shieldwall.contract.settings import (
+    ChoiceSetting,
+    ChoiceValue,
+    GroupCollectionSetting,
+    GroupValue,
+    SimpleSetting,
+    SimpleValue,
+)
 from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.manager.policies import PreconditionFailedError, get_policy, history, list_policies
+from shieldwall.server.manager.policies import (
+    PolicyTooLargeError,
+    PreconditionFailedError,
+    get_policy,
+    history,
+    list_policies,
+)
 from shieldwall.server.storage import audit, check_ins, revisions, targets
 from shieldwall.server.storage import policies as stored
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import AssignmentKind, Page, PolicyRevision
 from shieldwall.trust.verification import open_policy
+
+EXCLUSIONS = TemplateId("8a17a1e5-3df4-4e07-9d20-3878267a79b8_1")
+EXCLUDED = SettingId("linux_mdatp_managed_antivirusengine_exclusions")
+
+
+def an_exclusion(path: str) -> GroupValue:
+    place = SimpleSetting(definition=SettingId(f"{EXCLUDED}_item_path"), value=SimpleValue(kind="string", value=path))
+    directory = chosen(SettingId(f"{EXCLUDED}_item_isdirectory"), "true")
+    kind = ChoiceValue(value=f"{EXCLUDED}_item_$type_0", children=(directory, place))
+    return GroupValue(children=(ChoiceSetting(definition=SettingId(f"{EXCLUDED}_item_$type"), value=kind),))
 
 
 def opened(world: World, revision: PolicyRevision) -> str:
@@ -80,6 +104,34 @@ def test_an_invalid_policy_is_refused_with_every_finding_and_keeps_nothing(world
 
         assert len(refused.value.findings) == 2
         assert stored.count(connection, TENANT_ID) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "   "}, "name"),
+        ({"name": "n" * 201}, "name"),
+        ({"description": "d" * 1_001}, "description"),
+        ({"template_id": "no-such_1"}, "templateId"),
+    ],
+)
+def test_a_frame_that_cannot_be_is_a_finding(world: World, change: dict[str, Any], path: str) -> None:
+    with world.database.write() as connection, pytest.raises(InvalidPolicyError) as refused:
+        world.policies.create(connection, world.acting, replace(a_draft(), **change))
+
+    assert [finding.path for finding in refused.value.findings] == [path]
+
+
+def test_a_policy_that_no_device_would_take_is_refused(world: World) -> None:
+    excluded = tuple(an_exclusion(f"/srv/{number:06}" + 4 * f"/{'x' * 200}") for number in range(280))
+    draft = replace(
+        a_draft(),
+        template_id=EXCLUSIONS,
+        settings=(GroupCollectionSetting(definition=EXCLUDED, values=excluded),),
+    )
+    with world.database.write() as connection, pytest.raises(PolicyTooLargeError):
+        world.policies.create(connection, world.acting, draft)
 
 
 def test_an_invalid_change_leaves_the_policy_as_it_was(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
-from shieldwall.catalog.validate import check
+from shieldwall.catalog.validate import Finding, InvalidPolicyError, validate
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId, TemplateId, TenantId
@@ -26,6 +27,9 @@ from shieldwall.trust import moments, strict_base64
 
 _DEFAULT_SCOPE: Final = ("0",)
 _MOST_LOST_NUMBERS: Final = 32
+_MOST_DESCRIPTION: Final = 1_000
+MAX_NAME_LENGTH: Final = 200
+"""As ``PolicyDocument`` bounds it."""
 
 
 class PreconditionFailedError(ShieldwallError):
@@ -67,7 +71,6 @@ class Policies:
 
         Raises:
             InvalidPolicyError: The settings do not fit catalog and template; it holds all findings.
-            UnknownTemplateError: There is no such template.
             PolicyTooLargeError: A device would not take it.
         """
         self._check(draft)
@@ -109,7 +112,6 @@ class Policies:
             NotFoundError: There is no such policy.
             PreconditionFailedError: It is not at the revision expected any more.
             InvalidPolicyError: The settings do not fit catalog and template; it holds all findings.
-            UnknownTemplateError: There is no such template.
             PolicyTooLargeError: A device would not take it.
         """
         targets.lock(connection)
@@ -158,7 +160,12 @@ class Policies:
         retarget(connection, reached, now)
 
     def _check(self, draft: PolicyDraft) -> None:
-        check(self.catalog, draft.template_id, draft.platforms, draft.technologies, draft.settings)
+        findings = (
+            *_frame_findings(draft),
+            *validate(self.catalog, draft.template_id, draft.platforms, draft.technologies, draft.settings),
+        )
+        if findings:
+            raise InvalidPolicyError(findings)
 
     def _publish(
         self, acting: Acting, draft: PolicyDraft, policy_id: PolicyId, number: int, now: datetime
@@ -243,6 +250,16 @@ def draft_of(policy: Policy) -> PolicyDraft:
         role_scope_tag_ids=policy.role_scope_tag_ids,
         settings=policy.settings,
     )
+
+
+def _frame_findings(draft: PolicyDraft) -> Iterator[Finding]:
+    if not draft.name.strip() or len(draft.name) > MAX_NAME_LENGTH:
+        allowed = f"1 to {MAX_NAME_LENGTH} characters, not all of them spaces."
+        yield Finding("name", "invalidName", "The name is missing or too long.", allowed)
+    if len(draft.description) > _MOST_DESCRIPTION:
+        yield Finding(
+            "description", "tooLong", "The description is too long.", f"At most {_MOST_DESCRIPTION} characters."
+        )
 
 
 def _enforced(draft: PolicyDraft) -> PolicyDraft:
