@@ -51,8 +51,12 @@ class SampleDevice:
         """Name of its network namespace."""
         return f"shieldwall-{self.name}"
 
-    def prepare(self) -> None:
-        """Lay out the root as a fresh machine; an existing one is left as it is."""
+    def prepare(self, *, namespaced: bool) -> None:
+        """Lay out the root as a fresh machine; an existing one is left as it is.
+
+        The agent looks for programs under its root. Only a device with a network of its own has nft there, so that no
+        sample device can ever reach the firewall of this machine.
+        """
         _write(self.root / "etc/os-release", _OS_RELEASE)
         _write(self.root / "etc/hostname", f"{self.name}\n")
         _write(self.root / "etc/machine-id", f"{uuid.uuid4().hex}\n")
@@ -60,6 +64,11 @@ class SampleDevice:
             _write(self.root / "etc/opt/microsoft/mdatp/managed/mdatp_managed.json", _LOCAL_MDATP)
         if self.has_clamav:
             self._prepare_clamav()
+        firewall = self.root / "usr/sbin/nft"
+        firewall.unlink(missing_ok=True)
+        if namespaced:
+            firewall.parent.mkdir(parents=True, exist_ok=True)
+            firewall.symlink_to(shutil.which("nft", path=_PATH) or "nft")
 
     def _prepare_clamav(self) -> None:
         database, sockets = self.root / "var/lib/clamav", self.root / "run/clamav"

@@ -120,7 +120,7 @@ class Lab:
             package.unlink(missing_ok=True)
             self.shieldwall("package", "create", "--name", "Sample devices", "--out", str(package))
         for device in self.devices:
-            device.prepare()
+            device.prepare(namespaced=self.namespaced)
             device.start(self.running, namespaced=self.namespaced, gateway_port=self.gateway_port)
             if device in new:
                 self._step(f"Onboarding {device.name}")
@@ -158,7 +158,8 @@ class Lab:
         return self.shieldwall("server", "admin", "invite", "--data", str(self.data)).strip().splitlines()[-1].strip()
 
     def stop(self) -> None:
-        """End everything."""
+        """End everything; a second Ctrl-C does not leave half of it running."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.running.stop()
         for device in self.devices:
             device.stop_clamd()
@@ -179,7 +180,7 @@ class Lab:
         )
         for line in self._left_out():
             print_(f"  [yellow]Left out[/]       {line}")
-        print_(f"  Certificates are from an own authority: {self.data / 'tls' / 'ca.pem'}", soft_wrap=True)
+        print_(f"  Certificates are from an own authority: {self.data / 'tls' / 'authority.pem'}", soft_wrap=True)
         print_("\n  Ctrl-C ends all of it; make run continues with the same data.\n")
 
     def _left_out(self) -> list[str]:
