@@ -6,7 +6,7 @@ import fnmatch
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shieldwall.catalog.exclusions import faults
@@ -219,6 +219,9 @@ def test_any_text_gives_faults_and_never_an_error(text: str, syntax: Syntax) -> 
 
 
 @given(st.text(alphabet="ab*?/.", max_size=12), st.text(alphabet="ab/.\n", max_size=12))
+@example("*a*a", "aa")
+@example("*a*b*a*", "xabxa")
+@example("*ab*ab", "abab")
 def test_wildcards_mean_what_an_independent_matcher_says(pattern: str, text: str) -> None:
     assert Glob(pattern).matches(text) == fnmatch.fnmatchcase(text, pattern)
 
