@@ -90,6 +90,18 @@ def test_unassigning_gives_the_files_back_and_keeps_what_others_wrote_meanwhile(
     assert report.settings == ()
 
 
+def test_what_was_unassigned_belongs_to_others_again(device: PretendDevice) -> None:
+    device.applier().enforce([POLICY])
+    device.applier().enforce([])
+    device.files[FIRST.with_name("1.conf")] = b""
+    device.no_more_faults()
+
+    device.applier().refresh()
+
+    assert device.steps == []
+    assert device.files == BEFORE | {FIRST.with_name("1.conf"): b""}
+
+
 def test_a_provider_that_fails_goes_back_alone(device: PretendDevice) -> None:
     device.applier().enforce([document(1, choice(LEVEL, "_0"))])
     before = dict(device.files)
