@@ -359,7 +359,7 @@ _REQUESTS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(requests=_REQUESTS)
 def test_every_number_of_every_device_has_at_most_one_effect(
     world: World, requests: list[tuple[int, int, int, str]]

@@ -71,6 +71,22 @@ def test_an_exclusion_wins_over_every_inclusion(world: World) -> None:
             assert policies_of(connection, other) == {policy.id}
 
 
+@pytest.mark.parametrize("first", [ALL, include(group_id(1))])
+def test_who_is_assigned_a_policy_no_more_loses_it(world: World, first: Assigned) -> None:
+    with world.database.write() as connection:
+        leaving, coming = world.join(connection, 1), world.join(connection, 2)
+        world.group(connection, 1, leaving)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [first])
+        assert policies_of(connection, leaving) == {policy.id}
+
+        assign(connection, world.acting, policy.id, [include(world.group(connection, 2, coming))])
+        assert policies_of(connection, leaving) == set()
+        assert policies_of(connection, coming) == {policy.id}
+        assign(connection, world.acting, policy.id, [])
+        assert policies_of(connection, coming) == set()
+
+
 def test_an_edit_reaches_every_device_and_writes_no_other_row(world: World) -> None:
     with world.database.write() as connection:
         inside, outside = world.join(connection, 1), world.join(connection, 2)
@@ -218,6 +234,11 @@ class _Play:
         )
         self.dynamic = directory_groups.create_group(connection, self.acting, dynamic).id
         self.groups = [*made, self.dynamic, made[0]]
+        self.member(0, 0, joins=True)
+        self.member(1, 1, joins=True)
+        for index, kinds in enumerate(({}, {0: AssignmentKind.INCLUDE, 1: AssignmentKind.INCLUDE})):
+            self.create(0)
+            self.assign(index, kinds, everybody=not kinds)
 
     def policy(self, index: int) -> PolicyId | None:
         found = policies.list_policies(self.connection, TENANT_ID, Page())
@@ -273,7 +294,7 @@ class _Play:
         directory.retire(self.connection, self.acting, self.device(index))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(operations=_OPERATIONS)
 def test_targets_after_any_operations_equal_a_full_recompute(world: World, operations: list[tuple[Any, ...]]) -> None:
     with world.undone() as connection:
