@@ -29,13 +29,14 @@ from shieldwall.trust.strict_base64 import decode_url
 
 INSTANCE = "0123456789abcdef0123456789abcdef"
 NONCE = "a" * 32
+NOBODY = DeviceId("")
 
 
 @dataclass
 class GatewayDevice:
     world: GatewayWorld
     key: DeviceKey = field(default_factory=DeviceKey.generate)
-    device_id: DeviceId = DeviceId("")
+    device_id: DeviceId = NOBODY
     epoch: int = 0
     seq: int = 0
 
@@ -43,11 +44,11 @@ class GatewayDevice:
     def enrollment(self) -> str:
         return f"/{self.world.settings.tenant_id}/EnrollmentServer"
 
-    def sign(self, path: str, body: bytes, **changed: Any) -> dict[str, str]:
+    def sign(self, to: str, body: bytes, **changed: Any) -> dict[str, str]:
         parts: dict[str, Any] = {
             "method": "POST",
             "authority": self.world.authority,
-            "path": path,
+            "path": to,
             "created": int(self.world.clock.now().timestamp()),
             "nonce": NONCE,
         }

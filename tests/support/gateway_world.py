@@ -200,7 +200,7 @@ def _served(settings: ServerSettings, gateway: Gateway) -> Iterator[None]:
     async def serve() -> None:
         async with gateway.running():
             serving = asyncio.create_task(listener.serve(gateway.application, Interfaces.RSGI, stop.wait))
-            while not await is_listening(settings.listen, settings.gateway_port):
+            while not await is_listening(settings.listen, settings.gateway_port):  # noqa: ASYNC110 - Granian says nothing
                 await asyncio.sleep(0.01)
             ready.set()
             await serving

@@ -95,7 +95,7 @@ async def supervise(stages: Sequence[Sequence[ProcessPlan]], on_ready: Callable[
     try:
         for stage in stages:
             for plan in stage:
-                running.append(await _start(plan))
+                running.append(await _start(plan))  # noqa: PERF401 - each is in the list before the next can fail
             for plan in stage:
                 if not await _until_ready(plan, running, asked):
                     return

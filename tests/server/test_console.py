@@ -1,0 +1,168 @@
+"""The console of a server as an administrator uses it: the real command line, the real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.gateway_world import free_port
+
+from shieldwall.server.directory.administrators import redeem
+from shieldwall.server.directory.apps import authenticate_app
+from shieldwall.server.main import open_services
+from shieldwall.server.settings import load
+
+PROGRAM = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()", "server")
+
+
+@dataclass
+class Console:
+    data: Path
+    public_url: str
+    gateway_url: str
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False)
+
+    def init(self) -> subprocess.CompletedProcess[str]:
+        urls = ("--public-url", self.public_url, "--gateway-url", self.gateway_url)
+        return self("init", "--data", str(self.data), *urls)
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Console:
+    made = Console(
+        data=tmp_path_factory.mktemp("console") / "data",
+        public_url=f"https://localhost:{free_port()}",
+        gateway_url=f"https://localhost:{free_port()}",
+    )
+    done = made.init()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"Next: shieldwall server run --data {made.data}"
+    return made
+
+
+@pytest.fixture
+def server(console: Console) -> Iterator[subprocess.Popen[str]]:
+    running = subprocess.Popen(
+        [*PROGRAM, "run", "--data", str(console.data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with running:
+        assert running.stdout is not None
+        assert running.stdout.readline().split() == ["Admin", "center", console.public_url]
+        yield running
+        if running.poll() is None:
+            running.send_signal(signal.SIGTERM)
+            running.communicate(timeout=60)
+
+
+def get(console: Console, url: str) -> tuple[int, Any]:
+    trust = ssl.create_default_context(cafile=str(load(console.data).tls_authority))
+    try:
+        with urllib.request.urlopen(url, context=trust, timeout=20) as answer:  # noqa: S310 - our own https address
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def children(process: subprocess.Popen[str]) -> dict[str, int]:
+    pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return {name_of(int(pid)): int(pid) for pid in pids}
+
+
+def name_of(pid: int) -> str:
+    module = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[2].decode()
+    return module.removeprefix("shieldwall.server.").removesuffix("_process")
+
+
+def test_a_server_is_made_once(console: Console) -> None:
+    again = console.init()
+    assert again.returncode == 1
+    assert "[alreadyInitialised]" in again.stderr
+
+
+def test_a_server_runs_speaks_json_and_ends_when_asked(console: Console, server: subprocess.Popen[str]) -> None:
+    for url in (console.public_url, console.gateway_url):
+        assert get(console, f"{url}/healthz")[0] == 200
+        assert get(console, f"{url}/readyz") == (200, {"status": "ready", "database": "ok", "signer": "ok"})
+    assert set(children(server)) == {"signer", "gateway", "admin"}
+
+    second = console("run", "--data", str(console.data))
+    assert second.returncode == 1
+    assert "[alreadyRunning]" in second.stderr
+
+    server.send_signal(signal.SIGINT)
+    _, log = server.communicate(timeout=60)
+    assert server.returncode == 0
+    events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert {"server_ready", "gateway_listens", "admin_listens", "server_ending"} <= {each["event"] for each in events}
+
+
+def test_without_the_signer_nothing_goes_on(server: subprocess.Popen[str]) -> None:
+    pids = children(server)
+    os.kill(pids["signer"], signal.SIGKILL)
+
+    _, log = server.communicate(timeout=60)
+
+    assert server.returncode == 1
+    assert "The signer ended by itself with status -9. [processEnded]" in log
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+def test_an_application_is_made_with_the_secret_that_lets_it_in(console: Console, tmp_path: Path) -> None:
+    out = tmp_path / "app.json"
+    words = ("app", "create", "--data", str(console.data), "--name", "Sample", "--out", str(out))
+    made = console(*words, "--permission", "Group.Read.All", "--permission", "Device.Read.All")
+
+    assert made.returncode == 0, made.stderr
+    login = json.loads(out.read_text())
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert login["clientSecret"] not in made.stdout
+    settings = load(console.data)
+    assert login["authority"] == f"{console.public_url}/{settings.tenant_id}"
+    assert login["graph"] == console.public_url
+    assert login["certificateAuthority"] == settings.tls_authority.read_text()
+    with open_services(settings) as services, services.database.read() as connection:
+        now = services.clock.now()
+        app = authenticate_app(connection, login["clientId"], login["clientSecret"], now=now)
+    assert app.permissions == ("Device.Read.All", "Group.Read.All")
+
+    again = console(*words, "--permission", "Group.Read.All")
+    assert (again.returncode, "[fileExists]" in again.stderr) == (1, True)
+    assert json.loads(out.read_text()) == login
+
+
+def test_a_permission_that_nothing_asks_for_is_refused_and_leaves_no_file(console: Console, tmp_path: Path) -> None:
+    out = tmp_path / "app.json"
+    words = ("app", "create", "--data", str(console.data), "--name", "Sample", "--out", str(out))
+    refused = console(*words, "--permission", "Everything.All")
+    assert refused.returncode == 1
+    assert "[unknownPermission]" in refused.stderr
+    assert not out.exists()
+
+
+def test_an_invitation_is_a_link_that_lets_in_once(console: Console) -> None:
+    link = console("admin", "invite", "--data", str(console.data)).stdout.strip()
+    address, _, code = link.partition("?code=")
+    assert address == f"{console.public_url}/sign-in"
+    with open_services(load(console.data)) as services, services.database.write() as connection:
+        session, _ = redeem(connection, services.acting("test"), code)
+    assert session.display_name == "Administrator"
+
+
+def test_a_directory_without_a_server_is_said_to_be_that(console: Console, tmp_path: Path) -> None:
+    refused = console("run", "--data", str(tmp_path))
+    assert refused.returncode == 1
+    assert "[notInitialised]" in refused.stderr

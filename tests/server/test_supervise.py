@@ -1,0 +1,168 @@
+"""The supervisor over real processes: small Python programs stand for the server's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.gateway_world import free_port
+
+from shieldwall.contract.ids import TenantId
+from shieldwall.server import supervise as module
+from shieldwall.server.settings import SettingsFile, resolved
+from shieldwall.server.supervise import (
+    AlreadyRunningError,
+    NotReadyError,
+    PortTakenError,
+    ProcessEndedError,
+    ProcessPlan,
+    sole_server,
+    supervise,
+)
+
+PATIENT = """
+import pathlib, signal, sys
+home, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+signal.signal(signal.SIGTERM, lambda *_: (home.joinpath("ended").open("a").write(name + "\\n"), sys.exit(0)))
+home.joinpath(name).write_text(str(__import__("os").getpid()))
+while True:
+    signal.pause()
+"""
+STUBBORN = """
+import pathlib, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path(sys.argv[1], sys.argv[2]).write_text(str(__import__("os").getpid()))
+while True:
+    signal.pause()
+"""
+SUPERVISOR = """
+import asyncio, pathlib, sys
+from shieldwall.server.supervise import ProcessPlan, supervise
+
+home, program = pathlib.Path(sys.argv[1]), sys.argv[2]
+
+async def is_ready():
+    return (home / "signer").exists() and (home / "signer").read_text() != ""
+
+command = (sys.executable, "-c", program, str(home), "signer")
+plan = ProcessPlan(name="signer", command=command, is_ready=is_ready)
+asyncio.run(supervise([[plan]], lambda: print("ready", flush=True)))
+"""
+FAILING = "import sys; sys.exit(3)"
+
+
+def plan(home: Path, name: str, program: str = PATIENT) -> ProcessPlan:
+    async def is_ready() -> bool:
+        return (home / name).exists() and (home / name).read_text() != ""
+
+    return ProcessPlan(name=name, command=(sys.executable, "-c", program, str(home), name), is_ready=is_ready)
+
+
+def pid_of(home: Path, name: str) -> int:
+    return int((home / name).read_text())
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def run(stages: list[list[ProcessPlan]], on_ready: Callable[[], None]) -> None:
+    asyncio.run(supervise(stages, on_ready))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_in_order_the_last_started_first(tmp_path: Path, number: signal.Signals) -> None:
+    run(
+        [[plan(tmp_path, "signer")], [plan(tmp_path, "gateway"), plan(tmp_path, "admin")]],
+        lambda: os.kill(os.getpid(), number),
+    )
+
+    assert (tmp_path / "ended").read_text().split() == ["admin", "gateway", "signer"]
+
+
+def test_when_one_ends_by_itself_all_are_ended_and_it_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProcessEndedError, match="gateway ended by itself with status -9"):
+        run(
+            [[plan(tmp_path, "signer"), plan(tmp_path, "gateway")]],
+            lambda: os.kill(pid_of(tmp_path, "gateway"), signal.SIGKILL),
+        )
+
+    assert not is_running(pid_of(tmp_path, "signer"))
+
+
+def test_one_that_fails_at_once_lets_the_next_stage_not_begin(tmp_path: Path) -> None:
+    with pytest.raises(ProcessEndedError, match="signer ended by itself with status 3"):
+        run([[plan(tmp_path, "signer", FAILING)], [plan(tmp_path, "gateway")]], lambda: None)
+
+    assert not (tmp_path / "gateway").exists()
+
+
+def test_one_that_never_is_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READY_SECONDS", 0.3)
+    silent = plan(tmp_path, "signer", "import signal; signal.pause()")
+    with pytest.raises(NotReadyError, match="signer"):
+        run([[silent]], lambda: None)
+
+
+def test_one_that_does_not_want_to_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "END_SECONDS", 0.3)
+    run([[plan(tmp_path, "signer", STUBBORN)]], lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert not is_running(pid_of(tmp_path, "signer"))
+
+
+def test_none_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
+    supervisor = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            SUPERVISOR,
+            str(tmp_path),
+            PATIENT,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with supervisor:
+        assert supervisor.stdout is not None
+        assert b"ready\n" in iter(supervisor.stdout.readline, b"")  # the log goes the same way
+        child = os.pidfd_open(pid_of(tmp_path, "signer"))
+        supervisor.kill()
+    try:
+        assert select.select([child], [], [], 20)[0], "the child did not end"
+    finally:
+        os.close(child)
+
+
+def test_one_data_directory_is_one_server(tmp_path: Path) -> None:
+    settings = resolved(
+        tmp_path,
+        SettingsFile(
+            tenant_id=TenantId("00000000-0000-4000-8000-00000000000a"),
+            database="sqlite:///x",
+            public_port=free_port(),
+            gateway_port=free_port(),
+        ),
+    )
+    with sole_server(settings), pytest.raises(AlreadyRunningError), sole_server(settings):
+        pass
+    with sole_server(settings):
+        pass  # the first one let go
+
+    with (
+        socket.create_server(("127.0.0.1", settings.gateway_port)),
+        pytest.raises(PortTakenError, match=str(settings.gateway_port)),
+        sole_server(settings),
+    ):
+        pass
