@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +199,31 @@ def test_a_program_that_others_can_change_is_never_started_with_our_rights(clamd
     with pytest.raises(ProviderError, match="another user"):
         daemon.check_restartable(replace(running, user=54321), content)
     daemon.check_restartable(replace(running, user=54321), content + b"User clamav\n")
+
+
+def test_such_a_program_is_left_running_as_it_is(clamd: Clamd, provider: ClamavProvider) -> None:
+    clamd.stop()
+    program = Path(shutil.copy("/usr/sbin/clamd", clamd.root / "clamd"))
+    program.chmod(0o777)
+    clamd.start(program)
+    before = clamd.pid
+
+    with pytest.raises(ProviderError, match="can be changed"):
+        provider.activate(clamd.host)
+
+    assert clamd.pid == before
+    assert client.is_alive(clamd.socket)
+
+
+def test_a_clamd_that_lost_its_socket_is_found_by_its_pid_file_and_answers_again(
+    clamd: Clamd, provider: ClamavProvider
+) -> None:
+    clamd.socket.unlink()
+    assert not client.is_alive(clamd.socket)
+
+    enforce(provider, clamd.host, {THREADS: 4}, {})
+
+    assert provider.observe(clamd.host, {THREADS: 4})[THREADS].effective is True
 
 
 def test_an_engine_that_died_is_seen(clamd: Clamd, provider: ClamavProvider) -> None:

@@ -57,8 +57,8 @@ class Clamd:
         path.write_bytes(b"before " + MARKER + b" after")
         return path
 
-    def start(self) -> None:
-        subprocess.run(["/usr/sbin/clamd", "-c", self.configuration], check=True, timeout=60, capture_output=True)
+    def start(self, program: Path = Path("/usr/sbin/clamd")) -> None:
+        subprocess.run([program, "-c", self.configuration], check=True, timeout=60, capture_output=True)
 
     def stop(self) -> None:
         """End the clamd of this directory, by its number, and wait until it is gone."""
