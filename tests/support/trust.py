@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shieldwall.contract.ids import DeviceId, PackageId, PolicyId, TenantId
+from shieldwall.contract.ids import DeviceId, PackageId, PolicyId, SettingId, TemplateId, TenantId
 from shieldwall.contract.settings import PolicyDocument, SimpleSetting, SimpleValue
-from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.server.signer.ports import Signer
 from shieldwall.trust import moments, strict_base64
 from shieldwall.trust.onboarding import OnboardingKey, OnboardingPackage
