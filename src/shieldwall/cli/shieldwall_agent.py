@@ -114,12 +114,15 @@ def sync(
         synced = Sync(surroundings=agent.surroundings, lock=agent.lock, monotonic=time.monotonic, sleep=time.sleep)()
         changed = changes(synced.before, synced.after)
     if as_json:
-        show_json({"changed": [{"setting": name, "before": old, "after": new} for name, old, new in changed]})
+        show_json({"changed": changed})
         return
     names = {name: definition.display_name for name, definition in agent.catalog.definitions.items()}
     show_table(
-        ("Setting", "Before", "Now"),
-        [(names.get(name, name), _value(old), _value(new)) for name, old, new in changed],
+        ("Setting", "Provider", "Before", "Now"),
+        [
+            (names.get(each.setting, each.setting), each.provider, _value(each.before), _value(each.now))
+            for each in changed
+        ],
         empty="Checked in. Nothing changed.",
     )
 

@@ -150,15 +150,31 @@ def _summaries(stored: tuple[Manifest, tuple[PolicyDocument, ...]] | None) -> tu
     )
 
 
-def changes(before: StatusReport | None, after: StatusReport | None) -> tuple[tuple[SettingId, Any, Any], ...]:
-    """List the settings whose value in effect is another one now: setting, old value, new value."""
-    old = {status.setting: status.read_back for status in (before or StatusReport()).settings}
-    new = {status.setting: status.read_back for status in (after or StatusReport()).settings}
+class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A setting whose value in effect is another one now."""
+
+    setting: SettingId
+    provider: str
+    before: Any
+    now: Any
+
+
+def changes(before: StatusReport | None, after: StatusReport | None) -> tuple[Change, ...]:
+    """List what a check-in changed, by what was read back."""
+    old, new = _read_back(before), _read_back(after)
     return tuple(
-        (setting, old.get(setting), new.get(setting))
-        for setting in sorted(old.keys() | new.keys())
-        if old.get(setting) != new.get(setting)
+        Change(
+            setting=setting, provider=provider, before=old.get((setting, provider)), now=new.get((setting, provider))
+        )
+        for setting, provider in sorted(old.keys() | new.keys())
+        if old.get((setting, provider)) != new.get((setting, provider))
     )
+
+
+def _read_back(report: StatusReport | None) -> dict[tuple[SettingId, str], Any]:
+    """Find the values in effect; several providers may speak about one setting."""
+    statuses = () if report is None else report.settings
+    return {(status.setting, status.provider or ""): status.read_back for status in statuses}
 
 
 def age_text(moment: str | None, now: datetime) -> str:
