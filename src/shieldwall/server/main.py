@@ -43,6 +43,7 @@ from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
+from shieldwall.server.portal import app as portal_app
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
@@ -238,7 +239,7 @@ def open_admin(settings: ServerSettings) -> Iterator[ASGIApp]:
             authority=normal_authority(authority_of(settings.public_url)),
             readiness=Readiness(database=services.database, signer=services.signer),
             registry=new_registry(),
-            routes=(graph_app.create_routes(services),),
+            routes=(graph_app.create_routes(services), portal_app.create_routes(services)),
         )
 
 

@@ -1,0 +1,92 @@
+"""Signed in or not: the session cookie, and the proof that a form came from our own page."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.authorization import Principal, UnauthenticatedError
+from shieldwall.server.directory import administrators
+from shieldwall.server.directory.administrators import SESSION_LIFETIME
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage.records import Session
+
+COOKIE: Final = "__Host-shieldwall"
+ADMINISTRATOR: Final = "Shieldwall.Portal.Administrator"
+"""What a session may do: everything in the admin center."""
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+class ForgedFormError(ShieldwallError):
+    """A form that did not come from the page it claims to."""
+
+    code = "forgedForm"
+    remedy = "Open the page again and repeat what you did there."
+
+
+def principal_of(services: AdminServices, connection: Connection) -> Principal:
+    """Find who is signed in, and note that the session is in use. Raises: UnauthenticatedError."""
+    session = find_session(services, connection)
+    if session is None:
+        raise UnauthenticatedError("Nobody is signed in.", remedy="Sign in again with a new link.")
+    now = services.clock.now()
+    refreshing = "x-requested-for" in connection.headers  # a page left open must not keep its session alive
+    if not refreshing and administrators.needs_note(session, now=now):
+        with services.database.write() as transaction:
+            administrators.note_use(transaction, session, now=now)
+    return Principal(
+        kind="person",
+        id=session.display_name,
+        display_name=session.display_name,
+        tenant_id=session.tenant_id,
+        permissions=frozenset({ADMINISTRATOR}),
+    )
+
+
+def find_session(services: AdminServices, connection: Connection) -> Session | None:
+    """Return the session of the cookie while it lasts."""
+    token = connection.cookies.get(COOKIE)
+    if not token:
+        return None
+    with services.database.read() as transaction:
+        session = administrators.session_of(transaction, token, now=services.clock.now())
+    return session if session is not None and session.tenant_id == services.tenant.id else None
+
+
+def session_cookie(token: str) -> Cookie:
+    """Make the cookie of a new session: for this host alone, out of reach of scripts and of other sites."""
+    return Cookie(
+        key=COOKIE,
+        value=token,
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="strict",
+        max_age=int(SESSION_LIFETIME.total_seconds()),
+    )
+
+
+def form_token(connection: Connection) -> str:
+    """Derive the token that every form carries from the session's own."""
+    session_token = connection.cookies.get(COOKIE, "")
+    return hmac.new(session_token.encode(), b"shieldwall form", hashlib.sha256).hexdigest()
+
+
+def check_form(services: AdminServices, connection: Connection, form: Mapping[str, str]) -> None:
+    """Refuse a form that was not on our page. Raises: ForgedFormError."""
+    check_origin(services, connection)
+    if not hmac.compare_digest(form.get("csrf", "").encode(), form_token(connection).encode()):
+        raise ForgedFormError("The form does not belong to this session.")
+
+
+def check_origin(services: AdminServices, connection: Connection) -> None:
+    """Refuse what another site sends. Raises: ForgedFormError."""
+    if connection.headers.get("origin") != services.settings.public_url:
+        raise ForgedFormError("The form was sent from another site.")
