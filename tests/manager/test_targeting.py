@@ -108,6 +108,34 @@ def test_retargeting_what_is_right_already_changes_nothing(world: World) -> None
         assert retarget(connection, [device], NOON) == frozenset()
 
 
+def test_devices_recomputed_together_get_the_target_of_their_own_groups(world: World) -> None:
+    with world.database.write() as connection:
+        joined = [world.join(connection, number) for number in (1, 2, 3)]
+        expected: list[set[PolicyId]] = [set()]
+        for device in joined[1:]:
+            policy = world.policies.create(connection, world.acting, a_draft())
+            assign(connection, world.acting, policy.id, [include(world.group(connection, len(expected), device))])
+            expected.append({policy.id})
+        connection.execute(check_ins_table.update().values(target_digest=None))
+        retarget(connection, joined, NOON)
+
+        assert [policies_of(connection, device) for device in joined] == expected
+
+
+def test_a_disabled_device_is_left_alone_until_it_is_enabled(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        group = world.group(connection, 1, device)
+        directory.set_enabled(connection, world.acting, device, enabled=False)
+        before = check_ins.get(connection, device)
+        assign(connection, world.acting, policy.id, [include(group)])
+        assert check_ins.get(connection, device) == before
+
+        directory.set_enabled(connection, world.acting, device, enabled=True)
+        assert policies_of(connection, device) == {policy.id}
+
+
 def test_a_device_whose_target_changed_is_asked_to_come(world: World) -> None:
     with world.database.write() as connection:
         device, other = world.join(connection, 1), world.join(connection, 2)
