@@ -74,6 +74,16 @@ def test_no_configuration_is_made_up() -> None:
         PROVIDER.render({CONFIGURATION: None}, THREADS, {})
 
 
+def test_only_our_exclusions_count_is_not_read_while_another_one_counts() -> None:
+    merge = SettingId(ENGINE + "exclusionsmergepolicy")
+    managed = PROVIDER.render({CONFIGURATION: b"ExcludePath ^/a$\n"}, {merge: f"{merge}_1"}, {})
+    content = managed.files[CONFIGURATION]
+    assert content is not None
+
+    assert PROVIDER.read({CONFIGURATION: content}) == {merge: f"{merge}_1"}
+    assert PROVIDER.read({CONFIGURATION: content + b"ExcludePath ^/sneaked/in\n"}) == {}
+
+
 def test_after_the_product_was_removed_letting_go_removes_our_signatures() -> None:
     managed = PROVIDER.render({CONFIGURATION: b"MaxThreads 1\n"}, THREADS, {})
     assert managed.files[canary.SIGNATURES]
