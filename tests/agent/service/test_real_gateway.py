@@ -1,0 +1,88 @@
+"""The agent against the real gateway, over real TLS: both sides as they ship, only the clock is set by hand."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
+
+from shieldwall.agent.service.assembly import Surroundings
+from shieldwall.agent.service.disk import LocalDisk
+from shieldwall.agent.service.errors import NotOnboardedError
+from shieldwall.agent.service.journal import Journal
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.transport import HttpsTransport, tls_context
+from shieldwall.agent.service.waiting import Wake
+from shieldwall.trust.onboarding import OnboardingPackage
+
+pytest.importorskip("granian", reason="the server is not installed")
+
+from tests.support.gateway_world import GatewayWorld, gateway_world
+
+
+def a_package(world: GatewayWorld) -> OnboardingPackage:
+    authority = world.settings.tls_authority.read_text()
+    return msgspec.structs.replace(world.package(), tls_roots=(authority,))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "server") as running:
+        yield running
+
+
+@pytest.fixture
+def surroundings(world: GatewayWorld, tmp_path: Path) -> Surroundings:
+    return Surroundings(
+        state=AgentState(directory=tmp_path / "device", disk=LocalDisk()),
+        open_transport=lambda server: HttpsTransport(
+            context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy
+        ),
+        machine=MemoryMachine(),
+        enforcer=MemoryEnforcer(),
+        clock=world.clock,
+        randomness=os.urandom,
+        journal=Journal(out=io.StringIO(), clock=world.clock),
+    )
+
+
+def test_agent_and_gateway_understand_each_other(world: GatewayWorld, surroundings: Surroundings) -> None:
+    identity = surroundings.onboard()(a_package(world))
+    enrolled = surroundings.enrolled()
+
+    settled = enrolled.check_in()
+    assert surroundings.state.standing().last_check_in is not None
+    assert surroundings.state.standing().trouble is None
+    assert 300 <= settled.next_check_in_seconds <= 21_600
+    world.clock.forward(minutes=10)
+    assert enrolled.check_in().rounds == 1, "nothing new, one request"
+
+    assert enrolled.policy_sync.wait(1) in {Wake.TIME, None}
+
+    world.clock.forward(days=2)
+    measured = enrolled.check_in.ask_signed_time.measure()
+    assert abs(measured.total_seconds()) <= 1
+
+    enrolled.offboard(reason="retired")
+    assert identity.server.tenant_id == world.settings.tenant_id
+    with pytest.raises(NotOnboardedError):
+        surroundings.enrolled()
+
+
+def test_a_clock_that_is_off_is_put_right_by_the_gateway(world: GatewayWorld, surroundings: Surroundings) -> None:
+    surroundings.onboard()(a_package(world))
+    local = type(world.clock)(world.clock.now())
+    here = Surroundings(
+        **{name: getattr(surroundings, name) for name in Surroundings.__slots__ if name != "clock"}, clock=local
+    )
+    local.forward(hours=5)
+
+    here.enrolled().check_in()
+
+    assert here.state.time().offset_seconds == pytest.approx(-5 * 3_600, abs=2)
