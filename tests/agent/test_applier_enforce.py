@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +25,7 @@ from tests.support.policies import (
 from tests.support.pretend_products import PretendDevice, PretendProvider, rejection
 
 from shieldwall.agent.applier.failures import ReleaseIncompleteError
+from shieldwall.agent.applier.state import Intent, SavedFile, State
 from shieldwall.agent.applier.store import BusyError, Store, UnreadableStateError
 from shieldwall.agent.host.errors import ProgramError
 from shieldwall.catalog.model import Kind, Limits
@@ -225,6 +225,10 @@ def test_items_that_cannot_be_expressed_are_named_and_the_others_count(device: P
     assert (level.state, level.code) == (SettingState.ERROR, "cannot")
     assert (retention.state, retention.code) == (SettingState.NOT_APPLICABLE, "no")
     assert level.items == rejection("cannot")
+    assert by_provider(report, LEVEL)["second"].state is SettingState.SUCCEEDED
+    device.no_more_faults()
+    assert device.applier().refresh() == report
+    assert device.steps == [], "what cannot be expressed is no drift"
 
 
 def test_items_are_reported_as_plain_json(device: PretendDevice) -> None:
@@ -379,8 +383,7 @@ def test_a_file_that_cannot_be_put_back_keeps_its_provider_from_going_on(device:
 
 def test_only_one_applier_works_at_a_time(device: PretendDevice) -> None:
     device.applier().enforce([POLICY])
-    with (device.directory / "lock").open("a") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with Store(device.directory).locked():
         for act in (device.applier().refresh, device.applier().release, device.applier().recover):
             with pytest.raises(BusyError):
                 act()
@@ -431,3 +434,12 @@ def test_a_secret_is_enforced_and_never_reported(device: PretendDevice) -> None:
 
     assert only(report, RETENTION).state is SettingState.SUCCEEDED
     assert b"s3cret" not in encode(report)
+
+
+def test_of_two_changes_begun_the_newer_says_how_to_go_back_and_others_keep_theirs() -> None:
+    older, other = Intent(provider="first", files=()), Intent(provider="second", files=())
+    newer = Intent(provider="first", files=(SavedFile(path="/a", content=b"a"),))
+
+    state = State(intents=(older, other)).intending([newer])
+
+    assert set(state.intents) == {newer, other}
