@@ -1,0 +1,174 @@
+"""What the doctor says of devices in every kind of trouble; it never fails itself."""
+
+from __future__ import annotations
+
+import io
+import ssl
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import msgspec
+import pytest
+from tests.support.memory_host import MemoryHost
+from tests.support.simulated_agent import SimulatedAgent, a_policy
+from tests.support.simulated_gateway import HandClock, SimulatedGateway
+
+from shieldwall.agent.doctor.bundle import bundle
+from shieldwall.agent.doctor.examine import examine
+from shieldwall.agent.doctor.model import Check, Severity, Subject
+from shieldwall.agent.service.errors import GatewayUnreachableError
+from shieldwall.contract.ids import SettingId
+from shieldwall.contract.settings import SimpleSetting, SimpleValue
+
+DEBIAN = {PurePosixPath("/etc/os-release"): b'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12"\n'}
+
+
+@dataclass
+class MemoryNetwork:
+    """Steps that fail where a test says."""
+
+    failing: dict[str, OSError] = field(default_factory=dict)
+
+    def resolve(self, host: str, port: int) -> Sequence[str]:
+        self._step("resolve")
+        return (f"{host}:{port}",)
+
+    def connect(self, host: str, port: int) -> None:
+        assert host
+        assert port
+        self._step("connect")
+
+    def handshake(self, host: str, port: int, roots: Sequence[str]) -> str:
+        assert (host, port) == ("gateway.example", 8444)
+        assert roots
+        self._step("handshake")
+        return "TLSv1.3"
+
+    def _step(self, name: str) -> None:
+        if name in self.failing:
+            raise self.failing[name]
+
+
+@dataclass
+class Patient:
+    laptop: SimulatedAgent
+    host: MemoryHost = field(default_factory=lambda: MemoryHost(DEBIAN))
+    network: MemoryNetwork = field(default_factory=MemoryNetwork)
+    free: int = 10**10
+    running: bool = True
+
+    def examined(self) -> dict[str, Check]:
+        checks = examine(
+            Subject(
+                host=self.host,
+                providers=(),
+                surroundings=self.laptop.surroundings,
+                network=self.network,
+                free_bytes=lambda _path: self.free,
+                mode=lambda path: path.stat().st_mode & 0o7777,
+                running=self.running,
+            )
+        )
+        for check in checks:
+            assert check.finding
+            assert check.severity is Severity.OK or check.remedy, "what is wrong comes with what to do"
+        return {check.id: check for check in checks}
+
+    def wrong(self) -> set[str]:
+        return {name for name, check in self.examined().items() if check.severity is not Severity.OK} - {"engines"}
+
+
+@pytest.fixture
+def patient(laptop: SimulatedAgent) -> Patient:
+    laptop.onboard()
+    laptop.check_in()
+    return Patient(laptop)
+
+
+def test_a_healthy_device_has_nothing_wrong(patient: Patient) -> None:
+    assert patient.wrong() == set()
+
+
+def test_a_device_that_is_not_onboarded_is_told_how(laptop: SimulatedAgent) -> None:
+    patient = Patient(laptop)
+
+    assert patient.wrong() == {"identity"}
+    assert "onboard PACKAGE" in patient.examined()["identity"].remedy
+
+
+@pytest.mark.parametrize(
+    ("step", "check"),
+    [("resolve", "network.name"), ("connect", "network.connection"), ("handshake", "network.tls")],
+)
+def test_the_first_step_that_fails_is_named(patient: Patient, step: str, check: str) -> None:
+    patient.network.failing[step] = OSError("no way")
+
+    assert patient.wrong() == {check}
+    assert "no way" in patient.examined()[check].evidence
+
+
+def test_an_intercepted_connection_is_told_from_a_broken_one(patient: Patient) -> None:
+    patient.network.failing["handshake"] = ssl.SSLCertVerificationError("self-signed")
+
+    assert "proxy that opens TLS" in patient.examined()["network.tls"].remedy
+
+
+def test_a_clock_that_is_off_is_found_without_changing_anything(patient: Patient, gateway: SimulatedGateway) -> None:
+    gateway.clock = HandClock(patient.laptop.clock.at)
+    gateway.clock.advance(minutes=3)
+
+    assert patient.wrong() == {"clock"}
+    assert "+180 s" in patient.examined()["clock"].evidence
+    assert patient.laptop.state.time().offset_seconds == 0
+
+
+def test_each_trouble_is_found(patient: Patient) -> None:
+    patient.free = 1_000
+    patient.running = False
+    (patient.laptop.directory / "device.key").chmod(0o640)
+    patient.laptop.network.away = True
+    with pytest.raises(GatewayUnreachableError):
+        patient.laptop.check_in()
+
+    assert patient.wrong() == {"disk", "process", "key", "lastCheckIn", "clock"}
+    assert "away" in patient.examined()["lastCheckIn"].finding
+
+
+def test_an_old_check_in_and_an_old_certificate_are_found(patient: Patient, gateway: SimulatedGateway) -> None:
+    patient.laptop.clock.advance(days=91)
+
+    assert patient.wrong() == {"lastCheckIn", "certificate"}
+    assert gateway.device.last_sequence > 0
+
+
+def test_damaged_state_is_a_finding_and_not_a_crash(patient: Patient) -> None:
+    for name in ("identity.json", "standing.json", "device.key"):
+        (patient.laptop.directory / name).write_bytes(b"{")
+
+    assert len(patient.wrong()) >= 3
+
+
+def test_a_refused_policy_is_named(patient: Patient, gateway: SimulatedGateway) -> None:
+    gateway.assign(gateway.publish(a_policy(firewall="on")))
+    gateway.alter_policy = lambda _digest, envelope: msgspec.structs.replace(envelope, payload="e30=")
+    patient.laptop.check_in()
+
+    assert patient.wrong() == {"refusedPolicy"}
+
+
+def test_a_bundle_leaves_secrets_out(patient: Patient, gateway: SimulatedGateway) -> None:
+    secret = SimpleSetting(definition=SettingId("password"), value=SimpleValue(kind="secret", value="hunter2"))
+    policy = msgspec.structs.replace(a_policy(firewall="on"), settings=(secret,))
+    gateway.assign(gateway.publish(policy))
+    patient.laptop.check_in()
+    (patient.laptop.directory / "report.json").unlink()  # what a provider reports is its own responsibility
+
+    packed = bundle(patient.laptop.surroundings, (), running=False)
+
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        everything = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"hunter2" not in everything
+    assert b"(redacted)" in everything
+    assert packed == bundle(patient.laptop.surroundings, (), running=False)
