@@ -1,0 +1,149 @@
+"""The administrators' front doors as they are served, in this process: every layer but the TLS socket is real.
+
+``AdminWorld`` has the services over a database of the test's own, a signer in this process and a clock set by hand.
+``Client`` speaks to the whole ASGI application the way a browser or a program does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import httpx
+from litestar.types import ASGIApp
+from sqlalchemy import Connection
+from tests.support.manager_world import World, add_tenant
+from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
+
+from shieldwall.catalog.loader import load
+from shieldwall.server.admin_application import create_admin_application
+from shieldwall.server.directory import administrators
+from shieldwall.server.graph import app as graph_app
+from shieldwall.server.observability import new_registry
+from shieldwall.server.portal import app as portal_app
+from shieldwall.server.readiness import Readiness
+from shieldwall.server.services import AdminServices
+from shieldwall.server.settings import ServerSettings
+from shieldwall.server.signer.in_process import InProcessSigner
+from shieldwall.server.storage.database import Database
+
+AUTHORITY: Final = "localhost:8443"
+PUBLIC_URL: Final = f"https://{AUTHORITY}"
+
+
+class Client(httpx.Client):
+    """A program that talks to the application: cookies are kept, redirects are looked at."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._runner = asyncio.Runner()
+        super().__init__(base_url=PUBLIC_URL, transport=_InProcess(application, self._runner))
+
+    def close(self) -> None:
+        """End the loop that served the requests."""
+        super().close()
+        self._runner.close()
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+
+class _InProcess(httpx.BaseTransport):
+    """Calls the application; a failure inside it comes out here, unless the application made a page of it."""
+
+    def __init__(self, application: ASGIApp, runner: asyncio.Runner) -> None:
+        self._application = httpx.ASGITransport(application)  # type: ignore[arg-type]  # the same protocol, other names
+        self._runner = runner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._runner.run(self._answer(request))
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        content = request.read()
+        asked = httpx.Request(request.method, request.url, headers=request.headers.raw, content=content)
+        answer = await self._application.handle_async_request(asked)
+        return httpx.Response(answer.status_code, headers=answer.headers.raw, content=await answer.aread())
+
+
+@dataclass(frozen=True)
+class AdminWorld:
+    """One tenant and its front doors."""
+
+    services: AdminServices
+    clock: HandClock
+    signer: InProcessSigner
+
+    @cached_property
+    def application(self) -> ASGIApp:
+        """The application on the public port, put together as the server does."""
+        services = self.services
+        return create_admin_application(
+            authority=AUTHORITY,
+            readiness=Readiness(database=services.database, signer=services.signer),
+            registry=new_registry(),
+            routes=(graph_app.create_routes(services), portal_app.create_routes(services)),
+        )
+
+    @property
+    def manager(self) -> World:
+        """The heart of the same tenant, to set up devices, groups and policies."""
+        new_id = self.services.new_id
+        assert isinstance(new_id, CountingIds)
+        return World(
+            database=self.services.database,
+            catalog=self.services.catalog,
+            signer=self.signer,
+            clock=self.clock,
+            new_id=new_id,
+        )
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A write transaction, to set something up."""
+        with self.services.database.write() as connection:
+            yield connection
+
+    def client(self) -> Client:
+        """A caller without cookies."""
+        return Client(self.application)
+
+    def invite(self, name: str = "Ada") -> str:
+        """A code that signs a person in once."""
+        with self.writing() as connection:
+            return administrators.invite(connection, self.services.acting("console"), display_name=name)
+
+    def sign_in(self, client: Client, name: str = "Ada") -> None:
+        """Sign a client in to the admin center."""
+        answer = client.post("/sign-in", data={"code": self.invite(name)}, headers={"Origin": PUBLIC_URL})
+        assert answer.status_code == 303, answer.text
+
+
+def create_admin_world(database: Database, data: Path) -> AdminWorld:
+    """Put the services together over an empty database that has its tables."""
+    add_tenant(database)
+    clock = HandClock()
+    signer = InProcessSigner.create(data, TENANT_ID, clock)
+    settings = ServerSettings(
+        data=data,
+        tenant_id=TENANT_ID,
+        database="",
+        public_url=PUBLIC_URL,
+        gateway_url="https://localhost:8444",
+        listen="127.0.0.1",
+        public_port=8443,
+        gateway_port=8444,
+    )
+    services = AdminServices(
+        database=database,
+        catalog=load(),
+        signer=signer,
+        clock=clock,
+        new_id=CountingIds(),
+        tenant=a_tenant(),
+        settings=settings,
+    )
+    return AdminWorld(services=services, clock=clock, signer=signer)
