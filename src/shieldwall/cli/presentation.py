@@ -30,6 +30,19 @@ def printable(text: object) -> str:
     )
 
 
+def in_words(value: object) -> str:
+    """Write a setting's value as one line: a dash for none, lists with commas, members with an equals sign."""
+    match value:
+        case None:
+            return "-"
+        case list() | tuple():
+            return ", ".join(in_words(item) for item in value) or "(empty)"
+        case dict():
+            return " ".join(f"{name}={in_words(member)}" for name, member in value.items())
+        case _:
+            return str(value)
+
+
 def explained(doing: str, error: ShieldwallError) -> tuple[str, str, str]:
     """Say in three lines what failed, why, and what to do. ``doing`` completes "Could not …"."""
     return (

@@ -23,8 +23,9 @@ from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, EXPLAINED, 
 from shieldwall.agent.service.lock import ask_to_stop
 from shieldwall.agent.service.overview import EffectiveSetting, age_text, changes, effective, overview
 from shieldwall.agent.service.package_file import read_package
+from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
-from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
 
 _EXAMPLES: Final = """
 \b
@@ -99,6 +100,8 @@ def onboard(
 def run(context: typer.Context, root: RootOption = None, state: StateOption = None) -> None:
     """Check in and enforce, until stopped. This is what the service runs."""
     root, state = _places(context, root, state)
+    with speaking_plainly("run the agent", exit_code=exit_code):
+        AgentState(directory=state, disk=LocalDisk()).get_identity()
     program = [sys.executable, "-I", "-m", "shieldwall.agent.main", str(root.absolute()), str(state.absolute())]
     # Another process image, without what a command line needs; and nothing of the caller's environment steers it.
     os.execve(sys.executable, program, {"LANG": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})  # noqa: S606 - words, no shell
@@ -120,7 +123,7 @@ def sync(
     show_table(
         ("Setting", "Provider", "Before", "Now"),
         [
-            (names.get(each.setting, each.setting), each.provider, _value(each.before), _value(each.now))
+            (names.get(each.setting, each.setting), each.provider, in_words(each.before), in_words(each.now))
             for each in changed
         ],
         empty="Checked in. Nothing changed.",
@@ -285,23 +288,11 @@ def _row(setting: EffectiveSetting) -> tuple[str, ...]:
     state = setting.state.value if setting.reason is None else f"{setting.state.value}: {setting.reason}"
     return (
         setting.name,
-        _value(setting.value),
+        in_words(setting.value),
         state,
         setting.provider or "",
         ", ".join(policy.name for policy in setting.policies),
         "yes" if setting.written else "no",
-        _value(setting.read_back),
+        in_words(setting.read_back),
         {True: "yes", False: "no", None: "not probed"}[setting.effective],
     )
-
-
-def _value(value: object) -> str:
-    match value:
-        case None:
-            return "-"
-        case list() | tuple():
-            return ", ".join(_value(item) for item in value) or "(empty)"
-        case dict():
-            return " ".join(f"{name}={_value(member)}" for name, member in value.items())
-        case _:
-            return str(value)

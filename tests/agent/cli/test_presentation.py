@@ -9,7 +9,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.cli.presentation import explained, printable, show_facts, show_table, speaking_plainly
+from shieldwall.cli.presentation import explained, in_words, printable, show_facts, show_table, speaking_plainly
 from shieldwall.contract.errors import InvalidIdError
 
 
@@ -58,6 +58,12 @@ def test_a_table_shows_every_cell_inert(capsys: pytest.CaptureFixture[str]) -> N
     shown = capsys.readouterr().out
     assert "[bold]laptop[/bold]" in shown
     assert "\x1b" not in shown
+
+
+def test_values_are_one_line() -> None:
+    assert in_words(None) == "-"
+    assert in_words([]) == "(empty)"
+    assert in_words(["a", {"port": 22, "name": "ssh"}]) == "a, port=22 name=ssh"
 
 
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -257,6 +257,13 @@ def test_a_device_managed_elsewhere_stays_passive_with_its_own_exit_code(
     assert gateway.received == []
 
 
+def test_running_without_an_identity_is_explained_and_not_tried(device: Device) -> None:
+    refused = device("run")
+
+    assert refused.returncode == 4
+    assert refused.stderr.startswith("Could not run the agent.\nWhy: ")
+
+
 def test_a_gateway_away_is_an_exit_code_of_its_own(tmp_path: Path, gateway: SimulatedGateway) -> None:
     package = tmp_path / "package.json"
     with served(gateway, tmp_path):

@@ -16,8 +16,14 @@ import pytest
 from tests.support.simulated_gateway import TENANT, SimulatedGateway, served
 
 from shieldwall.agent.service import transport
-from shieldwall.agent.service.errors import GatewayUnreachableError, UnusableAnswerError
-from shieldwall.agent.service.transport import HttpAnswer, HttpsTransport, parse_server_url, tls_context
+from shieldwall.agent.service.errors import GatewayUnreachableError, UnusableAddressError
+from shieldwall.agent.service.transport import (
+    HttpAnswer,
+    HttpsTransport,
+    parse_proxy_url,
+    parse_server_url,
+    tls_context,
+)
 from shieldwall.trust.certificates import LocalAuthority
 
 Exchange = Callable[[ssl.SSLSocket], None]
@@ -179,9 +185,15 @@ def test_a_proxy_of_the_environment_is_not_used(
     assert answer.status == 200
 
 
+@pytest.mark.parametrize("url", ["https://p", "http://", "http://u:p@h", "http://h:0", "http://h/x", "socks://h"])
+def test_what_is_no_proxy_is_refused(url: str) -> None:
+    with pytest.raises(UnusableAddressError):
+        parse_proxy_url(url)
+
+
 @pytest.mark.parametrize(
     "url", ["http://x", "https://", "https://u@h", "https://h:0", "https://h:x", "https://h/?q", "", "h"]
 )
 def test_what_is_no_https_address_is_refused(url: str) -> None:
-    with pytest.raises(UnusableAnswerError):
+    with pytest.raises(UnusableAddressError):
         parse_server_url(url)

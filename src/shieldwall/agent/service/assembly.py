@@ -17,7 +17,7 @@ from shieldwall.agent.service.onboarding import Onboard
 from shieldwall.agent.service.ports import Enforcer, Machine, Randomness
 from shieldwall.agent.service.records import Identity, Server
 from shieldwall.agent.service.state import AgentState
-from shieldwall.agent.service.transport import Transport, parse_server_url
+from shieldwall.agent.service.transport import Transport, parse_proxy_url, parse_server_url
 from shieldwall.agent.service.trusted_time import AskSignedTime, TrustedClock
 from shieldwall.agent.service.waiting import PolicySync
 from shieldwall.contract.clock import Clock
@@ -45,7 +45,9 @@ class Surroundings:
         return TrustedClock(local=self.clock, state=self.state)
 
     def connect(self, server: Server, key: DeviceKey) -> Gateway:
-        """Open a conversation with a server in the name of a key."""
+        """Open a conversation with a server in the name of a key. Raises: UnusableAddressError."""
+        if server.proxy is not None:
+            parse_proxy_url(server.proxy)
         return Gateway(
             transport=self.open_transport(server),
             urls=tuple(parse_server_url(url) for url in server.urls),

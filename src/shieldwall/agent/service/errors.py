@@ -4,6 +4,7 @@
  ├── ``GatewayUnreachableError``: no answer of ours came back: nothing listens, TLS fails, a captive portal answers
  ├── ``ProblemAnswerError``: the server answered, and said no
  ├── ``UnusableAnswerError``: the server answered something this protocol does not know
+ ├── ``UnusableAddressError``: of a server or a proxy
  ├── ``CheckInFailedError``: what the running agent met, told by ``sync``
  ├── ``ManagedElsewhereError``: the survey found another manager
  ├── ``AlreadyOnboardedError``, ``NotOnboardedError``, ``UnsuitablePackageError``: onboarding
@@ -58,6 +59,13 @@ class UnusableAnswerError(ShieldwallError):
 
     code = "unusableAnswer"
     remedy = "Bring agent and server to versions that fit each other."
+
+
+class UnusableAddressError(ShieldwallError):
+    """The address of a server or a proxy makes no sense."""
+
+    code = "unusableAddress"
+    remedy = "Servers are https://HOST[:PORT], proxies http://HOST[:PORT], without user names."
 
 
 class CheckInFailedError(ShieldwallError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from shieldwall.agent.service.errors import GatewayUnreachableError, UnusableAnswerError
+from shieldwall.agent.service.errors import GatewayUnreachableError, UnusableAddressError
 
 MAX_ANSWER_BYTES: Final = 24 * 1024 * 1024
 """64 policies of 256 KiB, as base64 in JSON."""
@@ -42,7 +42,7 @@ class Transport(Protocol):
 
 
 def parse_server_url(text: str) -> SplitResult:
-    """Read the URL of a gateway: https, a host, perhaps a port and a path. Raises: UnusableAnswerError."""
+    """Read the URL of a gateway: https, a host, perhaps a port and a path. Raises: UnusableAddressError."""
     try:
         url = urlsplit(text)
         named = url.scheme == "https" and bool(url.hostname) and url.port != 0
@@ -50,7 +50,20 @@ def parse_server_url(text: str) -> SplitResult:
         named = False
         url = urlsplit("")
     if not named or url.query or url.fragment or "@" in url.netloc:
-        raise UnusableAnswerError(f"{text[:200]!r} is not the https URL of a server.")
+        raise UnusableAddressError(f"{text[:200]!r} is not the https URL of a server.")
+    return url
+
+
+def parse_proxy_url(text: str) -> SplitResult:
+    """Read the URL of a proxy: http, a host, perhaps a port. Raises: UnusableAddressError."""
+    try:
+        url = urlsplit(text)
+        named = url.scheme == "http" and bool(url.hostname) and url.port != 0
+    except ValueError:
+        named = False
+        url = urlsplit("")
+    if not named or url.path.strip("/") or url.query or url.fragment or "@" in url.netloc:
+        raise UnusableAddressError(f"{text[:200]!r} is not the http URL of a proxy.")
     return url
 
 
@@ -82,7 +95,7 @@ class HttpsTransport:
         host, port = url.hostname or "", url.port or 443
         if self.proxy is None:
             return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=self.context)
-        proxy = urlsplit(self.proxy)
+        proxy = parse_proxy_url(self.proxy)
         connection = http.client.HTTPSConnection(
             proxy.hostname or "", proxy.port or 3128, timeout=timeout_seconds, context=self.context
         )
