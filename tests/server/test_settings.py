@@ -24,10 +24,8 @@ from shieldwall.server.settings import (
 TENANT = TenantId("00000000-0000-4000-8000-00000000000a")
 
 
-def settings(**members: Any) -> SettingsFile:
-    return SettingsFile(
-        **({"tenant_id": TENANT, "database": "sqlite:///x", "public_port": 8443, "gateway_port": 8444} | members)
-    )
+def settings(listen: str = "127.0.0.1") -> SettingsFile:
+    return SettingsFile(tenant_id=TENANT, database="sqlite:///x", listen=listen, public_port=8443, gateway_port=8444)
 
 
 def test_what_was_stored_is_loaded_and_nobody_else_can_read_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from time import monotonic
 
 import structlog
 import uvloop
@@ -20,12 +21,13 @@ async def serve(data: Path) -> None:
     """Serve until SIGINT or SIGTERM."""
     asked = stop_signal()
     found = settings.load(data)
-    with main.open_admin(found) as application:
+    with main.open_admin(found, monotonic=monotonic) as admin:
         listener = Listener(
             address=found.listen, port=found.public_port, certificate=found.tls_certificate, key=found.tls_key
         )
-        structlog.get_logger().info("admin_listens", address=found.listen, port=found.public_port)
-        await listener.serve(application, Interfaces.ASGI, asked.wait)
+        async with admin.running():
+            structlog.get_logger().info("admin_listens", address=found.listen, port=found.public_port)
+            await listener.serve(admin.application, Interfaces.ASGI, asked.wait)
 
 
 if __name__ == "__main__":

@@ -8,22 +8,22 @@ Three processes share one data directory. The **signer** alone holds keys (``shi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from litestar.types import ASGIApp
 from sqlalchemy import Connection
 
 from shieldwall.catalog import loader
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.admin_application import create_admin_application
+from shieldwall.server.admin_front import AdminFront
+from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import KeyRing
-from shieldwall.server.gateway.connections import ConnectionGuard
 from shieldwall.server.gateway.endpoints.checking_in import CheckingIn
 from shieldwall.server.gateway.endpoints.discovery import Discovery
 from shieldwall.server.gateway.endpoints.enrolling import Enrolling
@@ -35,7 +35,7 @@ from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Router
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
-from shieldwall.server.graph import app as graph_app
+from shieldwall.server.graph import app as graph
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding
 from shieldwall.server.manager import sync
@@ -43,7 +43,7 @@ from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
-from shieldwall.server.portal import app as portal_app
+from shieldwall.server.portal import app as portal
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
@@ -54,11 +54,10 @@ from shieldwall.server.storage import tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
-from shieldwall.server.system import SystemClock, draw_between, new_id, new_request_id
+from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 
 UNSIGNED_PER_SECOND: Final = 50.0
 UNSIGNED_AT_ONCE: Final = 200
-SWEEP_SECONDS: Final = 5.0
 
 
 async def run(settings: ServerSettings, on_ready: Callable[[], None]) -> None:
@@ -96,25 +95,26 @@ class Gateway:
     application: Application
     channels: WaitChannels
     connections: ConnectionGuard
-    workers: Workers
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the background work of the gateway going."""
-        tasks = [asyncio.create_task(self.channels.run()), asyncio.create_task(self._sweep())]
-        try:
+        """Keep going what turns beside the application."""
+        async with _beside(self.channels.run(), self.connections.run()):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            await self.workers.run(self.connections.sweep)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admin:
+    """The application for administrators, and what has to turn beside it."""
+
+    application: AdminFront
+    connections: ConnectionGuard
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep going what turns beside the application."""
+        async with _beside(self.connections.run()):
+            yield
 
 
 @contextmanager
@@ -202,12 +202,11 @@ def compose_gateway(
                 clock=clock,
                 connections=connections,
                 measures=measures,
-                new_request_id=new_request_id,
+                new_request_id=RequestIds(),
                 draw_between=draw_between,
             ),
             channels=channels,
             connections=connections,
-            workers=workers,
         )
     finally:
         workers.close()
@@ -232,15 +231,21 @@ def open_services(settings: ServerSettings) -> Iterator[AdminServices]:
 
 
 @contextmanager
-def open_admin(settings: ServerSettings) -> Iterator[ASGIApp]:
+def open_admin(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Admin]:
     """Open the services and put the administrators' application together."""
     with open_services(settings) as services:
-        yield create_admin_application(
-            authority=normal_authority(authority_of(settings.public_url)),
+        connections = ConnectionGuard(settings.public_port, monotonic)
+        application = create_admin_application(
             readiness=Readiness(database=services.database, signer=services.signer),
             registry=new_registry(),
-            routes=(graph_app.create_routes(services), portal_app.create_routes(services)),
+            routes=(graph.create_routes(services), portal.create_routes(services)),
         )
+        front = AdminFront(
+            application=application,
+            authority=normal_authority(authority_of(settings.public_url)),
+            connections=connections,
+        )
+        yield Admin(application=front, connections=connections)
 
 
 @contextmanager
@@ -250,6 +255,17 @@ def _database(settings: ServerSettings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+@asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _signer_answers(signer: Signer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -22,9 +23,19 @@ def new_id() -> str:
     return str(uuid.uuid4())  # noqa: TID251 - this is the source of ids that everyone else takes as a parameter
 
 
-def new_request_id() -> str:
-    """Return a name for one request, to find it in the log."""
-    return secrets.token_hex(8)
+class RequestIds:
+    """Names requests, to find them in the log: random for each start of a process, then counted.
+
+    Asking the system for randomness at every request would give the interpreter's lock away each time.
+    """
+
+    def __init__(self) -> None:
+        self._start = secrets.token_hex(6)
+        self._count = itertools.count(1)
+
+    def __call__(self) -> str:
+        """Return the next name."""
+        return f"{self._start}-{next(self._count):x}"
 
 
 def draw_between(least: int, most: int) -> int:

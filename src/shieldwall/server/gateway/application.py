@@ -17,9 +17,9 @@ from granian._granian import RSGIProtocolClosed as ProtocolClosed  # the public 
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.gateway.authentication import KeyRing, read_signature
 from shieldwall.server.gateway.calls import Answer, Call, SignedRequest
-from shieldwall.server.gateway.connections import ConnectionGuard
 from shieldwall.server.gateway.guard import Protocol_, Scope, check_authority, check_framing, read_body
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.problems import (

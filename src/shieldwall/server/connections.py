@@ -7,6 +7,7 @@ sockets and shuts those that have been open too long without a request.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
@@ -18,6 +19,7 @@ SILENT_SECONDS: Final = 15.0
 """Patience with a connection that never carried a request."""
 IDLE_SECONDS: Final = 330.0
 """Patience after a request, a little longer than the longest wait for a policy sync."""
+SWEEP_SECONDS: Final = 5.0
 _FILES: Final = Path("/proc/self/fd")
 
 
@@ -35,6 +37,12 @@ class ConnectionGuard:
     def asked(self, client: str) -> None:
         """Note that the connection from ``client`` (address and port) carries a request."""
         self._asked[client] = self._monotonic()
+
+    async def run(self) -> None:
+        """Sweep, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.to_thread(self.sweep)
 
     def sweep(self) -> None:
         """Look once over every connection and shut the silent ones."""

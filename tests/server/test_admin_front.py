@@ -1,0 +1,106 @@
+"""The front of the administrators' application, and that it starts only with routes that say who may call them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from litestar import get
+from prometheus_client import CollectorRegistry
+
+from shieldwall.server import admin_front
+from shieldwall.server.admin_application import create_admin_application
+from shieldwall.server.admin_front import MAX_BODY_BYTES, AdminFront
+from shieldwall.server.authorization import UndeclaredRouteError
+from shieldwall.server.connections import ConnectionGuard
+from shieldwall.server.readiness import Readiness, ReadinessReport
+
+
+class Well(Readiness):
+    """Needs no parts, and is well."""
+
+    def __init__(self) -> None: ...
+
+    def check(self) -> ReadinessReport:
+        return ReadinessReport(parts={"database": "ok"})
+
+
+def ask(
+    messages: Iterable[dict[str, Any]] = ({"type": "http.request", "body": b"", "more_body": False},),
+    *,
+    hosts: tuple[bytes, ...] = (b"localhost:8443",),
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+    silent: bool = False,
+) -> tuple[int | None, bytes]:
+    """Send one request to a front; return the status and body of its answer, or what reached the application."""
+    answered: list[Any] = []
+    waiting = iter(messages)
+
+    async def receive() -> Any:
+        for message in waiting:
+            return message
+        if silent:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    async def application(_scope: Any, receive: Any, _send: Any) -> None:
+        answered.extend([{"status": None}, {"body": (await receive())["body"]}])
+
+    front = AdminFront(
+        application=application,  # type: ignore[arg-type]  # a plain ASGI application
+        authority="localhost:8443",
+        connections=ConnectionGuard(8443, lambda: 0.0),
+    )
+    scope: Any = {
+        "type": "http",
+        "client": ("127.0.0.1", 1),
+        "headers": [*((b"host", host) for host in hosts), *headers],
+    }
+    asyncio.run(front(scope, receive, send))
+    return answered[0]["status"], answered[1]["body"]
+
+
+def body(*parts: bytes) -> list[dict[str, Any]]:
+    last = len(parts) - 1
+    return [{"type": "http.request", "body": part, "more_body": at < last} for at, part in enumerate(parts)]
+
+
+def test_a_body_that_comes_in_parts_reaches_the_application_as_a_whole() -> None:
+    assert ask(body(b"one ", b"two"), headers=((b"content-length", b"7"),)) == (None, b"one two")
+
+
+@pytest.mark.parametrize("hosts", [(), (b"evil.example",), (b"localhost",), (b"localhost:8443", b"localhost:8443")])
+def test_another_host_is_refused(hosts: tuple[bytes, ...]) -> None:
+    status, answer = ask(hosts=hosts)
+    assert (status, json.loads(answer)["code"]) == (421, "misdirected")
+
+
+def test_a_body_that_is_too_long_is_refused_by_its_header_or_when_it_proves_so() -> None:
+    assert ask(silent=True, messages=(), headers=((b"content-length", str(MAX_BODY_BYTES + 1).encode()),))[0] == 413
+    assert ask(body(b"x" * MAX_BODY_BYTES, b"x"))[0] == 413
+    assert ask(body(b"x" * MAX_BODY_BYTES))[0] is None
+
+
+def test_a_body_that_stops_half_way_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_front, "BODY_SECONDS", 0.05)
+    assert ask(body(b"{", b"")[:1], silent=True)[0] == 408
+
+
+def test_a_body_cut_short_never_reaches_the_application() -> None:
+    assert ask(body(b"{", b"")[:1], headers=((b"content-length", b"50"),))[0] == 400
+
+
+def test_a_route_that_does_not_say_who_may_call_it_stops_the_start() -> None:
+    @get("/open", sync_to_thread=False)
+    def undeclared() -> str:
+        return "everything"
+
+    create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=())
+    with pytest.raises(UndeclaredRouteError, match="/open"):
+        create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(undeclared,))
