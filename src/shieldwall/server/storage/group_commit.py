@@ -1,9 +1,8 @@
 """Many small writes, one fsync.
 
-Requests that arrive while a commit is under way wait together and go into the next transaction. Each piece of work
-runs in
-a savepoint of its own: one that fails takes nothing else with it, and none is acknowledged before the commit is on
-disk.
+Requests that arrive while a commit is under way wait together and go into the next transaction. None is acknowledged
+before the commit is on disk, and one that fails takes nothing else with it: the batch is then undone and run once more,
+each piece in a savepoint of its own. Mostly nothing fails, and savepoints cost more than the writes they guard.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from shieldwall.server.storage.database import Database, StorageUnavailableError
 T = TypeVar("T")
 
 _Work = tuple[Callable[[Connection], Any], "Future[Any]"]
+_Outcome = tuple[Any, Exception | None]
 _MOST_PER_COMMIT: Final = 512
 
 
@@ -40,6 +40,8 @@ class GroupCommit:
 
     async def submit(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in the next transaction; return its result once that is durable.
+
+        It may run twice, the first time undone: it must have no effect but on its connection.
 
         Raises:
             StorageUnavailableError: The commit failed, and nothing of the transaction happened; or this is closed.
@@ -79,17 +81,14 @@ class GroupCommit:
         return batch, False
 
     def _commit(self, batch: list[_Work]) -> None:
-        outcomes: list[tuple[Future[Any], Any, Exception | None]] = []
+        works = [work for work, _ in batch]
         try:
-            with self._database.write() as connection:
-                for work, future in batch:
-                    result, failure = _attempt(connection, work)
-                    outcomes.append((future, result, failure))
-        except Exception as failed_commit:  # noqa: BLE001 - every waiter must hear of it, whatever it is
-            outcomes = [(future, None, failed_commit) for _, future in batch]
+            outcomes = self._together(works)
+        except Exception:  # noqa: BLE001 - whatever it is, the second run finds out whose it is
+            outcomes = self._one_by_one(works)
         self.commits += 1
         self.works += len(batch)
-        for future, result, failure in outcomes:
+        for (_, future), (result, failure) in zip(batch, outcomes, strict=True):
             if not future.set_running_or_notify_cancel():
                 continue  # the asker went away; what it asked for is done all the same
             if failure is None:
@@ -97,8 +96,19 @@ class GroupCommit:
             else:
                 future.set_exception(failure)
 
+    def _together(self, works: list[Callable[[Connection], Any]]) -> list[_Outcome]:
+        with self._database.write() as connection:
+            return [(work(connection), None) for work in works]
 
-def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> tuple[Any, Exception | None]:
+    def _one_by_one(self, works: list[Callable[[Connection], Any]]) -> list[_Outcome]:
+        try:
+            with self._database.write() as connection:
+                return [_attempt(connection, work) for work in works]
+        except Exception as failed_commit:  # noqa: BLE001 - every waiter must hear of it, whatever it is
+            return [(None, failed_commit)] * len(works)
+
+
+def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> _Outcome:
     savepoint = connection.begin_nested()
     try:
         with translated():
