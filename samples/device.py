@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,8 @@ class SampleDevice:
 
     @property
     def namespace(self) -> str:
-        """Name of its network namespace."""
-        return f"shieldwall-{self.name}"
+        """Name of its network namespace; two sample systems on one machine do not share any."""
+        return f"shieldwall-{zlib.crc32(bytes(self.home)):08x}-{self.name}"
 
     def prepare(self, *, namespaced: bool) -> None:
         """Lay out the root as a fresh machine; an existing one is left as it is.

@@ -1,0 +1,33 @@
+"""What a test needs of the machine: where that is missing it is skipped with a line that says so; on CI it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+_PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def _program(name: str) -> bool:
+    return shutil.which(name, path=_PATH) is not None
+
+
+NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
+    "root": (lambda: os.geteuid() == 0, "needs root and network namespaces of its own"),
+    "nftables": (lambda: _program("nft") and _program("ip"), "needs nft and ip: apt-get install nftables iproute2"),
+    "clamav": (lambda: _program("clamd"), "needs clamd: apt-get install clamav-daemon"),
+    "browser": (lambda: _program("chromium"), "needs Chromium: apt-get install chromium"),
+    "nginx": (lambda: _program("nginx"), "needs nginx: apt-get install nginx-light"),
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, (is_there, reason) in NEEDS.items():
+        if item.get_closest_marker(name) is not None and not is_there():
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"CI skips nothing: {reason}", pytrace=False)
+            pytest.skip(reason)
