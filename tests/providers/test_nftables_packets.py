@@ -274,3 +274,16 @@ def test_a_refusal_by_nft_is_reported_in_its_own_words(host: NamespaceHost, devi
 
     with pytest.raises(NftablesError, match="Error: no"):
         PROVIDER.activate(broken)
+
+
+def test_an_inbound_rule_tells_the_remote_end_from_the_local_one(
+    host: NamespaceHost, device: Namespace, other: Namespace
+) -> None:
+    ends = {"remoteaddresses": (other.ipv4,), "localaddresses": (device.ipv4,)}
+    swapped = {"remoteaddresses": (device.ipv4,), "localaddresses": (other.ipv4,)}
+    with device.listening(PORT):
+        apply(host, firewall_rule("swapped", protocol="tcp", localports=(str(PORT),), **swapped))
+        assert other.reaches(device, PORT)
+
+        apply(host, firewall_rule("right", protocol="tcp", localports=(str(PORT),), **ends))
+        assert not other.reaches(device, PORT)

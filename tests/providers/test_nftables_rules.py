@@ -14,6 +14,8 @@ from tests.support.provider_conformance import ProviderConformance
 from shieldwall.agent.providers.base import Files
 from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.agent.providers.nftables.intervals import merged, parse_addresses, parse_ports
+from shieldwall.agent.providers.nftables.lines import lines_for
+from shieldwall.agent.providers.nftables.live import LiveTable, differences
 from shieldwall.agent.providers.nftables.provider import SCRIPT
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES, UnusableRuleError, parse_rule
 from shieldwall.agent.providers.nftables.script import items_in, script_of
@@ -160,3 +162,13 @@ def _is_usable(item: Item) -> bool:
 
 def _numbers(intervals: Any) -> set[int]:
     return {number for first, last in intervals for number in range(first, last + 1)}
+
+
+def test_rules_in_another_order_are_a_difference() -> None:
+    block, allow = firewall_rule("block"), firewall_rule("allow", action="allow")
+    desired = lines_for(map(parse_rule, (block, allow)))
+    live = LiveTable(hooked=frozenset({"input", "output"}), lines=desired)
+    swapped = LiveTable(hooked=live.hooked, lines=(desired[-1], *desired[:-1]))
+
+    assert differences(live, desired) == ()
+    assert [difference.code for difference in differences(swapped, desired)] == ["orderChanged"]
