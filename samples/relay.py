@@ -2,9 +2,8 @@
 
 A sample device has a loopback interface of its own, on which nobody listens. One half of the relay listens there and
 hands each connection to a Unix socket, which knows no namespaces; the other half, on the host, hands it on to the
-gateway.
-So the device reaches ``https://localhost:8444`` by its own name, and the gateway stays bound to the host's loopback
-alone.
+gateway. So the device reaches ``https://localhost:8444`` by its own name, and the gateway stays bound to the host's
+loopback alone.
 
     python -m samples.relay tcp:127.0.0.1:8444 unix:/path/relay.sock     (inside the namespace)
     python -m samples.relay unix:/path/relay.sock tcp:127.0.0.1:8444     (on the host)

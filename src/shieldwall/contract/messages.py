@@ -1,8 +1,7 @@
 """The device protocol, version 1: what is sent where, in the order of a device's life.
 
-``discover`` → ``nonce`` → ``device`` (register) → ``checkin`` → ``fetch``, and ``wait`` for a policy sync. Every
-body but
-the first two belongs to a request signed by the device key (``trust.request_signature``) and carries the rising
+``discover`` → ``nonce`` → ``device`` (register) → ``checkin`` → ``fetch``, and ``wait`` for a policy sync. Every body
+but the first two belongs to a request signed by the device key (``trust.request_signature``) and carries the rising
 sequence number of the rule in ``server.manager.sequence``.
 """
 
