@@ -158,6 +158,18 @@ def test_a_refused_policy_is_named(patient: Patient, gateway: SimulatedGateway) 
     assert patient.wrong() == {"refusedPolicy"}
 
 
+def test_drift_that_was_put_back_is_told(patient: Patient, gateway: SimulatedGateway) -> None:
+    gateway.assign(gateway.publish(a_policy(firewall="on")))
+    patient.laptop.check_in()
+    assert patient.wrong() == set()
+    patient.laptop.enforcer.now = {}
+
+    patient.laptop.enrolled().enforcement.refresh()
+
+    assert patient.wrong() == {"drift"}
+    assert patient.examined()["drift"].evidence == "firewall"
+
+
 def test_a_bundle_leaves_secrets_out(patient: Patient, gateway: SimulatedGateway) -> None:
     secret = SimpleSetting(definition=SettingId("password"), value=SimpleValue(kind="secret", value="hunter2"))
     policy = msgspec.structs.replace(a_policy(firewall="on"), settings=(secret,))

@@ -22,6 +22,7 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     state_checks.process,
     state_checks.last_check_in,
     state_checks.settings,
+    state_checks.drift,
 )
 
 

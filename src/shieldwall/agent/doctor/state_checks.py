@@ -18,6 +18,9 @@ _ONBOARD_AGAIN: Final = "Offboard this device and onboard it again with a new pa
 _RENEWAL: Final = timedelta(days=14)
 _LATE: Final = 3
 """So many intervals without a check-in are worth a warning."""
+_MOST_NAMED: Final = 10
+REPAIRED: Final = "repaired"
+"""The code of a setting that had drifted and was put back."""
 
 
 def identity(subject: Subject) -> Iterable[Check]:
@@ -133,3 +136,20 @@ def settings(subject: Subject) -> Iterable[Check]:
         )
     if not bad:
         yield ok("settings", "Every setting that applies here is in effect.", f"{len(report.settings)} settings")
+
+
+def drift(subject: Subject) -> Iterable[Check]:
+    """Ask whether somebody else changes what the policies say."""
+    report = subject.surroundings.state.find_report()
+    if report is None:
+        return
+    repaired = [status.setting for status in report.settings if status.code == REPAIRED]
+    if repaired:
+        yield warning(
+            "drift",
+            "Somebody changed settings that policies hold; the agent put them back.",
+            evidence=", ".join(repaired[:_MOST_NAMED]),
+            remedy="Find out who changes them on this device, or change the policy.",
+        )
+    else:
+        yield ok("drift", "Nobody has changed what the policies hold since the last look.")
