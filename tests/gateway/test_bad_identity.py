@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -250,6 +251,16 @@ def test_a_signature_of_another_time_is_told_the_time(world: GatewayWorld, devic
     assert reply.json["serverTime"] == "2026-11-23T12:00:00Z"
 
 
+@pytest.mark.parametrize("seconds", [-121, 301])
+def test_a_registration_of_another_time_is_told_the_time(
+    world: GatewayWorld, package: OnboardingPackage, seconds: int
+) -> None:
+    newcomer = GatewayDevice(world)
+    path, body = f"{newcomer.enrollment}/device", newcomer.registration(package)
+    created = int(world.clock.now().timestamp()) + seconds
+    assert world.ask("POST", path, body, newcomer.sign(path, body, created=created)).code == "clockSkew"
+
+
 @pytest.mark.parametrize("seconds", [-119, 299])
 def test_a_signature_a_little_off_is_taken(world: GatewayWorld, device: GatewayDevice, seconds: int) -> None:
     body = device.check_in_request()
@@ -358,7 +369,16 @@ def test_a_registration_signed_by_another_key_gets_the_one_answer(world: Gateway
     newcomer, thief = GatewayDevice(world), GatewayDevice(world)
     path = f"{newcomer.enrollment}/device"
     body = newcomer.registration(world.package())
-    assert world.ask("POST", path, body, thief.sign(path, body)).shape == constant(world)
+    under_another_name: Any = SimpleNamespace(thumbprint=thief.key.thumbprint, sign=newcomer.key.sign)
+    by_another_key: Any = SimpleNamespace(thumbprint=newcomer.key.thumbprint, sign=thief.key.sign)
+
+    for headers in (
+        thief.sign(path, body),
+        newcomer.sign(path, body, path="/elsewhere"),
+        GatewayDevice(world, key=under_another_name).sign(path, body),
+        GatewayDevice(world, key=by_another_key).sign(path, body),
+    ):
+        assert world.ask("POST", path, body, headers).shape == constant(world)
 
 
 def test_a_package_is_refused_when_it_is_over(world: GatewayWorld) -> None:

@@ -10,9 +10,10 @@ from contextlib import suppress
 
 import pytest
 from tests.support.gateway_device import GatewayDevice
-from tests.support.gateway_world import GatewayWorld, gateway_world, read_reply
+from tests.support.gateway_world import GatewayWorld, gateway_world, read_reply, until
 
 from shieldwall.contract.messages import MAX_CHECK_IN_BYTES
+from shieldwall.server.connections import IDLE_SECONDS, SILENT_SECONDS, ConnectionGuard
 
 CHECK_IN = "/device/v1/checkin"
 SIGNED_TIME = "/device/v1/time"
@@ -274,19 +275,43 @@ def test_a_header_that_never_ends_closes_the_connection(world: GatewayWorld) -> 
         assert is_closed(connection)
 
 
-def test_a_silent_connection_is_shut(world: GatewayWorld) -> None:
+def test_a_silent_connection_is_shut_and_one_that_asks_is_not(world: GatewayWorld) -> None:
+    now = 0.0
+    guard = ConnectionGuard(world.settings.gateway_port, lambda: now)
+    with world.connect() as busy, socket.create_connection(("127.0.0.1", world.settings.gateway_port)) as silent:
+        silent.settimeout(20)
+        guard.asked(f"127.0.0.1:{busy.getsockname()[1]}")
+        guard.sweep()
+        now = SILENT_SECONDS - 0.1
+        guard.sweep()
+        assert guard.closed == 0
+
+        now = SILENT_SECONDS
+        guard.sweep()
+        assert guard.closed == 1
+        assert is_closed(silent)
+        busy.sendall(head(world, first="GET /healthz HTTP/1.1"))
+        assert read_reply(busy).status == 200
+
+        now = IDLE_SECONDS
+        guard.sweep()
+        assert is_closed(busy)
+
+
+def test_a_connection_that_asked_is_remembered_as_long_as_it_is_open(world: GatewayWorld) -> None:
     guard = world.gateway.connections
-    with socket.create_connection(("127.0.0.1", world.settings.gateway_port), timeout=20) as silent:
-        guard.sweep()  # sees it
-        guard._first_seen = {client: since - 60 for client, since in guard._first_seen.items()}
-        with world.connect() as busy:
-            busy.sendall(head(world, first="GET /healthz HTTP/1.1"))
-            assert read_reply(busy).status == 200
-            guard._first_seen = {client: since - 60 for client, since in guard._first_seen.items()}
-            guard.sweep()
-            assert is_closed(silent)
-            busy.sendall(head(world, first="GET /healthz HTTP/1.1"))
-            assert read_reply(busy).status == 200
+    with world.connect() as connection:
+        client = f"127.0.0.1:{connection.getsockname()[1]}"
+        connection.sendall(head(world, first="GET /healthz HTTP/1.1"))
+        read_reply(connection)
+        guard.sweep()
+        assert client in guard._asked
+
+    def is_forgotten() -> bool:
+        guard.sweep()
+        return client not in guard._asked
+
+    until(is_forgotten)
 
 
 def test_what_breaks_inside_is_said_without_details(world: GatewayWorld, monkeypatch: pytest.MonkeyPatch) -> None:

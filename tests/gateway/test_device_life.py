@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 from tests.support.databases import database_url
 from tests.support.gateway_device import FACTS, GatewayDevice, digest_of
-from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
+from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
 
 from shieldwall.contract import strict_json
@@ -194,10 +194,3 @@ def test_a_device_that_goes_away_frees_its_channel(world: GatewayWorld) -> None:
         until(lambda: world.gateway.channels.count == 1)
 
     until(lambda: world.gateway.channels.count == 0)
-
-
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)  # there is no event to wait for across the socket

@@ -53,7 +53,7 @@ def ask(
         answered.extend([{"status": None}, {"body": (await receive())["body"]}])
 
     front = AdminFront(
-        application=application,  # type: ignore[arg-type]  # a plain ASGI application
+        application=application,
         authority="localhost:8443",
         connections=ConnectionGuard(8443, lambda: 0.0),
     )

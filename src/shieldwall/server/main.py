@@ -8,7 +8,7 @@ Three processes share one data directory. The **signer** alone holds keys (``shi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,8 +18,6 @@ from sqlalchemy import Connection
 from shieldwall.catalog import loader
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId
-from shieldwall.server.admin_application import create_admin_application
-from shieldwall.server.admin_front import AdminFront
 from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.application import Application
@@ -35,7 +33,6 @@ from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Router
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
-from shieldwall.server.graph import app as graph
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding
 from shieldwall.server.manager import sync
@@ -43,19 +40,19 @@ from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
-from shieldwall.server.portal import app as portal
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
 from shieldwall.server.signer.client import SignerClient
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
-from shieldwall.server.storage import tenants
+from shieldwall.server.storage import migrate, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 
+ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 UNSIGNED_PER_SECOND: Final = 50.0
 UNSIGNED_AT_ONCE: Final = 200
 
@@ -65,9 +62,12 @@ async def run(settings: ServerSettings, on_ready: Callable[[], None]) -> None:
 
     Raises:
         AlreadyRunningError, PortTakenError: It cannot start here.
+        StorageUnavailableError, UnknownSchemaError: Not with this database.
         ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
     """
     with sole_server(settings), SignerClient(settings.data) as signer:
+        with _database(settings) as database:
+            migrate.upgrade(database)  # a newer program starts with the schema it knows
         keys = ProcessPlan(
             name="signer",
             command=module_command("shieldwall.server.signer", settings.data),
@@ -107,7 +107,7 @@ class Gateway:
 class Admin:
     """The application for administrators, and what has to turn beside it."""
 
-    application: AdminFront
+    application: ASGIApplication
     connections: ConnectionGuard
 
     @asynccontextmanager
@@ -233,6 +233,12 @@ def open_services(settings: ServerSettings) -> Iterator[AdminServices]:
 @contextmanager
 def open_admin(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Admin]:
     """Open the services and put the administrators' application together."""
+    # Here, so that the gateway's process does not load a web framework that it never uses.
+    from shieldwall.server.admin_application import create_admin_application  # noqa: PLC0415 - see above
+    from shieldwall.server.admin_front import AdminFront  # noqa: PLC0415 - see above
+    from shieldwall.server.graph import app as graph  # noqa: PLC0415 - see above
+    from shieldwall.server.portal import app as portal  # noqa: PLC0415 - see above
+
     with open_services(settings) as services:
         connections = ConnectionGuard(settings.public_port, monotonic)
         application = create_admin_application(
