@@ -108,6 +108,7 @@ def test_a_body_that_says_it_is_too_long_is_refused_unread(world: GatewayWorld) 
         connection.sendall(head(world, *lines, first=f"POST {CHECK_IN} HTTP/1.1") + b"{")
         reply = read_reply(connection)
         assert (reply.status, reply.code) == (413, "contentTooLarge")
+        assert reply.headers["connection"] == "close"
         assert is_closed(connection)
 
 
@@ -259,6 +260,7 @@ def test_a_body_that_stops_half_way_is_given_up(world: GatewayWorld, monkeypatch
         connection.sendall(head(world, "Content-Type: application/json", "Content-Length: 50") + b"{")
         reply = read_reply(connection)
         assert (reply.status, reply.code) == (408, "requestTimeout")
+        assert reply.headers["connection"] == "close"
         assert is_closed(connection)
 
 

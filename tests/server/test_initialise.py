@@ -105,3 +105,6 @@ def test_a_database_belongs_to_one_server(tmp_path: Path, database_url: str) -> 
 def test_a_database_that_is_not_there_is_said_to_be_that(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailableError):
         initialise(tmp_path / "data", database="postgresql://nobody@127.0.0.1:1/nothing")
+
+    assert list((tmp_path / "data").iterdir()) == []
+    assert initialise(tmp_path / "data").tenant_id

@@ -5,6 +5,7 @@ The settings file comes last. Where it is, everything else is; where it is not, 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,14 @@ class Initialise:
         )
         settings = settings_file.resolved(data, file)
         self._make_directory(data)
+        try:
+            self._fill(settings, file, tenant_name, domain)
+        except BaseException:
+            _empty(data)  # nothing of it was ever used, and a second try finds the directory as the first one did
+            raise
+        return settings
 
+    def _fill(self, settings: ServerSettings, file: SettingsFile, tenant_name: str, domain: str) -> None:
         self.tell("Making the keys that sign for this tenant")
         create_keys(settings.keys, settings.tenant_id, self.clock)
         write_private(settings.nonce_key, self.randomness(NONCE_KEY_BYTES))
@@ -91,8 +99,7 @@ class Initialise:
             Tenant(id=settings.tenant_id, display_name=tenant_name, domain=domain, created_at=self.clock.now()),
         )
 
-        settings_file.store(data, file)
-        return settings
+        settings_file.store(settings.data, file)
 
     def _make_directory(self, data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,3 +130,11 @@ class Initialise:
                 tenants.add(connection, tenant)
         finally:
             database.close()
+
+
+def _empty(directory: Path) -> None:
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
