@@ -111,6 +111,7 @@ def test_a_device_comes_is_managed_and_goes(world: GatewayWorld) -> None:
     assert device.send(path, leave).status == 204
     assert device.send(path, leave).status == 204
     assert laptop.check_in().code == "badSignature"
+    assert device.send(path, device.numbered(reason="once more")).code == "badSignature"
 
 
 def test_a_lost_answer_is_given_again_and_no_other_body_gets_in_under_its_number(world: GatewayWorld) -> None:
