@@ -28,11 +28,21 @@ def test_a_normal_path_stays_as_it_is(path: str) -> None:
     assert normal_path(normal_path(path)) == normal_path(path)
 
 
-@given(st.text(min_size=1, max_size=100))
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=100))
 def test_a_skip_token_leads_back_to_its_row(row: str) -> None:
-    row = row.encode("utf-8", "replace").decode()
-
     assert parse_query({"$skiptoken": [skip_token(row)]}).page.after == row
+
+
+@pytest.mark.parametrize("row", ["", "a\0b", "line\n", "\x1b[2J", "é", "x" * 513])
+def test_a_row_that_no_listing_has_is_refused(row: str) -> None:
+    with pytest.raises(InvalidQueryError):
+        parse_query({"$skiptoken": [skip_token(row)]})
+
+
+def test_a_page_reads_one_row_more_than_it_shows() -> None:
+    query = parse_query({"$top": ["2"]})
+
+    assert (query.size, query.page.size) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +57,8 @@ def test_a_skip_token_leads_back_to_its_row(row: str) -> None:
         {"$skiptoken": ["%%%"]},
         {"$skiptoken": [""]},
         {"$expand": ["secrets"]},
+        {"$count": ["true"]},
+        {"$top": ["1"], "$TOP": ["2"]},
         {"surprise": ["1"]},
     ],
 )

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,8 @@ from tests.support.manager_world import World, add_tenant
 from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
 
 from shieldwall.catalog.loader import load
-from shieldwall.server.admin_application import create_admin_application
 from shieldwall.server.directory import administrators
-from shieldwall.server.graph import app as graph_app
-from shieldwall.server.observability import new_registry
-from shieldwall.server.portal import app as portal_app
-from shieldwall.server.readiness import Readiness
+from shieldwall.server.main import compose_admin
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.in_process import InProcessSigner
@@ -80,13 +77,7 @@ class AdminWorld:
     @cached_property
     def application(self) -> ASGIApp:
         """The application on the public port, put together as the server does."""
-        services = self.services
-        return create_admin_application(
-            authority=AUTHORITY,
-            readiness=Readiness(database=services.database, signer=services.signer),
-            registry=new_registry(),
-            routes=(graph_app.create_routes(services), portal_app.create_routes(services)),
-        )
+        return compose_admin(self.services, monotonic=time.monotonic).application
 
     @property
     def manager(self) -> World:

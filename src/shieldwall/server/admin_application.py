@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
 
-from litestar import Litestar, Response, get
+import structlog
+from litestar import Litestar, Request, Response, get
+from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
+from shieldwall.contract import strict_json
+from shieldwall.contract.messages import Problem
 from shieldwall.server.admin_front import MAX_BODY_BYTES
+from shieldwall.server.admin_requests import allowed_methods
 from shieldwall.server.authorization import PUBLIC, require_declarations
 from shieldwall.server.observability import METRICS_TYPE, metrics_text
 from shieldwall.server.readiness import Readiness
@@ -17,11 +23,40 @@ from shieldwall.server.readiness import Readiness
 READY: Final = 200
 NOT_READY: Final = 503
 
+ErrorHandler: TypeAlias = Callable[[Request[Any, Any, Any], Exception], Response[bytes]]
+
+
+def answer_problem(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Write as a problem document what no front door answered: mostly that there is nothing under the path."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    headers: dict[str, str] = {}
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        headers = allowed_methods(error)
+    else:
+        structlog.get_logger().error("request_failed", exc_info=error)
+    code = {404: "notFound", 405: "methodNotAllowed", 500: "failed"}.get(status, "badRequest")
+    problem = Problem(
+        type=f"shieldwall:{code}",
+        title=status.phrase,
+        status=status,
+        code=code,
+        detail=status.description or status.phrase,
+        remedy="Check method and path; the log of the server says more.",
+    )
+    return Response(
+        strict_json.encode(problem), status_code=status, media_type="application/problem+json", headers=headers
+    )
+
 
 def create_admin_application(
-    *, readiness: Readiness, registry: CollectorRegistry, routes: Sequence[ControllerRouterHandler]
+    *,
+    readiness: Readiness,
+    registry: CollectorRegistry,
+    routes: Sequence[ControllerRouterHandler],
+    unrouted: ErrorHandler = answer_problem,
 ) -> Litestar:
-    """Put the application together.
+    """Put the application together. ``unrouted`` answers where no route of a front door took the request.
 
     Raises:
         UndeclaredRouteError: A route does not say who may call it.
@@ -46,6 +81,7 @@ def create_admin_application(
     application = Litestar(
         route_handlers=[get_health, get_readiness, get_metrics, *routes],
         request_max_body_size=MAX_BODY_BYTES,
+        exception_handlers={HTTPException: unrouted, Exception: unrouted},
         openapi_config=None,
         logging_config=None,
     )

@@ -233,25 +233,35 @@ def open_services(settings: ServerSettings) -> Iterator[AdminServices]:
 @contextmanager
 def open_admin(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Admin]:
     """Open the services and put the administrators' application together."""
+    with open_services(settings) as services:
+        yield compose_admin(services, monotonic=monotonic)
+
+
+def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) -> Admin:
+    """Put the administrators' application together from parts that are open."""
     # Here, so that the gateway's process does not load a web framework that it never uses.
-    from shieldwall.server.admin_application import create_admin_application  # noqa: PLC0415 - see above
+    from shieldwall.server.admin_application import answer_problem, create_admin_application  # noqa: PLC0415 - see above
     from shieldwall.server.admin_front import AdminFront  # noqa: PLC0415 - see above
+    from shieldwall.server.admin_requests import AdminMeasures, WatchedRequests  # noqa: PLC0415 - see above
     from shieldwall.server.graph import app as graph  # noqa: PLC0415 - see above
+    from shieldwall.server.graph.paths import NormalPaths  # noqa: PLC0415 - see above
     from shieldwall.server.portal import app as portal  # noqa: PLC0415 - see above
 
-    with open_services(settings) as services:
-        connections = ConnectionGuard(settings.public_port, monotonic)
-        application = create_admin_application(
-            readiness=Readiness(database=services.database, signer=services.signer),
-            registry=new_registry(),
-            routes=(graph.create_routes(services), portal.create_routes(services)),
-        )
-        front = AdminFront(
-            application=application,
-            authority=normal_authority(authority_of(settings.public_url)),
-            connections=connections,
-        )
-        yield Admin(application=front, connections=connections)
+    settings, registry = services.settings, new_registry()
+    connections = ConnectionGuard(settings.public_port, monotonic)
+    application = create_admin_application(
+        readiness=Readiness(database=services.database, signer=services.signer),
+        registry=registry,
+        routes=(graph.create_routes(services), portal.create_routes(services)),
+        unrouted=graph.answering_unrouted(services, answer_problem),
+    )
+    front = AdminFront(
+        application=NormalPaths(application),
+        authority=normal_authority(authority_of(settings.public_url)),
+        connections=connections,
+    )
+    watched = WatchedRequests(application=front, measures=AdminMeasures(registry), new_request_id=RequestIds())
+    return Admin(application=watched, connections=connections)
 
 
 @contextmanager

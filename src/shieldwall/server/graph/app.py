@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -14,76 +14,94 @@ from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
-from litestar.types import AsyncAnyCallable
+from litestar.types import AsyncAnyCallable, ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
+from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import Principal, UnauthenticatedError, authorization_of
 from shieldwall.server.graph import catalog, devices, groups, identity, packages, policies
-from shieldwall.server.graph.errors import error_body, error_of_http, status_of
+from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
 from shieldwall.server.graph.requests import JSON, GraphRequest
 from shieldwall.server.services import AdminServices
 
-_HANDLERS: Final = (
-    policies.list_policies,
-    policies.create_policy,
-    policies.get_policy,
-    policies.patch_policy,
-    policies.put_policy,
-    policies.delete_policy,
-    policies.list_settings,
-    policies.list_assignments,
-    policies.assign_policy,
-    policies.status_summary,
-    policies.device_states,
-    catalog.list_templates,
-    catalog.get_template,
-    catalog.list_definitions,
-    catalog.get_definition,
-    groups.list_groups,
-    groups.create_group,
-    groups.get_group,
-    groups.patch_group,
-    groups.delete_group,
-    groups.list_members,
-    groups.add_member,
-    groups.remove_member,
-    devices.list_directory_devices,
-    devices.get_directory_device,
-    devices.list_managed_devices,
-    devices.get_managed_device,
-    devices.retire_device,
-    devices.sync_device,
-    devices.effective_settings,
-    devices.list_organizations,
-    packages.list_packages,
-    packages.create_package,
-    packages.revoke_package,
+VERSIONS: Final = ("/v1.0", "/beta")
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    *policies.HANDLERS,
+    *catalog.HANDLERS,
+    *groups.HANDLERS,
+    *devices.HANDLERS,
+    *packages.HANDLERS,
 )
-Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+RETRY_SECONDS: Final = 30
 
-_CLIENT_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+ErrorHandler: TypeAlias = Callable[[GraphRequest, Exception], Response[bytes]]
 
 
 def create_routes(services: AdminServices) -> Router:
     """Make the routes of Graph (``/v1.0`` and ``/beta``) and of the identity platform."""
+    answering = answering_errors(services)
     return Router(
         path="/",
         route_handlers=[
-            Router(path="/v1.0", route_handlers=list(_HANDLERS)),
-            Router(path="/beta", route_handlers=list(_HANDLERS)),
-            identity.discovery,
-            identity.keys,
-            identity.token,
+            *(Router(path=version, route_handlers=HANDLERS) for version in VERSIONS),
+            *identity.HANDLERS,
         ],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         guards=[_guarding(services)],
-        exception_handlers={
-            ShieldwallError: lambda request, error: _refusal(services, request, error),
-            HTTPException: lambda request, error: _refusal(services, request, error_of_http(error)),
-            Exception: lambda request, error: _failure(services, request, error),
-        },
+        exception_handlers={ShieldwallError: answering, HTTPException: answering, Exception: answering},
     )
+
+
+def answering_errors(services: AdminServices) -> ErrorHandler:
+    """Make the function that writes every error, expected or not, in Graph's shape."""
+
+    def answer(request: GraphRequest, error: Exception) -> Response[bytes]:
+        headers: dict[str, str] = {}
+        match error:
+            case ShieldwallError():
+                expected = error
+            case HTTPException():
+                expected = error_of_http(error)
+                headers |= allowed_methods(error)
+            case _:
+                expected = FailedError("Something went wrong inside the server.")
+        status = status_of(expected)
+        record = record_of(request.scope)
+        if status == 500:
+            structlog.get_logger().error("request_failed", request_id=record.request_id, exc_info=error)
+            expected = FailedError("Something went wrong inside the server.")
+        if status == 401:
+            issuer = identity.issuer_of(services).issuer
+            headers["WWW-Authenticate"] = f'Bearer realm="", authorization_uri="{issuer}", error="invalid_token"'
+        if status == 503:
+            headers["Retry-After"] = str(RETRY_SECONDS)
+        record.error = expected.code
+        body = error_body(
+            expected,
+            request_id=record.request_id,
+            client_request_id=record.client_request_id,
+            now=services.clock.now(),
+        )
+        return Response(encode(body), status_code=status, media_type=JSON, headers=headers)
+
+    return answer
+
+
+def answering_unrouted(services: AdminServices, otherwise: ErrorHandler) -> ErrorHandler:
+    """Make the function that answers where no route is: in Graph's shape under its paths, as others do elsewhere."""
+    answering = answering_errors(services)
+
+    def answer(request: GraphRequest, error: Exception) -> Response[bytes]:
+        return (answering if is_graph_path(request.scope["path"]) else otherwise)(request, error)
+
+    return answer
+
+
+def is_graph_path(path: str) -> bool:
+    """Tell whether a path belongs to Graph, whether or not anything is there."""
+    return any(path == version or path.startswith(f"{version}/") for version in VERSIONS)
 
 
 def _guarding(services: AdminServices) -> AsyncAnyCallable:
@@ -104,26 +122,3 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
         connection.scope["user"] = principal
 
     return guard
-
-
-def _refusal(services: AdminServices, request: GraphRequest, error: ShieldwallError) -> Response[bytes]:
-    return _written(services, request, error, status_of(error))
-
-
-def _failure(services: AdminServices, request: GraphRequest, error: Exception) -> Response[bytes]:
-    structlog.get_logger().error("request_failed", path=request.url.path, exc_info=error)
-    hidden = ShieldwallError("Something went wrong inside the server.", remedy="Look for the request id in its log.")
-    return _written(services, request, hidden, 500)
-
-
-def _written(services: AdminServices, request: GraphRequest, error: ShieldwallError, status: int) -> Response[bytes]:
-    request_id = services.new_id()
-    client_id = request.headers.get("client-request-id", "")
-    client_id = client_id if _CLIENT_REQUEST_ID.match(client_id) else ""
-    body = error_body(error, request_id=request_id, client_request_id=client_id, now=services.clock.now())
-    headers = {"request-id": request_id, "client-request-id": client_id or request_id}
-    if status == 401:
-        headers["WWW-Authenticate"] = f'Bearer realm="", authorization_uri="{identity.issuer_of(services).issuer}"'
-    if status == 503:
-        headers["Retry-After"] = "30"
-    return Response(encode(body), status_code=status, media_type=JSON, headers=headers)

@@ -2,51 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
 from litestar import Response, get
+from litestar.types import ControllerRouterHandler
 
 from shieldwall.catalog.model import SettingDefinition
 from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.server.graph.policies import READ
+from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import GraphRequest, answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json, template_resource
 from shieldwall.server.services import AdminServices
+from shieldwall.server.storage.errors import NotFoundError
 
-_TEMPLATES = "/deviceManagement/configurationPolicyTemplates"
-_SETTINGS = "/deviceManagement/configurationSettings"
+T = TypeVar("T")
+
+_TEMPLATES: Final = "/deviceManagement/configurationPolicyTemplates"
+_SETTINGS: Final = "/deviceManagement/configurationSettings"
 
 
 @get(_TEMPLATES, opt=READ, sync_to_thread=False)
 def list_templates(services: AdminServices, request: GraphRequest) -> Response[bytes]:
-    """List the policy templates."""
+    """List the policy templates, in pages."""
     query = query_of(request)
-    found = sorted(services.catalog.templates.values(), key=lambda template: template.id)
-    page = [each for each in found if query.page.after is None or each.id > query.page.after][: query.page.size]
-    resources = [template_resource(template) for template in page]
-    last = page[-1].id if page else None
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+    found = _page(services.catalog.templates, query)
+    return page_answer(services, request, query, [(key, template_resource(template)) for key, template in found])
 
 
 @get(_TEMPLATES + "/{template_id:str}", opt=READ, sync_to_thread=False)
-def get_template(services: AdminServices, template_id: str) -> Response[bytes]:
+def get_template(services: AdminServices, request: GraphRequest, template_id: str) -> Response[bytes]:
     """Return one policy template."""
-    return answer(template_resource(services.catalog.template(TemplateId(template_id))))
+    query = query_of(request)
+    template = services.catalog.templates.get(TemplateId(template_id))
+    if template is None:
+        raise NotFoundError(f"There is no template {template_id[:128]!r}.")
+    return answer(query.shape(template_resource(template)))
 
 
 @get(_SETTINGS, opt=READ, sync_to_thread=False)
 def list_definitions(services: AdminServices, request: GraphRequest) -> Response[bytes]:
-    """List the setting definitions."""
+    """List the setting definitions, in pages."""
     query = query_of(request)
-    found = sorted(services.catalog.definitions.values(), key=lambda definition: definition.id)
-    page = [each for each in found if query.page.after is None or each.id > query.page.after][: query.page.size]
-    resources = [_definition(definition) for definition in page]
-    last = page[-1].id if page else None
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+    found = _page(services.catalog.definitions, query)
+    return page_answer(services, request, query, [(key, _definition(definition)) for key, definition in found])
 
 
 @get(_SETTINGS + "/{setting_id:str}", opt=READ, sync_to_thread=False)
-def get_definition(services: AdminServices, setting_id: str) -> Response[bytes]:
+def get_definition(services: AdminServices, request: GraphRequest, setting_id: str) -> Response[bytes]:
     """Return one setting definition."""
-    return answer(_definition(services.catalog.definition(SettingId(setting_id))))
+    query = query_of(request)
+    definition = services.catalog.definitions.get(SettingId(setting_id))
+    if definition is None:
+        raise NotFoundError(f"There is no setting {setting_id[:128]!r}.")
+    return answer(query.shape(_definition(definition)))
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    list_templates,
+    get_template,
+    list_definitions,
+    get_definition,
+)
+
+
+def _page(entries: Mapping[Any, T], query: Query) -> list[tuple[str, T]]:
+    after = query.after or ""
+    keys = sorted(key for key in entries if key > after)[: query.page.size]
+    return [(str(key), entries[key]) for key in keys]
 
 
 def _definition(definition: SettingDefinition) -> Json:

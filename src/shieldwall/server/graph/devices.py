@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from litestar import Response, delete, get, post
+from litestar.types import ControllerRouterHandler
+from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices
-from shieldwall.server.graph.requests import GraphRequest, answer, caller, empty, page_answer, query_of
+from shieldwall.server.graph.requests import (
+    GraphRequest,
+    acting_for,
+    answer,
+    body_of,
+    empty,
+    list_answer,
+    page_answer,
+    query_of,
+)
 from shieldwall.server.graph.resources import (
+    Json,
     device_resource,
     effective_resource,
     managed_device_resource,
     organization_resource,
 )
+from shieldwall.server.inventory.offboarding import offboard
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.statuses import effective_of
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.records import Device
 
 _READ_DIRECTORY: Final = allow("Device.Read.All", "Device.ReadWrite.All")
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
@@ -28,7 +43,16 @@ _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")
 _OPERATE: Final = allow(
     "DeviceManagementManagedDevices.PrivilegedOperations.All", "DeviceManagementManagedDevices.ReadWrite.All"
 )
+_READ_ORGANIZATION: Final = allow("Organization.Read.All", "Device.Read.All")
 _MANAGED: Final = "/deviceManagement/managedDevices"
+_ONE: Final = _MANAGED + "/{device_id:str}"
+
+
+class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tags a device gains and loses."""
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
 
 
 @get("/devices", opt=_READ_DIRECTORY, sync_to_thread=True)
@@ -37,9 +61,8 @@ def list_directory_devices(services: AdminServices, request: GraphRequest) -> Re
     query = query_of(request)
     with services.database.read() as connection:
         found = devices.list_devices(connection, services.tenant.id, query.page)
-        resources = [device_resource(each, check_ins.get(connection, each.id)) for each in found]
-    last = found[-1].id if found else None
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+        rows = [(each.id, device_resource(each, check_ins.get(connection, each.id))) for each in found]
+    return page_answer(services, request, query, rows)
 
 
 @get("/devices/{device_id:str}", opt=_READ_DIRECTORY, sync_to_thread=True)
@@ -61,51 +84,79 @@ def list_managed_devices(services: AdminServices, request: GraphRequest) -> Resp
     with services.database.read() as connection:
         found = devices.list_devices(connection, services.tenant.id, query.page)
         standing = summaries(connection, [each.id for each in found])
-    resources = [managed_device_resource(each, standing[each.id]) for each in found]
-    last = found[-1].id if found else None
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+    rows = [(each.id, managed_device_resource(each, standing[each.id])) for each in found]
+    return page_answer(services, request, query, rows)
 
 
-@get(_MANAGED + "/{device_id:str}", opt=_READ, sync_to_thread=True)
+@get(_ONE, opt=_READ, sync_to_thread=True)
 def get_managed_device(services: AdminServices, request: GraphRequest, device_id: str) -> Response[bytes]:
     """Return one managed device."""
     query = query_of(request)
     with services.database.read() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
-        resource = managed_device_resource(device, summaries(connection, [device.id])[device.id])
+        resource = _managed(connection, device)
     return answer(query.shape(resource))
 
 
-@delete(_MANAGED + "/{device_id:str}", opt=_WRITE, sync_to_thread=True)
-def retire_device(services: AdminServices, request: GraphRequest, device_id: str) -> Response[None]:
-    """Retire a device: its key is refused from now on."""
+@delete(_ONE, opt=_WRITE, sync_to_thread=True)
+def offboard_device(services: AdminServices, request: GraphRequest, device_id: str) -> Response[None]:
+    """Let a device leave management: its key is refused from now on."""
     with services.database.write() as connection:
-        devices.retire(connection, services.acting(caller(request).actor), parse_device_id(device_id))
+        offboard(connection, acting_for(services, request), parse_device_id(device_id))
     return empty()
 
 
-@post(_MANAGED + "/{device_id:str}/syncDevice", opt=_OPERATE, sync_to_thread=True, status_code=204)
-def sync_device(services: AdminServices, device_id: str) -> Response[None]:
+@post(_ONE + "/syncDevice", opt=_OPERATE, sync_to_thread=True, status_code=204)
+def sync_device(services: AdminServices, request: GraphRequest, device_id: str) -> Response[None]:
     """Ask a device to check in now (policy sync)."""
     with services.database.write() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
         sync.request_sync(connection, [device.id], services.clock.now())
+        acting = acting_for(services, request)
+        acting.record(connection, "device.syncRequested", "device", device.id, name=device.display_name)
     return empty()
 
 
-@get(_MANAGED + "/{device_id:str}/effectiveSettings", opt=_READ, sync_to_thread=True)
+@post(_ONE + "/changeTags", opt=_WRITE, sync_to_thread=True, status_code=200)
+def change_tags(services: AdminServices, request: GraphRequest, device_id: str, body: bytes) -> Response[bytes]:
+    """Give a device tags and take others away (ours)."""
+    asked, wanted = body_of(request, body, TagsRequest), parse_device_id(device_id)
+    with services.database.write() as connection:
+        acting = acting_for(services, request)
+        device = devices.change_tags(connection, acting, wanted, add=asked.add, remove=asked.remove)
+        resource = _managed(connection, device)
+    return answer(resource)
+
+
+@get(_ONE + "/effectiveSettings", opt=_READ, sync_to_thread=True)
 def effective_settings(services: AdminServices, request: GraphRequest, device_id: str) -> Response[bytes]:
     """Say what is in effect on a device, setting by setting, who set it and why (ours)."""
     query = query_of(request)
     with services.database.read() as connection:
         found = effective_of(connection, services.catalog, services.tenant.id, parse_device_id(device_id))
-    resources = [effective_resource(each, services.catalog) for each in found.settings]
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=None)
+    return list_answer(
+        services, request, query, [effective_resource(each, services.catalog) for each in found.settings]
+    )
 
 
-@get("/organization", opt=allow("Organization.Read.All", "Device.Read.All"), sync_to_thread=False)
+@get("/organization", opt=_READ_ORGANIZATION, sync_to_thread=False)
 def list_organizations(services: AdminServices, request: GraphRequest) -> Response[bytes]:
     """Return the tenant; there is one."""
-    query = query_of(request)
-    resources = [organization_resource(services.tenant)]
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=None)
+    return list_answer(services, request, query_of(request), [organization_resource(services.tenant)])
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    list_directory_devices,
+    get_directory_device,
+    list_managed_devices,
+    get_managed_device,
+    offboard_device,
+    sync_device,
+    change_tags,
+    effective_settings,
+    list_organizations,
+)
+
+
+def _managed(connection: Connection, device: Device) -> Json:
+    return managed_device_resource(device, summaries(connection, [device.id])[device.id])

@@ -8,30 +8,40 @@ from typing import Any, Final
 
 from litestar.exceptions import HTTPException
 
+from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.contract.errors import ShieldwallError
 
-_STATUS_OF: Final[Mapping[str, int]] = {
-    "invalidJson": 400,
+STATUS_OF: Final[Mapping[str, int]] = {
+    "deviceRetired": 400,
+    "dynamicGroup": 400,
+    "invalidAssignment": 400,
+    "invalidDevice": 400,
+    "invalidGroup": 400,
     "invalidId": 400,
-    "invalidPolicy": 400,
+    "invalidJson": 400,
     "invalidMembershipRule": 400,
+    "invalidPackage": 400,
+    "invalidPolicy": 400,
     "invalidQuery": 400,
     "invalidRequest": 400,
+    "policyTooLarge": 400,
+    "tooManyAssigned": 400,
     "unknownGroup": 400,
-    "unknownTemplate": 400,
-    "unknownSetting": 400,
-    "dynamicGroup": 400,
     "unauthenticated": 401,
     "forbidden": 403,
     "notFound": 404,
     "methodNotAllowed": 405,
-    "conflict": 409,
+    "alreadyExists": 409,
+    "stillReferenced": 409,
     "preconditionFailed": 412,
-    "bodyTooLarge": 413,
+    "contentTooLarge": 413,
     "unsupportedMediaType": 415,
-    "storageUnavailable": 503,
+    "signerBusy": 503,
     "signerUnavailable": 503,
+    "storageUnavailable": 503,
 }
+"""Status by error code. An expected error that is missing here is a mistake of ours and answered 500."""
+
 _GRAPH_CODES: Final[Mapping[int, str]] = {
     400: "BadRequest",
     401: "InvalidAuthenticationToken",
@@ -42,6 +52,7 @@ _GRAPH_CODES: Final[Mapping[int, str]] = {
     412: "PreconditionFailed",
     413: "RequestEntityTooLarge",
     415: "UnsupportedMediaType",
+    500: "InternalServerError",
     503: "ServiceUnavailable",
 }
 
@@ -81,11 +92,18 @@ class MethodNotAllowedError(ShieldwallError):
     remedy = "Use one of the methods named in the header Allow."
 
 
-class BodyTooLargeError(ShieldwallError):
+class ContentTooLargeError(ShieldwallError):
     """The body is larger than we read."""
 
-    code = "bodyTooLarge"
-    remedy = "Divide what you send."
+    code = "contentTooLarge"
+    remedy = "Send less at a time."
+
+
+class FailedError(ShieldwallError):
+    """Something that must not happen; what it was stands in the log alone."""
+
+    code = "failed"
+    remedy = "Look for the request id in the server's log."
 
 
 def error_of_http(error: HTTPException) -> ShieldwallError:
@@ -96,29 +114,35 @@ def error_of_http(error: HTTPException) -> ShieldwallError:
         case 405:
             return MethodNotAllowedError("The resource is not there for this method.")
         case 413:
-            return BodyTooLargeError("The body is too large.")
-        case 415:
-            return UnsupportedMediaTypeError("The body must be plain application/json.")
-        case _:
+            return ContentTooLargeError("The body is too large.")
+        case status if status < 500:
             return InvalidRequestError("The request cannot be read.")
+        case _:
+            return FailedError("Something went wrong inside the server.")
 
 
 def status_of(error: ShieldwallError) -> int:
-    """Choose the HTTP status for an expected error; what the table does not name is a plain 400."""
-    return _STATUS_OF.get(error.code, 400)
+    """Choose the HTTP status for an expected error."""
+    return STATUS_OF.get(error.code, 500)
 
 
 def error_body(error: ShieldwallError, *, request_id: str, client_request_id: str, now: datetime) -> dict[str, Any]:
-    """Write an error in Graph's shape; our stable code stands in ``innerError``."""
-    return {
-        "error": {
-            "code": _GRAPH_CODES.get(status_of(error), "BadRequest"),
-            "message": f"{error.cause} {error.advice}",
-            "innerError": {
-                "code": error.code,
-                "date": now.strftime("%Y-%m-%dT%H:%M:%S"),
-                "request-id": request_id,
-                "client-request-id": client_request_id or request_id,
-            },
-        }
+    """Write an error in Graph's shape; our stable code stands in ``innerError``, single findings in ``details``."""
+    body: dict[str, Any] = {
+        "code": _GRAPH_CODES[status_of(error)],
+        "message": f"{error.cause} {error.advice}",
+        "innerError": {
+            "code": error.code,
+            "date": now.strftime("%Y-%m-%dT%H:%M:%S"),
+            "request-id": request_id,
+            "client-request-id": client_request_id,
+        },
     }
+    if isinstance(error, InvalidPolicyError):
+        body["details"] = [_detail(finding) for finding in error.findings]
+    return {"error": body}
+
+
+def _detail(finding: Finding) -> dict[str, str]:
+    allowed = f" Allowed: {finding.allowed}" if finding.allowed else ""
+    return {"code": finding.code, "target": finding.path, "message": finding.message + allowed}

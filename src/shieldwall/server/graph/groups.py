@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from litestar import Response, delete, get, patch, post
+from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import InvalidJsonError
@@ -18,8 +19,8 @@ from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
     GraphRequest,
+    acting_for,
     answer,
-    caller,
     empty,
     members_of,
     page_answer,
@@ -47,9 +48,7 @@ def list_groups(services: AdminServices, request: GraphRequest) -> Response[byte
     query = query_of(request)
     with services.database.read() as connection:
         found = groups.list_groups(connection, services.tenant.id, query.page)
-    resources = [group_resource(group) for group in found]
-    last = found[-1].id if found else None
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+    return page_answer(services, request, query, [(group.id, group_resource(group)) for group in found])
 
 
 @post("/groups", opt=_WRITE, sync_to_thread=True)
@@ -59,7 +58,7 @@ def create_group(services: AdminServices, request: GraphRequest, body: bytes) ->
     _require_security_group(members)
     draft = _draft(members, None)
     with services.database.write() as connection:
-        group = groups.create_group(connection, services.acting(caller(request).actor), draft)
+        group = groups.create_group(connection, acting_for(services, request), draft)
     return answer(group_resource(group), status=201)
 
 
@@ -78,7 +77,7 @@ def patch_group(services: AdminServices, request: GraphRequest, group_id: str, b
     members, wanted = members_of(request, body), parse_group_id(group_id)
     with services.database.write() as connection:
         before = groups.get_group(connection, services.tenant.id, wanted)
-        groups.update_group(connection, services.acting(caller(request).actor), wanted, _draft(members, before))
+        groups.update_group(connection, acting_for(services, request), wanted, _draft(members, before))
     return empty()
 
 
@@ -86,7 +85,7 @@ def patch_group(services: AdminServices, request: GraphRequest, group_id: str, b
 def delete_group(services: AdminServices, request: GraphRequest, group_id: str) -> Response[None]:
     """Delete a group that no policy is assigned to."""
     with services.database.write() as connection:
-        groups.delete_group(connection, services.acting(caller(request).actor), parse_group_id(group_id))
+        groups.delete_group(connection, acting_for(services, request), parse_group_id(group_id))
     return empty()
 
 
@@ -96,9 +95,8 @@ def list_members(services: AdminServices, request: GraphRequest, group_id: str) 
     query = query_of(request)
     with services.database.read() as connection:
         found = groups.members(connection, services.tenant.id, parse_group_id(group_id), query.page)
-    resources = [{"@odata.type": "#microsoft.graph.device", **device_resource(device, None)} for device in found]
-    last = found[-1].id if found else None
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+    kind = {"@odata.type": "#microsoft.graph.device"}
+    return page_answer(services, request, query, [(each.id, kind | device_resource(each, None)) for each in found])
 
 
 @post("/groups/{group_id:str}/members/$ref", opt=_WRITE, sync_to_thread=True)
@@ -110,7 +108,7 @@ def add_member(services: AdminServices, request: GraphRequest, group_id: str, bo
         raise InvalidRequestError("@odata.id must end in /directoryObjects/ID or /devices/ID.")
     with services.database.write() as connection:
         device = _device(services, connection, match[1])
-        groups.add_member(connection, services.acting(caller(request).actor), parse_group_id(group_id), device)
+        groups.add_member(connection, acting_for(services, request), parse_group_id(group_id), device)
     return empty()
 
 
@@ -119,8 +117,20 @@ def remove_member(services: AdminServices, request: GraphRequest, group_id: str,
     """Let a device belong to a group no more."""
     with services.database.write() as connection:
         device = _device(services, connection, member_id)
-        groups.remove_member(connection, services.acting(caller(request).actor), parse_group_id(group_id), device)
+        groups.remove_member(connection, acting_for(services, request), parse_group_id(group_id), device)
     return empty()
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    list_groups,
+    create_group,
+    get_group,
+    patch_group,
+    delete_group,
+    list_members,
+    add_member,
+    remove_member,
+)
 
 
 def _device(services: AdminServices, connection: Connection, text: str) -> DeviceId:

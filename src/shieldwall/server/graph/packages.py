@@ -7,13 +7,14 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get, post
+from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.authorization import allow
-from shieldwall.server.graph.requests import GraphRequest, answer, body_of, caller, empty, page_answer, query_of
+from shieldwall.server.graph.requests import GraphRequest, acting_for, answer, body_of, empty, page_answer, query_of
 from shieldwall.server.graph.resources import package_resource
 from shieldwall.server.inventory import packages
-from shieldwall.server.inventory.packages import PackageDraft, Platform, ServerAddress
+from shieldwall.server.inventory.packages import LONGEST_LIFETIME, PackageDraft, Platform, ServerAddress
 from shieldwall.server.services import AdminServices
 
 _ONBOARDING: Final = allow("Shieldwall.Onboarding.ReadWrite.All")
@@ -24,7 +25,7 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What an administrator says of a new package."""
 
     display_name: str = "Onboarding package"
-    valid_days: Annotated[int, msgspec.Meta(ge=1, le=90)] = 30
+    valid_days: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_LIFETIME.days)] = 30
     max_uses: int = 500
     allowed_platforms: tuple[Platform, ...] = ("linux",)
     tags: tuple[str, ...] = ()
@@ -36,9 +37,7 @@ def list_packages(services: AdminServices, request: GraphRequest) -> Response[by
     query = query_of(request)
     with services.database.read() as connection:
         found = packages.list_packages(connection, services.tenant.id, query.page)
-    resources = [package_resource(each) for each in found]
-    last = found[-1].id if found else None
-    return page_answer(request, query, resources, base_url=services.settings.public_url, last=last)
+    return page_answer(services, request, query, [(each.id, package_resource(each)) for each in found])
 
 
 @post(_PATH, opt=_ONBOARDING, sync_to_thread=True)
@@ -55,14 +54,17 @@ def create_package(services: AdminServices, request: GraphRequest, body: bytes) 
     roots = (services.settings.tls_authority.read_text(),)
     address = ServerAddress(urls=(services.settings.gateway_url,), tls_roots=roots)
     with services.database.write() as connection:
-        acting = services.acting(caller(request).actor)
+        acting = acting_for(services, request)
         record, envelope = packages.create_package(connection, acting, services.signer, draft, address)
     return answer({**package_resource(record), "package": envelope}, status=201)
 
 
-@post(_PATH + "/{package_id:str}/revoke", opt=_ONBOARDING, sync_to_thread=True)
+@post(_PATH + "/{package_id:str}/revoke", opt=_ONBOARDING, sync_to_thread=True, status_code=204)
 def revoke_package(services: AdminServices, request: GraphRequest, package_id: str) -> Response[None]:
     """Let nobody onboard with a package from now on."""
     with services.database.write() as connection:
-        packages.revoke_package(connection, services.acting(caller(request).actor), parse_package_id(package_id))
+        packages.revoke_package(connection, acting_for(services, request), parse_package_id(package_id))
     return empty()
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (list_packages, create_package, revoke_package)

@@ -1,4 +1,4 @@
-"""The query options of a listing: ``$top``, ``$skiptoken``, ``$select``, ``$expand`` and ``$count``.
+"""The query options of a listing: ``$top``, ``$skiptoken``, ``$select`` and ``$expand``.
 
 An option we do not follow is answered with 400; ignoring a filter would show more than was asked for.
 """
@@ -14,21 +14,32 @@ from typing import Any, Final
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.storage.records import Page
 
-_DEFAULT_PAGE: Final = 100
-_LARGEST_PAGE: Final = 1_000
+DEFAULT_PAGE: Final = 100
+LARGEST_PAGE: Final = 1_000
 _KNOWN: Final = frozenset({"$top", "$skiptoken", "$select", "$expand", "$count"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What a request asks of a listing or of one resource."""
+    """What a request asks of a listing or of one resource. ``after`` names the last row of the page before."""
 
-    page: Page
-    select: frozenset[str]
-    expand: frozenset[str]
+    top: int | None = None
+    after: str | None = None
+    select: frozenset[str] = frozenset()
+    expand: frozenset[str] = frozenset()
+
+    @property
+    def size(self) -> int:
+        """How many resources a page holds."""
+        return self.top or DEFAULT_PAGE
+
+    @property
+    def page(self) -> Page:
+        """The rows to read: one more than is shown, which tells whether more follow."""
+        return Page(size=self.size + 1, after=self.after)
 
     def shape(self, resource: dict[str, Any]) -> dict[str, Any]:
-        """Keep the members selected; ``id`` and annotations always stay."""
+        """Keep the members selected; ``id``, annotations and what was expanded always stay."""
         if not self.select:
             return resource
         return {
@@ -48,16 +59,16 @@ def parse_query(parameters: Mapping[str, Sequence[str]], *, expandable: frozense
     for name, values in parameters.items():
         if name.lower() not in _KNOWN:
             raise InvalidQueryError(f"The query option {name[:64]!r} is not supported here.")
-        if len(values) != 1:
-            raise InvalidQueryError(f"The query option {name} stands more than once.")
+        if len(values) != 1 or name.lower() in options:
+            raise InvalidQueryError(f"The query option {name[:64]} stands more than once.")
         options[name.lower()] = values[0]
+    if options.get("$count", "false").lower() != "false":
+        raise InvalidQueryError("$count is not supported here.")
     expand = _names(options.get("$expand", ""))
-    for name in expand - expandable:
-        raise InvalidQueryError(f"$expand={name[:64]} is not supported here.")
-    page = Page(size=_top(options.get("$top")), after=_after(options.get("$skiptoken")))
-    return Query(
-        page=page, select=frozenset(name.lower() for name in _names(options.get("$select", ""))), expand=expand
-    )
+    if unknown := expand - expandable:
+        raise InvalidQueryError(f"$expand={min(unknown)[:64]} is not supported here.")
+    select = frozenset(name.lower() for name in _names(options.get("$select", "")))
+    return Query(top=_top(options.get("$top")), after=_after(options.get("$skiptoken")), select=select, expand=expand)
 
 
 def skip_token(after: str) -> str:
@@ -69,11 +80,11 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
-def _top(text: str | None) -> int:
+def _top(text: str | None) -> int | None:
     if text is None:
-        return _DEFAULT_PAGE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= _LARGEST_PAGE:
-        raise InvalidQueryError(f"$top must be a number from 1 to {_LARGEST_PAGE}.")
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= LARGEST_PAGE:
+        raise InvalidQueryError(f"$top must be a number from 1 to {LARGEST_PAGE}.")
     return int(text)
 
 
@@ -81,9 +92,9 @@ def _after(token: str | None) -> str | None:
     if token is None:
         return None
     try:
-        after = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+        after = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
         raise InvalidQueryError("$skiptoken is not one that we gave out.") from None
-    if not after or len(after) > 512:
+    if not after or len(after) > 512 or not after.isprintable():
         raise InvalidQueryError("$skiptoken is not one that we gave out.")
     return after

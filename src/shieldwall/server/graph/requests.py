@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode
 
 from litestar import Request, Response
 from litestar.datastructures import State
@@ -10,9 +12,11 @@ from litestar.datastructures import State
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import convert, decode_any, encode
 from shieldwall.server.authorization import Principal, UnauthenticatedError
-from shieldwall.server.graph.errors import UnsupportedMediaTypeError
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
 from shieldwall.server.graph.query import Query, parse_query, skip_token
 from shieldwall.server.graph.resources import Json, collection
+from shieldwall.server.services import AdminServices
 
 T = TypeVar("T")
 
@@ -20,12 +24,12 @@ GraphRequest = Request[Any, Any, State]
 JSON: Final = "application/json"
 
 
-def caller(request: GraphRequest) -> Principal:
-    """Return whoever the guard let in."""
+def acting_for(services: AdminServices, request: GraphRequest) -> Acting:
+    """Say who is at work: whoever the guard let in."""
     principal = request.scope.get("user")
     if not isinstance(principal, Principal):
         raise UnauthenticatedError("The request carries no access token.")
-    return principal
+    return services.acting(principal.actor)
 
 
 def body_of(request: GraphRequest, body: bytes, kind: type[T]) -> T:
@@ -73,25 +77,36 @@ def empty() -> Response[None]:
 
 
 def page_answer(
-    request: GraphRequest, query: Query, resources: list[Json], *, base_url: str, last: str | None
+    services: AdminServices, request: GraphRequest, query: Query, rows: Sequence[tuple[str, Json]]
 ) -> Response[bytes]:
-    """Write one page of a listing; ``last`` names its last row when more may follow."""
-    path = request.url.path
+    """Write one page of a listing: resources, each after the name of its row, read as ``query.page`` says."""
+    return _page(services, request, query, rows, query.size)
+
+
+def list_answer(
+    services: AdminServices, request: GraphRequest, query: Query, resources: Sequence[Json]
+) -> Response[bytes]:
+    """Write a listing that is held as a whole; it comes in pages only for those who ask. Raises: InvalidQueryError."""
+    after = query.after or "0"
+    if not after.isdigit() or len(after) > 9:
+        raise InvalidQueryError("$skiptoken is not one that we gave out.")
+    rows = [(str(number), resource) for number, resource in enumerate(resources, start=1)][int(after) :]
+    return _page(services, request, query, rows, query.top or len(rows))
+
+
+def _page(
+    services: AdminServices, request: GraphRequest, query: Query, rows: Sequence[tuple[str, Json]], size: int
+) -> Response[bytes]:
+    public_url, path = services.settings.public_url, quote(request.url.path)
+    _, version, name = path.split("/", 2)
+    shown = rows[:size]
     following = None
-    if last is not None and len(resources) == query.page.size:
-        following = f"{base_url}{path}?{_options(request)}$skiptoken={skip_token(last)}"
-    shaped = [query.shape(resource) for resource in resources]
-    return answer(collection(f"{base_url}{_version(path)}/$metadata#{_name(path)}", shaped, following))
+    if len(rows) > size:
+        following = f"{public_url}{path}?{_options(request)}$skiptoken={skip_token(shown[-1][0])}"
+    context = f"{public_url}/{version}/$metadata#{name}"
+    return answer(collection(context, [query.shape(resource) for _, resource in shown], following))
 
 
 def _options(request: GraphRequest) -> str:
     kept = [(name, value) for name, value in request.query_params.multi_items() if name.lower() != "$skiptoken"]
-    return "".join(f"{name}={value}&" for name, value in kept)
-
-
-def _version(path: str) -> str:
-    return "/" + path.split("/", 2)[1]
-
-
-def _name(path: str) -> str:
-    return path.split("/", 2)[2]
+    return "".join(f"{urlencode([option], safe='$,')}&" for option in kept)

@@ -6,11 +6,11 @@ issuer, an audience from the alias table).
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -23,7 +23,9 @@ from shieldwall.server.storage.records import App
 
 LIFETIME: Final = timedelta(hours=1)
 _LEEWAY_SECONDS: Final = 60
-_RESOURCES: Final = ("https://graph.microsoft.com",)
+_DEFAULT: Final = "/.default"
+_GRAPH: Final = ("https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000")
+"""How clients of Microsoft Graph name it: by its address, or by its well-known application id."""
 
 
 class TokenRequestError(ShieldwallError):
@@ -55,18 +57,24 @@ class TokenIssuer:
     @property
     def audiences(self) -> frozenset[str]:
         """Every resource name under which a client may know us."""
-        return frozenset((*_RESOURCES, self.public_url))
+        return frozenset((*_GRAPH, self.public_url, f"https://{urlsplit(self.public_url).hostname}"))
 
     def names_tenant(self, name: str) -> bool:
         """Tell whether a path segment names the tenant, by id or by domain."""
         return name.lower() in {self.tenant_id, self.tenant_domain.lower()}
 
-    def audience_of(self, scope: str) -> str:
-        """Find the resource that a ``<resource>/.default`` scope names. Raises: TokenRequestError."""
-        resource = scope.removesuffix("/.default").rstrip("/")
-        if not scope.endswith("/.default") or resource not in self.audiences:
+    def audience_of(self, *, scope: str = "", resource: str = "") -> str:
+        """Find the resource that a ``<resource>/.default`` scope names, or an older client's ``resource``.
+
+        Raises:
+            TokenRequestError: Neither names us.
+        """
+        if resource and not scope:
+            scope = resource.rstrip("/") + _DEFAULT
+        named = scope.removesuffix(_DEFAULT).rstrip("/")
+        if not scope.endswith(_DEFAULT) or named not in self.audiences:
             raise TokenRequestError("invalid_scope", f"The scope {scope[:128]!r} is not valid here.", number=70011)
-        return resource
+        return named
 
     def claims(self, app: App, *, audience: str, now: datetime, token_id: str) -> dict[str, Any]:
         """Write the claims of an application's token."""
@@ -102,9 +110,10 @@ class TokenIssuer:
         claims: Mapping[str, Any] = verified.claims
         moment = now.timestamp()
         ours = (
-            hmac.compare_digest(str(claims.get("iss")), self.issuer)
+            claims.get("iss") == self.issuer
             and claims.get("tid") == self.tenant_id
             and claims.get("aud") in self.audiences
+            and claims.get("idtyp") == "app"
             and _number(claims.get("nbf")) - _LEEWAY_SECONDS <= moment < _number(claims.get("exp"))
         )
         if not ours:
