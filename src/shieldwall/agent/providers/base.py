@@ -1,9 +1,9 @@
 """The one interface behind which every security product stands.
 
-A provider declares what it can enforce and knows how its product's configuration is written and read. It never sequences:
-``agent.applier.engine`` computes the difference, journals, writes, activates, reads back, observes and rolls back, once
-and for all providers. ``render`` and ``read`` are pure functions over file contents, with two laws that the conformance
-suite holds every provider to:
+A provider declares what it can enforce and knows how its product's configuration is written and read. It never
+sequences: ``agent.applier.engine`` computes the difference, journals, writes, activates, reads back, observes and rolls
+back, once and for all providers. ``render`` and ``read`` are pure functions over file contents, with two laws that the
+conformance suite holds every provider to:
 
 * *No tattoo.* For every content ``f`` and desired settings ``d``: rendering ``d`` onto ``f`` and then rendering nothing
   gives back ``f``, byte for byte. What must be remembered for that travels in ``kept``.
