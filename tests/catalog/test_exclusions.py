@@ -116,6 +116,19 @@ def test_a_path_that_administrators_need_is_taken(path: str) -> None:
     assert codes(Syntax.EXCLUSION_PATH, path) == set()
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/home/?*", "/home/*?", "/tmp/?*/", "/h???/*?", "/root/?*", "/var/tmp/??*", "/dev/shm/*/?", "/usr/lib/???"),
+        *("/m?t/disk", "/m*/d*", "/*/disk", "/mnt/disk/?*", "/medi?/user/disk", "/r?n/media/user"),
+        *("/usr/bin/py*11", "/usr/b*/python3.11", "/usr/bi?/p?thon3.11", "/bin/p*.?", "/usr/*/perl5*0", "/bin/*3.11"),
+        *("/usr/local/bin/pypy3.10", "/usr/bin/rbash"),
+    ],
+)
+def test_a_wildcard_hides_as_much_as_the_names_it_stands_for(path: str) -> None:
+    assert codes(Syntax.EXCLUSION_PATH, path) == {"dangerousExclusion"}
+
+
 @given(
     st.sampled_from(["/var/lib/shieldwall", "/etc/shieldwall", "/var/lib/clamav", "/opt/microsoft/mdatp"]),
     st.lists(st.text(alphabet="abc*?", min_size=1, max_size=6), max_size=4),
@@ -178,7 +191,8 @@ def test_global_exclusions_take_no_wildcards() -> None:
             "wdavdaemon",
             "clamd",
         ),
-        *("/opt/microsoft/mdatp/sbin/other", "/usr/bin/*"),
+        *("/opt/microsoft/mdatp/sbin/other", "/usr/bin/*", "p?thon3.11", "*3.11", "py*n3.1?", "p*5.36.0", "/srv/p?rl5"),
+        *("ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "pypy3", "deno"),
     ],
 )
 def test_a_process_that_hides_too_much_is_refused(name: str) -> None:

@@ -65,18 +65,22 @@ _BROAD: Final = (
 )
 _PROGRAM_FOLDERS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin", "/usr/sbin")
 _INTERPRETERS: Final = (
-    *("ash", "awk", "bash", "busybox", "csh", "dash", "env", "expect", "fish", "gawk", "java", "ksh", "lua", "mawk"),
-    *("mono", "node", "nodejs", "osascript", "perl", "php", "pwsh", "python", "python2", "python3", "ruby", "sh"),
+    *("ash", "awk", "bash", "bun", "busybox", "csh", "dash", "deno", "dotnet", "env", "expect", "fish", "gawk"),
+    *("guile", "java", "ksh", "ld-linux-aarch64.so", "ld-linux-x86-64.so", "lua", "luajit", "mawk", "mksh"),
+    *("mono", "node", "nodejs", "osascript", "perl", "php", "pwsh", "pypy", "python", "rbash", "ruby", "sh"),
     *("tclsh", "tcsh", "zsh"),
 )
 _OWN_PROGRAMS: Final = ("shieldwall", "shieldwall-agent")
 _ENGINE_PROGRAMS: Final = ("clamd", "clamdscan", "clamonacc", "clamscan", "freshclam", "mdatp", "wdavdaemon")
 
-_VOLUME_ROOT: Final = re.compile(r"/(?:mnt|Volumes)/[^/]+|/media/[^/]+(?:/[^/]+)?|/run/media(?:/[^/]+){0,2}")
+_VOLUMES: Final = ("/Volumes/", "/media/", "/media//", "/mnt/", "/run/media", "/run/media/", "/run/media//")
+"""Where volumes are mounted; a name left empty stands for any."""
+
 _VARIABLE: Final = re.compile(r"%[^%/]+%|\$\{|\$[A-Za-z_(]")
 _VERSION: Final = re.compile(r"[-0-9.*?]*\Z")
+"""What may follow a program's name: ``3.11`` in ``python3.11``."""
 _SLASHES: Final = re.compile(r"/+")
-_ONLY_WILDCARDS: Final = re.compile(r"(?:/\**)+\Z")
+_ONLY_WILDCARDS: Final = re.compile(r"(?:/[*?]*)+\Z")
 
 
 def faults(syntax: Syntax, text: str) -> Iterator[Fault]:
@@ -120,7 +124,7 @@ class _Exclusion:
         self._parts = [Glob(part) for part in path.split("/")]
 
     def is_one_of(self, places: tuple[str, ...]) -> bool:
-        return any(self._whole.matches(place) for place in places)
+        return self._whole.matches_any(places)
 
     def covers(self, place: str) -> bool:
         """Say whether ``place`` is left out: because it matches, or a folder above it does."""
@@ -147,14 +151,25 @@ class _Exclusion:
         return bool(star) and Glob(head).matches(below[: len(head)])
 
     def is_program(self, programs: tuple[str, ...]) -> bool:
-        """Say whether the last name, perhaps with wildcards or a version at its end, is that of a program."""
-        name = Glob(self.name)
-        return _VERSION.sub("", self.name) in programs or any(name.matches(program) for program in programs)
+        """Say whether the last name, perhaps with wildcards, may be that of a program or of one of its versions."""
+        version = _VERSION.search(self.name)
+        assert version is not None, "the pattern matches the empty text"
+        heads = [Glob(self.name[:end]) for end in range(version.start(), len(self.name) + 1)]
+        return any(head.matches_any(programs) for head in heads)
 
     def covers_interpreters(self) -> bool:
-        if self.folder.endswith("bin") and self.is_program(_INTERPRETERS):
+        is_folder = self.folder.endswith("bin") or Glob(self.folder).matches_any(_PROGRAM_FOLDERS)
+        if is_folder and self.is_program(_INTERPRETERS):
             return True
         return any(self.covers(f"{folder}/{program}") for folder in _PROGRAM_FOLDERS for program in _INTERPRETERS)
+
+    def is_volume(self) -> bool:
+        """Say whether it is a place where volumes are mounted."""
+        return any(
+            len(names) == len(self._parts)
+            and all(not name or part.matches(name) for part, name in zip(self._parts, names, strict=True))
+            for names in (volumes.split("/") for volumes in _VOLUMES)
+        )
 
 
 _HIDES: Final[tuple[tuple[str, Callable[[_Exclusion], bool]], ...]] = (
@@ -162,7 +177,7 @@ _HIDES: Final[tuple[tuple[str, Callable[[_Exclusion], bool]], ...]] = (
     ("the Shieldwall agent", lambda exclusion: exclusion.touches(_AGENT)),
     ("the antivirus engine or its quarantine", lambda exclusion: exclusion.touches(_ENGINES)),
     ("interpreters, which run anything", _Exclusion.covers_interpreters),
-    ("a whole volume", lambda exclusion: _VOLUME_ROOT.fullmatch(exclusion.path) is not None),
+    ("a whole volume", _Exclusion.is_volume),
     ("a folder that malware likes and everything needs", lambda exclusion: exclusion.is_one_of(_BROAD)),
 )
 """What must never be hidden, and whether an exclusion would."""

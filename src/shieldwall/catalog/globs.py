@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Final
 
@@ -22,6 +23,10 @@ class Glob:
         if self._literal or self._shortest > len(text):
             return self.pattern == text
         return self._regex.fullmatch(text) is not None
+
+    def matches_any(self, texts: Iterable[str]) -> bool:
+        """Say whether the pattern stands for the whole of one of ``texts``."""
+        return any(map(self.matches, texts))
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:

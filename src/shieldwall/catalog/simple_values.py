@@ -19,11 +19,10 @@ _KINDS: Final = {
     Kind.SIMPLE_INTEGER: "integer",
     Kind.SIMPLE_SECRET: "secret",
 }
-_INVISIBLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_DECEIVING: Final = frozenset(
-    "\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
-)
-"""Characters without width or that turn the direction of writing, so that a text reads as another than it is."""
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories without a shape of their own; among Cf are those that turn the direction of writing."""
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Characters of visible categories that nobody can see either."""
 
 
 def value_faults(definition: SettingDefinition, simple: SimpleValue) -> Iterator[Fault]:
@@ -49,7 +48,7 @@ def _text_faults(limits: Limits, text: str, *, visible: bool) -> Iterator[Fault]
     if not shortest <= len(text) <= longest:
         allowed = f"A text of {shortest} to {longest} characters."
         yield Fault("wrongLength", f"This text has {len(text)} characters.", allowed)
-    elif visible and any(unicodedata.category(mark) in _INVISIBLE or mark in _DECEIVING for mark in text):
+    elif visible and any(unicodedata.category(mark) in _INVISIBLE or mark in _BLANK for mark in text):
         yield Fault("invalidCharacter", "This text holds characters that nobody can see.", "Visible characters.")
     elif limits.allowed and text not in limits.allowed:
         yield Fault("notAllowed", f"{text[:128]!r} is not one of the values.", f"One of {', '.join(limits.allowed)}.")
