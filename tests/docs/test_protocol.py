@@ -1,0 +1,225 @@
+"""The recorded conversation in ``docs/protocol.md`` is a real one: everything signed in it verifies."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from tests.support.documentation import DOCS, Block, blocks, pages, recorded
+
+from shieldwall.contract import messages, settings, status, strict_json
+from shieldwall.contract.messages import (
+    CheckInAnswer,
+    Envelope,
+    FetchAnswer,
+    Manifest,
+    NonceAnswer,
+    RegisterAnswer,
+    RegisterRequest,
+    TimeRequest,
+    TimeStatement,
+)
+from shieldwall.server.gateway.endpoints.discovery import DiscoverAnswer
+from shieldwall.server.inventory.onboarding import read_certificate_request
+from shieldwall.trust import moments, request_signature
+from shieldwall.trust.device_key import public_key_from_bytes, public_key_info, thumbprint
+from shieldwall.trust.onboarding import OnboardingPackage, check_proof, open_package, proven_body
+from shieldwall.trust.request_signature import SignedHeaders, parse_signature
+from shieldwall.trust.roots import Role, TrustRoot
+from shieldwall.trust.strict_base64 import decode_url
+from shieldwall.trust.verification import open_manifest, open_policy
+
+PAGE: Final = DOCS / "protocol.md"
+KINDS: Final = {
+    name: kind
+    for module in (messages, settings, status)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+} | {"DiscoverAnswer": DiscoverAnswer}
+CLAIMED: Final = sorted(block.name for block in recorded(PAGE).values() if block.kind is not None)
+
+
+@cache
+def text(name: str) -> str:
+    return recorded(PAGE)[name].text
+
+
+def content(name: str) -> bytes:
+    return strict_json.encode(strict_json.decode_any(text(name).encode()))
+
+
+@cache
+def package() -> OnboardingPackage:
+    registered = strict_json.decode(content("register-answer"), RegisterAnswer)
+    return open_package(content("package"), moments.parse(registered.server_time))
+
+
+def root() -> TrustRoot:
+    return package().trust_root
+
+
+@cache
+def manifest() -> Manifest:
+    answer = strict_json.decode(content("checkin-answer"), CheckInAnswer)
+    registered = strict_json.decode(content("register-answer"), RegisterAnswer)
+    assert answer.manifest is not None
+    return open_manifest(
+        answer.manifest,
+        root(),
+        tenant_id=package().tenant_id,
+        device_id=registered.device_id,
+        device_key=parse_signature(headers()).keyid,
+        last_version=0,
+        now=moments.parse(answer.server_time),
+    )
+
+
+def header_lines() -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in text("signature-headers").splitlines()[1:])
+
+
+def headers() -> SignedHeaders:
+    lines = header_lines()
+    return SignedHeaders(
+        content_type=lines["Content-Type"],
+        content_digest=lines["Content-Digest"],
+        signature_input=lines["Signature-Input"],
+        signature=lines["Signature"],
+    )
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_a_recorded_message_is_of_the_type_it_claims(name: str) -> None:
+    kind = KINDS[recorded(PAGE)[name].kind or ""]
+
+    decoded = strict_json.decode(content(name), kind)
+
+    assert strict_json.encode(decoded) == content(name)
+
+
+def test_no_example_is_missing() -> None:
+    spoken = {"CheckInRequest", "CheckInAnswer", "FetchRequest", "FetchAnswer", "WaitRequest", "WaitAnswer"}
+    begun = {"NonceAnswer", "RegisterRequest", "RegisterAnswer", "DiscoverAnswer"}
+    documents = {"Envelope", "Manifest", "PolicyDocument", "TimeRequest", "TimeStatement", "StatusReport"}
+
+    assert {block.kind for block in recorded(PAGE).values()} >= spoken | begun | documents | {
+        "OffboardRequest",
+        "Problem",
+    }
+
+
+def test_the_signature_of_the_worked_example_holds() -> None:
+    signature = parse_signature(headers())
+    jwk = strict_json.decode_any(text("signature-key").encode())
+    key = public_key_from_bytes(b"\x04" + decode_url(jwk["x"]) + decode_url(jwk["y"]))
+    path = text("signature-headers").split()[1]
+
+    assert thumbprint(key) == signature.keyid
+    signature.verify(
+        key,
+        method="POST",
+        authority=header_lines()["Host"],
+        path=path,
+        query="",
+        body=content("checkin-request"),
+    )
+    base = request_signature.signature_base(
+        method="POST",
+        authority=header_lines()["Host"],
+        path=path,
+        query="",
+        content_type=signature.content_type,
+        digest=signature.content_digest,
+        parameters=signature.parameters,
+    )
+    assert text("signature-base") == base.decode() + "\n"
+
+
+def test_the_package_belongs_to_the_server_of_the_conversation() -> None:
+    assert package().server_urls == ("https://sdm.example:8444",)
+    assert strict_json.decode(content("discover"), DiscoverAnswer).tenant_id == root().tenant_id
+
+
+def test_the_package_on_the_page_has_the_members_of_a_package() -> None:
+    shown = next(json.loads(block.text) for block in blocks(PAGE) if '"onboardingKey"' in block.text)
+
+    assert members(shown) == members(msgspec.to_builtins(package()))
+
+
+def members(value: Any) -> Any:
+    """Keep the names of members alone; ids of keys stand as names and are all alike."""
+    if isinstance(value, dict):
+        if set(value) == {"keys", "threshold"}:
+            return sorted(value)
+        return {name: members(member) for name, member in value.items()}
+    return None
+
+
+def test_the_proof_of_the_registration_fits_the_package() -> None:
+    request = strict_json.decode(content("register-request"), RegisterRequest)
+    nonce = strict_json.decode(content("nonce"), NonceAnswer).nonce
+    certified = read_certificate_request(request)
+
+    assert certified.nonce == nonce
+    check_proof(
+        package().onboarding_key.secret(),
+        package().tenant_id,
+        nonce,
+        public_key_info(certified.public_key),
+        proven_body(request),
+        mac=request.shieldwall.onboarding.mac,
+    )
+
+
+def test_the_manifest_opens_with_the_root_of_the_package_and_is_the_one_shown() -> None:
+    assert manifest() == strict_json.decode(content("manifest"), Manifest)
+
+
+def test_the_fetched_policy_is_the_one_that_the_manifest_names_and_the_page_shows() -> None:
+    (envelope,) = strict_json.decode(content("fetch-answer"), FetchAnswer).policies
+
+    document = open_policy(envelope, root(), manifest().items[0], package().tenant_id)
+
+    assert strict_json.encode(document) == content("policy")
+
+
+def test_the_manifest_lives_as_long_as_the_page_says() -> None:
+    lifetime = moments.parse(manifest().expires) - moments.parse(manifest().issued)
+
+    assert lifetime == timedelta(days=7)
+    assert "(seven days after it was signed)" in PAGE.read_text()
+
+
+def test_the_statement_of_time_answers_the_question_shown() -> None:
+    asked = strict_json.decode(content("time-request"), TimeRequest)
+    stated = strict_json.decode(content("time"), TimeStatement)
+
+    assert (stated.nonce, stated.tenant_id) == (asked.nonce, package().tenant_id)
+
+
+def test_each_role_has_one_key_and_the_page_says_so() -> None:
+    assert all(len(root().keys(role)) == root().threshold(role) == 1 for role in Role)
+    assert "one key" in (DOCS / "security.md").read_text()
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_every_json_block_parses(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "json":
+            assert parsed(page, block) is not None
+
+
+def parsed(page: Path, block: Block) -> Any:
+    try:
+        return strict_json.decode_any(block.text.encode())
+    except Exception as error:
+        raise AssertionError(f"{page.name}:{block.line}: {error}") from error
+
+
+def test_an_envelope_on_the_page_is_an_envelope() -> None:
+    assert strict_json.decode(content("package"), Envelope).payload_type.startswith("application/vnd.shieldwall.")

@@ -1,0 +1,175 @@
+"""Write the parts of the documentation that follow from the code: ``python -m tests.support.generated_documentation``.
+
+Tests compare what is on the pages with what this module writes, so the tables cannot go stale unnoticed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from tests.support.documentation import DOCS, write_generated
+from tests.support.memory_host import MemoryHost
+
+import shieldwall
+from shieldwall.agent.host.ports import Completed
+from shieldwall.agent.providers.base import Provider
+from shieldwall.agent.providers.clamav import ClamavProvider
+from shieldwall.agent.providers.mdatp import MdatpProvider
+from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.catalog.loader import load
+from shieldwall.catalog.model import Catalog, Merge, PolicyTemplate, SettingDefinition
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import SettingId
+from shieldwall.server.gateway.problems import STATUS_OF as DEVICE_STATUS
+from shieldwall.server.graph.errors import STATUS_OF as API_STATUS
+
+ERRORS: Final = DOCS / "errors.md"
+PROVIDERS: Final = DOCS / "providers.md"
+
+_GROUPS: Final = {
+    "errors-refused": ("trust.refusals", "trust.dsse", "trust.roots"),
+    "errors-onboarding": ("trust.onboarding", "trust.certificate_request", "server.inventory"),
+    "errors-requests": (
+        "contract",
+        "trust.request_signature",
+        "trust.device_key",
+        "server.gateway",
+        "server.manager.sequence",
+        "server.manager.turns",
+        "server.directory.registration",
+    ),
+    "errors-agent": ("agent",),
+    "errors-api": (
+        "catalog",
+        "policy",
+        "server.authorization",
+        "server.directory",
+        "server.graph",
+        "server.manager",
+        "server.permissions",
+        "server.portal",
+        "server.storage.errors",
+        "cli.graph_session",
+    ),
+    "errors-server": ("server", "trust.certificates", "cli"),
+}
+"""Which classes stand in which table, by the beginning of their module's name; the longest beginning decides."""
+
+_SKIPPED: Final = ("__main__", "migrations.env", "migrations.versions")
+_MERGE: Final = {
+    Merge.UNION: "union",
+    Merge.MOST_SECURE: "strongest, else newest",
+    Merge.AGREE: "must agree",
+    Merge.MEMBERS: "member by member",
+}
+
+
+@cache
+def error_classes() -> tuple[type[ShieldwallError], ...]:
+    """Import all of Shieldwall and return every class of error, the root included."""
+    for module in pkgutil.walk_packages(shieldwall.__path__, "shieldwall."):
+        if not module.name.endswith(_SKIPPED):
+            importlib.import_module(module.name)
+    found = {ShieldwallError, *_below(ShieldwallError)}
+    ours = [kind for kind in found if kind.__module__.startswith("shieldwall.")]  # a test may derive its own
+    return tuple(sorted(ours, key=lambda kind: (kind.code, kind.__module__)))
+
+
+def group_of(kind: type[ShieldwallError]) -> str:
+    """Return the name of the table in which a class of error stands."""
+    module = f"{kind.__module__.removeprefix('shieldwall.')}."
+    places = [(len(start), name) for name, starts in _GROUPS.items() for start in starts if module.startswith(f"{start}.")]
+    return max(places)[1]
+
+
+def error_tables() -> dict[str, str]:
+    """Write every table of errors."""
+    kinds = {name: [kind for kind in error_classes() if group_of(kind) == name] for name in _GROUPS}
+    return {name: table(("Code", "HTTP", "What happened", "What to do"), map(_error, own)) for name, own in kinds.items()}
+
+
+def provider_tables() -> dict[str, str]:
+    """Write, for every policy template, who enforces which of its settings."""
+    catalog = load()
+    heading = ("Setting", "Where Defender keeps it", "Several policies", "Enforced by")
+    tables = {
+        f"template-{template.base_id}": _titled(
+            template, table(heading, (_setting(catalog, entry.definition) for entry in template.settings))
+        )
+        for template in catalog.templates.values()
+    }
+    return {"templates": "\n".join(tables.values())}
+
+
+def enforcers(setting: SettingId) -> tuple[str, ...]:
+    """Name the providers that enforce a setting where every product is there: what they themselves say."""
+    answers = ((provider.name, provider.support(_with_everything(), setting)) for provider in providers())
+    return tuple(name for name, answer in answers if answer is not None and answer.applicable)
+
+
+@cache
+def providers() -> tuple[Provider, ...]:
+    """Return all providers."""
+    catalog = load()
+    return (MdatpProvider(catalog), ClamavProvider(catalog), NftablesProvider())
+
+
+@cache
+def _with_everything() -> MemoryHost:
+    def willing(_arguments: Sequence[str], _stdin: bytes) -> Completed:
+        return Completed(returncode=0, stdout=b"{}", stderr=b"")
+
+    configuration = {PurePosixPath("/etc/clamav/clamd.conf"): b"LocalSocket /run/clamav/clamd.ctl\n"}
+    return MemoryHost(configuration, programs={"mdatp": willing, "nft": willing})
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table of Markdown."""
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(heading), "|---" * len(heading) + "|", *map(line, rows)]) + "\n"
+
+
+def contents() -> dict[Path, dict[str, str]]:
+    """Return everything that is generated, by page and name."""
+    return {ERRORS: error_tables(), PROVIDERS: provider_tables()}
+
+
+def main() -> None:
+    """Write the pages."""
+    for page, parts in contents().items():
+        write_generated(page, parts)
+
+
+def _below(kind: type[ShieldwallError]) -> Iterator[type[ShieldwallError]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _below(below)
+
+
+def _error(kind: type[ShieldwallError]) -> tuple[str, str, str, str]:
+    cause = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+    shown = sorted({DEVICE_STATUS.get(kind.code), API_STATUS.get(kind.code)} - {None}, key=str)
+    return f"`{kind.code}`", ", ".join(map(str, shown)), cause.replace("``", "`"), kind.remedy
+
+
+def _setting(catalog: Catalog, setting: SettingId) -> tuple[str, str, str, str]:
+    definition: SettingDefinition = catalog.definition(setting)
+    name = definition.display_name
+    where = f"`{definition.landing}`" if definition.landing else "not published" if "shieldwall" not in setting else "–"
+    by = ", ".join(enforcers(setting)) or "nothing yet"
+    return f"{name}<br>`{setting}`", where, _MERGE[definition.merge], by
+
+
+def _titled(template: PolicyTemplate, text: str) -> str:
+    return f"### {template.display_name}\n\nTemplate `{template.id}`, family `{template.family}`.\n\n{text}"
+
+
+if __name__ == "__main__":
+    main()

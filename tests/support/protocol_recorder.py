@@ -1,0 +1,258 @@
+"""Record one real conversation into ``docs/protocol.md``: ``python -m tests.support.protocol_recorder``.
+
+A gateway with its database and signer, and a device that speaks the protocol. The keys are thrown away afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+from tests.support import gateway_world as worlds
+from tests.support.documentation import DOCS, write_recorded
+from tests.support.gateway_device import GatewayDevice, digest_of
+from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
+from tests.support.policies import ANTIVIRUS, LEVEL, choice
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.ids import SettingId
+from shieldwall.contract.messages import (
+    CheckInAnswer,
+    CheckInRequest,
+    DeviceFacts,
+    Envelope,
+    FetchAnswer,
+    FetchRequest,
+    Have,
+    OffboardRequest,
+    TimeRequest,
+    WaitRequest,
+)
+from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
+from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.manager.policies import Policies, PolicyDraft
+from shieldwall.server.manager.sync import request_sync
+from shieldwall.server.storage.records import AssignmentKind, Policy
+from shieldwall.trust.device_key import public_key_bytes
+from shieldwall.trust.onboarding import open_package
+from shieldwall.trust.request_signature import signature_base
+from shieldwall.trust.strict_base64 import decode, encode_url
+
+PAGE = DOCS / "protocol.md"
+GATEWAY_URL = "https://sdm.example:8444"
+AUTHORITY = "sdm.example:8444"
+FACTS = DeviceFacts(
+    display_name="web-01",
+    os_type="Linux",
+    os_version="Debian GNU/Linux 12",
+    architecture="x86_64",
+    agent_version="0.1.0",
+    catalog_version="2026.11.1",
+    providers={"clamav": "ClamAV 1.0.9", "nftables": "1.0.6"},
+)
+
+
+class Recorder(GatewayDevice):
+    """A device whose requests are written down."""
+
+    def sign(self, to: str, body: bytes, **changed: Any) -> dict[str, str]:
+        parts = {"authority": AUTHORITY, "nonce": secrets.token_hex(16)}
+        return super().sign(to, body, **(parts | changed))
+
+    def send(self, path: str, message: Any) -> Reply:
+        body = message if isinstance(message, bytes) else strict_json.encode(message)
+        headers = self.sign(path, body)
+        self.last = (path, body, headers)
+        return self.world.ask("POST", path, body, headers, host=AUTHORITY)
+
+    def nonce(self) -> str:
+        path = f"{self.enrollment}/nonce"
+        self.nonce_answer = self.world.ask("POST", path, b"{}", {"Content-Type": "application/json"}, host=AUTHORITY)
+        return str(self.nonce_answer.json["nonce"])
+
+
+def shown(value: Any) -> str:
+    """Write JSON as it stands on the page."""
+    content = value if isinstance(value, bytes) else strict_json.encode(value)
+    return json.dumps(json.loads(content), indent=2, ensure_ascii=False)
+
+
+def payload(envelope: Envelope) -> bytes:
+    """Return the bytes that an envelope holds."""
+    return decode(envelope.payload)
+
+
+def publish(world: GatewayWorld) -> Policy:
+    """Sign a policy and assign it to all devices."""
+    draft = PolicyDraft(
+        name="Servers: antivirus",
+        platforms="linux",
+        technologies="microsoftSense",
+        template_id=ANTIVIRUS,
+        settings=(
+            choice(SettingId("linux_mdatp_managed_antivirusengine_scanarchives"), "_true"),
+            choice(LEVEL, "_0"),
+        ),
+    )
+    with world.services.database.write() as connection:
+        policies = Policies(catalog=world.services.catalog, signer=world.services.signer)
+        policy = policies.create(connection, world.acting, draft)
+        assign(connection, world.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
+    return policy
+
+
+def converse(world: GatewayWorld) -> Iterator[tuple[str, str]]:
+    """Live a device's life and yield what was said."""
+    policy = publish(world)
+    device = Recorder(world)
+    tenant = world.settings.tenant_id
+    yield "discover", shown(world.ask("GET", f"/{tenant}/Discover?api-version=1.0", host=AUTHORITY).body)
+
+    with world.services.database.write() as connection:
+        _, sealed = create_package(
+            connection,
+            world.acting,
+            world.services.signer,
+            PackageDraft(display_name="Servers", tags=("MDE-Management",)),
+            ServerAddress(urls=(GATEWAY_URL,), tls_roots=(world.settings.tls_authority.read_text(),)),
+        )
+    yield "package", shown(sealed)
+    registered = device.register(open_package(strict_json.encode(sealed), world.clock.now()))
+    assert registered.status == 201, registered.body
+    yield "nonce", shown(device.nonce_answer.body)
+    yield "register-request", shown(device.last[1])
+    yield "register-answer", shown(registered.body)
+
+    world.clock.forward(minutes=5)
+    answered = device.check_in(have=Have(facts=digest_of(FACTS)), facts=FACTS)
+    assert answered.status == 200, answered.body
+    yield from signed(device)
+    yield "checkin-request", shown(device.last[1])
+    yield "checkin-answer", shown(answered.body)
+    manifest = strict_json.decode(answered.body, CheckInAnswer).manifest
+    assert manifest is not None
+    yield "manifest", shown(payload(manifest))
+
+    items = strict_json.decode_any(payload(manifest))["items"]
+    request = strict_json.convert(device.numbered(digests=[item["digest"] for item in items]), FetchRequest)
+    fetched = device.send("/device/v1/fetch", request)
+    yield "fetch-request", shown(request)
+    yield "fetch-answer", shown(fetched.body)
+    yield "policy", shown(payload(strict_json.decode(fetched.body, FetchAnswer).policies[0]))
+    yield "report", shown(report(policy, strict_json.decode_any(payload(manifest))["target"]))
+
+    yield from waiting(world, device)
+    time_request = TimeRequest(nonce=secrets.token_hex(16))
+    told = world.ask(
+        "POST",
+        "/device/v1/time",
+        strict_json.encode(time_request),
+        {"Content-Type": "application/json"},
+        host=AUTHORITY,
+    )
+    yield "time-request", shown(time_request)
+    yield "time", shown(payload(strict_json.decode(told.body, Envelope)))
+
+    old = strict_json.encode(strict_json.decode(device.check_in_request(), CheckInRequest))
+    refused = device.send("/device/v1/checkin", old.replace(f'"seq":{device.seq}'.encode(), b'"seq":1'))
+    assert refused.code == "seqConflict"
+    yield "problem", shown(refused.body)
+    leaving = strict_json.convert(device.numbered(reason="Decommissioned"), OffboardRequest)
+    assert device.send(f"{device.enrollment}/device/{device.device_id}/offboard", leaving).status == 204
+    yield "offboard-request", shown(leaving)
+
+
+def signed(device: Recorder) -> Iterator[tuple[str, str]]:
+    """Yield how the last request was signed."""
+    path, _, headers = device.last
+    lines = [f"POST {path} HTTP/1.1", f"Host: {AUTHORITY}", *(f"{name}: {value}" for name, value in headers.items())]
+    yield "signature-headers", "\n".join(lines)
+    point = public_key_bytes(device.key.public_key)
+    key = {"kty": "EC", "crv": "P-256", "x": encode_url(point[1:33]), "y": encode_url(point[33:])}
+    yield "signature-key", shown(key)
+    base = signature_base(
+        method="POST",
+        authority=AUTHORITY,
+        path=path,
+        query="",
+        content_type=headers["Content-Type"],
+        digest=headers["Content-Digest"],
+        parameters=headers["Signature-Input"].removeprefix("sw="),
+    )
+    yield "signature-base", base.decode("ascii")
+
+
+def waiting(world: GatewayWorld, device: Recorder) -> Iterator[tuple[str, str]]:
+    """Wait until somebody asks for a sync."""
+    request = strict_json.convert(device.numbered(seconds=240), WaitRequest)
+    answers: list[Reply] = []
+    asking = threading.Thread(target=lambda: answers.append(device.send("/device/v1/wait", request)))
+    asking.start()
+    until(lambda: world.gateway.channels.count == 1)
+    with world.services.database.write() as connection:
+        request_sync(connection, [device.device_id], world.clock.now())
+    asking.join(30)
+    yield "wait-request", shown(request)
+    yield "wait-answer", shown(answers[0].body)
+
+
+def report(policy: Policy, target: str) -> StatusReport:
+    """Report as a device with ClamAV and without Defender does."""
+    archives = SettingId("linux_mdatp_managed_antivirusengine_scanarchives")
+    succeeded = SettingStatus(
+        setting=archives,
+        state=SettingState.SUCCEEDED,
+        provider="clamav",
+        value=f"{archives}_true",
+        read_back=f"{archives}_true",
+        written=True,
+        effective=True,
+        rule="only",
+        policies=(policy.id,),
+    )
+    not_applicable = SettingStatus(
+        setting=LEVEL,
+        state=SettingState.NOT_APPLICABLE,
+        provider="clamav",
+        code="notApplicable",
+        reason="clamd answers requests to scan; scanning files as they are opened is not managed.",
+        value=f"{LEVEL}_0",
+        rule="only",
+        policies=(policy.id,),
+    )
+    return strict_json.convert(
+        {"target": target, "settings": msgspec.to_builtins((succeeded, not_applicable))}, StatusReport
+    )
+
+
+@contextmanager
+def named_world(data: Path) -> Iterator[GatewayWorld]:
+    """Make a world whose addresses are those of the documentation, on ports that are free here."""
+    resolved: Callable[..., Any] = worlds.Initialise.__call__
+
+    def renamed(self: Any, data: Path, **members: Any) -> Any:
+        settings = resolved(self, data, **members)
+        return replace(settings, gateway_url=GATEWAY_URL, public_url="https://sdm.example:8443")
+
+    with mock.patch.object(worlds.Initialise, "__call__", renamed), gateway_world(data) as world:
+        yield world
+
+
+def main() -> None:
+    """Record and write."""
+    with tempfile.TemporaryDirectory() as directory, named_world(Path(directory) / "data") as world:
+        write_recorded(PAGE, dict(converse(world)))
+
+
+if __name__ == "__main__":
+    main()
