@@ -253,7 +253,7 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
         readiness=Readiness(database=services.database, signer=services.signer),
         registry=registry,
         routes=(graph.create_routes(services), portal.create_routes(services)),
-        unrouted=graph.answering_unrouted(services, answer_problem),
+        unrouted=graph.answering_unrouted(services, portal.answering_unrouted(services, answer_problem)),
     )
     front = AdminFront(
         application=NormalPaths(application),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import DeviceId
+from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.status import SettingState, StatusReport, gravest
 from shieldwall.server.storage import check_ins, statuses
 from shieldwall.server.storage.records import CheckInState
@@ -34,7 +34,12 @@ def summaries(connection: Connection, device_ids: Collection[DeviceId]) -> Mappi
 
 def summary(check_in: CheckInState, report: StatusReport | None) -> DeviceSummary:
     """Say how a device stands that sent this report last; one about an older target counts for nothing."""
-    if report is None or report.target != check_in.target_digest:
-        return DeviceSummary(check_in=check_in, state=SettingState.PENDING, is_current=False)
-    states = [status.state for status in report.settings] + [SettingState.ERROR for _ in report.refused]
-    return DeviceSummary(check_in=check_in, state=gravest(states), is_current=True)
+    is_current = report is not None and report.target == check_in.target_digest
+    return DeviceSummary(check_in=check_in, state=state_of(check_in.target_digest, report), is_current=is_current)
+
+
+def state_of(target: Digest | None, report: StatusReport | None) -> SettingState:
+    """Return the gravest state of a device with this target that sent this report."""
+    if report is None or report.target != target:
+        return SettingState.PENDING
+    return gravest([status.state for status in report.settings] + [SettingState.ERROR for _ in report.refused])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import structlog
@@ -14,20 +14,33 @@ from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
-from litestar.response import Redirect
+from litestar.params import FromPath
 from litestar.types import AsyncAnyCallable
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import PUBLIC, UnauthenticatedError, authorization_of
+from shieldwall.server.admin_requests import record_of
+from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
 from shieldwall.server.portal import pages, signing_in
-from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering
+from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, principal_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 
 _STATIC: Final = Path(__file__).parent / "static"
-_MEDIA_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+_MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _MOST_FIELDS: Final = 20
+_TITLES: Final = {
+    400: "That did not work",
+    403: "Refused",
+    404: "Not found",
+    405: "Not possible here",
+    413: "Too large",
+    500: "Something went wrong",
+}
+_STATUSES: Final[Mapping[type[ShieldwallError], int]] = {NotFoundError: 404, ForgedFormError: 403, ForbiddenError: 403}
+
+
+Answer: TypeAlias = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
 
 
 def create_routes(services: AdminServices) -> Router:
@@ -56,7 +69,7 @@ def create_routes(services: AdminServices) -> Router:
         },
         guards=[_guarding(services)],
         exception_handlers={
-            UnauthenticatedError: lambda _request, _error: Redirect("/sign-in", status_code=303),
+            UnauthenticatedError: lambda _request, _error: redirect("/sign-in"),
             ShieldwallError: lambda request, error: _problem(rendering, request, error),
             HTTPException: lambda request, error: _http_problem(rendering, request, error),
             Exception: lambda request, error: _failure(rendering, request, error),
@@ -64,8 +77,20 @@ def create_routes(services: AdminServices) -> Router:
     )
 
 
+def answering_unrouted(services: AdminServices, otherwise: Answer) -> Answer:
+    """Make what answers requests that no route takes: people get a page, programs what they get ``otherwise``."""
+    rendering = create_rendering(services)
+
+    def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        if isinstance(error, HTTPException) and "text/html" in request.headers.get("accept", ""):
+            return _http_problem(rendering, request, error)
+        return otherwise(request, error)
+
+    return answer
+
+
 @get("/static/{name:str}", opt=PUBLIC, sync_to_thread=True)
-def static_file(name: str) -> Response[bytes]:
+def static_file(name: FromPath[str]) -> Response[bytes]:
     """Serve the style sheet and the script: the files that are there by name, no others."""
     known = {file.name: file for file in _STATIC.iterdir()}
     if name not in known:
@@ -94,31 +119,35 @@ async def _form(request: Request[Any, Any, Any]) -> Mapping[str, str]:
 
 
 def _problem(rendering: Rendering, request: Request[Any, Any, Any], error: ShieldwallError) -> Response[str]:
-    status, title = (404, "Not found") if isinstance(error, NotFoundError) else (400, "That did not work")
-    return _page(rendering, request, error, status, title)
+    return _page(rendering, request, error, _STATUSES.get(type(error), 400))
 
 
 def _http_problem(rendering: Rendering, request: Request[Any, Any, Any], error: HTTPException) -> Response[str]:
-    shown = ShieldwallError("There is nothing here.", remedy="Go back to the overview.")
-    return _page(rendering, request, shown, error.status_code, "Not found")
+    # What the framework says stays inside: it is about our code, not about what the person did.
+    cause = "There is nothing here." if error.status_code == 404 else "The server does not take this request."
+    shown = ShieldwallError(cause, remedy="Go back to the overview.")
+    page = _page(rendering, request, shown, error.status_code)
+    page.headers.update(error.headers or {})  # a method that is not allowed names those that are
+    return page
 
 
 def _failure(rendering: Rendering, request: Request[Any, Any, Any], error: Exception) -> Response[str]:
     structlog.get_logger().error("page_failed", path=request.url.path, exc_info=error)
     shown = ShieldwallError("Something went wrong inside the server.", remedy="Its log says what.")
-    return _page(rendering, request, shown, 500, "Something went wrong")
+    return _page(rendering, request, shown, 500)
 
 
-def _page(
-    rendering: Rendering, request: Request[Any, Any, Any], error: ShieldwallError, status: int, title: str
-) -> Response[str]:
-    request_id = rendering.services.new_id()
+def _page(rendering: Rendering, request: Request[Any, Any, Any], error: ShieldwallError, status: int) -> Response[str]:
     return rendering.page(
         request,
         "problem.html",
         status=status,
-        title=title,
+        title=_title(status),
         cause=error.cause,
         advice=error.advice,
-        request_id=request_id,
+        request_id=record_of(request.scope).request_id,
     )
+
+
+def _title(status: int) -> str:
+    return _TITLES.get(status, "That did not work")

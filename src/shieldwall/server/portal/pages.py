@@ -2,63 +2,91 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.response import Redirect
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import GroupId, parse_device_id, parse_policy_id
+from shieldwall.contract.errors import InvalidIdError
+from shieldwall.contract.ids import UUID_PATTERN, GroupId, parse_device_id, parse_policy_id
+from shieldwall.contract.status import SettingState
 from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices, groups
 from shieldwall.server.inventory import packages
 from shieldwall.server.manager import assignments, policies, statuses, sync
+from shieldwall.server.manager.statuses import DeviceEffect
 from shieldwall.server.manager.summaries import summaries
-from shieldwall.server.portal.rendering import Rendering
+from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import ADMINISTRATOR, check_form
+from shieldwall.server.portal.standing import fleet
 from shieldwall.server.portal.views import (
     GroupRow,
+    PackageRow,
     PolicyRow,
     counts_of,
     device_row,
-    effective_row,
-    managed_by,
+    effective_rows,
+    package_state,
     setting_rows,
     targets_in_words,
 )
+from shieldwall.server.portal.words import enrollment, managed_by, registration
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import devices as stored_devices
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage import revisions
-from shieldwall.server.storage.records import Page, Policy
+from shieldwall.server.storage.records import DeviceState, Page, Policy
 
-PageRequest = Request[Any, Any, State]
+PageRequest: TypeAlias = Request[Any, Any, State]
+Services: TypeAlias = NamedDependency[AdminServices]
+Renderer: TypeAlias = NamedDependency[Rendering]
+Form: TypeAlias = NamedDependency[Mapping[str, str]]
 SIGNED_IN: Final = allow(ADMINISTRATOR)
 _PAGE_SIZE: Final = 50
 
 
 @get("/", opt=SIGNED_IN, sync_to_thread=True)
-def overview(services: AdminServices, rendering: Rendering, request: PageRequest) -> Response[str]:
+def overview(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show how the tenant stands."""
     with services.database.read() as connection:
         rows = _policy_rows(services, connection, Page(size=_PAGE_SIZE))
         count = stored_devices.count(connection, services.tenant.id)
-    return rendering.page(request, "overview.html", section="/", policies=rows, device_count=count)
+        standing = fleet(connection, services.tenant.id)
+    return rendering.page(
+        request,
+        "overview.html",
+        section="/",
+        policies=sorted(rows, key=_trouble, reverse=True),
+        device_count=count,
+        fleet=standing,
+        counts=counts_of(standing.counts),
+    )
 
 
 @get("/policies", opt=SIGNED_IN, sync_to_thread=True)
-def list_policies(services: AdminServices, rendering: Rendering, request: PageRequest) -> Response[str]:
+def list_policies(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the policies."""
     with services.database.read() as connection:
         rows = _policy_rows(services, connection, _page(request))
-    following = _following([row.policy.id for row in rows])
-    return rendering.page(request, "policies.html", section="/policies", policies=rows, following=following)
+    return rendering.page(
+        request,
+        "policies.html",
+        section="/policies",
+        policies=rows,
+        **_paging(request, [row.policy.id for row in rows]),
+    )
 
 
 @get("/policies/{policy_id:str}", opt=SIGNED_IN, sync_to_thread=True)
-def show_policy(services: AdminServices, rendering: Rendering, request: PageRequest, policy_id: str) -> Response[str]:
+def show_policy(
+    services: Services, rendering: Renderer, request: PageRequest, policy_id: FromPath[str]
+) -> Response[str]:
     """Show one policy: its settings, whom it is assigned to, how it stands on each device."""
     tenant, catalog = services.tenant.id, services.catalog
     with services.database.read() as connection:
@@ -66,7 +94,7 @@ def show_policy(services: AdminServices, rendering: Rendering, request: PageRequ
         document = policies.document_of(revisions.get(connection, policy.id, policy.revision))
         assigned = assignments.assignments_of(connection, tenant, policy.id)
         names = _group_names(connection, [each.group_id for each in assigned if each.group_id is not None])
-        counts = counts_of(statuses.policy_counts(connection, catalog, tenant, policy.id))
+        counts = counts_of(statuses.policy_counts(connection, catalog, tenant, policy.id).devices)
         found = statuses.policy_devices(connection, catalog, tenant, policy.id, _page(request))
     return rendering.page(
         request,
@@ -78,12 +106,12 @@ def show_policy(services: AdminServices, rendering: Rendering, request: PageRequ
         targets=targets_in_words(assigned, names),
         counts=counts,
         devices=found,
-        following=_following([each.device_id for each in found]),
+        **_paging(request, [each.device_id for each in found]),
     )
 
 
 @get("/devices", opt=SIGNED_IN, sync_to_thread=True)
-def list_devices(services: AdminServices, rendering: Rendering, request: PageRequest) -> Response[str]:
+def list_devices(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the devices."""
     with services.database.read() as connection:
         found = devices.list_devices(connection, services.tenant.id, _page(request))
@@ -95,61 +123,73 @@ def list_devices(services: AdminServices, rendering: Rendering, request: PageReq
         section="/devices",
         devices=[device_row(device, standing[device.id]) for device in found],
         device_count=count,
-        following=_following([device.id for device in found]),
+        **_paging(request, [device.id for device in found]),
     )
 
 
 @get("/devices/{device_id:str}", opt=SIGNED_IN, sync_to_thread=True)
-def show_device(services: AdminServices, rendering: Rendering, request: PageRequest, device_id: str) -> Response[str]:
+def show_device(
+    services: Services, rendering: Renderer, request: PageRequest, device_id: FromPath[str]
+) -> Response[str]:
     """Show one device: what is in effect, who set it, what lost."""
     wanted, tenant = parse_device_id(device_id), services.tenant.id
     with services.database.read() as connection:
         device = devices.get_device(connection, tenant, wanted)
         effect = statuses.effective_of(connection, services.catalog, tenant, wanted)
         memberships = groups.groups_of(connection, tenant, wanted)
-    asked = effect.check_in.sync_requested_at is not None
     return rendering.page(
         request,
         "device.html",
         section="/devices",
         device=device,
+        effect=effect,
+        can_sync=device.state is DeviceState.ACTIVE,
         managed_by=managed_by(device),
-        last_check_in=effect.check_in.last_check_in,
+        enrollment=enrollment(device, checked_in=effect.check_in.last_check_in is not None),
+        registration=registration(device),
         groups=[group.display_name for group in memberships],
-        settings=[effective_row(services.catalog, each) for each in effect.settings],
-        notice="The device is asked to check in now." if asked else None,
+        settings=effective_rows(services.catalog, effect.settings),
+        notices=_notices(effect),
     )
 
 
 @post("/devices/{device_id:str}/sync", opt=SIGNED_IN, sync_to_thread=True)
-def sync_device(services: AdminServices, request: PageRequest, device_id: str, form: Mapping[str, str]) -> Redirect:
+def sync_device(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
     """Ask a device to check in now."""
     check_form(services, request, form)
     with services.database.write() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
         sync.request_sync(connection, [device.id], services.clock.now())
-    return Redirect(f"/devices/{device.id}", status_code=303)
+    return redirect(f"/devices/{device.id}")
 
 
 @get("/groups", opt=SIGNED_IN, sync_to_thread=True)
-def list_groups(services: AdminServices, rendering: Rendering, request: PageRequest) -> Response[str]:
+def list_groups(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the groups."""
     with services.database.read() as connection:
         found = groups.list_groups(connection, services.tenant.id, _page(request))
         rows = [
             GroupRow(group=group, member_count=stored_groups.count_members(connection, group.id)) for group in found
         ]
-    following = _following([group.id for group in found])
-    return rendering.page(request, "groups.html", section="/groups", groups=rows, following=following)
+    return rendering.page(
+        request, "groups.html", section="/groups", groups=rows, **_paging(request, [group.id for group in found])
+    )
 
 
 @get("/packages", opt=SIGNED_IN, sync_to_thread=True)
-def list_packages(services: AdminServices, rendering: Rendering, request: PageRequest) -> Response[str]:
+def list_packages(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the onboarding packages."""
     with services.database.read() as connection:
         found = packages.list_packages(connection, services.tenant.id, _page(request))
-    following = _following([package.id for package in found])
-    return rendering.page(request, "packages.html", section="/packages", packages=found, following=following)
+    now = services.clock.now()
+    rows = [PackageRow(package=package, state=package_state(package, now)) for package in found]
+    return rendering.page(
+        request,
+        "packages.html",
+        section="/packages",
+        packages=rows,
+        **_paging(request, [package.id for package in found]),
+    )
 
 
 def _policy_rows(services: AdminServices, connection: Connection, page: Page) -> list[PolicyRow]:
@@ -159,7 +199,7 @@ def _policy_rows(services: AdminServices, connection: Connection, page: Page) ->
             policy=policy,
             profile=_profile(services, policy),
             is_assigned=bool(assignments.assignments_of(connection, tenant, policy.id)),
-            counts=counts_of(statuses.policy_counts(connection, catalog, tenant, policy.id)),
+            counts=counts_of(statuses.policy_counts(connection, catalog, tenant, policy.id).devices),
         )
         for policy in policies.list_policies(connection, tenant, page)
     ]
@@ -173,10 +213,29 @@ def _group_names(connection: Connection, wanted: Sequence[GroupId]) -> dict[Grou
     return {group: stored_groups.get(connection, group).display_name for group in wanted}
 
 
+def _trouble(row: PolicyRow) -> tuple[int, int]:
+    return row.counts[SettingState.ERROR], row.counts[SettingState.CONFLICT]
+
+
+def _notices(effect: DeviceEffect) -> list[str]:
+    said = []
+    if effect.check_in.sync_requested_at is not None:
+        said.append("The device is asked to check in now.")
+    if not effect.is_current and effect.policies:
+        said.append("The device has not reported yet on what it shall enforce now.")
+    if effect.strays:
+        count = len(effect.strays)
+        said.append(f"The device also reports {count} setting{'' if count == 1 else 's'} that no policy of it sets.")
+    return said
+
+
 def _page(request: PageRequest) -> Page:
     after = request.query_params.get("after")
-    return Page(size=_PAGE_SIZE, after=after[:64] if after else None)
+    if after is not None and not re.match(UUID_PATTERN, after):
+        raise InvalidIdError("The link to this page of the list is broken.", remedy="Begin with its first page.")
+    return Page(size=_PAGE_SIZE, after=after)
 
 
-def _following(ids: Sequence[str]) -> str | None:
-    return ids[-1] if len(ids) == _PAGE_SIZE else None
+def _paging(request: PageRequest, ids: Sequence[str]) -> dict[str, Any]:
+    """Say where the next page of a listing begins, if there is one, and whether this is the first."""
+    return {"following": ids[-1] if len(ids) == _PAGE_SIZE else None, "paged": "after" in request.query_params}

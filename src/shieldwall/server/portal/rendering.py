@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
+from litestar.datastructures import Cookie
+from litestar.response import Redirect
+from markupsafe import Markup
 
 from shieldwall.server.authorization import Principal
 from shieldwall.server.portal.sessions import form_token
-from shieldwall.server.portal.words import ago
+from shieldwall.server.portal.words import STATES, ago, product_state, visible
 from shieldwall.server.services import AdminServices
 
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types shieldwall",
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), usb=()",
     "Referrer-Policy": "same-origin",
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
@@ -43,7 +48,12 @@ class Rendering:
             csrf=form_token(request),
             **{"section": "", **shown},
         )
-        return Response(content, status_code=status, media_type="text/html; charset=utf-8", headers=dict(HEADERS))
+        return Response(content, status_code=status, media_type="text/html", headers=dict(HEADERS))
+
+
+def redirect(path: str, cookies: Sequence[Cookie] = ()) -> Redirect:
+    """Send a browser on, with the headers of every other answer."""
+    return Redirect(path, status_code=303, headers=dict(HEADERS), cookies=list(cookies))
 
 
 def create_rendering(services: AdminServices) -> Rendering:
@@ -54,10 +64,18 @@ def create_rendering(services: AdminServices) -> Rendering:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_inert,
     )
 
     def since(at: datetime) -> str:
         return ago(at, services.clock.now())
 
     environment.filters["ago"] = since
+    environment.filters["product_state"] = product_state
+    environment.globals["states"] = STATES
     return Rendering(services, environment)
+
+
+def _inert(value: Any) -> Any:
+    # Whatever a template prints passes here, so no template can forget it. Markup is what a macro has printed already.
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -60,8 +60,8 @@ def find_session(services: AdminServices, connection: Connection) -> Session | N
     return session if session is not None and session.tenant_id == services.tenant.id else None
 
 
-def session_cookie(token: str) -> Cookie:
-    """Make the cookie of a new session: for this host alone, out of reach of scripts and of other sites."""
+def session_cookie(token: str, max_age: int = int(SESSION_LIFETIME.total_seconds())) -> Cookie:
+    """Make the cookie of a session: for this host alone, out of reach of scripts and of other sites."""
     return Cookie(
         key=COOKIE,
         value=token,
@@ -69,7 +69,7 @@ def session_cookie(token: str) -> Cookie:
         secure=True,
         httponly=True,
         samesite="strict",
-        max_age=int(SESSION_LIFETIME.total_seconds()),
+        max_age=max_age,
     )
 
 

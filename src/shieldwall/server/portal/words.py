@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+from shieldwall.contract.status import SettingState
+from shieldwall.policy.resolve import Rule
+from shieldwall.server.storage.records import Device, DeviceState
 
 _STEPS: Final = (
     (timedelta(minutes=1), timedelta(seconds=1), "second"),
@@ -11,6 +16,41 @@ _STEPS: Final = (
     (timedelta(days=1), timedelta(hours=1), "hour"),
     (timedelta.max, timedelta(days=1), "day"),
 )
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""Invisible characters that some scripts cannot be written without."""
+
+STATES: Final = {
+    SettingState.ERROR: "Error",
+    SettingState.CONFLICT: "Conflict",
+    SettingState.PENDING: "Pending",
+    SettingState.SUCCEEDED: "Succeeded",
+    SettingState.NOT_APPLICABLE: "Not applicable",
+}
+"""States as people know them, in the order in which they deserve attention."""
+
+RULES: Final = {
+    Rule.ONLY: "No other policy sets it.",
+    Rule.EQUAL: "The policies agree.",
+    Rule.UNION: "The items of all policies count together.",
+    Rule.MOST_SECURE: "The strongest value wins. The order of strength is ours.",
+    Rule.LAST_MODIFIED: "The policy modified last wins.",
+}
+CONFLICTS: Final = {
+    Rule.DIFFERING: "The values differ: the setting stays as it was before management.",
+    Rule.LAST_MODIFIED: "The values differ, none is known to be stronger and none was modified last: "
+    "the setting stays as it was before management.",
+}
+_PRODUCT_STATES: Final = {
+    "programMissing": "program not installed",
+    "engineNotAnswering": "does not answer",
+    "unreadableHealth": "answers in a way we cannot read",
+    "unknownVersion": "version unknown",
+    "notRunning": "not running",
+}
+_DEVICE_STATES: Final = {
+    DeviceState.DISABLED: "Nobody: disabled by an administrator",
+    DeviceState.RETIRED: "Nobody: offboarded",
+}
 
 
 def ago(at: datetime, now: datetime) -> str:
@@ -21,6 +61,13 @@ def ago(at: datetime, now: datetime) -> str:
             count = passed // unit
             return "just now" if count < 5 and name == "second" else f"{count} {name}{'' if count == 1 else 's'} ago"
     raise AssertionError("the last step has no limit")
+
+
+def visible(text: str) -> str:
+    """Show characters that steer a display instead of obeying them: what a device calls itself moves nothing."""
+    if text.isprintable():
+        return text
+    return "".join(f"⟨U+{ord(character):04X}⟩" if _steers(character) else character for character in text)
 
 
 def yes_no(value: bool | None) -> str:
@@ -41,3 +88,33 @@ def plain(value: Any) -> str:
             return ", ".join(f"{name} {plain(item)}" for name, item in value.items())
         case _:
             return str(value)
+
+
+def product_state(version: str) -> str:
+    """Say what a device reports about a product: its version, or why there is none."""
+    return _PRODUCT_STATES.get(version, version)
+
+
+def managed_by(device: Device) -> str:
+    """Say who manages a device."""
+    return _DEVICE_STATES.get(device.state) or device.managed_elsewhere or "MDE"
+
+
+def enrollment(device: Device, *, checked_in: bool) -> str:
+    """Say how a device is enrolled, with the published code where there is one."""
+    if device.state is not DeviceState.ACTIVE:
+        return "Not enrolled any more"
+    if device.managed_elsewhere is not None:
+        return f"Not enrolled: {device.managed_elsewhere} manages the device, so the agent stays passive"
+    return "1: Enrolled" if checked_in else "2: Never enrolled; the device has not checked in yet"
+
+
+def registration(device: Device) -> str:
+    """Say how a device got its identity."""
+    trust = f", {device.trust_type}" if device.trust_type else ""
+    return f"{str(device.registration).capitalize()} registration{trust}"
+
+
+def _steers(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in {"Cc", "Cs", "Zl", "Zp"} or (category == "Cf" and character not in _JOINERS)
