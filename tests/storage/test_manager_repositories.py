@@ -190,6 +190,22 @@ def test_a_report_is_kept_once_and_known_by_its_digest(tenant_database: Database
         assert statuses.find(connection, digest) == report
 
 
+def test_a_report_goes_with_the_last_device_that_points_to_it(tenant_database: Database) -> None:
+    first, second = StatusReport(target=FIRST), StatusReport(target=SECOND)
+    with tenant_database.write() as connection:
+        for number in (1, 2):
+            join(connection, number)
+            check_ins.set_status(connection, device_id(number), statuses.keep(connection, first), NOON)
+        check_ins.set_status(connection, device_id(1), statuses.keep(connection, second), NOON)
+        assert statuses.find(connection, digest_of(first)) == first
+
+        check_ins.set_status(connection, device_id(2), digest_of(second), NOON)
+        assert not statuses.exists(connection, digest_of(first))
+
+        check_ins.set_status(connection, device_id(2), statuses.keep(connection, second), NOON)
+        assert statuses.find(connection, digest_of(second)) == second
+
+
 def test_a_check_in_takes_a_fresh_number_and_tells_what_is_known(tenant_database: Database) -> None:
     with tenant_database.write() as connection:
         join(connection, 1)
@@ -246,6 +262,8 @@ def test_no_statement_of_a_check_in_scans_a_table(tenant_database: Database) -> 
         check_ins.take_number(connection, device_id(1), epoch=1, seq=2, digest=FIRST)
         check_ins.find_answer(connection, device_id(1), 1)
         check_ins.due(connection, [device_id(1)])
+        check_ins.set_status(connection, device_id(1), FIRST, NOON)
+        check_ins.set_status(connection, device_id(1), SECOND, NOON)
         statuses.exists(connection, FIRST)
         targets.present(connection, [device_id(1)])
         digest = targets.keep(connection, [])

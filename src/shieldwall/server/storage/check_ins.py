@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Update, bindparam, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.server.storage import statuses
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import CheckInState, DeviceState
 from shieldwall.server.storage.schema import check_in_answers, check_ins, devices
@@ -55,6 +56,7 @@ _ANSWER: Final = select(check_in_answers.c.body).where(
     check_in_answers.c.device_id == bindparam("device"), check_in_answers.c.seq == bindparam("at_seq")
 )
 _SET_FACTS: Final = check_ins.update().where(bindparam("device") == _ID).values(facts_digest=bindparam("digest"))
+_STATUS: Final = select(check_ins.c.status_digest).where(bindparam("device") == _ID)
 _SET_STATUS: Final = (
     check_ins.update()
     .where(bindparam("device") == _ID)
@@ -108,8 +110,11 @@ def set_facts(connection: Connection, device_id: DeviceId, digest: Digest) -> No
 
 
 def set_status(connection: Connection, device_id: DeviceId, digest: Digest, at: datetime) -> None:
-    """Point a device to the report it sent."""
+    """Point a device to the report it sent; the one before goes, unless another device points to it."""
+    before = connection.execute(_STATUS, {"device": device_id}).scalar_one_or_none()
     connection.execute(_SET_STATUS, {"device": device_id, "digest": digest, "at": at})
+    if before not in {None, digest}:
+        statuses.remove_unused(connection, before)
 
 
 def set_target(connection: Connection, device_ids: Collection[DeviceId], digest: Digest, at: datetime) -> None:

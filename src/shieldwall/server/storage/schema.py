@@ -108,6 +108,7 @@ check_ins: Final = Table(
     Column("status_at", Moment),
     Column("sync_requested_at", Moment),
     Index(None, "target_digest", "status_digest"),
+    Index(None, "status_digest"),
 )
 
 check_in_answers: Final = Table(

@@ -1,21 +1,28 @@
-"""Status reports, kept once per distinct report."""
+"""Status reports, kept once per distinct report, and as long as a device points to them.
+
+So a device that never says the same twice holds one report here, not one for each thing it said.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.status import StatusReport
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.rows import portions
-from shieldwall.server.storage.schema import status_documents
+from shieldwall.server.storage.schema import check_ins, status_documents
 
 _EXISTS: Final = select(status_documents.c.digest).where(status_documents.c.digest == bindparam("digest"))
 _BODIES: Final = select(status_documents).where(status_documents.c.digest.in_(bindparam("digests", expanding=True)))
+_REMOVE: Final = delete(status_documents).where(
+    status_documents.c.digest == bindparam("digest"),
+    ~select(check_ins.c.device_id).where(check_ins.c.status_digest == bindparam("digest")).exists(),
+)
 
 
 def keep(connection: Connection, report: StatusReport) -> Digest:
@@ -24,6 +31,14 @@ def keep(connection: Connection, report: StatusReport) -> Digest:
     digest = strict_json.digest_of_bytes(body)
     connection.execute(insert_ignoring(connection, status_documents), {"digest": digest, "body": body})
     return digest
+
+
+def remove_unused(connection: Connection, digest: Digest) -> None:
+    """Let go of a report unless a device points to it.
+
+    One writer makes all changes to reports (``group_commit``), so none comes to point to it meanwhile.
+    """
+    connection.execute(_REMOVE, {"digest": digest})
 
 
 def exists(connection: Connection, digest: Digest) -> bool:
