@@ -101,6 +101,8 @@ def _status(catalog: Catalog, decided: Decided, outcome: Outcome) -> SettingStat
 def _carried_out(status: SettingStatus, observation: Observation, *, repaired: bool) -> SettingStatus:
     """Judge a setting that was written and read back."""
     status = replace(status, effective=observation.effective)
+    if observation.effective is None:  # why nobody can tell is worth as much as what is so
+        status = replace(status, code=observation.code, reason=observation.reason)
     if status.items and not status.read_back:  # nothing of it could be expressed, so nothing can be in effect
         return _with_items(status)
     if observation.effective is False:
