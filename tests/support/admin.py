@@ -11,23 +11,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import httpx
 from litestar.types import ASGIApp
 from sqlalchemy import Connection
 from tests.support.manager_world import World, add_tenant
+from tests.support.policies import catalog
 from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
 
-from shieldwall.catalog.loader import load
-from shieldwall.server.directory import administrators
+from shieldwall.server.directory import administrators, apps
 from shieldwall.server.main import compose_admin
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.in_process import InProcessSigner
+from shieldwall.server.signer.keys import SigningKeys, create_keys
+from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.storage.database import Database
+from shieldwall.trust.certificates import LocalAuthority
 
 AUTHORITY: Final = "localhost:8443"
 PUBLIC_URL: Final = f"https://{AUTHORITY}"
@@ -102,6 +106,29 @@ class AdminWorld:
         """A caller without cookies."""
         return Client(self.application)
 
+    def application_client(self, *permissions: str, name: str = "Automation") -> Client:
+        """A program that has a token with these permissions; none of them takes a token that allows nothing."""
+        with self.writing() as connection:
+            app, secret = apps.create_app(
+                connection,
+                self.services.acting("console"),
+                display_name=name,
+                permissions=permissions or ("Nothing.At.All",),
+            )
+        client = self.client()
+        answer = client.post(
+            f"/{TENANT_ID}/oauth2/v2.0/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": app.client_id,
+                "client_secret": secret,
+                "scope": f"{PUBLIC_URL}/.default",
+            },
+        )
+        assert answer.status_code == 200, answer.text
+        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return client
+
     def invite(self, name: str = "Ada") -> str:
         """A code that signs a person in once."""
         with self.writing() as connection:
@@ -117,7 +144,7 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
     """Put the services together over an empty database that has its tables."""
     add_tenant(database)
     clock = HandClock()
-    signer = InProcessSigner.create(data, TENANT_ID, clock)
+    signer = InProcessSigner(keys=_keys(), ledger=Ledger(data / "signer"), clock=clock)
     settings = ServerSettings(
         data=data,
         tenant_id=TENANT_ID,
@@ -128,9 +155,11 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
         public_port=8443,
         gateway_port=8444,
     )
+    settings.tls_authority.parent.mkdir(parents=True)
+    settings.tls_authority.write_text(_authority())
     services = AdminServices(
         database=database,
-        catalog=load(),
+        catalog=catalog(),
         signer=signer,
         clock=clock,
         new_id=CountingIds(),
@@ -138,3 +167,15 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
         settings=settings,
     )
     return AdminWorld(services=services, clock=clock, signer=signer)
+
+
+@cache
+def _keys() -> SigningKeys:
+    """Keys for every world of a test run: making them takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        return create_keys(Path(folder) / "keys", TENANT_ID, HandClock())
+
+
+@cache
+def _authority() -> str:
+    return LocalAuthority.create(HandClock().now()).certificate_pem

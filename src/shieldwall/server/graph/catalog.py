@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.catalog.model import SettingDefinition
 from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.server.graph.policies import READ
 from shieldwall.server.graph.query import Query
-from shieldwall.server.graph.requests import GraphRequest, answer, page_answer, query_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json, template_resource
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _SETTINGS: Final = "/deviceManagement/configurationSettings"
 
 
 @get(_TEMPLATES, opt=READ, sync_to_thread=False)
-def list_templates(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+def list_templates(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the policy templates, in pages."""
     query = query_of(request)
     found = _page(services.catalog.templates, query)
@@ -32,7 +32,7 @@ def list_templates(services: AdminServices, request: GraphRequest) -> Response[b
 
 
 @get(_TEMPLATES + "/{template_id:str}", opt=READ, sync_to_thread=False)
-def get_template(services: AdminServices, request: GraphRequest, template_id: str) -> Response[bytes]:
+def get_template(services: Services, request: GraphRequest, template_id: FromPath[str]) -> Response[bytes]:
     """Return one policy template."""
     query = query_of(request)
     template = services.catalog.templates.get(TemplateId(template_id))
@@ -42,7 +42,7 @@ def get_template(services: AdminServices, request: GraphRequest, template_id: st
 
 
 @get(_SETTINGS, opt=READ, sync_to_thread=False)
-def list_definitions(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+def list_definitions(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the setting definitions, in pages."""
     query = query_of(request)
     found = _page(services.catalog.definitions, query)
@@ -50,7 +50,7 @@ def list_definitions(services: AdminServices, request: GraphRequest) -> Response
 
 
 @get(_SETTINGS + "/{setting_id:str}", opt=READ, sync_to_thread=False)
-def get_definition(services: AdminServices, request: GraphRequest, setting_id: str) -> Response[bytes]:
+def get_definition(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """Return one setting definition."""
     query = query_of(request)
     definition = services.catalog.definitions.get(SettingId(setting_id))

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 from litestar import Response, delete, get, post
+from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
@@ -14,6 +15,7 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.requests import (
     GraphRequest,
+    Services,
     acting_for,
     answer,
     body_of,
@@ -33,7 +35,6 @@ from shieldwall.server.inventory.offboarding import offboard
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.statuses import effective_of
 from shieldwall.server.manager.summaries import summaries
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import check_ins
 from shieldwall.server.storage.records import Device
 
@@ -56,7 +57,7 @@ class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 @get("/devices", opt=_READ_DIRECTORY, sync_to_thread=True)
-def list_directory_devices(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+def list_directory_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the devices of the directory, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -66,7 +67,7 @@ def list_directory_devices(services: AdminServices, request: GraphRequest) -> Re
 
 
 @get("/devices/{device_id:str}", opt=_READ_DIRECTORY, sync_to_thread=True)
-def get_directory_device(services: AdminServices, request: GraphRequest, device_id: str) -> Response[bytes]:
+def get_directory_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Return one device, by object id as Graph does, or by device id."""
     query, wanted = query_of(request), parse_device_id(device_id)
     with services.database.read() as connection:
@@ -78,7 +79,7 @@ def get_directory_device(services: AdminServices, request: GraphRequest, device_
 
 
 @get(_MANAGED, opt=_READ, sync_to_thread=True)
-def list_managed_devices(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+def list_managed_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List managed devices, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -89,7 +90,7 @@ def list_managed_devices(services: AdminServices, request: GraphRequest) -> Resp
 
 
 @get(_ONE, opt=_READ, sync_to_thread=True)
-def get_managed_device(services: AdminServices, request: GraphRequest, device_id: str) -> Response[bytes]:
+def get_managed_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Return one managed device."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -99,7 +100,7 @@ def get_managed_device(services: AdminServices, request: GraphRequest, device_id
 
 
 @delete(_ONE, opt=_WRITE, sync_to_thread=True)
-def offboard_device(services: AdminServices, request: GraphRequest, device_id: str) -> Response[None]:
+def offboard_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Let a device leave management: its key is refused from now on."""
     with services.database.write() as connection:
         offboard(connection, acting_for(services, request), parse_device_id(device_id))
@@ -107,7 +108,7 @@ def offboard_device(services: AdminServices, request: GraphRequest, device_id: s
 
 
 @post(_ONE + "/syncDevice", opt=_OPERATE, sync_to_thread=True, status_code=204)
-def sync_device(services: AdminServices, request: GraphRequest, device_id: str) -> Response[None]:
+def sync_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Ask a device to check in now (policy sync)."""
     with services.database.write() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
@@ -118,7 +119,7 @@ def sync_device(services: AdminServices, request: GraphRequest, device_id: str) 
 
 
 @post(_ONE + "/changeTags", opt=_WRITE, sync_to_thread=True, status_code=200)
-def change_tags(services: AdminServices, request: GraphRequest, device_id: str, body: bytes) -> Response[bytes]:
+def change_tags(services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Give a device tags and take others away (ours)."""
     asked, wanted = body_of(request, body, TagsRequest), parse_device_id(device_id)
     with services.database.write() as connection:
@@ -129,7 +130,7 @@ def change_tags(services: AdminServices, request: GraphRequest, device_id: str, 
 
 
 @get(_ONE + "/effectiveSettings", opt=_READ, sync_to_thread=True)
-def effective_settings(services: AdminServices, request: GraphRequest, device_id: str) -> Response[bytes]:
+def effective_settings(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Say what is in effect on a device, setting by setting, who set it and why (ours)."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -140,7 +141,7 @@ def effective_settings(services: AdminServices, request: GraphRequest, device_id
 
 
 @get("/organization", opt=_READ_ORGANIZATION, sync_to_thread=False)
-def list_organizations(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+def list_organizations(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the tenant; there is one."""
     return list_answer(services, request, query_of(request), [organization_resource(services.tenant)])
 

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from litestar import Response, delete, get, patch, post
+from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
@@ -19,6 +20,7 @@ from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
     GraphRequest,
+    Services,
     acting_for,
     answer,
     empty,
@@ -43,7 +45,7 @@ _CHANGEABLE: Final = frozenset(
 
 
 @get("/groups", opt=_READ, sync_to_thread=True)
-def list_groups(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     """List groups, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -52,7 +54,7 @@ def list_groups(services: AdminServices, request: GraphRequest) -> Response[byte
 
 
 @post("/groups", opt=_WRITE, sync_to_thread=True)
-def create_group(services: AdminServices, request: GraphRequest, body: bytes) -> Response[bytes]:
+def create_group(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a group: dynamic with a membership rule, assigned without."""
     members = members_of(request, body)
     _require_security_group(members)
@@ -63,7 +65,7 @@ def create_group(services: AdminServices, request: GraphRequest, body: bytes) ->
 
 
 @get("/groups/{group_id:str}", opt=_READ, sync_to_thread=True)
-def get_group(services: AdminServices, request: GraphRequest, group_id: str) -> Response[bytes]:
+def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
     """Return one group."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -72,7 +74,7 @@ def get_group(services: AdminServices, request: GraphRequest, group_id: str) -> 
 
 
 @patch("/groups/{group_id:str}", opt=_WRITE, sync_to_thread=True)
-def patch_group(services: AdminServices, request: GraphRequest, group_id: str, body: bytes) -> Response[None]:
+def patch_group(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
     """Change the members given."""
     members, wanted = members_of(request, body), parse_group_id(group_id)
     with services.database.write() as connection:
@@ -82,7 +84,7 @@ def patch_group(services: AdminServices, request: GraphRequest, group_id: str, b
 
 
 @delete("/groups/{group_id:str}", opt=_WRITE, sync_to_thread=True)
-def delete_group(services: AdminServices, request: GraphRequest, group_id: str) -> Response[None]:
+def delete_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[None]:
     """Delete a group that no policy is assigned to."""
     with services.database.write() as connection:
         groups.delete_group(connection, acting_for(services, request), parse_group_id(group_id))
@@ -90,7 +92,7 @@ def delete_group(services: AdminServices, request: GraphRequest, group_id: str) 
 
 
 @get("/groups/{group_id:str}/members", opt=_READ, sync_to_thread=True)
-def list_members(services: AdminServices, request: GraphRequest, group_id: str) -> Response[bytes]:
+def list_members(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
     """List the devices of a group."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -100,7 +102,7 @@ def list_members(services: AdminServices, request: GraphRequest, group_id: str) 
 
 
 @post("/groups/{group_id:str}/members/$ref", opt=_WRITE, sync_to_thread=True)
-def add_member(services: AdminServices, request: GraphRequest, group_id: str, body: bytes) -> Response[None]:
+def add_member(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
     """Let a device belong to a group; it is named by ``@odata.id``."""
     reference = members_of(request, body, annotations=True).get("@odata.id")
     match = _REFERENCE.search(reference) if isinstance(reference, str) else None
@@ -113,7 +115,9 @@ def add_member(services: AdminServices, request: GraphRequest, group_id: str, bo
 
 
 @delete("/groups/{group_id:str}/members/{member_id:str}/$ref", opt=_WRITE, sync_to_thread=True)
-def remove_member(services: AdminServices, request: GraphRequest, group_id: str, member_id: str) -> Response[None]:
+def remove_member(
+    services: Services, request: GraphRequest, group_id: FromPath[str], member_id: FromPath[str]
+) -> Response[None]:
     """Let a device belong to a group no more."""
     with services.database.write() as connection:
         device = _device(services, connection, member_id)

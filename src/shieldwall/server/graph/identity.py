@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
 
 from litestar import Response, get, post
+from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
@@ -18,7 +19,7 @@ from shieldwall.server.authorization import PUBLIC
 from shieldwall.server.directory import apps
 from shieldwall.server.directory.apps import InvalidClientError
 from shieldwall.server.graph.errors import status_of
-from shieldwall.server.graph.requests import JSON, GraphRequest, answer
+from shieldwall.server.graph.requests import JSON, GraphRequest, Services, answer
 from shieldwall.server.graph.tokens import LIFETIME, TokenIssuer, TokenRequestError
 from shieldwall.server.services import AdminServices
 
@@ -30,7 +31,7 @@ _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 
 
 @get("/{tenant:str}/v2.0/.well-known/openid-configuration", opt=PUBLIC, sync_to_thread=False)
-def discovery(services: AdminServices, request: GraphRequest, tenant: str) -> Response[bytes]:
+def discovery(services: Services, request: GraphRequest, tenant: FromPath[str]) -> Response[bytes]:
     """Describe this issuer (OpenID Connect Discovery 1.0)."""
     issuer = issuer_of(services)
     if not issuer.names_tenant(tenant):
@@ -55,7 +56,7 @@ def discovery(services: AdminServices, request: GraphRequest, tenant: str) -> Re
 
 
 @get("/{tenant:str}/discovery/v2.0/keys", opt=PUBLIC, sync_to_thread=True)
-def keys(services: AdminServices, request: GraphRequest, tenant: str) -> Response[bytes]:
+def keys(services: Services, request: GraphRequest, tenant: FromPath[str]) -> Response[bytes]:
     """Publish the keys that sign tokens (RFC 7517)."""
     if not issuer_of(services).names_tenant(tenant):
         return _refusal(services, request, _unknown_tenant(tenant))
@@ -63,7 +64,7 @@ def keys(services: AdminServices, request: GraphRequest, tenant: str) -> Respons
 
 
 @get("/{tenant:str}/oauth2/v2.0/authorize", opt=PUBLIC, sync_to_thread=False)
-def authorize(services: AdminServices, request: GraphRequest, tenant: str) -> Response[bytes]:
+def authorize(services: Services, request: GraphRequest, tenant: FromPath[str]) -> Response[bytes]:
     """Refuse: people sign in to the admin center, only applications get tokens. Discovery has to name this place."""
     if not issuer_of(services).names_tenant(tenant):
         return _refusal(services, request, _unknown_tenant(tenant))
@@ -72,7 +73,7 @@ def authorize(services: AdminServices, request: GraphRequest, tenant: str) -> Re
 
 
 @post("/{tenant:str}/oauth2/v2.0/token", opt=PUBLIC, sync_to_thread=True)
-def token(services: AdminServices, request: GraphRequest, tenant: str, body: bytes) -> Response[bytes]:
+def token(services: Services, request: GraphRequest, tenant: FromPath[str], body: RawBody) -> Response[bytes]:
     """Issue an access token to an application that knows its secret (RFC 6749 section 4.4)."""
     try:
         issued = _issue(services, request, tenant, body)
@@ -99,7 +100,7 @@ def issuer_of(services: AdminServices) -> TokenIssuer:
     )
 
 
-def _issue(services: AdminServices, request: GraphRequest, tenant: str, body: bytes) -> dict[str, Any]:
+def _issue(services: AdminServices, request: GraphRequest, tenant: str, body: RawBody) -> dict[str, Any]:
     issuer = issuer_of(services)
     if not issuer.names_tenant(tenant):
         raise _unknown_tenant(tenant)
@@ -127,7 +128,7 @@ def _issue(services: AdminServices, request: GraphRequest, tenant: str, body: by
     }
 
 
-def _form(request: GraphRequest, body: bytes) -> dict[str, str]:
+def _form(request: GraphRequest, body: RawBody) -> dict[str, str]:
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != _FORM:
         raise TokenRequestError("invalid_request", f"The body must be {_FORM}.", number=900144)
     try:

@@ -7,15 +7,24 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get, post
+from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.authorization import allow
-from shieldwall.server.graph.requests import GraphRequest, acting_for, answer, body_of, empty, page_answer, query_of
+from shieldwall.server.graph.requests import (
+    GraphRequest,
+    Services,
+    acting_for,
+    answer,
+    body_of,
+    empty,
+    page_answer,
+    query_of,
+)
 from shieldwall.server.graph.resources import package_resource
 from shieldwall.server.inventory import packages
 from shieldwall.server.inventory.packages import LONGEST_LIFETIME, PackageDraft, Platform, ServerAddress
-from shieldwall.server.services import AdminServices
 
 _ONBOARDING: Final = allow("Shieldwall.Onboarding.ReadWrite.All")
 _PATH: Final = "/deviceManagement/onboardingPackages"
@@ -32,7 +41,7 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 @get(_PATH, opt=_ONBOARDING, sync_to_thread=True)
-def list_packages(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+def list_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     """List packages, in pages; their secrets are never shown again."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -41,7 +50,7 @@ def list_packages(services: AdminServices, request: GraphRequest) -> Response[by
 
 
 @post(_PATH, opt=_ONBOARDING, sync_to_thread=True)
-def create_package(services: AdminServices, request: GraphRequest, body: bytes) -> Response[bytes]:
+def create_package(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make a package; ``package`` in the answer is the file for the devices, given out this once."""
     asked = body_of(request, body, PackageRequest)
     draft = PackageDraft(
@@ -60,7 +69,7 @@ def create_package(services: AdminServices, request: GraphRequest, body: bytes) 
 
 
 @post(_PATH + "/{package_id:str}/revoke", opt=_ONBOARDING, sync_to_thread=True, status_code=204)
-def revoke_package(services: AdminServices, request: GraphRequest, package_id: str) -> Response[None]:
+def revoke_package(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[None]:
     """Let nobody onboard with a package from now on."""
     with services.database.write() as connection:
         packages.revoke_package(connection, acting_for(services, request), parse_package_id(package_id))

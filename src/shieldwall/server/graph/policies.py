@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from litestar import Response, delete, get, patch, post, put
+from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
@@ -15,6 +16,7 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.graph.policy_bodies import read_assignments, read_draft
 from shieldwall.server.graph.requests import (
     GraphRequest,
+    Services,
     acting_for,
     answer,
     empty,
@@ -45,7 +47,7 @@ _EXPANDABLE: Final = frozenset({"settings", "assignments"})
 
 
 @get(_PATH, opt=READ, sync_to_thread=True)
-def list_policies(services: AdminServices, request: GraphRequest) -> Response[bytes]:
+def list_policies(services: Services, request: GraphRequest) -> Response[bytes]:
     """List policies, in pages."""
     query = query_of(request, expandable=_EXPANDABLE)
     with services.database.read() as connection:
@@ -55,7 +57,7 @@ def list_policies(services: AdminServices, request: GraphRequest) -> Response[by
 
 
 @post(_PATH, opt=WRITE, sync_to_thread=True)
-def create_policy(services: AdminServices, request: GraphRequest, body: bytes) -> Response[bytes]:
+def create_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a policy."""
     draft = read_draft(members_of(request, body))
     with services.database.write() as connection:
@@ -65,7 +67,7 @@ def create_policy(services: AdminServices, request: GraphRequest, body: bytes) -
 
 
 @post(_PATH + "/validate", opt=WRITE, sync_to_thread=True, status_code=204)
-def validate_policy(services: AdminServices, request: GraphRequest, body: bytes) -> Response[None]:
+def validate_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[None]:
     """Say everything that is wrong with a policy without creating it (ours)."""
     draft = read_draft(members_of(request, body))
     check(services.catalog, draft.template_id, draft.platforms, draft.technologies, draft.settings)
@@ -73,7 +75,7 @@ def validate_policy(services: AdminServices, request: GraphRequest, body: bytes)
 
 
 @get(_ONE, opt=READ, sync_to_thread=True)
-def get_policy(services: AdminServices, request: GraphRequest, policy_id: str) -> Response[bytes]:
+def get_policy(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Return one policy."""
     query = query_of(request, expandable=_EXPANDABLE)
     with services.database.read() as connection:
@@ -83,7 +85,7 @@ def get_policy(services: AdminServices, request: GraphRequest, policy_id: str) -
 
 
 @patch(_ONE, opt=WRITE, sync_to_thread=True)
-def patch_policy(services: AdminServices, request: GraphRequest, policy_id: str, body: bytes) -> Response[bytes]:
+def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change the members given."""
     members, wanted = members_of(request, body), parse_policy_id(policy_id)
     with services.database.write() as connection:
@@ -94,7 +96,7 @@ def patch_policy(services: AdminServices, request: GraphRequest, policy_id: str,
 
 
 @put(_ONE, opt=WRITE, sync_to_thread=True)
-def put_policy(services: AdminServices, request: GraphRequest, policy_id: str, body: bytes) -> Response[None]:
+def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[None]:
     """Replace a policy as a whole, as backup tools do."""
     draft, wanted = read_draft(members_of(request, body)), parse_policy_id(policy_id)
     with services.database.write() as connection:
@@ -104,7 +106,7 @@ def put_policy(services: AdminServices, request: GraphRequest, policy_id: str, b
 
 
 @delete(_ONE, opt=WRITE, sync_to_thread=True, status_code=200)
-def delete_policy(services: AdminServices, request: GraphRequest, policy_id: str) -> Response[bytes]:
+def delete_policy(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Delete a policy; the devices return to what their other policies say."""
     wanted = parse_policy_id(policy_id)
     with services.database.write() as connection:
@@ -114,7 +116,7 @@ def delete_policy(services: AdminServices, request: GraphRequest, policy_id: str
 
 
 @get(_ONE + "/settings", opt=READ, sync_to_thread=True)
-def list_settings(services: AdminServices, request: GraphRequest, policy_id: str) -> Response[bytes]:
+def list_settings(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List the settings of a policy."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -123,7 +125,7 @@ def list_settings(services: AdminServices, request: GraphRequest, policy_id: str
 
 
 @get(_ONE + "/assignments", opt=READ, sync_to_thread=True)
-def list_assignments(services: AdminServices, request: GraphRequest, policy_id: str) -> Response[bytes]:
+def list_assignments(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List whom a policy is assigned to."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -132,7 +134,9 @@ def list_assignments(services: AdminServices, request: GraphRequest, policy_id: 
 
 
 @post(_ONE + "/assign", opt=WRITE, sync_to_thread=True, status_code=200)
-def assign_policy(services: AdminServices, request: GraphRequest, policy_id: str, body: bytes) -> Response[bytes]:
+def assign_policy(
+    services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody
+) -> Response[bytes]:
     """Replace the assignments of a policy."""
     assigned, wanted = read_assignments(members_of(request, body)), parse_policy_id(policy_id)
     with services.database.write() as connection:
@@ -142,7 +146,7 @@ def assign_policy(services: AdminServices, request: GraphRequest, policy_id: str
 
 
 @get(_ONE + "/statusSummary", opt=READ, sync_to_thread=True)
-def status_summary(services: AdminServices, request: GraphRequest, policy_id: str) -> Response[bytes]:
+def status_summary(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Count the devices of a policy by state (ours)."""
     query = query_of(request)
     with services.database.read() as connection:
@@ -152,7 +156,7 @@ def status_summary(services: AdminServices, request: GraphRequest, policy_id: st
 
 
 @get(_ONE + "/deviceStates", opt=READ, sync_to_thread=True)
-def device_states(services: AdminServices, request: GraphRequest, policy_id: str) -> Response[bytes]:
+def device_states(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List the devices of a policy with their states (ours)."""
     query = query_of(request)
     with services.database.read() as connection:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from litestar import Request, Response
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import convert, decode_any, encode
@@ -20,7 +21,8 @@ from shieldwall.server.services import AdminServices
 
 T = TypeVar("T")
 
-GraphRequest = Request[Any, Any, State]
+GraphRequest: TypeAlias = Request[Any, Any, State]
+Services: TypeAlias = NamedDependency[AdminServices]
 JSON: Final = "application/json"
 
 

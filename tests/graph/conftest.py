@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.support.admin import AdminWorld, Client, create_admin_world
+from tests.support.databases import database, database_url
+
+from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.schema import metadata
+
+__all__ = ["database", "database_url"]
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> AdminWorld:
+    """One tenant, on each engine."""
+    return create_admin_world(database, tmp_path / "data")
+
+
+@pytest.fixture
+def graph(world: AdminWorld) -> Iterator[Client]:
+    """A program that may do everything."""
+    with closing(world.application_client(*PERMISSIONS)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminWorld]:
+    """One tenant for a whole module, on the embedded engine: for what the engine has no part in."""
+    folder = tmp_path_factory.mktemp("embedded")
+    opened = Database.at(folder / "shieldwall.db")
+    with opened.write() as connection:
+        metadata.create_all(connection)
+    yield create_admin_world(opened, folder / "data")
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def embedded_graph(embedded: AdminWorld) -> Iterator[Client]:
+    """A program that may do everything in a tenant for a whole module."""
+    with closing(embedded.application_client(*PERMISSIONS)) as client:
+        yield client
