@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -109,6 +110,38 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(tmp_path: Path) -> None:
         fill()
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM blobs")).scalar_one() == 1
+    database.close()
+
+
+def test_a_damaged_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "damaged.sqlite3").write_bytes(b"This is no database. " * 500)
+    damaged = Database.at(tmp_path / "damaged.sqlite3")
+
+    with pytest.raises(StorageUnavailableError, match="not a database"):
+        count(damaged)
+    damaged.close()
+
+
+def test_a_database_that_only_reads_says_so(database: Database) -> None:
+    def write() -> None:
+        with database.write() as connection:
+            connection.execute(text("PRAGMA query_only = 1" if database.is_sqlite else "SET TRANSACTION READ ONLY"))
+            tenants.add(connection, a_tenant())
+
+    with pytest.raises(StorageUnavailableError):
+        write()
+
+
+def test_who_asks_for_one_connection_too_many_is_told(tmp_path: Path) -> None:
+    database = Database.at(tmp_path / "server.sqlite3")
+    database.engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+
+    def read_at_once(readers: ExitStack) -> None:
+        for _ in range(100):
+            readers.enter_context(database.read())
+
+    with ExitStack() as readers, pytest.raises(StorageUnavailableError, match="in use"):
+        read_at_once(readers)
     database.close()
 
 

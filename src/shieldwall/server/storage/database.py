@@ -15,17 +15,29 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import (
+    TimeoutError as PoolTimeoutError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shieldwall.contract.errors import ShieldwallError
 
 _BUSY_MILLISECONDS: Final = 10_000
 _WRITE: Final = "shieldwall_write"
+_STATEMENT_ERRORS: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""What is wrong with a statement or its values, and says nothing about the database's health."""
 
 
 class StorageUnavailableError(ShieldwallError):
-    """The database cannot serve now: full or read-only disk, lost connection, lock not freed."""
+    """The database cannot serve now: full, read-only or damaged, lost connection, lock not freed, too many readers."""
 
     code = "storageUnavailable"
     remedy = "Free disk space or bring the database back; nothing that was acknowledged is lost. Then try again."
@@ -84,8 +96,12 @@ def translated() -> Iterator[None]:
     """Say in our words that the database cannot serve. Raises: StorageUnavailableError."""
     try:
         yield
-    except OperationalError as error:
+    except _STATEMENT_ERRORS:
+        raise
+    except (DatabaseError, InterfaceError) as error:
         raise StorageUnavailableError(f"The database did not answer: {error.orig}.") from error
+    except PoolTimeoutError as error:
+        raise StorageUnavailableError("All connections to the database are in use.") from error
 
 
 def _sqlite(url: str) -> Engine:
