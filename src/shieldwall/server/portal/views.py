@@ -201,8 +201,10 @@ def _wish(catalog: Catalog, setting: SettingId, contender: Contender) -> Wish:
 
 
 def _code(reported: SettingStatus | None) -> str:
-    # A code that only repeats the state says nothing.
-    return reported.code if reported and reported.code and reported.code != reported.state else ""
+    # A code that only repeats the state says nothing, and one about the effect belongs to the proof.
+    if reported is None or reported.code == reported.state or _tells_of_effect(reported):
+        return ""
+    return reported.code or ""
 
 
 def _reason(reported: SettingStatus | None) -> str:
@@ -228,7 +230,7 @@ def _proof(catalog: Catalog, effective: EffectiveSetting) -> Proof | None:
         read_back=_read_back(catalog, effective.setting, reported.read_back),
         is_same=reported.read_back is not None and reported.read_back == reported.value,
         effective=yes_no(reported.effective),
-        effective_reason=why or "the device cannot show it",
+        effective_reason=why or "the device did not say why",
     )
 
 
