@@ -18,7 +18,9 @@ def test_a_decision_follows_the_form(page: Path) -> None:
 
     assert re.fullmatch(r"[0-9]{4}-[a-z0-9]+(-[a-z0-9]+)*\.md", page.name)
     assert re.match(rf"# {int(number)}\. [A-Z].*[^.]\n\n\*\*Status\*\*: ", text)
-    assert re.search(r"^\*\*Status\*\*: (accepted|superseded by [0-9]{4}), [0-9]{4}-[0-9]{2}-[0-9]{2}$", text, re.M)
+    assert re.search(
+        r"^\*\*Status\*\*: (accepted|superseded by [0-9]{4}), [0-9]{4}-[0-9]{2}-[0-9]{2}$", text, re.MULTILINE
+    )
     assert text.index("**Decision.**") < text.index("**Why.**")
     assert len(text.splitlines()) <= 25
 

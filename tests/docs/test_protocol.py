@@ -204,7 +204,7 @@ def test_the_statement_of_time_answers_the_question_shown() -> None:
 
 def test_each_role_has_one_key_and_the_page_says_so() -> None:
     assert all(len(root().keys(role)) == root().threshold(role) == 1 for role in Role)
-    assert "one key" in (DOCS / "security.md").read_text()
+    assert "**One key per role,**" in (DOCS / "security.md").read_text()
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)

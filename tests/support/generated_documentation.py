@@ -75,7 +75,7 @@ def error_classes() -> tuple[type[ShieldwallError], ...]:
     for module in pkgutil.walk_packages(shieldwall.__path__, "shieldwall."):
         if not module.name.endswith(_SKIPPED):
             importlib.import_module(module.name)
-    found = {ShieldwallError, *_below(ShieldwallError)}
+    found: set[type[ShieldwallError]] = {ShieldwallError, *_below(ShieldwallError)}
     ours = [kind for kind in found if kind.__module__.startswith("shieldwall.")]  # a test may derive its own
     return tuple(sorted(ours, key=lambda kind: (kind.code, kind.__module__)))
 
@@ -83,14 +83,18 @@ def error_classes() -> tuple[type[ShieldwallError], ...]:
 def group_of(kind: type[ShieldwallError]) -> str:
     """Return the name of the table in which a class of error stands."""
     module = f"{kind.__module__.removeprefix('shieldwall.')}."
-    places = [(len(start), name) for name, starts in _GROUPS.items() for start in starts if module.startswith(f"{start}.")]
+    places = [
+        (len(start), name) for name, starts in _GROUPS.items() for start in starts if module.startswith(f"{start}.")
+    ]
     return max(places)[1]
 
 
 def error_tables() -> dict[str, str]:
     """Write every table of errors."""
     kinds = {name: [kind for kind in error_classes() if group_of(kind) == name] for name in _GROUPS}
-    return {name: table(("Code", "HTTP", "What happened", "What to do"), map(_error, own)) for name, own in kinds.items()}
+    return {
+        name: table(("Code", "HTTP", "What happened", "What to do"), map(_error, own)) for name, own in kinds.items()
+    }
 
 
 def provider_tables() -> dict[str, str]:
@@ -130,6 +134,7 @@ def _with_everything() -> MemoryHost:
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table of Markdown."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -162,7 +167,8 @@ def _error(kind: type[ShieldwallError]) -> tuple[str, str, str, str]:
 def _setting(catalog: Catalog, setting: SettingId) -> tuple[str, str, str, str]:
     definition: SettingDefinition = catalog.definition(setting)
     name = definition.display_name
-    where = f"`{definition.landing}`" if definition.landing else "not published" if "shieldwall" not in setting else "–"
+    unknown = "nowhere" if setting.startswith("linux_shieldwall_") else "not published"
+    where = f"`{definition.landing}`" if definition.landing else unknown
     by = ", ".join(enforcers(setting)) or "nothing yet"
     return f"{name}<br>`{setting}`", where, _MERGE[definition.merge], by
 

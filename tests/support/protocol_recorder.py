@@ -17,7 +17,6 @@ from typing import Any
 from unittest import mock
 
 import msgspec
-from tests.support import gateway_world as worlds
 from tests.support.documentation import DOCS, write_recorded
 from tests.support.gateway_device import GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
@@ -38,6 +37,7 @@ from shieldwall.contract.messages import (
     WaitRequest,
 )
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.server.initialise import Initialise
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies, PolicyDraft
@@ -238,13 +238,13 @@ def report(policy: Policy, target: str) -> StatusReport:
 @contextmanager
 def named_world(data: Path) -> Iterator[GatewayWorld]:
     """Make a world whose addresses are those of the documentation, on ports that are free here."""
-    resolved: Callable[..., Any] = worlds.Initialise.__call__
+    resolved: Callable[..., Any] = Initialise.__call__
 
     def renamed(self: Any, data: Path, **members: Any) -> Any:
         settings = resolved(self, data, **members)
         return replace(settings, gateway_url=GATEWAY_URL, public_url="https://sdm.example:8443")
 
-    with mock.patch.object(worlds.Initialise, "__call__", renamed), gateway_world(data) as world:
+    with mock.patch.object(Initialise, "__call__", renamed), gateway_world(data) as world:
         yield world
 
 

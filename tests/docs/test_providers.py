@@ -1,0 +1,49 @@
+"""``docs/providers.md`` names every setting, every provider and every file that is written."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pytest
+from tests.support.documentation import DOCS, generated, table_rows
+from tests.support.generated_documentation import enforcers, provider_tables, providers
+
+from shieldwall.agent.providers.base import Provider
+from shieldwall.catalog.loader import load
+
+PAGE: Final = DOCS / "providers.md"
+
+
+def test_every_setting_of_every_template_is_documented() -> None:
+    text = PAGE.read_text()
+
+    for template in load().templates.values():
+        assert f"`{template.id}`" in text
+        for entry in template.settings:
+            assert f"`{entry.definition}`" in text
+
+
+def test_the_tables_are_those_that_the_code_gives() -> None:
+    assert generated(PAGE) == provider_tables(), "run: python -m tests.support.generated_documentation"
+
+
+@pytest.mark.parametrize("provider", providers(), ids=lambda provider: provider.name)
+def test_a_provider_is_documented_with_every_file_it_writes(provider: Provider) -> None:
+    (row,) = [row for row in table_rows(PAGE.read_text()) if row[0] == f"`{provider.name}`"]
+
+    assert re.findall(r"`([^`]+)`", row[2]) == [str(path) for path in provider.files()]
+    assert f"\n## {provider.name}\n" in PAGE.read_text()
+
+
+def test_each_provider_answers_the_same_questions() -> None:
+    for provider in providers():
+        text = PAGE.read_text().partition(f"\n## {provider.name}\n")[2].partition("\n## ")[0]
+        for question in ("**Manages**", "**Leaves alone**", "**Undo.**", "**Proof.**", "**Not applicable**"):
+            assert question in text, f"{provider.name}: {question}"
+
+
+def test_every_provider_enforces_something() -> None:
+    settings = [entry.definition for template in load().templates.values() for entry in template.settings]
+
+    assert {name for setting in settings for name in enforcers(setting)} == {each.name for each in providers()}
