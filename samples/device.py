@@ -19,13 +19,14 @@ MARKER = "SHIELDWALL-SAMPLE-MARKER"
 """A harmless text that the sample virus database knows: a file that holds it is found."""
 
 _OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n'
-_LOCAL_MDATP = """{
+LOCAL_MDATP = """{
   "antivirusEngine": {
     "scanAfterDefinitionUpdate": true
   },
   "note": "set by hand before management"
 }
 """
+"""What somebody wrote into mdatp's managed file before management; none of it may be lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class SampleDevice:
         _write(self.root / "etc/hostname", f"{self.name}\n")
         _write(self.root / "etc/machine-id", f"{uuid.uuid4().hex}\n")
         if self.has_mdatp:
-            _write(self.root / "etc/opt/microsoft/mdatp/managed/mdatp_managed.json", _LOCAL_MDATP)
+            _write(self.root / "etc/opt/microsoft/mdatp/managed/mdatp_managed.json", LOCAL_MDATP)
         if self.has_clamav:
             self._prepare_clamav()
         firewall = self.root / "usr/sbin/nft"

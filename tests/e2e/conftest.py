@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from samples.device import SampleDevice
 from samples.processes import AGENT, SHIELDWALL
+from samples.run import ASSIGNMENTS, POLICIES
 
 REPOSITORY = Path(__file__).parents[2]
 FIREWALL = "Linux servers: firewall rules"
@@ -47,7 +48,12 @@ class SampleSystem:
         """Press Ctrl-C and wait for the end."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=90)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait until it has ended, by itself or because it was asked to."""
+        assert self.process is not None
+        self.process.communicate(timeout=120)
         return self.process.returncode
 
     def shieldwall(self, *words: str) -> str:
@@ -76,6 +82,21 @@ class SampleSystem:
         """The state of every setting of a device, by definition id."""
         return {each["settingDefinitionId"]: each["state"] for each in self.listed("device", "effective", name)}
 
+    def settle(self) -> None:
+        """Bring it back to where every test begins: running, everything assigned, everybody up to date."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+        assigned = {each["name"]: each["isAssigned"] for each in self.listed("policy", "list")}
+        for stem, group in ASSIGNMENTS:
+            name = json.loads((POLICIES / f"{stem}.json").read_text())["name"]
+            if not assigned[name]:
+                self.assign(name, group)
+        eventually(self._is_settled)
+
+    def _is_settled(self) -> bool:
+        standing = [each["shieldwall"] for each in self.listed("device", "list")]
+        return all(each["upToDate"] and each["state"] == "succeeded" for each in standing)
+
     def assign(self, policy: str, *groups: str) -> None:
         self.shieldwall("policy", "assign", policy, *(word for group in groups for word in ("--group", group)))
 
@@ -92,11 +113,17 @@ def eventually(true: Callable[[], bool], *, seconds: float = 60) -> None:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleSystem]:
+def running_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleSystem]:
     found = SampleSystem(tmp_path_factory.mktemp("system"), _free_port(), _free_port())
     found.start()
     yield found
     found.stop()
+
+
+@pytest.fixture
+def system(running_system: SampleSystem) -> SampleSystem:
+    running_system.settle()
+    return running_system
 
 
 def _free_port() -> int:

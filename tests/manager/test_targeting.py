@@ -345,15 +345,20 @@ def _settled(world: World, device: DeviceId) -> None:
         assert len(policies_of(connection, device)) == 1
 
 
+# SQLite has one writer: there, transactions never overlap.
+on_postgresql = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+
+
 def _prepared(world: World) -> tuple[DeviceId, GroupId, PolicyId]:
-    if world.database.is_sqlite:
-        pytest.skip("SQLite has one writer: transactions never overlap")
     with world.database.write() as connection:
         device = world.join(connection, 1)
         group = world.group(connection, 1)
         return device, group, world.policies.create(connection, world.acting, a_draft()).id
 
 
+@on_postgresql
 def test_a_device_that_joins_a_group_while_a_policy_is_assigned_to_it_gets_the_policy(world: World) -> None:
     device, group, policy = _prepared(world)
     with world.database.write() as joining:
@@ -365,6 +370,7 @@ def test_a_device_that_joins_a_group_while_a_policy_is_assigned_to_it_gets_the_p
     _settled(world, device)
 
 
+@on_postgresql
 def test_a_policy_assigned_to_a_group_while_a_device_joins_it_reaches_the_device(world: World) -> None:
     device, group, policy = _prepared(world)
 
