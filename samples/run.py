@@ -180,7 +180,7 @@ class Lab:
         )
         for line in self._left_out():
             print_(f"  [yellow]Left out[/]       {line}")
-        print_(f"  Certificates are from an own authority: {self.data / 'tls' / 'authority.pem'}", soft_wrap=True)
+        print_(f"  Certificates are from an own authority: {self.data / 'tls' / 'ca.pem'}", soft_wrap=True)
         print_("\n  Ctrl-C ends all of it; make run continues with the same data.\n")
 
     def _left_out(self) -> list[str]:
