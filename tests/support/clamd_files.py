@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from shieldwall.agent.providers.clamav.configuration import OFF
+
 _USUAL = st.sampled_from(
     [
         b"# written by hand",
@@ -19,6 +21,8 @@ _USUAL = st.sampled_from(
         b"DatabaseDirectory /srv/elsewhere",
         b"OfficialDatabaseOnly yes",
         b"DetectPUA true",
+        OFF + b"ExcludePath ^/once-turned-off/",
+        OFF,
         b"",
     ]
 )

@@ -47,14 +47,17 @@ def without_block(content: bytes) -> bytes:
 def with_block(foreign: bytes, lines: Sequence[bytes], *, only_ours: bool) -> bytes:
     """Put a block of ``lines`` on top of what others wrote; with ``only_ours`` their exclusions are turned off.
 
+    A line that looks turned off although nobody manages the file gets a second mark, so that it comes back as it was.
+
     Raises:
         ProviderError: A line to be turned off would become too long for clamd.
     """
+    marked = _TURNED_OFF.sub(OFF + OFF, foreign)
     if only_ours:
-        foreign = _EXCLUDE_PATH.sub(OFF, foreign)
-        if any(line.startswith(OFF) and len(line) > MAXIMUM_LINE_BYTES for line in foreign.split(b"\n")):
-            raise ProviderError("An ExcludePath line of clamd.conf is too long to be turned off.")
-    return BEGIN + b"".join(line + b"\n" for line in lines) + END + foreign
+        marked = _EXCLUDE_PATH.sub(OFF, marked)
+    if any(line.startswith(OFF) and len(line) > MAXIMUM_LINE_BYTES for line in marked.split(b"\n")):
+        raise ProviderError("An ExcludePath line of clamd.conf is too long to be turned off.")
+    return BEGIN + b"".join(line + b"\n" for line in lines) + END + marked
 
 
 def is_managed(content: bytes) -> bool:
