@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from tests.support.documentation import DOCS, Block, blocks, pages, recorded
+from tests.support.documentation import DOCS, ROOT, Block, blocks, pages, recorded
 
+from shieldwall.agent.service import delays
+from shieldwall.agent.service.transport import MAX_ANSWER_BYTES
 from shieldwall.contract import messages, settings, status, strict_json
 from shieldwall.contract.messages import (
     CheckInAnswer,
@@ -24,9 +27,14 @@ from shieldwall.contract.messages import (
     TimeRequest,
     TimeStatement,
 )
+from shieldwall.server import connections
+from shieldwall.server.gateway import wait_channels
 from shieldwall.server.gateway.endpoints.discovery import DiscoverAnswer
 from shieldwall.server.inventory.onboarding import read_certificate_request
+from shieldwall.server.listener import HEADER_BYTES, HEADER_MILLISECONDS
+from shieldwall.server.main import UNSIGNED_AT_ONCE, UNSIGNED_PER_SECOND
 from shieldwall.trust import moments, request_signature
+from shieldwall.trust.certificates import DEVICE_DAYS
 from shieldwall.trust.device_key import public_key_from_bytes, public_key_info, thumbprint
 from shieldwall.trust.onboarding import OnboardingPackage, check_proof, open_package, proven_body
 from shieldwall.trust.request_signature import SignedHeaders, parse_signature
@@ -223,3 +231,44 @@ def parsed(page: Path, block: Block) -> Any:
 
 def test_an_envelope_on_the_page_is_an_envelope() -> None:
     assert strict_json.decode(content("package"), Envelope).payload_type.startswith("application/vnd.shieldwall.")
+
+
+def test_every_route_of_the_gateway_is_documented_and_no_other() -> None:
+    text = PAGE.read_text()
+    section = text.partition("## Endpoints")[2].partition("\n## ")[0]
+    routes = re.findall(r"`(GET|POST) ([^`?]+)(?:\?([^`]*))?`", section)
+    declared: set[tuple[str, str]] = set()
+    for path in (ROOT / "src/shieldwall/server/gateway/endpoints").glob("*.py"):
+        source = path.read_text()
+        base = re.search(r'base = "([^"]+)"', source)
+        for method, route in re.findall(r'method="(\w+)",\s*path=f?"([^"]+)"', source):
+            declared.add(
+                (method, route.replace("{base}", base[1] if base else "").replace("{{", "{").replace("}}", "}"))
+            )
+    health = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+
+    assert {(method, path) for method, path, _ in routes} == declared | health
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{wait_channels.MOST_CHANNELS} devices wait already",
+        f"| {UNSIGNED_PER_SECOND:.0f} a second each, {UNSIGNED_AT_ONCE} at once",
+        f"closed after {connections.SILENT_SECONDS:.0f} s without a request, {connections.IDLE_SECONDS:.0f} s after",
+        f"| {messages.MAX_MANIFEST_ITEMS:,} |",
+        f"| {settings.MAX_SETTINGS:,} |",
+        f"At most {messages.MAX_FETCH} digests a request",
+        f"{messages.SHORTEST_CHECK_IN_SECONDS}…{messages.LONGEST_CHECK_IN_SECONDS:,}",
+        f"at most {request_signature.LIFETIME_SECONDS} seconds later",
+        f"`created` is at most {request_signature.CLOCK_SKEW_SECONDS} seconds away",
+        f"at most {strict_json.MAX_DEPTH} levels deep",
+        f"answer that an agent reads | {MAX_ANSWER_BYTES // 1024**2} MiB",
+        f"{HEADER_BYTES // 1024} KiB, within {HEADER_MILLISECONDS // 1000} s",
+        f"good for {DEVICE_DAYS} days",
+        f"up to {delays.RETRY_BASE_SECONDS} s after the first failure",
+        f"doubling up to {delays.RETRY_CAP_SECONDS // 60} min",
+    ],
+)
+def test_a_limit_on_the_page_is_that_of_the_code(said: str) -> None:
+    assert said in PAGE.read_text()

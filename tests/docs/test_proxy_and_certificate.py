@@ -1,0 +1,111 @@
+"""The proxy and the certificate of ``docs/operations.md`` work as they stand there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from tests.support.documentation import DOCS, blocks
+from tests.support.gateway_world import GatewayWorld, free_port, until
+from tests.support.protocol_recorder import converse, named_world
+
+from shieldwall.trust.certificates import LocalAuthority
+
+OPERATIONS = DOCS / "operations.md"
+NGINX = "/usr/sbin/nginx"
+
+
+@contextmanager
+def proxied(world: GatewayWorld, directory: Path) -> Iterator[int]:
+    """Run nginx as the page says, with the names and ports of here in place of those there."""
+    port = free_port()
+    chain, key = LocalAuthority.create(datetime.now(UTC)).issue_server([], datetime.now(UTC))
+    (directory / "sdm.pem").write_text(chain)
+    (directory / "sdm.key").write_text(key)
+    (shown,) = [block.text for block in blocks(OPERATIONS) if block.language == "nginx"]
+    for there, here in (
+        ("listen 8444", f"listen 127.0.0.1:{port}"),
+        ("127.0.0.1:18444", f"127.0.0.1:{world.settings.gateway_port}"),
+        ("/etc/nginx/shieldwall-ca.pem", str(world.settings.tls_authority)),
+        ("/etc/nginx/", f"{directory}/"),
+    ):
+        assert there in shown
+        shown = shown.replace(there, here)
+    temporary = "".join(f"{name}_temp_path {directory}/{name};" for name in ("proxy", "fastcgi", "uwsgi", "scgi"))
+    (directory / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {directory}/pid; error_log {directory}/errors;\nevents {{}}\n"
+        f"http {{ access_log off; client_body_temp_path {directory}/body; {temporary}\n{shown}}}\n"
+    )
+    process = subprocess.Popen([NGINX, "-p", directory, "-c", directory / "nginx.conf"])
+    try:
+        until(lambda: _listens(port) or process.poll() is not None)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.nginx
+def test_a_device_lives_its_life_through_the_proxy_of_the_page(tmp_path: Path) -> None:
+    with named_world(tmp_path / "data") as world, proxied(world, tmp_path) as port:
+        trust = ssl.create_default_context(cadata=(tmp_path / "sdm.pem").read_text())
+
+        def connect(timeout: float = 20.0) -> ssl.SSLSocket:
+            plain = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+            return trust.wrap_socket(plain, server_hostname="localhost")
+
+        with mock.patch.object(world, "connect", connect):
+            said = dict(converse(world))
+
+    assert "offboard-request" in said
+    assert "shieldwall:seqConflict" in said["problem"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_the_commands_for_a_new_certificate_make_one_that_devices_trust(tmp_path: Path) -> None:
+    authority = LocalAuthority.create(datetime.now(UTC))
+    (tmp_path / "ca.pem").write_text(authority.certificate_pem)
+    (tmp_path / "ca.key").write_bytes(authority.key_pem())
+    (shown,) = [block.text for block in blocks(OPERATIONS) if "openssl req" in block.text]
+
+    commands = re.sub(r"^cd .*\n", "", shown)
+    subprocess.run(["bash", "-euc", commands], cwd=tmp_path, check=True, capture_output=True)
+
+    server, client = (
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        ssl.create_default_context(cadata=authority.certificate_pem),
+    )
+    server.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    assert _shakes_hands(server, client, "sdm.contoso.example")
+
+
+def _shakes_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> bool:
+    """Let two ends shake hands in memory; the client raises when it does not trust the server."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    )
+    done: set[int] = set()
+    for _ in range(8):
+        for number, end in enumerate(ends):
+            try:
+                end.do_handshake()
+                done.add(number)
+            except ssl.SSLWantReadError:
+                continue
+    return done == {0, 1}
