@@ -1,0 +1,491 @@
+"""What an attacker meets: in the browser, on the wire, and behind the name of a device."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import httpx
+import pytest
+from litestar import get
+from tests.support.admin import AUTHORITY, PUBLIC_URL, AdminWorld, Client
+from tests.support.manager_world import CLOUD, a_draft
+from tests.support.samples import NOON, a_device, a_group, a_tenant, device_id
+
+from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.server.admin_application import create_admin_application
+from shieldwall.server.authorization import Authorization, UndeclaredRouteError
+from shieldwall.server.directory import administrators
+from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.observability import new_registry
+from shieldwall.server.portal import app as portal
+from shieldwall.server.readiness import Readiness
+from shieldwall.server.storage import check_ins, devices, groups, invitations, statuses, tenants
+from shieldwall.server.storage.invitations import Invitation
+from shieldwall.server.storage.records import AssignmentKind
+
+COOKIE = "__Host-shieldwall"
+OTHER_TENANT = TenantId("00000000-0000-4000-8000-00000000000b")
+PRIVATE = (
+    "/",
+    "/devices",
+    f"/devices/{device_id(1)}",
+    "/policies",
+    f"/policies/{device_id(1)}",
+    "/groups",
+    "/packages",
+)
+ORIGIN = {"Origin": PUBLIC_URL}
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</title></bdi></td></table><h1>owned",
+    "' onmouseover='alert(1)",
+    "{{ tenant }}{% raw %}",
+    "javascript:alert(1)",
+    "=cmd()|'/c calc'!A1",
+    "../../etc/passwd?x=%00#",
+    "\u202emoc.osotnoc",
+    "Ж" * 256,
+    "x" * 256,
+    "&amp;&lt;",
+)
+
+
+def token_of(client: Client) -> str:
+    found = re.search(r'name="csrf" value="([0-9a-f]{64})"', client.get("/groups").text)
+    assert found
+    return found[1]
+
+
+def session(client: Client) -> str:
+    return client.cookies[COOKIE]
+
+
+def is_signed_in(client: httpx.Client) -> bool:
+    return client.get("/groups").status_code == 200
+
+
+def device_of(world: AdminWorld, **changes: object) -> DeviceId:
+    with world.writing() as connection:
+        return world.manager.join(connection, 1, **changes)
+
+
+# Who gets in
+
+
+@pytest.mark.parametrize("path", PRIVATE)
+def test_every_page_sends_strangers_to_the_sign_in_page(client: Client, path: str) -> None:
+    answer = client.get(path)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize("path", [f"/devices/{device_id(1)}/sync", "/sign-out"])
+def test_strangers_change_nothing(client: Client, path: str) -> None:
+    assert client.post(path, headers=ORIGIN).headers["location"] == "/sign-in"
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 43, "é".encode(), "A" * 4000, "a;b", "%00"])
+def test_a_made_up_cookie_opens_nothing(client: Client, token: str | bytes) -> None:
+    value = token if isinstance(token, bytes) else token.encode()
+
+    assert client.get("/groups", headers={b"Cookie": COOKIE.encode() + b"=" + value}).status_code == 303
+
+
+def test_looking_at_a_link_does_not_use_it_up(world: AdminWorld, client: Client) -> None:
+    code = world.invite()
+
+    for _ in range(3):
+        page = client.get("/sign-in", params={"code": code})
+        assert page.status_code == 200
+        assert "set-cookie" not in page.headers
+    assert client.post("/sign-in", data={"code": code}, headers=ORIGIN).status_code == 303
+
+
+def test_a_code_lets_in_once(world: AdminWorld) -> None:
+    code = world.invite()
+    with world.client() as first, world.client() as second:
+        assert first.post("/sign-in", data={"code": code}, headers=ORIGIN).status_code == 303
+        refused = second.post("/sign-in", data={"code": code}, headers=ORIGIN)
+
+        assert refused.status_code == 403
+        assert "set-cookie" not in refused.headers
+        assert is_signed_in(first)
+        assert not is_signed_in(second)
+
+
+def test_a_code_is_good_for_a_quarter_of_an_hour(world: AdminWorld, client: Client) -> None:
+    code = world.invite()
+    world.clock.advance(minutes=15)
+
+    assert client.post("/sign-in", data={"code": code}, headers=ORIGIN).status_code == 403
+
+
+def test_a_code_of_another_tenant_lets_nobody_in(world: AdminWorld, client: Client) -> None:
+    with world.writing() as connection:
+        tenants.add(connection, a_tenant(id=OTHER_TENANT, domain="other.example"))
+        invitation = Invitation(
+            code_digest=administrators._digest("theirs"),
+            tenant_id=OTHER_TENANT,
+            display_name="Eve",
+            expires_at=NOON + timedelta(minutes=1),
+        )
+        invitations.add(connection, invitation)
+
+    assert client.post("/sign-in", data={"code": "theirs"}, headers=ORIGIN).status_code == 403
+
+
+@pytest.mark.parametrize("code", ["", "x", "A" * 43, "\x00", "é" * 100, "A" * 100_000])
+def test_a_made_up_code_lets_nobody_in(client: Client, code: str) -> None:
+    answer = client.post("/sign-in", data={"code": code}, headers=ORIGIN)
+
+    assert answer.status_code == 403
+    assert "not valid any more" in answer.text
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(world: AdminWorld, client: Client) -> None:
+    cookie = client.post("/sign-in", data={"code": world.invite()}, headers=ORIGIN).headers["set-cookie"]
+
+    name, *flags = [part.strip() for part in cookie.split(";")]
+    assert re.fullmatch(rf"{COOKIE}=[A-Za-z0-9_-]{{43}}", name)
+    assert {flag.lower() for flag in flags} == {"httponly", "secure", "samesite=strict", "path=/", "max-age=28800"}
+
+
+def test_a_sign_in_always_begins_a_new_session_and_ends_the_one_before(world: AdminWorld, ada: Client) -> None:
+    before = session(ada)
+
+    world.sign_in(ada, "Bea")
+
+    assert session(ada) != before
+    assert "Bea" in ada.get("/groups").text
+    with world.client() as thief:
+        thief.cookies.set(COOKIE, before)
+        assert not is_signed_in(thief)
+
+
+def test_a_session_planted_before_the_sign_in_is_not_taken_over(world: AdminWorld, client: Client) -> None:
+    client.cookies.set(COOKIE, "planted", domain="localhost.local")
+    world.sign_in(client)
+
+    with world.client() as attacker:
+        attacker.cookies.set(COOKIE, "planted")
+        assert not is_signed_in(attacker)
+
+
+def test_after_sign_out_the_cookie_is_gone_and_worth_nothing(world: AdminWorld, ada: Client) -> None:
+    stolen = session(ada)
+
+    answer = ada.post("/sign-out", data={"csrf": token_of(ada)}, headers=ORIGIN)
+
+    assert answer.headers["location"] == "/sign-in"
+    assert COOKIE not in ada.cookies
+    with world.client() as thief:
+        thief.cookies.set(COOKIE, stolen)
+        assert not is_signed_in(thief)
+
+
+def test_a_session_ends_after_a_quarter_of_an_hour_of_idleness(world: AdminWorld, ada: Client) -> None:
+    world.clock.advance(minutes=14, seconds=59)
+    assert is_signed_in(ada)
+    world.clock.advance(minutes=14, seconds=59)
+    assert is_signed_in(ada)
+    world.clock.advance(minutes=15)
+    assert not is_signed_in(ada)
+
+
+def test_a_page_left_open_does_not_keep_its_session_alive(world: AdminWorld, ada: Client) -> None:
+    for _ in range(14):
+        world.clock.advance(minutes=1)
+        assert ada.get("/devices", headers={"X-Requested-For": "refresh"}).status_code == 200
+    world.clock.advance(minutes=1)
+
+    assert ada.get("/devices", headers={"X-Requested-For": "refresh"}).status_code == 303
+
+
+def test_a_session_ends_after_eight_hours_in_any_case(world: AdminWorld, ada: Client) -> None:
+    for _ in range(8 * 6 - 1):
+        world.clock.advance(minutes=10)
+        assert is_signed_in(ada)
+    world.clock.advance(minutes=10)
+
+    assert not is_signed_in(ada)
+
+
+# Forged forms
+
+
+@pytest.mark.parametrize("path", [f"/devices/{device_id(1)}/sync", "/sign-out"])
+@pytest.mark.parametrize(
+    ("origin", "token"),
+    [
+        (PUBLIC_URL, None),
+        (PUBLIC_URL, ""),
+        (PUBLIC_URL, "0" * 64),
+        (PUBLIC_URL, "é"),
+        (None, "own"),
+        ("null", "own"),
+        ("https://evil.example", "own"),
+        (f"{PUBLIC_URL}.evil.example", "own"),
+        ("http://localhost:8443", "own"),
+        ("https://localhost", "own"),
+        ("https://LOCALHOST:8443", "own"),
+    ],
+)
+def test_a_forged_form_is_refused(
+    world: AdminWorld, ada: Client, path: str, origin: str | None, token: str | None
+) -> None:
+    device = device_of(world)
+    with world.writing() as connection:
+        check_ins.clear_sync(connection, device)
+    form = {} if token is None else {"csrf": token_of(ada) if token == "own" else token}
+
+    answer = ada.post(path, data=form, headers={"Origin": origin} if origin else {})
+
+    assert answer.status_code == 403
+    assert is_signed_in(ada)
+    with world.services.database.read() as connection:
+        assert check_ins.get(connection, device).sync_requested_at is None
+
+
+def test_the_proof_of_one_session_is_not_that_of_another(world: AdminWorld, ada: Client) -> None:
+    with world.client() as bea:
+        world.sign_in(bea, "Bea")
+        answer = bea.post("/sign-out", data={"csrf": token_of(ada)}, headers=ORIGIN)
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("origin", [None, "null", "https://evil.example"])
+def test_nobody_is_signed_in_by_another_site(world: AdminWorld, client: Client, origin: str | None) -> None:
+    code = world.invite()
+
+    answer = client.post("/sign-in", data={"code": code}, headers={"Origin": origin} if origin else {})
+
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert client.post("/sign-in", data={"code": code}, headers=ORIGIN).status_code == 303, "the code is not used up"
+
+
+def test_a_form_with_too_many_fields_is_refused(ada: Client) -> None:
+    fields = "&".join(f"x{number}=1" for number in range(10_000))
+
+    answer = ada.post("/sign-out", content=fields.encode(), headers=ORIGIN)
+
+    assert answer.status_code == 403
+    assert is_signed_in(ada)
+
+
+def test_a_form_that_is_no_text_is_refused(ada: Client) -> None:
+    assert ada.post("/sign-out", content=b"csrf=\xff\xfe", headers=ORIGIN).status_code == 403
+
+
+# What every answer carries
+
+
+@pytest.mark.parametrize("path", ["/", "/devices/x", "/nope", "/sign-in", "/static/style.css", "/static/nope"])
+def test_every_answer_trusts_nobody_else(ada: Client, path: str) -> None:
+    headers = ada.get(path, headers={"Accept": "text/html"}).headers
+
+    policy = {
+        name: values for name, *values in (part.split() for part in headers["content-security-policy"].split(";"))
+    }
+    assert policy["default-src"] == ["'none'"]
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == ["'self'"]
+    assert policy["frame-ancestors"] == policy["base-uri"] == ["'none'"]
+    assert policy["form-action"] == ["'self'"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["strict-transport-security"].startswith("max-age=")
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["referrer-policy"] == "same-origin"
+    assert "x-powered-by" not in headers
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/devices/x", "/nope"])
+def test_no_page_is_kept_anywhere(ada: Client, path: str) -> None:
+    assert ada.get(path, headers={"Accept": "text/html"}).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("style.css", "text/css"), ("refresh.js", "text/javascript"), ("icon.svg", "image/svg+xml")],
+)
+def test_static_files_carry_their_kind(client: Client, name: str, kind: str) -> None:
+    answer = client.get(f"/static/{name}")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(kind)
+
+
+@pytest.mark.parametrize("name", ["nope", "..%2fapp.py", "%2e%2e/app.py", "..%5capp.py", "style.css%00", "."])
+def test_no_other_file_is_served(client: Client, name: str) -> None:
+    answer = client.get(f"/static/{name}")
+
+    assert answer.status_code in {400, 404}
+    assert b"import" not in answer.content
+
+
+# Wrong places
+
+
+@pytest.mark.parametrize("kind", ["devices", "policies"])
+@pytest.mark.parametrize("name", ["x", "1", "%00", "'%20or%201=1", "-" * 36, "é", "a" * 3000, device_id(1)[:-1]])
+def test_what_is_no_id_is_a_page_that_says_so(ada: Client, kind: str, name: str) -> None:
+    answer = ada.get(f"/{kind}/{name}")
+
+    assert answer.status_code in {400, 404}
+    assert "text/html" in answer.headers["content-type"]
+    assert_says_nothing_of_the_inside(answer.text)
+
+
+@pytest.mark.parametrize("kind", ["devices", "policies"])
+def test_an_id_of_nothing_is_not_found(ada: Client, kind: str) -> None:
+    assert ada.get(f"/{kind}/{device_id(77)}").status_code == 404
+
+
+def test_what_belongs_to_another_tenant_is_not_there(world: AdminWorld, ada: Client) -> None:
+    with world.writing() as connection:
+        tenants.add(connection, a_tenant(id=OTHER_TENANT, domain="other.example"))
+        devices.add(connection, a_device(5, tenant_id=OTHER_TENANT, display_name="their-device"))
+        check_ins.add(connection, device_id(5))
+        groups.add(connection, a_group(5, tenant_id=OTHER_TENANT, display_name="their-group"))
+
+    missing, theirs = ada.get(f"/devices/{device_id(6)}"), ada.get(f"/devices/{device_id(5)}")
+
+    assert theirs.status_code == missing.status_code == 404
+    assert without_names(theirs.text) == without_names(missing.text)
+    synced = ada.post(f"/devices/{device_id(5)}/sync", data={"csrf": token_of(ada)}, headers=ORIGIN)
+    assert synced.status_code == 404
+    for path in ("/", "/devices", "/groups"):
+        assert "their-" not in ada.get(path).text
+    with world.services.database.read() as connection:
+        assert check_ins.get(connection, device_id(5)).sync_requested_at is None
+
+
+@pytest.mark.parametrize("path", ["/nope", "/devices/a/b/c", "/.env", "/sign-in/x", "/%2e%2e/"])
+def test_an_unknown_page_is_a_page_for_people_and_a_problem_for_programs(client: Client, path: str) -> None:
+    page = client.get(path, headers={"Accept": "text/html,*/*"})
+    problem = client.get(path, headers={"Accept": "application/json"})
+
+    assert page.status_code == problem.status_code == 404
+    assert "<h1>Not found</h1>" in page.text
+    assert problem.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "TRACE", "PUT", "PATCH", "DELETE", "CONNECT", "PROPFIND", "GETT"])
+@pytest.mark.parametrize("path", ["/", "/devices", "/sign-in", "/sign-out"])
+def test_other_methods_are_not_possible(ada: Client, method: str, path: str) -> None:
+    answer = ada.request(method, path, headers=ORIGIN)
+
+    assert answer.status_code in {404, 405, 501}
+    assert is_signed_in(ada)
+
+
+@pytest.mark.parametrize("after", ["x", "", "%00", "' or 1=1 --", "9" * 5000])
+def test_a_broken_place_in_a_list_is_refused(ada: Client, after: str) -> None:
+    for path in ("/devices", "/policies", "/groups", "/packages"):
+        assert ada.get(path, params={"after": after}).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost", f"{AUTHORITY}.evil.example", ""])
+def test_a_request_for_another_host_is_not_answered(ada: Client, host: str) -> None:
+    assert ada.get("/", headers={"Host": host}).status_code == 421
+
+
+def test_a_failure_inside_says_nothing_of_the_inside(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret inside /etc/shieldwall")
+
+    monkeypatch.setattr("shieldwall.server.portal.pages.fleet", fail)
+
+    answer = ada.get("/")
+
+    assert answer.status_code == 500
+    assert "Something went wrong" in answer.text
+    assert re.search(r"Request <code>[^<]+</code>", answer.text)
+    assert_says_nothing_of_the_inside(answer.text)
+
+
+def assert_says_nothing_of_the_inside(text: str) -> None:
+    assert not re.search(r"secret|Traceback|Error\(|sqlalchemy|litestar|site-packages|\.py\b", text)
+
+
+def without_names(page: str) -> str:
+    """A page without what differs from request to request."""
+    return re.sub(r"[0-9a-f-]{12,}", "…", page)
+
+
+# Behind the name of a device
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_whatever_a_device_calls_itself_is_text_on_every_page(world: AdminWorld, ada: Client, name: str) -> None:
+    device = device_of(
+        world,
+        display_name=name,
+        os_version=name,
+        os_type=name,
+        providers={name: name},
+        managed_elsewhere=name,
+        agent_version=name,
+        tags=(name,),
+    )
+    with world.writing() as connection:
+        manager = world.manager
+        policy = manager.policies.create(connection, manager.acting, a_draft(name[:200]))
+        assign(connection, manager.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
+        told = SettingStatus(
+            setting=CLOUD,
+            state=SettingState.ERROR,
+            code=name,
+            reason=name,
+            provider=name,
+            value=1,
+            read_back={name: name},
+        )
+        report = StatusReport(target=check_ins.get(connection, device).target_digest, settings=(told,))
+        check_ins.set_status(connection, device, statuses.keep(connection, report), NOON)
+
+    for path in ("/", "/devices", f"/devices/{device}", f"/policies/{policy.id}"):
+        page = ada.get(path).text
+        assert not re.search(r"<(script(?! src=\"/static/)|img|h1>owned)", page)
+        assert not re.search(r"<[^>]*\son\w+=", page)
+        assert "\u202e" not in page
+        assert 'href="javascript' not in page
+        assert page.count("</table>") == page.count("<table")
+
+
+# Nothing by default
+
+
+def test_every_route_of_the_portal_declares_who_may_call_it(world: AdminWorld) -> None:
+    router = portal.create_routes(world.services)
+
+    public = set()
+    for route in router.routes:
+        for handler in route.route_handler_map.values() if hasattr(route, "route_handler_map") else ():
+            declared = handler[0].opt["authorization"]
+            assert isinstance(declared, Authorization)
+            if declared.public:
+                public.add(route.path)
+    assert public <= {"/sign-in", "/static/{name:str}"}
+
+
+def test_a_route_without_a_declaration_stops_the_start(world: AdminWorld) -> None:
+    @get("/forgotten", sync_to_thread=False)
+    def forgotten() -> str:
+        return ""
+
+    router = portal.create_routes(world.services)
+    router.register(forgotten)
+
+    with pytest.raises(UndeclaredRouteError, match="/forgotten"):
+        create_admin_application(
+            readiness=Readiness(database=world.services.database, signer=world.services.signer),
+            registry=new_registry(),
+            routes=(router,),
+        )
