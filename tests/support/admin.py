@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +18,17 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import httpx
+from litestar import Litestar
 from litestar.types import ASGIApp
 from sqlalchemy import Connection
 from tests.support.manager_world import World, add_tenant
 from tests.support.policies import catalog
 from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
 
+from shieldwall.server.admin_front import AdminFront
+from shieldwall.server.admin_requests import WatchedRequests
 from shieldwall.server.directory import administrators, apps
+from shieldwall.server.graph.paths import NormalPaths
 from shieldwall.server.main import compose_admin
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings
@@ -42,6 +47,7 @@ class Client(httpx.Client):
 
     def __init__(self, application: ASGIApp) -> None:
         self._runner = asyncio.Runner()
+        weakref.finalize(self, self._runner.close)
         super().__init__(base_url=PUBLIC_URL, transport=_InProcess(application, self._runner))
 
     def close(self) -> None:
@@ -82,6 +88,18 @@ class AdminWorld:
     def application(self) -> ASGIApp:
         """The application on the public port, put together as the server does."""
         return compose_admin(self.services, monotonic=time.monotonic).application
+
+    @property
+    def framework(self) -> Litestar:
+        """The innermost layer, which knows the routes."""
+        watched = compose_admin(self.services, monotonic=time.monotonic).application
+        assert isinstance(watched, WatchedRequests)
+        front = watched.application
+        assert isinstance(front, AdminFront)
+        paths = front.application
+        assert isinstance(paths, NormalPaths)
+        assert isinstance(paths.app, Litestar)
+        return paths.app
 
     @property
     def manager(self) -> World:

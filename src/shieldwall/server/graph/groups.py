@@ -161,7 +161,7 @@ def _draft(members: dict[str, Any], before: Group | None) -> GroupDraft:
     unknown = set(members) - _CHANGEABLE - _READ_ONLY
     if unknown:
         raise InvalidJsonError(f"The member {min(unknown)!r} is not one of a group.")
-    if members.get("membershipRuleProcessingState") not in {None, "On"}:
+    if members.get("membershipRuleProcessingState") not in (None, "On"):
         raise InvalidRequestError("membershipRuleProcessingState can only be On: a rule is followed at once.")
     for required in ("displayName", "mailNickname"):
         if before is None and required not in members:

@@ -1,0 +1,281 @@
+"""What no client may get through with (bad inputs of transport and JSON), and that nothing makes the server stumble."""
+
+from __future__ import annotations
+
+import json
+import string
+import time
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.admin import AdminWorld, Client
+from tests.support.graph_bodies import GROUPS, MANAGED_DEVICES, PACKAGES, POLICIES, a_group, a_policy, sample
+from tests.support.samples import counted_id
+
+from shieldwall.server.admin_front import MAX_BODY_BYTES
+
+JSON = {"Content-Type": "application/json"}
+SOMETHING = counted_id("c", 1)
+WRITES = [
+    ("POST", POLICIES),
+    ("POST", f"{POLICIES}/validate"),
+    ("PATCH", f"{POLICIES}/{SOMETHING}"),
+    ("PUT", f"{POLICIES}/{SOMETHING}"),
+    ("POST", f"{POLICIES}/{SOMETHING}/assign"),
+    ("POST", GROUPS),
+    ("PATCH", f"{GROUPS}/{SOMETHING}"),
+    ("POST", f"{GROUPS}/{SOMETHING}/members/$ref"),
+    ("POST", PACKAGES),
+    ("POST", f"{MANAGED_DEVICES}/{SOMETHING}/changeTags"),
+]
+BAD_JSON = {
+    "lone surrogate": rb'{"name":"\ud800"}',
+    "NaN": b'{"name":NaN}',
+    "Infinity": b'{"name":-Infinity}',
+    "1e999": b'{"name":1e999}',
+    "NUL in a string": rb'{"name":"a\u0000b"}',
+    "a member twice": b'{"name":"a","name":"b"}',
+    "an unknown member": b'{"surprise":1}',
+    "a number of 5,000 digits": b'{"name":' + b"9" * 5000 + b"}",
+    "depth": b'{"settings":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "invalid UTF-8": b'{"name":"\xff"}',
+    "UTF-16": '{"name":"x"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"name":"x"}',
+    "nothing": b"",
+    "a list": b"[]",
+    "a text": b'"name"',
+    "two documents": b"{}{}",
+}
+
+
+def check_refusal(answer: Any, status: int, code: str | None = None) -> None:
+    """Look at a refusal as a whole: its shape, its names, its words."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    assert error["message"]
+    inner = error["innerError"]
+    assert inner["request-id"] == answer.headers["request-id"]
+    assert inner["client-request-id"] == answer.headers["client-request-id"]
+    assert inner["date"].startswith("2026-11-23T")
+    assert code is None or inner["code"] == code
+
+
+@pytest.mark.parametrize("body", BAD_JSON.values(), ids=BAD_JSON)
+def test_json_that_two_parsers_could_read_differently_is_refused(embedded_graph: Client, body: bytes) -> None:
+    for method, path in WRITES:
+        started = time.process_time()
+        answer = embedded_graph.request(method, path, content=body, headers=JSON)
+        absent = method == "PATCH" and answer.status_code == 404
+        check_refusal(answer, 404 if absent else 400)
+        assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/xml"},
+        {"Content-Type": "application/json-patch+json"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+    ids=str,
+)
+def test_only_plain_json_is_read(embedded_graph: Client, headers: dict[str, str]) -> None:
+    for method, path in WRITES:
+        answer = embedded_graph.request(method, path, content=b"{}", headers=headers)
+        check_refusal(answer, 415, "unsupportedMediaType")
+
+
+def test_json_with_parameters_is_json(embedded_graph: Client) -> None:
+    content = json.dumps(a_policy()).encode()
+    media_type = "Application/JSON; charset=utf-8; odata.metadata=minimal"
+
+    assert embedded_graph.post(POLICIES, content=content, headers={"Content-Type": media_type}).status_code == 201
+
+
+def test_a_body_over_the_limit_is_refused(embedded_graph: Client) -> None:
+    assert embedded_graph.post(POLICIES, content=b" " * (MAX_BODY_BYTES + 1), headers=JSON).status_code == 413
+    check_refusal(embedded_graph.post(POLICIES, content=b" " * MAX_BODY_BYTES, headers=JSON), 400)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1.0",
+        "/v1.0/",
+        "/beta/nothing",
+        "/v1.0/users",
+        "/beta/deviceManagement",
+        "/beta/deviceManagement/configurationPolicies/x/y/z",
+        "/v1.0/%00",
+        "/v1.0/groups/%00/members/x/y",
+        "/v1.0/..%2f..%2fetc/passwd",
+        "/beta/" + "x" * 4000,
+    ],
+    ids=lambda path: path[:40],
+)
+def test_an_unknown_path_is_not_found_in_graphs_shape(embedded_graph: Client, path: str) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        check_refusal(embedded_graph.request(method, path), 404, "notFound")
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "HEAD", "TRACE", "PROPFIND", "X"])
+def test_another_method_is_refused_and_told_which_there_are(embedded_graph: Client, method: str) -> None:
+    answer = embedded_graph.request(method, POLICIES)
+
+    if method == "HEAD":
+        assert answer.status_code == 405
+    else:
+        check_refusal(answer, 405, "methodNotAllowed")
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
+def test_elsewhere_an_unknown_path_is_a_problem_document(embedded: AdminWorld) -> None:
+    for path in ("/nothing/here", f"/{SOMETHING}/oauth2/token"):
+        answer = embedded.client().get(path, headers={"Accept": "application/json"})
+        assert answer.status_code == 404
+        assert answer.headers["request-id"]
+
+
+@pytest.mark.parametrize(
+    "identity", ["x", "%00", "a b", "ffffffff-0000-4000-8000-00000000000g", "1" * 4000, "';--", "é"]
+)
+def test_an_id_that_is_none_is_refused(embedded_graph: Client, identity: str) -> None:
+    for path in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES):
+        check_refusal(embedded_graph.get(f"{path}/{identity}"), 400, "invalidId")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "$filter=name eq 'x'",
+        "$filter=' or 1=1",
+        "$orderby=name",
+        "$search=x",
+        "$top=-1",
+        "$top=0",
+        "$top=1000000000",
+        "$top=1&$top=2",
+        "$skiptoken=eA==",
+        "$skiptoken=AAAA",
+        "$skiptoken=%F0",
+        "$expand=secrets",
+        "$expand=settings($expand=x)",
+        "$count=true",
+        "surprise=1",
+        "%24filter=x",
+    ],
+)
+def test_a_query_that_cannot_be_followed_is_refused(embedded_graph: Client, query: str) -> None:
+    expected = {400, 200} if query == "$skiptoken=eA==" else {400}
+    for path in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES, PACKAGES, "/v1.0/organization"):
+        assert embedded_graph.get(f"{path}?{query}").status_code in expected, path
+
+
+def test_selecting_a_secret_shows_none(embedded_graph: Client) -> None:
+    made = embedded_graph.post(PACKAGES, json={"displayName": "x"}).json()
+
+    listed = embedded_graph.get(f"{PACKAGES}?$select=key,secret,package").json()["value"]
+
+    assert {"id": made["id"]} in listed
+    assert all(set(each) == {"id"} for each in listed)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=6,
+)
+VALID: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", POLICIES, a_policy()),
+    ("POST", POLICIES, sample("linux-exclusions")),
+    ("POST", POLICIES, sample("linux-firewall")),
+    ("POST", GROUPS, a_group("Dynamic", '(device.displayName -startsWith "web")')),
+    (
+        "POST",
+        PACKAGES,
+        {"displayName": "x", "validDays": 3, "maxUses": 5, "allowedPlatforms": ["linux"], "tags": ["a"]},
+    ),
+    ("POST", f"{MANAGED_DEVICES}/{SOMETHING}/changeTags", {"add": ["x"], "remove": ["y"]}),
+    ("POST", f"{GROUPS}/{SOMETHING}/members/$ref", {"@odata.id": f"https://x/directoryObjects/{SOMETHING}"}),
+    ("POST", f"{POLICIES}/{SOMETHING}/assign", {"assignments": [{"target": {"@odata.type": "x", "groupId": "y"}}]}),
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document."""
+    members: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        members = list(value.items())
+    elif isinstance(value, list):
+        members = list(enumerate(value))
+    return [path, *(place for key, member in members for place in places(member, (*path, key)))]
+
+
+def spoiled(value: Any, path: tuple[Any, ...], other: Any) -> Any:
+    """The document with another value at one place."""
+    if not path:
+        return other
+    copy = value.copy()
+    copy[path[0]] = spoiled(value[path[0]], path[1:], other)
+    return copy
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_makes_the_server_fail(graph: Client, data: st.DataObject) -> None:
+    method, path, valid = data.draw(st.sampled_from(VALID))
+    body = spoiled(valid, data.draw(st.sampled_from(places(valid))), data.draw(json_values))
+
+    answer = graph.request(method, path, content=json.dumps(body).encode("utf-8", "surrogatepass"), headers=JSON)
+
+    assert answer.status_code < 500, (method, path, body)
+    if answer.status_code >= 400:
+        check_refusal(answer, answer.status_code)
+
+
+segments = st.sampled_from(
+    [
+        "deviceManagement",
+        "configurationPolicies",
+        "configurationPolicyTemplates",
+        "configurationSettings",
+        "managedDevices",
+        "onboardingPackages",
+        "groups",
+        "devices",
+        "members",
+        "$ref",
+        "assign",
+        "settings",
+        "validate",
+        "effectiveSettings",
+        SOMETHING,
+        f"x('{SOMETHING}')",
+    ]
+) | st.text(string.printable, min_size=1, max_size=12)
+queries = st.dictionaries(
+    st.sampled_from(["$top", "$skiptoken", "$select", "$expand", "$count", "$filter"]) | st.text(max_size=6),
+    st.sampled_from(["1", "0", "settings", "id,name", "AAAA", "w6k"]) | st.text(max_size=12),
+    max_size=3,
+)
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"]),
+    parts=st.lists(segments, max_size=5),
+    query=queries,
+    body=st.binary(max_size=40),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_address_makes_the_server_fail(
+    graph: Client, method: str, parts: list[str], query: dict[str, str], body: bytes
+) -> None:
+    path = "/beta/" + "/".join(quote(part, safe="()'$") for part in parts)
+
+    assert graph.request(method, path, params=query, content=body, headers=JSON).status_code < 500
