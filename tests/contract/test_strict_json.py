@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support import policies as p
 
 from shieldwall.contract.errors import InvalidJsonError
-from shieldwall.contract.messages import Have, WaitRequest
+from shieldwall.contract.messages import CheckInRequest, Have, WaitRequest
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.strict_json import (
     MAX_DEPTH,
@@ -213,3 +213,14 @@ def test_a_policy_document_of_another_shape_is_refused(old: bytes, new: bytes) -
 
     with pytest.raises(InvalidJsonError):
         decode(data.replace(old, new), PolicyDocument)
+
+
+def test_a_strange_member_fills_no_log_and_steers_no_terminal() -> None:
+    with pytest.raises(InvalidJsonError) as long:
+        decode(b'{"seq":1,"epoch":1,"have":{"' + b"x" * 200_000 + b'":1}}', CheckInRequest)
+    with pytest.raises(InvalidJsonError) as steering:
+        decode(rb'{"\u001b[2J\u202e":1}', Have)
+
+    assert len(long.value.cause) < 300
+    assert long.value.cause.endswith("`$.have`")
+    assert steering.value.cause == r"Object contains unknown field `\x1b[2J\u202e`"

@@ -24,6 +24,7 @@ T = TypeVar("T")
 MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**53 - 1
 _MAX_INTEGER_DIGITS: Final = 16
+_LONGEST_MESSAGE: Final = 256
 
 # Possessive and taking an unfinished string to the end: hostile quotes must not make this search start over and over.
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
@@ -46,7 +47,7 @@ def convert(value: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise InvalidJsonError(str(error)) from None
+        raise InvalidJsonError(_readable(str(error))) from None
 
 
 def decode_any(data: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
@@ -86,6 +87,14 @@ def digest_of(value: Any) -> Digest:
 def digest_of_bytes(data: bytes) -> Digest:
     """Name bytes by their SHA-256."""
     return Digest(hashlib.sha256(data).hexdigest())
+
+
+def _readable(message: str) -> str:
+    """Bound what a stranger's member name puts into answers, logs and terminals; the place is named at the end."""
+    if len(message) > _LONGEST_MESSAGE:
+        half = _LONGEST_MESSAGE // 2
+        message = f"{message[:half]} … {message[-half:]}"
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in message)
 
 
 def _refuse_deep(data: bytes, max_depth: int) -> None:
