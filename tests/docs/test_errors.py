@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
-import pytest
 from tests.support.documentation import DOCS, ROOT, generated, table_rows
 from tests.support.generated_documentation import error_classes, error_tables
 
@@ -67,14 +66,14 @@ def test_the_tables_are_those_that_the_code_gives() -> None:
     assert generated(PAGE) == error_tables(), "run: python -m tests.support.generated_documentation"
 
 
-@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
-def test_an_error_has_a_code_of_its_own_a_cause_and_a_remedy(kind: type[ShieldwallError]) -> None:
-    assert "code" in vars(kind)
-    assert CODE.match(kind.code)
-    assert (kind.__doc__ or "").strip()
-    assert kind.remedy.endswith((".", "…'.", "…"))
-    if kind not in {ShieldwallError, *REMEDY_OF_ANOTHER}:
-        assert kind.remedy != ShieldwallError.remedy, "a remedy of its own, or of its kind"
+def test_an_error_has_a_code_of_its_own_a_cause_and_a_remedy() -> None:
+    for kind in error_classes():
+        assert "code" in vars(kind), f"{kind} has no code of its own"
+        assert CODE.match(kind.code), f"{kind}: {kind.code}"
+        assert (kind.__doc__ or "").strip(), f"{kind} does not say what happened"
+        assert kind.remedy.endswith((".", "…'.")), f"{kind}: {kind.remedy}"
+        if kind not in {ShieldwallError, *REMEDY_OF_ANOTHER}:
+            assert kind.remedy != ShieldwallError.remedy, f"{kind} has no remedy of its own or of its kind"
 
 
 def test_only_codes_shared_on_purpose_stand_for_several_classes() -> None:

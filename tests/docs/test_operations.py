@@ -14,10 +14,13 @@ import pytest
 from tests.support.documentation import DOCS, ROOT, blocks, table_rows
 
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
+from shieldwall.server.directory import administrators
+from shieldwall.server.graph import tokens
 from shieldwall.server.settings import SettingsFile
 from shieldwall.server.signer.keys import create_keys, load_keys
 from shieldwall.server.signer.ledger import Ledger
-from shieldwall.server.signer.service import SignerService
+from shieldwall.server.signer.service import MANIFEST_LIFETIME, SignerService
+from shieldwall.trust import certificates
 from shieldwall.trust.refusals import ManifestNotNewerError
 from shieldwall.trust.verification import open_manifest
 
@@ -99,6 +102,25 @@ def test_every_key_file_is_documented(tmp_path: Path) -> None:
     documented = names("File in the data directory", SECURITY)
     assert {name for name in documented if name.startswith("keys/")} == made
     assert documented - made == {"nonce.key", "tls/server.key", "tls/ca.key"}
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (
+            SECURITY,
+            f"device certificates, {certificates.DEVICE_DAYS} days | {certificates.AUTHORITY_DAYS // 365} years |",
+        ),
+        (SECURITY, f"the server's TLS | {certificates.SERVER_DAYS} days |"),
+        (SECURITY, f"manifests, each good for {MANIFEST_LIFETIME.days} days"),
+        (SECURITY, f"access tokens, {tokens.LIFETIME.seconds // 3600} hour |"),
+        (SECURITY, f"for a link within {administrators.INVITATION_LIFETIME.seconds // 60} minutes"),
+        (OPERATIONS, f"works once, within {administrators.INVITATION_LIFETIME.seconds // 60} minutes"),
+        (OPERATIONS, f"-days {certificates.SERVER_DAYS} "),
+    ],
+)
+def test_a_lifetime_on_a_page_is_that_of_the_code(page: Path, said: str) -> None:
+    assert said in page.read_text()
 
 
 def test_a_restored_server_is_believed_again_once_its_incarnation_is_raised(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from shieldwall.server.gateway.endpoints.discovery import DiscoverAnswer
 from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.listener import HEADER_BYTES, HEADER_MILLISECONDS
 from shieldwall.server.main import UNSIGNED_AT_ONCE, UNSIGNED_PER_SECOND
+from shieldwall.server.signer.service import MANIFEST_LIFETIME
 from shieldwall.trust import moments, request_signature
 from shieldwall.trust.certificates import DEVICE_DAYS
 from shieldwall.trust.device_key import public_key_from_bytes, public_key_info, thumbprint
@@ -199,7 +200,7 @@ def test_the_fetched_policy_is_the_one_that_the_manifest_names_and_the_page_show
 def test_the_manifest_lives_as_long_as_the_page_says() -> None:
     lifetime = moments.parse(manifest().expires) - moments.parse(manifest().issued)
 
-    assert lifetime == timedelta(days=7)
+    assert lifetime == MANIFEST_LIFETIME == timedelta(days=7)
     assert "(seven days after it was signed)" in PAGE.read_text()
 
 
