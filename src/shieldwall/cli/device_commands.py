@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 import typer
 
 from shieldwall.cli.graph_session import GraphSession, connected
-from shieldwall.cli.policy_commands import JsonOption
-from shieldwall.cli.presentation import show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.policy_commands import JsonOption, find_group
+from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
-app: Final = typer.Typer(no_args_is_help=True, help="Devices: list, show, what is in effect, policy sync.")
-groups: Final = typer.Typer(no_args_is_help=True, help="Groups of devices.")
+app: Final = typer.Typer(no_args_is_help=True, help="Devices: list, show, what is in effect, sync, tag, offboard.")
+groups: Final = typer.Typer(no_args_is_help=True, help="Groups of devices: list, create, add a device.")
 
 DEVICES: Final = "/beta/deviceManagement/managedDevices"
+GROUPS: Final = "/v1.0/groups"
 DeviceArgument = Annotated[str, typer.Argument(help="Id or exact name of the device.")]
 
 
 @app.command("list")
 def list_devices(*, as_json: JsonOption = False) -> None:
-    """List the managed devices."""
+    """List the managed devices.
+
+    Example: shieldwall device list --json
+    """
     with speaking_plainly("list the devices"), connected() as session:
         found = list(session.pages(DEVICES))
     if as_json:
@@ -43,7 +48,10 @@ def list_devices(*, as_json: JsonOption = False) -> None:
 
 @app.command("show")
 def show_device(device: DeviceArgument, *, as_json: JsonOption = False) -> None:
-    """Show one device."""
+    """Show one device.
+
+    Example: shieldwall device show web-01
+    """
     with speaking_plainly("show the device"), connected() as session:
         found = session.call("GET", f"{DEVICES}/{find_device(session, device)}")
     if as_json:
@@ -81,17 +89,99 @@ def effective_settings(device: DeviceArgument, *, as_json: JsonOption = False) -
 
 @app.command("sync")
 def sync_device(device: DeviceArgument) -> None:
-    """Ask a device to check in now (policy sync)."""
+    """Ask a device to check in now (policy sync).
+
+    Example: shieldwall device sync web-01
+    """
     with speaking_plainly("ask for a policy sync"), connected() as session:
         session.call("POST", f"{DEVICES}/{find_device(session, device)}/syncDevice")
     typer.echo("Asked. A connected device checks in within seconds, another one at its next check-in.")
 
 
+@app.command("tag")
+def tag_device(
+    device: DeviceArgument,
+    *,
+    add: Annotated[list[str] | None, typer.Option("--add", help="A tag it gains; may be given several times.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="A tag it loses; likewise.")] = None,
+) -> None:
+    """Give a device tags and take others away; dynamic groups follow at once.
+
+    Example: shieldwall device tag web-01 --add edge --remove staging
+    """
+    with speaking_plainly("tag the device"), connected() as session:
+        body = {"add": add or [], "remove": remove or []}
+        found = session.call("POST", f"{DEVICES}/{find_device(session, device)}/changeTags", body)
+    show_facts([("Device", found["deviceName"]), ("Tags", ", ".join(found["shieldwall"]["tags"]) or "none")])
+
+
+@app.command("offboard")
+def offboard_device(
+    device: DeviceArgument,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Let a device leave management. Its key is refused from now on; the machine can onboard again as a new device.
+
+    Example: shieldwall device offboard web-01 --yes
+    """
+    if not yes:
+        typer.confirm(f"Offboard {device}? It cannot be undone.", abort=True)
+    with speaking_plainly("offboard the device"), connected() as session:
+        session.call("DELETE", f"{DEVICES}/{find_device(session, device)}")
+    typer.echo(f"Offboarded {printable(device)}. On the device itself: shieldwall-agent offboard")
+
+
+@groups.command("create")
+def create_group(
+    name: Annotated[str, typer.Argument(help="Name of the group.")],
+    *,
+    rule: Annotated[str | None, typer.Option("--rule", help="Membership rule; without one, members are named.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a group of devices: dynamic with a membership rule, assigned without.
+
+    Example: shieldwall group create "Web servers" --rule '(device.displayName -startsWith "web")'
+    """
+    body: dict[str, Any] = {
+        "displayName": name,
+        "mailEnabled": False,
+        "mailNickname": re.sub(r"[^A-Za-z0-9]", "", name)[:64] or "group",
+        "securityEnabled": True,
+        "groupTypes": [],
+    }
+    if rule is not None:
+        body |= {"groupTypes": ["DynamicMembership"], "membershipRule": rule, "membershipRuleProcessingState": "On"}
+    with speaking_plainly("make the group"), connected() as session:
+        made = session.call("POST", GROUPS, body)
+    if as_json:
+        show_json(made)
+    else:
+        show_table(("Name", "Membership rule", "Id"), [(made["displayName"], rule or "assigned", made["id"])])
+
+
+@groups.command("add")
+def add_to_group(
+    group: Annotated[str, typer.Argument(help="Id or exact name of the group.")], device: DeviceArgument
+) -> None:
+    """Let a device belong to an assigned group.
+
+    Example: shieldwall group add "Web servers" web-01
+    """
+    with speaking_plainly("add the device"), connected() as session:
+        member = {"@odata.id": f"/v1.0/devices/{find_device(session, device)}"}
+        session.call("POST", f"{GROUPS}/{find_group(session, group)}/members/$ref", member)
+    typer.echo(f"{printable(device)} belongs to {printable(group)}.")
+
+
 @groups.command("list")
 def list_groups(*, as_json: JsonOption = False) -> None:
-    """List the groups of the tenant."""
+    """List the groups of the tenant.
+
+    Example: shieldwall group list
+    """
     with speaking_plainly("list the groups"), connected() as session:
-        found = list(session.pages("/v1.0/groups"))
+        found = list(session.pages(GROUPS))
     if as_json:
         show_json(found)
         return

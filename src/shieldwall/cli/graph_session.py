@@ -7,19 +7,21 @@ authority. It is kept, readable by its owner alone, under ``$SHIELDWALL_CONFIG``
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import httpx
 import msgspec
 
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.strict_json import decode, encode
 
+if TYPE_CHECKING:
+    import httpx
+
 _TIMEOUT_SECONDS: Final = 30.0
+_HTTPS: Final = "https://"
 
 
 class NotLoggedInError(ShieldwallError):
@@ -36,14 +38,28 @@ class ServerUnreachableError(ShieldwallError):
     remedy = "Check that the server runs and that its address and certificate authority in the login are right."
 
 
+class InvalidLoginError(ShieldwallError):
+    """The login file cannot be used."""
+
+    code = "invalidLogin"
+    remedy = "Make a new one on the server: shieldwall server app create."
+
+
+class ForeignAddressError(ShieldwallError):
+    """An address that is not on the server of the login."""
+
+    code = "foreignAddress"
+    remedy = "Name a path such as /beta/deviceManagement/configurationPolicies."
+
+
 class RefusedError(ShieldwallError):
-    """The server answered with an error; cause and remedy are its own words."""
+    """The server answered with an error; what it found, one by one, stands in the notes."""
 
     code = "refused"
-    remedy = "See what the server says."
+    remedy = "Correct what is named and try again."
 
     def __init__(self, status: int, code: str, cause: str) -> None:
-        super().__init__(f"{cause} (HTTP {status}, {code})", remedy="Correct what is named and try again.")
+        super().__init__(f"{cause} (HTTP {status}, {code})")
         self.status = status
 
 
@@ -59,12 +75,18 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def load_login(file: Path) -> Login:
-    """Read a login file. Raises: NotLoggedInError, InvalidJsonError."""
+    """Read a login file. Raises: NotLoggedInError, InvalidLoginError."""
     try:
-        content = file.read_bytes()
+        login = decode(file.read_bytes(), Login)
     except FileNotFoundError:
         raise NotLoggedInError(f"There is no login at {file}.") from None
-    return decode(content, Login)
+    except OSError as error:
+        raise InvalidLoginError(f"{file} cannot be read: {error.strerror}.") from None
+    except InvalidJsonError as error:
+        raise InvalidLoginError(f"{file}: {error.cause}") from None
+    if not login.authority.startswith(_HTTPS) or not login.graph.startswith(_HTTPS):
+        raise InvalidLoginError(f"{file} names an address that is not https.")
+    return login
 
 
 def stored_login() -> Path:
@@ -89,8 +111,7 @@ class GraphSession:
 
     def __init__(self, login: Login) -> None:
         self._login = login
-        trust = ssl.create_default_context(cadata=login.certificate_authority or None)
-        self._http = httpx.Client(verify=trust, timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+        self._http = _client(login.certificate_authority)
         self._token: str | None = None
 
     def __enter__(self) -> Self:
@@ -115,16 +136,18 @@ class GraphSession:
         """Call ``path`` (such as ``/beta/deviceManagement/configurationPolicies``) and return the parsed answer.
 
         Raises:
+            ForeignAddressError: A whole address that is not on this server.
             ServerUnreachableError: Nobody answers.
             RefusedError: The server refuses; it says why.
         """
+        root = self._login.graph.rstrip("/")
+        url = path if path.startswith(_HTTPS) else root + path
+        if not url.startswith(f"{root}/"):
+            raise ForeignAddressError(f"{url} is not on the server of this login; the token stays here.")
         content = raw if raw is not None else (None if body is None else encode(body))
         headers = {"Authorization": f"Bearer {self._access_token()}"}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        url = path if path.startswith("https://") else self._login.graph.rstrip("/") + path
-        if not url.startswith(self._login.graph.rstrip("/") + "/"):
-            raise ShieldwallError(f"{url} is not on the server of this login; the token stays here.")
         return self._answer(method, url, headers=headers, content=content, params=query)
 
     def pages(self, path: str, *, query: Mapping[str, str] | None = None) -> Iterator[Any]:
@@ -154,6 +177,8 @@ class GraphSession:
         return self._token
 
     def _answer(self, method: str, url: str, **options: Any) -> Any:
+        import httpx  # noqa: PLC0415 - takes longer to import than --help to print
+
         try:
             response = self._http.request(method, url, **options)
         except httpx.HTTPError as error:
@@ -164,14 +189,30 @@ class GraphSession:
         raise _refusal(response.status_code, answer if isinstance(answer, dict) else {})
 
 
+def _client(certificate_authority: str) -> httpx.Client:
+    # Both take longer to import than --help to print.
+    import ssl  # noqa: PLC0415 - see above
+
+    import httpx  # noqa: PLC0415 - see above
+
+    try:
+        trust = ssl.create_default_context(cadata=certificate_authority or None)
+    except ssl.SSLError:
+        raise InvalidLoginError("The certificate authority in the login is none.") from None
+    return httpx.Client(verify=trust, timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+
+
 def _refusal(status: int, answer: dict[str, Any]) -> RefusedError:
     reason = answer.get("error")
     if isinstance(reason, dict):  # Graph
         inner = reason.get("innerError") or {}
-        return RefusedError(status, str(inner.get("code", reason.get("code"))), str(reason.get("message")))
-    return RefusedError(
-        status, str(reason), str(answer.get("error_description", "The server gave no reason."))
-    )  # OAuth
+        refusal = RefusedError(status, str(inner.get("code", reason.get("code"))), str(reason.get("message")))
+        for detail in reason.get("details") or ():
+            refusal.add_note(f"{detail.get('target')}: {detail.get('message')} [{detail.get('code')}]")
+        return refusal
+    if reason is None:  # a problem document (RFC 9457)
+        return RefusedError(status, str(answer.get("code")), str(answer.get("detail", "The server gave no reason.")))
+    return RefusedError(status, str(reason), str(answer.get("error_description")))  # OAuth
 
 
 def _parsed(response: httpx.Response) -> Any:
@@ -186,5 +227,5 @@ def _parsed(response: httpx.Response) -> Any:
 
 
 def connected() -> GraphSession:
-    """Open a session with the stored login. Raises: NotLoggedInError, InvalidJsonError."""
+    """Open a session with the stored login. Raises: NotLoggedInError, InvalidLoginError."""
     return GraphSession(load_login(stored_login()))

@@ -56,7 +56,10 @@ def _new_private_file(path: Path) -> int:
 
 @app.command("list")
 def list_packages(*, as_json: JsonOption = False) -> None:
-    """List onboarding packages: when they expire, how often they were used."""
+    """List onboarding packages: when they expire, how often they were used.
+
+    Example: shieldwall package list
+    """
     with speaking_plainly("list the packages"), connected() as session:
         found = list(session.pages(PACKAGES))
     if as_json:
@@ -77,6 +80,10 @@ def list_packages(*, as_json: JsonOption = False) -> None:
 
 @app.command("revoke")
 def revoke_package(package: Annotated[str, typer.Argument(help="Id of the package.")]) -> None:
-    """Make a package useless from now on; devices that used it stay."""
+    """Make a package useless from now on; devices that used it stay.
+
+    Example: shieldwall package revoke 3f2b8c1e-6f0a-4f7e-9d0c-0a1b2c3d4e5f
+    """
     with speaking_plainly("revoke the package"), connected() as session:
         session.call("POST", f"{PACKAGES}/{package}/revoke")
+    typer.echo("Revoked. Nobody onboards with it any more.")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from shieldwall.cli.graph_session import GraphSession, connected
-from shieldwall.cli.presentation import show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.graph_session import GraphSession, RefusedError, connected
+from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
-from shieldwall.contract.strict_json import decode
+from shieldwall.contract.strict_json import decode_any
 
 app: Final = typer.Typer(no_args_is_help=True, help="Endpoint security policies: import, assign, look at their status.")
 
@@ -41,6 +43,14 @@ _EXPORTED: Final = (
     "settings",
 )
 
+
+class InvalidExportError(ShieldwallError):
+    """A file that is no exported policy, or one of which the server could make none."""
+
+    code = "invalidExport"
+    remedy = "Correct the files at the places named; nothing was made."
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 PolicyArgument = Annotated[str, typer.Argument(help="Id or exact name of the policy.")]
 
@@ -53,13 +63,16 @@ def import_policies(
 ) -> None:
     """Make policies from exported JSON, as Microsoft Graph, Intune and backup tools write it.
 
-    Every file is read before anything is sent; ids, dates and assignments of the export are left out.
+    Every file is read, and found valid by the server, before the first policy is made. Ids, dates and assignments of
+    the export are left out.
 
     Example: shieldwall policy import samples/policies/linux-antivirus.json
     """
-    with speaking_plainly("import the policies"), connected() as session:
+    with speaking_plainly("import the policies"):
         bodies = [importable(read_export(file), file) for file in files]
-        made = [session.call("POST", POLICIES, body) for body in bodies]
+        with connected() as session:
+            _validate(session, files, bodies)
+            made = _create(session, bodies)
     if as_json:
         show_json(made)
     else:
@@ -88,7 +101,10 @@ def export_policy(
 
 @app.command("list")
 def list_policies(*, as_json: JsonOption = False) -> None:
-    """List the policies of the tenant."""
+    """List the policies of the tenant.
+
+    Example: shieldwall policy list --json
+    """
     with speaking_plainly("list the policies"), connected() as session:
         found = list(session.pages(POLICIES))
     if as_json:
@@ -110,7 +126,10 @@ def list_policies(*, as_json: JsonOption = False) -> None:
 
 @app.command("show")
 def show_policy(policy: PolicyArgument, *, as_json: JsonOption = False) -> None:
-    """Show a policy, whom it is assigned to, and how many devices stand where."""
+    """Show a policy, whom it is assigned to, and how many devices stand where.
+
+    Example: shieldwall policy show "Linux servers: antivirus"
+    """
     with speaking_plainly("show the policy"), connected() as session:
         policy_id = find_policy(session, policy)
         found = session.call("GET", f"{POLICIES}/{policy_id}", query={"$expand": "settings,assignments"})
@@ -163,11 +182,44 @@ def delete_policy(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a policy; devices go back to their state from before it."""
+    """Delete a policy; devices go back to their state from before it.
+
+    Example: shieldwall policy delete "Linux servers: antivirus" --yes
+    """
     if not yes:
         typer.confirm(f"Delete {policy}? Devices lose what it brought.", abort=True)
     with speaking_plainly("delete the policy"), connected() as session:
         session.call("DELETE", f"{POLICIES}/{find_policy(session, policy)}")
+    typer.echo(f"Deleted {printable(policy)}.")
+
+
+def _validate(session: GraphSession, files: Sequence[Path], bodies: Sequence[dict[str, Any]]) -> None:
+    findings: list[str] = []
+    for file, body in zip(files, bodies, strict=True):
+        try:
+            session.call("POST", f"{POLICIES}/validate", body)
+        except RefusedError as error:
+            if error.status != HTTPStatus.BAD_REQUEST:
+                raise
+            findings += [f"{file}: {finding}" for finding in getattr(error, "__notes__", None) or [error.cause]]
+    if findings:
+        refused = InvalidExportError("The server finds them not valid.")
+        for finding in findings:
+            refused.add_note(finding)
+        raise refused
+
+
+def _create(session: GraphSession, bodies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = []
+    try:
+        for body in bodies:
+            policy = session.call("POST", POLICIES, body)
+            made.append(policy)
+    except ShieldwallError as error:
+        for policy in made:
+            error.add_note(f"Made before that: {policy['name']} {policy['id']}")
+        raise
+    return made
 
 
 def find_policy(session: GraphSession, wanted: str) -> str:
@@ -181,28 +233,32 @@ def find_group(session: GraphSession, wanted: str) -> str:
 
 
 def read_export(file: Path) -> dict[str, Any]:
-    """Read an exported policy: UTF-8, or UTF-16 with its mark as some tools write. Raises: InvalidJsonError."""
-    content = file.read_bytes()
-    if content[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        content = content.decode("utf-16", errors="replace").encode()
+    """Read an exported policy: UTF-8, or UTF-16 with its mark as some tools write. Raises: InvalidExportError."""
     try:
-        document = decode(content.removeprefix(b"\xef\xbb\xbf"), object)
+        content = file.read_bytes()
+        if content[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+            content = content.decode("utf-16").encode()
+        document = decode_any(content.removeprefix(b"\xef\xbb\xbf"))
+    except OSError as error:
+        raise InvalidExportError(f"{file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidExportError(f"{file}: the document is neither UTF-8 nor UTF-16.") from None
     except InvalidJsonError as error:
-        raise InvalidJsonError(f"{file}: {error.cause}") from None
+        raise InvalidExportError(f"{file}: {error.cause}") from None
     if not isinstance(document, dict):
-        raise InvalidJsonError(f"{file}: expected one policy, an object.")
+        raise InvalidExportError(f"{file}: expected one policy, an object.")
     return document
 
 
 def importable(document: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Keep what makes the policy; leave out what the other server said about it. Raises: InvalidJsonError."""
+    """Keep what makes the policy; leave out what the other server said about it. Raises: InvalidExportError."""
     body = {
         name: value
         for name, value in document.items()
         if name not in _READ_ONLY and "@odata." not in name and not name.startswith("#")
     }
     if "settings" not in body or "name" not in body:
-        raise InvalidJsonError(f"{file}: this is not an exported policy: it has no name or no settings.")
+        raise InvalidExportError(f"{file}: this is not an exported policy: it has no name or no settings.")
     return body
 
 

@@ -43,11 +43,15 @@ def in_words(value: object) -> str:
             return str(value)
 
 
-def explained(doing: str, error: ShieldwallError) -> tuple[str, str, str]:
-    """Say in three lines what failed, why, and what to do. ``doing`` completes "Could not …"."""
+def explained(doing: str, error: ShieldwallError) -> tuple[str, ...]:
+    """Say in three lines what failed, why, and what to do; notes on the error stand one a line below the reason.
+
+    ``doing`` completes "Could not …".
+    """
     return (
         f"Could not {doing}.",
         f"Why: {printable(error.cause)} [{printable(error.code)}]",
+        *(f"  {printable(note)}" for note in getattr(error, "__notes__", ())),
         f"What to do: {printable(error.advice)}",
     )
 

@@ -152,7 +152,10 @@ def _device(services: AdminServices, connection: Connection, text: str) -> Devic
 def _require_security_group(members: dict[str, Any]) -> None:
     if members.get("mailEnabled") is not False or members.get("securityEnabled") is not True:
         raise InvalidRequestError("Only security groups exist here: mailEnabled is false and securityEnabled true.")
-    dynamic = "DynamicMembership" in convert(members.get("groupTypes", []), list[str])
+    kinds = convert(members.get("groupTypes", []), list[str])
+    if set(kinds) - {"DynamicMembership"}:
+        raise InvalidRequestError("groupTypes is empty or names DynamicMembership; other kinds do not exist here.")
+    dynamic = bool(kinds)
     if dynamic != (members.get("membershipRule") is not None):
         raise InvalidRequestError("A group of the type DynamicMembership has a membershipRule, and no other has one.")
 
