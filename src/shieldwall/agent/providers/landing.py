@@ -83,6 +83,13 @@ def decode_item(catalog: Catalog, setting: SettingId, element: Any) -> Item | No
     return Item(tuple(sorted(members, key=lambda member: member[0])))
 
 
+def exclusion_name(item: dict[str, Any]) -> str:
+    """Name the object of an exclusion in a status: its path, its process, or ``*.extension``."""
+    extension = item.get("extension")
+    text = f"*.{extension}" if extension is not None else item.get("path", item.get("name", item.get("$type", "")))
+    return str(text)[:1024]
+
+
 def _members(catalog: Catalog, setting: SettingId) -> Iterator[SettingDefinition]:
     for child in catalog.definition(setting).nested():
         yield catalog.definition(child)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from shieldwall.agent.providers.clamav import configuration, exclusions
+from shieldwall.agent.providers.landing import exclusion_name
 from shieldwall.contract.status import ItemStatus, SettingState
 
 Values: TypeAlias = Mapping[str, Any]
@@ -145,7 +146,7 @@ def _rejected(item: dict[str, Any], state: SettingState, code: str, reason: str)
 def _too_long(item: dict[str, Any]) -> ItemStatus:
     reason = f"clamd.conf cannot hold lines of more than {configuration.MAXIMUM_LINE_BYTES} bytes."
     return ItemStatus(
-        item=exclusions.describe(item), state=SettingState.NOT_APPLICABLE, code="exclusionTooLong", reason=reason
+        item=exclusion_name(item), state=SettingState.NOT_APPLICABLE, code="exclusionTooLong", reason=reason
     )
 
 

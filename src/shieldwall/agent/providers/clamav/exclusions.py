@@ -8,17 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from shieldwall.agent.providers.landing import exclusion_name
 from shieldwall.contract.status import ItemStatus, SettingState
 
 _SPECIAL: Final = frozenset(r"\.^$*+?()[]{}|")
 _PROCESS: Final = "clamd sees files, not the processes that open them; exclusions of processes need on-access scanning."
-
-
-def describe(item: dict[str, Any]) -> str:
-    """Name an exclusion in a status."""
-    extension = item.get("extension")
-    text = f"*.{extension}" if extension is not None else item.get("path", item.get("name", item.get("$type", "")))
-    return str(text)[:1024]
 
 
 def expression(item: dict[str, Any], *, literal: bool) -> str | ItemStatus:
@@ -34,7 +28,7 @@ def expression(item: dict[str, Any], *, literal: bool) -> str | ItemStatus:
             return rf"\.{_escaped(bare)}$"
         case {"$type": "excludedFileName"}:
             return ItemStatus(
-                item=describe(item), state=SettingState.NOT_APPLICABLE, code="processExclusion", reason=_PROCESS
+                item=exclusion_name(item), state=SettingState.NOT_APPLICABLE, code="processExclusion", reason=_PROCESS
             )
         case _:
             return _refused(item, "The exclusion says nothing that ClamAV could leave out.")
@@ -82,4 +76,4 @@ def _has_control_characters(text: str) -> bool:
 
 
 def _refused(item: dict[str, Any], reason: str) -> ItemStatus:
-    return ItemStatus(item=describe(item), state=SettingState.ERROR, code="invalidExclusion", reason=reason)
+    return ItemStatus(item=exclusion_name(item), state=SettingState.ERROR, code="invalidExclusion", reason=reason)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from shieldwall.agent.providers.landing import exclusion_name
 from shieldwall.contract.status import ItemStatus, SettingState
 
 ANTIVIRUS: Final = "antivirusEngine.exclusions"
@@ -27,7 +28,7 @@ def accept(landing: str, items: list[dict[str, Any]]) -> tuple[list[dict[str, An
         if not code and len(accepted) == MAXIMUM:
             code, reason = "tooManyExclusions", f"Defender takes at most {MAXIMUM} exclusions."
         if code:
-            refused.append(ItemStatus(item=describe(item), state=SettingState.ERROR, code=code, reason=reason))
+            refused.append(ItemStatus(item=exclusion_name(item), state=SettingState.ERROR, code=code, reason=reason))
         else:
             accepted.append(item | {"scopes": _SCOPES} if landing == GLOBAL else item)
     return accepted, tuple(refused)
@@ -43,13 +44,6 @@ def without_scope(items: Any) -> Any:
         else item
         for item in items
     ]
-
-
-def describe(item: dict[str, Any]) -> str:
-    """Name an exclusion in a status: its path, its process, or ``*.extension``."""
-    extension = item.get("extension")
-    text = f"*.{extension}" if extension is not None else item.get("path", item.get("name", item.get("$type", "")))
-    return str(text)[:1024]
 
 
 def _fault(item: dict[str, Any], *, is_global: bool) -> tuple[str, str]:
