@@ -105,6 +105,22 @@ def test_manifest_numbers_neither_repeat_nor_fall_when_the_signer_is_killed(data
     assert seen == sorted(set(seen))
 
 
+def test_a_ledger_that_is_gone_does_not_start_over_in_silence(data: Path) -> None:
+    assert "A new ledger begins" in said(data)
+    assert "A new ledger begins" not in said(data)
+
+    (data / "signer" / "ledger.sqlite3").write_bytes(b"")
+    assert "A new ledger begins" in said(data)
+
+
+def said(data: Path) -> str:
+    process = start(data)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    _, said = process.communicate(timeout=20)
+    return said.decode()
+
+
 def test_a_signed_revision_is_remembered_when_the_signer_is_killed(data: Path) -> None:
     with running(data) as process, SignerClient(data) as signer:
         signer.sign_policy(strict_json.encode(policy_of(signer, value=1)))

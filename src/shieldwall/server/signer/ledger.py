@@ -50,6 +50,8 @@ class Ledger:
         path = directory / "ledger.sqlite3"
         self._lock = threading.Lock()
         self._next: dict[int, range] = {}
+        self.is_new: Final = not path.exists() or path.stat().st_size == 0
+        """Whether it remembers nothing: right on the first start alone."""
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             # No implicit transactions: each one is begun and committed below, so that a failed commit is seen.

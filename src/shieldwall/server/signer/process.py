@@ -25,6 +25,10 @@ from shieldwall.server.signer.serving import SignerServer
 from shieldwall.server.signer.sockets import listening
 
 READY = "ready"
+_NEW_LEDGER = (
+    "A new ledger begins; manifests are numbered from 1. Right on the first start alone: if this server has signed "
+    "before, its devices refuse those numbers. Then put signer/ledger.sqlite3 back, or raise the incarnation."
+)
 
 
 class SystemClock:
@@ -51,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(data: Path) -> int:
-    service = SignerService(keys=load_keys(data / "keys"), ledger=Ledger(data / "signer"), clock=SystemClock())
+    keys, ledger = load_keys(data / "keys"), Ledger(data / "signer")
+    if ledger.is_new:
+        logging.getLogger(__name__).warning("%s", _NEW_LEDGER)
+    service = SignerService(keys=keys, ledger=ledger, clock=SystemClock())
     with listening(data) as listener:
         server = SignerServer(service, listener, allowed_user=os.geteuid())
         for number in (signal.SIGTERM, signal.SIGINT):
