@@ -1,0 +1,68 @@
+"""A real server over TLS, and the command line of its administrators, each in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.support.gateway_world import free_port
+
+from shieldwall.server.permissions import PERMISSIONS
+
+PROGRAM: Final = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()")
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """``shieldwall`` with a configuration directory of its own."""
+
+    config: Path
+    app: Path
+    data: Path
+    public_url: str
+
+    def __call__(self, *words: str, status: int | None = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "SHIELDWALL_CONFIG": str(self.config), "COLUMNS": "200", "NO_COLOR": "1"}
+        done = subprocess.run(
+            [*PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False, env=environment, input=stdin
+        )
+        assert status is None or done.returncode == status, f"{words}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self(*words).stdout)
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[CommandLine]:
+    """Make a server in ``folder`` and run it; the command line is logged in as an application that may do all."""
+    data, app = folder / "data", folder / "app.json"
+    public_url = f"https://localhost:{free_port()}"
+    line = CommandLine(config=folder / "config", app=app, data=data, public_url=public_url)
+    urls = ("--public-url", public_url, "--gateway-url", f"https://localhost:{free_port()}")
+    line("server", "init", "--data", str(data), *urls)
+    permissions = [word for name in PERMISSIONS for word in ("--permission", name)]
+    line("server", "app", "create", "--data", str(data), "--name", "Console", "--out", str(app), *permissions)
+    with (
+        (folder / "server.log").open("w") as log,
+        subprocess.Popen(
+            [*PROGRAM, "server", "run", "--data", str(data)], stdout=subprocess.PIPE, stderr=log
+        ) as server,
+    ):
+        assert server.stdout is not None
+        assert server.stdout.readline(), (folder / "server.log").read_text()
+        line("login", "--app", str(app))
+        try:
+            yield line
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(60)
