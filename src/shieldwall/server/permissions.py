@@ -18,9 +18,6 @@ PERMISSIONS: Final = (
     "Group.Read.All",
     "Group.ReadWrite.All",
     "GroupMember.ReadWrite.All",
-    "Machine.Offboard",
-    "Machine.Read.All",
-    "Machine.ReadWrite.All",
     "Organization.Read.All",
     "Shieldwall.Onboarding.ReadWrite.All",
 )

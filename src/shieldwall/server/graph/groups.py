@@ -35,6 +35,7 @@ from shieldwall.server.storage.records import Group
 
 _READ: Final = allow("Group.Read.All", "Group.ReadWrite.All")
 _WRITE: Final = allow("Group.ReadWrite.All")
+_WRITE_MEMBERS: Final = allow("GroupMember.ReadWrite.All", "Group.ReadWrite.All")
 _REFERENCE: Final = re.compile(r"/(?:directoryObjects|devices)(?:/|\(')([0-9a-fA-F-]{36})(?:'\))?\Z")
 _READ_ONLY: Final = frozenset(
     {"id", "createdDateTime", "deletedDateTime", "mailEnabled", "securityEnabled", "groupTypes", "visibility"}
@@ -101,7 +102,7 @@ def list_members(services: Services, request: GraphRequest, group_id: FromPath[s
     return page_answer(services, request, query, [(each.id, kind | device_resource(each, None)) for each in found])
 
 
-@post("/groups/{group_id:str}/members/$ref", opt=_WRITE, sync_to_thread=True)
+@post("/groups/{group_id:str}/members/$ref", opt=_WRITE_MEMBERS, sync_to_thread=True)
 def add_member(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
     """Let a device belong to a group; it is named by ``@odata.id``."""
     reference = members_of(request, body, annotations=True).get("@odata.id")
@@ -114,7 +115,7 @@ def add_member(services: Services, request: GraphRequest, group_id: FromPath[str
     return empty()
 
 
-@delete("/groups/{group_id:str}/members/{member_id:str}/$ref", opt=_WRITE, sync_to_thread=True)
+@delete("/groups/{group_id:str}/members/{member_id:str}/$ref", opt=_WRITE_MEMBERS, sync_to_thread=True)
 def remove_member(
     services: Services, request: GraphRequest, group_id: FromPath[str], member_id: FromPath[str]
 ) -> Response[None]:

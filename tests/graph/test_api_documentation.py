@@ -1,0 +1,48 @@
+"""``docs/api.md`` names every route with its permissions, and no other. To write its table anew:
+
+python -m tests.graph.test_api_documentation
+"""
+
+from __future__ import annotations
+
+import re
+
+from litestar.handlers import HTTPRouteHandler
+from tests.support.documentation import DOCS, generated, write_generated
+
+from shieldwall.server.authorization import authorization_of
+from shieldwall.server.graph.app import HANDLERS
+from shieldwall.server.graph.errors import STATUS_OF
+from shieldwall.server.graph.identity import HANDLERS as IDENTITY
+from shieldwall.server.graph.query import LARGEST_PAGE
+
+PAGE = DOCS / "api.md"
+
+
+def routes() -> str:
+    """The table of routes as the code has them."""
+    lines = ["| Method and path | Does | Permission |", "|---|---|---|"]
+    for handler in (*HANDLERS, *IDENTITY):
+        assert isinstance(handler, HTTPRouteHandler)
+        authorization = authorization_of(handler.opt or {})
+        permissions = "<br>".join(f"`{name}`" for name in sorted(authorization.permissions)) or "none: public"
+        summary = (handler.fn.__doc__ or "").splitlines()[0].replace("``", "`").replace("(ours)", "(*ours*)")
+        for path in sorted(handler.paths):
+            shown = re.sub(r"\{(\w+):str\}", r"{\1}", path)
+            lines.append(f"| `{min(handler.http_methods)} {shown}` | {summary} | {permissions} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_every_route_is_documented_and_no_other() -> None:
+    assert generated(PAGE)["routes"] == routes()
+
+
+def test_every_status_is_documented() -> None:
+    text = PAGE.read_text()
+
+    assert all(f"| {status} | `" in text for status in {*STATUS_OF.values(), 500})
+    assert f"1 to {LARGEST_PAGE}" in text
+
+
+if __name__ == "__main__":
+    write_generated(PAGE, {"routes": routes()})
