@@ -8,9 +8,7 @@ sockets and shuts those that have been open too long without a request.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -72,25 +70,21 @@ class ConnectionGuard:
 
 
 def _connections(port: int) -> Iterator[tuple[str, socket.socket]]:
+    """Go through the connections of this process on ``port``.
+
+    Nothing is duplicated or closed here: closing any descriptor of a file, be it a duplicate, drops every lock that the
+    process holds on the file, and with them those that keep SQLite's log from being deleted by another process.
+    """
     for entry in _FILES.iterdir():
-        connection = _duplicate(int(entry.name))
-        if connection is None:
-            continue
-        with connection:
+        try:
+            connection = socket.socket(fileno=int(entry.name))
+        except OSError:
+            continue  # no socket, or gone by now
+        try:
             if (client := _client(connection, port)) is not None:
                 yield client, connection
-
-
-def _duplicate(descriptor: int) -> socket.socket | None:
-    """Duplicate a descriptor before asking about it, so that it cannot become another file meanwhile."""
-    try:
-        own = os.dup(descriptor)
-    except OSError:
-        return None
-    if not stat.S_ISSOCK(os.fstat(own).st_mode):
-        os.close(own)
-        return None
-    return socket.socket(fileno=own)
+        finally:
+            connection.detach()
 
 
 def _client(connection: socket.socket, port: int) -> str | None:
