@@ -21,9 +21,9 @@ from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.observability import new_registry
 from shieldwall.server.portal import app as portal
 from shieldwall.server.readiness import Readiness
-from shieldwall.server.storage import check_ins, devices, groups, invitations, statuses, tenants
+from shieldwall.server.storage import check_ins, devices, groups, invitations, sessions, statuses, tenants
 from shieldwall.server.storage.invitations import Invitation
-from shieldwall.server.storage.records import AssignmentKind
+from shieldwall.server.storage.records import AssignmentKind, Session
 
 COOKIE = "__Host-shieldwall"
 OTHER_TENANT = TenantId("00000000-0000-4000-8000-00000000000b")
@@ -139,6 +139,23 @@ def test_a_code_of_another_tenant_lets_nobody_in(world: AdminWorld, client: Clie
     assert client.post("/sign-in", data={"code": "theirs"}, headers=ORIGIN).status_code == 403
 
 
+def test_a_session_of_another_tenant_opens_nothing(world: AdminWorld, client: Client) -> None:
+    with world.writing() as connection:
+        tenants.add(connection, a_tenant(id=OTHER_TENANT, domain="other.example"))
+        theirs = Session(
+            token_digest=administrators._digest("theirs"),
+            tenant_id=OTHER_TENANT,
+            display_name="Eve",
+            created_at=NOON,
+            last_seen_at=NOON,
+            expires_at=NOON + timedelta(hours=1),
+        )
+        sessions.add(connection, theirs)
+    client.cookies.set(COOKIE, "theirs")
+
+    assert not is_signed_in(client)
+
+
 @pytest.mark.parametrize("code", ["", "x", "A" * 43, "\x00", "é" * 100, "A" * 100_000])
 def test_a_made_up_code_lets_nobody_in(client: Client, code: str) -> None:
     answer = client.post("/sign-in", data={"code": code}, headers=ORIGIN)
@@ -218,37 +235,35 @@ def test_a_session_ends_after_eight_hours_in_any_case(world: AdminWorld, ada: Cl
 # Forged forms
 
 
-@pytest.mark.parametrize("path", [f"/devices/{device_id(1)}/sync", "/sign-out"])
-@pytest.mark.parametrize(
-    ("origin", "token"),
-    [
-        (PUBLIC_URL, None),
-        (PUBLIC_URL, ""),
-        (PUBLIC_URL, "0" * 64),
-        (PUBLIC_URL, "é"),
-        (None, "own"),
-        ("null", "own"),
-        ("https://evil.example", "own"),
-        (f"{PUBLIC_URL}.evil.example", "own"),
-        ("http://localhost:8443", "own"),
-        ("https://localhost", "own"),
-        ("https://LOCALHOST:8443", "own"),
-    ],
+FORGED = (
+    (PUBLIC_URL, None),
+    (PUBLIC_URL, ""),
+    (PUBLIC_URL, "0" * 64),
+    (PUBLIC_URL, "é"),
+    (None, "own"),
+    ("null", "own"),
+    ("https://evil.example", "own"),
+    (f"{PUBLIC_URL}.evil.example", "own"),
+    ("http://localhost:8443", "own"),
+    ("https://localhost", "own"),
+    ("https://LOCALHOST:8443", "own"),
 )
-def test_a_forged_form_is_refused(
-    world: AdminWorld, ada: Client, path: str, origin: str | None, token: str | None
-) -> None:
+
+
+@pytest.mark.parametrize("path", [f"/devices/{device_id(1)}/sync", "/sign-out"])
+def test_a_forged_form_is_refused(world: AdminWorld, ada: Client, path: str) -> None:
     device = device_of(world)
     with world.writing() as connection:
         check_ins.clear_sync(connection, device)
-    form = {} if token is None else {"csrf": token_of(ada) if token == "own" else token}
+    for origin, token in FORGED:
+        form = {} if token is None else {"csrf": token_of(ada) if token == "own" else token}
 
-    answer = ada.post(path, data=form, headers={"Origin": origin} if origin else {})
+        answer = ada.post(path, data=form, headers={"Origin": origin} if origin else {})
 
-    assert answer.status_code == 403
-    assert is_signed_in(ada)
-    with world.services.database.read() as connection:
-        assert check_ins.get(connection, device).sync_requested_at is None
+        assert answer.status_code == 403, (origin, token)
+        assert is_signed_in(ada)
+        with world.services.database.read() as connection:
+            assert check_ins.get(connection, device).sync_requested_at is None
 
 
 def test_the_proof_of_one_session_is_not_that_of_another(world: AdminWorld, ada: Client) -> None:
@@ -333,13 +348,12 @@ def test_no_other_file_is_served(client: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["devices", "policies"])
-@pytest.mark.parametrize("name", ["x", "1", "%00", "'%20or%201=1", "-" * 36, "é", "a" * 3000, device_id(1)[:-1]])
-def test_what_is_no_id_is_a_page_that_says_so(ada: Client, kind: str, name: str) -> None:
-    answer = ada.get(f"/{kind}/{name}")
-
-    assert answer.status_code in {400, 404}
-    assert "text/html" in answer.headers["content-type"]
-    assert_says_nothing_of_the_inside(answer.text)
+def test_what_is_no_id_is_a_page_that_says_so(ada: Client, kind: str) -> None:
+    for name in ("x", "1", "%00", "'%20or%201=1", "-" * 36, "é", "a" * 3000, device_id(1)[:-1]):
+        answer = ada.get(f"/{kind}/{name}")
+        assert answer.status_code == 400, name
+        assert "text/html" in answer.headers["content-type"]
+        assert_says_nothing_of_the_inside(answer.text)
 
 
 @pytest.mark.parametrize("kind", ["devices", "policies"])
@@ -376,24 +390,22 @@ def test_an_unknown_page_is_a_page_for_people_and_a_problem_for_programs(client:
     assert problem.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("method", ["HEAD", "TRACE", "PUT", "PATCH", "DELETE", "CONNECT", "PROPFIND", "GETT"])
 @pytest.mark.parametrize("path", ["/", "/devices", "/sign-in", "/sign-out"])
-def test_other_methods_are_not_possible(ada: Client, method: str, path: str) -> None:
-    answer = ada.request(method, path, headers=ORIGIN)
-
-    assert answer.status_code in {404, 405, 501}
+def test_other_methods_are_not_possible(ada: Client, path: str) -> None:
+    for method in ("HEAD", "TRACE", "PUT", "PATCH", "DELETE", "CONNECT", "PROPFIND", "GETT"):
+        assert ada.request(method, path, headers=ORIGIN).status_code == 405, method
     assert is_signed_in(ada)
 
 
-@pytest.mark.parametrize("after", ["x", "", "%00", "' or 1=1 --", "9" * 5000])
-def test_a_broken_place_in_a_list_is_refused(ada: Client, after: str) -> None:
-    for path in ("/devices", "/policies", "/groups", "/packages"):
-        assert ada.get(path, params={"after": after}).status_code == 400
+@pytest.mark.parametrize("path", ["/devices", "/policies", "/groups", "/packages"])
+def test_a_broken_place_in_a_list_is_refused(ada: Client, path: str) -> None:
+    for after in ("x", "", "\x00", "' or 1=1 --", "9" * 5000):
+        assert ada.get(path, params={"after": after}).status_code == 400, after
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost", f"{AUTHORITY}.evil.example", ""])
-def test_a_request_for_another_host_is_not_answered(ada: Client, host: str) -> None:
-    assert ada.get("/", headers={"Host": host}).status_code == 421
+def test_a_request_for_another_host_is_not_answered(ada: Client) -> None:
+    for host in ("evil.example", "localhost", f"{AUTHORITY}.evil.example", ""):
+        assert ada.get("/", headers={"Host": host}).status_code == 421, host
 
 
 def test_a_failure_inside_says_nothing_of_the_inside(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,10 +440,10 @@ def test_whatever_a_device_calls_itself_is_text_on_every_page(world: AdminWorld,
         world,
         display_name=name,
         os_version=name,
-        os_type=name,
+        os_type=name[:32],
         providers={name: name},
         managed_elsewhere=name,
-        agent_version=name,
+        agent_version=name[:32],
         tags=(name,),
     )
     with world.writing() as connection:
