@@ -203,7 +203,7 @@ def test_what_stands_in_the_way_is_said_in_three_lines(shieldwall: CommandLine, 
 
         assert [each.partition(" ")[0] for each in lines] == ["Could", "Why:", "What"], lines
         assert lines[1].endswith(f"[{code if code in cases else 'invalidLogin'}]")
-    assert "wrong" not in "".join(lines)
+        assert "wrong" not in "".join(lines)
 
 
 def test_a_server_with_an_unknown_certificate_gets_no_secret(shieldwall: CommandLine, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from litestar import get
@@ -102,7 +103,7 @@ def test_what_another_tenant_owns_is_not_there(world: AdminWorld, graph: Client)
         for table in (schema.policies, schema.groups, schema.onboarding_packages):
             connection.execute(table.update().values(tenant_id=other.id))
 
-    calls = [
+    calls: list[tuple[str, str, Any]] = [
         ("GET", f"{POLICIES}/{policy}", None),
         ("GET", f"{POLICIES}/{policy}/settings", None),
         ("GET", f"{POLICIES}/{policy}/assignments", None),

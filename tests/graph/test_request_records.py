@@ -28,9 +28,9 @@ def test_every_answer_carries_the_names_of_its_request(embedded: AdminWorld) -> 
         assert answer.headers["request-id"] not in {"", "my-own.name_7"}
 
 
-@pytest.mark.parametrize("name", ["", "x" * 65, "a b", "<script>", "ä".encode()])
-def test_a_name_that_could_harm_a_log_is_replaced(embedded: AdminWorld, name: str | bytes) -> None:
-    answer = embedded.client().get("/healthz", headers={"client-request-id": name})
+@pytest.mark.parametrize("name", [b"", b"x" * 65, b"a b", b"<script>", b"\xc3\xa4"])
+def test_a_name_that_could_harm_a_log_is_replaced(embedded: AdminWorld, name: bytes) -> None:
+    answer = embedded.client().get("/healthz", headers={b"client-request-id": name})
 
     assert answer.headers["client-request-id"] == answer.headers["request-id"]
 
