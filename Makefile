@@ -12,6 +12,7 @@ setup: ## Make the virtual environment from uv.lock
 	@scripts/setup
 
 run: setup ## Run the whole system with sample devices; Ctrl-C ends it, running it again continues
+	@scripts/debian-packages nft ip clamd
 	@exec python -m samples.run
 
 test: setup ## Run every test; installs the Debian packages it needs where it may
