@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from shieldwall.agent.applier.admission import Admission
 from shieldwall.agent.applier.attempt import Outcome
+from shieldwall.agent.applier.budget import within_budget
 from shieldwall.agent.applier.values import shown
 from shieldwall.agent.providers.base import Observation
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.status import (
-    MAX_STATUSES,
     RefusedPolicy,
     SettingState,
     SettingStatus,
@@ -41,7 +41,7 @@ def report(
             own = [_status(catalog, resolution, outcome) for outcome in outcomes if _concerned(resolution, outcome)]
             statuses += own or [_nobody(catalog, resolution)]
     ordered = sorted(statuses, key=lambda status: (status.setting, status.provider or ""))
-    return StatusReport(target=target, settings=tuple(ordered[:MAX_STATUSES]), refused=refused[:MAX_STATUSES])
+    return within_budget(StatusReport(target=target, settings=tuple(ordered), refused=refused))
 
 
 def _conflicts(catalog: Catalog, policy: EffectivePolicy) -> Iterator[SettingStatus]:
@@ -91,7 +91,7 @@ def _status(catalog: Catalog, decided: Decided, outcome: Outcome) -> SettingStat
             status,
             state=SettingState.SUCCEEDED,
             written=outcome.found.get(setting) is not None,
-            items=outcome.attempt.rendered.rejected.get(setting, ())[:MAX_STATUSES],
+            items=outcome.attempt.rendered.rejected.get(setting, ()),
         ),
         outcome.observed.get(setting, Observation(effective=None)),
         repaired=setting in outcome.repaired,

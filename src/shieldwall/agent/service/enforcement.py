@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from shieldwall.agent.applier.budget import within_budget
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.ports import Enforcer
 from shieldwall.agent.service.state import AgentState
@@ -64,6 +65,7 @@ class Enforcement:
         self.enforcer.release()
 
     def _keep(self, report: StatusReport) -> bool:
+        report = within_budget(report)
         if report == self.state.find_report():
             return False
         self.state.put_report(report)
