@@ -40,6 +40,9 @@ class MemoryMachine:
     def facts(self) -> DeviceFacts:
         return self.said
 
+    def managed_elsewhere(self) -> str | None:
+        return self.said.managed_elsewhere
+
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
         return HardwareIds(machine_id_hash=digest_of_bytes(tenant_id.encode()))
 

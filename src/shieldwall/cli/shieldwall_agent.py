@@ -153,7 +153,7 @@ def status(
             ("Tenant", summary.tenant_id),
             ("Server", ", ".join(summary.servers)),
             ("Agent", "running" if summary.running else "not running"),
-            ("Managed elsewhere", summary.managed_elsewhere or "no"),
+            ("Managed elsewhere", _elsewhere(summary.managed_elsewhere)),
             ("Last check-in", age_text(summary.last_check_in, now)),
             (
                 "Policies",
@@ -200,7 +200,8 @@ def offboard(
     context: typer.Context,
     reason: Annotated[str, typer.Option(help="For the server's records.")] = "",
     without_server: Annotated[
-        bool, typer.Option("--without-server", help="Leave even if the server cannot be told.")
+        bool,
+        typer.Option("--without-server", help="Leave without a word to the server: it is gone, or does not listen."),
     ] = False,
     root: RootOption = None,
     state: StateOption = None,
@@ -282,6 +283,12 @@ def _places(context: typer.Context, root: Path | None, state: Path | None) -> tu
 def _running(agent: LocalAgent) -> bool:
     holder = agent.lock.holder()
     return holder is not None and holder.running
+
+
+def _elsewhere(manager: str | None) -> str:
+    if manager is None:
+        return "no"
+    return f"{manager}: what is enforced stays, nothing new is taken and nothing put back"
 
 
 def _row(setting: EffectiveSetting) -> tuple[str, ...]:

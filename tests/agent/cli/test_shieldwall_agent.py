@@ -191,6 +191,32 @@ def test_offboarding_stops_a_running_agent(device: Device, gateway: SimulatedGat
     assert gateway.device.offboarded
 
 
+def test_a_device_removed_on_the_server_leaves_and_comes_back(device: Device, gateway: SimulatedGateway) -> None:
+    device("onboard", str(device.package))
+    gateway.device.offboarded = True
+    synced = device("sync")
+    assert (synced.returncode, "offboard --without-server" in synced.stderr) == (8, True)
+    refused = device("offboard")
+    assert refused.returncode == 8
+    assert "The server answered badSignature" in refused.stderr
+    assert "offboard --without-server" in refused.stderr
+
+    assert device("offboard", "--without-server").returncode == 0
+    assert device("onboard", str(device.package)).returncode == 0
+    assert device("sync").returncode == 0
+
+
+def test_another_manager_that_comes_later_is_said(device: Device) -> None:
+    device("onboard", str(device.package))
+    path = device.root / "etc/opt/microsoft/mdatp/managed/mdeattach_managed.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+
+    said = device("status").stdout
+
+    assert "nothing new is taken and nothing put back" in " ".join(said.split())
+
+
 def test_a_killed_agent_leaves_no_lock_behind(device: Device) -> None:
     device("onboard", str(device.package))
     with device.running() as process:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from dataclasses import replace as replace_request
 from datetime import timedelta
 
 import msgspec
 import pytest
 from tests.support.simulated_agent import SimulatedAgent, a_policy
-from tests.support.simulated_gateway import HandClock, SimulatedGateway
+from tests.support.simulated_gateway import HandClock, Request, SimulatedGateway
 
-from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError, StateCorruptError
+from shieldwall.agent.service.errors import (
+    GatewayUnreachableError,
+    ProblemAnswerError,
+    ReportRefusedError,
+    StateCorruptError,
+)
+from shieldwall.agent.service.overview import overview
+from shieldwall.agent.service.transport import HttpAnswer
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, SettingId, TenantId
-from shieldwall.contract.messages import CheckInRequest, Envelope, FetchRequest
+from shieldwall.contract.messages import CheckInRequest, Envelope, FetchRequest, Problem
+from shieldwall.contract.strict_json import encode
 from shieldwall.trust import moments
 from shieldwall.trust.dsse import EnvelopeKey
 
@@ -254,6 +264,104 @@ def test_a_device_with_another_manager_says_so_and_takes_nothing_new(
     assert still_protected(protected)
     assert gateway.device.facts is not None
     assert gateway.device.facts.managed_elsewhere == "Another manager"
+
+
+def test_a_device_with_another_manager_never_fights_it(protected: SimulatedAgent) -> None:
+    protected.machine.said = replace(protected.machine.said, managed_elsewhere="Another manager")
+    theirs: dict[SettingId, str | int] = {SettingId("firewall"): "as the other manager wants it"}
+    protected.enforcer.now = dict(theirs)
+
+    assert not protected.enrolled().enforcement.refresh()
+    assert protected.enforcer.now == theirs, "drift is not repaired against the other manager"
+    protected.check_in()
+    assert protected.enforcer.now == theirs
+    protected.restart()
+    assert protected.enforcer.now == theirs, "nor at the next start"
+    shown = overview(protected.surroundings, running=True)
+    assert shown.managed_elsewhere == "Another manager"
+
+    protected.machine.said = replace(protected.machine.said, managed_elsewhere=None)
+    protected.enrolled().enforcement.refresh()
+    assert still_protected(protected), "once it has gone, the policies hold again"
+
+
+@dataclass
+class Picky:
+    """A server that does not take some reports."""
+
+    gateway: SimulatedGateway
+    status: int
+    refuses: bool = True
+
+    def __post_init__(self) -> None:
+        self.answer = self.gateway.answer
+        self.reports = 0
+
+    def __call__(self, request: Request) -> HttpAnswer:
+        if self.refuses and b'"report":{' in request.body:
+            self.reports += 1
+            problem = Problem(type="about:blank", title="No", status=self.status, code="tooMuch", detail="Too much.")
+            return HttpAnswer(status=self.status, content_type="application/problem+json", body=encode(problem))
+        return self.answer(request)
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_report_that_is_not_taken_does_not_keep_the_cure_away(
+    protected: SimulatedAgent, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    picky = Picky(gateway, status)
+    monkeypatch.setattr(gateway, "answer", picky)
+    gateway.assign(gateway.publish(a_policy(firewall="too much to say")))
+    with pytest.raises(ReportRefusedError, match="Too much"):
+        protected.check_in()
+    assert protected.enforcer.now == {"firewall": "too much to say"}
+    gateway.assign(gateway.publish(a_policy(firewall="cured")))
+    protected.clock.advance(minutes=1)
+
+    with pytest.raises(ReportRefusedError):
+        protected.check_in()
+
+    assert protected.enforcer.now == {"firewall": "cured"}
+    assert picky.reports == 2, "once in each check-in, for a server may learn"
+    trouble = overview(protected.surroundings, running=True).trouble
+    assert trouble is not None
+    assert (trouble.code, trouble.since) == ("reportRefused", moments.write(protected.clock.at - timedelta(minutes=1)))
+    assert protected.state.standing().failures == 2
+
+    picky.refuses = False
+    protected.check_in()
+    assert gateway.device.report == protected.state.find_report()
+    assert protected.state.standing().trouble is None
+
+
+def test_a_refusal_of_more_than_the_report_stays_a_refusal(
+    protected: SimulatedAgent, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picky = Picky(gateway, 400)
+
+    def refuse(request: Request) -> HttpAnswer:
+        return picky(replace_request(request, body=request.body + b'"report":{'))
+
+    monkeypatch.setattr(gateway, "answer", refuse)
+
+    with pytest.raises(ProblemAnswerError):
+        protected.check_in()
+
+    assert picky.reports == 1, "there was no report to leave out"
+
+
+@pytest.mark.parametrize("code", ["badSignature", "seqConflict"])
+def test_a_device_that_the_server_does_not_know_is_told_how_to_come_back(
+    protected: SimulatedAgent, gateway: SimulatedGateway, code: str
+) -> None:
+    gateway.device.offboarded = code == "badSignature"
+    gateway.device.last_sequence += 10
+
+    with pytest.raises(ProblemAnswerError, match=code) as refusal:
+        protected.check_in()
+
+    assert "shieldwall-agent offboard --without-server, then shieldwall-agent onboard" in refusal.value.advice
+    assert still_protected(protected)
 
 
 def test_an_expired_manifest_goes_on_being_enforced(protected: SimulatedAgent, clock: HandClock) -> None:

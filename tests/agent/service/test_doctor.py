@@ -18,7 +18,7 @@ from tests.support.simulated_gateway import HandClock, SimulatedGateway
 from shieldwall.agent.doctor.bundle import bundle
 from shieldwall.agent.doctor.examine import examine
 from shieldwall.agent.doctor.model import Check, Severity, Subject
-from shieldwall.agent.service.errors import GatewayUnreachableError
+from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.settings import SimpleSetting, SimpleValue
 
@@ -140,7 +140,18 @@ def test_an_old_check_in_and_an_old_certificate_are_found(patient: Patient, gate
     patient.laptop.clock.advance(days=91)
 
     assert patient.wrong() == {"lastCheckIn", "certificate"}
+    certificate = patient.examined()["certificate"]
+    assert certificate.severity is Severity.WARNING, "nothing depends on it"
+    assert "Nothing needs doing" in certificate.remedy
     assert gateway.device.last_sequence > 0
+
+
+def test_a_device_that_the_server_removed_is_told_what_to_do(patient: Patient, gateway: SimulatedGateway) -> None:
+    gateway.device.offboarded = True
+    with pytest.raises(ProblemAnswerError):
+        patient.laptop.check_in()
+
+    assert "offboard --without-server" in patient.examined()["lastCheckIn"].remedy
 
 
 def test_damaged_state_is_a_finding_and_not_a_crash(patient: Patient) -> None:

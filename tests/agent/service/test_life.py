@@ -18,7 +18,8 @@ from tests.support.simulated_agent import (
 from tests.support.simulated_gateway import SimulatedGateway
 
 from shieldwall.agent.host.errors import DiskFullError
-from shieldwall.agent.service.errors import GatewayUnreachableError, NotOnboardedError
+from shieldwall.agent.service.errors import GatewayUnreachableError, NotOnboardedError, OffboardRefusedError
+from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.contract.ids import SettingId
 
 FIREWALL = SettingId("firewall")
@@ -97,6 +98,64 @@ def test_offboarding_without_the_server_restores_and_can_be_repeated(
     laptop.network.away = False
     laptop.enrolled().offboard()
     assert gateway.device.offboarded
+
+
+def removed(gateway: SimulatedGateway) -> None:
+    gateway.device.offboarded = True
+
+
+def set_back(gateway: SimulatedGateway) -> None:
+    gateway.device.last_sequence += 100
+
+
+def forgotten(gateway: SimulatedGateway) -> None:
+    gateway.devices.clear()
+
+
+@pytest.mark.parametrize("happening", [removed, set_back, forgotten])
+def test_a_device_that_the_server_refuses_can_leave_and_come_back(
+    laptop: SimulatedAgent, gateway: SimulatedGateway, happening: Callable[[SimulatedGateway], None]
+) -> None:
+    first = laptop.onboard()
+    gateway.assign(gateway.publish(a_policy(firewall="on")))
+    laptop.check_in()
+    happening(gateway)
+
+    with pytest.raises(OffboardRefusedError, match="The server answered") as refusal:
+        laptop.enrolled().offboard()
+    assert exit_code(refusal.value) == 8
+    assert "offboard --without-server" in refusal.value.advice
+    assert laptop.enforcer.now == {FIREWALL: "off"}, "what was restored stays restored"
+    assert laptop.state.find_identity() == first
+
+    asked = len(laptop.network.calls)
+    laptop.enrolled().offboard(without_server=True)
+    assert len(laptop.network.calls) == asked, "a clone must not say goodbye in the name of the other"
+    assert [path.name for path in laptop.directory.rglob("*") if path.is_file()] == []
+
+    second = laptop.onboard()
+    assert second.instance_id != first.instance_id
+    gateway.assign(gateway.publish(a_policy(firewall="on")))
+    laptop.check_in()
+    assert laptop.enforcer.now == {FIREWALL: "on"}
+
+
+def test_leaving_without_the_server_needs_nobody_and_gives_up_nothing_before_it_is_restored(
+    laptop: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    laptop.onboard()
+    gateway.assign(gateway.publish(a_policy(firewall="on")))
+    laptop.check_in()
+    laptop.network.away = True
+    laptop.enforcer.step = Fault(error=disk_full, at=0, named=("release",))
+
+    with pytest.raises(DiskFullError):
+        laptop.enrolled().offboard(without_server=True)
+    assert laptop.state.find_identity() is not None, "the way back must not be forgotten"
+
+    laptop.enrolled().offboard(without_server=True)
+    assert laptop.enforcer.now == {FIREWALL: "off"}
+    assert laptop.state.find_identity() is None
 
 
 def test_the_key_is_readable_for_its_owner_alone(laptop: SimulatedAgent) -> None:

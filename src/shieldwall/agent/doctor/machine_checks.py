@@ -51,7 +51,7 @@ def managers(subject: Subject) -> Iterable[Check]:
     for manager in found.managers:
         yield error(
             "otherManager",
-            f"{manager.product} manages this device; the agent stays passive.",
+            f"{manager.product} manages this device; the agent takes nothing new and puts nothing back.",
             evidence=str(manager.evidence),
             remedy="Take the device out of the other manager, or out of Shieldwall.",
         )

@@ -15,6 +15,10 @@ from shieldwall.trust import moments
 
 _ONBOARD: Final = "Run shieldwall-agent onboard PACKAGE with an onboarding package of your organisation."
 _ONBOARD_AGAIN: Final = "Offboard this device and onboard it again with a new package."
+_NOTHING_DEPENDS: Final = (
+    "Nothing needs doing: the key counts, and in this version nothing depends on the certificate's dates. Whoever "
+    "wants a new one offboards this device and onboards it again with a new package."
+)
 _RENEWAL: Final = timedelta(days=14)
 _LATE: Final = 3
 """So many intervals without a check-in are worth a warning."""
@@ -63,9 +67,9 @@ def certificate(subject: Subject) -> Iterable[Check]:
     if not fits:
         yield error("certificate", "The device certificate belongs to another key.", remedy=_ONBOARD_AGAIN)
     elif now > end:
-        yield error("certificate", "The device certificate has expired.", evidence=evidence, remedy=_ONBOARD_AGAIN)
+        yield warning("certificate", "The device certificate has expired.", evidence=evidence, remedy=_NOTHING_DEPENDS)
     elif now > end - _RENEWAL:
-        yield warning("certificate", "The device certificate ends soon.", evidence=evidence, remedy=_ONBOARD_AGAIN)
+        yield warning("certificate", "The device certificate ends soon.", evidence=evidence, remedy=_NOTHING_DEPENDS)
     else:
         yield ok("certificate", "The device certificate is valid.", evidence)
 

@@ -78,7 +78,7 @@ class Surroundings:
             gateway=gateway,
             clock=self.trusted_clock,
         )
-        enforcement = Enforcement(state=self.state, delivery=delivery, enforcer=self.enforcer)
+        enforcement = Enforcement(state=self.state, delivery=delivery, enforcer=self.enforcer, machine=self.machine)
         check_in = CheckIn(
             identity=identity,
             state=self.state,

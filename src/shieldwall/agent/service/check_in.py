@@ -7,13 +7,14 @@
 5. a manifest: verify it → fetch the policies it names and we lack → verify each → store them → switch → enforce
 6. say at once what came of it (back to 2)
 
+A report that the server does not take is left out for the rest of the check-in: a new manifest may be its cure.
 Whatever fails, the device goes on enforcing what it enforced before.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -21,6 +22,7 @@ from shieldwall import __version__
 from shieldwall.agent.service.delays import until_next
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.enforcement import Enforcement
+from shieldwall.agent.service.errors import ProblemAnswerError, ReportRefusedError
 from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.ports import Machine
 from shieldwall.agent.service.records import Identity
@@ -37,6 +39,10 @@ MAX_ROUNDS: Final = 4
 """A server that has something new at every round is answered at the next check-in."""
 
 
+_NOT_TAKEN: Final = frozenset({400, 413})
+"""Answers that the report may have brought about: too long, or not what this server reads."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """How a check-in ended: what holds now, and when to come back."""
@@ -45,6 +51,10 @@ class Settled:
     manifest_changed: bool
     rounds: int
     report: StatusReport | None
+
+
+Told: TypeAlias = tuple[CheckInAnswer | None, ReportRefusedError | None]
+"""The server's answer, and what it would not be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +75,23 @@ class CheckIn:
         Raises:
             GatewayUnreachableError: No answer; nothing changed.
             ProblemAnswerError: The server refused; nothing changed.
+            ReportRefusedError: The server took everything but the report; what it wants enforced is enforced.
             ShieldwallError: The manifest does not verify, or the disk failed; the last known good stays in force.
         """
         facts = self.machine.facts()
         if facts.managed_elsewhere is not None:
-            self._report(facts)  # another manager has come: say so, and touch nothing
-            return self._settled(1, changed=False, unfinished=None)
+            # Another manager has come: say so, and touch nothing.
+            return self._settled(1, changed=False, unfinished=self._tell(facts, None)[1])
         unfinished = self._finish()
+        untold: ReportRefusedError | None = None
         refused_target: Digest | None = None
         changed = False
         for number in range(1, MAX_ROUNDS + 1):
-            answer = self._report(facts)
+            answer, untold = self._tell(facts, untold)
             manifest = None if answer is None or answer.manifest is None else self.delivery.verified(answer.manifest)
             repeated = manifest is not None and manifest.target == refused_target
-            if answer is None or repeated or (manifest is None and not answer.want):
-                return self._settled(number, changed=changed, unfinished=unfinished)
+            if answer is None or repeated or (manifest is None and not _wanted(answer, untold)):
+                return self._settled(number, changed=changed, unfinished=unfinished or untold)
             if manifest is not None and answer.manifest is not None:
                 refused = self.delivery.adopt(answer.manifest, manifest)
                 if refused:
@@ -88,7 +100,7 @@ class CheckIn:
                 else:
                     changed, unfinished = True, None
                     self.enforcement.enforce()
-        return self._settled(MAX_ROUNDS, changed=changed, unfinished=unfinished)
+        return self._settled(MAX_ROUNDS, changed=changed, unfinished=unfinished or untold)
 
     def _finish(self) -> ShieldwallError | None:
         """Finish what was left; a failure is kept for the end, for a new manifest may be the cure."""
@@ -98,7 +110,22 @@ class CheckIn:
             return error
         return None
 
-    def _report(self, facts: DeviceFacts) -> CheckInAnswer | None:
+    def _tell(self, facts: DeviceFacts, untold: ReportRefusedError | None) -> Told:
+        """Say where this device stands, without its report where the server would not take it."""
+        if untold is None:
+            try:
+                return self._report(facts), None
+            except ProblemAnswerError as refusal:
+                if refusal.problem.status not in _NOT_TAKEN or not self._report_is_due():
+                    raise
+                untold = ReportRefusedError(f"The report was not taken. {refusal.cause}")
+        return self._report(facts, with_report=False), untold
+
+    def _report_is_due(self) -> bool:
+        report = self.state.find_report()
+        return report is not None and digest_of(report) != self.state.standing().acknowledged_status
+
+    def _report(self, facts: DeviceFacts, *, with_report: bool = True) -> CheckInAnswer | None:
         standing = self.state.standing()
         stored = self.delivery.stored()
         report = self.state.find_report()
@@ -119,7 +146,7 @@ class CheckIn:
                 status=status_digest,
             ),
             facts=facts if facts_digest != standing.acknowledged_facts else None,
-            report=report if status_digest != standing.acknowledged_status else None,
+            report=report if with_report and status_digest != standing.acknowledged_status else None,
         )
         answer = self.gateway.ask("/device/v1/checkin", request, CheckInAnswer)
         want = () if answer is None else answer.want
@@ -127,13 +154,11 @@ class CheckIn:
             msgspec.structs.replace(
                 standing,
                 acknowledged_facts=None if "facts" in want else facts_digest,
-                acknowledged_status=None if "report" in want else status_digest,
+                acknowledged_status=None if "report" in want or not with_report else status_digest,
                 next_check_in_seconds=standing.next_check_in_seconds
                 if answer is None
                 else until_next(answer.next_check_in_seconds),
                 last_check_in=moments.write(self.clock.now()),
-                failures=0,
-                trouble=None,
             )
         )
         return answer
@@ -147,3 +172,8 @@ class CheckIn:
             rounds=rounds,
             report=self.state.find_report(),
         )
+
+
+def _wanted(answer: CheckInAnswer, untold: ReportRefusedError | None) -> bool:
+    """Tell whether the server asks for something that it may still get in this check-in."""
+    return any(part != "report" or untold is None for part in answer.want)

@@ -1,4 +1,8 @@
-"""Between what is stored and what holds: hands the stored policies to the applier and keeps its report."""
+"""Between what is stored and what holds: hands the stored policies to the applier and keeps its report.
+
+When another manager has come, what holds stays as it is: nothing is written, nothing repaired. Two managers that put
+back each other's changes every minute leave a device that nobody manages.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import msgspec
 
 from shieldwall.agent.applier.budget import within_budget
 from shieldwall.agent.service.delivery import Delivery
-from shieldwall.agent.service.ports import Enforcer
+from shieldwall.agent.service.ports import Enforcer, Machine
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.messages import Manifest
 from shieldwall.contract.settings import PolicyDocument
@@ -22,13 +26,19 @@ class Enforcement:
     state: AgentState
     delivery: Delivery
     enforcer: Enforcer
+    machine: Machine
 
     def stored(self) -> tuple[Manifest, tuple[PolicyDocument, ...]] | None:
         """Return what is to be enforced, ``None`` when nothing whole is stored."""
         return self.delivery.stored()
 
     def start(self) -> None:
-        """After a start of the agent: undo or finish what a crash interrupted, then enforce what is stored."""
+        """After a start of the agent: undo or finish what a crash interrupted, then enforce what is stored.
+
+        Beside another manager neither is done; whatever is unfinished waits until it has gone.
+        """
+        if self.machine.managed_elsewhere() is not None:
+            return
         self.enforcer.recover()
         self.enforce()
 
@@ -50,7 +60,7 @@ class Enforcement:
 
     def refresh(self) -> bool:
         """Look for drift, have it repaired; true when the report says something new."""
-        if self.state.find_manifest() is None:
+        if self.state.find_manifest() is None or self.machine.managed_elsewhere() is not None:
             return False
         before = self.state.find_report()
         found = self.enforcer.refresh()

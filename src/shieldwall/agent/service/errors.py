@@ -3,6 +3,8 @@
 ``ShieldwallError``
  ├── ``GatewayUnreachableError``: no answer of ours came back: nothing listens, TLS fails, a captive portal answers
  ├── ``ProblemAnswerError``: the server answered, and said no
+ │    └── ``OffboardRefusedError``: it does not take this device's word that it leaves
+ ├── ``ReportRefusedError``: the server takes this device's check-ins, and not its report
  ├── ``UnusableAnswerError``: the server answered something this protocol does not know
  ├── ``UnusableAddressError``: of a server or a proxy
  ├── ``CheckInFailedError``: what the running agent met, told by ``sync``
@@ -13,6 +15,8 @@
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.messages import Problem
@@ -31,18 +35,62 @@ class GatewayUnreachableError(ShieldwallError):
         self.retry_after_seconds = retry_after_seconds
 
 
+_LEAVE_AND_COME_BACK: Final = (
+    "run shieldwall-agent offboard --without-server, then shieldwall-agent onboard PACKAGE with a new package."
+)
+_NO_LONGER_KNOWN: Final = (
+    "The server no longer takes this device for one of its own: it was removed or disabled there, or the server was "
+    f"restored from an older backup. If it is only disabled, enable it in the admin center; else {_LEAVE_AND_COME_BACK}"
+)
+_REMEDIES: Final = {
+    "badSignature": _NO_LONGER_KNOWN,
+    "deviceNotActive": _NO_LONGER_KNOWN,
+    "seqConflict": (
+        "This device's state was set back to an older one, or copied to or from another machine. On the machine that "
+        f"shall have an identity of its own, {_LEAVE_AND_COME_BACK}"
+    ),
+}
+"""What a person at the device can do where the server's own remedy speaks to whoever writes an agent."""
+
+
 class ProblemAnswerError(ShieldwallError):
-    """The server answered with a problem document."""
+    """The server answered with a problem document; the remedy is the agent's own or the server's."""
 
     code = "refusedByServer"
+    remedy = "Look at this device in the admin center; the server's log has the reason."
 
-    def __init__(self, problem: Problem, *, retry_after_seconds: int | None = None) -> None:
+    def __init__(self, problem: Problem, *, retry_after_seconds: int | None = None, remedy: str | None = None) -> None:
         super().__init__(
             f"The server answered {problem.code} ({problem.status}): {problem.detail or problem.title}",
-            remedy=problem.remedy or "Look at this device in the admin center; the server's log has the reason.",
+            remedy=remedy or _REMEDIES.get(problem.code) or problem.remedy,
         )
         self.problem = problem
         self.retry_after_seconds = retry_after_seconds
+
+
+class OffboardRefusedError(ProblemAnswerError):
+    """The settings are as they were before management, and the server does not take this device's goodbye."""
+
+    code = "offboardRefused"
+    remedy = (
+        "Every setting is back as it was before management. Run shieldwall-agent offboard --without-server to forget "
+        "the identity as well; after that the device can be onboarded again."
+    )
+
+    def __init__(self, refusal: ProblemAnswerError) -> None:
+        super().__init__(
+            refusal.problem, retry_after_seconds=refusal.retry_after_seconds, remedy=OffboardRefusedError.remedy
+        )
+
+
+class ReportRefusedError(ShieldwallError):
+    """The server does not take this device's report; what it wants enforced was taken all the same."""
+
+    code = "reportRefused"
+    remedy = (
+        "The device is managed, but the server cannot show its settings; look there with shieldwall-agent effective. "
+        "Bring agent and server to versions that fit each other."
+    )
 
 
 def retry_after_seconds(error: ShieldwallError) -> int | None:
@@ -72,6 +120,7 @@ class CheckInFailedError(ShieldwallError):
     """The running agent tried to check in and could not."""
 
     code = "checkInFailed"
+    remedy = "Run shieldwall-agent doctor: it examines the way to the server and what the agent met last."
 
 
 class ManagedElsewhereError(ShieldwallError):

@@ -51,8 +51,9 @@ class SteadyCheckIn:
             self._remember(error, wish)
             raise
         standing = self.state.standing()
-        if standing.answered_wish != wish:
-            self.state.put_standing(msgspec.structs.replace(standing, answered_wish=wish))
+        well = msgspec.structs.replace(standing, answered_wish=wish, failures=0, trouble=None)
+        if well != standing:
+            self.state.put_standing(well)
         return settled
 
     def _once(self) -> Settled:

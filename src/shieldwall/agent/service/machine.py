@@ -30,8 +30,12 @@ class LocalMachine:
             agent_version=__version__,
             catalog_version=self.catalog_version,
             providers={name: version for name, version in found.items() if version is not None},
-            managed_elsewhere=survey(look(self.host)).managed_elsewhere,
+            managed_elsewhere=self.managed_elsewhere(),
         )
+
+    def managed_elsewhere(self) -> str | None:
+        """See ``Machine.managed_elsewhere``."""
+        return survey(look(self.host)).managed_elsewhere
 
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
         """See ``Machine.hardware``."""

@@ -21,6 +21,10 @@ class Machine(Protocol):
         """Collect what groups may ask for, the survey's finding included."""
         ...
 
+    def managed_elsewhere(self) -> str | None:
+        """Make the survey alone: name the other manager, ``None`` when there is none."""
+        ...
+
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
         """Hash what tells this machine from another, for one tenant alone."""
         ...
