@@ -26,7 +26,19 @@ from shieldwall.server.graph.resources import package_resource
 from shieldwall.server.inventory import packages
 from shieldwall.server.inventory.packages import LONGEST_LIFETIME, PackageDraft, Platform, ServerAddress
 
-_ONBOARDING: Final = allow("Shieldwall.Onboarding.ReadWrite.All")
+_WRITE: Final = allow(
+    "Shieldwall.Onboarding.ReadWrite.All",
+    "DeviceManagementManagedDevices.ReadWrite.All",
+    "DeviceManagementServiceConfig.ReadWrite.All",
+)
+"""Who may retire every device may let devices in."""
+_READ: Final = allow(
+    "Shieldwall.Onboarding.ReadWrite.All",
+    "DeviceManagementManagedDevices.Read.All",
+    "DeviceManagementManagedDevices.ReadWrite.All",
+    "DeviceManagementServiceConfig.Read.All",
+    "DeviceManagementServiceConfig.ReadWrite.All",
+)
 _PATH: Final = "/deviceManagement/onboardingPackages"
 
 
@@ -40,7 +52,7 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tags: tuple[str, ...] = ()
 
 
-@get(_PATH, opt=_ONBOARDING, sync_to_thread=True)
+@get(_PATH, opt=_READ, sync_to_thread=True)
 def list_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     """List packages, in pages; their secrets are never shown again."""
     query = query_of(request)
@@ -49,7 +61,7 @@ def list_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, [(each.id, package_resource(each)) for each in found])
 
 
-@post(_PATH, opt=_ONBOARDING, sync_to_thread=True)
+@post(_PATH, opt=_WRITE, sync_to_thread=True)
 def create_package(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make a package; ``package`` in the answer is the file for the devices, given out this once."""
     asked = body_of(request, body, PackageRequest)
@@ -68,7 +80,7 @@ def create_package(services: Services, request: GraphRequest, body: RawBody) -> 
     return answer({**package_resource(record), "package": envelope}, status=201)
 
 
-@post(_PATH + "/{package_id:str}/revoke", opt=_ONBOARDING, sync_to_thread=True, status_code=204)
+@post(_PATH + "/{package_id:str}/revoke", opt=_WRITE, sync_to_thread=True, status_code=204)
 def revoke_package(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[None]:
     """Let nobody onboard with a package from now on."""
     with services.database.write() as connection:
