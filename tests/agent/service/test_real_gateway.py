@@ -19,6 +19,10 @@ from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.agent.service.waiting import Wake
+from shieldwall.contract.ids import SettingId
+from shieldwall.contract.messages import MAX_CHECK_IN_BYTES
+from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.contract.strict_json import encode
 from shieldwall.trust.onboarding import OnboardingPackage
 
 pytest.importorskip("granian", reason="the server is not installed")
@@ -73,6 +77,27 @@ def test_agent_and_gateway_understand_each_other(world: GatewayWorld, surroundin
     assert identity.server.tenant_id == world.settings.tenant_id
     with pytest.raises(NotOnboardedError):
         surroundings.enrolled()
+
+
+def test_a_report_that_an_older_agent_kept_and_could_never_send_is_cut_and_taken(
+    world: GatewayWorld, surroundings: Surroundings
+) -> None:
+    surroundings.onboard()(a_package(world))
+    paths = [f"/srv/{number:04}/" + "deep/" * 70 for number in range(600)]
+    every = tuple(
+        SettingStatus(
+            setting=SettingId(f"exclusions_{number}"), state=SettingState.SUCCEEDED, value=paths, read_back=paths
+        )
+        for number in range(4)
+    )
+    too_long = StatusReport(settings=every)
+    assert len(encode(too_long)) > MAX_CHECK_IN_BYTES
+    surroundings.state.put_report(too_long)
+
+    surroundings.enrolled().check_in()
+
+    assert surroundings.state.standing().trouble is None
+    assert surroundings.state.standing().acknowledged_status is not None
 
 
 def test_a_clock_that_is_off_is_put_right_by_the_gateway(world: GatewayWorld, surroundings: Surroundings) -> None:

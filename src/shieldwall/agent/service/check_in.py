@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from shieldwall import __version__
+from shieldwall.agent.applier.budget import within_budget
 from shieldwall.agent.service.delays import until_next
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.enforcement import Enforcement
@@ -121,14 +122,19 @@ class CheckIn:
                 untold = ReportRefusedError(f"The report was not taken. {refusal.cause}")
         return self._report(facts, with_report=False), untold
 
-    def _report_is_due(self) -> bool:
+    def _kept_report(self) -> StatusReport | None:
+        """Read the last report; one that an older agent kept may be longer than any server takes."""
         report = self.state.find_report()
+        return None if report is None else within_budget(report)
+
+    def _report_is_due(self) -> bool:
+        report = self._kept_report()
         return report is not None and digest_of(report) != self.state.standing().acknowledged_status
 
     def _report(self, facts: DeviceFacts, *, with_report: bool = True) -> CheckInAnswer | None:
         standing = self.state.standing()
         stored = self.delivery.stored()
-        report = self.state.find_report()
+        report = self._kept_report()
         facts_digest = digest_of(facts)
         status_digest = None if report is None else digest_of(report)
         sequence = self.state.next_sequence()
