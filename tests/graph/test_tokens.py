@@ -307,3 +307,15 @@ def test_a_token_lasts_its_hour(world: AdminWorld) -> None:
     assert client.get(GROUPS).status_code == 200
     world.clock.advance(minutes=1)
     assert client.get(GROUPS).status_code == 401
+
+
+def test_a_token_ends_with_its_application(world: AdminWorld, form: dict[str, str]) -> None:
+    client = world.client()
+    token = client.post(TOKEN, data=form).json()["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert client.get(GROUPS, headers=bearer).status_code == 200
+
+    with world.writing() as connection:
+        apps.delete_app(connection, world.services.acting("console"), form["client_id"])
+
+    assert client.get(GROUPS, headers=bearer).status_code == 401

@@ -110,6 +110,12 @@ def list_apps(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[
     return apps.list_apps(connection, tenant_id, page)
 
 
+def is_known(connection: Connection, tenant_id: TenantId, client_id: str) -> bool:
+    """Tell whether an application is still there: once it is deleted, the tokens it holds are worth nothing."""
+    app = apps.find(connection, client_id)
+    return app is not None and app.tenant_id == tenant_id
+
+
 def delete_app(connection: Connection, acting: Acting, client_id: str) -> None:
     """Let an application ask for tokens no more. Raises: NotFoundError."""
     app = apps.find(connection, client_id)

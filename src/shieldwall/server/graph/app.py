@@ -20,6 +20,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import Principal, UnauthenticatedError, authorization_of
+from shieldwall.server.directory import apps
 from shieldwall.server.graph import catalog, devices, groups, identity, packages, policies
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
 from shieldwall.server.graph.requests import JSON, GraphRequest
@@ -112,7 +113,11 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise UnauthenticatedError("The request carries no access token.")
-        return identity.issuer_of(services).principal_of(token, keys(), services.clock.now())
+        principal = identity.issuer_of(services).principal_of(token, keys(), services.clock.now())
+        with services.database.read() as transaction:
+            if not apps.is_known(transaction, principal.tenant_id, principal.id):
+                raise UnauthenticatedError("The access token is not valid.")
+        return principal
 
     # A function and not an object: the framework copies what it is given, and services cannot be copied.
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
