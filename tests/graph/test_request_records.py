@@ -49,8 +49,8 @@ def test_a_request_leaves_one_line_without_secrets(embedded: AdminWorld) -> None
     assert not SECRETS.search(json.dumps(lines))
 
 
-def test_requests_are_counted_by_route_and_status(embedded: AdminWorld) -> None:
-    client = embedded.client()
+def test_requests_are_counted_by_route_and_status(world: AdminWorld) -> None:
+    client = world.client()
     client.get(GROUPS)
     client.get("/v1.0/nothing/at/all")
     client.request("BREW", "/v1.0/groups")
