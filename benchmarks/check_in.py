@@ -55,6 +55,9 @@ class PlainMachine:
         """Tell nothing about its hardware."""
         return HardwareIds()
 
+    def managed_elsewhere(self) -> None:
+        """Find no other manager."""
+
     def boot_id(self) -> str:
         """Name its one boot."""
         return "benchmark"
