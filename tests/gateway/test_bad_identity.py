@@ -251,6 +251,20 @@ def test_a_signature_of_another_time_is_told_the_time(world: GatewayWorld, devic
     assert reply.json["serverTime"] == "2026-11-23T12:00:00Z"
 
 
+def test_a_signature_of_another_time_does_not_tell_whether_its_key_is_registered(
+    world: GatewayWorld, device: GatewayDevice
+) -> None:
+    created = int(world.clock.now().timestamp()) - 86_400
+    answers = []
+    for asker in (device, GatewayDevice(world)):
+        body = device.check_in_request()
+        device.seq -= 1
+        reply = world.ask("POST", CHECK_IN, body, asker.sign(CHECK_IN, body, created=created))
+        answers.append({name: value for name, value in reply.json.items() if name != "requestId"})
+
+    assert answers[0] == answers[1]
+
+
 @pytest.mark.parametrize("seconds", [-121, 301])
 def test_a_registration_of_another_time_is_told_the_time(
     world: GatewayWorld, package: OnboardingPackage, seconds: int

@@ -407,3 +407,25 @@ def test_check_ins_that_arrive_together_share_a_commit_and_a_bad_one_harms_no_ot
     with world.database.read() as connection:
         seqs = [check_ins.get(connection, laptop.id).seq for laptop in laptops]
     assert seqs == [1] * 6 + [0] + [1] * 13
+
+
+def test_an_upgraded_agent_asks_no_group_whether_it_belongs(
+    world: World, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[DeviceId] = []
+    monkeypatch.setattr(
+        "shieldwall.server.manager.check_in.reevaluate_device", lambda _connection, device: asked.append(device.id)
+    )
+    with world.database.write() as connection:
+        laptop.settle(connection)
+        laptop.have = msgspec.structs.replace(laptop.have, facts=strict_json.digest_of(FACTS))
+        laptop.check_in(connection, facts=FACTS)
+        asked.clear()
+        for said in ({"agent_version": "9.9"}, {"providers": {"mdatp": "101"}}, {"catalog_version": "2027.1"}):
+            facts = msgspec.structs.replace(FACTS, **said)
+            laptop.have = msgspec.structs.replace(laptop.have, facts=strict_json.digest_of(facts))
+            laptop.check_in(connection, facts=facts)
+        assert asked == []
+
+        laptop.check_in(connection, facts=msgspec.structs.replace(FACTS, os_version="Debian 13"))
+        assert asked == [laptop.id]

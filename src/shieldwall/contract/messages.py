@@ -25,6 +25,8 @@ from shieldwall.contract.strict_json import MAX_INTEGER
 PROTOCOL: Final = 1
 MAX_CHECK_IN_BYTES: Final = 1024 * 1024
 MAX_BODY_BYTES: Final = 256 * 1024
+MAX_SMALL_BODY_BYTES: Final = 16 * 1024
+"""Every request but a check-in: reading a body costs time before its signature can be verified."""
 MAX_MANIFEST_ITEMS: Final = 1_000
 MAX_FETCH: Final = 64
 DEFAULT_CHECK_IN_SECONDS: Final = 5_400
@@ -51,7 +53,7 @@ class DeviceFacts(
     model: Name = ""
     agent_version: Name = ""
     catalog_version: Name = ""
-    providers: dict[Name, Name] = {}
+    providers: Annotated[dict[Name, Name], msgspec.Meta(max_length=32)] = {}
     """Provider name to the version or state of the product behind it."""
     managed_elsewhere: Name | None = None
     """Another manager found by the survey; the agent then stays passive."""

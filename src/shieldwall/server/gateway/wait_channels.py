@@ -70,6 +70,8 @@ class WaitChannels:
     @contextmanager
     def _entered(self, device_id: DeviceId) -> Iterator[asyncio.Event]:
         event = asyncio.Event()
+        for older in self._waiting.get(device_id, ()):
+            older.set()  # a device that waits anew no longer listens there, and one device must not hold many channels
         self._waiting.setdefault(device_id, set()).add(event)
         self._count += 1
         self._somebody_waits.set()

@@ -31,7 +31,7 @@ from shieldwall.contract.messages import (
     ManifestItem,
 )
 from shieldwall.contract.status import StatusReport
-from shieldwall.server.directory.membership import reevaluate_device
+from shieldwall.server.directory.membership import attributes_of, reevaluate_device
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice, repeated
@@ -143,8 +143,9 @@ class CheckIn:
         if digest == known.facts:
             return known
         check_ins.set_facts(connection, caller.id, digest)
+        before = devices.get(connection, caller.id)
         device = replace(
-            devices.get(connection, caller.id),
+            before,
             display_name=facts.display_name,
             os_type=facts.os_type,
             os_version=facts.os_version,
@@ -158,7 +159,9 @@ class CheckIn:
         )
         devices.put(connection, device)
         target = known.target
-        if reevaluate_device(connection, device) and retarget(connection, [caller.id], self.clock.now()):
+        asked_for = attributes_of(device) != attributes_of(before)  # an agent's upgrade moves nobody between groups
+        moved = asked_for and bool(reevaluate_device(connection, device))
+        if moved and retarget(connection, [caller.id], self.clock.now()):
             target = check_ins.get(connection, caller.id).target_digest
             check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
         return Known(target, digest, known.status)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from shieldwall.contract.messages import (
-    MAX_BODY_BYTES,
     MAX_CHECK_IN_BYTES,
+    MAX_SMALL_BODY_BYTES,
     CheckInRequest,
     FetchRequest,
     WaitAnswer,
@@ -47,14 +47,14 @@ class CheckingIn:
                 method="POST",
                 path="/device/v1/fetch",
                 access=Access.DEVICE,
-                body_limit=MAX_BODY_BYTES,
+                body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_fetch,
             ),
             Route(
                 method="POST",
                 path="/device/v1/wait",
                 access=Access.DEVICE,
-                body_limit=MAX_BODY_BYTES,
+                body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_wait,
             ),
         )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import Digest, TenantId
-from shieldwall.contract.messages import MAX_BODY_BYTES, NonceAnswer, OffboardRequest, RegisterRequest
+from shieldwall.contract.messages import MAX_SMALL_BODY_BYTES, NonceAnswer, OffboardRequest, RegisterRequest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsError
@@ -61,14 +61,14 @@ class Enrolling:
                 method="POST",
                 path=f"{base}/device",
                 access=Access.NEW_KEY,
-                body_limit=MAX_BODY_BYTES,
+                body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_device,
             ),
             Route(
                 method="POST",
                 path=f"{base}/device/{{device}}/offboard",
                 access=Access.DEVICE,
-                body_limit=MAX_BODY_BYTES,
+                body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_offboard,
             ),
         )
