@@ -26,15 +26,18 @@ def test_a_device_that_waits_anew_holds_one_channel_and_leaves_the_others_to_oth
         await asyncio.sleep(0)
         second = asyncio.ensure_future(channels.wait(device_id(1), 30, never))
 
-        assert await first
+        assert not await first, "nothing is due; it only waits elsewhere now"
         assert channels.count == 1
 
         third = asyncio.ensure_future(channels.wait(device_id(2), 30, never))
         await asyncio.sleep(0)
         with pytest.raises(ChannelsExhaustedError):
             await channels.wait(device_id(3), 30, never)
-        for task in (second, third):
+        fourth = asyncio.ensure_future(channels.wait(device_id(2), 30, never))
+        assert not await third
+        for task in (second, fourth):
             task.cancel()
-        await asyncio.gather(second, third, return_exceptions=True)
+        await asyncio.gather(second, fourth, return_exceptions=True)
+        assert channels.count == 0
 
     asyncio.run(story())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -21,39 +22,44 @@ MOST_CHANNELS: Final = 512
 Due = Callable[[Collection[DeviceId]], Awaitable[frozenset[DeviceId]]]
 
 
+@dataclass(slots=True)
+class _Channel:
+    """A device that waits: woken when a sync is due, or when it waits anew elsewhere."""
+
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    is_due: bool = False
+
+
 class WaitChannels:
-    """Wakes each waiting device within about a second of being asked to check in."""
+    """Wakes each waiting device within about a second of being asked to check in; a device holds one channel."""
 
     def __init__(self, due: Due, *, capacity: int = MOST_CHANNELS, poll_seconds: float = POLL_SECONDS) -> None:
         self._due = due
         self._capacity = capacity
         self._poll_seconds = poll_seconds
-        self._waiting: dict[DeviceId, set[asyncio.Event]] = {}
-        self._count = 0
+        self._waiting: dict[DeviceId, _Channel] = {}
         self._somebody_waits = asyncio.Event()
 
     @property
     def count(self) -> int:
         """How many devices wait now."""
-        return self._count
+        return len(self._waiting)
 
     async def wait(self, device_id: DeviceId, seconds: float, disconnected: Callable[[], Awaitable[None]]) -> bool:
-        """Wait until a sync is due (true), or the time is up or the caller has gone (false).
+        """Wait until a sync is due (true); or until the time is up, the caller is gone or waits anew (false).
 
         Raises:
             ChannelsExhaustedError: As many wait as may.
         """
-        if self._count >= self._capacity:
-            raise ChannelsExhaustedError("No channel to wait on is free.")
-        with self._entered(device_id) as due:
-            woken = asyncio.ensure_future(due.wait())
+        with self._entered(device_id) as channel:
+            woken = asyncio.ensure_future(channel.woken.wait())
             gone = asyncio.ensure_future(disconnected())
             try:
                 await asyncio.wait({woken, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 woken.cancel()
                 gone.cancel()
-            return due.is_set()
+            return channel.is_due
 
     async def run(self) -> None:
         """Look for due syncs, for ever, while somebody waits."""
@@ -61,27 +67,25 @@ class WaitChannels:
             await self._somebody_waits.wait()
             try:
                 for device_id in await self._due(tuple(self._waiting)):
-                    for event in self._waiting.get(device_id, ()):
-                        event.set()
+                    if (channel := self._waiting.get(device_id)) is not None:
+                        channel.is_due = True
+                        channel.woken.set()
             except StorageUnavailableError as error:
                 _log.warning("sync_not_read", cause=error.cause)
             await asyncio.sleep(self._poll_seconds)
 
     @contextmanager
-    def _entered(self, device_id: DeviceId) -> Iterator[asyncio.Event]:
-        event = asyncio.Event()
-        for older in self._waiting.get(device_id, ()):
-            older.set()  # a device that waits anew no longer listens there, and one device must not hold many channels
-        self._waiting.setdefault(device_id, set()).add(event)
-        self._count += 1
+    def _entered(self, device_id: DeviceId) -> Iterator[_Channel]:
+        if (older := self._waiting.pop(device_id, None)) is not None:
+            older.woken.set()
+        if len(self._waiting) >= self._capacity:
+            raise ChannelsExhaustedError("No channel to wait on is free.")
+        self._waiting[device_id] = channel = _Channel()
         self._somebody_waits.set()
         try:
-            yield event
+            yield channel
         finally:
-            self._count -= 1
-            events = self._waiting[device_id]
-            events.discard(event)
-            if not events:
+            if self._waiting.get(device_id) is channel:
                 del self._waiting[device_id]
             if not self._waiting:
                 self._somebody_waits.clear()
