@@ -61,14 +61,14 @@ def test_a_definition_may_stand_only_once(folder: Path) -> None:
     profile["definitions"] = msgspec.json.decode(antivirus.read_bytes())["definitions"][:1]
     exclusions.write_bytes(msgspec.json.encode(profile))
 
-    assert "linux_antivirus_exclusions" in index["profiles"]
+    assert "linux_antivirus_exclusions" in [entry["name"] for entry in index["profiles"]]
     with pytest.raises(BrokenCatalogError, match="twice"):
         load(folder)
 
 
 def test_a_template_may_stand_only_once(folder: Path) -> None:
     index = msgspec.json.decode((folder / "index.json").read_bytes())
-    index["profiles"].append("linux_antivirus_exclusions")
+    index["profiles"].append({"name": "linux_antivirus_exclusions", "platform": "linux"})
     (folder / "index.json").write_bytes(msgspec.json.encode(index))
 
     with pytest.raises(BrokenCatalogError, match="two files"):

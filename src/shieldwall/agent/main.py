@@ -67,7 +67,7 @@ def local_agent(root: Path, directory: Path, out: TextIO) -> LocalAgent:
     """
     clock = SystemClock()
     host = LocalHost(root)
-    catalog = load()
+    catalog = load(platform="linux")
     providers: tuple[Provider, ...] = (MdatpProvider(catalog), ClamavProvider(catalog), NftablesProvider())
     state = AgentState(directory=directory, disk=LocalDisk())
     surroundings = Surroundings(

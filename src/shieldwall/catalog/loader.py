@@ -31,11 +31,18 @@ class BrokenCatalogError(ShieldwallError):
     remedy: ClassVar[str] = "Install Shieldwall again; its catalog files were changed or are incomplete."
 
 
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A profile: the name of its file, and the platform whose devices need it."""
+
+    name: str
+    platform: str
+
+
 class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """The catalog version, and its profiles in the order in which they are read."""
 
     version: str
-    profiles: tuple[str, ...]
+    profiles: tuple[Entry, ...]
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -45,14 +52,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     definitions: tuple[SettingDefinition, ...]
 
 
-def load(directory: Path = DATA) -> Catalog:
-    """Read the catalog, by default the one that ships with this package.
+def load(directory: Path = DATA, *, platform: str | None = None) -> Catalog:
+    """Read the catalog, by default the one that ships with this package, as a whole or what one platform needs.
 
     Raises:
         BrokenCatalogError: A file is not what it should be.
     """
     index = _read(directory, "index", Index)
-    return assemble(index.version, [_read(directory, name, Profile) for name in index.profiles])
+    names = [entry.name for entry in index.profiles if platform in {None, entry.platform}]
+    return assemble(index.version, [_read(directory, name, Profile) for name in names])
 
 
 def assemble(version: str, profiles: list[Profile]) -> Catalog:
@@ -71,6 +79,7 @@ def assemble(version: str, profiles: list[Profile]) -> Catalog:
         version=version,
         definitions=MappingProxyType(_with_dependencies(definitions)),
         templates=MappingProxyType(templates),
+        families=MappingProxyType(_families(definitions, templates)),
     )
 
 
@@ -95,3 +104,17 @@ def _with_dependencies(definitions: Mapping[SettingId, SettingDefinition]) -> di
         else definition
         for setting, definition in definitions.items()
     }
+
+
+def _families(
+    definitions: Mapping[SettingId, SettingDefinition], templates: Mapping[TemplateId, PolicyTemplate]
+) -> dict[SettingId, str]:
+    families: dict[SettingId, str] = {}
+    for template in templates.values():
+        waiting = [setting.definition for setting in template.settings]
+        while waiting:
+            definition = definitions.get(waiting.pop())
+            if definition is not None and definition.id not in families:
+                families[definition.id] = template.family
+                waiting.extend(definition.nested())
+    return families

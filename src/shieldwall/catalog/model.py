@@ -7,14 +7,17 @@ material; what was derived, or is ours, says so in ``confidence``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId, TemplateId
+
+FIRST_VERSION: Final = "2026.11.1"
+"""The first catalog version; a setting that names no other came with it."""
 
 
 class UnknownSettingError(ShieldwallError):
@@ -94,6 +97,17 @@ class Direction(StrEnum):
     LOWER = "lower"
 
 
+class Lists(StrEnum):
+    """Which lists are stronger."""
+
+    FEWER = "fewer"
+    """Every item is a hole: exclusions, threats that are allowed."""
+    MORE = "more"
+    """Every item protects something more."""
+    RULES = "rules"
+    """Firewall rules: one that blocks protects, one that allows is a hole."""
+
+
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """One option of a choice. The suffix of its id is not its value: ``value`` is what the product is told."""
 
@@ -120,11 +134,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Strength(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
 ):
-    """Options from strongest to weakest, or which numbers are stronger. Nobody publishes an order; each is ours."""
+    """What makes a value stronger than another. Nobody publishes an order; each is ours.
+
+    Exactly one of ``options`` (from strongest to weakest), ``numbers``, ``lists``, or ``neutral``: no value protects
+    more than another. Of firewall rules, ``blocks`` is the option that blocks and ``off`` the one that switches a rule
+    off. ``connectivity`` marks settings by which a device can lose its network.
+    """
 
     confidence: Confidence
     options: tuple[str, ...] = ()
     numbers: Direction | None = None
+    lists: Lists | None = None
+    neutral: bool = False
+    blocks: str | None = None
+    off: str | None = None
+    connectivity: bool = False
 
     def rank(self, value: object) -> int | None:
         """Return the place of a value, lower is stronger; ``None`` when this order does not speak about it."""
@@ -149,6 +173,28 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     option: str | None = None
 
 
+class WindowsLanding(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """Where a setting lands on Windows, beside its place in the configuration service provider.
+
+    ``preference`` is a property of MSFT_MpPreference, ``status`` one of MSFT_MpComputerStatus, ``firewall_profile`` and
+    ``firewall_rule`` are parameters of the firewall's cmdlets. ``inverted`` says that the product asks the opposite
+    question (``Allow…`` here, ``Disable…`` there).
+    """
+
+    preference: str | None = None
+    preference_inverted: bool = False
+    status: str | None = None
+    registry_key: str | None = None
+    registry_value: str | None = None
+    registry_inverted: bool = False
+    firewall_profile: str | None = None
+    firewall_rule: str | None = None
+    note: str | None = None
+    confidence: Confidence = Confidence.VERIFIED
+
+
 class SettingDefinition(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
 ):
@@ -158,7 +204,7 @@ class SettingDefinition(
     (``antivirusEngine.enforcementLevel``), absent where none is known for sure; ``landing_default`` is what the product
     does while nothing stands there. ``identity`` names members by which two items of a union are the same item with
     different values, ``unique`` members whose value no two items of one policy share. ``depends_on`` follows from the
-    parents and is filled in by the loader.
+    parents and is filled in by the loader. ``since`` is the catalog version that brought the setting.
     """
 
     id: SettingId
@@ -179,9 +225,11 @@ class SettingDefinition(
     landing: str | None = None
     landing_type: str | None = None
     landing_default: str | int | bool | None = None
+    windows: WindowsLanding | None = None
     base_uri: str | None = None
     offset_uri: str | None = None
     minimum_version: str | None = None
+    since: str = FIRST_VERSION
     merge: Merge = Merge.MOST_SECURE
     identity: tuple[SettingId, ...] = ()
     unique: tuple[SettingId, ...] = ()
@@ -251,6 +299,8 @@ class Catalog:
     version: str
     definitions: Mapping[SettingId, SettingDefinition]
     templates: Mapping[TemplateId, PolicyTemplate]
+    families: Mapping[SettingId, str] = field(default_factory=dict)
+    """The template family each setting belongs to: that of the first template that leads to it."""
 
     def definition(self, setting: SettingId) -> SettingDefinition:
         """Return a setting's definition. Raises: UnknownSettingError."""
