@@ -45,7 +45,7 @@ def exclude(group: GroupId) -> Assigned:
 def policies_of(connection: Connection, device: DeviceId) -> set[PolicyId]:
     target = check_ins.get(connection, device).target_digest
     assert target is not None
-    return {item.policy_id for item in targets.get(connection, target)}
+    return {item.policy_id for item in targets.get(connection, target).items}
 
 
 def test_a_policy_reaches_the_members_of_included_groups_alone(world: World) -> None:
@@ -97,7 +97,7 @@ def test_an_edit_reaches_every_device_and_writes_no_other_row(world: World) -> N
         target = check_ins.get(connection, inside).target_digest
 
         assert target is not None
-        assert [item.digest for item in targets.get(connection, target)] == [edited.digest]
+        assert [item.digest for item in targets.get(connection, target).items] == [edited.digest]
         assert check_ins.get(connection, outside) == before
 
 

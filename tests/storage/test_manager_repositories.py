@@ -10,6 +10,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import IntegrityError
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, counted_id, device_id, group_id
 
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.settings import (
@@ -22,6 +23,7 @@ from shieldwall.contract.settings import (
 )
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes
+from shieldwall.contract.target import Target
 from shieldwall.server.storage import (
     assignments,
     check_ins,
@@ -165,10 +167,19 @@ def test_a_target_is_kept_once_whatever_the_order_of_its_items(tenant_database: 
         digest = targets.keep(connection, [an_item(2), an_item(1)])
 
         assert targets.keep(connection, [an_item(1), an_item(2)]) == digest
-        assert targets.get(connection, digest) == (an_item(1), an_item(2))
-        assert targets.get_many(connection, [digest, FIRST]) == {digest: (an_item(1), an_item(2))}
+        assert targets.get(connection, digest).items == (an_item(1), an_item(2))
+        assert targets.get_many(connection, [digest, FIRST]) == {digest: Target(items=(an_item(1), an_item(2)))}
         with pytest.raises(NotFoundError):
             targets.get(connection, FIRST)
+
+
+def test_the_rules_of_a_tenant_are_part_of_a_target(tenant_database: Database) -> None:
+    rules = {ConflictFamily.FIREWALL: ConflictRule.PRIORITY}
+    with tenant_database.write() as connection:
+        digest = targets.keep(connection, [an_item()], rules)
+
+        assert digest != targets.keep(connection, [an_item()])
+        assert targets.get(connection, digest) == Target(items=(an_item(),), conflict_rules=rules)
 
 
 def test_more_digests_than_one_statement_takes_are_found(tenant_database: Database) -> None:

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from tests.support.trust import DEVICE, NOON, OTHER_DEVICE, OTHER_POLICY, OTHER_TENANT, POLICY, TENANT, policy_of
 
 from shieldwall.contract import strict_json
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import Envelope, Manifest, ManifestItem
+from shieldwall.contract.target import target_digest
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.trust import moments, payload_types
+from shieldwall.trust import moments, payload_types, strict_base64
 from shieldwall.trust.device_key import DeviceKey
 from shieldwall.trust.dsse import EnvelopeKey, seal
 from shieldwall.trust.refusals import RefusedManifestError, RefusedPolicyError, RefusedTimeError
@@ -179,6 +181,18 @@ def test_no_bit_of_a_manifest_may_change(signer: InProcessSigner, root: TrustRoo
 @pytest.fixture(scope="module")
 def policy(signer: InProcessSigner) -> Envelope:
     return signer.sign_policy(strict_json.encode(policy_of(signer)))
+
+
+def test_the_rules_of_a_tenant_are_part_of_what_is_signed_and_named(signer: InProcessSigner) -> None:
+    rules = {ConflictFamily.ANTIVIRUS: ConflictRule.NOTHING}
+    envelope = signer.sign_manifest(
+        tenant_id=TENANT, device_id=DEVICE, device_key=KEY.thumbprint, items=[ITEM], conflict_rules=rules
+    )
+    payload = strict_json.decode(strict_base64.decode(envelope.payload), Manifest)
+
+    assert payload.conflict_rules == rules
+    assert payload.target == target_digest([ITEM], rules) != target_digest([ITEM])
+    assert b"conflictRules" not in strict_base64.decode(manifest(signer, ITEM).payload)
 
 
 def item_of(envelope: Envelope, **members: Any) -> ManifestItem:

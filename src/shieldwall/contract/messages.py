@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import (
     DeviceIdField,
     DigestField,
@@ -242,10 +243,13 @@ class ManifestItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     length: Annotated[int, msgspec.Meta(ge=2, le=MAX_BODY_BYTES)]
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Manifest(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
     """Everything one device shall enforce, signed for this device and its key alone.
 
     ``manifest_version`` only rises. An expired manifest never removes protection: the device goes on with what it has.
+    ``conflict_rules`` are left out where the tenant decides every family as published.
     """
 
     tenant_id: TenantIdField
@@ -257,6 +261,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expires: str
     target: DigestField
     items: Annotated[tuple[ManifestItem, ...], msgspec.Meta(max_length=MAX_MANIFEST_ITEMS)]
+    conflict_rules: dict[ConflictFamily, ConflictRule] = {}
 
 
 class Problem(

@@ -18,6 +18,9 @@ MAX_SETTINGS = 2_000
 MAX_VALUE_LENGTH = 87_516
 """Longest string value, as Graph bounds it."""
 
+LOWEST_PRIORITY = 500
+"""The worst priority a policy may have; 1 is the best."""
+
 ValueText: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_VALUE_LENGTH)]
 SimpleKind: TypeAlias = Literal["string", "integer", "secret", "reference"]
 
@@ -170,10 +173,13 @@ SettingInstance: TypeAlias = (
 )
 
 
-class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class PolicyDocument(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
     """One immutable revision of a policy: the payload that is signed, stored by its digest and enforced.
 
     ``modified_at`` is RFC 3339 in UTC; the published conflict rules fall back on it. ``revision`` counts from 1.
+    ``priority`` counts where a tenant lets it decide: 1 is best, a policy without one comes last.
     """
 
     tenant_id: TenantIdField
@@ -186,6 +192,7 @@ class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     modified_at: str
     catalog_version: str
     settings: Annotated[tuple[SettingInstance, ...], msgspec.Meta(max_length=MAX_SETTINGS)]
+    priority: Annotated[int, msgspec.Meta(ge=1, le=LOWEST_PRIORITY)] | None = None
 
 
 def nested(instance: SettingInstance) -> tuple[SettingInstance, ...]:

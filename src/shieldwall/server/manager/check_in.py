@@ -28,9 +28,9 @@ from shieldwall.contract.messages import (
     CheckInAnswer,
     CheckInRequest,
     DeviceFacts,
-    ManifestItem,
 )
 from shieldwall.contract.status import StatusReport
+from shieldwall.contract.target import Target
 from shieldwall.server.directory.membership import attributes_of, reevaluate_device
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.targeting import retarget
@@ -59,11 +59,11 @@ class AnsweredBefore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToAnswer:
-    """Something differs. ``items`` are what the device shall enforce from now on, absent if that did not change."""
+    """Something differs. ``target`` is what the device shall enforce from now on, absent if that did not change."""
 
     caller: CallingDevice
     seq: int
-    items: tuple[ManifestItem, ...] | None
+    target: Target | None
     want: tuple[Part, ...]
 
 
@@ -108,10 +108,14 @@ class CheckIn:
     def answer(self, outcome: ToAnswer) -> bytes:
         """Write the answer, with a freshly signed manifest if the target changed. Call it after the commit."""
         manifest = None
-        if outcome.items is not None:
+        if outcome.target is not None:
             caller = outcome.caller
             manifest = self.signer.sign_manifest(
-                tenant_id=caller.tenant_id, device_id=caller.id, device_key=caller.key, items=outcome.items
+                tenant_id=caller.tenant_id,
+                device_id=caller.id,
+                device_key=caller.key,
+                items=outcome.target.items,
+                conflict_rules=outcome.target.conflict_rules,
             )
         return strict_json.encode(
             CheckInAnswer(
@@ -195,9 +199,9 @@ def _compare(connection: Connection, caller: CallingDevice, request: CheckInRequ
         want += ("facts",)
     if request.report is None and have.status != known.status:
         want += ("report",)
-    items = None
+    target = None
     if known.target is not None and have.target != known.target:
-        items = targets.get(connection, known.target)
-    if items is None and not want:
+        target = targets.get(connection, known.target)
+    if target is None and not want:
         return Unchanged()
-    return ToAnswer(caller=caller, seq=request.seq, items=items, want=want)
+    return ToAnswer(caller=caller, seq=request.seq, target=target, want=want)

@@ -82,7 +82,7 @@ def effective_of(connection: Connection, catalog: Catalog, tenant_id: TenantId, 
     get_device(connection, tenant_id, device_id)
     check_in = check_ins.get(connection, device_id)
     report = None if check_in.status_digest is None else statuses.find(connection, check_in.status_digest)
-    items = () if check_in.target_digest is None else targets.get(connection, check_in.target_digest)
+    items = () if check_in.target_digest is None else targets.get(connection, check_in.target_digest).items
     documents = _documents(connection, items)
     resolved = resolve(catalog, documents.values()).settings
     is_current = report is not None and report.target == check_in.target_digest
@@ -151,8 +151,8 @@ class _PolicyView:
         self.settings = tuple(flatten(catalog, document_of(revisions.get(connection, policy_id, policy.revision))))
         self.items = {
             target: item
-            for target, items in targets.get_many(connection, standings.targets_in_use(connection)).items()
-            for item in items
+            for target, found in targets.get_many(connection, standings.targets_in_use(connection)).items()
+            for item in found.items
             if item.policy_id == policy_id
         }
 

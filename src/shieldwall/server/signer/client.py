@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from shieldwall.contract import strict_json
+from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.contract.messages import Envelope, ManifestItem
@@ -52,9 +53,16 @@ class SignerClient:
         device_id: DeviceId,
         device_key: KeyThumbprint,
         items: Sequence[ManifestItem],
+        conflict_rules: ConflictRules = PUBLISHED,
     ) -> Envelope:
         """Sign what one device shall enforce."""
-        request = wire.SignManifest(tenant_id=tenant_id, device_id=device_id, device_key=device_key, items=tuple(items))
+        request = wire.SignManifest(
+            tenant_id=tenant_id,
+            device_id=device_id,
+            device_key=device_key,
+            items=tuple(items),
+            conflict_rules=dict(conflict_rules),
+        )
         return self._ask(request, Envelope)
 
     def sign_time(self, nonce: str) -> Envelope:

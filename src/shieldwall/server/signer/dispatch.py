@@ -34,6 +34,7 @@ def perform(signer: Signer, request: wire.Request) -> Any:  # noqa: PLR0911 - on
                 device_id=request.device_id,
                 device_key=request.device_key,
                 items=request.items,
+                conflict_rules=request.conflict_rules,
             )
         case wire.SignTime():
             return signer.sign_time(request.nonce)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.contract.messages import Envelope, ManifestItem
 from shieldwall.trust.onboarding import OnboardingPackage
@@ -25,6 +26,7 @@ class Signer(Protocol):
         device_id: DeviceId,
         device_key: KeyThumbprint,
         items: Sequence[ManifestItem],
+        conflict_rules: ConflictRules = PUBLISHED,
     ) -> Envelope:
         """Sign what one device shall enforce; the signer gives number, time and expiry."""
         ...

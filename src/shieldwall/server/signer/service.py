@@ -11,6 +11,7 @@ from joserfc import jwt
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
+from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, DeviceIdField, KeyThumbprint, TenantId
 from shieldwall.contract.messages import MAX_BODY_BYTES, Envelope, Manifest, ManifestItem, TimeStatement
@@ -68,6 +69,7 @@ class SignerService:
         device_id: DeviceId,
         device_key: KeyThumbprint,
         items: Sequence[ManifestItem],
+        conflict_rules: ConflictRules = PUBLISHED,
     ) -> Envelope:
         """Sign what a device shall enforce, under a number that is used this once.
 
@@ -88,8 +90,9 @@ class SignerService:
             manifest_version=(incarnation << COUNTER_BITS) + self.ledger.next_number(incarnation),
             issued=moments.write(now),
             expires=moments.write(now + MANIFEST_LIFETIME),
-            target=target_digest(items),
+            target=target_digest(items, conflict_rules),
             items=ordered(items),
+            conflict_rules=dict(conflict_rules),
         )
         payload = strict_json.encode(manifest)
         if len(payload) > MAX_MANIFEST_BYTES:

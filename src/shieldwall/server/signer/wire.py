@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import DeviceIdField, TenantIdField, ThumbprintField
 from shieldwall.contract.messages import MAX_MANIFEST_ITEMS, InstanceId, ManifestItem
 from shieldwall.server.signer.errors import BadFrameError
@@ -53,6 +54,7 @@ class SignManifest(
     device_id: DeviceIdField
     device_key: ThumbprintField
     items: Annotated[tuple[ManifestItem, ...], msgspec.Meta(max_length=MAX_MANIFEST_ITEMS)]
+    conflict_rules: dict[ConflictFamily, ConflictRule] = {}
 
 
 class SignTime(

@@ -9,9 +9,10 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, select
 
 from shieldwall.contract import strict_json
+from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.messages import ManifestItem
-from shieldwall.contract.target import ordered
+from shieldwall.contract.target import Target, read_target, write_target
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import DeviceState
@@ -50,26 +51,26 @@ def lock(connection: Connection) -> None:
         connection.execute(_LOCK)
 
 
-def keep(connection: Connection, items: Iterable[ManifestItem]) -> Digest:
+def keep(connection: Connection, items: Iterable[ManifestItem], rules: ConflictRules = PUBLISHED) -> Digest:
     """Keep a target once, and return the digest that names it."""
-    body = strict_json.encode(ordered(items))
+    body = write_target(items, rules)
     digest = strict_json.digest_of_bytes(body)
     connection.execute(insert_ignoring(connection, target_documents), {"digest": digest, "body": body})
     return digest
 
 
-def get(connection: Connection, digest: Digest) -> tuple[ManifestItem, ...]:
-    """Return the items of a target, in their one order. Raises: NotFoundError."""
+def get(connection: Connection, digest: Digest) -> Target:
+    """Return a target. Raises: NotFoundError."""
     body = connection.execute(_BODY, {"digest": digest}).scalar_one_or_none()
     if body is None:
         raise NotFoundError(f"There is no target {digest}.")
-    return strict_json.decode(body, tuple[ManifestItem, ...])
+    return read_target(body)
 
 
-def get_many(connection: Connection, digests: Collection[Digest]) -> dict[Digest, tuple[ManifestItem, ...]]:
-    """Return the items of the targets that are there, by digest."""
+def get_many(connection: Connection, digests: Collection[Digest]) -> dict[Digest, Target]:
+    """Return the targets that are there, by digest."""
     return {
-        Digest(digest): strict_json.decode(body, tuple[ManifestItem, ...])
+        Digest(digest): read_target(body)
         for portion in portions(sorted(digests))
         for digest, body in connection.execute(_BODIES, {"digests": portion})
     }
