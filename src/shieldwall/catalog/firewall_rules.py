@@ -2,68 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from shieldwall.catalog.faults import Fault
+from shieldwall.catalog.firewall.ranges import ALL_PORTS, Addresses, Interval, are_everywhere, fill
+from shieldwall.catalog.firewall.texts import parse_addresses, parse_ports
 from shieldwall.contract.ids import SettingId
 
 RULES: Final = SettingId("linux_shieldwall_firewall_rules")
 
-Interval: TypeAlias = tuple[int, int]
-"""A first and a last number, both meant."""
-
-_PORT: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
-_PORTS_ALLOWED: Final = "A port from 1 to 65535, or an ascending range such as 8000-8010."
-_ADDRESSES_ALLOWED: Final = "An address, a network such as 10.0.0.0/8, or an ascending range such as 10.0.0.1-10.0.0.9."
-_ALL_PORTS: Final = (1, 65_535)
 _DNS_PORT: Final = 53
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Consecutive addresses of one version of the protocol, as numbers."""
-
-    version: int
-    interval: Interval
-
-
-_ALL_ADDRESSES: Final = {4: (0, 2**32 - 1), 6: (0, 2**128 - 1)}
 _LOOPBACK: Final = (Addresses(4, (127 << 24, (128 << 24) - 1)), Addresses(6, (1, 1)))
-
-
-def parse_ports(text: str) -> Interval | Fault:
-    """Read a port or a range of ports."""
-    match = _PORT.fullmatch(text)
-    if match is None:
-        return Fault("invalidPort", f"{text[:64]!r} is not a port or a range of ports.", _PORTS_ALLOWED)
-    first, last = int(match[1]), int(match[2] or match[1])
-    if not 1 <= first <= last <= _ALL_PORTS[1]:
-        return Fault("invalidPort", f"{text!r} is out of range or descends.", _PORTS_ALLOWED)
-    return first, last
-
-
-def parse_addresses(text: str) -> Addresses | Fault:
-    """Read an address, a network or a range of addresses."""
-    if "%" in text:
-        return Fault("invalidAddress", "An address with a zone means something else on every device.", "No zone.")
-    try:
-        low, dash, high = text.partition("-")
-        if dash:
-            first, last = ip_address(low), ip_address(high)
-        elif "/" in text and not text.rpartition("/")[2].isdecimal():
-            return Fault("invalidAddress", f"{text[:96]!r} has no prefix length.", _ADDRESSES_ALLOWED)
-        else:
-            network = ip_network(text)
-            first, last = network[0], network[-1]
-    except ValueError as error:
-        return Fault("invalidAddress", f"{str(error)[:160]}.", _ADDRESSES_ALLOWED)
-    if first.version != last.version or int(first) > int(last):
-        return Fault("invalidAddress", f"{text[:96]!r} does not ascend.", _ADDRESSES_ALLOWED)
-    return Addresses(first.version, (int(first), int(last)))
 
 
 def rule_faults(members: Mapping[SettingId, str | tuple[str, ...]]) -> Iterator[Fault]:
@@ -119,7 +69,7 @@ class _Rule:
     @property
     def names_loopback(self) -> bool:
         named = [side for side in (self.local_addresses, self.remote_addresses) if not _is_everywhere(side)]
-        return any(_touch(addresses, loopback) for side in named for addresses in side for loopback in _LOOPBACK)
+        return any(addresses.touch(loopback) for side in named for addresses in side for loopback in _LOOPBACK)
 
     @property
     def stops_name_resolution(self) -> bool:
@@ -128,27 +78,10 @@ class _Rule:
 
 
 def _is_everywhere(named: tuple[Addresses, ...]) -> bool:
-    """Say whether addresses leave nothing out, in either version of the protocol; none named means all."""
-    return not named or any(
-        _fills((addresses.interval for addresses in named if addresses.version == version), everything)
-        for version, everything in _ALL_ADDRESSES.items()
-    )
+    """Say whether addresses leave nothing out; none named means all."""
+    return not named or are_everywhere(named)
 
 
 def _is_every_port(ports: tuple[Interval, ...]) -> bool:
     """Say whether ports leave nothing out; none named means all."""
-    return not ports or _fills(ports, _ALL_PORTS)
-
-
-def _fills(intervals: Iterable[Interval], everything: Interval) -> bool:
-    reached = everything[0] - 1
-    for first, last in sorted(intervals):
-        if first > reached + 1:
-            return False
-        reached = max(reached, last)
-    return reached == everything[1]
-
-
-def _touch(one: Addresses, other: Addresses) -> bool:
-    first, last = (max(one.interval[0], other.interval[0]), min(one.interval[1], other.interval[1]))
-    return one.version == other.version and first <= last
+    return not ports or fill(ports, ALL_PORTS)

@@ -86,8 +86,17 @@ class Syntax(StrEnum):
     EXCLUSION_PROCESS = "exclusionProcess"
     EXCLUSION_PROCESS_PATH = "exclusionProcessPath"
     EXCLUSION_EXTENSION = "exclusionExtension"
+    WINDOWS_EXCLUSION_PATH = "windowsExclusionPath"
+    WINDOWS_EXCLUSION_PROCESS = "windowsExclusionProcess"
+    WINDOWS_EXCLUSION_EXTENSION = "windowsExclusionExtension"
     PORT_RANGE = "portRange"
     ADDRESS_RANGE = "addressRange"
+    WINDOWS_PORT_RANGE = "windowsPortRange"
+    WINDOWS_ADDRESS_RANGE = "windowsAddressRange"
+    ICMP_TYPE = "icmpType"
+    GUID = "guid"
+    REUSABLE_SETTING = "reusableSetting"
+    """A reference to a reusable setting, or its id as a text."""
 
 
 class Direction(StrEnum):

@@ -9,7 +9,7 @@ from typing import Final
 
 from shieldwall.catalog import exclusions
 from shieldwall.catalog.faults import Fault
-from shieldwall.catalog.firewall_rules import parse_addresses, parse_ports
+from shieldwall.catalog.firewall import texts
 from shieldwall.catalog.model import Kind, Limits, SettingDefinition, Syntax
 from shieldwall.contract.settings import MAX_VALUE_LENGTH, SimpleValue
 
@@ -23,13 +23,17 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories without a shape of their own; among Cf are those that turn the direction of writing."""
 _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Characters of visible categories that nobody can see either."""
+_GUID: Final = re.compile(r"(\{)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?(1)\})")
+_GUID_ALLOWED: Final = "A GUID such as 00000000-0000-4000-8000-000000000000."
 
 
 def value_faults(definition: SettingDefinition, simple: SimpleValue) -> Iterator[Fault]:
     """Yield what is wrong with a value."""
     kind, value = _KINDS[definition.kind], simple.value
-    if simple.kind != kind or type(value) is not (int if kind == "integer" else str):
-        yield Fault("wrongType", f"This is a {simple.kind} of type {type(value).__name__}.", f"A value of kind {kind}.")
+    kinds = (kind, "reference") if definition.limits.syntax is Syntax.REUSABLE_SETTING else (kind,)
+    if simple.kind not in kinds or type(value) is not (int if kind == "integer" else str):
+        allowed = f"A value of kind {' or '.join(kinds)}."
+        yield Fault("wrongType", f"This is a {simple.kind} of type {type(value).__name__}.", allowed)
     elif isinstance(value, str):
         yield from _text_faults(definition.limits, value, visible=kind != "secret")
     else:
@@ -61,9 +65,19 @@ def _text_faults(limits: Limits, text: str, *, visible: bool) -> Iterator[Fault]
 def _syntax_faults(syntax: Syntax, text: str) -> Iterator[Fault]:
     match syntax:
         case Syntax.PORT_RANGE:
-            read: object = parse_ports(text)
+            read: object = texts.parse_ports(text)
         case Syntax.ADDRESS_RANGE:
-            read = parse_addresses(text)
+            read = texts.parse_addresses(text)
+        case Syntax.WINDOWS_PORT_RANGE:
+            read = texts.parse_windows_ports(text)
+        case Syntax.WINDOWS_ADDRESS_RANGE:
+            read = texts.parse_windows_addresses(text)
+        case Syntax.ICMP_TYPE:
+            read = texts.parse_icmp(text)
+        case Syntax.GUID | Syntax.REUSABLE_SETTING:
+            if _GUID.fullmatch(text) is None:
+                yield Fault("invalidGuid", f"{text[:64]!r} is not a GUID.", _GUID_ALLOWED)
+            return
         case _:
             yield from exclusions.faults(syntax, text)
             return

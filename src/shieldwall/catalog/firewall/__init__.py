@@ -1,0 +1,1 @@
+"""What firewall rules may say: ports, addresses, and what no rule may cut a device off from."""

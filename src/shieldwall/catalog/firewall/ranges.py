@@ -1,0 +1,57 @@
+"""Ranges of ports and addresses as numbers, and what they leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, TypeAlias
+
+Interval: TypeAlias = tuple[int, int]
+"""A first and a last number, both meant."""
+
+ALL_PORTS: Final = (1, 65_535)
+_ALL_ADDRESSES: Final = {4: (0, 2**32 - 1), 6: (0, 2**128 - 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Consecutive addresses of one version of the protocol, as numbers."""
+
+    version: int
+    interval: Interval
+
+    @classmethod
+    def between(cls, first: IPv4Address | IPv6Address, last: IPv4Address | IPv6Address) -> Addresses:
+        """Return the addresses from one to another of the same version."""
+        return cls(first.version, (int(first), int(last)))
+
+    def touch(self, other: Addresses) -> bool:
+        """Say whether an address belongs to both."""
+        first, last = max(self.interval[0], other.interval[0]), min(self.interval[1], other.interval[1])
+        return self.version == other.version and first <= last
+
+
+EVERYWHERE: Final = tuple(Addresses(version, interval) for version, interval in _ALL_ADDRESSES.items())
+"""All addresses of both versions."""
+
+
+def are_everywhere(named: Iterable[Addresses]) -> bool:
+    """Say whether addresses leave nothing out, in either version of the protocol."""
+    kept = tuple(named)
+    return any(
+        fill((addresses.interval for addresses in kept if addresses.version == version), everything)
+        for version, everything in _ALL_ADDRESSES.items()
+    )
+
+
+def fill(intervals: Iterable[Interval], wanted: Interval) -> bool:
+    """Say whether intervals together leave nothing of ``wanted`` out."""
+    reached = wanted[0] - 1
+    for first, last in sorted(intervals):
+        if first > reached + 1:
+            return False
+        reached = max(reached, last)
+        if reached >= wanted[1]:
+            return True
+    return False
