@@ -79,6 +79,7 @@ def with_definition(setting: SettingId, **changes: Any) -> Catalog:
         (PORTS, {"requires": (Requirement(setting=p.LEVEL, options=ORDER),)}, "does not stand beside it"),
         (p.LEVEL, {"depends_on": (Dependency(parent=p.EXCLUSIONS),)}, "stands inside another"),
         (p.LEVEL, {"platform": "windows10"}, "is for windows10"),
+        (p.LEVEL, {"reusable": True}, "stands in no policy"),
     ],
 )
 def test_a_contradiction_is_found(setting: SettingId, changes: dict[str, Any], problem: str) -> None:

@@ -155,6 +155,8 @@ def _template(catalog: Catalog, template: PolicyTemplate) -> Iterator[str]:
             yield f"offers {definition}, which is not defined"
         elif found.depends_on:
             yield f"offers {definition} at the top, which stands inside another"
+        elif found.reusable:
+            yield f"offers {definition}, which stands in no policy"
         elif found.platform != template.platforms:
             yield f"offers {definition}, which is for {found.platform}"
         if count > 1:
@@ -162,8 +164,9 @@ def _template(catalog: Catalog, template: PolicyTemplate) -> Iterator[str]:
 
 
 def _reached(catalog: Catalog) -> set[SettingId]:
-    tops = tuple(setting.definition for template in catalog.templates.values() for setting in template.settings)
-    return set(tops) | _below(catalog, tops)
+    tops = [setting.definition for template in catalog.templates.values() for setting in template.settings]
+    tops += [definition.id for definition in catalog.definitions.values() if definition.reusable]
+    return set(tops) | _below(catalog, tuple(tops))
 
 
 def _below(catalog: Catalog, settings: tuple[SettingId, ...]) -> set[SettingId]:

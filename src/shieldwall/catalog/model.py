@@ -213,7 +213,8 @@ class SettingDefinition(
     (``antivirusEngine.enforcementLevel``), absent where none is known for sure; ``landing_default`` is what the product
     does while nothing stands there. ``identity`` names members by which two items of a union are the same item with
     different values, ``unique`` members whose value no two items of one policy share. ``depends_on`` follows from the
-    parents and is filled in by the loader. ``since`` is the catalog version that brought the setting.
+    parents and is filled in by the loader. ``since`` is the catalog version that brought the setting. ``reusable`` says
+    that it stands in no policy: reusable settings are made of it, and policies refer to them.
     """
 
     id: SettingId
@@ -246,6 +247,7 @@ class SettingDefinition(
     tamper_protected: Tamper = Tamper.NO
     deprecated: bool = False
     supported: bool = True
+    reusable: bool = False
     may_need_reboot: bool = False
     note: str | None = None
     confidence: Confidence = Confidence.VERIFIED
