@@ -22,6 +22,7 @@ from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import Principal, UnauthenticatedError, authorization_of
 from shieldwall.server.directory import apps
 from shieldwall.server.graph import catalog, devices, groups, identity, packages, policies
+from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
 from shieldwall.server.graph.requests import JSON, GraphRequest
 from shieldwall.server.services import AdminServices
@@ -43,13 +44,17 @@ ErrorHandler: TypeAlias = Callable[[GraphRequest, Exception], Response[bytes]]
 def create_routes(services: AdminServices) -> Router:
     """Make the routes of Graph (``/v1.0`` and ``/beta``) and of the identity platform."""
     answering = answering_errors(services)
+    resources = CatalogResources(services.catalog)
     return Router(
         path="/",
         route_handlers=[
             *(Router(path=version, route_handlers=HANDLERS) for version in VERSIONS),
             *identity.HANDLERS,
         ],
-        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "resources": Provide(lambda: resources, sync_to_thread=False),
+        },
         guards=[_guarding(services)],
         exception_handlers={ShieldwallError: answering, HTTPException: answering, Exception: answering},
     )

@@ -1,98 +1,108 @@
-"""``/deviceManagement/configurationPolicyTemplates`` and ``configurationSettings``: what can be authored."""
+"""What can be authored: ``configurationPolicyTemplates``, ``configurationSettings`` and ``configurationCategories``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from itertools import islice
+from typing import Final, TypeVar
 
 from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.catalog.model import SettingDefinition
-from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.server.graph.policies import READ
 from shieldwall.server.graph.query import Query
-from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
-from shieldwall.server.graph.resources import Json, template_resource
+from shieldwall.server.graph.requests import (
+    GraphRequest,
+    Resources,
+    Services,
+    answer,
+    list_answer,
+    page_answer,
+    query_of,
+)
+from shieldwall.server.graph.resources import Json
 from shieldwall.server.storage.errors import NotFoundError
 
 T = TypeVar("T")
 
 _TEMPLATES: Final = "/deviceManagement/configurationPolicyTemplates"
 _SETTINGS: Final = "/deviceManagement/configurationSettings"
+_CATEGORIES: Final = "/deviceManagement/configurationCategories"
+_WITH_SETTING_TEMPLATES: Final = frozenset({"settingTemplates"})
+_WITH_DEFINITIONS: Final = frozenset({"settingDefinitions"})
 
 
 @get(_TEMPLATES, opt=READ, sync_to_thread=False)
-def list_templates(services: Services, request: GraphRequest) -> Response[bytes]:
+def list_templates(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
     """List the policy templates, in pages."""
-    query = query_of(request)
-    found = _page(services.catalog.templates, query)
-    return page_answer(services, request, query, [(key, template_resource(template)) for key, template in found])
+    query = query_of(request, expandable=_WITH_SETTING_TEMPLATES)
+    rows = [(key, resources.template(key, query.expand) or found) for key, found in _page(resources.templates, query)]
+    return page_answer(services, request, query, rows)
 
 
 @get(_TEMPLATES + "/{template_id:str}", opt=READ, sync_to_thread=False)
-def get_template(services: Services, request: GraphRequest, template_id: FromPath[str]) -> Response[bytes]:
+def get_template(resources: Resources, request: GraphRequest, template_id: FromPath[str]) -> Response[bytes]:
     """Return one policy template."""
-    query = query_of(request)
-    template = services.catalog.templates.get(TemplateId(template_id))
-    if template is None:
-        raise NotFoundError(f"There is no template {template_id[:128]!r}.")
-    return answer(query.shape(template_resource(template)))
+    query = query_of(request, expandable=_WITH_SETTING_TEMPLATES)
+    return answer(query.shape(_found(resources.template(template_id, query.expand), "template", template_id)))
+
+
+@get(_TEMPLATES + "/{template_id:str}/settingTemplates", opt=READ, sync_to_thread=False)
+def list_setting_templates(
+    services: Services, resources: Resources, request: GraphRequest, template_id: FromPath[str]
+) -> Response[bytes]:
+    """List the settings that a template offers."""
+    query = query_of(request, expandable=_WITH_DEFINITIONS)
+    found = _found(resources.setting_templates(template_id, query.expand), "template", template_id)
+    return list_answer(services, request, query, found)
 
 
 @get(_SETTINGS, opt=READ, sync_to_thread=False)
-def list_definitions(services: Services, request: GraphRequest) -> Response[bytes]:
+def list_definitions(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
     """List the setting definitions, in pages."""
     query = query_of(request)
-    found = _page(services.catalog.definitions, query)
-    return page_answer(services, request, query, [(key, _definition(definition)) for key, definition in found])
+    return page_answer(services, request, query, _page(resources.definitions, query))
 
 
 @get(_SETTINGS + "/{setting_id:str}", opt=READ, sync_to_thread=False)
-def get_definition(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
+def get_definition(resources: Resources, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """Return one setting definition."""
     query = query_of(request)
-    definition = services.catalog.definitions.get(SettingId(setting_id))
-    if definition is None:
-        raise NotFoundError(f"There is no setting {setting_id[:128]!r}.")
-    return answer(query.shape(_definition(definition)))
+    return answer(query.shape(_found(resources.definitions.get(setting_id), "setting", setting_id)))
+
+
+@get(_CATEGORIES, opt=READ, sync_to_thread=False)
+def list_categories(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
+    """List the categories of settings, in pages."""
+    query = query_of(request)
+    return page_answer(services, request, query, _page(resources.categories, query))
+
+
+@get(_CATEGORIES + "/{category_id:str}", opt=READ, sync_to_thread=False)
+def get_category(resources: Resources, request: GraphRequest, category_id: FromPath[str]) -> Response[bytes]:
+    """Return one category."""
+    query = query_of(request)
+    return answer(query.shape(_found(resources.categories.get(category_id), "category", category_id)))
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     list_templates,
     get_template,
+    list_setting_templates,
     list_definitions,
     get_definition,
+    list_categories,
+    get_category,
 )
 
 
-def _page(entries: Mapping[Any, T], query: Query) -> list[tuple[str, T]]:
+def _page(entries: Mapping[str, Json], query: Query) -> list[tuple[str, Json]]:
     after = query.after or ""
-    keys = sorted(key for key in entries if key > after)[: query.page.size]
-    return [(str(key), entries[key]) for key in keys]
+    return list(islice(((key, entry) for key, entry in entries.items() if key > after), query.page.size))
 
 
-def _definition(definition: SettingDefinition) -> Json:
-    shape: Json = {
-        "id": definition.id,
-        "name": definition.id,
-        "displayName": definition.display_name,
-        "description": definition.description,
-        "categoryId": definition.category,
-        "applicability": {"platform": definition.platform, "technologies": "microsoftSense"},
-    }
-    if definition.options:
-        shape["options"] = [
-            {
-                "itemId": option.item_id,
-                "name": option.display_name,
-                "displayName": option.display_name,
-                "optionValue": {"value": option.value},
-            }
-            for option in definition.options
-        ]
-        shape["defaultOptionId"] = definition.default
-    if definition.children:
-        shape["childIds"] = list(definition.children)
-    return shape
+def _found(resource: T | None, kind: str, key: str) -> T:
+    if resource is None:
+        raise NotFoundError(f"There is no {kind} {key[:128]!r}.")
+    return resource

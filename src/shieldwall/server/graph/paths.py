@@ -9,7 +9,7 @@ from typing import Final
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-_KEY: Final = re.compile(r"^([A-Za-z]+)\('([^'/]{1,128})'\)$")
+_KEY: Final = re.compile(r"^([A-Za-z]+)\('([^'/]{1,512})'\)$")
 _VERSIONS: Final = ("/v1.0/", "/beta/")
 
 

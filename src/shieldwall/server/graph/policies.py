@@ -16,6 +16,7 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.graph.policy_bodies import read_assignments, read_draft
 from shieldwall.server.graph.requests import (
     GraphRequest,
+    Resources,
     Services,
     acting_for,
     answer,
@@ -116,12 +117,18 @@ def delete_policy(services: Services, request: GraphRequest, policy_id: FromPath
 
 
 @get(_ONE + "/settings", opt=READ, sync_to_thread=True)
-def list_settings(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
+def list_settings(
+    services: Services, resources: Resources, request: GraphRequest, policy_id: FromPath[str]
+) -> Response[bytes]:
     """List the settings of a policy."""
-    query = query_of(request)
+    query = query_of(request, expandable=frozenset({"settingDefinitions"}))
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-    return list_answer(services, request, query, settings_resource(policy))
+    settings = settings_resource(policy)
+    if "settingDefinitions" in query.expand:
+        for setting, instance in zip(settings, policy.settings, strict=True):
+            setting["settingDefinitions"] = resources.below(instance.definition)
+    return list_answer(services, request, query, settings)
 
 
 @get(_ONE + "/assignments", opt=READ, sync_to_thread=True)

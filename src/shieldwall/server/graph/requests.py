@@ -14,6 +14,7 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import convert, decode_any, encode
 from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
 from shieldwall.server.graph.query import Query, parse_query, skip_token
 from shieldwall.server.graph.resources import Json, collection
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 GraphRequest: TypeAlias = Request[Any, Any, State]
 Services: TypeAlias = NamedDependency[AdminServices]
+Resources: TypeAlias = NamedDependency[CatalogResources]
 JSON: Final = "application/json"
 
 

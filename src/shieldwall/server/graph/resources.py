@@ -91,24 +91,6 @@ def assignments_resource(assignments: Iterable[Assignment]) -> list[Json]:
     ]
 
 
-def template_resource(template: PolicyTemplate) -> Json:
-    """Shape a deviceManagementConfigurationPolicyTemplate."""
-    return {
-        "id": template.id,
-        "baseId": template.base_id,
-        "version": template.version,
-        "displayName": template.display_name,
-        "displayVersion": template.display_version,
-        "description": template.description,
-        "lifecycleState": "active",
-        "platforms": template.platforms,
-        "technologies": template.technologies,
-        "templateFamily": template.family,
-        "allowUnmanagedSettings": False,
-        "settingTemplateCount": len(template.settings),
-    }
-
-
 def group_resource(group: Group) -> Json:
     """Shape a group."""
     return {
