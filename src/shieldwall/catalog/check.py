@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from shieldwall.catalog.model import Catalog, Kind, Merge, Option, PolicyTemplate, SettingDefinition
+from shieldwall.catalog.model import Catalog, Kind, Lists, Merge, Option, PolicyTemplate, SettingDefinition
 from shieldwall.contract.ids import SettingId
 
 _CHOICES = frozenset({Kind.CHOICE, Kind.CHOICE_COLLECTION})
@@ -46,6 +46,7 @@ def _definition(catalog: Catalog, definition: SettingDefinition) -> Iterator[str
     yield from _default(definition)
     yield from _landing(definition)
     yield from _merging(catalog, definition)
+    yield from _strength(catalog, definition)
     yield from _requirements(catalog, definition)
 
 
@@ -119,13 +120,6 @@ def _merging(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
         definition.kind is not Kind.GROUP_COLLECTION or definition.maximum_count != 1
     ):
         yield "members are decided apart only in a group with at most one item"
-    if definition.strength is not None:
-        ranked = definition.strength.options
-        if definition.strength.numbers is not None:
-            if ranked or definition.kind is not Kind.SIMPLE_INTEGER:
-                yield "an order of numbers goes with integers only"
-        elif sorted(ranked) != sorted(option.item_id for option in definition.options):
-            yield "the order of strength does not name every option once"
     if not set(definition.identity) | set(definition.unique) <= set(definition.children):
         yield "identity and unique name members only"
     if definition.identity:
@@ -133,6 +127,25 @@ def _merging(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
         known = [catalog.definitions[child] for child in others if child in catalog.definitions]
         if definition.merge is not Merge.UNION or any(other.strength is None for other in known):
             yield "identity needs a union, and an order of strength for every other member"
+
+
+def _strength(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
+    strength = definition.strength
+    if strength is None:
+        return
+    told = (strength.options, strength.numbers, strength.lists, strength.neutral)
+    if sum(bool(order) for order in told) != 1:
+        yield "strength is told in exactly one way"
+    if strength.numbers is not None and definition.kind is not Kind.SIMPLE_INTEGER:
+        yield "an order of numbers goes with integers only"
+    if strength.options and sorted(strength.options) != sorted(option.item_id for option in definition.options):
+        yield "the order of strength does not name every option once"
+    if strength.lists is not None and definition.kind not in _COLLECTIONS:
+        yield "an order of lists goes with collections only"
+    members = [catalog.definitions[child] for child in definition.children if child in catalog.definitions]
+    options = {option.item_id for member in members for option in member.options}
+    if strength.lists is Lists.RULES and not {strength.blocks, strength.off} <= options:
+        yield "rules say which option of a member blocks, and which switches off"
 
 
 def _requirements(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
