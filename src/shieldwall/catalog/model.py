@@ -295,6 +295,7 @@ class PolicyTemplate(
     other_technologies: tuple[str, ...] = ()
     supported: bool = True
     note: str | None = None
+    since: str = FIRST_VERSION
     confidence: Confidence = Confidence.VERIFIED
     settings: tuple[SettingTemplate, ...]
 

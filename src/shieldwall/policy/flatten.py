@@ -45,11 +45,12 @@ def flatten(catalog: Catalog, document: PolicyDocument) -> Mapping[SettingId, Se
         MismatchedSettingError: A value does not have the shape of its definition.
     """
     values: dict[SettingId, SettingValue] = {}
-    _put(catalog, document.settings, values)
+    put(catalog, document.settings, values)
     return values
 
 
-def _put(catalog: Catalog, instances: Iterable[SettingInstance], values: dict[SettingId, SettingValue]) -> None:
+def put(catalog: Catalog, instances: Iterable[SettingInstance], values: dict[SettingId, SettingValue]) -> None:
+    """Set the values of these instances beside those there are. Raises: as ``flatten``."""
     for instance in instances:
         definition = catalog.definition(instance.definition)
         value, children = _value(catalog, definition, instance)
@@ -57,7 +58,7 @@ def _put(catalog: Catalog, instances: Iterable[SettingInstance], values: dict[Se
             if definition.id in values:
                 raise MismatchedSettingError(f"The setting {definition.id} is set twice.")
             values[definition.id] = value
-        _put(catalog, children, values)
+        put(catalog, children, values)
 
 
 def _value(  # noqa: PLR0911 - one return per kind reads as the table it is
@@ -93,7 +94,7 @@ def _simple(definition: SettingDefinition, simple: SimpleValue) -> str | int:
 
 def _item(catalog: Catalog, group: GroupValue) -> Item:
     members: dict[SettingId, SettingValue] = {}
-    _put(catalog, group.children, members)
+    put(catalog, group.children, members)
     return Item(tuple(sorted(members.items(), key=lambda member: member[0])))
 
 

@@ -1,0 +1,153 @@
+"""Decide one setting among the policies that set it.
+
+Who contends, do their values differ, and does the rule of the setting's family decide? Published behaviour is in the
+catalog as each definition's ``merge``; a tenant may have chosen another rule. The order of policies never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from math import inf
+from typing import Any
+
+from shieldwall.catalog.model import Catalog, Lists, Merge, SettingDefinition
+from shieldwall.contract.conflicts import PUBLISHED, ConflictRule, ConflictRules
+from shieldwall.contract.ids import SettingId
+from shieldwall.contract.settings import LOWEST_PRIORITY
+from shieldwall.policy.families import chosen_rule
+from shieldwall.policy.outcomes import Conflict, Contender, Decided, Rule
+from shieldwall.policy.prepared import moment_of
+from shieldwall.policy.values import Item, SettingValue, as_set, order_key
+
+
+def decide(  # noqa: PLR0911 - one return per rule reads as the table it is
+    catalog: Catalog,
+    definition: SettingDefinition,
+    contenders: Iterable[Contender],
+    rules: ConflictRules = PUBLISHED,
+) -> Decided | Conflict:
+    """Decide one setting among at least one contender."""
+    ordered = tuple(sorted(contenders, key=_contender_order))
+    first = ordered[0].value
+    if len(ordered) == 1 or all(contender.value == first for contender in ordered):
+        alike = Rule.ONLY if len(ordered) == 1 else Rule.EQUAL
+        value = united(catalog, definition, ordered) if definition.merge is Merge.UNION else first
+        return _decided(definition.id, value, alike, ordered)
+    match chosen_rule(catalog, definition.id, rules):
+        case ConflictRule.NOTHING:
+            return Conflict(setting=definition.id, contenders=ordered, rule=Rule.DIFFERING)
+        case ConflictRule.PRIORITY:
+            return _by_priority(definition, ordered)
+        case ConflictRule.MOST_SECURE:
+            return _by_strength(definition, ordered)
+        case None if definition.merge is Merge.UNION:
+            return _decided(definition.id, united(catalog, definition, ordered), Rule.UNION, ordered)
+        case None if definition.merge is Merge.MOST_SECURE:
+            return _by_strength(definition, ordered)
+        case None:
+            return Conflict(setting=definition.id, contenders=ordered, rule=Rule.DIFFERING)
+
+
+def priority_of(contender: Contender) -> int:
+    """Return a contender's place by priority, 1 for the best; without a priority it comes after all that have one."""
+    return LOWEST_PRIORITY + 1 if contender.priority is None else contender.priority
+
+
+def strongest(definition: SettingDefinition, values: Sequence[SettingValue]) -> SettingValue | None:
+    """Return the strongest of several values, ``None`` unless the order of strength speaks about every one of them."""
+    strength = definition.strength
+    if strength is None:
+        return None
+    if strength.lists in {Lists.FEWER, Lists.MORE}:
+        return _extreme(values, strength.lists)
+    best: tuple[int, SettingValue] | None = None
+    for value in values:
+        rank = strength.rank(value)
+        if rank is None:
+            return None
+        if best is None or rank < best[0]:
+            best = (rank, value)
+    return best[1] if best else None
+
+
+def united(catalog: Catalog, definition: SettingDefinition, contenders: Iterable[Contender]) -> SettingValue:
+    """Return the items of all contenders; of those with one identity the strongest."""
+    items = as_set(part for contender in contenders if isinstance(contender.value, tuple) for part in contender.value)
+    if not definition.identity:
+        return items
+    # Of items with the same identity the strongest stays: a union never says two things about one subject.
+    kept: dict[tuple[SettingValue | None, ...], Item] = {}
+    for item in sorted((item for item in items if isinstance(item, Item)), key=partial(_weakness, catalog, definition)):
+        kept.setdefault(subject_of(definition, item), item)
+    return as_set(kept.values())
+
+
+def subject_of(definition: SettingDefinition, item: SettingValue) -> tuple[SettingValue | None, ...]:
+    """Return what an item of a union is about: its identity, or itself."""
+    if definition.identity and isinstance(item, Item):
+        return tuple(item.get(member) for member in definition.identity)
+    return (item,)
+
+
+def _by_strength(definition: SettingDefinition, contenders: tuple[Contender, ...]) -> Decided | Conflict:
+    value = strongest(definition, [contender.value for contender in contenders])
+    if value is not None:
+        return _decided(definition.id, value, Rule.MOST_SECURE, contenders)
+    moments = [moment_of(contender) for contender in contenders]
+    newest = {contender.value for contender, moment in zip(contenders, moments, strict=True) if moment == max(moments)}
+    if len(newest) == 1:
+        return _decided(definition.id, newest.pop(), Rule.LAST_MODIFIED, contenders)
+    return Conflict(setting=definition.id, contenders=contenders, rule=Rule.LAST_MODIFIED)
+
+
+def _by_priority(definition: SettingDefinition, contenders: tuple[Contender, ...]) -> Decided | Conflict:
+    best = min(map(priority_of, contenders))
+    values = {contender.value for contender in contenders if priority_of(contender) == best}
+    if len(values) == 1:
+        return _decided(definition.id, values.pop(), Rule.PRIORITY, contenders)
+    return Conflict(setting=definition.id, contenders=contenders, rule=Rule.PRIORITY)
+
+
+def _extreme(values: Sequence[SettingValue], lists: Lists) -> SettingValue | None:
+    """Return the list that is within all others, or around them; ``None`` when there is none."""
+    sized = sorted((value for value in values if isinstance(value, tuple)), key=len, reverse=lists is Lists.MORE)
+    extreme = set(sized[0])
+    fits = extreme.issuperset if lists is Lists.MORE else extreme.issubset
+    return sized[0] if all(fits(other) for other in sized) else None
+
+
+def _weakness(catalog: Catalog, definition: SettingDefinition, item: Item) -> tuple[tuple[float, ...], tuple[Any, ...]]:
+    """Return a sort key that puts the strongest item first and one without a known strength last."""
+    ranks: list[float] = []
+    for member in definition.children:
+        strength = catalog.definition(member).strength
+        rank = strength.rank(item.get(member)) if strength else None
+        ranks.append(inf if rank is None else rank)
+    return tuple(ranks), order_key(item)
+
+
+def _decided(setting: SettingId, value: SettingValue, rule: Rule, contenders: tuple[Contender, ...]) -> Decided:
+    if rule in {Rule.ONLY, Rule.EQUAL}:
+        winners, losers = tuple(dict.fromkeys(contender.policy for contender in contenders)), ()
+        return Decided(setting=setting, value=value, winners=winners, losers=losers, rule=rule, contenders=contenders)
+    lost = {contender.policy for contender in contenders if not _got(contender.value, value, rule)}
+    policies = tuple(dict.fromkeys(contender.policy for contender in contenders))
+    return Decided(
+        setting=setting,
+        value=value,
+        winners=tuple(policy for policy in policies if policy not in lost),
+        losers=tuple(policy for policy in policies if policy in lost),
+        rule=rule,
+        contenders=contenders,
+    )
+
+
+def _got(wanted: SettingValue, value: SettingValue, rule: Rule) -> bool:
+    if rule is Rule.UNION and isinstance(wanted, tuple) and isinstance(value, tuple):
+        return set(wanted) <= set(value)
+    return wanted == value
+
+
+def _contender_order(contender: Contender) -> tuple[object, ...]:
+    return contender.policy, contender.modified_at, contender.policy_name, order_key(contender.value)

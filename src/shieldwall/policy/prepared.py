@@ -1,0 +1,85 @@
+"""A policy document made ready once for deciding many times: flat values, its moment, and what each setting needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import msgspec
+
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import PolicyId, SettingId
+from shieldwall.contract.settings import PolicyDocument, walk
+from shieldwall.policy.applicability import OLDEST, Traits, Version, parse_version
+from shieldwall.policy.flatten import put
+from shieldwall.policy.outcomes import Contender, Reason
+from shieldwall.policy.values import SettingValue
+
+_NO_MOMENT = datetime.min.replace(tzinfo=UTC)
+
+
+class PreparedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """One revision of a policy. ``needs`` is the catalog version from which an agent knows all parts of a setting."""
+
+    id: PolicyId
+    name: str
+    revision: int
+    platforms: str
+    contenders: Mapping[SettingId, Contender]
+    needs: Mapping[SettingId, Version]
+
+    def reason_against(self, setting: SettingId, device: Traits) -> Reason | None:
+        """Say why a device has nothing that one of the settings could be set on, ``None`` when it has."""
+        return device.reason_against(self.platforms, self.needs[setting])
+
+
+def prepare(catalog: Catalog, document: PolicyDocument) -> PreparedPolicy:
+    """Make a document ready.
+
+    Raises:
+        UnknownSettingError: The catalog does not know a setting.
+        MismatchedSettingError: A value does not have the shape of its definition.
+    """
+    values: dict[SettingId, SettingValue] = {}
+    needs: dict[SettingId, Version] = {}
+    template = catalog.templates.get(document.template_id)
+    least = OLDEST if template is None else parse_version(template.since) or OLDEST
+    for instance in document.settings:
+        before = len(values)
+        put(catalog, (instance,), values)
+        needed = max((_since(catalog, part.definition) for part in walk((instance,))), default=least)
+        needs.update(dict.fromkeys(list(values)[before:], max(needed, least)))
+    return PreparedPolicy(
+        id=document.policy_id,
+        name=document.name,
+        revision=document.revision,
+        platforms=document.platforms,
+        contenders=MappingProxyType(
+            {
+                setting: Contender(
+                    policy=document.policy_id,
+                    policy_name=document.name,
+                    value=value,
+                    modified_at=document.modified_at,
+                    revision=document.revision,
+                    priority=document.priority,
+                )
+                for setting, value in values.items()
+            }
+        ),
+        needs=MappingProxyType(needs),
+    )
+
+
+def moment_of(contender: Contender) -> datetime:
+    """Return when the contender's policy was modified; a moment that cannot be read is never the latest."""
+    try:
+        moment = datetime.fromisoformat(contender.modified_at)
+    except ValueError:
+        return _NO_MOMENT
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _since(catalog: Catalog, setting: SettingId) -> Version:
+    return parse_version(catalog.definition(setting).since) or OLDEST
