@@ -11,16 +11,26 @@ from hypothesis import strategies as st
 
 from shieldwall.contract.errors import InvalidIdError
 from shieldwall.contract.ids import (
+    parse_assignment_filter_id,
     parse_device_id,
     parse_digest,
     parse_group_id,
     parse_package_id,
     parse_policy_id,
+    parse_reusable_setting_id,
     parse_tenant_id,
 )
 from shieldwall.contract.strict_json import digest_of_bytes
 
-PARSERS = [parse_tenant_id, parse_device_id, parse_group_id, parse_policy_id, parse_package_id]
+PARSERS = [
+    parse_tenant_id,
+    parse_device_id,
+    parse_group_id,
+    parse_policy_id,
+    parse_assignment_filter_id,
+    parse_reusable_setting_id,
+    parse_package_id,
+]
 EXAMPLE = "3f2b8c1e-6f0a-4f7e-9d0c-0a1b2c3d4e5f"
 
 Parser = Callable[[str], str]

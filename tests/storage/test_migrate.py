@@ -10,9 +10,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 from tests.support.samples import TENANT_ID, a_tenant
 
-from shieldwall.server.storage import tenants
+from shieldwall.contract.ids import PolicyId
+from shieldwall.server.storage import assignments, revisions, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.migrate import UnknownSchemaError, _config, is_current, upgrade
+from shieldwall.server.storage.records import Assignment, AssignmentKind, Page
 from shieldwall.server.storage.schema import metadata
 
 
@@ -81,6 +83,33 @@ def test_the_first_revision_can_be_undone(empty: Database) -> None:
         command.downgrade(_config(connection), "base")
     with empty.read() as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_what_was_assigned_before_filters_came_stays_assigned_and_can_go_back(empty: Database) -> None:
+    with empty.write() as connection:
+        command.upgrade(_config(connection), "0002")
+        for row in _OF_0002:
+            values = {"tenant": TENANT_ID, "policy": _POLICY}
+            connection.execute(text(row), {name: value for name, value in values.items() if f":{name}" in row})
+    upgrade(empty)
+    with empty.write() as connection:
+        assert assignments.of_policy(connection, _POLICY) == (
+            Assignment(policy_id=_POLICY, kind=AssignmentKind.ALL_DEVICES, group_id=None),
+        )
+        assert revisions.list_revisions(connection, _POLICY, Page())[0].reason == ""
+        assert tenants.conflict_rules(connection, TENANT_ID) == {}
+        command.downgrade(_config(connection), "0002")
+        kept = connection.execute(text("SELECT policy_id, kind FROM assignments")).all()
+    assert [tuple(row) for row in kept] == [(_POLICY, "allDevices")]
+
+
+_POLICY = PolicyId("aaaaaaaa-0000-4000-8000-000000000001")
+_OF_0002 = (
+    "INSERT INTO tenants VALUES (:tenant, 'Contoso', 'contoso.example', 0)",
+    "INSERT INTO policies VALUES (:policy, :tenant, 'P', '', 'linux', 'x', 't_1', '[]', '', 1, 'digest', 0, 0)",
+    "INSERT INTO policy_revisions VALUES ('digest', :policy, 1, 2, '', 0, 'ada')",
+    "INSERT INTO assignments VALUES (:policy, 'allDevices', 'allDevices', NULL)",
+)
 
 
 def _anatomy(connection: Connection) -> dict[str, Any]:

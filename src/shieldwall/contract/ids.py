@@ -24,6 +24,10 @@ GroupId = NewType("GroupId", str)
 """A group of devices."""
 PolicyId = NewType("PolicyId", str)
 """A policy through all its revisions."""
+AssignmentFilterId = NewType("AssignmentFilterId", str)
+"""A rule that narrows whom an assignment reaches."""
+ReusableSettingId = NewType("ReusableSettingId", str)
+"""A setting that several policies refer to."""
 PackageId = NewType("PackageId", str)
 """An onboarding package."""
 SettingId = NewType("SettingId", str)
@@ -73,6 +77,16 @@ def parse_group_id(text: str) -> GroupId:
 def parse_policy_id(text: str) -> PolicyId:
     """Read a policy id. Raises: InvalidIdError."""
     return PolicyId(_uuid(text, "policy"))
+
+
+def parse_assignment_filter_id(text: str) -> AssignmentFilterId:
+    """Read an assignment filter's id. Raises: InvalidIdError."""
+    return AssignmentFilterId(_uuid(text, "assignment filter"))
+
+
+def parse_reusable_setting_id(text: str) -> ReusableSettingId:
+    """Read a reusable setting's id. Raises: InvalidIdError."""
+    return ReusableSettingId(_uuid(text, "reusable setting"))
 
 
 def parse_package_id(text: str) -> PackageId:

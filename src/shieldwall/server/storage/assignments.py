@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from shieldwall.contract.ids import Digest, GroupId, PolicyId, TenantId
+from shieldwall.contract.ids import AssignmentFilterId, Digest, GroupId, PolicyId, TenantId
 from shieldwall.contract.messages import ManifestItem
-from shieldwall.server.storage.records import Assignment, AssignmentKind
+from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind
 from shieldwall.server.storage.schema import assignments, policies, policy_revisions
 
 _OF_TENANT: Final = (
@@ -49,6 +49,12 @@ def of_group(connection: Connection, group_id: GroupId) -> tuple[Assignment, ...
     return tuple(_assignment(row) for row in connection.execute(query).mappings())
 
 
+def of_filter(connection: Connection, filter_id: AssignmentFilterId) -> tuple[Assignment, ...]:
+    """Return the assignments that are narrowed by a filter."""
+    query = select(assignments).where(assignments.c.filter_id == filter_id).order_by(assignments.c.policy_id)
+    return tuple(_assignment(row) for row in connection.execute(query).mappings())
+
+
 def items_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[AssignedItem, ...]:
     """Return every assignment of a tenant with what it delivers."""
     return tuple(
@@ -81,13 +87,17 @@ def _row(assignment: Assignment) -> dict[str, Any]:
         "target": assignment.group_id or assignment.kind.value,
         "kind": assignment.kind.value,
         "group_id": assignment.group_id,
+        "filter_id": assignment.filter_id,
+        "filter_type": assignment.filter_kind.value,
     }
 
 
 def _assignment(row: Mapping[Any, Any]) -> Assignment:
-    group = row["group_id"]
+    group, narrowed = row["group_id"], row["filter_id"]
     return Assignment(
         policy_id=PolicyId(row["policy_id"]),
         kind=AssignmentKind(row["kind"]),
         group_id=None if group is None else GroupId(group),
+        filter_id=None if narrowed is None else AssignmentFilterId(narrowed),
+        filter_kind=FilterKind(row["filter_type"]),
     )

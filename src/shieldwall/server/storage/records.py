@@ -7,12 +7,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from shieldwall.contract.ids import (
+    AssignmentFilterId,
     DeviceId,
     Digest,
     GroupId,
     KeyThumbprint,
     PackageId,
     PolicyId,
+    ReusableSettingId,
+    SettingId,
     TemplateId,
     TenantId,
 )
@@ -131,7 +134,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A policy as it stands now; ``digest`` names its newest signed revision."""
+    """A policy as it stands now; ``digest`` names its newest signed revision.
+
+    ``settings`` are as authored: references and tokens of secrets stand in them, not what devices get in their place.
+    """
 
     id: PolicyId
     tenant_id: TenantId
@@ -146,11 +152,15 @@ class Policy:
     digest: Digest
     created_at: datetime
     modified_at: datetime
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRevision:
-    """One immutable publish of a policy: the canonical bytes of its DSSE envelope, named by its payload's digest."""
+    """One immutable publish of a policy: the canonical bytes of its DSSE envelope, named by its payload's digest.
+
+    ``authored`` are the settings as the author wrote them, absent where devices got them just so.
+    """
 
     digest: Digest
     policy_id: PolicyId
@@ -159,6 +169,9 @@ class PolicyRevision:
     envelope: bytes
     created_at: datetime
     created_by: str
+    reason: str = ""
+    description: str = ""
+    authored: tuple[SettingInstance, ...] | None = None
 
 
 class AssignmentKind(StrEnum):
@@ -169,13 +182,54 @@ class AssignmentKind(StrEnum):
     ALL_DEVICES = "allDevices"
 
 
+class FilterKind(StrEnum):
+    """What an assignment does with the devices that match its filter."""
+
+    NONE = "none"
+    """There is no filter."""
+    INCLUDE = "include"
+    EXCLUDE = "exclude"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """One target of a policy. ``group_id`` is absent for all devices."""
+    """One target of a policy. ``group_id`` is absent for all devices, ``filter_id`` where nothing is filtered."""
 
     policy_id: PolicyId
     kind: AssignmentKind
     group_id: GroupId | None
+    filter_id: AssignmentFilterId | None = None
+    filter_kind: FilterKind = FilterKind.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentFilter:
+    """A rule over devices of one platform that assignments may narrow themselves by."""
+
+    id: AssignmentFilterId
+    tenant_id: TenantId
+    display_name: str
+    description: str
+    platform: str
+    rule: str
+    role_scope_tag_ids: tuple[str, ...]
+    created_at: datetime
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReusableSetting:
+    """A setting that policies refer to by its id; ``version`` counts its changes from 1."""
+
+    id: ReusableSettingId
+    tenant_id: TenantId
+    display_name: str
+    description: str
+    setting_definition_id: SettingId
+    setting_instance: SettingInstance
+    version: int
+    created_at: datetime
+    modified_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest, PolicyId
+from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page, PolicyRevision
 from shieldwall.server.storage.rows import columns_of
@@ -16,7 +18,8 @@ from shieldwall.server.storage.schema import policy_revisions
 
 def add(connection: Connection, revision: PolicyRevision) -> None:
     """Keep a new revision."""
-    connection.execute(policy_revisions.insert(), columns_of(revision))
+    authored = None if revision.authored is None else strict_json.encode(revision.authored)
+    connection.execute(policy_revisions.insert(), columns_of(revision, authored=authored))
 
 
 def find_many(connection: Connection, digests: Collection[Digest]) -> dict[Digest, PolicyRevision]:
@@ -51,4 +54,7 @@ def list_revisions(connection: Connection, policy_id: PolicyId, page: Page) -> t
 
 
 def _revision(row: Row[Any]) -> PolicyRevision:
-    return PolicyRevision(**row._asdict())
+    columns = row._asdict()
+    if (authored := columns["authored"]) is not None:
+        columns["authored"] = strict_json.decode(authored, tuple[SettingInstance, ...])
+    return PolicyRevision(**columns)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from typing import Final
+
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from shieldwall.contract import strict_json
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule, ConflictRules
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.storage.rows import columns_of
+from shieldwall.server.storage.rows import columns_of, to_text
 from shieldwall.server.storage.schema import tenants
+
+_TENANTS: Final = select(tenants.c.id, tenants.c.display_name, tenants.c.domain, tenants.c.created_at)
 
 
 def get(connection: Connection, tenant_id: TenantId) -> Tenant:
     """Return a tenant. Raises: NotFoundError."""
-    row = connection.execute(select(tenants).where(tenants.c.id == tenant_id)).one_or_none()
+    row = connection.execute(_TENANTS.where(tenants.c.id == tenant_id)).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no tenant {tenant_id}.")
     return Tenant(**row._asdict())
@@ -22,13 +28,13 @@ def get(connection: Connection, tenant_id: TenantId) -> Tenant:
 
 def find_by_domain(connection: Connection, domain: str) -> Tenant | None:
     """Return the tenant that owns this domain, or ``None``."""
-    row = connection.execute(select(tenants).where(tenants.c.domain == domain)).one_or_none()
+    row = connection.execute(_TENANTS.where(tenants.c.domain == domain)).one_or_none()
     return None if row is None else Tenant(**row._asdict())
 
 
 def list_tenants(connection: Connection) -> tuple[Tenant, ...]:
     """Return all tenants, ordered by id."""
-    return tuple(Tenant(**row._asdict()) for row in connection.execute(select(tenants).order_by(tenants.c.id)))
+    return tuple(Tenant(**row._asdict()) for row in connection.execute(_TENANTS.order_by(tenants.c.id)))
 
 
 def add(connection: Connection, tenant: Tenant) -> None:
@@ -43,3 +49,19 @@ def add(connection: Connection, tenant: Tenant) -> None:
         raise AlreadyExistsError(
             f"A tenant with the id or the domain of {tenant.domain!r} is there already."
         ) from error
+
+
+def conflict_rules(connection: Connection, tenant_id: TenantId) -> ConflictRules:
+    """Return the families that a tenant decides otherwise than published. Raises: NotFoundError."""
+    text = connection.execute(select(tenants.c.conflict_rules).where(tenants.c.id == tenant_id)).scalar_one_or_none()
+    if text is None:
+        raise NotFoundError(f"There is no tenant {tenant_id}.")
+    return strict_json.decode(text.encode(), dict[ConflictFamily, ConflictRule])
+
+
+def put_conflict_rules(connection: Connection, tenant_id: TenantId, rules: ConflictRules) -> None:
+    """Replace the rules of a tenant. Raises: NotFoundError."""
+    text = to_text(dict(rules))
+    changed = connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(conflict_rules=text))
+    if changed.rowcount == 0:
+        raise NotFoundError(f"There is no tenant {tenant_id}.")
