@@ -24,7 +24,8 @@ from shieldwall.contract.settings import (
     SimpleValue,
     ValueTemplate,
 )
-from shieldwall.server.graph.setting_shapes import read_settings, write_settings
+from shieldwall.server.graph.setting_reading import read_settings
+from shieldwall.server.graph.setting_writing import write_settings
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "policies").glob("*.json"))
 
@@ -33,8 +34,16 @@ definitions = words.map(SettingId)
 templates = st.none() | words
 value_templates = st.none() | st.builds(ValueTemplate, id=words, use_default=st.booleans())
 simple_values = st.builds(SimpleValue, kind=st.just("integer"), value=st.integers(-5, 5), template=value_templates) | (
-    st.builds(
-        SimpleValue, kind=st.sampled_from(["string", "secret", "reference"]), value=words, template=value_templates
+    st.builds(SimpleValue, kind=st.just("string"), value=words, template=value_templates)
+    | st.builds(
+        SimpleValue,
+        kind=st.just("secret"),
+        value=words,
+        template=value_templates,
+        state=st.sampled_from([None, "invalid", "notEncrypted", "encryptedValueToken"]),
+    )
+    | st.builds(
+        SimpleValue, kind=st.just("reference"), value=words, template=value_templates, note=st.none() | st.text()
     )
 )
 
@@ -61,13 +70,20 @@ def instances(children: st.SearchStrategy[SettingInstance]) -> st.SearchStrategy
     )
 
 
-leaves: st.SearchStrategy[SettingInstance] = st.builds(
-    SimpleSetting, definition=definitions, value=simple_values, template=templates
-) | st.builds(
-    SimpleCollectionSetting,
-    definition=definitions,
-    values=st.lists(simple_values, max_size=3).map(tuple),
-    template=templates,
+leaves: st.SearchStrategy[SettingInstance] = st.one_of(
+    st.builds(SimpleSetting, definition=definitions, value=simple_values, template=templates),
+    st.builds(
+        SimpleCollectionSetting,
+        definition=definitions,
+        values=st.lists(simple_values, max_size=3).map(tuple),
+        template=templates,
+    ),
+    st.builds(
+        GroupSetting, definition=definitions, value=st.just(GroupValue()), template=templates, legacy=st.just(True)
+    ),
+    st.builds(
+        GroupCollectionSetting, definition=definitions, values=st.just(()), template=templates, legacy=st.just(True)
+    ),
 )
 settings = st.lists(st.recursive(leaves, instances, max_leaves=8), max_size=3).map(tuple)
 
@@ -91,6 +107,44 @@ def test_annotations_beside_members_say_nothing_new() -> None:
     annotated[0]["#microsoft.graph.assign"] = {"title": "assign"}
 
     assert read_settings(annotated) == read_settings(exported)
+
+
+VALUE = "#microsoft.graph.deviceManagementConfiguration{}SettingValue"
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        {"@odata.type": "#microsoft.graph.deviceManagementConfigurationSettingGroupInstance"},
+        {"@odata.type": "#microsoft.graph.deviceManagementConfigurationSettingGroupCollectionInstance"},
+        {
+            "@odata.type": "#microsoft.graph.deviceManagementConfigurationSimpleSettingInstance",
+            "simpleSettingValue": {
+                "@odata.type": VALUE.format("Secret"),
+                "settingValueTemplateReference": None,
+                "value": "a",
+                "valueState": "encryptedValueToken",
+            },
+        },
+        {
+            "@odata.type": "#microsoft.graph.deviceManagementConfigurationSimpleSettingCollectionInstance",
+            "simpleSettingCollectionValue": [
+                {
+                    "@odata.type": VALUE.format("Reference"),
+                    "settingValueTemplateReference": None,
+                    "value": "a",
+                    "note": "why",
+                }
+            ],
+        },
+    ],
+    ids=lambda instance: instance["@odata.type"].rpartition("Configuration")[2],
+)
+def test_what_was_authored_elsewhere_comes_back_member_by_member(instance: dict[str, Any]) -> None:
+    whole = {"settingDefinitionId": "a", "settingInstanceTemplateReference": None} | instance
+    exported = [{"id": "0", "settingInstance": whole}]
+
+    assert write_settings(read_settings(exported)) == exported
 
 
 def spoiled(change: dict[str, Any]) -> list[Any]:
@@ -133,6 +187,22 @@ def spoiled(change: dict[str, Any]) -> list[Any]:
             "expected an integer",
         ),
         ({"settingInstanceTemplateReference": {"other": 1}}, "settingInstanceTemplateId"),
+        ({"auditRuleInformation": {}}, "auditRuleInformation"),
+        ({"simpleSettingValue": {"@odata.type": VALUE.format("String"), "value": "x", "note": "x"}}, "note"),
+        (
+            {"simpleSettingValue": {"@odata.type": VALUE.format("String"), "value": "x", "valueState": None}},
+            "valueState",
+        ),
+        (
+            {"simpleSettingValue": {"@odata.type": VALUE.format("Secret"), "value": "x", "valueState": "x"}},
+            "valueState",
+        ),
+        ({"simpleSettingValue": {"@odata.type": VALUE.format("Secret"), "value": "x", "valueState": []}}, "valueState"),
+        ({"simpleSettingValue": {"@odata.type": VALUE.format("Reference"), "value": "x", "note": 7}}, "note"),
+        (
+            {"@odata.type": "#microsoft.graph.deviceManagementConfigurationSettingGroupInstance"},
+            "simpleSettingValue",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_where_it_stands(change: dict[str, Any], place: str) -> None:

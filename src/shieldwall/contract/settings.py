@@ -23,6 +23,8 @@ LOWEST_PRIORITY = 500
 
 ValueText: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_VALUE_LENGTH)]
 SimpleKind: TypeAlias = Literal["string", "integer", "secret", "reference"]
+SecretState: TypeAlias = Literal["invalid", "notEncrypted", "encryptedValueToken"]
+"""What the value of a secret is: the secret itself, or the token by which it is known outside."""
 
 
 class ValueTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -45,11 +47,13 @@ class ChoiceValue(
 class SimpleValue(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
 ):
-    """A string, integer, secret or reference."""
+    """A string, integer, secret or reference. A secret may say its ``state``, a reference have a ``note``."""
 
     kind: SimpleKind
     value: ValueText | int
     template: ValueTemplate | None = None
+    state: SecretState | None = None
+    note: ValueText | None = None
 
 
 class GroupValue(
@@ -139,11 +143,12 @@ class GroupSetting(
     tag_field="kind",
     tag="group",
 ):
-    """Settings that belong together, once."""
+    """Settings that belong together, once. ``legacy`` is an older spelling of it that has no members."""
 
     definition: SettingIdField
     value: GroupValue
     template: str | None = None
+    legacy: bool = False
 
 
 class GroupCollectionSetting(
@@ -156,11 +161,12 @@ class GroupCollectionSetting(
     tag_field="kind",
     tag="groupCollection",
 ):
-    """Settings that belong together, any number of times: exclusions, firewall rules."""
+    """Settings that belong together, any number of times: exclusions, firewall rules. ``legacy`` as above."""
 
     definition: SettingIdField
     values: tuple[GroupValue, ...]
     template: str | None = None
+    legacy: bool = False
 
 
 SettingInstance: TypeAlias = (

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
 
 from shieldwall.catalog.categories import categories
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.server.graph.definition_shapes import category_resource, definition_resource
+from shieldwall.server.graph.setting_types import Json
 from shieldwall.server.graph.template_shapes import setting_template_resources, template_resource
-
-Json = dict[str, Any]
 
 
 class CatalogResources:
@@ -54,12 +52,14 @@ class CatalogResources:
 
     @cached_property
     def _technologies(self) -> Mapping[SettingId, str]:
-        """The technologies of a setting are those of the templates that lead to it."""
+        """The technologies of a setting: those of the templates that lead to it, or could refer to it."""
         words: defaultdict[SettingId, set[str]] = defaultdict(set)
+        reusable = [definition for definition in self._catalog.definitions.values() if definition.reusable]
         for template in self._catalog.templates.values():
-            for setting in template.settings:
-                for reached in self._reached(setting.definition):
-                    words[reached] |= set(template.technologies.split(","))
+            tops = [setting.definition for setting in template.settings]
+            tops += [definition.id for definition in reusable if definition.platform == template.platforms]
+            for reached in (below for top in tops for below in self._reached(top)):
+                words[reached] |= set(template.technologies.split(","))
         return defaultdict(str, {setting: _flags(own) for setting, own in words.items()})
 
     def template(self, key: str, expand: frozenset[str]) -> Json | None:

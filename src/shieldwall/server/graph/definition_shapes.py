@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -10,10 +10,8 @@ from shieldwall.catalog.categories import Category, category_of
 from shieldwall.catalog.model import Catalog, Dependency, Kind, Option, SettingDefinition
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.settings import MAX_VALUE_LENGTH
+from shieldwall.server.graph.setting_types import PREFIX, Json
 
-Json = dict[str, Any]
-
-PREFIX: Final = "#microsoft.graph.deviceManagementConfiguration"
 _TYPES: Final = {
     Kind.CHOICE: "ChoiceSettingDefinition",
     Kind.CHOICE_COLLECTION: "ChoiceSettingCollectionDefinition",
@@ -41,6 +39,7 @@ _APPLICABILITY: Final = {_WINDOWS: "WindowsSettingApplicability", "linux": "Linu
 
 def definition_resource(catalog: Catalog, definition: SettingDefinition, technologies: str) -> Json:
     """Shape a deviceManagementConfigurationSettingDefinition: members of all kinds, then those of its own kind."""
+    root = catalog.definition(root_of(catalog, definition))
     shape: Json = {
         "@odata.type": PREFIX + _TYPES[definition.kind],
         "id": definition.id,
@@ -52,12 +51,12 @@ def definition_resource(catalog: Catalog, definition: SettingDefinition, technol
         "infoUrls": [],
         "baseUri": definition.base_uri,
         "offsetUri": definition.offset_uri,
-        "rootDefinitionId": root_of(catalog, definition),
+        "rootDefinitionId": root.id,
         "categoryId": category_of(definition),
         "version": definition.since,
         "accessTypes": "add,delete,get,replace",
-        "settingUsage": "configuration",
-        "visibility": "template",
+        "settingUsage": "reusableSetting" if root.reusable else "configuration",
+        "visibility": "none" if root.reusable else "template",
         "uxBehavior": _CONTROLS.get(definition.kind, "default"),
         "riskLevel": "high" if definition.strength is not None and definition.strength.connectivity else "low",
         "occurrence": {

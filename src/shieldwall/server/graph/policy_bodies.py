@@ -11,7 +11,7 @@ from shieldwall.contract.strict_json import convert
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import is_annotation
-from shieldwall.server.graph.setting_shapes import read_settings
+from shieldwall.server.graph.setting_reading import read_settings
 from shieldwall.server.manager.assignments import Assigned
 from shieldwall.server.manager.policies import MAX_NAME_LENGTH, PolicyDraft
 from shieldwall.server.storage.records import AssignmentKind

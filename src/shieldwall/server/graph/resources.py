@@ -11,7 +11,7 @@ import msgspec
 from shieldwall.catalog.model import Catalog, PolicyTemplate
 from shieldwall.policy.resolve import Decided, explain
 from shieldwall.policy.words import in_words, name_of
-from shieldwall.server.graph.setting_shapes import write_settings
+from shieldwall.server.graph.setting_writing import write_settings
 from shieldwall.server.manager.statuses import DeviceOfPolicy, EffectiveSetting
 from shieldwall.server.manager.summaries import DeviceSummary
 from shieldwall.server.storage.records import (

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from shieldwall.catalog.model import Catalog, Kind, PolicyTemplate, SettingDefinition, SettingTemplate
-from shieldwall.server.graph.definition_shapes import PREFIX
-
-Json = dict[str, Any]
+from shieldwall.server.graph.setting_types import PREFIX, Json
 
 _KINDS: Final = {
     Kind.CHOICE: ("ChoiceSetting", "choiceSettingValueTemplate"),

@@ -1,4 +1,4 @@
-"""Setting instances between their Graph shape and ours, one to one.
+"""Setting instances from Graph's shape into ours, one to one.
 
 Graph tells kinds apart by ``@odata.type`` and nests values in members named after the kind
 (``deviceManagementConfigurationSettingInstance`` and its derivatives). Reading is strict: a member we do not know, or a
@@ -8,8 +8,7 @@ member (``value@odata.type``, ``@odata.editLink``) say nothing new and are passe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import SettingId
@@ -20,70 +19,32 @@ from shieldwall.contract.settings import (
     GroupCollectionSetting,
     GroupSetting,
     GroupValue,
+    SecretState,
     SettingInstance,
     SimpleCollectionSetting,
-    SimpleKind,
     SimpleSetting,
     SimpleValue,
     ValueTemplate,
 )
 from shieldwall.contract.strict_json import convert
+from shieldwall.server.graph.setting_types import PREFIX, SIMPLE_KINDS
 
-_PREFIX: Final = "#microsoft.graph.deviceManagementConfiguration"
-
-_SIMPLE_KINDS: Final[Mapping[str, SimpleKind]] = {
-    f"{_PREFIX}StringSettingValue": "string",
-    f"{_PREFIX}IntegerSettingValue": "integer",
-    f"{_PREFIX}SecretSettingValue": "secret",
-    f"{_PREFIX}ReferenceSettingValue": "reference",
-}
-_SIMPLE_TYPES: Final[Mapping[SimpleKind, str]] = {kind: name for name, kind in _SIMPLE_KINDS.items()}
-
-Json = dict[str, Any]
+_STATES: Final = (None, *get_args(SecretState))
 
 
 def read_settings(value: Any, place: str = "settings") -> tuple[SettingInstance, ...]:
     """Read the ``settings`` of a policy: a list of ``{"id", "settingInstance"}``. Raises: InvalidJsonError."""
-    return tuple(
-        _instance(_Object(item, f"{place}[{index}]", ignored=("id", "settingDefinitions")).only("settingInstance"))
-        for index, item in enumerate(_list(value, place))
-    )
+    return tuple(read_setting(item, f"{place}[{index}]") for index, item in enumerate(_list(value, place)))
 
 
-def write_settings(settings: tuple[SettingInstance, ...]) -> list[Json]:
-    """Write settings in the shape Graph answers with; ids count from "0"."""
-    return [{"id": str(index), "settingInstance": write_instance(each)} for index, each in enumerate(settings)]
+def read_setting(value: Any, place: str) -> SettingInstance:
+    """Read one ``{"id", "settingInstance"}``. Raises: InvalidJsonError."""
+    return _instance(_Object(value, place, ignored=("id", "settingDefinitions")).only("settingInstance"))
 
 
-def write_instance(instance: SettingInstance) -> Json:
-    """Write one setting instance in its Graph shape."""
-    kind, member, value = _shape(instance)
-    reference = {"settingInstanceTemplateId": instance.template} if instance.template else None
-    return {
-        "@odata.type": _PREFIX + kind,
-        "settingDefinitionId": instance.definition,
-        "settingInstanceTemplateReference": reference,
-        member: value,
-    }
-
-
-def _shape(instance: SettingInstance) -> tuple[str, str, Json | list[Json]]:
-    match instance:
-        case ChoiceSetting(value=choice):
-            return "ChoiceSettingInstance", "choiceSettingValue", _write_choice(choice)
-        case ChoiceCollectionSetting(values=choices):
-            written = [_write_choice(each) for each in choices]
-            return "ChoiceSettingCollectionInstance", "choiceSettingCollectionValue", written
-        case SimpleSetting(value=simple):
-            return "SimpleSettingInstance", "simpleSettingValue", _write_simple(simple)
-        case SimpleCollectionSetting(values=simples):
-            written = [_write_simple(each) for each in simples]
-            return "SimpleSettingCollectionInstance", "simpleSettingCollectionValue", written
-        case GroupSetting(value=group):
-            return "GroupSettingInstance", "groupSettingValue", _write_group(group)
-        case GroupCollectionSetting(values=groups):
-            written = [_write_group(each) for each in groups]
-            return "GroupSettingCollectionInstance", "groupSettingCollectionValue", written
+def read_instance(value: Any, place: str) -> SettingInstance:
+    """Read one setting instance. Raises: InvalidJsonError."""
+    return _instance(_Object(value, place))
 
 
 class _Object:
@@ -128,7 +89,7 @@ def _text(value: Any, place: str) -> str:
 
 
 def _instance(shape: _Object) -> SettingInstance:
-    kind = _text(shape.take("@odata.type"), f"{shape.place}.@odata.type").removeprefix(_PREFIX)
+    kind = _text(shape.take("@odata.type"), f"{shape.place}.@odata.type").removeprefix(PREFIX)
     definition = SettingId(_text(shape.take("settingDefinitionId"), f"{shape.place}.settingDefinitionId"))
     template = _instance_template(shape)
     instance: SettingInstance
@@ -151,9 +112,14 @@ def _instance(shape: _Object) -> SettingInstance:
         case "GroupSettingCollectionInstance":
             groups = tuple(_group(*each) for each in _members(shape, "groupSettingCollectionValue"))
             instance = GroupCollectionSetting(definition=definition, values=groups, template=template)
+        case "SettingGroupInstance":
+            instance = GroupSetting(definition=definition, value=GroupValue(), template=template, legacy=True)
+        case "SettingGroupCollectionInstance":
+            instance = GroupCollectionSetting(definition=definition, values=(), template=template, legacy=True)
         case _:
             raise InvalidJsonError(f"{shape.place}.@odata.type: {kind[:128]!r} is not a kind of setting instance.")
-    shape.take("auditRuleInformation")  # null in every export seen; it says nothing about the setting
+    if shape.take("auditRuleInformation") is not None:  # null in every export seen
+        raise InvalidJsonError(f"{shape.place}.auditRuleInformation: expected null.")
     shape.done()
     return instance
 
@@ -212,43 +178,20 @@ def _group(value: Any, place: str) -> GroupValue:
 
 
 def _simple(value: Any, place: str) -> SimpleValue:
-    shape = _Object(value, place, ignored=("valueState", "note"))
+    shape = _Object(value, place)
     name = _text(shape.take("@odata.type"), f"{place}.@odata.type")
-    kind = _SIMPLE_KINDS.get(name)
+    kind = SIMPLE_KINDS.get(name)
     if kind is None:
         raise InvalidJsonError(f"{place}.@odata.type: {name[:128]!r} is not a kind of simple value.")
     template, content = _value_template(shape), shape.take("value")
+    state = shape.take("valueState") if kind == "secret" else None
+    if state not in _STATES:
+        raise InvalidJsonError(f"{place}.valueState: {str(state)[:64]!r} is not a state of a secret.")
+    note = shape.take("note") if kind == "reference" else None
+    if note is not None:
+        _text(note, f"{place}.note")
     shape.done()
     fits = type(content) is int if kind == "integer" else isinstance(content, str)
     if not fits:
         raise InvalidJsonError(f"{place}.value: expected {'an integer' if kind == 'integer' else 'a string'}.")
-    return SimpleValue(kind=kind, value=content, template=template)
-
-
-def _write_value_template(template: ValueTemplate | None) -> Json | None:
-    if template is None:
-        return None
-    return {"settingValueTemplateId": template.id, "useTemplateDefault": template.use_default}
-
-
-def _write_choice(choice: ChoiceValue) -> Json:
-    return {
-        "settingValueTemplateReference": _write_value_template(choice.template),
-        "value": choice.value,
-        "children": [write_instance(child) for child in choice.children],
-    }
-
-
-def _write_simple(simple: SimpleValue) -> Json:
-    return {
-        "@odata.type": _SIMPLE_TYPES[simple.kind],
-        "settingValueTemplateReference": _write_value_template(simple.template),
-        "value": simple.value,
-    }
-
-
-def _write_group(group: GroupValue) -> Json:
-    return {
-        "settingValueTemplateReference": _write_value_template(group.template),
-        "children": [write_instance(child) for child in group.children],
-    }
+    return SimpleValue(kind=kind, value=content, template=template, state=state, note=note)
