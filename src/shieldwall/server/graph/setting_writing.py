@@ -20,7 +20,6 @@ from shieldwall.contract.settings import (
 )
 from shieldwall.server.graph.setting_types import PREFIX, SIMPLE_TYPES, Json
 
-
 _LEGACY: Final[Mapping[type[SettingInstance], str]] = {
     GroupSetting: "SettingGroupInstance",
     GroupCollectionSetting: "SettingGroupCollectionInstance",
