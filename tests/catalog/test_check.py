@@ -82,7 +82,7 @@ def with_definition(setting: SettingId, **changes: Any) -> Catalog:
         ),
         (p.EXCLUSIONS, {"identity": (p.LEVEL,)}, "name members only"),
         (p.EXCLUSIONS, {"unique": (p.LEVEL,)}, "name members only"),
-        (p.RULES, {"identity": (SettingId(f"{p.RULES}_item_name"),)}, "order of strength for every other member"),
+        (SettingId(f"{p.THREAT_TYPES}_item_value"), {"strength": None}, "order of strength for every other member"),
         (p.THREAT_TYPES, {"merge": Merge.AGREE}, "identity needs a union"),
         (PORTS, {"requires": (Requirement(setting=PROTOCOL, options=("x",)),)}, "not an option of"),
         (PORTS, {"requires": (Requirement(setting=p.LEVEL, options=ORDER),)}, "does not stand beside it"),

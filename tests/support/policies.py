@@ -11,6 +11,7 @@ from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId, TenantId
 from shieldwall.contract.settings import (
+    ChoiceCollectionSetting,
     ChoiceSetting,
     ChoiceValue,
     GroupCollectionSetting,
@@ -45,6 +46,11 @@ def catalog() -> Catalog:
 
 def choice(setting: str, suffix: str, *children: SettingInstance) -> ChoiceSetting:
     return ChoiceSetting(definition=SettingId(setting), value=ChoiceValue(value=setting + suffix, children=children))
+
+
+def choices(setting: str, *suffixes: str) -> ChoiceCollectionSetting:
+    chosen = tuple(ChoiceValue(value=setting + suffix) for suffix in suffixes)
+    return ChoiceCollectionSetting(definition=SettingId(setting), values=chosen)
 
 
 def text(setting: str, value: str) -> SimpleSetting:
