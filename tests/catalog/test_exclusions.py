@@ -58,7 +58,6 @@ def codes(syntax: Syntax, text: str) -> set[str]:
             "/media/disk",
             "/media/user/disk",
             "/run/media/user/disk",
-            "/Volumes/Data",
         ),
         *(
             "/usr/bin/python3",

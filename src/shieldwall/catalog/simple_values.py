@@ -35,7 +35,7 @@ def value_faults(definition: SettingDefinition, simple: SimpleValue) -> Iterator
         allowed = f"A value of kind {' or '.join(kinds)}."
         yield Fault("wrongType", f"This is a {simple.kind} of type {type(value).__name__}.", allowed)
     elif isinstance(value, str):
-        yield from _text_faults(definition.limits, value, visible=kind != "secret")
+        yield from _text_faults(definition, value, visible=kind != "secret")
     else:
         yield from _number_faults(definition.limits, value)
 
@@ -46,7 +46,8 @@ def _number_faults(limits: Limits, value: int) -> Iterator[Fault]:
         yield Fault("outOfRange", f"{value} is out of range.", f"A number from {low} to {high}.")
 
 
-def _text_faults(limits: Limits, text: str, *, visible: bool) -> Iterator[Fault]:
+def _text_faults(definition: SettingDefinition, text: str, *, visible: bool) -> Iterator[Fault]:
+    limits = definition.limits
     longest = MAX_VALUE_LENGTH if limits.maximum_length is None else limits.maximum_length
     shortest = limits.minimum_length or 0
     if not shortest <= len(text) <= longest:
@@ -59,10 +60,10 @@ def _text_faults(limits: Limits, text: str, *, visible: bool) -> Iterator[Fault]
     elif limits.pattern is not None and re.search(limits.pattern, text) is None:
         yield Fault("wrongPattern", f"{text[:128]!r} does not fit the pattern.", f"A text like {limits.pattern}.")
     elif limits.syntax is not None:
-        yield from _syntax_faults(limits.syntax, text)
+        yield from _syntax_faults(limits.syntax, text, definition.platform)
 
 
-def _syntax_faults(syntax: Syntax, text: str) -> Iterator[Fault]:
+def _syntax_faults(syntax: Syntax, text: str, platform: str) -> Iterator[Fault]:
     match syntax:
         case Syntax.PORT_RANGE:
             read: object = texts.parse_ports(text)
@@ -79,7 +80,7 @@ def _syntax_faults(syntax: Syntax, text: str) -> Iterator[Fault]:
                 yield Fault("invalidGuid", f"{text[:64]!r} is not a GUID.", _GUID_ALLOWED)
             return
         case _:
-            yield from exclusions.faults(syntax, text)
+            yield from exclusions.faults(syntax, text, platform)
             return
     if isinstance(read, Fault):
         yield read
