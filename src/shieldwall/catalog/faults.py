@@ -1,8 +1,12 @@
-"""What can be wrong with one value, before anybody knows where in a policy it stands."""
+"""What can be wrong with one value, or with one item of a group, before anybody knows where in a policy it stands."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
+
+from shieldwall.contract.ids import SettingId
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +16,10 @@ class Fault:
     code: str
     message: str
     allowed: str = ""
+
+
+Members: TypeAlias = Mapping[SettingId, str | tuple[str, ...]]
+"""The members of one item of a group: item ids and texts."""
+
+LocatedFault: TypeAlias = tuple[SettingId | None, Fault]
+"""A fault of an item, and the member it stands in; ``None`` for one of the item as a whole."""

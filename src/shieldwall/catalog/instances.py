@@ -10,9 +10,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from shieldwall.catalog.faults import Fault
+from shieldwall.catalog.faults import Fault, LocatedFault
 from shieldwall.catalog.findings import Finding
-from shieldwall.catalog.firewall_rules import RULES, rule_faults
+from shieldwall.catalog.firewall import RULE_CHECKS, ServerEndpoints
 from shieldwall.catalog.model import Catalog, Kind, Option, SettingDefinition
 from shieldwall.catalog.simple_values import value_faults
 from shieldwall.contract.ids import SettingId
@@ -53,6 +53,7 @@ class InstanceChecker:
     """Collects findings over one policy."""
 
     catalog: Catalog
+    server: ServerEndpoints | None = None
     findings: list[Finding] = field(default_factory=list)
 
     def report(self, path: str, code: str, message: str, allowed: str = "") -> None:
@@ -158,8 +159,9 @@ class InstanceChecker:
                 if value is not None and value in values:
                     self.report(scope.placed[member][0], "duplicateItem", "Another item has this value.", "Its own.")
                 values.add(value)
-            if definition.id == RULES and len(self.findings) == before:
-                self._faults(item_path, rule_faults(members))
+            check = RULE_CHECKS.get(definition.id)
+            if check is not None and len(self.findings) == before:
+                self._located(item_path, scope, check(members, self.server))
 
     def _collection(self, path: str, definition: SettingDefinition, values: Sequence[Hashable]) -> None:
         low, high = definition.minimum_count, definition.maximum_count
@@ -171,6 +173,11 @@ class InstanceChecker:
             if value in seen:
                 self.report(f"{path}.values[{position}]", "duplicateItem", "This stands here twice.", "Once.")
             seen.add(value)
+
+    def _located(self, item_path: str, scope: Scope, faults: Iterable[LocatedFault]) -> None:
+        for member, fault in faults:
+            path = item_path if member is None else scope.placed[member][0]
+            self._faults(path, (fault,))
 
     def _faults(self, path: str, faults: Iterable[Fault]) -> None:
         self.findings.extend(Finding(path, fault.code, fault.message, fault.allowed) for fault in faults)
@@ -191,5 +198,7 @@ def _plain(instance: SettingInstance) -> str | tuple[str, ...]:
             return str(value)
         case SimpleCollectionSetting(values=simples):
             return tuple(str(simple.value) for simple in simples)
+        case ChoiceCollectionSetting(values=choices):
+            return tuple(choice.value for choice in choices)
         case _:
             return ()

@@ -9,34 +9,50 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
+from shieldwall.catalog.firewall import ServerEndpoints
 from shieldwall.catalog.instances import InstanceChecker, Scope, places
 from shieldwall.catalog.model import Catalog, PolicyTemplate
 from shieldwall.contract.ids import TemplateId
 from shieldwall.contract.settings import MAX_SETTINGS, SettingInstance, walk
 
-__all__ = ["Finding", "InvalidPolicyError", "check", "validate"]
+__all__ = ["Finding", "InvalidPolicyError", "ServerEndpoints", "check", "validate"]
 
 
 def check(
-    catalog: Catalog, template_id: TemplateId, platforms: str, technologies: str, settings: tuple[SettingInstance, ...]
+    catalog: Catalog,
+    template_id: TemplateId,
+    platforms: str,
+    technologies: str,
+    settings: tuple[SettingInstance, ...],
+    *,
+    server: ServerEndpoints | None = None,
 ) -> None:
     """Refuse a policy that is not valid. Raises: InvalidPolicyError."""
-    findings = validate(catalog, template_id, platforms, technologies, settings)
+    findings = validate(catalog, template_id, platforms, technologies, settings, server=server)
     if findings:
         raise InvalidPolicyError(findings)
 
 
 def validate(
-    catalog: Catalog, template_id: TemplateId, platforms: str, technologies: str, settings: tuple[SettingInstance, ...]
+    catalog: Catalog,
+    template_id: TemplateId,
+    platforms: str,
+    technologies: str,
+    settings: tuple[SettingInstance, ...],
+    *,
+    server: ServerEndpoints | None = None,
 ) -> tuple[Finding, ...]:
-    """Return everything that is wrong with a policy, in the order of its fields; nothing for a valid one."""
+    """Return everything that is wrong with a policy, in the order of its fields; nothing for a valid one.
+
+    With ``server`` a rule that would cut the device off from it is wrong as well.
+    """
     template = catalog.templates.get(template_id)
     if template is None:
         return (Finding("templateId", "unknownTemplate", f"There is no template {template_id[:128]!r}."),)
     if sum(1 for _ in walk(settings)) > MAX_SETTINGS:
         allowed = f"At most {MAX_SETTINGS} settings, nested ones included."
         return (Finding("settings", "tooManySettings", "The policy holds too many settings.", allowed),)
-    return (*_frame(template, platforms, technologies), *_settings(catalog, template, settings))
+    return (*_frame(template, platforms, technologies), *_settings(catalog, template, settings, server))
 
 
 def _frame(template: PolicyTemplate, platforms: str, technologies: str) -> Iterator[Finding]:
@@ -51,8 +67,10 @@ def _frame(template: PolicyTemplate, platforms: str, technologies: str) -> Itera
         yield Finding("technologies", "technologiesMismatch", message, " or ".join(spellings))
 
 
-def _settings(catalog: Catalog, template: PolicyTemplate, settings: tuple[SettingInstance, ...]) -> tuple[Finding, ...]:
-    checker = InstanceChecker(catalog)
+def _settings(
+    catalog: Catalog, template: PolicyTemplate, settings: tuple[SettingInstance, ...], server: ServerEndpoints | None
+) -> tuple[Finding, ...]:
+    checker = InstanceChecker(catalog, server)
     scope = Scope()
     for position, instance in enumerate(settings):
         path = f"settings[{position}]"

@@ -26,6 +26,12 @@ class Addresses:
         """Return the addresses from one to another of the same version."""
         return cls(first.version, (int(first), int(last)))
 
+    @property
+    def is_public(self) -> bool:
+        """Say whether it begins with an address that means the same all over the internet."""
+        make = IPv4Address if self.version == 4 else IPv6Address
+        return make(self.interval[0]).is_global
+
     def touch(self, other: Addresses) -> bool:
         """Say whether an address belongs to both."""
         first, last = max(self.interval[0], other.interval[0]), min(self.interval[1], other.interval[1])

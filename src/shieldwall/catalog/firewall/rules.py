@@ -1,0 +1,94 @@
+"""What a firewall rule does once it holds, whatever the platform, and what no rule may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from shieldwall.catalog.faults import Fault
+from shieldwall.catalog.firewall.ranges import ALL_PORTS, Addresses, Interval, are_everywhere, fill
+from shieldwall.catalog.firewall.server import Endpoint, ServerEndpoints
+
+ICMP: Final = 1
+TCP: Final = 6
+UDP: Final = 17
+
+_DNS_PORT: Final = 53
+_LOOPBACK: Final = (Addresses(4, (127 << 24, (128 << 24) - 1)), Addresses(6, (1, 1)))
+_EPHEMERAL_PORTS: Final = (49_152, 60_999)
+"""What every platform gives to connections of its own, among others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule as it takes effect. Addresses are ``None``, and ports empty, where a rule leaves none out.
+
+    ``blocks`` is false for a rule that is switched off as well, ``narrowed`` true for one about a single program.
+    """
+
+    blocks: bool
+    outgoing: bool
+    protocol: int | None
+    local_addresses: tuple[Addresses, ...] | None
+    remote_addresses: tuple[Addresses, ...] | None
+    local_ports: tuple[Interval, ...]
+    remote_ports: tuple[Interval, ...]
+    reaches_name_servers: bool = False
+    """Whether it names the device's name servers by a word."""
+    narrowed: bool = False
+
+    def faults(self, server: ServerEndpoints | None) -> Iterator[Fault]:
+        """Yield what the rule would do that no policy may: block everything, the device itself, what it cannot miss."""
+        if not self.blocks or self.narrowed:
+            return
+        if self._blocks_everything:
+            yield Fault("blocksEverything", "This rule blocks everything.", "A rule with a port or an address.")
+        elif self._names_loopback:
+            yield Fault("blocksLoopback", "This rule cuts the device off from itself.", "Addresses outside loopback.")
+        elif self._stops_name_resolution:
+            yield Fault("blocksNameResolution", "This rule stops name resolution.", "Remote ports other than 53.")
+        elif server is not None and any(map(self._stops, server.endpoints)):
+            allowed = "Ports and addresses other than those of the server."
+            yield Fault("blocksServer", "This rule cuts the device off from the Shieldwall server.", allowed)
+
+    @property
+    def _blocks_everything(self) -> bool:
+        every_port = is_every_port(self.local_ports) and is_every_port(self.remote_ports)
+        return self._is_anywhere and every_port and self.protocol in {None, TCP, UDP}
+
+    @property
+    def _is_anywhere(self) -> bool:
+        return self.local_addresses is None and self.remote_addresses is None
+
+    @property
+    def _names_loopback(self) -> bool:
+        named = (*(self.local_addresses or ()), *(self.remote_addresses or ()))
+        return any(addresses.touch(loopback) for addresses in named for loopback in _LOOPBACK)
+
+    @property
+    def _stops_name_resolution(self) -> bool:
+        servers = self._is_anywhere or (self.reaches_name_servers and self.local_addresses is None)
+        return servers and self._stops_connections(_DNS_PORT) and self.protocol in {None, TCP, UDP}
+
+    def _stops(self, endpoint: Endpoint) -> bool:
+        there = self.remote_addresses is None or any(
+            named.touch(address) for named in self.remote_addresses for address in endpoint.addresses
+        )
+        here = self.local_addresses is None
+        return here and there and self._stops_connections(endpoint.port) and self.protocol in {None, TCP}
+
+    def _stops_connections(self, port: int) -> bool:
+        """Say whether it stops connections of the device's own to a port, whatever port they come from."""
+        ports = not self.remote_ports or any(first <= port <= last for first, last in self.remote_ports)
+        return self.outgoing and ports and (not self.local_ports or fill(self.local_ports, _EPHEMERAL_PORTS))
+
+
+def is_every_port(ports: tuple[Interval, ...]) -> bool:
+    """Say whether ports leave nothing out; none named means all."""
+    return not ports or fill(ports, ALL_PORTS)
+
+
+def unless_everywhere(named: tuple[Addresses, ...]) -> tuple[Addresses, ...] | None:
+    """Return the addresses a rule names; ``None`` when they leave nothing out, in either version of the protocol."""
+    return None if are_everywhere(named) else named

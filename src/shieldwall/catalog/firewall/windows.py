@@ -1,0 +1,135 @@
+"""Rules of the Windows firewall: what must stand together, and the rule as it takes effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from shieldwall.catalog.exclusions.windows import place_of
+from shieldwall.catalog.exclusions.windows_places import WINDOWS
+from shieldwall.catalog.faults import Fault, LocatedFault, Members
+from shieldwall.catalog.firewall import texts
+from shieldwall.catalog.firewall.ranges import Addresses, Interval
+from shieldwall.catalog.firewall.rules import ICMP, TCP, UDP, Rule, unless_everywhere
+from shieldwall.catalog.firewall.server import ServerEndpoints
+from shieldwall.contract.ids import SettingId
+
+RULES: Final = SettingId("vendor_msft_firewall_mdmstore_firewallrules_{firewallrulename}")
+
+_ICMP_PROTOCOLS: Final = (ICMP, 58)
+_PORT_PROTOCOLS: Final = (TCP, UDP)
+_NARROWING: Final = ("app_filepath", "app_fqbn", "app_packagefamilyname", "app_servicename", "policyappid")
+_ABOUT_USERS: Final = "localuserauthorizedlist"
+_NAME_SERVICE: Final = "dnscache"
+_SERVICE_HOST: Final = "/windows/system32/svchost.exe"
+_INTERNET: Final = "internet"
+
+
+def rule_faults(members: Members, server: ServerEndpoints | None) -> Iterator[LocatedFault]:
+    """Yield what cannot stand together in one rule; of a rule that can, what it would do that no policy may.
+
+    ``members`` holds item ids and texts that are right each by itself. Without a direction a rule is about what leaves,
+    without profiles about all of them, and without being switched off it counts.
+    """
+    apart = list(_not_together(members))
+    yield from apart
+    if apart:
+        return
+    rule = _rule(members, server)
+    yield from ((None, fault) for fault in rule.faults(server))
+    yield from ((None, fault) for fault in _program_faults(rule, members))
+
+
+def _not_together(members: Members) -> Iterator[LocatedFault]:
+    protocol = _protocol(members)
+    for name, protocols in (
+        ("localportranges", _PORT_PROTOCOLS),
+        ("remoteportranges", _PORT_PROTOCOLS),
+        ("icmptypesandcodes", _ICMP_PROTOCOLS),
+    ):
+        if _texts(members, name) and protocol not in protocols:
+            yield _member(name), _apart(f"{_member('protocol')} set to {' or '.join(map(str, protocols))}.")
+    if _option(members, "edgetraversal", "0") == "1" and _is_outgoing(members):
+        yield _member("edgetraversal"), _apart(f"{_member('direction')}_in.")
+    interfaces = _texts(members, "interfacetypes")
+    if len(interfaces) > 1 and f"{_member('interfacetypes')}_all" in interfaces:
+        yield _member("interfacetypes"), _apart("All alone, or other kinds of interface without it.")
+    if any(text.lower() in texts.TOKENS for text in _texts(members, "localaddressranges")):
+        yield _member("localaddressranges"), _apart("Addresses of this device; a word stands for remote ones only.")
+
+
+def _program_faults(rule: Rule, members: Members) -> Iterator[Fault]:
+    """Yield what a rule about one program would do that no policy may."""
+    if not rule.blocks or not rule.outgoing:
+        return
+    path = place_of(str(members.get(_member("app_filepath"), "")))
+    service = str(members.get(_member("app_servicename"), "")).lower()
+    if path is not None and path.startswith(tuple(f"{place}/" for place in WINDOWS.agent)):
+        yield Fault("blocksServer", "This rule cuts the Shieldwall agent off from its server.", "Another program.")
+    elif service == _NAME_SERVICE or (path == _SERVICE_HOST and service in {"", "*"}):
+        yield Fault("blocksNameResolution", "This rule stops name resolution.", "Another program or service.")
+
+
+def _rule(members: Members, server: ServerEndpoints | None) -> Rule:
+    remote = _texts(members, "remoteaddressranges")
+    words = {text.lower() for text in remote}
+    return Rule(
+        blocks=_option(members, "action_type", "1") == "0" and _option(members, "enabled", "1") == "1",
+        outgoing=_is_outgoing(members),
+        protocol=_protocol(members),
+        local_addresses=_addresses(_texts(members, "localaddressranges")),
+        remote_addresses=_remote_addresses(members, server),
+        local_ports=_ports(members, "localportranges"),
+        remote_ports=_ports(members, "remoteportranges"),
+        reaches_name_servers="dns" in words or _INTERNET in words,
+        narrowed=any(members.get(_member(name)) not in {None, "", "*"} for name in (*_NARROWING, _ABOUT_USERS)),
+    )
+
+
+def _remote_addresses(members: Members, server: ServerEndpoints | None) -> tuple[Addresses, ...] | None:
+    """Return the remote addresses named. The internet holds every public address, so those of the server as well."""
+    named = _texts(members, "remoteaddressranges")
+    if not named and _texts(members, "remoteaddressdynamickeywords"):
+        return ()
+    addresses = _addresses(named)
+    if addresses is None or server is None or _INTERNET not in {text.lower() for text in named}:
+        return addresses
+    return (*addresses, *(one for endpoint in server.endpoints for one in endpoint.addresses if one.is_public))
+
+
+def _is_outgoing(members: Members) -> bool:
+    return _option(members, "direction", "out") == "out"
+
+
+def _member(name: str) -> SettingId:
+    return SettingId(f"{RULES}_{name}")
+
+
+def _apart(allowed: str) -> Fault:
+    return Fault("notTogether", "This goes only with another value of a setting beside it.", allowed)
+
+
+def _option(members: Members, name: str, default: str) -> str:
+    prefix = f"{_member(name)}_"
+    return str(members.get(_member(name), prefix + default)).removeprefix(prefix)
+
+
+def _texts(members: Members, name: str) -> tuple[str, ...]:
+    return tuple(members.get(_member(name), ()))
+
+
+def _protocol(members: Members) -> int | None:
+    text = str(members.get(_member("protocol"), ""))
+    return int(text) if text.isdecimal() else None
+
+
+def _addresses(named: tuple[str, ...]) -> tuple[Addresses, ...] | None:
+    if not named:
+        return None
+    read = (texts.parse_windows_addresses(text) for text in named)
+    return unless_everywhere(tuple(one for some in read if not isinstance(some, Fault) for one in some))
+
+
+def _ports(members: Members, name: str) -> tuple[Interval, ...]:
+    read = (texts.parse_windows_ports(text) for text in _texts(members, name))
+    return tuple(ports for ports in read if not isinstance(ports, Fault))
