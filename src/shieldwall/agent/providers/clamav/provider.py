@@ -46,7 +46,7 @@ class ClamavProvider:
     def support(self, host: Host, setting: SettingId) -> Support | None:
         """Say whether clamd can carry out this setting."""
         definition = self._catalog.definitions.get(setting)
-        if definition is None or not setting.startswith(_PREFIX) or setting.startswith("linux_shieldwall_"):
+        if definition is None or not _is_antivirus_for_linux(setting):
             return None
         if definition.landing not in directives.SUPPORTED:
             return Support(applicable=False, reason=reasons.why_not(definition.landing))
@@ -149,7 +149,7 @@ class ClamavProvider:
         settings = {
             definition.landing: setting
             for setting, definition in self._catalog.definitions.items()
-            if definition.landing in values
+            if definition.landing in values and _is_antivirus_for_linux(setting)
         }
         decoded = {
             setting: landing.decode(self._catalog, setting, values[where])
@@ -157,6 +157,11 @@ class ClamavProvider:
             if where is not None
         }
         return {setting: value for setting, value in decoded.items() if value is not None}
+
+
+def _is_antivirus_for_linux(setting: SettingId) -> bool:
+    """Say whether this may be ours; on macOS other settings land in places of the same name."""
+    return setting.startswith(_PREFIX) and not setting.startswith("linux_shieldwall_")
 
 
 def _takes_canary(content: bytes) -> bool:
