@@ -15,7 +15,7 @@ from shieldwall.catalog.model import Catalog, PolicyTemplate
 from shieldwall.contract.ids import TemplateId
 from shieldwall.contract.settings import MAX_SETTINGS, SettingInstance, walk
 
-__all__ = ["Finding", "InvalidPolicyError", "ServerEndpoints", "check", "validate"]
+__all__ = ["Finding", "InvalidPolicyError", "ServerEndpoints", "check", "validate", "validate_reusable"]
 
 
 def check(
@@ -53,6 +53,24 @@ def validate(
         allowed = f"At most {MAX_SETTINGS} settings, nested ones included."
         return (Finding("settings", "tooManySettings", "The policy holds too many settings.", allowed),)
     return (*_frame(template, platforms, technologies), *_settings(catalog, template, settings, server))
+
+
+def validate_reusable(catalog: Catalog, instance: SettingInstance) -> tuple[Finding, ...]:
+    """Return everything that is wrong with what a reusable setting holds; nothing for a valid one."""
+    checker = InstanceChecker(catalog)
+    path = "settingInstance"
+    if sum(1 for _ in walk((instance,))) > MAX_SETTINGS:
+        return (Finding(path, "tooManySettings", "The setting is too large.", f"At most {MAX_SETTINGS} settings."),)
+    definition = checker.known(path, instance)
+    if definition is None:
+        return tuple(checker.findings)
+    if definition.reusable:
+        checker.instance(path, definition, instance, Scope())
+    else:
+        reusable = ", ".join(known.id for known in catalog.definitions.values() if known.reusable)
+        message = f"{definition.display_name!r} cannot be reused."
+        checker.report(f"{path}.definition", "notReusable", message, f"One of {reusable}.")
+    return tuple(checker.findings)
 
 
 def _frame(template: PolicyTemplate, platforms: str, technologies: str) -> Iterator[Finding]:

@@ -14,6 +14,11 @@ from shieldwall.contract.ids import SettingId
 
 RULES: Final = SettingId("linux_shieldwall_firewall_rules")
 
+_ALL_ZONES: Final = frozenset({"trusted", "internal", "public"})
+_ALL_PROGRAMS: Final = frozenset({"-.slice", "system.slice"})
+_AGENT: Final = frozenset({"shieldwall-agent.service"})
+_NAME_SERVICES: Final = frozenset({"systemd-resolved.service", "dnsmasq.service", "unbound.service", "nscd.service"})
+_AGENT_USERS: Final = frozenset({"0", "root"})
 _PROTOCOLS: Final = {"any": None, "icmp": ICMP, "tcp": TCP, "udp": UDP}
 
 
@@ -22,31 +27,60 @@ def rule_faults(members: Members, server: ServerEndpoints | None) -> Iterator[Lo
 
     ``members`` holds item ids and texts that are right each by itself; a member left out has its default.
     """
+    service = str(members.get(_member("servicename"), ""))
     rule = Rule(
         blocks=_choice(members, "action", "allow") == "block" and _choice(members, "enabled", "1") == "1",
         outgoing=_choice(members, "direction", "in") == "out",
-        protocol=_PROTOCOLS.get(_choice(members, "protocol", "any")),
-        local_addresses=_addresses(members, "localaddresses"),
-        remote_addresses=_addresses(members, "remoteaddresses"),
+        protocol=_protocol(members),
+        local_addresses=_addresses(members, "local"),
+        remote_addresses=_addresses(members, "remote"),
         local_ports=_ports(members, "localports"),
         remote_ports=_ports(members, "remoteports"),
+        somewhere=_is_somewhere(members),
+        narrowed=_is_narrowed(members) or service not in {"", *_ALL_PROGRAMS},
+        about_agent=service in _AGENT,
+        about_name_service=service in _NAME_SERVICES,
     )
     yield from ((None, fault) for fault in rule.faults(server))
 
 
+def _is_somewhere(members: Members) -> bool:
+    """Say whether a rule holds on some interfaces alone, all of which a device may have."""
+    zones = {item_id.rpartition("_")[2] for item_id in _texts(members, "zones")}
+    return zones not in (set(), _ALL_ZONES) or bool(_texts(members, "interfacetypes") + _texts(members, "interfaces"))
+
+
+def _is_narrowed(members: Members) -> bool:
+    """Say whether a rule leaves out what a device cannot do without: an interface, or the users of its services."""
+    interfaces, users = _texts(members, "interfaces"), _texts(members, "users")
+    named = bool(interfaces) and not any(name.endswith("*") for name in interfaces)
+    return named or (bool(users) and not _AGENT_USERS & set(users))
+
+
+def _protocol(members: Members) -> int | None:
+    number = str(members.get(_member("protocolnumber"), ""))
+    return int(number) if number.isdecimal() else _PROTOCOLS.get(_choice(members, "protocol", "any"))
+
+
+def _member(name: str) -> SettingId:
+    return SettingId(f"{RULES}_item_{name}")
+
+
 def _choice(members: Members, name: str, default: str) -> str:
-    prefix = f"{RULES}_item_{name}_"
-    return str(members.get(SettingId(prefix[:-1]), prefix + default)).removeprefix(prefix)
+    prefix = f"{_member(name)}_"
+    return str(members.get(_member(name), prefix + default)).removeprefix(prefix)
 
 
 def _texts(members: Members, name: str) -> tuple[str, ...]:
-    return tuple(members.get(SettingId(f"{RULES}_item_{name}"), ()))
+    return tuple(members.get(_member(name), ()))
 
 
-def _addresses(members: Members, name: str) -> tuple[Addresses, ...] | None:
-    named = _texts(members, name)
+def _addresses(members: Members, side: str) -> tuple[Addresses, ...] | None:
+    """Return the addresses of one side that are known; those of a group are not."""
+    named, groups = _texts(members, f"{side}addresses"), _texts(members, f"{side}addressgroups")
     read = (texts.parse_addresses(text) for text in named)
-    return unless_everywhere(tuple(one for one in read if not isinstance(one, Fault))) if named else None
+    known = tuple(one for one in read if not isinstance(one, Fault))
+    return unless_everywhere(known) if named or groups else None
 
 
 def _ports(members: Members, name: str) -> tuple[Interval, ...]:

@@ -24,7 +24,9 @@ _EPHEMERAL_PORTS: Final = (49_152, 60_999)
 class Rule:
     """A rule as it takes effect. Addresses are ``None``, and ports empty, where a rule leaves none out.
 
-    ``blocks`` is false for a rule that is switched off as well, ``narrowed`` true for one about a single program.
+    ``blocks`` is false for a rule that is switched off as well. ``somewhere`` says that it holds on interfaces of some
+    kinds only, ``narrowed`` that it is about some programs, users or interfaces alone, perhaps about the agent or what
+    resolves names.
     """
 
     blocks: bool
@@ -36,11 +38,14 @@ class Rule:
     remote_ports: tuple[Interval, ...]
     reaches_name_servers: bool = False
     """Whether it names the device's name servers by a word."""
+    somewhere: bool = False
     narrowed: bool = False
+    about_agent: bool = False
+    about_name_service: bool = False
 
     def faults(self, server: ServerEndpoints | None) -> Iterator[Fault]:
         """Yield what the rule would do that no policy may: block everything, the device itself, what it cannot miss."""
-        if not self.blocks or self.narrowed:
+        if not self.blocks:
             return
         if self._blocks_everything:
             yield Fault("blocksEverything", "This rule blocks everything.", "A rule with a port or an address.")
@@ -48,12 +53,16 @@ class Rule:
             yield Fault("blocksLoopback", "This rule cuts the device off from itself.", "Addresses outside loopback.")
         elif self._stops_name_resolution:
             yield Fault("blocksNameResolution", "This rule stops name resolution.", "Remote ports other than 53.")
-        elif server is not None and any(map(self._stops, server.endpoints)):
+        elif self._stops_agent(server):
             allowed = "Ports and addresses other than those of the server."
             yield Fault("blocksServer", "This rule cuts the device off from the Shieldwall server.", allowed)
 
     @property
     def _blocks_everything(self) -> bool:
+        return self._leaves_nothing and not self.narrowed and (self.outgoing or not self.somewhere)
+
+    @property
+    def _leaves_nothing(self) -> bool:
         every_port = is_every_port(self.local_ports) and is_every_port(self.remote_ports)
         return self._is_anywhere and every_port and self.protocol in {None, TCP, UDP}
 
@@ -64,12 +73,22 @@ class Rule:
     @property
     def _names_loopback(self) -> bool:
         named = (*(self.local_addresses or ()), *(self.remote_addresses or ()))
-        return any(addresses.touch(loopback) for addresses in named for loopback in _LOOPBACK)
+        touched = any(addresses.touch(loopback) for addresses in named for loopback in _LOOPBACK)
+        return touched and not self.narrowed
 
     @property
     def _stops_name_resolution(self) -> bool:
         servers = self._is_anywhere or (self.reaches_name_servers and self.local_addresses is None)
-        return servers and self._stops_connections(_DNS_PORT) and self.protocol in {None, TCP, UDP}
+        reaches_resolver = self.about_name_service or not self.narrowed
+        stops = servers and self._stops_connections(_DNS_PORT) and self.protocol in {None, TCP, UDP}
+        return reaches_resolver and stops
+
+    def _stops_agent(self, server: ServerEndpoints | None) -> bool:
+        """Say whether the agent cannot reach its server; wherever that is, when it cannot reach anything."""
+        if self.about_agent and self.outgoing and self._leaves_nothing:
+            return True
+        reaches_agent = self.about_agent or not self.narrowed
+        return reaches_agent and server is not None and any(map(self._stops, server.endpoints))
 
     def _stops(self, endpoint: Endpoint) -> bool:
         there = self.remote_addresses is None or any(

@@ -18,8 +18,11 @@ RULES: Final = SettingId("vendor_msft_firewall_mdmstore_firewallrules_{firewallr
 
 _ICMP_PROTOCOLS: Final = (ICMP, 58)
 _PORT_PROTOCOLS: Final = (TCP, UDP)
-_NARROWING: Final = ("app_filepath", "app_fqbn", "app_packagefamilyname", "app_servicename", "policyappid")
-_ABOUT_USERS: Final = "localuserauthorizedlist"
+_NARROWING: Final = (
+    *("app_filepath", "app_fqbn", "app_packagefamilyname", "app_servicename", "localuserauthorizedlist", "policyappid"),
+)
+_ALL_PROFILES: Final = frozenset({"1", "2", "4"})
+_EVERY_PROFILE: Final = "2147483647"
 _NAME_SERVICE: Final = "dnscache"
 _SERVICE_HOST: Final = "/windows/system32/svchost.exe"
 _INTERNET: Final = "internet"
@@ -35,9 +38,7 @@ def rule_faults(members: Members, server: ServerEndpoints | None) -> Iterator[Lo
     yield from apart
     if apart:
         return
-    rule = _rule(members, server)
-    yield from ((None, fault) for fault in rule.faults(server))
-    yield from ((None, fault) for fault in _program_faults(rule, members))
+    yield from ((None, fault) for fault in _rule(members, server).faults(server))
 
 
 def _not_together(members: Members) -> Iterator[LocatedFault]:
@@ -58,21 +59,10 @@ def _not_together(members: Members) -> Iterator[LocatedFault]:
         yield _member("localaddressranges"), _apart("Addresses of this device; a word stands for remote ones only.")
 
 
-def _program_faults(rule: Rule, members: Members) -> Iterator[Fault]:
-    """Yield what a rule about one program would do that no policy may."""
-    if not rule.blocks or not rule.outgoing:
-        return
-    path = place_of(str(members.get(_member("app_filepath"), "")))
-    service = str(members.get(_member("app_servicename"), "")).lower()
-    if path is not None and path.startswith(tuple(f"{place}/" for place in WINDOWS.agent)):
-        yield Fault("blocksServer", "This rule cuts the Shieldwall agent off from its server.", "Another program.")
-    elif service == _NAME_SERVICE or (path == _SERVICE_HOST and service in {"", "*"}):
-        yield Fault("blocksNameResolution", "This rule stops name resolution.", "Another program or service.")
-
-
 def _rule(members: Members, server: ServerEndpoints | None) -> Rule:
-    remote = _texts(members, "remoteaddressranges")
-    words = {text.lower() for text in remote}
+    words = {text.lower() for text in _texts(members, "remoteaddressranges")}
+    program = place_of(str(members.get(_member("app_filepath"), ""))) or ""
+    service = str(members.get(_member("app_servicename"), "")).lower()
     return Rule(
         blocks=_option(members, "action_type", "1") == "0" and _option(members, "enabled", "1") == "1",
         outgoing=_is_outgoing(members),
@@ -81,8 +71,11 @@ def _rule(members: Members, server: ServerEndpoints | None) -> Rule:
         remote_addresses=_remote_addresses(members, server),
         local_ports=_ports(members, "localportranges"),
         remote_ports=_ports(members, "remoteportranges"),
-        reaches_name_servers="dns" in words or _INTERNET in words,
-        narrowed=any(members.get(_member(name)) not in {None, "", "*"} for name in (*_NARROWING, _ABOUT_USERS)),
+        reaches_name_servers="dns" in words,
+        somewhere=_is_somewhere(members),
+        narrowed=any(members.get(_member(name)) not in {None, "", "*"} for name in _NARROWING),
+        about_agent=program.startswith(tuple(f"{place}/" for place in WINDOWS.agent)),
+        about_name_service=service == _NAME_SERVICE or (program == _SERVICE_HOST and service in {"", "*"}),
     )
 
 
@@ -95,6 +88,14 @@ def _remote_addresses(members: Members, server: ServerEndpoints | None) -> tuple
     if addresses is None or server is None or _INTERNET not in {text.lower() for text in named}:
         return addresses
     return (*addresses, *(one for endpoint in server.endpoints for one in endpoint.addresses if one.is_public))
+
+
+def _is_somewhere(members: Members) -> bool:
+    """Say whether a rule holds in some networks or on some kinds of interfaces alone."""
+    profiles = {item_id.rpartition("_")[2] for item_id in _texts(members, "profiles")}
+    interfaces = {item_id.rpartition("_")[2] for item_id in _texts(members, "interfacetypes")}
+    every_profile = not profiles or _EVERY_PROFILE in profiles or profiles >= _ALL_PROFILES
+    return not every_profile or interfaces not in (set(), {"all"})
 
 
 def _is_outgoing(members: Members) -> bool:
