@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -19,9 +20,24 @@ from shieldwall.agent.providers.nftables.live import LiveTable, differences
 from shieldwall.agent.providers.nftables.provider import SCRIPT
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES, UnusableRuleError, parse_rule
 from shieldwall.agent.providers.nftables.script import items_in, script_of
+from shieldwall.catalog.loader import load
+from shieldwall.contract.ids import SettingId
 from shieldwall.policy.values import Item, SettingValue
 
 PROVIDER = NftablesProvider()
+BEYOND = {
+    "zones",
+    "interfaces",
+    "interfacetypes",
+    "servicename",
+    "users",
+    "protocolnumber",
+    "icmptypes",
+    "localaddressgroups",
+    "remoteaddressgroups",
+}
+"""Members that the catalog offers and this provider cannot express yet."""
+IDLE = (("description", "Clear text"), ("log", f"{FIREWALL_RULES}_item_log_false"))
 
 
 class TestNftablesConformance(ProviderConformance):
@@ -68,6 +84,7 @@ def test_a_script_that_somebody_changed_by_hand_says_nothing(items: list[Item]) 
         ({"direction": "out", "protocol": "tcp", "remoteports": ("1-30000", "30001-65535")}, "wouldCutOffDevice"),
         ({"direction": "out", "remoteaddresses": ("0.0.0.0/1", "128.0.0.0/1")}, "wouldCutOffDevice"),
         ({"invented": "x"}, "unknownMember"),
+        ({"log": f"{FIREWALL_RULES}_item_log_true"}, "unknownMember"),
     ],
 )
 def test_a_rule_that_cannot_be_expressed_is_rejected_alone(members: dict[str, Any], code: str) -> None:
@@ -77,6 +94,37 @@ def test_a_rule_that_cannot_be_expressed_is_rejected_alone(members: dict[str, An
 
     assert PROVIDER.read(rendered.files) == {FIREWALL_RULES: (good,)}
     assert [(status.item, status.code) for status in rendered.rejected[FIREWALL_RULES]] == [("bad", code)]
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("member", sorted(BEYOND))
+def test_a_rule_with_a_condition_that_cannot_be_expressed_never_reaches_further(
+    member: str, data: st.DataObject
+) -> None:
+    setting = SettingId(f"{FIREWALL_RULES}_item_{member}")
+    narrowed = Item(
+        (*data.draw(rules()).members, (setting, data.draw(st.just((f"{setting}_x",)) | st.just(f"{setting}_x"))))
+    )
+
+    rendered = PROVIDER.render({SCRIPT: None}, {FIREWALL_RULES: (narrowed,)}, {})
+
+    assert PROVIDER.read(rendered.files) == {FIREWALL_RULES: ()}
+    (rejected,) = rendered.rejected[FIREWALL_RULES]
+    assert (rejected.code, setting in (rejected.reason or "")) == ("unknownMember", True)
+
+
+def test_what_asks_for_nothing_does_not_keep_a_rule_from_being_applied() -> None:
+    plain = firewall_rule(protocol="tcp", localports=("23",))
+    said = Item((*plain.members, *((SettingId(f"{FIREWALL_RULES}_item_{name}"), value) for name, value in IDLE)))
+
+    assert [replace(parse_rule(rule), id="") for rule in (said, plain)] == [replace(parse_rule(plain), id="")] * 2
+
+
+def test_every_member_of_the_catalog_is_known_or_refused() -> None:
+    members = {each.removeprefix(f"{FIREWALL_RULES}_item_") for each in load().definition(FIREWALL_RULES).children}
+
+    known = {"name", "enabled", "direction", "action", "protocol", "localports", "remoteports"}
+    assert members == known | {"localaddresses", "remoteaddresses", "description", "log"} | BEYOND
 
 
 @pytest.mark.parametrize("value", [(), "text", 7, ("text", 7), (Item(()),)])

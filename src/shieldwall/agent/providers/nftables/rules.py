@@ -35,8 +35,11 @@ _KNOWN: Final = frozenset(
         "remoteports",
         "localaddresses",
         "remoteaddresses",
+        "description",
     )
 )
+_IDLE: Final = (SettingId(f"{_ITEM}log"), f"{_ITEM}log_false")
+"""A member that asks for nothing with this value; with another one this agent cannot do what is asked."""
 
 Direction: TypeAlias = Literal["in", "out"]
 Action: TypeAlias = Literal["block", "allow"]
@@ -122,7 +125,8 @@ def parse_rule(value: SettingValue) -> FirewallRule:
     """Understand one item of the setting, trusting nothing in it. Raises: UnusableRuleError."""
     if not isinstance(value, Item):
         raise UnusableRuleError("invalidRule", "A firewall rule is a group of settings.")
-    if unknown := sorted(str(member) for member, _ in value.members if member not in _KNOWN):
+    # A member we do not know may be a condition: without it the rule would reach further than it was meant to.
+    if unknown := sorted(str(pair[0]) for pair in value.members if pair[0] not in _KNOWN and pair != _IDLE):
         raise UnusableRuleError("unknownMember", f"This agent does not know {unknown[0][:200]}.")
     rule = FirewallRule(
         id=digest_of([[member, _plain(content)] for member, content in value.members])[:16],
