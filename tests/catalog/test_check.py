@@ -18,16 +18,20 @@ from shieldwall.catalog.model import (
     Kind,
     Limits,
     Lists,
+    Lists,
     Merge,
     Requirement,
     SettingTemplate,
     Strength,
+    Syntax,
+    WindowsLanding,
 )
 from shieldwall.contract.ids import SettingId
 
 PORTS = SettingId(f"{p.RULES}_item_localports")
 PROTOCOL = SettingId(f"{p.RULES}_item_protocol")
 TYPE = SettingId(f"{p.EXCLUSIONS}_item_$type")
+PATH = SettingId(f"{p.EXCLUSIONS}_item_path")
 ORDER = tuple(f"{p.LEVEL}_{number}" for number in (0, 3, 1, 2))
 
 
@@ -88,6 +92,19 @@ def with_definition(setting: SettingId, **changes: Any) -> Catalog:
         (PORTS, {"requires": (Requirement(setting=p.LEVEL, options=ORDER),)}, "does not stand beside it"),
         (p.LEVEL, {"depends_on": (Dependency(parent=p.EXCLUSIONS),)}, "stands inside another"),
         (p.LEVEL, {"platform": "windows10"}, "is for windows10"),
+        (TYPE, {"platform": "windows10"}, "is for windows10"),
+        (p.LEVEL, {"windows": WindowsLanding(preference="Level")}, "lands on Windows"),
+        (p.LEVEL, {"since": "1.0"}, "no catalog version"),
+        (p.LEVEL, {"since": "2026.11.0"}, "is not between"),
+        (p.LEVEL, {"since": "2999.1.1"}, "is not between"),
+        (PATH, {"limits": Limits(syntax=Syntax.WINDOWS_EXCLUSION_PATH)}, "written as on another platform"),
+        (PATH, {"limits": Limits(syntax=Syntax.REUSABLE_SETTING)}, "only lists refer"),
+        (p.LEVEL, {"strength": Strength(confidence=Confidence.OURS)}, "exactly one way"),
+        (p.LEVEL, {"strength": Strength(confidence=Confidence.OURS, options=ORDER, neutral=True)}, "exactly one way"),
+        (p.LEVEL, {"strength": Strength(confidence=Confidence.OURS, lists=Lists.FEWER)}, "collections only"),
+        (p.LEVEL, {"strength": Strength(confidence=Confidence.OURS, options=ORDER, off=ORDER[0])}, "only rules have"),
+        (p.RULES, {"strength": Strength(confidence=Confidence.OURS, lists=Lists.RULES, blocks="x")}, "which option"),
+        (p.RULES, {"strength": Strength(confidence=Confidence.OURS, lists=Lists.RULES)}, "which option"),
         (p.LEVEL, {"reusable": True}, "stands in no policy"),
     ],
 )
@@ -101,6 +118,7 @@ def test_a_contradiction_is_found(setting: SettingId, changes: dict[str, Any], p
     ("changes", "problem"),
     [
         ({"version": 2}, "base id and version"),
+        ({"since": "yesterday"}, "no catalog version"),
         ({"settings": ()}, "offers nothing"),
         ({"settings": (SettingTemplate(definition=SettingId("unheard_of")),)}, "is not defined"),
         ({"settings": (SettingTemplate(definition=p.TAGS),) * 2}, "twice"),
@@ -115,6 +133,20 @@ def test_a_template_that_cannot_be_is_found(changes: dict[str, Any], problem: st
     problems = check_catalog(broken)
 
     assert any(problem in line for line in problems), problems
+
+
+def test_a_setting_belongs_to_one_family() -> None:
+    catalog = p.catalog()
+    stranger = replace(catalog.template(p.ANTIVIRUS), family="endpointSecurityFirewall")
+    broken = Catalog(
+        version="1",
+        definitions=catalog.definitions,
+        templates=MappingProxyType({**catalog.templates, p.ANTIVIRUS: stranger}),
+    )
+
+    assert f"{p.EXCLUSIONS}: belongs to the families endpointSecurityAntivirus and endpointSecurityFirewall" in (
+        check_catalog(broken)
+    )
 
 
 def test_an_option_id_belongs_to_one_setting() -> None:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import Final
 
-from shieldwall.catalog.model import Catalog, Kind, Lists, Merge, Option, PolicyTemplate, SettingDefinition
+from shieldwall.catalog.model import (
+    FIRST_VERSION,
+    Catalog,
+    Confidence,
+    Kind,
+    Lists,
+    Merge,
+    Option,
+    PolicyTemplate,
+    SettingDefinition,
+    Syntax,
+)
 from shieldwall.contract.ids import SettingId
 
 _CHOICES = frozenset({Kind.CHOICE, Kind.CHOICE_COLLECTION})
 _GROUPS = frozenset({Kind.GROUP, Kind.GROUP_COLLECTION})
 _COLLECTIONS = frozenset({Kind.CHOICE_COLLECTION, Kind.SIMPLE_STRING_COLLECTION, Kind.GROUP_COLLECTION})
+_WINDOWS: Final = "windows10"
+_VERSION: Final = re.compile(r"([0-9]{4})\.([0-9]{1,2})\.([0-9]{1,3})")
+_SHARED_SYNTAXES: Final = frozenset({Syntax.REUSABLE_SETTING, Syntax.GUID, Syntax.ICMP_TYPE})
+"""Syntaxes that are the same on every platform."""
 _LANDING_TYPES: dict[str, type] = {"boolean": bool, "integer": int, "string": str}
 
 
@@ -31,6 +47,11 @@ def check_catalog(catalog: Catalog) -> list[str]:
     problems += [f"{item_id}: is an option more than once" for item_id, count in owners.items() if count > 1]
     reached = _reached(catalog)
     problems += [f"{setting}: no template leads here" for setting in catalog.definitions if setting not in reached]
+    problems += [
+        f"{setting}: belongs to the families {' and '.join(sorted(families))}"
+        for setting, families in _families(catalog).items()
+        if len(families) > 1
+    ]
     return problems
 
 
@@ -41,6 +62,8 @@ def _definition(catalog: Catalog, definition: SettingDefinition) -> Iterator[str
         yield "options go with choices, and only with them"
     if definition.children and definition.kind not in _GROUPS:
         yield "children of its own go with groups only"
+    yield from _versions(catalog, definition.since)
+    yield from _platform(catalog, definition)
     yield from _nesting(catalog, definition)
     yield from _limits(definition)
     yield from _default(definition)
@@ -48,6 +71,34 @@ def _definition(catalog: Catalog, definition: SettingDefinition) -> Iterator[str
     yield from _merging(catalog, definition)
     yield from _strength(catalog, definition)
     yield from _requirements(catalog, definition)
+
+
+def _versions(catalog: Catalog, since: str) -> Iterator[str]:
+    since_parts, known_parts = _parts(since), _parts(catalog.version)
+    if since_parts is None:
+        yield f"came with {since}, which is no catalog version"
+    elif since_parts < (_parts(FIRST_VERSION) or ()) or (known_parts is not None and since_parts > known_parts):
+        yield f"came with {since}, which is not between {FIRST_VERSION} and {catalog.version}"
+
+
+def _parts(version: str) -> tuple[int, ...] | None:
+    match = _VERSION.fullmatch(version)
+    return None if match is None else tuple(map(int, match.groups()))
+
+
+def _platform(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
+    on_windows, syntax = definition.platform == _WINDOWS, definition.limits.syntax
+    if definition.windows is not None and not on_windows:
+        yield "lands on Windows, which it is not for"
+    if syntax is not None and syntax not in _SHARED_SYNTAXES and syntax.startswith("windows") != on_windows:
+        yield f"its values are written as on another platform: {syntax}"
+    if syntax is Syntax.REUSABLE_SETTING and definition.kind is not Kind.SIMPLE_STRING_COLLECTION:
+        yield "only lists refer to reusable settings"
+    yield from (
+        f"the child {child} is for {catalog.definitions[child].platform}"
+        for child in definition.nested()
+        if child in catalog.definitions and catalog.definitions[child].platform != definition.platform
+    )
 
 
 def _nesting(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
@@ -142,9 +193,16 @@ def _strength(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
         yield "the order of strength does not name every option once"
     if strength.lists is not None and definition.kind not in _COLLECTIONS:
         yield "an order of lists goes with collections only"
+    if strength.lists is Lists.RULES:
+        yield from _rules(catalog, definition, {strength.blocks, strength.off})
+    elif strength.blocks is not None or strength.off is not None:
+        yield "only rules have an option that blocks or switches off"
+
+
+def _rules(catalog: Catalog, definition: SettingDefinition, switches: set[str | None]) -> Iterator[str]:
     members = [catalog.definitions[child] for child in definition.children if child in catalog.definitions]
     options = {option.item_id for member in members for option in member.options}
-    if strength.lists is Lists.RULES and not {strength.blocks, strength.off} <= options:
+    if definition.kind is not Kind.GROUP_COLLECTION or not switches <= options:
         yield "rules say which option of a member blocks, and which switches off"
 
 
@@ -162,6 +220,7 @@ def _template(catalog: Catalog, template: PolicyTemplate) -> Iterator[str]:
         yield "the id is not made of base id and version"
     if not template.settings:
         yield "offers nothing"
+    yield from _versions(catalog, template.since)
     for definition, count in Counter(setting.definition for setting in template.settings).items():
         found = catalog.definitions.get(definition)
         if found is None:
@@ -180,6 +239,17 @@ def _reached(catalog: Catalog) -> set[SettingId]:
     tops = [setting.definition for template in catalog.templates.values() for setting in template.settings]
     tops += [definition.id for definition in catalog.definitions.values() if definition.reusable]
     return set(tops) | _below(catalog, tuple(tops))
+
+
+def _families(catalog: Catalog) -> dict[SettingId, set[str]]:
+    """Return the families of every setting, by the templates that are known for sure to lead to it."""
+    families: defaultdict[SettingId, set[str]] = defaultdict(set)
+    for template in catalog.templates.values():
+        known = [setting for setting in template.settings if setting.confidence is not Confidence.UNVERIFIED]
+        if template.supported:
+            for setting in _below(catalog, tuple(setting.definition for setting in known)):
+                families[setting].add(template.family)
+    return families
 
 
 def _below(catalog: Catalog, settings: tuple[SettingId, ...]) -> set[SettingId]:
