@@ -2,100 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final
 
 from sqlalchemy import Connection
 
+from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.catalog.model import Catalog
-from shieldwall.catalog.validate import Finding, InvalidPolicyError, validate
-from shieldwall.contract import strict_json
-from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import PolicyId, TemplateId, TenantId
-from shieldwall.contract.messages import MAX_BODY_BYTES, Envelope
-from shieldwall.contract.settings import PolicyDocument, SettingInstance
+from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.manager.drafts import MAX_NAME_LENGTH, PolicyDraft, draft_of, reason_findings
+from shieldwall.server.manager.publishing import PolicyTooLargeError
+from shieldwall.server.manager.revisions import document_of, get_policy, get_revision, history
+from shieldwall.server.manager.saving import PreconditionFailedError, Saving, expect
 from shieldwall.server.manager.targeting import devices_of_policy, retarget
-from shieldwall.server.signer.errors import RevisionTakenError
 from shieldwall.server.signer.ports import Signer
-from shieldwall.server.storage import policies, revisions, targets
-from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Page, Policy, PolicyRevision
-from shieldwall.trust import moments, strict_base64
+from shieldwall.server.storage import policies, targets
+from shieldwall.server.storage.records import Page, Policy
 
-_DEFAULT_SCOPE: Final = ("0",)
-_MOST_LOST_NUMBERS: Final = 32
-_MOST_DESCRIPTION: Final = 1_000
-MAX_NAME_LENGTH: Final = 200
-"""As ``PolicyDocument`` bounds it."""
-
-
-class PreconditionFailedError(ShieldwallError):
-    """Somebody else saved the policy in between."""
-
-    code = "preconditionFailed"
-    remedy = "Read the policy again, apply your change to what it says now, and save that."
-
-
-class PolicyTooLargeError(ShieldwallError):
-    """A policy is larger than a device takes."""
-
-    code = "policyTooLarge"
-    remedy = "Divide the settings between several policies; their lists are united on the device."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyDraft:
-    """What an author decides about a policy."""
-
-    name: str
-    description: str = ""
-    platforms: str
-    technologies: str
-    template_id: TemplateId
-    role_scope_tag_ids: tuple[str, ...] = _DEFAULT_SCOPE
-    settings: tuple[SettingInstance, ...]
+__all__ = [
+    "MAX_NAME_LENGTH",
+    "Policies",
+    "PolicyDraft",
+    "PolicyTooLargeError",
+    "PreconditionFailedError",
+    "document_of",
+    "draft_of",
+    "get_policy",
+    "history",
+    "list_policies",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """Saves policies: checked against the catalog, signed, and on their way to the devices they are assigned to."""
+    """Saves policies: checked against the catalog, signed, and on their way to the devices they are assigned to.
+
+    Whoever changes a policy may say why: the ``reason`` stands in the new revision and in the audit trail.
+    """
 
     catalog: Catalog
     signer: Signer
 
-    def create(self, connection: Connection, acting: Acting, draft: PolicyDraft) -> Policy:
+    def create(self, connection: Connection, acting: Acting, draft: PolicyDraft, *, reason: str = "") -> Policy:
         """Save a new policy as its first revision; it reaches nobody until it is assigned.
 
         Raises:
             InvalidPolicyError: The settings do not fit catalog and template; it holds all findings.
             PolicyTooLargeError: A device would not take it.
         """
-        self._check(draft)
-        now = acting.clock.now()
-        policy_id = PolicyId(acting.new_id())
-        revision = self._publish(acting, draft, policy_id, 1, now)
-        policy = Policy(
-            id=policy_id,
-            tenant_id=acting.tenant_id,
-            name=draft.name,
-            description=draft.description,
-            platforms=draft.platforms,
-            technologies=draft.technologies,
-            template_id=draft.template_id,
-            role_scope_tag_ids=draft.role_scope_tag_ids,
-            settings=draft.settings,
-            revision=revision.revision,
-            digest=revision.digest,
-            created_at=now,
-            modified_at=now,
-        )
-        policies.add(connection, policy)
-        revisions.add(connection, revision)
-        _record(connection, acting, "policy.created", policy)
-        return policy
+        targets.lock(connection)  # what it refers to stays as it is until this is saved
+        return self._saving.add(connection, acting, draft, reason)
 
     def update(
         self,
@@ -105,6 +61,7 @@ class Policies:
         draft: PolicyDraft,
         *,
         expected_revision: int | None = None,
+        reason: str = "",
     ) -> Policy:
         """Save a policy. What a device would not notice makes no new revision.
 
@@ -114,112 +71,120 @@ class Policies:
             InvalidPolicyError: The settings do not fit catalog and template; it holds all findings.
             PolicyTooLargeError: A device would not take it.
         """
-        targets.lock(connection)
-        before = get_policy(connection, acting.tenant_id, policy_id)
-        if expected_revision is not None and expected_revision != before.revision:
-            raise PreconditionFailedError(
-                f"The policy {policy_id} is at revision {before.revision}, expected was {expected_revision}."
-            )
-        self._check(draft)
-        if draft == draft_of(before):
-            return before
-        now = acting.clock.now()
-        after = replace(
-            before,
-            name=draft.name,
-            description=draft.description,
-            platforms=draft.platforms,
-            technologies=draft.technologies,
-            template_id=draft.template_id,
-            role_scope_tag_ids=draft.role_scope_tag_ids,
-            settings=draft.settings,
-            modified_at=now,
-        )
-        if _enforced(draft) != _enforced(draft_of(before)):
-            revision = self._publish(acting, draft, policy_id, before.revision + 1, now)
-            revisions.add(connection, revision)
-            after = replace(after, revision=revision.revision, digest=revision.digest)
-        policies.put(connection, after)
-        _record(connection, acting, "policy.changed", after)
-        if after.digest != before.digest:
-            retarget(connection, devices_of_policy(connection, acting.tenant_id, policy_id), now)
-        return after
+        before = _held(connection, acting, policy_id, expected_revision)
+        if draft.priority is None:
+            draft = replace(draft, priority=before.priority)
+        return self._save(connection, acting, before, draft, reason)
 
-    def delete(self, connection: Connection, acting: Acting, policy_id: PolicyId) -> None:
+    def reorder(
+        self,
+        connection: Connection,
+        acting: Acting,
+        policy_id: PolicyId,
+        priority: int,
+        *,
+        expected_revision: int | None = None,
+        reason: str = "",
+    ) -> Policy:
+        """Give a policy another priority, 1 the best; where the tenant lets it decide, devices follow it.
+
+        Raises:
+            NotFoundError: There is no such policy.
+            PreconditionFailedError: It is not at the revision expected any more.
+            InvalidPolicyError: That is no priority.
+        """
+        before = _held(connection, acting, policy_id, expected_revision)
+        return self._save(connection, acting, before, replace(draft_of(before), priority=priority), reason)
+
+    def rollback(
+        self,
+        connection: Connection,
+        acting: Acting,
+        policy_id: PolicyId,
+        revision: int,
+        *,
+        expected_revision: int | None = None,
+        reason: str = "",
+    ) -> Policy:
+        """Save what an earlier revision said as the next one; whom it is assigned to and its scope tags stay.
+
+        References are followed to what the reusable settings say today.
+
+        Raises:
+            NotFoundError: There is no such policy or revision.
+            PreconditionFailedError: It is not at the revision expected any more.
+            InvalidPolicyError: It does not fit the catalog any more, or refers to what is gone.
+        """
+        before = _held(connection, acting, policy_id, expected_revision)
+        earlier = get_revision(connection, acting.tenant_id, policy_id, revision).draft
+        draft = replace(earlier, role_scope_tag_ids=before.role_scope_tag_ids)
+        why = reason or f"Rolled back to revision {revision}."
+        return self._save(connection, acting, before, draft, why)
+
+    def create_copy(
+        self,
+        connection: Connection,
+        acting: Acting,
+        policy_id: PolicyId,
+        name: str,
+        description: str | None = None,
+        *,
+        reason: str = "",
+    ) -> Policy:
+        """Save the content of a policy as a new one, assigned to nobody and without a priority.
+
+        Raises:
+            NotFoundError: There is no such policy.
+            InvalidPolicyError: The name cannot be, or the policy does not fit the catalog any more.
+        """
+        original = get_policy(connection, acting.tenant_id, policy_id)
+        told = original.description if description is None else description
+        draft = replace(draft_of(original), name=name, description=told, priority=None)
+        return self.create(connection, acting, draft, reason=reason or f"Copied from {original.name}.")
+
+    def publish_again(self, connection: Connection, acting: Acting, policy_id: PolicyId, *, reason: str) -> Policy:
+        """Publish a policy anew where what it refers to has changed; else it stays as it is.
+
+        Raises:
+            NotFoundError: There is no such policy.
+            InvalidPolicyError: It does not fit any more.
+        """
+        before = _held(connection, acting, policy_id, None)
+        return self._save(connection, acting, before, draft_of(before), reason)
+
+    def delete(
+        self,
+        connection: Connection,
+        acting: Acting,
+        policy_id: PolicyId,
+        *,
+        expected_revision: int | None = None,
+        reason: str = "",
+    ) -> None:
         """Delete a policy with its assignments; devices return to what their other policies say.
 
         Raises:
             NotFoundError: There is no such policy.
+            PreconditionFailedError: It is not at the revision expected any more.
+            InvalidPolicyError: The reason is no plain text.
         """
-        targets.lock(connection)
-        policy = get_policy(connection, acting.tenant_id, policy_id)
-        reached = devices_of_policy(connection, acting.tenant_id, policy_id)
-        policies.remove(connection, policy_id)
-        now = acting.clock.now()
-        _record(connection, acting, "policy.deleted", policy)
-        retarget(connection, reached, now)
-
-    def _check(self, draft: PolicyDraft) -> None:
-        findings = (
-            *_frame_findings(draft),
-            *validate(self.catalog, draft.template_id, draft.platforms, draft.technologies, draft.settings),
-        )
-        if findings:
+        policy = _held(connection, acting, policy_id, expected_revision)
+        if findings := tuple(reason_findings(reason)):
             raise InvalidPolicyError(findings)
+        reached = devices_of_policy(connection, acting.tenant_id, policy_id)
+        self._saving.remove(connection, acting, policy, reason)
+        retarget(connection, reached, acting.clock.now())
 
-    def _publish(
-        self, acting: Acting, draft: PolicyDraft, policy_id: PolicyId, number: int, now: datetime
-    ) -> PolicyRevision:
-        """Sign a revision under the first number that is free.
+    @property
+    def _saving(self) -> Saving:
+        return Saving(catalog=self.catalog, signer=self.signer)
 
-        A save that was undone after signing leaves its number taken for ever: the signer never signs two documents as
-        one revision.
-        """
-        for following in range(number, number + _MOST_LOST_NUMBERS):
-            try:
-                return self._sign(acting, draft, policy_id, following, now)
-            except RevisionTakenError:
-                continue
-        return self._sign(acting, draft, policy_id, number + _MOST_LOST_NUMBERS, now)
-
-    def _sign(
-        self, acting: Acting, draft: PolicyDraft, policy_id: PolicyId, number: int, now: datetime
-    ) -> PolicyRevision:
-        document = strict_json.encode(
-            PolicyDocument(
-                tenant_id=acting.tenant_id,
-                policy_id=policy_id,
-                revision=number,
-                name=draft.name,
-                platforms=draft.platforms,
-                technologies=draft.technologies,
-                template_id=draft.template_id,
-                modified_at=moments.write(now),
-                catalog_version=self.catalog.version,
-                settings=draft.settings,
-            )
-        )
-        if len(document) > MAX_BODY_BYTES:
-            raise PolicyTooLargeError(
-                f"The policy {draft.name!r} has {len(document)} bytes, at most {MAX_BODY_BYTES} are possible."
-            )
-        return PolicyRevision(
-            digest=strict_json.digest_of_bytes(document),
-            policy_id=policy_id,
-            revision=number,
-            length=len(document),
-            envelope=strict_json.encode(self.signer.sign_policy(document)),
-            created_at=now,
-            created_by=acting.actor,
-        )
-
-
-def get_policy(connection: Connection, tenant_id: TenantId, policy_id: PolicyId) -> Policy:
-    """Return a policy of this tenant. Raises: NotFoundError."""
-    policy = policies.find(connection, policy_id)
-    if policy is None or policy.tenant_id != tenant_id:  # the same answer, so that nobody learns of others' policies
-        raise NotFoundError(f"There is no policy {policy_id}.")
-    return policy
+    def _save(self, connection: Connection, acting: Acting, before: Policy, draft: PolicyDraft, reason: str) -> Policy:
+        after = self._saving.put(connection, acting, before, draft, reason)
+        if after.digest != before.digest:
+            reached = devices_of_policy(connection, acting.tenant_id, before.id)
+            retarget(connection, reached, after.modified_at)
+        return after
 
 
 def list_policies(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Policy, ...]:
@@ -227,45 +192,9 @@ def list_policies(connection: Connection, tenant_id: TenantId, page: Page) -> tu
     return policies.list_policies(connection, tenant_id, page)
 
 
-def history(connection: Connection, tenant_id: TenantId, policy_id: PolicyId, page: Page) -> tuple[PolicyRevision, ...]:
-    """Return one page of a policy's revisions, newest first. Raises: NotFoundError."""
-    get_policy(connection, tenant_id, policy_id)
-    return revisions.list_revisions(connection, policy_id, page)
-
-
-def document_of(revision: PolicyRevision) -> PolicyDocument:
-    """Read what a revision says; this server signed it, and only devices need to ask by which key."""
-    envelope = strict_json.decode(revision.envelope, Envelope)
-    return strict_json.decode(strict_base64.decode(envelope.payload), PolicyDocument)
-
-
-def draft_of(policy: Policy) -> PolicyDraft:
-    """Return what the author of a policy decided, to be changed and saved."""
-    return PolicyDraft(
-        name=policy.name,
-        description=policy.description,
-        platforms=policy.platforms,
-        technologies=policy.technologies,
-        template_id=policy.template_id,
-        role_scope_tag_ids=policy.role_scope_tag_ids,
-        settings=policy.settings,
-    )
-
-
-def _frame_findings(draft: PolicyDraft) -> Iterator[Finding]:
-    if not draft.name.strip() or len(draft.name) > MAX_NAME_LENGTH:
-        allowed = f"1 to {MAX_NAME_LENGTH} characters, not all of them spaces."
-        yield Finding("name", "invalidName", "The name is missing or too long.", allowed)
-    if len(draft.description) > _MOST_DESCRIPTION:
-        yield Finding(
-            "description", "tooLong", "The description is too long.", f"At most {_MOST_DESCRIPTION} characters."
-        )
-
-
-def _enforced(draft: PolicyDraft) -> PolicyDraft:
-    """Return the part of a draft that is signed and sent."""
-    return replace(draft, description="", role_scope_tag_ids=())
-
-
-def _record(connection: Connection, acting: Acting, activity: str, policy: Policy) -> None:
-    acting.record(connection, activity, "policy", policy.id, name=policy.name, revision=policy.revision)
+def _held(connection: Connection, acting: Acting, policy_id: PolicyId, expected_revision: int | None) -> Policy:
+    """Return a policy that nobody else can change until this transaction ends."""
+    targets.lock(connection)
+    policy = get_policy(connection, acting.tenant_id, policy_id)
+    expect(policy, expected_revision)
+    return policy

@@ -29,6 +29,5 @@ def values_of(connection: Connection, tenant_id: TenantId, tokens: Collection[st
         query = select(secrets.c.token, secrets.c.value).where(
             secrets.c.tenant_id == tenant_id, secrets.c.token.in_(portion)
         )
-        for token, value in connection.execute(query):
-            found[token] = value
+        found |= {row.token: row.value for row in connection.execute(query)}
     return found

@@ -1,0 +1,127 @@
+"""Saving one policy: its row, its next revision and its audit event. Whom it reaches is for the caller to retarget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import PolicyId
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.manager.drafts import PolicyDraft, draft_of
+from shieldwall.server.manager.publishing import Publishing, published
+from shieldwall.server.manager.revisions import document_of
+from shieldwall.server.manager.secrets import sealed
+from shieldwall.server.signer.ports import Signer
+from shieldwall.server.storage import policies, reusable_settings, revisions
+from shieldwall.server.storage.records import Policy
+
+
+class PreconditionFailedError(ShieldwallError):
+    """Somebody else saved the policy in between."""
+
+    code = "preconditionFailed"
+    remedy = "Read the policy again, apply your change to what it says now, and save that."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """Saves policies inside a transaction that holds the lock of targeting."""
+
+    catalog: Catalog
+    signer: Signer
+
+    def add(self, connection: Connection, acting: Acting, draft: PolicyDraft, reason: str = "") -> Policy:
+        """Save a new policy as its first revision.
+
+        Raises:
+            InvalidPolicyError: The draft cannot be; it holds all findings.
+            PolicyTooLargeError: A device would not take it.
+        """
+        found = published(connection, self.catalog, acting.tenant_id, draft, reason)
+        draft = replace(draft, settings=sealed(connection, acting, draft.settings))
+        policy_id = PolicyId(acting.new_id())
+        revision = self._publishing(acting, policy_id).revision(draft, found.settings, 1, reason)
+        policy = Policy(
+            id=policy_id,
+            tenant_id=acting.tenant_id,
+            name=draft.name,
+            description=draft.description,
+            platforms=draft.platforms,
+            technologies=draft.technologies,
+            template_id=draft.template_id,
+            role_scope_tag_ids=draft.role_scope_tag_ids,
+            settings=draft.settings,
+            revision=revision.revision,
+            digest=revision.digest,
+            created_at=revision.created_at,
+            modified_at=revision.created_at,
+            priority=draft.priority,
+        )
+        policies.add(connection, policy)
+        revisions.add(connection, revision)
+        reusable_settings.refer(connection, policy_id, found.references)
+        record(connection, acting, "policy.created", policy, reason, revision=policy.revision)
+        return policy
+
+    def put(
+        self, connection: Connection, acting: Acting, before: Policy, draft: PolicyDraft, reason: str = ""
+    ) -> Policy:
+        """Save a policy that is there, with exactly this priority. What a device would not notice makes no revision.
+
+        Raises:
+            InvalidPolicyError: The draft cannot be; it holds all findings.
+            PolicyTooLargeError: A device would not take it.
+        """
+        found = published(connection, self.catalog, acting.tenant_id, draft, reason)
+        draft = replace(draft, settings=sealed(connection, acting, draft.settings))
+        sent = document_of(revisions.get(connection, before.id, before.revision)).settings
+        if draft == draft_of(before) and found.settings == sent:
+            return before
+        after = replace(
+            before,
+            name=draft.name,
+            description=draft.description,
+            platforms=draft.platforms,
+            technologies=draft.technologies,
+            template_id=draft.template_id,
+            role_scope_tag_ids=draft.role_scope_tag_ids,
+            settings=draft.settings,
+            priority=draft.priority,
+            modified_at=acting.clock.now(),
+        )
+        if draft.enforced() != draft_of(before).enforced() or found.settings != sent:
+            publishing = self._publishing(acting, before.id)
+            revision = publishing.revision(draft, found.settings, before.revision + 1, reason)
+            revisions.add(connection, revision)
+            after = replace(after, revision=revision.revision, digest=revision.digest)
+        policies.put(connection, after)
+        reusable_settings.refer(connection, before.id, found.references)
+        record(connection, acting, "policy.changed", after, reason, revision=after.revision)
+        return after
+
+    def remove(self, connection: Connection, acting: Acting, policy: Policy, reason: str = "") -> None:
+        """Remove a policy with its assignments; its revisions stay."""
+        policies.remove(connection, policy.id)
+        record(connection, acting, "policy.deleted", policy, reason, revision=policy.revision)
+
+    def _publishing(self, acting: Acting, policy_id: PolicyId) -> Publishing:
+        return Publishing(catalog=self.catalog, signer=self.signer, acting=acting, policy_id=policy_id)
+
+
+def expect(policy: Policy, revision: int | None) -> None:
+    """Refuse to go on where a policy is at another revision than expected. Raises: PreconditionFailedError."""
+    if revision is not None and revision != policy.revision:
+        raise PreconditionFailedError(
+            f"The policy {policy.id} is at revision {policy.revision}, expected was {revision}."
+        )
+
+
+def record(
+    connection: Connection, acting: Acting, activity: str, policy: Policy, reason: str, **details: object
+) -> None:
+    """Add to the audit trail what happened to a policy, and why if that was said."""
+    told = {"reason": reason} if reason else {}
+    acting.record(connection, activity, "policy", policy.id, name=policy.name, **details, **told)
