@@ -14,6 +14,7 @@ from tests.support.graph_bodies import (
     retention,
     sample,
     to_group,
+    without_secrets,
 )
 from tests.support.samples import counted_id
 
@@ -33,8 +34,8 @@ def test_settings_come_out_as_they_went_in(graph: Client, name: str) -> None:
     created = create(graph, {member: value for member, value in exported.items() if member != "assignments"})
     read = graph.get(f"{POLICIES}/{created['id']}", params={"$expand": "settings"}).json()
 
-    assert read["settings"] == exported["settings"]
-    assert create(graph, read)["settings"] == exported["settings"]
+    assert without_secrets(read["settings"]) == without_secrets(exported["settings"])
+    assert create(graph, read)["settings"] == read["settings"]
 
 
 def test_a_created_policy_is_answered_as_it_is_read(graph: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -78,3 +79,21 @@ def to_group(group_id: str, *, excluded: bool = False) -> dict[str, Any]:
 
 
 TO_ALL_DEVICES: Final = {"target": {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}}
+
+
+def secrets_in(value: Any) -> list[dict[str, Any]]:
+    """Every secret value inside settings."""
+    if isinstance(value, list):
+        return [secret for each in value for secret in secrets_in(each)]
+    if not isinstance(value, dict):
+        return []
+    own = [value] if str(value.get("@odata.type")).endswith("SecretSettingValue") else []
+    return own + secrets_in(list(value.values()))
+
+
+def without_secrets(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Settings as they are read, but for secrets: in the place of each stands a token."""
+    shown = copy.deepcopy(settings)
+    for secret in secrets_in(shown):
+        secret |= {"value": "a secret", "valueState": "encryptedValueToken"}
+    return shown

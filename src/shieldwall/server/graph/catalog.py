@@ -10,7 +10,7 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.graph.policies import READ
+from shieldwall.server.graph.policy_access import READ
 from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
     GraphRequest,

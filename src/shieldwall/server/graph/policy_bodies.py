@@ -38,6 +38,9 @@ READ_ONLY: Final = frozenset(
 )
 """Members that a client may send back as it read them, and that say nothing."""
 
+TEMPLATE_MEMBERS: Final = frozenset({"templateId", "templateFamily", "templateDisplayName", "templateDisplayVersion"})
+"""Members of a ``templateReference``; the id alone decides."""
+
 _REQUIRED: Final = frozenset({"name", "platforms", "technologies", "templateReference", "settings"})
 _KINDS: Final = {
     "#microsoft.graph.groupAssignmentTarget": AssignmentKind.INCLUDE,
@@ -61,14 +64,14 @@ def read_draft(members: Mapping[str, Any], before: PolicyDraft | None = None) ->
         InvalidJsonError: A member is missing, unknown or of another type.
         InvalidRequestError: A member says what cannot be.
     """
-    unknown = set(members) - READ_ONLY - set(_READERS)
+    unknown = set(members) - READ_ONLY - set(AUTHORED)
     if unknown:
         raise InvalidJsonError(f"The member {min(unknown)!r} is not one of a policy.")
     missing = _REQUIRED - set(members)
     if before is None and missing:
         raise InvalidJsonError(f"The member {min(missing)!r} is missing.")
     drafted: dict[str, Any] = {}
-    for name, (field, read) in _READERS.items():
+    for name, (field, read) in AUTHORED.items():
         if name in members:
             drafted[field] = read(name, members[name])
         elif before is not None:
@@ -104,8 +107,7 @@ def _flags(place: str, value: Any) -> str:
 def _template(place: str, value: Any) -> TemplateId:
     if not isinstance(value, dict) or not isinstance(value.get("templateId"), str):
         raise InvalidJsonError(f"{place}.templateId: expected a string.")
-    known = {"templateId", "templateFamily", "templateDisplayName", "templateDisplayVersion"}
-    unknown = {name for name in value if not is_annotation(name)} - known
+    unknown = {name for name in value if not is_annotation(name)} - TEMPLATE_MEMBERS
     if unknown:
         raise InvalidJsonError(f"{place}: unknown member {min(unknown)!r}.")
     return TemplateId(value["templateId"])
@@ -125,7 +127,7 @@ def _typed(place: str, value: Any, kind: type[T]) -> T:
         raise InvalidJsonError(f"{place}: {error.cause}") from None
 
 
-_READERS: Final[Mapping[str, tuple[str, Callable[[str, Any], Any]]]] = {
+AUTHORED: Final[Mapping[str, tuple[str, Callable[[str, Any], Any]]]] = {
     "name": ("name", _name),
     "description": ("description", _description),
     "platforms": ("platforms", _flags),

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from shieldwall.catalog.model import Catalog, PolicyTemplate
+from shieldwall.catalog.model import Catalog
 from shieldwall.policy.resolve import Decided, explain
 from shieldwall.policy.words import in_words, name_of
-from shieldwall.server.graph.setting_writing import write_settings
-from shieldwall.server.manager.statuses import DeviceOfPolicy, EffectiveSetting
+from shieldwall.server.manager.statuses import EffectiveSetting
 from shieldwall.server.manager.summaries import DeviceSummary
 from shieldwall.server.storage.records import (
-    Assignment,
-    AssignmentKind,
     CheckInState,
     Device,
     DeviceState,
     Group,
     OnboardingPackageRecord,
-    Policy,
     Tenant,
 )
 
@@ -31,64 +27,10 @@ Json = dict[str, Any]
 MANAGEMENT_TYPE: Final = "MicrosoftSense"
 """``managementType`` of a device that this channel manages, as group rules expect it."""
 
-_TARGET_TYPES: Final = {
-    AssignmentKind.INCLUDE: "#microsoft.graph.groupAssignmentTarget",
-    AssignmentKind.EXCLUDE: "#microsoft.graph.exclusionGroupAssignmentTarget",
-    AssignmentKind.ALL_DEVICES: "#microsoft.graph.allDevicesAssignmentTarget",
-}
-
 
 def moment(at: datetime | None) -> str | None:
     """Write a time as Graph does: UTC, seven fractional digits, Z."""
     return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}0Z"
-
-
-def policy_resource(policy: Policy, template: PolicyTemplate, *, is_assigned: bool) -> Json:
-    """Shape a deviceManagementConfigurationPolicy, without its navigation properties."""
-    return {
-        "id": policy.id,
-        "name": policy.name,
-        "description": policy.description,
-        "platforms": policy.platforms,
-        "technologies": policy.technologies,
-        "createdDateTime": moment(policy.created_at),
-        "lastModifiedDateTime": moment(policy.modified_at),
-        "settingCount": len(policy.settings),
-        "isAssigned": is_assigned,
-        "creationSource": None,
-        "roleScopeTagIds": list(policy.role_scope_tag_ids),
-        "priorityMetaData": None,
-        "templateReference": {
-            "templateId": template.id,
-            "templateFamily": template.family,
-            "templateDisplayName": template.display_name,
-            "templateDisplayVersion": template.display_version,
-        },
-        "shieldwall": {"revision": policy.revision, "digest": policy.digest},
-    }
-
-
-def settings_resource(policy: Policy) -> list[Json]:
-    """Shape the settings of a policy."""
-    return write_settings(policy.settings)
-
-
-def assignments_resource(assignments: Iterable[Assignment]) -> list[Json]:
-    """Shape the assignments of a policy."""
-    return [
-        {
-            "id": f"{each.policy_id}_{each.group_id or 'allDevices'}",
-            "source": "direct",
-            "sourceId": each.policy_id,
-            "target": {
-                "@odata.type": _TARGET_TYPES[each.kind],
-                "deviceAndAppManagementAssignmentFilterId": None,
-                "deviceAndAppManagementAssignmentFilterType": "none",
-                **({} if each.group_id is None else {"groupId": each.group_id}),
-            },
-        }
-        for each in assignments
-    ]
 
 
 def group_resource(group: Group) -> Json:
@@ -187,17 +129,6 @@ def effective_resource(effective: EffectiveSetting, catalog: Catalog) -> Json:
         "readBack": reported.read_back if reported else None,
         "effective": reported.effective if reported else None,
         "items": [msgspec.to_builtins(item) for item in reported.items] if reported else [],
-    }
-
-
-def policy_device_resource(device: DeviceOfPolicy) -> Json:
-    """Shape how one device stands with a policy."""
-    return {
-        "deviceId": device.device_id,
-        "deviceName": device.display_name,
-        "state": device.state,
-        "lastSyncDateTime": moment(device.last_check_in),
-        "lastReportDateTime": moment(device.status_at),
     }
 
 

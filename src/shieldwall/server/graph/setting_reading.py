@@ -107,10 +107,10 @@ def _instance(shape: _Object) -> SettingInstance:
             simples = tuple(_simple(*each) for each in _members(shape, "simpleSettingCollectionValue"))
             instance = SimpleCollectionSetting(definition=definition, values=simples, template=template)
         case "GroupSettingInstance":
-            group = _group(*_member(shape, "groupSettingValue"))
+            group = read_group(*_member(shape, "groupSettingValue"))
             instance = GroupSetting(definition=definition, value=group, template=template)
         case "GroupSettingCollectionInstance":
-            groups = tuple(_group(*each) for each in _members(shape, "groupSettingCollectionValue"))
+            groups = tuple(read_group(*each) for each in _members(shape, "groupSettingCollectionValue"))
             instance = GroupCollectionSetting(definition=definition, values=groups, template=template)
         case "SettingGroupInstance":
             instance = GroupSetting(definition=definition, value=GroupValue(), template=template, legacy=True)
@@ -170,7 +170,8 @@ def _choice(value: Any, place: str) -> ChoiceValue:
     return ChoiceValue(value=option, children=children, template=template)
 
 
-def _group(value: Any, place: str) -> GroupValue:
+def read_group(value: Any, place: str) -> GroupValue:
+    """Read one item of a group. Raises: InvalidJsonError."""
     shape = _Object(value, place)
     group = GroupValue(template=_value_template(shape), children=_children(shape))
     shape.done()

@@ -1,0 +1,62 @@
+"""What every route of a policy needs: its path and audience, the services, who changes it and whether they may."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import PolicyId
+from shieldwall.server.authorization import allow
+from shieldwall.server.graph.policy_shapes import assignments_resource, policy_resource, settings_resource
+from shieldwall.server.graph.requests import GraphRequest
+from shieldwall.server.graph.resources import Json
+from shieldwall.server.manager import assignments, policies
+from shieldwall.server.manager.policies import Policies, PreconditionFailedError
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import targets
+from shieldwall.server.storage.records import Policy
+
+READ: Final = allow("DeviceManagementConfiguration.Read.All", "DeviceManagementConfiguration.ReadWrite.All")
+WRITE: Final = allow("DeviceManagementConfiguration.ReadWrite.All")
+
+PATH: Final = "/deviceManagement/configurationPolicies"
+ONE: Final = PATH + "/{policy_id:str}"
+EXPANDABLE: Final = frozenset({"settings", "assignments"})
+
+
+def etag_of(policy: Policy) -> str:
+    """Name the state of a policy: its revision, and the moment of the last change, which may make no new revision."""
+    return f"{policy.revision}-{policy.modified_at:%Y%m%d%H%M%S%f}"
+
+
+def authoring(services: AdminServices) -> Policies:
+    """Return what saves policies."""
+    return Policies(catalog=services.catalog, signer=services.signer)
+
+
+def matching(services: AdminServices, request: GraphRequest, connection: Connection, policy_id: PolicyId) -> Policy:
+    """Return the policy to be changed, as nobody else can change it until this transaction ends.
+
+    Raises:
+        NotFoundError: There is no such policy.
+        PreconditionFailedError: It is not the one that If-Match names any more.
+    """
+    targets.lock(connection)
+    policy = policies.get_policy(connection, services.tenant.id, policy_id)
+    named: list[Any] = request.headers.getall("if-match", [])
+    tags = {tag.strip().removeprefix("W/").strip('"') for header in named for tag in header.split(",")}
+    if tags and "*" not in tags and etag_of(policy) not in tags:
+        raise PreconditionFailedError(f"The policy {policy_id} is not in the state that If-Match names.")
+    return policy
+
+
+def resource_of(services: AdminServices, connection: Connection, policy: Policy, expand: frozenset[str]) -> Json:
+    """Shape a policy, with what is asked for expanded."""
+    assigned = assignments.assignments_of(connection, policy.tenant_id, policy.id)
+    resource = policy_resource(policy, services.catalog.template(policy.template_id), is_assigned=bool(assigned))
+    if "settings" in expand:
+        resource["settings"] = settings_resource(policy)
+    if "assignments" in expand:
+        resource["assignments"] = assignments_resource(assigned)
+    return resource

@@ -1,0 +1,71 @@
+"""``configurationPolicies/import``: what other servers and tools exported becomes a policy here (ours)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Response, post
+from litestar.params import RawBody
+from litestar.types import ControllerRouterHandler
+from sqlalchemy import Connection
+
+from shieldwall.catalog.findings import Finding, InvalidPolicyError
+from shieldwall.server.graph.importing import Imported, import_policy
+from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, authoring, resource_of
+from shieldwall.server.graph.policy_shapes import draft_resource
+from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
+from shieldwall.server.graph.resources import Json
+from shieldwall.server.manager.policies import PolicyDraft
+from shieldwall.server.manager.publishing import published
+from shieldwall.server.services import AdminServices
+
+
+@post(PATH + "/import", opt=WRITE, sync_to_thread=True, status_code=200)
+def import_exported_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
+    """Create a policy of an export, without the parts that have no place here; each of them is named (ours)."""
+    members = members_of(request, body, annotations=True)
+    with services.database.write() as connection:
+        imported = _imported(services, connection, members)
+        resource = None
+        if imported.draft is not None:
+            policy = authoring(services).create(connection, acting_for(services, request), imported.draft)
+            resource = resource_of(services, connection, policy, EXPANDABLE)
+    return answer(_report(imported, resource))
+
+
+@post(PATH + "/import/check", opt=WRITE, sync_to_thread=True, status_code=200)
+def check_exported_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
+    """Say what an import would create and leave out, and create nothing (ours)."""
+    members = members_of(request, body, annotations=True)
+    with services.database.read() as connection:
+        imported = _imported(services, connection, members)
+    draft = imported.draft
+    would_be = None if draft is None else draft_resource(draft, services.catalog.template(draft.template_id))
+    return answer(_report(imported, would_be))
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (import_exported_policy, check_exported_policy)
+
+
+def _imported(services: AdminServices, connection: Connection, members: Json) -> Imported:
+    def check(draft: PolicyDraft) -> tuple[Finding, ...]:
+        try:
+            published(connection, services.catalog, services.tenant.id, draft)
+        except InvalidPolicyError as error:
+            return error.findings
+        return ()
+
+    return import_policy(services.catalog, members, check)
+
+
+def _report(imported: Imported, policy: Json | None) -> Json:
+    return {"policy": policy, "leftOut": [_part(each) for each in imported.left_out], "ignored": imported.ignored}
+
+
+def _part(finding: Finding) -> Json:
+    return {
+        "path": finding.path,
+        "code": finding.code,
+        "message": finding.message,
+        "allowed": finding.allowed,
+    }
