@@ -1,61 +1,64 @@
-"""The sample policies: valid, one at least for every Linux profile, and between them every kind of setting instance."""
+"""Every profile is shown in a sample, every sample is valid, and comes back out as it went in."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+import msgspec
 import pytest
 from tests.support import policies as p
-from tests.support.graph_bodies import SAMPLES, sample
 
 from shieldwall.catalog.validate import validate
 from shieldwall.contract.ids import TemplateId
-from shieldwall.contract.settings import (
-    ChoiceCollectionSetting,
-    ChoiceSetting,
-    GroupCollectionSetting,
-    GroupSetting,
-    SettingInstance,
-    SimpleCollectionSetting,
-    SimpleSetting,
-    walk,
-)
+from shieldwall.contract.settings import walk
 from shieldwall.server.graph.setting_reading import read_settings
 
-NAMES = [file.stem for file in SAMPLES]
-LINUX = [name for name in NAMES if name.startswith("linux-")]
+FOLDER: Final = Path(__file__).parents[2] / "samples" / "policies"
+SAMPLES: Final = sorted(path.name for path in FOLDER.glob("*.json"))
 
 
-def settings_of(body: dict[str, Any]) -> tuple[SettingInstance, ...]:
-    return read_settings(body["settings"])
+def sample(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = msgspec.json.decode((FOLDER / name).read_bytes())
+    return read
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_sample_is_valid_and_says_of_itself_what_its_template_says(name: str) -> None:
-    body = sample(name)
-    reference, settings = body["templateReference"], settings_of(body)
-    template = p.catalog().template(TemplateId(reference["templateId"]))
-
-    assert validate(p.catalog(), template.id, body["platforms"], body["technologies"], settings) == ()
-    assert body["settingCount"] == len(settings)
-    assert reference["templateFamily"] == template.family
-    assert reference["templateDisplayName"] == template.display_name
+def template_of(policy: dict[str, Any]) -> TemplateId:
+    return TemplateId(policy["templateReference"]["templateId"])
 
 
-def test_every_linux_profile_has_a_sample() -> None:
-    shown = {sample(name)["templateReference"]["templateId"] for name in LINUX}
+def test_every_profile_that_is_supported_has_a_sample() -> None:
+    supported = {template.id for template in p.catalog().templates.values() if template.supported}
 
-    assert shown == {template.id for template in p.catalog().templates.values() if template.platforms == "linux"}
+    assert supported - {template_of(sample(name)) for name in SAMPLES} == set()
 
 
-def test_the_samples_for_linux_hold_every_kind_of_setting_instance() -> None:
-    kinds = {type(instance) for name in LINUX for instance in walk(settings_of(sample(name)))}
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_is_valid(name: str) -> None:
+    policy = sample(name)
 
-    assert kinds == {
-        ChoiceSetting,
-        ChoiceCollectionSetting,
-        SimpleSetting,
-        SimpleCollectionSetting,
-        GroupSetting,
-        GroupCollectionSetting,
-    }
+    found = validate(
+        p.catalog(),
+        template_of(policy),
+        policy["platforms"],
+        policy["technologies"],
+        read_settings(policy["settings"]),
+    )
+
+    assert found == ()
+    assert policy["settingCount"] == len(policy["settings"])
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_names_its_template_as_the_catalog_does(name: str) -> None:
+    reference = sample(name)["templateReference"]
+    template = p.catalog().template(template_of(sample(name)))
+
+    assert (reference["templateFamily"], reference["templateDisplayName"]) == (template.family, template.display_name)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_shows_nothing_that_is_deprecated(name: str) -> None:
+    used = [p.catalog().definition(instance.definition) for instance in walk(read_settings(sample(name)["settings"]))]
+
+    assert [definition.id for definition in used if definition.deprecated] == []
