@@ -8,6 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("campaign", max_examples=100_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""``make campaign``: hours, on demand."""
 
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 

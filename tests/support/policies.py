@@ -118,6 +118,7 @@ def _threat_types() -> st.SearchStrategy[SettingInstance]:
     )
 
 
+_MOMENTS: Final = st.sampled_from(["2026-11-23T12:00:00Z", "2026-11-23T12:00:00.5Z", "2026-11-24T00:00:00Z"])
 _PATHS: Final = st.lists(st.sampled_from(["/srv/a", "/srv/b", "/srv/c", "/var/cache/d"]), unique=True)
 _SETTINGS: Final = {
     LEVEL: _choices(LEVEL),
@@ -136,6 +137,17 @@ _SETTINGS: Final = {
 
 
 @st.composite
+def rivals(draw: st.DrawFn, setting: SettingId, count: int) -> list[PolicyDocument]:
+    """Policies that all set one setting, to one of two values, so that many of them agree."""
+    values = st.sampled_from([draw(_SETTINGS[setting]), draw(_SETTINGS[setting])])
+    return [document(index, draw(values), modified_at=draw(_MOMENTS)) for index in range(count)]
+
+
+CONTESTED: Final = tuple(sorted(_SETTINGS))
+"""Settings that policies meet on: every merge rule is among them."""
+
+
+@st.composite
 def documents(draw: st.DrawFn, at_most: int = 5) -> list[PolicyDocument]:
     """Several policies over the same few settings, so that they meet often; every merge rule is among them."""
     count = draw(st.integers(1, at_most))
@@ -143,9 +155,7 @@ def documents(draw: st.DrawFn, at_most: int = 5) -> list[PolicyDocument]:
         document(
             index,
             *(draw(_SETTINGS[setting]) for setting in draw(st.sets(st.sampled_from(sorted(_SETTINGS))).map(sorted))),
-            modified_at=draw(
-                st.sampled_from(["2026-11-23T12:00:00Z", "2026-11-23T12:00:00.5Z", "2026-11-24T00:00:00Z"])
-            ),
+            modified_at=draw(_MOMENTS),
         )
         for index in range(count)
     ]

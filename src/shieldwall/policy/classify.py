@@ -1,7 +1,7 @@
 """Does a change make devices safer? From the catalog's orders of strength, all of which are ours.
 
-What no order speaks about weakens: whoever could weaken a fleet by what we do not know would find it. One law holds this
-together: where a change strengthens, going back weakens.
+What no order speaks about weakens: whoever could weaken a fleet by what we do not know would find it. One law holds
+this together: where a change strengthens, going back weakens.
 """
 
 from __future__ import annotations
