@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -100,6 +100,15 @@ def generated(page: Path) -> dict[str, str]:
 def write_generated(page: Path, contents: dict[str, str]) -> None:
     """Put new contents into the generated parts of a page."""
     page.write_text(_GENERATED.sub(lambda found: f"{found[1]}{contents[found['name']]}{found[4]}", page.read_text()))
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table of Markdown."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(heading), "|---" * len(heading) + "|", *map(line, rows)]) + "\n"
 
 
 def table_rows(text: str) -> list[list[str]]:

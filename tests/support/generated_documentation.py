@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from tests.support.documentation import DOCS, write_generated
+from tests.support.catalog_documentation import catalog_tables
+from tests.support.documentation import DOCS, table, write_generated
 from tests.support.memory_host import MemoryHost
 
 import shieldwall
@@ -30,6 +31,7 @@ from shieldwall.server.graph.errors import STATUS_OF as API_STATUS
 
 ERRORS: Final = DOCS / "errors.md"
 PROVIDERS: Final = DOCS / "providers.md"
+CATALOG: Final = DOCS / "catalog.md"
 
 _GROUPS: Final = {
     "errors-refused": ("trust.refusals", "trust.dsse", "trust.roots"),
@@ -100,7 +102,7 @@ def error_tables() -> dict[str, str]:
 def provider_tables() -> dict[str, str]:
     """Write, for every policy template, who enforces which of its settings."""
     catalog = load()
-    heading = ("Setting", "Where Defender keeps it", "Several policies", "Enforced by")
+    heading = ("Setting", "Where it lands", "Several policies", "Enforced by")
     tables = {
         f"template-{template.base_id}": _titled(
             template, table(heading, (_setting(catalog, entry.definition) for entry in template.settings))
@@ -132,18 +134,9 @@ def _with_everything() -> MemoryHost:
     return MemoryHost(configuration, programs={"mdatp": willing, "nft": willing})
 
 
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table of Markdown."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(heading), "|---" * len(heading) + "|", *map(line, rows)]) + "\n"
-
-
 def contents() -> dict[Path, dict[str, str]]:
     """Return everything that is generated, by page and name."""
-    return {ERRORS: error_tables(), PROVIDERS: provider_tables()}
+    return {ERRORS: error_tables(), PROVIDERS: provider_tables(), CATALOG: catalog_tables()}
 
 
 def main() -> None:
@@ -167,8 +160,9 @@ def _error(kind: type[ShieldwallError]) -> tuple[str, str, str, str]:
 def _setting(catalog: Catalog, setting: SettingId) -> tuple[str, str, str, str]:
     definition: SettingDefinition = catalog.definition(setting)
     name = definition.display_name
-    unknown = "nowhere" if setting.startswith("linux_shieldwall_") else "not published"
-    where = f"`{definition.landing}`" if definition.landing else unknown
+    node = f"{definition.base_uri or ''}{definition.offset_uri or ''}"
+    place = definition.landing or node
+    where = f"`{place}`" if place else "not published"
     by = ", ".join(enforcers(setting)) or "nothing yet"
     return f"{name}<br>`{setting}`", where, _MERGE[definition.merge], by
 
