@@ -68,6 +68,15 @@ def test_urls_give_ports_and_the_addresses_that_stand_in_them() -> None:
 
     assert SERVER.endpoints == (Endpoint(8443), Endpoint(443, (Addresses(4, (number, number)),)))
     assert ServerEndpoints.of(["https://[::1]:9"]).endpoints == (Endpoint(9, (Addresses(6, (1, 1)),)),)
+    assert ServerEndpoints.of(["HTTP://a.example?x#y"]).endpoints == (Endpoint(80),)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gateway", "ftp://a", "https://", "https://a:b", "https://u@a", "https://[::1", "//a"]
+)
+def test_what_is_not_a_url_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a URL"):
+        ServerEndpoints.of([text])
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from shieldwall.catalog.firewall.ranges import Addresses
 
 _PORTS: Final = {"http": 80, "https": 443}
+_URL: Final = re.compile(r"(https?)://(?:\[([^]/]+)\]|([^][/:?#@]+))(?::([0-9]{1,5}))?(?:[/?#].*)?", re.IGNORECASE)
+"""Enough of a URL; the libraries that read whole ones belong to the network, which the applier does without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,12 @@ class ServerEndpoints:
 
 
 def _endpoint(url: str) -> Endpoint:
-    parts = urlsplit(url)
-    port = parts.port or _PORTS.get(parts.scheme, _PORTS["https"])
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise ValueError(f"{url[:128]!r} is not a URL of a server.")
+    port = int(match[4] or _PORTS[match[1].lower()])
     try:
-        address = ip_address(parts.hostname or "")
+        address = ip_address(match[2] or match[3])
     except ValueError:
         return Endpoint(port)
     return Endpoint(port, (Addresses.between(address, address),))
