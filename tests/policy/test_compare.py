@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import policies as p
 from tests.support.laws import law
+from tests.support.outcomes import aspects
 
 from shieldwall.catalog.model import Merge
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule, ConflictRules
@@ -19,13 +20,12 @@ from shieldwall.contract.ids import PolicyId, SettingId
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.policy.applicability import Traits
 from shieldwall.policy.classify import ChangeClass
-from shieldwall.policy.compare import Comparison, Subject, compare
-from shieldwall.policy.deciding import subject_of
+from shieldwall.policy.compare import Comparison, compare
 from shieldwall.policy.device_sets import of_places, places
 from shieldwall.policy.families import chosen_rule, conflict_family
 from shieldwall.policy.fleet import Fleet, Situation, Standing
-from shieldwall.policy.outcomes import Conflict, Decided, Inapplicable, Resolution
-from shieldwall.policy.partition import IN_CONFLICT, LISTED, UNSET, Outcome, OutcomeKind
+from shieldwall.policy.outcomes import Conflict, Resolution
+from shieldwall.policy.partition import UNSET
 from shieldwall.policy.prepared import prepare
 from shieldwall.policy.resolve import resolve
 
@@ -107,36 +107,6 @@ def changes(draw: st.DrawFn) -> tuple[World, World]:
     return World(devices, before, former, rules), World(devices, after, later, draw(st.just(rules) | chosen))
 
 
-def outcome(resolution: Resolution | None) -> Outcome:
-    match resolution:
-        case None:
-            return UNSET
-        case Decided(value=value):
-            return Outcome(OutcomeKind.VALUE, value)
-        case Conflict():
-            return IN_CONFLICT
-        case Inapplicable(reason=reason):
-            return Outcome(OutcomeKind.INAPPLICABLE, reason=reason)
-
-
-Aspects: TypeAlias = "dict[tuple[SettingId, Subject | None], Outcome]"
-
-
-def aspects(settings: Mapping[SettingId, Resolution], united: Mapping[SettingId, bool]) -> Aspects:
-    found: Aspects = {}
-    for setting, resolution in settings.items():
-        whole = outcome(resolution)
-        if not united[setting] or whole.kind is not OutcomeKind.VALUE:
-            found[setting, None] = whole
-            continue
-        found[setting, None] = LISTED
-        assert isinstance(whole.value, tuple)
-        for item in whole.value:
-            subject = subject_of(p.catalog().definition(setting), item)
-            found[setting, subject] = Outcome(OutcomeKind.VALUE, item)
-    return found
-
-
 def expected(before: World, after: World) -> tuple[dict[Any, set[int]], set[int], dict[Any, set[PolicyId]]]:
     settings = {
         instance
@@ -157,7 +127,7 @@ def expected(before: World, after: World) -> tuple[dict[Any, set[int]], set[int]
         if before.target(place) != after.target(place):
             targeted.add(place)
         was, now = before.on(place), after.on(place)
-        former, later = aspects(was, united), aspects(now, united)
+        former, later = aspects(p.catalog(), was, united), aspects(p.catalog(), now, united)
         for key in former.keys() | later.keys():
             if former.get(key, UNSET) != later.get(key, UNSET):
                 found[*key, former.get(key, UNSET), later.get(key, UNSET)].add(place)

@@ -79,7 +79,7 @@ def a_device(number: int = 1, **changes: Any) -> Device:
         "manufacturer": "Fabrikam",
         "model": "Server 1",
         "agent_version": "0.1.0",
-        "catalog_version": "1",
+        "catalog_version": "2026.11.1",
         "providers": {"clamav": "1.4"},
         "managed_elsewhere": None,
         "tags": ("MDE-Management",),

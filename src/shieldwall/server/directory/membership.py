@@ -1,15 +1,19 @@
-"""Keeping dynamic groups true: which devices their rules name, group by group or device by device."""
+"""Keeping dynamic groups true: which devices their rules name, group by group or device by device.
+
+Assignment filters have rules too; nobody belongs to a filter, so all there is to keep is who hears of a change.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.policy.membership import Attributes, parse_rule
-from shieldwall.server.storage import devices, groups
+from shieldwall.server.directory.filter_rules import Narrowing, matching, narrowing
+from shieldwall.server.storage import devices, filters, groups, targets
 from shieldwall.server.storage.records import Device, DeviceState, Group, Page
 
 _PORTION: Final = 1_000
@@ -17,7 +21,30 @@ MANAGEMENT_TYPE: Final = "MicrosoftSense"
 """``managementType`` of devices that this channel manages."""
 
 
-def attributes_of(device: Device) -> Attributes:
+class Described(Protocol):
+    """What rules may ask of a device."""
+
+    @property
+    def id(self) -> DeviceId: ...  # noqa: D102 - as the fields of a Device, here and below
+    @property
+    def display_name(self) -> str: ...  # noqa: D102
+    @property
+    def os_type(self) -> str: ...  # noqa: D102
+    @property
+    def os_version(self) -> str: ...  # noqa: D102
+    @property
+    def manufacturer(self) -> str: ...  # noqa: D102
+    @property
+    def model(self) -> str: ...  # noqa: D102
+    @property
+    def trust_type(self) -> str | None: ...  # noqa: D102
+    @property
+    def tags(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def managed_elsewhere(self) -> str | None: ...  # noqa: D102
+
+
+def attributes_of(device: Described) -> Attributes:
     """Return what a membership rule may ask of a device. What it never said is absent, not empty."""
     return {
         "deviceId": device.id,
@@ -58,6 +85,21 @@ def reevaluate_group(connection: Connection, group: Group) -> frozenset[DeviceId
     groups.add_members(connection, group.id, named - present)
     groups.remove_members(connection, group.id, present - named)
     return frozenset(named ^ present)
+
+
+def narrowings_in_use(connection: Connection, tenant_id: TenantId) -> tuple[Narrowing, ...]:
+    """Return the filters of a tenant that narrow an assignment, read."""
+    return tuple(narrowing(kept) for kept in filters.list_used(connection, tenant_id))
+
+
+def matches_otherwise(connection: Connection, before: Device, after: Device) -> bool:
+    """Say whether a device that changed matches other filters than before, of those that narrow an assignment."""
+    was, is_now = attributes_of(before), attributes_of(after)
+    if was == is_now or not filters.any_of(connection, after.tenant_id):
+        return False
+    targets.lock(connection)  # else a filter could change, and look at this device as it was, at the same time
+    narrowings = narrowings_in_use(connection, after.tenant_id)
+    return matching(narrowings, was) != matching(narrowings, is_now)
 
 
 def _may_belong(device: Device) -> bool:

@@ -90,7 +90,7 @@ def put_assignments(
     """Make these the assignments of a policy and leave it to the caller to retarget. Raises: as ``assign``."""
     if findings := tuple(reason_findings(reason)):
         raise InvalidPolicyError(findings)
-    _check(connection, acting, policy.id, wanted)
+    check_assignments(connection, acting, policy.id, wanted)
     assignments.replace(connection, policy.id, [assignment(policy.id, each) for each in wanted])
     record(connection, acting, "policy.assigned", policy, reason, assignments=[_told(each) for each in wanted])
 
@@ -112,7 +112,8 @@ def assignments_of(connection: Connection, tenant_id: TenantId, policy_id: Polic
     return assignments.of_policy(connection, policy_id)
 
 
-def _check(connection: Connection, acting: Acting, policy_id: PolicyId, wanted: Sequence[Assigned]) -> None:
+def check_assignments(connection: Connection, acting: Acting, policy_id: PolicyId, wanted: Sequence[Assigned]) -> None:
+    """Refuse assignments that cannot be. Raises: as ``assign``."""
     if len(wanted) > MAX_ASSIGNMENTS:
         raise TooManyAssignedError(f"{len(wanted)} assignments are more than {MAX_ASSIGNMENTS}.")
     named: set[GroupId | None] = set()

@@ -1,0 +1,126 @@
+"""The devices of a tenant as sets: by traits, by group, by rule, and by whom assignments name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, TenantId
+from shieldwall.policy.applicability import Traits, traits_of
+from shieldwall.policy.device_sets import NOBODY, DeviceSet, everybody, of_places
+from shieldwall.policy.fleet import Fleet
+from shieldwall.policy.membership import Attributes, MembershipRule, parse_rule
+from shieldwall.server.directory.filter_rules import PLATFORMS, read_filter_rule
+from shieldwall.server.directory.membership import attributes_of
+from shieldwall.server.storage import filters, fleets
+from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind
+
+
+@dataclass(slots=True)
+class FleetView:
+    """Reads what is asked for, once. A device is its place in the order of ids."""
+
+    connection: Connection
+    tenant_id: TenantId
+    ids: tuple[DeviceId, ...] = ()
+    fleet: Fleet = field(default_factory=lambda: Fleet(traits={}))
+    _places: Mapping[DeviceId, int] = field(default_factory=dict)
+    _groups: dict[GroupId, DeviceSet] = field(default_factory=dict)
+    _attributes: list[Attributes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Read who is there."""
+        found = fleets.active(self.connection, self.tenant_id)
+        self.ids = tuple(device for device, _, _ in found)
+        self._places = {device: place for place, device in enumerate(self.ids)}
+        alike: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for place, (_, os_type, version) in enumerate(found):
+            alike[os_type, version].append(place)
+        traits: dict[Traits, DeviceSet] = {}
+        for (os_type, version), places in alike.items():
+            own = traits_of(os_type, version)
+            traits[own] = traits.get(own, NOBODY) | of_places(places, len(self.ids))
+        self.fleet = Fleet(traits=traits)
+
+    @property
+    def everybody(self) -> DeviceSet:
+        """All active devices."""
+        return everybody(len(self.ids))
+
+    def of_ids(self, device_ids: Iterable[DeviceId]) -> DeviceSet:
+        """Return the set of the active ones of these devices."""
+        places = (self._places.get(device) for device in device_ids)
+        return of_places((place for place in places if place is not None), len(self.ids))
+
+    def of_group(self, group_id: GroupId) -> DeviceSet:
+        """Return the members of a group."""
+        if group_id not in self._groups:
+            self._groups[group_id] = self.of_ids(fleets.members(self.connection, group_id))
+        return self._groups[group_id]
+
+    def of_rule(self, text: str) -> DeviceSet:
+        """Return the devices that a membership rule names. Raises: InvalidRuleError."""
+        return self._matching(parse_rule(text))
+
+    def of_filter(self, platform: str, rule: str) -> DeviceSet:
+        """Return the devices that an assignment filter matches. Raises: InvalidRuleError."""
+        systems = PLATFORMS.get(platform, frozenset())
+        return self._matching(read_filter_rule(rule), systems)
+
+    def _matching(self, rule: MembershipRule, systems: frozenset[str] | None = None) -> DeviceSet:
+        if not self._attributes:
+            self._attributes = [attributes_of(device) for device in fleets.described(self.connection, self.tenant_id)]
+        return of_places(
+            (
+                place
+                for place, attributes in enumerate(self._attributes)
+                if (systems is None or attributes["deviceOSType"] in systems) and rule.matches(attributes)
+            ),
+            len(self.ids),
+        )
+
+
+@dataclass(slots=True)
+class Reaching:
+    """Finds whom assignments reach, where groups or filters may be proposed to be other than they are."""
+
+    view: FleetView
+    groups: Mapping[GroupId, DeviceSet] = field(default_factory=dict)
+    filter_rules: Mapping[AssignmentFilterId, str] = field(default_factory=dict)
+    _filters: dict[AssignmentFilterId, DeviceSet] = field(default_factory=dict)
+
+    def devices(self, assignments: Iterable[Assignment]) -> DeviceSet:
+        """Return the devices that get a policy with these assignments."""
+        included = excluded = NOBODY
+        for assignment in assignments:
+            match assignment:
+                case Assignment(kind=AssignmentKind.ALL_DEVICES):
+                    included |= self._narrowed(assignment, self.view.everybody)
+                case Assignment(kind=AssignmentKind.INCLUDE, group_id=str(group)):
+                    included |= self._narrowed(assignment, self._group(group))
+                case Assignment(kind=AssignmentKind.EXCLUDE, group_id=str(group)):
+                    excluded |= self._group(group)
+                case _:
+                    pass
+        return included & ~excluded
+
+    def _narrowed(self, assignment: Assignment, devices: DeviceSet) -> DeviceSet:
+        if assignment.filter_id is None or assignment.filter_kind is FilterKind.NONE:
+            return devices
+        matching = self._filter(assignment.filter_id)
+        return devices & matching if assignment.filter_kind is FilterKind.INCLUDE else devices & ~matching
+
+    def _group(self, group: GroupId) -> DeviceSet:
+        return self.groups[group] if group in self.groups else self.view.of_group(group)
+
+    def _filter(self, filter_id: AssignmentFilterId) -> DeviceSet:
+        if filter_id not in self._filters:
+            found = filters.find(self.view.connection, filter_id)
+            matching = NOBODY
+            if found is not None:
+                matching = self.view.of_filter(found.platform, self.filter_rules.get(filter_id, found.rule))
+            self._filters[filter_id] = matching
+        return self._filters[filter_id]

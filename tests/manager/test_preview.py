@@ -1,0 +1,201 @@
+"""A preview says what then happens: over the real database, groups, filters, publishing and targeting."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+from tests.support import policies as p
+from tests.support.manager_world import CLOUD, DIAGNOSTIC, World, a_draft, chosen
+from tests.support.outcomes import Aspects, aspects
+
+from shieldwall.catalog.findings import InvalidPolicyError
+from shieldwall.catalog.model import Merge
+from shieldwall.contract.ids import DeviceId, GroupId, PolicyId
+from shieldwall.policy.applicability import traits_of
+from shieldwall.policy.compare import Comparison
+from shieldwall.policy.device_sets import places
+from shieldwall.policy.partition import UNSET
+from shieldwall.policy.resolve import resolve
+from shieldwall.server.directory import groups as directory_groups
+from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.manager.change_plans import Change, ChangeSet, Create, Delete, Update
+from shieldwall.server.manager.change_sets import ChangeSets
+from shieldwall.server.manager.drafts import PolicyDraft
+from shieldwall.server.manager.preview import GroupProposal, Preview, Proposal, preview
+from shieldwall.server.manager.revisions import document_of
+from shieldwall.server.storage import check_ins, devices, revisions, targets
+from shieldwall.server.storage.records import AssignmentKind
+
+ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
+LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def include(group: GroupId) -> Assigned:
+    return Assigned(kind=AssignmentKind.INCLUDE, group_id=group)
+
+
+def held(connection: Connection, world: World, device: DeviceId) -> tuple[Any, Mapping[Any, Any]]:
+    """What a device is sent, and what it makes of it."""
+    digest = check_ins.get(connection, device).target_digest
+    assert digest is not None
+    target = targets.get(connection, digest)
+    found = revisions.find_many(connection, [item.digest for item in target.items])
+    record = devices.get(connection, device)
+    traits = traits_of(record.os_type, record.catalog_version)
+    documents = [document_of(revision) for revision in found.values()]
+    return digest, resolve(world.catalog, documents, target.conflict_rules, traits).settings
+
+
+def happened(
+    world: World, before: Mapping[DeviceId, tuple[Any, Mapping[Any, Any]]], after: Mapping[DeviceId, Any]
+) -> tuple[dict[Any, set[DeviceId]], set[DeviceId]]:
+    found: defaultdict[Any, set[DeviceId]] = defaultdict(set)
+    for device, (_, was) in before.items():
+        now = after[device][1]
+        united = {setting: world.catalog.definition(setting).merge is Merge.UNION for setting in {*was, *now}}
+        former: Aspects = aspects(world.catalog, was, united)
+        later = aspects(world.catalog, now, united)
+        for key in former.keys() | later.keys():
+            if former.get(key, UNSET) != later.get(key, UNSET):
+                found[*key, former.get(key, UNSET), later.get(key, UNSET)].add(device)
+    return dict(found), {device for device in before if before[device][0] != after[device][0]}
+
+
+def told(shown: Preview) -> dict[Any, set[DeviceId]]:
+    """What the preview says, without the moment at which a draft would be saved."""
+    return {
+        (change.setting, change.subject, change.before, change.after): {
+            shown.ids[place] for place in places(change.devices)
+        }
+        for change in shown.comparison.changes
+    }
+
+
+def draft(name: str, cloud: str | None, diagnostic: str | None, paths: tuple[str, ...]) -> PolicyDraft:
+    return PolicyDraft(
+        name=name,
+        platforms="linux",
+        technologies="microsoftSense",
+        template_id=p.ANTIVIRUS,
+        settings=(
+            *((chosen(CLOUD, cloud),) if cloud else ()),
+            *((chosen(DIAGNOSTIC, diagnostic),) if diagnostic else ()),
+            *((p.items(p.EXCLUSIONS, *map(p.excluded_path, paths)),) if paths else ()),
+        ),
+    )
+
+
+DRAFTS = st.builds(
+    draft,
+    st.sampled_from(["One", "Two"]),
+    st.none() | st.sampled_from(["true", "false"]),
+    st.none() | st.sampled_from(["0", "1"]),
+    st.sets(st.sampled_from(["/srv/a", "/srv/b"])).map(sorted).map(tuple),
+)
+WHOM = st.sets(st.sampled_from([0, 1, 2]), max_size=2)
+
+
+@LAW
+@given(data=st.data())
+def test_a_preview_equals_what_then_happens(world: World, data: st.DataObject) -> None:
+    with world.undone() as connection:
+        joined = [
+            world.join(connection, 1),
+            world.join(connection, 2, catalog_version="2025.1.1"),
+            world.join(connection, 3, os_type="Windows"),
+            world.join(connection, 4),
+        ]
+        own = [world.group(connection, number, *data.draw(st.sets(st.sampled_from(joined)))) for number in (1, 2)]
+        whom = [ALL, include(own[0]), include(own[1])]
+
+        def assigned() -> list[Assigned]:
+            return [whom[index] for index in sorted(data.draw(WHOM))]
+
+        there: list[PolicyId] = []
+        for _ in range(3):
+            policy = world.policies.create(connection, world.acting, data.draw(DRAFTS))
+            assign(connection, world.acting, policy.id, assigned())
+            there.append(policy.id)
+            world.clock.advance(minutes=1)
+        changes: list[Change] = []
+        for policy_id in there:
+            match data.draw(st.sampled_from(["keep", "edit", "assign", "both", "delete"])):
+                case "edit":
+                    changes.append(Update(policy=policy_id, draft=data.draw(DRAFTS)))
+                case "assign":
+                    changes.append(Update(policy=policy_id, assigned=assigned()))
+                case "both":
+                    changes.append(Update(policy=policy_id, draft=data.draw(DRAFTS), assigned=assigned()))
+                case "delete":
+                    changes.append(Delete(policy_id=policy_id))
+                case _:
+                    pass
+        changes.append(Create(draft=data.draw(DRAFTS), assigned=assigned()))
+        deletes = sum(isinstance(change, Delete) for change in changes)
+        change_set = ChangeSet(changes=tuple(changes), expected_deletes=deletes)
+        before = {device: held(connection, world, device) for device in joined}
+
+        shown = preview(connection, world.catalog, world.acting, Proposal(change_set=change_set))
+        ChangeSets(catalog=world.catalog, signer=world.signer).apply(connection, world.acting, change_set)
+
+        after = {device: held(connection, world, device) for device in joined}
+        found, targeted = happened(world, before, after)
+        assert told(shown) == found
+        assert {shown.ids[place] for place in places(shown.comparison.targeted)} == targeted
+
+
+def test_a_preview_writes_nothing(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [ALL])
+    delete = Proposal(change_set=ChangeSet(changes=(Delete(policy_id=policy.id),), expected_deletes=1))
+    with world.database.read() as connection:
+        before = held(connection, world, device)
+        shown = preview(connection, world.catalog, world.acting, delete)
+
+        assert shown.comparison.changes
+        assert held(connection, world, device) == before
+
+
+def test_what_could_not_be_saved_has_no_preview(world: World) -> None:
+    create = ChangeSet(changes=(Create(draft=a_draft(cloud="perhaps")),))
+    with world.database.read() as connection, pytest.raises(InvalidPolicyError, match=r"changes\[0\]"):
+        preview(connection, world.catalog, world.acting, Proposal(change_set=create))
+
+
+def test_a_group_that_would_be_decided_by_another_rule(world: World) -> None:
+    with world.database.write() as connection:
+        leaving = world.join(connection, 1, model="Old")
+        coming = world.join(connection, 2, model="New")
+        rule = '(device.deviceModel -eq "{}")'
+        named = GroupDraft(display_name="Models", mail_nickname="models", membership_rule=rule.format("Old"))
+        group = directory_groups.create_group(connection, world.acting, named)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [include(group.id)])
+
+        proposal = Proposal(groups=(GroupProposal(group_id=group.id, rule=rule.format("New")),))
+        shown = preview(connection, world.catalog, world.acting, proposal)
+
+        assert {
+            (change.before.kind, change.after.kind): set(shown.examples(change.devices))
+            for change in shown.comparison.changes
+        } == {
+            ("value", "unset"): {devices.get(connection, leaving).display_name},
+            ("unset", "value"): {devices.get(connection, coming).display_name},
+        }
+
+
+def test_nothing_proposed_changes_nothing(world: World) -> None:
+    with world.database.write() as connection:
+        world.join(connection, 1)
+        shown = preview(connection, world.catalog, world.acting, Proposal())
+
+    assert shown.comparison == Comparison(targeted=0, changes=(), conflicts_made=(), conflicts_solved=(), lapses=())
