@@ -66,3 +66,10 @@ def running_server(folder: Path) -> Iterator[CommandLine]:
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
+
+
+def written(path: Path, document: object, encoding: str = "utf-8") -> str:
+    """Write a document for a command to read; return where."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(json.dumps(document).encode(encoding))
+    return str(path)

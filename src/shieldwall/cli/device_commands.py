@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from shieldwall.cli.graph_session import GraphSession, connected
-from shieldwall.cli.policy_commands import JsonOption, find_group
+from shieldwall.cli.names import GROUPS, find_group
+from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
@@ -16,7 +17,6 @@ app: Final = typer.Typer(no_args_is_help=True, help="Devices: list, show, what i
 groups: Final = typer.Typer(no_args_is_help=True, help="Groups of devices: list, create, add a device.")
 
 DEVICES: Final = "/beta/deviceManagement/managedDevices"
-GROUPS: Final = "/v1.0/groups"
 DeviceArgument = Annotated[str, typer.Argument(help="Id or exact name of the device.")]
 
 

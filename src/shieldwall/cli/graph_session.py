@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
 
 import msgspec
 
@@ -132,8 +133,11 @@ class GraphSession:
         *,
         query: Mapping[str, str] | None = None,
         raw: bytes | None = None,
+        reason: str = "",
     ) -> Any:
         """Call ``path`` (such as ``/beta/deviceManagement/configurationPolicies``) and return the parsed answer.
+
+        ``reason`` says why something is changed; it stands in the history.
 
         Raises:
             ForeignAddressError: A whole address that is not on this server.
@@ -148,6 +152,8 @@ class GraphSession:
         headers = {"Authorization": f"Bearer {self._access_token()}"}
         if content is not None:
             headers["Content-Type"] = "application/json"
+        if reason:
+            headers["x-shieldwall-reason"] = quote(reason)
         return self._answer(method, url, headers=headers, content=content, params=query)
 
     def pages(self, path: str, *, query: Mapping[str, str] | None = None) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from shieldwall.cli.graph_session import connected
-from shieldwall.cli.policy_commands import JsonOption
+from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode

@@ -6,14 +6,29 @@ from typing import Final
 
 import typer
 
-from shieldwall.cli import device_commands, login_commands, package_commands, policy_commands, shieldwall_server
+from shieldwall.cli import (
+    conflict_rule_commands,
+    declared_commands,
+    device_commands,
+    filter_commands,
+    login_commands,
+    package_commands,
+    policy_commands,
+    reusable_commands,
+    shieldwall_server,
+)
 
 app: Final = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Open security settings management."
 )
 app.command()(login_commands.login)
 app.command()(login_commands.api)
+app.command()(declared_commands.apply)
+app.command()(declared_commands.diff)
 app.add_typer(policy_commands.app, name="policy")
+app.add_typer(filter_commands.app, name="filter")
+app.add_typer(reusable_commands.app, name="reusable")
+app.add_typer(conflict_rule_commands.app, name="conflict-rules")
 app.add_typer(device_commands.app, name="device")
 app.add_typer(device_commands.groups, name="group")
 app.add_typer(package_commands.app, name="package")

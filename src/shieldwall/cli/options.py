@@ -1,0 +1,25 @@
+"""Arguments and options that many commands have, each with the same words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history.")]
+
+PolicyArgument = Annotated[str, typer.Argument(help="Id or exact name of the policy.")]
+FilterArgument = Annotated[str, typer.Argument(help="Id or exact name of the filter.")]
+ReusableArgument = Annotated[str, typer.Argument(help="Id or exact name of the reusable setting.")]
+
+GroupOption = Annotated[list[str] | None, typer.Option("--group", help="Id or name of a group that gets it.")]
+ExcludeOption = Annotated[list[str] | None, typer.Option("--exclude", help="Id or name of a group left out.")]
+AllDevicesOption = Annotated[bool, typer.Option("--all-devices", help="Every device gets it.")]
+OnlyOption = Annotated[
+    str | None, typer.Option("--filter", help="Id or name of a filter: of those, only devices that match get it.")
+]
+ExceptOption = Annotated[
+    str | None, typer.Option("--exclude-filter", help="Id or name of a filter: devices that match do not get it.")
+]
