@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,11 +25,12 @@ from shieldwall.server.manager.assignments import (
     assign,
     assignments_of,
 )
+from shieldwall.server.manager.filters import FilterDraft, create_filter, update_filter
 from shieldwall.server.manager.targeting import items_for, retarget
 from shieldwall.server.storage import check_ins, devices, groups, policies, targets
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Assignment, AssignmentKind, DeviceState, Page
+from shieldwall.server.storage.records import Assignment, AssignmentKind, DeviceState, FilterKind, Page
 from shieldwall.server.storage.schema import check_ins as check_ins_table
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
@@ -242,9 +244,17 @@ _OPERATIONS = st.lists(
         st.tuples(st.just("rename"), _SMALL, st.sampled_from(["device-1", "printer"])),
         st.tuples(st.just("enable"), _SMALL, st.booleans()),
         st.tuples(st.just("retire"), _SMALL),
+        st.tuples(st.just("narrow"), _SMALL, st.sampled_from(FilterKind), _SMALL, st.booleans()),
+        st.tuples(st.just("filter"), st.sampled_from(["device-1", "device-2", "device"])),
+        st.tuples(st.just("tag"), _SMALL, st.booleans()),
     ),
     max_size=20,
 )
+
+
+def _filter(prefix: str) -> FilterDraft:
+    rule = f'device.deviceName -startsWith "{prefix}" or device.deviceTag -eq "web"'
+    return FilterDraft(display_name="F", platform="linux", rule=rule)
 
 
 class _Play:
@@ -262,6 +272,7 @@ class _Play:
         )
         self.dynamic = directory_groups.create_group(connection, self.acting, dynamic).id
         self.groups = [*made, self.dynamic, made[0]]
+        self.narrowing = create_filter(connection, self.acting, _filter("device-1")).id
         self.member(0, 0, joins=True)
         self.member(1, 1, joins=True)
         for index, kinds in enumerate(({}, {0: AssignmentKind.INCLUDE, 1: AssignmentKind.INCLUDE})):
@@ -306,6 +317,19 @@ class _Play:
             display_name="D", mail_nickname="d", membership_rule=f'device.displayName -startsWith "{prefix}"'
         )
         directory_groups.update_group(self.connection, self.acting, self.dynamic, draft)
+
+    def narrow(self, index: int, kind: FilterKind, group: int, everybody: bool) -> None:
+        named = None if kind is FilterKind.NONE else self.narrowing
+        first = replace(ALL if everybody else include(self.groups[group]), filter_id=named, filter_kind=kind)
+        if policy := self.policy(index):
+            assign(self.connection, self.acting, policy, [first])
+
+    def filter(self, prefix: str) -> None:
+        update_filter(self.connection, self.acting, self.narrowing, _filter(prefix))
+
+    def tag(self, index: int, tagged: bool) -> None:
+        change = {"add": ["web"]} if tagged else {"remove": ["web"]}
+        directory.change_tags(self.connection, self.acting, self.device(index), **change)
 
     def join(self, _: int) -> None:
         self.joined += 1

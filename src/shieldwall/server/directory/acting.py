@@ -18,7 +18,7 @@ from shieldwall.server.storage.records import AuditEvent
 class Acting:
     """Somebody at work in one tenant, under the name that the audit trail shows.
 
-    ``on_devices_changed`` hears, inside the transaction, of devices whose groups or tags are others now; whoever
+    ``on_devices_changed`` hears, inside the transaction, of devices whose groups or filters are others now; whoever
     composes the program lets it aim the policies anew.
     """
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.membership import reevaluate_device
+from shieldwall.server.directory.membership import matches_otherwise, reevaluate_device
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.storage import devices, groups
 from shieldwall.server.storage.errors import NotFoundError
@@ -127,6 +127,7 @@ def _change(
         return before
     devices.put(connection, device)
     acting.record(connection, activity, "device", device.id, name=device.display_name, **details)
-    if reevaluate_device(connection, device) or device.state is not before.state:
+    moved = bool(reevaluate_device(connection, device))
+    if moved or device.state is not before.state or matches_otherwise(connection, before, device):
         acting.tell(connection, [device.id])
     return device

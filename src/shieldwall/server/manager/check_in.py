@@ -31,7 +31,7 @@ from shieldwall.contract.messages import (
 )
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.target import Target
-from shieldwall.server.directory.membership import attributes_of, reevaluate_device
+from shieldwall.server.directory.membership import attributes_of, matches_otherwise, reevaluate_device
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice, repeated
@@ -165,7 +165,9 @@ class CheckIn:
         target = known.target
         asked_for = attributes_of(device) != attributes_of(before)  # an agent's upgrade moves nobody between groups
         moved = asked_for and bool(reevaluate_device(connection, device))
-        if moved and retarget(connection, [caller.id], self.clock.now()):
+        if (moved or matches_otherwise(connection, before, device)) and retarget(
+            connection, [caller.id], self.clock.now()
+        ):
             target = check_ins.get(connection, caller.id).target_digest
             check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
         return Known(target, digest, known.status)

@@ -1,40 +1,51 @@
 """From assignments to one target per device, recomputed for the devices that a change may reach.
 
-A device receives a policy that names one of its groups or all devices, unless the policy excludes one of its groups.
-Devices with the same groups share one target, so a change is computed once per distinct set of groups, and only rows
-that really change are written.
+A device receives a policy that names one of its groups or all devices, unless the policy excludes one of its groups; a
+filter narrows the assignment it stands in. Devices with the same groups that match the same filters share one target,
+so a change is computed once per distinct set of both, and only rows that really change are written.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.ids import DeviceId, Digest, GroupId, PolicyId, TenantId
+from shieldwall.contract.conflicts import ConflictRules
+from shieldwall.contract.ids import AssignmentFilterId, DeviceId, Digest, GroupId, PolicyId, TenantId
 from shieldwall.contract.messages import ManifestItem
-from shieldwall.server.storage import assignments, check_ins, devices, groups, targets
+from shieldwall.server.directory.filter_rules import Narrowing, lets_through, matching
+from shieldwall.server.directory.membership import attributes_of, narrowings_in_use
+from shieldwall.server.storage import assignments, check_ins, devices, groups, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 from shieldwall.server.storage.rows import portions
+from shieldwall.server.storage.targets import Targeted
 
 
-def items_for(memberships: Collection[GroupId], assigned: Iterable[AssignedItem]) -> frozenset[ManifestItem]:
-    """Return what a device in these groups shall enforce."""
+def items_for(
+    memberships: Collection[GroupId],
+    assigned: Iterable[AssignedItem],
+    matched: Collection[AssignmentFilterId] = (),
+) -> frozenset[ManifestItem]:
+    """Return what a device in these groups that matches these filters shall enforce."""
     included: dict[PolicyId, ManifestItem] = {}
     excluded: set[PolicyId] = set()
     for each in assigned:
         match each.assignment:
+            case Assignment(kind=AssignmentKind.EXCLUDE, group_id=group):
+                if group in memberships:
+                    excluded.add(each.item.policy_id)
+            case narrowed if not lets_through(narrowed, matched):
+                pass
             case Assignment(kind=AssignmentKind.ALL_DEVICES):
                 included[each.item.policy_id] = each.item
             case Assignment(kind=AssignmentKind.INCLUDE, group_id=group) if group in memberships:
                 included[each.item.policy_id] = each.item
-            case Assignment(kind=AssignmentKind.EXCLUDE, group_id=group) if group in memberships:
-                excluded.add(each.item.policy_id)
             case _:
                 pass
     return frozenset(item for policy, item in included.items() if policy not in excluded)
@@ -50,9 +61,13 @@ def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: dateti
     changed: set[DeviceId] = set()
     for portion in portions(sorted(set(device_ids))):
         memberships = groups.memberships(connection, portion)
+        present = targets.present(connection, portion)
+        matched = computed.matched(present)
         wanted: defaultdict[Digest, list[DeviceId]] = defaultdict(list)
-        for device in targets.present(connection, portion):
-            digest = computed.target(device.tenant_id, memberships[device.device_id])
+        for device in present:
+            digest = computed.target(
+                device.tenant_id, memberships[device.device_id], matched.get(device.device_id, frozenset())
+            )
             if digest != device.target:
                 wanted[digest].append(device.device_id)
         for digest, device_list in wanted.items():
@@ -88,18 +103,36 @@ class Retargeting:
 
 @dataclass(slots=True)
 class _Computed:
-    """Targets found so far in one retargeting, by tenant and set of groups."""
+    """Targets found so far in one retargeting, by tenant, set of groups and set of filters."""
 
     connection: Connection
+    rules: dict[TenantId, ConflictRules] = field(default_factory=dict)
     assigned: dict[TenantId, tuple[AssignedItem, ...]] = field(default_factory=dict)
-    digests: dict[tuple[TenantId, frozenset[GroupId]], Digest] = field(default_factory=dict)
+    narrowings: dict[TenantId, tuple[Narrowing, ...]] = field(default_factory=dict)
+    digests: dict[tuple[TenantId, frozenset[GroupId], frozenset[AssignmentFilterId]], Digest] = field(
+        default_factory=dict
+    )
 
-    def target(self, tenant_id: TenantId, memberships: frozenset[GroupId]) -> Digest:
-        """Return the digest of the target of a device in these groups, which is kept on first sight."""
+    def matched(self, present: Collection[Targeted]) -> Mapping[DeviceId, frozenset[AssignmentFilterId]]:
+        """Return the filters that each device matches; devices are looked at only where filters narrow anything."""
+        for tenant in {device.tenant_id for device in present} - self.narrowings.keys():
+            self.narrowings[tenant] = narrowings_in_use(self.connection, tenant)
+        narrowed = [device.device_id for device in present if self.narrowings[device.tenant_id]]
+        return {
+            device.id: matching(self.narrowings[device.tenant_id], attributes_of(device))
+            for device in devices.find_many(self.connection, narrowed)
+        }
+
+    def target(
+        self, tenant_id: TenantId, memberships: frozenset[GroupId], matched: frozenset[AssignmentFilterId]
+    ) -> Digest:
+        """Return the digest of the target of a device like this, which is kept on first sight."""
         if tenant_id not in self.assigned:
             self.assigned[tenant_id] = assignments.items_of_tenant(self.connection, tenant_id)
-        found = self.digests.get((tenant_id, memberships))
+            self.rules[tenant_id] = tenants.conflict_rules(self.connection, tenant_id)
+        found = self.digests.get((tenant_id, memberships, matched))
         if found is None:
-            found = targets.keep(self.connection, items_for(memberships, self.assigned[tenant_id]))
-            self.digests[tenant_id, memberships] = found
+            items = items_for(memberships, self.assigned[tenant_id], matched)
+            found = targets.keep(self.connection, items, self.rules[tenant_id])
+            self.digests[tenant_id, memberships, matched] = found
         return found

@@ -45,6 +45,12 @@ def list_filters(connection: Connection, tenant_id: TenantId, page: Page) -> tup
     return tuple(map(_filter, connection.execute(query)))
 
 
+def any_of(connection: Connection, tenant_id: TenantId) -> bool:
+    """Whether a tenant has filters at all."""
+    query = select(assignment_filters.c.id).where(assignment_filters.c.tenant_id == tenant_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def list_used(connection: Connection, tenant_id: TenantId) -> tuple[AssignmentFilter, ...]:
     """Return the filters of a tenant that narrow an assignment, ordered by id."""
     used = select(assignments.c.filter_id).where(assignments.c.filter_id == assignment_filters.c.id).exists()
