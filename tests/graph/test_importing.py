@@ -52,7 +52,7 @@ def test_members_that_say_nothing_are_named_and_others_are_left_out() -> None:
     found = imported(exported)
 
     assert found.draft is not None
-    assert found.ignored == ("#CustomRef", "createdDateTime", "id", "priorityMetaData")
+    assert found.ignored == ("#CustomRef", "createdDateTime", "id")
     assert left_out(found) == [
         ("version", "unknownMember"),
         ("isApproved", "unknownMember"),

@@ -21,7 +21,17 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import Principal, UnauthenticatedError, authorization_of
 from shieldwall.server.directory import apps
-from shieldwall.server.graph import catalog, devices, groups, identity, packages, policies, policy_import
+from shieldwall.server.graph import (
+    catalog,
+    change_sets,
+    devices,
+    groups,
+    identity,
+    packages,
+    policies,
+    policy_history,
+    policy_import,
+)
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
 from shieldwall.server.graph.requests import JSON, GraphRequest
@@ -30,6 +40,8 @@ from shieldwall.server.services import AdminServices
 VERSIONS: Final = ("/v1.0", "/beta")
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *policies.HANDLERS,
+    *change_sets.HANDLERS,
+    *policy_history.HANDLERS,
     *policy_import.HANDLERS,
     *catalog.HANDLERS,
     *groups.HANDLERS,

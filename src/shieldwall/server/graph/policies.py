@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from litestar import Response, delete, get, patch, post, put
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.catalog.validate import check
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.contract.status import SettingState
 from shieldwall.server.graph.policy_access import (
@@ -20,9 +20,10 @@ from shieldwall.server.graph.policy_access import (
     authoring,
     etag_of,
     matching,
+    reason_of,
     resource_of,
 )
-from shieldwall.server.graph.policy_bodies import read_assignments, read_draft
+from shieldwall.server.graph.policy_bodies import read_assignments, read_description, read_draft, read_name
 from shieldwall.server.graph.policy_shapes import assignments_resource, policy_device_resource, settings_resource
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -30,6 +31,7 @@ from shieldwall.server.graph.requests import (
     Services,
     acting_for,
     answer,
+    body_of,
     empty,
     list_answer,
     members_of,
@@ -38,6 +40,20 @@ from shieldwall.server.graph.requests import (
 )
 from shieldwall.server.manager import assignments, policies, statuses
 from shieldwall.server.manager.policies import draft_of
+from shieldwall.server.manager.publishing import published
+
+
+class CopyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """What a copy is called; without a description it keeps that of the original."""
+
+    display_name: str
+    description: str | None = None
+
+
+class ReorderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The priority a policy shall have."""
+
+    priority: int
 
 
 @get(PATH, opt=READ, sync_to_thread=True)
@@ -55,7 +71,7 @@ def create_policy(services: Services, request: GraphRequest, body: RawBody) -> R
     """Create a policy."""
     draft = read_draft(members_of(request, body))
     with services.database.write() as connection:
-        policy = authoring(services).create(connection, acting_for(services, request), draft)
+        policy = authoring(services).create(connection, acting_for(services, request), draft, reason=reason_of(request))
         resource = resource_of(services, connection, policy, EXPANDABLE)
     return answer(resource, status=201, etag=etag_of(policy))
 
@@ -64,7 +80,8 @@ def create_policy(services: Services, request: GraphRequest, body: RawBody) -> R
 def validate_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[None]:
     """Say everything that is wrong with a policy without creating it (ours)."""
     draft = read_draft(members_of(request, body))
-    check(services.catalog, draft.template_id, draft.platforms, draft.technologies, draft.settings)
+    with services.database.read() as connection:
+        published(connection, services.catalog, services.tenant.id, draft)
     return empty()
 
 
@@ -84,7 +101,9 @@ def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[
     members, wanted = members_of(request, body), parse_policy_id(policy_id)
     with services.database.write() as connection:
         draft = read_draft(members, draft_of(matching(services, request, connection, wanted)))
-        policy = authoring(services).update(connection, acting_for(services, request), wanted, draft)
+        policy = authoring(services).update(
+            connection, acting_for(services, request), wanted, draft, reason=reason_of(request)
+        )
         resource = resource_of(services, connection, policy, EXPANDABLE)
     return answer(resource, etag=etag_of(policy))
 
@@ -95,7 +114,7 @@ def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[st
     draft, wanted = read_draft(members_of(request, body)), parse_policy_id(policy_id)
     with services.database.write() as connection:
         matching(services, request, connection, wanted)
-        authoring(services).update(connection, acting_for(services, request), wanted, draft)
+        authoring(services).update(connection, acting_for(services, request), wanted, draft, reason=reason_of(request))
     return empty()
 
 
@@ -105,7 +124,7 @@ def delete_policy(services: Services, request: GraphRequest, policy_id: FromPath
     wanted = parse_policy_id(policy_id)
     with services.database.write() as connection:
         matching(services, request, connection, wanted)
-        authoring(services).delete(connection, acting_for(services, request), wanted)
+        authoring(services).delete(connection, acting_for(services, request), wanted, reason=reason_of(request))
     return Response(b"", status_code=200, media_type="application/json")
 
 
@@ -141,8 +160,37 @@ def assign_policy(
     assigned, wanted = read_assignments(members_of(request, body)), parse_policy_id(policy_id)
     with services.database.write() as connection:
         matching(services, request, connection, wanted)
-        found = assignments.assign(connection, acting_for(services, request), wanted, assigned)
+        acting = acting_for(services, request)
+        found = assignments.assign(connection, acting, wanted, assigned, reason=reason_of(request))
     return answer({"value": assignments_resource(found)})
+
+
+@post(ONE + "/createCopy", opt=WRITE, sync_to_thread=True, status_code=200)
+def copy_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
+    """Create a policy with the content of another; it is assigned to nobody."""
+    asked, wanted = body_of(request, body, CopyRequest), parse_policy_id(policy_id)
+    name = read_name("displayName", asked.display_name)
+    description = None if asked.description is None else read_description("description", asked.description)
+    with services.database.write() as connection:
+        acting = acting_for(services, request)
+        policy = authoring(services).create_copy(
+            connection, acting, wanted, name, description, reason=reason_of(request)
+        )
+        resource = resource_of(services, connection, policy, EXPANDABLE)
+    return answer(resource, etag=etag_of(policy))
+
+
+@post(ONE + "/reorder", opt=WRITE, sync_to_thread=True, status_code=204)
+def reorder_policy(
+    services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody
+) -> Response[None]:
+    """Give a policy another priority, 1 the best."""
+    asked, wanted = body_of(request, body, ReorderRequest), parse_policy_id(policy_id)
+    with services.database.write() as connection:
+        matching(services, request, connection, wanted)
+        acting = acting_for(services, request)
+        authoring(services).reorder(connection, acting, wanted, asked.priority, reason=reason_of(request))
+    return empty()
 
 
 @get(ONE + "/statusSummary", opt=READ, sync_to_thread=True)
@@ -176,6 +224,8 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     list_settings,
     list_assignments,
     assign_policy,
+    copy_policy,
+    reorder_policy,
     status_summary,
     device_states,
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import unquote
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.policy_shapes import assignments_resource, policy_resource, settings_resource
 from shieldwall.server.graph.requests import GraphRequest
 from shieldwall.server.graph.resources import Json
@@ -22,12 +24,27 @@ WRITE: Final = allow("DeviceManagementConfiguration.ReadWrite.All")
 
 PATH: Final = "/deviceManagement/configurationPolicies"
 ONE: Final = PATH + "/{policy_id:str}"
+REASON: Final = "x-shieldwall-reason"
 EXPANDABLE: Final = frozenset({"settings", "assignments"})
 
 
 def etag_of(policy: Policy) -> str:
     """Name the state of a policy: its revision, and the moment of the last change, which may make no new revision."""
     return f"{policy.revision}-{policy.modified_at:%Y%m%d%H%M%S%f}"
+
+
+def reason_of(request: GraphRequest) -> str:
+    """Read why something is changed, from a header of our own: percent-encoded UTF-8, empty when left out.
+
+    Raises:
+        InvalidRequestError: It cannot be read.
+    """
+    given: list[Any] = request.headers.getall(REASON, [])
+    try:
+        (reason,) = [unquote(value, errors="strict") for value in given] or [""]
+    except ValueError:
+        raise InvalidRequestError(f"The header {REASON} must stand once and be percent-encoded UTF-8.") from None
+    return reason.strip()
 
 
 def authoring(services: AdminServices) -> Policies:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from shieldwall.contract.errors import InvalidJsonError
-from shieldwall.contract.ids import GroupId, TemplateId, parse_group_id
+from shieldwall.contract.ids import AssignmentFilterId, GroupId, TemplateId, parse_assignment_filter_id, parse_group_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.graph.errors import InvalidRequestError
@@ -14,7 +14,7 @@ from shieldwall.server.graph.requests import is_annotation
 from shieldwall.server.graph.setting_reading import read_settings
 from shieldwall.server.manager.assignments import Assigned
 from shieldwall.server.manager.policies import MAX_NAME_LENGTH, PolicyDraft
-from shieldwall.server.storage.records import AssignmentKind
+from shieldwall.server.storage.records import AssignmentKind, FilterKind
 
 T = TypeVar("T")
 
@@ -29,7 +29,6 @@ READ_ONLY: Final = frozenset(
         "settingCount",
         "isAssigned",
         "creationSource",
-        "priorityMetaData",
         "assignments",
         "supportsScopeTags",
         "disableEntraGroupPolicyAssignment",
@@ -47,14 +46,9 @@ _KINDS: Final = {
     "#microsoft.graph.exclusionGroupAssignmentTarget": AssignmentKind.EXCLUDE,
     "#microsoft.graph.allDevicesAssignmentTarget": AssignmentKind.ALL_DEVICES,
 }
-_TARGET: Final = frozenset(
-    {
-        "@odata.type",
-        "groupId",
-        "deviceAndAppManagementAssignmentFilterId",
-        "deviceAndAppManagementAssignmentFilterType",
-    }
-)
+_FILTER_ID: Final = "deviceAndAppManagementAssignmentFilterId"
+_FILTER_KIND: Final = "deviceAndAppManagementAssignmentFilterType"
+_TARGET: Final = frozenset({"@odata.type", "groupId", _FILTER_ID, _FILTER_KIND})
 
 
 def read_draft(members: Mapping[str, Any], before: PolicyDraft | None = None) -> PolicyDraft:
@@ -81,19 +75,28 @@ def read_draft(members: Mapping[str, Any], before: PolicyDraft | None = None) ->
 
 def read_assignments(members: Mapping[str, Any]) -> list[Assigned]:
     """Read whom a policy shall be assigned to. Raises: InvalidJsonError, InvalidRequestError, InvalidIdError."""
-    if set(members) != {"assignments"} or not isinstance(members["assignments"], list):
+    if set(members) != {"assignments"}:
         raise InvalidJsonError('Expected {"assignments": [...]} and nothing else.')
-    return [_assigned(item, f"assignments[{index}]") for index, item in enumerate(members["assignments"])]
+    return read_assigned(members["assignments"], "assignments")
 
 
-def _name(place: str, value: Any) -> str:
+def read_assigned(value: Any, place: str) -> list[Assigned]:
+    """Read a list of assignments. Raises: as ``read_assignments``."""
+    if not isinstance(value, list):
+        raise InvalidJsonError(f"{place}: expected a list.")
+    return [_assigned(item, f"{place}[{index}]") for index, item in enumerate(value)]
+
+
+def read_name(place: str, value: Any) -> str:
+    """Read what a policy is called. Raises: InvalidJsonError, InvalidRequestError."""
     name = _typed(place, value, str).strip()
     if not is_name(name, MAX_NAME_LENGTH):
         raise InvalidRequestError(f"{place}: a policy's name has 1 to {MAX_NAME_LENGTH} plain characters.")
     return name
 
 
-def _description(place: str, value: Any) -> str:
+def read_description(place: str, value: Any) -> str:
+    """Read a description; null is an empty one. Raises: InvalidJsonError, InvalidRequestError."""
     text = "" if value is None else _typed(place, value, str)
     if not is_text(text, MAX_DESCRIPTION_LENGTH):
         raise InvalidRequestError(f"{place}: a description has at most {MAX_DESCRIPTION_LENGTH} plain characters.")
@@ -113,6 +116,14 @@ def _template(place: str, value: Any) -> TemplateId:
     return TemplateId(value["templateId"])
 
 
+def _priority(place: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or {name for name in value if not is_annotation(name)} != {"priority"}:
+        raise InvalidJsonError(f'{place}: expected {{"priority": number}}.')
+    return _typed(f"{place}.priority", value["priority"], int)
+
+
 def _scope_tags(place: str, value: Any) -> tuple[str, ...]:
     tags = _typed(place, value, tuple[str, ...]) or ("0",)
     if len(tags) > MAX_SCOPE_TAGS or not all(is_name(tag, MAX_SCOPE_TAG_LENGTH) for tag in tags):
@@ -128,12 +139,13 @@ def _typed(place: str, value: Any, kind: type[T]) -> T:
 
 
 AUTHORED: Final[Mapping[str, tuple[str, Callable[[str, Any], Any]]]] = {
-    "name": ("name", _name),
-    "description": ("description", _description),
+    "name": ("name", read_name),
+    "description": ("description", read_description),
     "platforms": ("platforms", _flags),
     "technologies": ("technologies", _flags),
     "templateReference": ("template_id", _template),
     "roleScopeTagIds": ("role_scope_tag_ids", _scope_tags),
+    "priorityMetaData": ("priority", _priority),
     "settings": ("settings", lambda place, value: read_settings(value, place)),
 }
 """Members that an author decides: the field of a draft each becomes, and how it is read."""
@@ -152,9 +164,17 @@ def _assigned(item: Any, place: str) -> Assigned:
             f"{place}.target: {str(target.get('@odata.type'))[:128]!r} cannot be targeted on this channel.",
             remedy="Assign to groups of devices or to all devices; user targets do nothing here.",
         )
-    if target.get("deviceAndAppManagementAssignmentFilterId") is not None:
-        raise InvalidRequestError(f"{place}.target: assignment filters are not there yet.")
-    return Assigned(kind=kind, group_id=_group(target, kind, place))
+    filter_id, filter_kind = _filter(target, place)
+    return Assigned(kind=kind, group_id=_group(target, kind, place), filter_id=filter_id, filter_kind=filter_kind)
+
+
+def _filter(target: Mapping[str, Any], place: str) -> tuple[AssignmentFilterId | None, FilterKind]:
+    named, kind = target.get(_FILTER_ID), target.get(_FILTER_KIND)
+    if named is not None and not isinstance(named, str):
+        raise InvalidJsonError(f"{place}.target.{_FILTER_ID}: expected a string or null.")
+    if kind is not None and kind not in list(FilterKind):
+        raise InvalidRequestError(f"{place}.target.{_FILTER_KIND}: {str(kind)[:64]!r} is not none, include or exclude.")
+    return None if named is None else parse_assignment_filter_id(named), FilterKind(kind or FilterKind.NONE)
 
 
 def _group(target: Mapping[str, Any], kind: AssignmentKind, place: str) -> GroupId | None:

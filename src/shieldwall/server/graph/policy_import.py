@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.server.graph.importing import Imported, import_policy
-from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, authoring, resource_of
+from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, authoring, reason_of, resource_of
 from shieldwall.server.graph.policy_shapes import draft_resource
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
 from shieldwall.server.graph.resources import Json
@@ -28,7 +28,9 @@ def import_exported_policy(services: Services, request: GraphRequest, body: RawB
         imported = _imported(services, connection, members)
         resource = None
         if imported.draft is not None:
-            policy = authoring(services).create(connection, acting_for(services, request), imported.draft)
+            policy = authoring(services).create(
+                connection, acting_for(services, request), imported.draft, reason=reason_of(request)
+            )
             resource = resource_of(services, connection, policy, EXPANDABLE)
     return answer(_report(imported, resource))
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from shieldwall.catalog.model import PolicyTemplate
+from shieldwall.catalog.model import Catalog, PolicyTemplate
+from shieldwall.contract.ids import SettingId
+from shieldwall.policy.values import SettingValue
+from shieldwall.policy.words import in_words, name_of
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.revision_changes import RevisionChange
 from shieldwall.server.graph.setting_writing import write_settings
 from shieldwall.server.manager.policies import PolicyDraft
+from shieldwall.server.manager.revisions import RevisionContent
 from shieldwall.server.manager.statuses import DeviceOfPolicy
 from shieldwall.server.storage.records import Assignment, AssignmentKind, Policy
 
@@ -33,13 +38,13 @@ def policy_resource(policy: Policy, template: PolicyTemplate, *, is_assigned: bo
         "isAssigned": is_assigned,
         "creationSource": None,
         "roleScopeTagIds": list(policy.role_scope_tag_ids),
-        "priorityMetaData": None,
+        "priorityMetaData": _priority(policy.priority),
         "templateReference": _template_reference(template),
         "shieldwall": {"revision": policy.revision, "digest": policy.digest},
     }
 
 
-def draft_resource(draft: PolicyDraft, template: PolicyTemplate) -> Json:
+def draft_resource(draft: PolicyDraft, template: PolicyTemplate | None) -> Json:
     """Shape a policy that is not there, as it would be created."""
     return {
         "name": draft.name,
@@ -48,7 +53,8 @@ def draft_resource(draft: PolicyDraft, template: PolicyTemplate) -> Json:
         "technologies": draft.technologies,
         "settingCount": len(draft.settings),
         "roleScopeTagIds": list(draft.role_scope_tag_ids),
-        "templateReference": _template_reference(template),
+        "priorityMetaData": _priority(draft.priority),
+        "templateReference": _template_reference(template) if template else {"templateId": draft.template_id},
         "settings": write_settings(draft.settings),
     }
 
@@ -67,13 +73,57 @@ def assignments_resource(assignments: Iterable[Assignment]) -> list[Json]:
             "sourceId": each.policy_id,
             "target": {
                 "@odata.type": _TARGET_TYPES[each.kind],
-                "deviceAndAppManagementAssignmentFilterId": None,
-                "deviceAndAppManagementAssignmentFilterType": "none",
+                "deviceAndAppManagementAssignmentFilterId": each.filter_id,
+                "deviceAndAppManagementAssignmentFilterType": each.filter_kind,
                 **({} if each.group_id is None else {"groupId": each.group_id}),
             },
         }
         for each in assignments
     ]
+
+
+def revision_resource(content: RevisionContent, change_class: str | None) -> Json:
+    """Shape one revision of a policy; ``class`` says what it did to the protection, the first one has none."""
+    return {
+        "id": str(content.revision.revision),
+        "revision": content.revision.revision,
+        "createdDateTime": moment(content.revision.created_at),
+        "createdBy": content.revision.created_by,
+        "reason": content.revision.reason,
+        "digest": content.revision.digest,
+        "name": content.document.name,
+        "settingCount": len(content.document.settings),
+        "class": change_class,
+    }
+
+
+def revision_content_resource(content: RevisionContent, template: PolicyTemplate | None) -> Json:
+    """Shape a policy as it was in one revision. Scope tags and assignments are no part of a revision."""
+    shape = draft_resource(content.draft, template)
+    shape.pop("roleScopeTagIds")
+    revision = content.revision
+    return shape | {
+        "id": revision.policy_id,
+        "shieldwall": {
+            "revision": revision.revision,
+            "digest": revision.digest,
+            "createdDateTime": moment(revision.created_at),
+            "createdBy": revision.created_by,
+            "reason": revision.reason,
+            "catalogVersion": content.document.catalog_version,
+        },
+    }
+
+
+def change_resource(catalog: Catalog, change: RevisionChange) -> Json:
+    """Shape what one setting was and became, in words."""
+    return {
+        "settingDefinitionId": change.setting,
+        "displayName": name_of(catalog, change.setting),
+        "before": _in_words(catalog, change.setting, change.before),
+        "after": _in_words(catalog, change.setting, change.after),
+        "class": change.change_class,
+    }
 
 
 def policy_device_resource(device: DeviceOfPolicy) -> Json:
@@ -85,6 +135,16 @@ def policy_device_resource(device: DeviceOfPolicy) -> Json:
         "lastSyncDateTime": moment(device.last_check_in),
         "lastReportDateTime": moment(device.status_at),
     }
+
+
+def _in_words(catalog: Catalog, setting: SettingId, value: SettingValue | None) -> str | None:
+    if value is None:
+        return None
+    return in_words(catalog, setting, value) if setting in catalog.definitions else "a value that is not known here"
+
+
+def _priority(priority: int | None) -> Json | None:
+    return None if priority is None else {"priority": priority}
 
 
 def _template_reference(template: PolicyTemplate) -> Json:

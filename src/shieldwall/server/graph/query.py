@@ -16,6 +16,8 @@ from shieldwall.server.storage.records import Page
 
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1_000
+MOST_DIGITS: Final = 9
+"""Longest number that an address may hold; more than anything we count."""
 _KNOWN: Final = frozenset({"$top", "$skiptoken", "$select", "$expand", "$count"})
 
 
@@ -69,6 +71,15 @@ def parse_query(parameters: Mapping[str, Sequence[str]], *, expandable: frozense
         raise InvalidQueryError(f"$expand={min(unknown)[:64]} is not supported here.")
     select = frozenset(name.lower() for name in _names(options.get("$select", "")))
     return Query(top=_top(options.get("$top")), after=_after(options.get("$skiptoken")), select=select, expand=expand)
+
+
+def counted_after(query: Query) -> int | None:
+    """Read ``after`` as a number, where a listing counts. Raises: InvalidQueryError."""
+    if query.after is None:
+        return None
+    if not query.after.isascii() or not query.after.isdigit() or len(query.after) > MOST_DIGITS:
+        raise InvalidQueryError("$skiptoken is not one that we gave out.")
+    return int(query.after)
 
 
 def skip_token(after: str) -> str:

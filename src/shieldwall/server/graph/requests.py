@@ -16,7 +16,7 @@ from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
-from shieldwall.server.graph.query import Query, parse_query, skip_token
+from shieldwall.server.graph.query import MOST_DIGITS, Query, counted_after, parse_query, skip_token
 from shieldwall.server.graph.resources import Json, collection
 from shieldwall.server.services import AdminServices
 
@@ -62,11 +62,22 @@ def is_annotation(name: str) -> bool:
     return "@odata." in name or name.startswith("#")
 
 
-def query_of(request: GraphRequest, *, expandable: frozenset[str] = frozenset()) -> Query:
-    """Read the query options. Raises: InvalidQueryError."""
-    return parse_query(
-        {name: request.query_params.getall(name) for name in request.query_params}, expandable=expandable
-    )
+def query_of(
+    request: GraphRequest, *, expandable: frozenset[str] = frozenset(), parameters: frozenset[str] = frozenset()
+) -> Query:
+    """Read the query options; ``parameters`` are those of the route itself. Raises: InvalidQueryError."""
+    given = {name: request.query_params.getall(name) for name in request.query_params if name not in parameters}
+    return parse_query(given, expandable=expandable)
+
+
+def number_of(request: GraphRequest, parameter: str) -> int | None:
+    """Read a whole number that a route takes in its address. Raises: InvalidQueryError."""
+    given: list[str] = request.query_params.getall(parameter, [])
+    if not given:
+        return None
+    if len(given) > 1 or not given[0].isascii() or not given[0].isdigit() or len(given[0]) > MOST_DIGITS:
+        raise InvalidQueryError(f"{parameter} must be a number, and stand once.")
+    return int(given[0])
 
 
 def answer(value: Any, *, status: int = 200, etag: str | None = None) -> Response[bytes]:
@@ -91,10 +102,7 @@ def list_answer(
     services: AdminServices, request: GraphRequest, query: Query, resources: Sequence[Json]
 ) -> Response[bytes]:
     """Write a listing that is held as a whole; it comes in pages only for those who ask. Raises: InvalidQueryError."""
-    after = query.after or "0"
-    if not after.isdigit() or len(after) > 9:
-        raise InvalidQueryError("$skiptoken is not one that we gave out.")
-    rows = [(str(number), resource) for number, resource in enumerate(resources, start=1)][int(after) :]
+    rows = [(str(number), resource) for number, resource in enumerate(resources, start=1)][counted_after(query) or 0 :]
     return _page(services, request, query, rows, query.top or len(rows))
 
 

@@ -1,0 +1,37 @@
+"""``configurationPolicies/changeSet``: several changes of policies that take effect together, or not at all (ours)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Response, post
+from litestar.params import RawBody
+from litestar.types import ControllerRouterHandler
+from sqlalchemy import Connection
+
+from shieldwall.server.graph.change_set_bodies import read_change_set
+from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of
+from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
+from shieldwall.server.graph.resources import Json
+from shieldwall.server.manager.change_sets import ChangeSets, Deleted, Outcome
+from shieldwall.server.services import AdminServices
+
+
+@post(PATH + "/changeSet", opt=WRITE, sync_to_thread=True, status_code=200)
+def apply_change_set(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
+    """Make several changes of policies as one: all of them or none, with at most one revision a policy (ours)."""
+    change_set = read_change_set(members_of(request, body), reason_of(request))
+    with services.database.write() as connection:
+        applying = ChangeSets(catalog=services.catalog, signer=services.signer)
+        outcomes = applying.apply(connection, acting_for(services, request), change_set)
+        resources = [_resource(services, connection, outcome) for outcome in outcomes]
+    return answer({"value": resources})
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (apply_change_set,)
+
+
+def _resource(services: AdminServices, connection: Connection, outcome: Outcome) -> Json:
+    if isinstance(outcome, Deleted):
+        return {"id": outcome.policy_id, "name": outcome.name, "@removed": {"reason": "deleted"}}
+    return resource_of(services, connection, outcome, EXPANDABLE)
