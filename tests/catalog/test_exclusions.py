@@ -156,6 +156,12 @@ def test_a_star_at_the_end_of_a_path_reaches_into_folders_below(path: str) -> No
     assert codes(Syntax.EXCLUSION_PATH, f"/srv{path}") == set()
 
 
+@pytest.mark.parametrize("path", ["/usr/lib/*.so", "/tmp/*.sh", "/home/*.py", "/dev/shm/?*.elf"])
+def test_all_programs_of_a_folder_cannot_be_left_out_where_the_folder_cannot(path: str) -> None:
+    assert codes(Syntax.EXCLUSION_PATH, path) == {"dangerousExclusion"}
+    assert codes(Syntax.EXCLUSION_PATH, f"/srv{path}") == set()
+
+
 def test_global_exclusions_take_no_wildcards() -> None:
     assert codes(Syntax.EXCLUSION_PATH_LITERAL, "/srv/*.log") == {"invalidPath"}
     assert codes(Syntax.EXCLUSION_PATH_LITERAL, "/srv/data") == set()
@@ -218,6 +224,7 @@ def test_a_process_of_a_global_exclusion_is_named_in_full() -> None:
     [
         *((text, "dangerousExclusion") for text in ("*", "**", ".*", "?", ".", " ")),
         *((text, "invalidExtension") for text in ("a/b", "*.log", "lo?", "a b", "a\\b")),
+        *((text, "dangerousExclusion") for text in ("so", ".SO", "sh", "py", "tar.sh", "ko")),
         *((text, None) for text in ("log", ".log", "tar.gz", "7z", "données")),
     ],
 )
