@@ -138,7 +138,7 @@ def server_of(objects: Iterable[tuple[Kind, Json]]) -> list[Present]:
     return [
         Present(
             kind=kind,
-            id=f"{kind}-{document[NAMED_BY[kind]]}",
+            id=f"{kind}-{document[NAMED_BY[kind]].strip()}",
             document=({"assignments": []} if kind is Kind.POLICY else {}) | authored(kind, document),
         )
         for kind, document in objects
