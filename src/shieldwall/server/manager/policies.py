@@ -142,16 +142,6 @@ class Policies:
         draft = replace(draft_of(original), name=name, description=told, priority=None)
         return self.create(connection, acting, draft, reason=reason or f"Copied from {original.name}.")
 
-    def publish_again(self, connection: Connection, acting: Acting, policy_id: PolicyId, *, reason: str) -> Policy:
-        """Publish a policy anew where what it refers to has changed; else it stays as it is.
-
-        Raises:
-            NotFoundError: There is no such policy.
-            InvalidPolicyError: It does not fit any more.
-        """
-        before = _held(connection, acting, policy_id, None)
-        return self._save(connection, acting, before, draft_of(before), reason)
-
     def delete(
         self,
         connection: Connection,
