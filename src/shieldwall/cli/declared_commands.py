@@ -57,7 +57,7 @@ def apply(
         planned = plan(read_directory(directory), present, prune=prune, allow_empty=allow_empty)
         carrying = Carrying(session, planned, present, reason)
         known = countable(planned, carrying.ids, reason)
-        previews = previews_of(session, planned, known.body)
+        previews = previews_of(session, planned, known)
         if not as_json:
             _show(planned, previews, known)
         _confirm(previews, known, threshold=confirm_above, yes=yes)
@@ -89,7 +89,7 @@ def diff(
         present = everything_on(session)
         planned = plan(read_directory(directory), present, prune=prune, allow_empty=allow_empty)
         known = countable(planned, ids_of(present), "shieldwall diff")
-        previews = previews_of(session, planned, known.body)
+        previews = previews_of(session, planned, known)
     if as_json:
         show_json(_record(planned, previews, known))
     else:
@@ -123,7 +123,7 @@ def _look_again(
     """Now that everything new has an id, look at the whole effect, and ask again if there is reason to."""
     policies = Plan(changes=tuple(planned.of(Kind.POLICY)))
     known = countable(policies, carrying.ids, reason)
-    previews = previews_of(session, policies, known.body)
+    previews = previews_of(session, policies, known)
     if not yes and reasons_to_ask((preview for _, preview in previews), (), threshold=threshold):
         typer.echo("Groups, filters and reusable settings are made; no policy is changed yet. Now it is known:")
         _show_previews(previews)

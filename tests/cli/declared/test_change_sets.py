@@ -19,7 +19,7 @@ from tests.support.declared_world import (
 )
 from tests.support.graph_bodies import a_policy, retention
 
-from shieldwall.cli.declared.change_sets import change_set, countable, created, ids_of, priorities
+from shieldwall.cli.declared.change_sets import change_set, countable, created, ids_of, in_names
 from shieldwall.cli.declared.confirming import reasons_to_ask
 from shieldwall.cli.declared.objects import InvalidDeclarationError, Json, Kind, Present
 from shieldwall.cli.declared.planning import Action, plan
@@ -51,9 +51,7 @@ def test_every_policy_is_in_the_change_set_once_and_deletes_are_counted(declared
     assert len(named) == len(set(named))
     assert body["expectedDeletes"] == sum(entry["kind"] == "delete" for entry in entries)
     assert sorted(named) == sorted(
-        change.present.id if change.present else change.name
-        for change in planned.of(Kind.POLICY)
-        if change.members != ("priority",)
+        change.present.id if change.present else change.name for change in planned.of(Kind.POLICY)
     )
     assert not {word for entry in entries for _, word in references_of(entry)} - {
         word for by_name in ids.values() for word in by_name.values()
@@ -94,21 +92,29 @@ def test_a_change_says_no_more_than_what_differs() -> None:
 
     assert {name: body[name] for name in ("reason", "expectedDeletes")} == {"reason": "why", "expectedDeletes": 1}
     entries = {entry.get("key") or entry["id"]: entry for entry in body["changes"]}
-    assert set(entries) == {"policy-Assigned", "policy-Settings", "New", "policy-Surplus"}
+    assert set(entries) == {"policy-Assigned", "policy-Settings", "policy-Ordered", "New", "policy-Surplus"}
     assert set(entries["policy-Assigned"]) == {"kind", "id", "revision", "assignments"}
     assert entries["policy-Assigned"]["assignments"][0]["target"]["groupId"] == "group-Web"
     assert set(entries["policy-Settings"]) == {"kind", "id", "revision", "policy"}
-    assert entries["policy-Settings"]["policy"]["description"] == ""
+    assert entries["policy-Settings"]["policy"] == {"settings": [retention(2)]}
+    assert entries["policy-Ordered"]["policy"] == {"priorityMetaData": {"priority": 7}}
+    assert entries["New"]["policy"]["description"] == ""
     assert set(entries["New"]) == {"kind", "key", "policy", "assignments"}
     assert set(entries["policy-Surplus"]) == {"kind", "id", "revision"}
-    assert list(priorities(planned, {})) == [("policy-Ordered", 7)]
 
 
-def test_a_priority_that_was_saved_already_is_not_set_again() -> None:
-    planned, _ = both([(Kind.POLICY, a_policy("New", priorityMetaData={"priority": 7}))], [])
+def test_a_description_that_is_not_declared_is_emptied_by_saying_so() -> None:
+    planned, server = both([(Kind.POLICY, a_policy("P"))], [(Kind.POLICY, a_policy("P", description="Old"))])
 
-    assert list(priorities(planned, {"New": {"id": "1", "priorityMetaData": None}})) == [("1", 7)]
-    assert list(priorities(planned, {"New": {"id": "1", "priorityMetaData": {"priority": 7}}})) == []
+    (entry,) = change_set(planned, ids_of(server), "why")["changes"]
+
+    assert entry["policy"] == {"description": ""}
+
+
+def test_what_the_server_says_about_a_change_by_its_number_names_the_policy() -> None:
+    said = "changes[1].settings[0]: too small, changes[7] is unknown"
+
+    assert in_names(said, ["One", "Two"]) == "policy 'Two'.settings[0]: too small, changes[7] is unknown"
 
 
 def looked_at(*objects: tuple[Kind, Json], there: World | None = None) -> Any:
@@ -136,6 +142,8 @@ def test_what_is_new_cannot_be_counted_and_is_said() -> None:
     assert narrowed.unknown == ("The policy 'P' is assigned with 'Edge', which is new.",)
     assert referring_policy.unknown == ("The policy 'P' refers to 'Offices', which is new.",)
     assert referring_policy.body["changes"] == []
+    assert referring_policy.names == ()
+    assert narrowed.names == ("P",)
     assert not any(each.is_whole for each in (dynamic, narrowed, referring_policy))
 
 

@@ -7,7 +7,7 @@ of a change set that can be previewed all the same; it says what it had to leave
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,13 +18,20 @@ from shieldwall.cli.declared.references import Names, settings_references_of, wi
 _ODD: Final = re.compile(r"[^A-Za-z0-9]")
 _LONGEST_NICKNAME: Final = 64
 _FILTER: Final = "deviceAndAppManagementAssignmentFilterId"
+_PLACE: Final = re.compile(r"changes\[(\d+)\]")
+_MEMBERS: Final = {"template": "templateReference", "priority": "priorityMetaData"}
+"""Members of a policy that are compared under another name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Countable:
-    """A change set as far as its effect can be known beforehand, and what cannot, one line each."""
+    """A change set as far as its effect can be known beforehand, and what cannot, one line each.
+
+    ``names`` are those of the policies in it, change by change.
+    """
 
     body: Json
+    names: tuple[str, ...]
     is_whole: bool
     unknown: tuple[str, ...]
 
@@ -36,15 +43,18 @@ def ids_of(present: list[Present]) -> dict[Kind, dict[str, str]]:
 
 def change_set(plan: Plan, ids: Names, reason: str) -> Json:
     """Write all changes of policies as one change set. Raises: KeyError when a reference leads nowhere."""
-    return _body([_entry(change, with_ids(change.document or {}, ids)) for change in _policies(plan)], plan, reason)
+    return _body(
+        [_entry(change, with_ids(change.document or {}, ids)) for change in plan.of(Kind.POLICY)], plan, reason
+    )
 
 
 def countable(plan: Plan, ids: Names, reason: str) -> Countable:
     """Write the part of the change set whose effect can be known before what is new has been made."""
     new = {(change.kind, change.name): change for change in plan.changes if change.action is Action.CREATE}
     entries: list[Json] = []
+    names: list[str] = []
     unknown: list[str] = []
-    for change in _policies(plan):
+    for change in plan.of(Kind.POLICY):
         document = dict(change.document or {})
         missing = [name for name in settings_references_of(document) if (Kind.REUSABLE_SETTING, name) in new]
         if missing:
@@ -55,12 +65,13 @@ def countable(plan: Plan, ids: Names, reason: str) -> Countable:
                 each for each in document["assignments"] if not _is_new(each["target"], new, change.name, unknown)
             ]
         entries.append(_entry(change, with_ids(document, ids)))
+        names.append(change.name)
     republishing = [
         f"Every policy that refers to the reusable setting {change.name!r} is published again."
         for change in plan.of(Kind.REUSABLE_SETTING, Action.CHANGE)
     ]
     body = _body(entries, plan, reason)
-    return Countable(body=body, is_whole=not unknown, unknown=(*unknown, *republishing))
+    return Countable(body=body, names=tuple(names), is_whole=not unknown, unknown=(*unknown, *republishing))
 
 
 def created(change: Change) -> Json:
@@ -75,38 +86,32 @@ def created(change: Change) -> Json:
     return named | kinds | rule
 
 
-def priorities(plan: Plan, saved: Mapping[str, Json]) -> Iterator[tuple[str, int]]:
-    """Yield ids and priorities of policies that do not have the declared one yet; ``saved`` are policies by name."""
-    for change in plan.of(Kind.POLICY, Action.CREATE, Action.CHANGE):
-        wanted = _priority(change.document or {})
-        policy = saved.get(change.name) or {}
-        policy_id = policy.get("id") or (change.present.id if change.present else None)
-        there = policy or (change.present.document if change.present else {})
-        if wanted is not None and policy_id is not None and wanted != _priority(there):
-            yield policy_id, wanted
-
-
-def _policies(plan: Plan) -> list[Change]:
-    """Return the changes of policies that belong into a change set: a priority alone is set by an action of its own."""
-    return [change for change in plan.of(Kind.POLICY) if change.members != ("priority",)]
-
-
 def _body(entries: list[Json], plan: Plan, reason: str) -> Json:
     deletes = len(plan.of(Kind.POLICY, Action.DELETE))
     return {"reason": reason, "expectedDeletes": deletes, "changes": entries}
 
 
+def in_names(text: str, names: Sequence[str]) -> str:
+    """Say which policy is meant where a text of the server names a change by its number."""
+
+    def name(found: re.Match[str]) -> str:
+        number = int(found[1])
+        return f"policy {names[number]!r}" if number < len(names) else found[0]
+
+    return _PLACE.sub(name, text)
+
+
 def _entry(change: Change, document: Json) -> Json:
     assigned = document.pop("assignments", None)
-    document.pop("priorityMetaData", None)
-    assignments = {} if assigned is None else {"assignments": assigned}
     if change.present is None:
+        assignments = {} if assigned is None else {"assignments": assigned}
         return {"kind": "create", "key": change.name, "policy": document} | assignments
     named = {"id": change.present.id, "revision": change.present.revision}
     if change.action is Action.DELETE:
         return {"kind": "delete"} | named
-    policy = {} if set(change.members) <= {"assignments", "priority"} else {"policy": document}
-    return {"kind": "update"} | named | policy | (assignments if "assignments" in change.members else {})
+    members = [_MEMBERS.get(member, member) for member in change.members if member != "assignments"]
+    policy = {"policy": {member: document[member] for member in members}} if members else {}
+    return {"kind": "update"} | named | policy | ({"assignments": assigned} if "assignments" in change.members else {})
 
 
 def _is_new(target: Json, new: Mapping[tuple[Kind, str], Change], policy: str, unknown: list[str]) -> bool:
@@ -117,8 +122,3 @@ def _is_new(target: Json, new: Mapping[tuple[Kind, str], Change], policy: str, u
         name = (chosen or group or chosen).name  # type: ignore[union-attr]
         unknown.append(f"The policy {policy!r} is assigned with {name!r}, which is new.")
     return group is not None or chosen is not None
-
-
-def _priority(document: Json) -> int | None:
-    metadata = document.get("priorityMetaData")
-    return metadata.get("priority") if isinstance(metadata, dict) else None

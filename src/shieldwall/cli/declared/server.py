@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from shieldwall.cli.declared.authored import authored
-from shieldwall.cli.declared.change_sets import change_set, created, ids_of, priorities
+from shieldwall.cli.declared.change_sets import Countable, change_set, created, ids_of, in_names
 from shieldwall.cli.declared.objects import NAMED_BY, Json, Kind, Present
 from shieldwall.cli.declared.planning import Action, Change, Plan
 from shieldwall.cli.declared.references import with_names
@@ -42,11 +43,12 @@ def everything_on(session: GraphSession) -> list[Present]:
     return present
 
 
-def previews_of(session: GraphSession, plan: Plan, body: Json) -> list[tuple[str, Json]]:
+def previews_of(session: GraphSession, plan: Plan, known: Countable) -> list[tuple[str, Json]]:
     """Ask what a plan would do: the policies as one, each group and filter whose rule changes by itself."""
     found: list[tuple[str, Json]] = []
-    if body["changes"]:
-        found.append(("All policies together", session.call("POST", f"{CHANGE_SET}/preview", body)))
+    if known.body["changes"]:
+        with naming(known.names):
+            found.append(("All policies together", session.call("POST", f"{CHANGE_SET}/preview", known.body)))
     for kind, member in ((Kind.GROUP, "membershipRule"), (Kind.FILTER, "rule")):
         for change in plan.of(kind, Action.CHANGE):
             if member in change.members and change.present and change.document:
@@ -54,6 +56,17 @@ def previews_of(session: GraphSession, plan: Plan, body: Json) -> list[tuple[str
                 preview = session.call("POST", path, {member: change.document[member]})
                 found.append((f"The {kind} {change.name!r} by itself", preview))
     return found
+
+
+@contextmanager
+def naming(names: Sequence[str]) -> Iterator[None]:
+    """Put the names of policies into what the server says about a change set."""
+    try:
+        yield
+    except ShieldwallError as error:
+        error.cause = in_names(error.cause, names)
+        error.__notes__ = [in_names(note, names) for note in getattr(error, "__notes__", ())]
+        raise
 
 
 class Carrying:
@@ -79,13 +92,10 @@ class Carrying:
     def publish(self) -> None:
         """Save all policies at once. Raises: ShieldwallError, with what was done before."""
         body = change_set(self._plan, self.ids, self._reason)
-        saved: dict[str, Json] = {}
         if body["changes"]:
-            answer = self._noting("POST", CHANGE_SET, body)
-            saved = {each["name"]: each for each in answer["value"] if "name" in each}
-            self.done.append(f"{len(body['changes'])} policies in one change set")
-        for policy_id, priority in priorities(self._plan, saved):
-            self._noting("POST", f"{POLICIES}/{policy_id}/reorder", {"priority": priority})
+            with naming([change.name for change in self._plan.of(Kind.POLICY)]):
+                self._noting("POST", CHANGE_SET, body)
+            self.done.append(f"saved {len(body['changes'])} policies at once")
 
     def clean_up(self) -> None:
         """Delete groups, filters and reusable settings that nobody refers to any more. Raises: as before."""
