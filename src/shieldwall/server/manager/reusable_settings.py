@@ -31,7 +31,7 @@ _MOST_DESCRIPTION: Final = 1_024
 
 
 class InvalidReusableSettingError(InvalidPolicyError):
-    """A reusable setting cannot be, or a policy that refers to it could not be any more; ``findings`` name the fields."""
+    """A reusable setting cannot be, or a policy that refers to it could not be any more; ``findings`` say where."""
 
     code: ClassVar[str] = "invalidReusableSetting"
     remedy: ClassVar[str] = "Correct the fields named, or first change the policies named, and save it again."

@@ -20,6 +20,8 @@ from shieldwall.server.storage import secrets
 
 TOKEN: Final = "encryptedValueToken"  # noqa: S105 - the name of a state, not a secret
 """The state of a value that is the token of a secret."""
+_INVALID: Final = "invalid"
+"""The state of a value of which its sender says that it is neither."""
 
 
 def is_token(value: SimpleValue) -> bool:
@@ -47,7 +49,7 @@ def revealed(settings: Settings, values: Mapping[str, str]) -> tuple[Settings, t
     def reveal(path: str, value: SimpleValue) -> SimpleValue:
         if value.kind != "secret":
             return value
-        if is_token(value) and value.value not in values:
+        if value.state == _INVALID or (is_token(value) and value.value not in values):
             message = "No secret of this tenant is known by this token."
             findings.append(Finding(path, "unknownSecret", message, "The secret itself, or a token read from here."))
         elif is_token(value):
@@ -62,7 +64,7 @@ def sealed(connection: Connection, acting: Acting, settings: Settings) -> Settin
 
     def seal(_: str, value: SimpleValue) -> SimpleValue:
         if value.kind != "secret" or is_token(value):
-            return value
+            return value  # what is in neither state never gets here: it was refused
         return msgspec.structs.replace(value, value=_token(connection, acting, str(value.value)), state=TOKEN)
 
     return rewritten(settings, seal)
