@@ -10,7 +10,13 @@ from shieldwall.catalog.firewall import Endpoint, ServerEndpoints
 from shieldwall.catalog.firewall.ranges import Addresses
 from shieldwall.catalog.validate import validate
 from shieldwall.contract.ids import SettingId
-from shieldwall.contract.settings import ChoiceCollectionSetting, ChoiceValue, SettingInstance
+from shieldwall.contract.settings import (
+    ChoiceCollectionSetting,
+    ChoiceValue,
+    SettingInstance,
+    SimpleCollectionSetting,
+    SimpleValue,
+)
 
 SERVER = ServerEndpoints.of(["https://gateway.contoso.example:8443", "https://198.51.100.7/graph"])
 PUBLIC = ServerEndpoints.of(["https://8.8.8.8:8443"])
@@ -48,6 +54,12 @@ def zones(*named: str) -> SettingInstance:
 
 def service(name: str) -> SettingInstance:
     return p.text(f"{p.RULES}_item_servicename", name)
+
+
+def groups(side: str) -> SettingInstance:
+    reference = SimpleValue(kind="reference", value="6f8db2e3-340e-4aad-8e62-6f463ed00014")
+    member = SettingId(f"{p.RULES}_item_{side}addressgroups")
+    return SimpleCollectionSetting(definition=member, values=(reference,))
 
 
 def codes(*members: SettingInstance, server: ServerEndpoints | None = SERVER) -> list[str]:
@@ -113,6 +125,11 @@ def test_a_rule_that_cuts_the_device_off_from_the_server_is_refused(members: tup
         (OUT, TCP, ports("8443"), users("postgres")),
         (OUT, TCP, ports("8443"), service("nginx.service")),
         (OUT, TCP, ports("8443"), p.choice(f"{p.RULES}_item_enabled", "_0")),
+        (OUT, TCP, ports("8443"), p.texts(f"{p.RULES}_item_localaddresses", "192.0.2.1")),
+        (OUT, groups("remote")),
+        (OUT, groups("local")),
+        (OUT, p.number(f"{p.RULES}_item_protocolnumber", 47)),
+        (OUT, service("nginx.service"), remote("127.0.0.1")),
     ],
 )
 def test_a_rule_that_leaves_the_server_alone_is_taken(members: tuple[SettingInstance, ...]) -> None:

@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from tests.support import policies as p
 
 from shieldwall.catalog.model import Catalog
-from shieldwall.catalog.validate import Finding, InvalidPolicyError, check, validate
+from shieldwall.catalog.validate import Finding, InvalidPolicyError, check, validate, validate_reusable
 from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.contract.settings import (
     ChoiceSetting,
     ChoiceValue,
     GroupCollectionSetting,
+    GroupSetting,
     GroupValue,
     PolicyDocument,
     SettingInstance,
@@ -236,6 +237,22 @@ def test_references_to_templates_are_taken_as_exports_carry_them() -> None:
     assert exported(offered.instance_template, ancestor) == ()
     (finding,) = exported("00000000-0000-4000-8000-000000000000", None)
     assert (finding.path, finding.code) == ("settings[0].template", "wrongTemplateReference")
+
+
+def test_a_reusable_setting_is_checked_by_itself() -> None:
+    group = SettingId("linux_shieldwall_addressgroup")
+
+    def found(*members: SettingInstance, definition: SettingId = group) -> list[tuple[str, str]]:
+        instance = GroupSetting(definition=definition, value=GroupValue(children=members))
+        return [(finding.path, finding.code) for finding in validate_reusable(p.catalog(), instance)]
+
+    assert found(p.texts(f"{group}_addresses", "192.0.2.0/24")) == []
+    assert found() == [("settingInstance", "missingSetting")]
+    assert found(p.texts(f"{group}_addresses", "any")) == [
+        ("settingInstance.children[0].values[0]", "invalidAddress"),
+    ]
+    assert found(definition=p.EXCLUSIONS) == [("settingInstance.definition", "notReusable")]
+    assert found(definition=SettingId("unheard_of")) == [("settingInstance.definition", "unknownSetting")]
 
 
 def test_check_raises_with_all_findings() -> None:
