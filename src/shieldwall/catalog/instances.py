@@ -91,14 +91,20 @@ class InstanceChecker:
                 self.report(path, "missingSetting", message, f"{setting} is required.")
 
     def together(self, scope: Scope) -> None:
-        """Report settings whose siblings do not allow them."""
+        """Report settings whose siblings do not allow them; a sibling left out has its default."""
         for setting, (path, _) in scope.placed.items():
             for requirement in self.catalog.definition(setting).requires:
-                _, sibling = scope.placed.get(requirement.setting, ("", None))
-                if not isinstance(sibling, ChoiceSetting) or sibling.value.value not in requirement.options:
+                if self._chosen(requirement.setting, scope) not in requirement.options:
                     message = "This goes only with another value of a setting beside it."
                     allowed = f"{requirement.setting} set to {' or '.join(requirement.options)}."
                     self.report(path, "notTogether", message, allowed)
+
+    def _chosen(self, setting: SettingId, scope: Scope) -> object:
+        """Return the option that a setting has in a scope: its default where it is left out."""
+        _, placed = scope.placed.get(setting, ("", None))
+        if placed is None:
+            return self.catalog.definition(setting).default
+        return placed.value.value if isinstance(placed, ChoiceSetting) else None
 
     def _value(self, path: str, definition: SettingDefinition, instance: SettingInstance, scope: Scope) -> None:
         match instance:
