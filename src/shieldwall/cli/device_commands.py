@@ -1,20 +1,17 @@
-"""``shieldwall device`` and ``shieldwall group``: who is managed, and what is in effect there."""
+"""``shieldwall device``: who is managed, and what is in effect there."""
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final
 
 import typer
 
 from shieldwall.cli.graph_session import GraphSession, connected
-from shieldwall.cli.names import GROUPS, find_group
 from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
 app: Final = typer.Typer(no_args_is_help=True, help="Devices: list, show, what is in effect, sync, tag, offboard.")
-groups: Final = typer.Typer(no_args_is_help=True, help="Groups of devices: list, create, add a device.")
 
 DEVICES: Final = "/beta/deviceManagement/managedDevices"
 DeviceArgument = Annotated[str, typer.Argument(help="Id or exact name of the device.")]
@@ -130,65 +127,6 @@ def offboard_device(
     with speaking_plainly("offboard the device"), connected() as session:
         session.call("DELETE", f"{DEVICES}/{find_device(session, device)}")
     typer.echo(f"Offboarded {printable(device)}. On the device itself: shieldwall-agent offboard")
-
-
-@groups.command("create")
-def create_group(
-    name: Annotated[str, typer.Argument(help="Name of the group.")],
-    *,
-    rule: Annotated[str | None, typer.Option("--rule", help="Membership rule; without one, members are named.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a group of devices: dynamic with a membership rule, assigned without.
-
-    Example: shieldwall group create "Web servers" --rule '(device.displayName -startsWith "web")'
-    """
-    body: dict[str, Any] = {
-        "displayName": name,
-        "mailEnabled": False,
-        "mailNickname": re.sub(r"[^A-Za-z0-9]", "", name)[:64] or "group",
-        "securityEnabled": True,
-        "groupTypes": [],
-    }
-    if rule is not None:
-        body |= {"groupTypes": ["DynamicMembership"], "membershipRule": rule, "membershipRuleProcessingState": "On"}
-    with speaking_plainly("make the group"), connected() as session:
-        made = session.call("POST", GROUPS, body)
-    if as_json:
-        show_json(made)
-    else:
-        show_table(("Name", "Membership rule", "Id"), [(made["displayName"], rule or "assigned", made["id"])])
-
-
-@groups.command("add")
-def add_to_group(
-    group: Annotated[str, typer.Argument(help="Id or exact name of the group.")], device: DeviceArgument
-) -> None:
-    """Let a device belong to an assigned group.
-
-    Example: shieldwall group add "Web servers" web-01
-    """
-    with speaking_plainly("add the device"), connected() as session:
-        member = {"@odata.id": f"/v1.0/devices/{find_device(session, device)}"}
-        session.call("POST", f"{GROUPS}/{find_group(session, group)}/members/$ref", member)
-    typer.echo(f"{printable(device)} belongs to {printable(group)}.")
-
-
-@groups.command("list")
-def list_groups(*, as_json: JsonOption = False) -> None:
-    """List the groups of the tenant.
-
-    Example: shieldwall group list
-    """
-    with speaking_plainly("list the groups"), connected() as session:
-        found = list(session.pages(GROUPS))
-    if as_json:
-        show_json(found)
-        return
-    show_table(
-        ("Name", "Membership rule", "Id"),
-        [(each["displayName"], each["membershipRule"] or "assigned", each["id"]) for each in found],
-    )
 
 
 def find_device(session: GraphSession, wanted: str) -> str:

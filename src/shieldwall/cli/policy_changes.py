@@ -63,6 +63,7 @@ def preview(
     all_devices: AllDevicesOption = False,
     only: OnlyOption = None,
     but: ExceptOption = None,
+    unassign: Annotated[bool, typer.Option("--unassign", help="What it would do if nobody got it.")] = False,
     delete: Annotated[bool, typer.Option("--delete", help="What deleting it would do.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,14 +75,14 @@ def preview(
     """
     with speaking_plainly("preview the change"), connected() as session:
         body: dict[str, Any] = {"delete": True} if delete else _content(file)
-        if group or exclude or all_devices:
+        if group or exclude or all_devices or unassign:
             body["assignments"] = assignments_to(
                 session, groups=group, excluded=exclude, all_devices=all_devices, only=only, but=but
             )
         if new:
             body["name"] = policy
         elif not body:
-            raise ShieldwallError("Nothing would change.", remedy="Give a file, groups, or --delete.")
+            raise ShieldwallError("Nothing would change.", remedy="Give a file, groups, --unassign or --delete.")
         path = f"{POLICIES}/preview" if new else f"{POLICIES}/{find_policy(session, policy)}/preview"
         found = session.call("POST", path, body)
     if as_json:

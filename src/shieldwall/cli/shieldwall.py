@@ -11,6 +11,7 @@ from shieldwall.cli import (
     declared_commands,
     device_commands,
     filter_commands,
+    group_commands,
     login_commands,
     package_commands,
     policy_commands,
@@ -30,7 +31,7 @@ app.add_typer(filter_commands.app, name="filter")
 app.add_typer(reusable_commands.app, name="reusable")
 app.add_typer(conflict_rule_commands.app, name="conflict-rules")
 app.add_typer(device_commands.app, name="device")
-app.add_typer(device_commands.groups, name="group")
+app.add_typer(group_commands.app, name="group")
 app.add_typer(package_commands.app, name="package")
 app.add_typer(shieldwall_server.app, name="server")
 
