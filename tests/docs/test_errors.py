@@ -110,9 +110,11 @@ def test_codes_documented_for_statuses_stand_in_the_agent() -> None:
 
 def test_codes_of_findings_are_documented_and_no_other() -> None:
     found: set[str] = set()
-    for name, call in calls("catalog"):
-        match name, texts(call):
-            case ("Fault", [code, *_]) | ("Finding", [_, code, *_]) | ("report", [code, *_]) if CODE.match(code):
+    for name, call in chain(calls("catalog"), calls("server/manager")):
+        match name, call.args, texts(call):
+            case "Finding", [_, ast.Constant(value=str(code)), *_], _:
+                found.add(code)
+            case ("Fault" | "report"), _, [code, *_] if CODE.match(code):
                 found.add(code)
             case _:
                 pass

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from tests.support.manager_world import ACTOR, ANTIVIRUS, CLOUD, DIAGNOSTIC, World, a_draft, chosen
+from tests.support.policies import FIREWALL_RULES, RULES, choice, firewall_rule, items, texts
 from tests.support.samples import TENANT_ID
 
-from shieldwall.catalog.validate import InvalidPolicyError
+from shieldwall.catalog.validate import InvalidPolicyError, ServerEndpoints
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId, TenantId
 from shieldwall.contract.messages import Envelope, ManifestItem
@@ -238,3 +239,18 @@ def test_a_policy_comes_back_as_it_was_saved(world: World) -> None:
     assert found == made
     assert found.template_id == ANTIVIRUS
     assert [setting.definition for setting in found.settings] == [CLOUD, DIAGNOSTIC]
+
+
+def test_no_rule_may_cut_devices_off_from_the_server_they_are_known_to_reach(world: World) -> None:
+    ports = texts(f"{RULES}_item_remoteports", "8443")
+    rule = firewall_rule(
+        "all", "block", choice(f"{RULES}_item_direction", "_out"), choice(f"{RULES}_item_protocol", "_tcp"), ports
+    )
+    draft = replace(a_draft(), template_id=FIREWALL_RULES, settings=(items(RULES, rule),))
+    server = ServerEndpoints.of(["https://shieldwall.example:8443"])
+    with world.database.write() as connection:
+        world.policies.create(connection, world.acting, draft)
+        with pytest.raises(InvalidPolicyError) as refused:
+            replace(world.policies, server=server).create(connection, world.acting, draft)
+
+    assert [finding.code for finding in refused.value.findings] == ["blocksServer"]

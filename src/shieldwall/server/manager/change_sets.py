@@ -11,6 +11,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
+from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.ids import DeviceId, PolicyId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.assignments import Assigned, assignment, put_assignments
@@ -40,6 +41,7 @@ class ChangeSets:
 
     catalog: Catalog
     signer: Signer
+    server: ServerEndpoints | None = None
 
     def apply(self, connection: Connection, acting: Acting, change_set: ChangeSet) -> tuple[Outcome, ...]:
         """Make all changes of a set; return what became of the policy of each, in the order of the changes.
@@ -53,7 +55,7 @@ class ChangeSets:
         applying = _Applying(
             connection=connection,
             acting=acting,
-            saving=Saving(catalog=self.catalog, signer=self.signer),
+            saving=Saving(catalog=self.catalog, signer=self.signer, server=self.server),
             reason=change_set.reason,
         )
         deleted = [each for each in planned.policies if each.is_deleted]

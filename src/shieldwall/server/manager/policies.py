@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.catalog.model import Catalog
+from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH, PolicyDraft, draft_of, reason_findings
@@ -42,6 +43,7 @@ class Policies:
 
     catalog: Catalog
     signer: Signer
+    server: ServerEndpoints | None = None
 
     def create(self, connection: Connection, acting: Acting, draft: PolicyDraft, *, reason: str = "") -> Policy:
         """Save a new policy as its first revision; it reaches nobody until it is assigned.
@@ -167,7 +169,7 @@ class Policies:
 
     @property
     def _saving(self) -> Saving:
-        return Saving(catalog=self.catalog, signer=self.signer)
+        return Saving(catalog=self.catalog, signer=self.signer, server=self.server)
 
     def _save(self, connection: Connection, acting: Acting, before: Policy, draft: PolicyDraft, reason: str) -> Policy:
         after = self._saving.put(connection, acting, before, draft, reason)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.catalog.model import Catalog
-from shieldwall.catalog.validate import validate
+from shieldwall.catalog.validate import ServerEndpoints, validate
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId, ReusableSettingId, TenantId
@@ -51,9 +51,17 @@ class Published:
 
 
 def published(
-    connection: Connection, catalog: Catalog, tenant_id: TenantId, draft: PolicyDraft, reason: str = ""
+    connection: Connection,
+    catalog: Catalog,
+    tenant_id: TenantId,
+    draft: PolicyDraft,
+    reason: str = "",
+    *,
+    server: ServerEndpoints | None = None,
 ) -> Published:
     """Find out what devices would get of a draft; nothing is written.
+
+    Where ``server`` says how devices reach this server, no firewall rule may cut them off from it.
 
     Raises:
         InvalidPolicyError: The draft does not fit catalog and template, refers to what is not there, or does not fit
@@ -61,7 +69,7 @@ def published(
     """
     values = secrets.values_of(connection, tenant_id, tokens_in(draft.settings))
     settings, unknown = revealed(draft.settings, values)
-    _refuse((*frame_findings(draft), *reason_findings(reason), *unknown, *_validated(catalog, draft, settings)))
+    _refuse((*frame_findings(draft), *reason_findings(reason), *unknown, *_validated(catalog, draft, settings, server)))
     references = references_in(catalog, settings)
     if not references:
         return Published(settings=settings, references=references)
@@ -69,7 +77,7 @@ def published(
     _refuse(unknown)
     _refuse(
         replace(finding, message=f"With the reusable settings in their places: {finding.message}")
-        for finding in _validated(catalog, draft, settings)
+        for finding in _validated(catalog, draft, settings, server)
     )
     return Published(settings=settings, references=references)
 
@@ -156,8 +164,10 @@ class Publishing:
         )
 
 
-def _validated(catalog: Catalog, draft: PolicyDraft, settings: Settings) -> tuple[Finding, ...]:
-    return validate(catalog, draft.template_id, draft.platforms, draft.technologies, settings)
+def _validated(
+    catalog: Catalog, draft: PolicyDraft, settings: Settings, server: ServerEndpoints | None
+) -> tuple[Finding, ...]:
+    return validate(catalog, draft.template_id, draft.platforms, draft.technologies, settings, server=server)
 
 
 def _addresses(

@@ -12,8 +12,8 @@ from typing import ClassVar, Final
 from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
-from shieldwall.catalog.instances import InstanceChecker, Scope
 from shieldwall.catalog.model import Catalog
+from shieldwall.catalog.validate import ServerEndpoints, validate_reusable
 from shieldwall.contract.ids import DeviceId, ReusableSettingId, TenantId
 from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.directory.acting import Acting
@@ -52,6 +52,7 @@ class ReusableSettings:
 
     catalog: Catalog
     signer: Signer
+    server: ServerEndpoints | None = None
 
     def create(
         self, connection: Connection, acting: Acting, draft: ReusableDraft, *, reason: str = ""
@@ -131,7 +132,7 @@ class ReusableSettings:
 
     def _publish_policies(self, connection: Connection, acting: Acting, changed: ReusableSetting, reason: str) -> None:
         why = f"The reusable setting {changed.display_name} has changed{f': {reason}' if reason else '.'}"
-        saving = Saving(catalog=self.catalog, signer=self.signer)
+        saving = Saving(catalog=self.catalog, signer=self.signer, server=self.server)
         reached: set[DeviceId] = set()
         for before in referring_policies(connection, acting.tenant_id, changed.id):
             try:
@@ -148,18 +149,11 @@ class ReusableSettings:
     def _check(self, draft: ReusableDraft, reason: str) -> None:
         _refuse((*_frame_findings(draft), *reason_findings(reason), *self._instance_findings(draft.setting_instance)))
 
-    def _instance_findings(self, instance: SettingInstance) -> Iterator[Finding]:
-        checker = InstanceChecker(self.catalog)
-        definition = checker.known("settingInstance", instance)
-        if definition is not None and not definition.reusable:
-            message = f"{definition.display_name!r} is no setting that policies can refer to."
-            allowed = ", ".join(sorted(each.id for each in self.catalog.definitions.values() if each.reusable))
-            checker.report("settingInstance.definition", "notReusable", message, allowed)
-        elif definition is not None:
-            checker.instance("settingInstance", definition, instance, Scope())
-        yield from checker.findings
-        if not checker.findings and isinstance(found := addresses_of(self.catalog, instance), Finding):
-            yield found
+    def _instance_findings(self, instance: SettingInstance) -> tuple[Finding, ...]:
+        findings = validate_reusable(self.catalog, instance)
+        if not findings and isinstance(found := addresses_of(self.catalog, instance), Finding):
+            return (found,)
+        return findings
 
 
 def get_setting(connection: Connection, tenant_id: TenantId, setting_id: ReusableSettingId) -> ReusableSetting:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
+from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.drafts import PolicyDraft, draft_of
-from shieldwall.server.manager.publishing import Publishing, published
+from shieldwall.server.manager.publishing import Published, Publishing, published
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.manager.secrets import sealed
 from shieldwall.server.signer.ports import Signer
@@ -28,10 +29,14 @@ class PreconditionFailedError(ShieldwallError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """Saves policies inside a transaction that holds the lock of targeting."""
+    """Saves policies inside a transaction that holds the lock of targeting.
+
+    Where ``server`` says how devices reach this server, no firewall rule may cut them off from it.
+    """
 
     catalog: Catalog
     signer: Signer
+    server: ServerEndpoints | None = None
 
     def add(self, connection: Connection, acting: Acting, draft: PolicyDraft, reason: str = "") -> Policy:
         """Save a new policy as its first revision.
@@ -40,7 +45,7 @@ class Saving:
             InvalidPolicyError: The draft cannot be; it holds all findings.
             PolicyTooLargeError: A device would not take it.
         """
-        found = published(connection, self.catalog, acting.tenant_id, draft, reason)
+        found = self._published(connection, acting, draft, reason)
         draft = replace(draft, settings=sealed(connection, acting, draft.settings))
         policy_id = PolicyId(acting.new_id())
         revision = self._publishing(acting, policy_id).revision(draft, found.settings, 1, reason)
@@ -75,7 +80,7 @@ class Saving:
             InvalidPolicyError: The draft cannot be; it holds all findings.
             PolicyTooLargeError: A device would not take it.
         """
-        found = published(connection, self.catalog, acting.tenant_id, draft, reason)
+        found = self._published(connection, acting, draft, reason)
         draft = replace(draft, settings=sealed(connection, acting, draft.settings))
         sent = document_of(revisions.get(connection, before.id, before.revision)).settings
         if draft == draft_of(before) and found.settings == sent:
@@ -106,6 +111,9 @@ class Saving:
         """Remove a policy with its assignments; its revisions stay."""
         policies.remove(connection, policy.id)
         record(connection, acting, "policy.deleted", policy, reason, revision=policy.revision)
+
+    def _published(self, connection: Connection, acting: Acting, draft: PolicyDraft, reason: str) -> Published:
+        return published(connection, self.catalog, acting.tenant_id, draft, reason, server=self.server)
 
     def _publishing(self, acting: Acting, policy_id: PolicyId) -> Publishing:
         return Publishing(catalog=self.catalog, signer=self.signer, acting=acting, policy_id=policy_id)
