@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -145,9 +146,9 @@ def test_neither_wildcards_nor_case_nor_slashes_get_around(path: str, data: st.D
     start = data.draw(st.integers(0, len(name)))
     end = data.draw(st.integers(start, len(name)))
     segments[chosen] = name[:start] + data.draw(st.sampled_from(["*", "?" * (end - start)])) + name[end:]
-    turn = data.draw(st.sampled_from([str.upper, str.lower, str]))
+    turn: Callable[[str], str] = data.draw(st.sampled_from([str.upper, str.lower, str.title]))
 
-    written = data.draw(st.sampled_from(["\\", "/", "\\\\"])).join(map(turn, segments))
+    written = data.draw(st.sampled_from(["\\", "/", "\\\\"])).join(turn(segment) for segment in segments)
 
     assert codes(PATH, written) == {"dangerousExclusion"}
 

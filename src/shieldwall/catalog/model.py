@@ -8,13 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import ClassVar, Final
 
 import msgspec
 
+from shieldwall.catalog.vocabulary import Confidence, Direction, Kind, Lists, Merge, Syntax, Tamper
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId, TemplateId
+
+__all__ = [
+    "FIRST_VERSION",
+    "Catalog",
+    "Confidence",
+    "Dependency",
+    "Direction",
+    "Kind",
+    "Limits",
+    "Lists",
+    "Merge",
+    "Option",
+    "PolicyTemplate",
+    "Requirement",
+    "SettingDefinition",
+    "SettingTemplate",
+    "Strength",
+    "Syntax",
+    "Tamper",
+    "UnknownSettingError",
+    "UnknownTemplateError",
+    "WindowsLanding",
+]
 
 FIRST_VERSION: Final = "2026.11.1"
 """The first catalog version; a setting that names no other came with it."""
@@ -32,89 +55,6 @@ class UnknownTemplateError(ShieldwallError):
 
     code: ClassVar[str] = "unknownTemplate"
     remedy: ClassVar[str] = "Use a template id of this catalog, such as <base id>_1."
-
-
-class Kind(StrEnum):
-    """The shape of a setting's value."""
-
-    CHOICE = "choice"
-    CHOICE_COLLECTION = "choiceCollection"
-    SIMPLE_STRING = "simpleString"
-    SIMPLE_INTEGER = "simpleInteger"
-    SIMPLE_SECRET = "simpleSecret"  # noqa: S105 - the name of a kind, not a secret
-    SIMPLE_STRING_COLLECTION = "simpleStringCollection"
-    GROUP = "group"
-    GROUP_COLLECTION = "groupCollection"
-
-
-class Merge(StrEnum):
-    """What happens where several policies set one setting to different values."""
-
-    UNION = "union"
-    """All items of all policies."""
-    MOST_SECURE = "mostSecure"
-    """The strongest value; without an order of strength the policy modified last; else nothing."""
-    AGREE = "agree"
-    """Nothing."""
-    MEMBERS = "members"
-    """A group with at most one item, whose members are decided one by one by their own rules."""
-
-
-class Confidence(StrEnum):
-    """How well a fact is founded."""
-
-    VERIFIED = "verified"
-    PARTLY_DERIVED = "partlyDerived"
-    SINGLE_SOURCE = "singleSource"
-    UNVERIFIED = "unverified"
-    OURS = "ours"
-
-
-class Tamper(StrEnum):
-    """Whether the product's tamper protection holds a setting against weaker values."""
-
-    NO = "no"
-    CONDITIONAL = "conditional"
-    ALWAYS = "always"
-
-
-class Syntax(StrEnum):
-    """What a text means, where a length and a pattern cannot say it."""
-
-    EXCLUSION_PATH = "exclusionPath"
-    EXCLUSION_PATH_LITERAL = "exclusionPathLiteral"
-    EXCLUSION_PROCESS = "exclusionProcess"
-    EXCLUSION_PROCESS_PATH = "exclusionProcessPath"
-    EXCLUSION_EXTENSION = "exclusionExtension"
-    WINDOWS_EXCLUSION_PATH = "windowsExclusionPath"
-    WINDOWS_EXCLUSION_PROCESS = "windowsExclusionProcess"
-    WINDOWS_EXCLUSION_EXTENSION = "windowsExclusionExtension"
-    PORT_RANGE = "portRange"
-    ADDRESS_RANGE = "addressRange"
-    WINDOWS_PORT_RANGE = "windowsPortRange"
-    WINDOWS_ADDRESS_RANGE = "windowsAddressRange"
-    ICMP_TYPE = "icmpType"
-    GUID = "guid"
-    REUSABLE_SETTING = "reusableSetting"
-    """A reference to a reusable setting, or its id as a text."""
-
-
-class Direction(StrEnum):
-    """Which numbers are stronger."""
-
-    HIGHER = "higher"
-    LOWER = "lower"
-
-
-class Lists(StrEnum):
-    """Which lists are stronger."""
-
-    FEWER = "fewer"
-    """Every item is a hole: exclusions, threats that are allowed."""
-    MORE = "more"
-    """Every item protects something more."""
-    RULES = "rules"
-    """Firewall rules: one that blocks protects, one that allows is a hole."""
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
