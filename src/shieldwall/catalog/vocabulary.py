@@ -1,4 +1,4 @@
-"""The words in which the catalog speaks about settings: kinds, rules of merging, what a text means, what is stronger."""
+"""The words in which the catalog speaks of settings: kinds, rules of merging, what a text means, what is stronger."""
 
 from __future__ import annotations
 
