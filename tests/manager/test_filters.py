@@ -15,6 +15,7 @@ from shieldwall.contract.ids import AssignmentFilterId, TenantId
 from shieldwall.contract.messages import CheckInRequest, DeviceFacts, Have
 from shieldwall.policy.membership import InvalidRuleError
 from shieldwall.server.directory import devices as directory
+from shieldwall.server.directory.membership import matches_otherwise
 from shieldwall.server.manager.assignments import (
     InvalidAssignmentError,
     UnknownFilterError,
@@ -212,3 +213,25 @@ def test_filters_are_listed_and_every_act_is_in_the_audit_trail(world: World) ->
         events = audit.list_events(connection, TENANT_ID, Page())
 
     assert [event.activity for event in events] == ["filter.deleted", "filter.changed", "filter.created"]
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)  # SQLite has one writer: there, transactions never overlap
+def test_a_device_that_is_tagged_while_a_filter_begins_to_ask_for_the_tag_gets_the_policy(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        narrowing = create_filter(connection, world.acting, WEB)
+        policy = world.policies.create(connection, world.acting, a_draft())
+    with world.database.write() as tagging:
+        before = devices.get(tagging, device)
+        tagged = replace(before, tags=("web",))
+        devices.put(tagging, tagged)
+        with world.database.write() as assigning:
+            only = replace(ALL, filter_id=narrowing.id, filter_kind=FilterKind.INCLUDE)
+            assign(assigning, world.acting, policy.id, [only])
+        assert matches_otherwise(tagging, before, tagged)
+        world.acting.tell(tagging, [device])
+
+    with world.database.read() as connection:
+        assert policies_of(connection, device) == {policy.id}
