@@ -13,11 +13,10 @@ from typing import Any
 
 from shieldwall.catalog.model import Catalog, Lists, Merge, SettingDefinition
 from shieldwall.contract.conflicts import PUBLISHED, ConflictRule, ConflictRules
-from shieldwall.contract.ids import SettingId
+from shieldwall.contract.ids import PolicyId, SettingId
 from shieldwall.contract.settings import LOWEST_PRIORITY
 from shieldwall.policy.families import chosen_rule
 from shieldwall.policy.outcomes import Conflict, Contender, Decided, Rule
-from shieldwall.policy.prepared import moment_of
 from shieldwall.policy.values import Item, SettingValue, as_set, order_key
 
 
@@ -32,7 +31,11 @@ def decide(  # noqa: PLR0911 - one return per rule reads as the table it is
     first = ordered[0].value
     if len(ordered) == 1 or all(contender.value == first for contender in ordered):
         alike = Rule.ONLY if len(ordered) == 1 else Rule.EQUAL
-        value = united(catalog, definition, ordered) if definition.merge is Merge.UNION else first
+        value = (
+            united(catalog, definition, [contender.value for contender in ordered])
+            if definition.merge is Merge.UNION
+            else first
+        )
         return _decided(definition.id, value, alike, ordered)
     match chosen_rule(catalog, definition.id, rules):
         case ConflictRule.NOTHING:
@@ -42,7 +45,12 @@ def decide(  # noqa: PLR0911 - one return per rule reads as the table it is
         case ConflictRule.MOST_SECURE:
             return _by_strength(definition, ordered)
         case None if definition.merge is Merge.UNION:
-            return _decided(definition.id, united(catalog, definition, ordered), Rule.UNION, ordered)
+            return _decided(
+                definition.id,
+                united(catalog, definition, [contender.value for contender in ordered]),
+                Rule.UNION,
+                ordered,
+            )
         case None if definition.merge is Merge.MOST_SECURE:
             return _by_strength(definition, ordered)
         case None:
@@ -71,9 +79,9 @@ def strongest(definition: SettingDefinition, values: Sequence[SettingValue]) -> 
     return best[1] if best else None
 
 
-def united(catalog: Catalog, definition: SettingDefinition, contenders: Iterable[Contender]) -> SettingValue:
-    """Return the items of all contenders; of those with one identity the strongest."""
-    items = as_set(part for contender in contenders if isinstance(contender.value, tuple) for part in contender.value)
+def united(catalog: Catalog, definition: SettingDefinition, lists: Iterable[SettingValue]) -> SettingValue:
+    """Return the items of all lists; of those with one identity the strongest."""
+    items = as_set(part for value in lists if isinstance(value, tuple) for part in value)
     if not definition.identity:
         return items
     # Of items with the same identity the strongest stays: a union never says two things about one subject.
@@ -94,8 +102,8 @@ def _by_strength(definition: SettingDefinition, contenders: tuple[Contender, ...
     value = strongest(definition, [contender.value for contender in contenders])
     if value is not None:
         return _decided(definition.id, value, Rule.MOST_SECURE, contenders)
-    moments = [moment_of(contender) for contender in contenders]
-    newest = {contender.value for contender, moment in zip(contenders, moments, strict=True) if moment == max(moments)}
+    latest = max(contender.moment for contender in contenders)
+    newest = {contender.value for contender in contenders if contender.moment == latest}
     if len(newest) == 1:
         return _decided(definition.id, newest.pop(), Rule.LAST_MODIFIED, contenders)
     return Conflict(setting=definition.id, contenders=contenders, rule=Rule.LAST_MODIFIED)
@@ -128,26 +136,27 @@ def _weakness(catalog: Catalog, definition: SettingDefinition, item: Item) -> tu
 
 
 def _decided(setting: SettingId, value: SettingValue, rule: Rule, contenders: tuple[Contender, ...]) -> Decided:
-    if rule in {Rule.ONLY, Rule.EQUAL}:
-        winners, losers = tuple(dict.fromkeys(contender.policy for contender in contenders)), ()
-        return Decided(setting=setting, value=value, winners=winners, losers=losers, rule=rule, contenders=contenders)
-    lost = {contender.policy for contender in contenders if not _got(contender.value, value, rule)}
     policies = tuple(dict.fromkeys(contender.policy for contender in contenders))
+    lost = _losers(value, rule, contenders)
     return Decided(
         setting=setting,
         value=value,
-        winners=tuple(policy for policy in policies if policy not in lost),
-        losers=tuple(policy for policy in policies if policy in lost),
+        winners=tuple(policy for policy in policies if policy not in lost) if lost else policies,
+        losers=tuple(policy for policy in policies if policy in lost) if lost else (),
         rule=rule,
         contenders=contenders,
     )
 
 
-def _got(wanted: SettingValue, value: SettingValue, rule: Rule) -> bool:
-    if rule is Rule.UNION and isinstance(wanted, tuple) and isinstance(value, tuple):
-        return set(wanted) <= set(value)
-    return wanted == value
+def _losers(value: SettingValue, rule: Rule, contenders: tuple[Contender, ...]) -> frozenset[PolicyId]:
+    """Return the policies that did not get what they wanted."""
+    if rule in {Rule.ONLY, Rule.EQUAL}:
+        return frozenset()
+    if rule is Rule.UNION and isinstance(value, tuple):
+        holds = set(value).issuperset
+        return frozenset(each.policy for each in contenders if isinstance(each.value, tuple) and not holds(each.value))
+    return frozenset(each.policy for each in contenders if each.value != value)
 
 
-def _contender_order(contender: Contender) -> tuple[object, ...]:
-    return contender.policy, contender.modified_at, contender.policy_name, order_key(contender.value)
+def _contender_order(contender: Contender) -> tuple[str, int, str]:
+    return contender.policy, contender.revision, contender.modified_at

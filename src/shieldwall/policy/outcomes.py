@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -33,12 +34,13 @@ class Reason(StrEnum):
 
 
 class Contender(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy that sets the setting, and to what."""
+    """A policy that sets the setting, and to what. ``moment`` is ``modified_at``, read."""
 
     policy: PolicyId
     policy_name: str
     value: SettingValue
     modified_at: str
+    moment: datetime
     revision: int = 1
     priority: int | None = None
 

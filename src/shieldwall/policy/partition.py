@@ -1,8 +1,7 @@
 """Divide a fleet into parts on which one setting comes out alike.
 
-Deciding device by device would ask the same question a hundred thousand times. Devices on which the same values contend
-come out alike, so they are asked for once: through one of them, and through the very ``decide`` that a device uses.
-Only where the moment or the priority of a policy decides are parts divided further by which policies have the best one.
+Deciding device by device would ask the same question a hundred thousand times. Devices are divided by what decides, and
+each part is asked for once: through one of its devices, and through the very ``decide`` that a device uses.
 """
 
 from __future__ import annotations
@@ -12,19 +11,19 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from shieldwall.catalog.model import Catalog, Merge, SettingDefinition
+from shieldwall.catalog.model import Catalog, Lists, Merge, SettingDefinition
 from shieldwall.contract.conflicts import ConflictRule, ConflictRules
 from shieldwall.contract.ids import PolicyId
-from shieldwall.policy.deciding import decide, priority_of, strongest, subject_of, united
+from shieldwall.policy.deciding import decide, priority_of, subject_of, united
 from shieldwall.policy.device_sets import NOBODY, DeviceSet, contains, first
 from shieldwall.policy.families import chosen_rule
 from shieldwall.policy.fleet import Entry
 from shieldwall.policy.outcomes import Contender, Decided, Reason
-from shieldwall.policy.prepared import moment_of
 from shieldwall.policy.values import SettingValue
 
 K = TypeVar("K", bound=Hashable)
@@ -71,17 +70,17 @@ class Part:
 def by_value(
     catalog: Catalog, definition: SettingDefinition, rules: ConflictRules, entries: Sequence[Entry], within: DeviceSet
 ) -> Iterator[Part]:
-    """Divide devices by the value that a setting comes out with."""
-    grouped = _grouped((entry.contender.value, entry.applies) for entry in entries)
-    for devices, values in _refined(within, grouped):
-        if not values:
-            yield from _without(entries, devices)
-        elif len(values) == 1 and definition.merge is not Merge.UNION:
-            yield Part(Outcome(OutcomeKind.VALUE, values[0]), devices)
-        else:
-            tie_break = _tie_break(catalog, definition, rules, values)
-            for same in [devices] if tie_break is None else _tied(tie_break, entries, devices):
-                yield _asked(catalog, definition, rules, entries, same)
+    """Divide devices by the value that a setting comes out with; of equal outcomes there is one part."""
+    asking = _Asking(catalog, definition, rules, entries)
+    divide = _division(definition, chosen_rule(catalog, definition.id, rules), entries)
+    reached = _any(entry.applies for entry in entries) & within
+    together: dict[Outcome, DeviceSet] = {}
+    for devices in divide(entries, reached):
+        outcome = asking.outcome(devices)
+        together[outcome] = together.get(outcome, NOBODY) | devices
+    for outcome, devices in together.items():
+        yield Part(outcome, devices, tuple(entries) if outcome == IN_CONFLICT else ())
+    yield from _without(entries, within & ~reached)
 
 
 def by_presence(entries: Sequence[Entry], within: DeviceSet) -> Iterator[Part]:
@@ -115,53 +114,76 @@ def _one(catalog: Catalog, definition: SettingDefinition, items: tuple[SettingVa
     """Return which of several items about one subject counts."""
     if len(items) == 1:
         return items[0]
-    together = united(catalog, definition, [_nameless(items)])
+    together = united(catalog, definition, [items])
     assert isinstance(together, tuple), "a union is a list"
     return together[0]
 
 
-def _tied(best_first: Callable[[Contender], Any], entries: Sequence[Entry], devices: DeviceSet) -> Iterator[DeviceSet]:
-    """Divide devices with the same values further by the best that each has, and what the best ones want."""
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Finds out how a setting comes out on devices that are alike, by asking for one of them."""
+
+    catalog: Catalog
+    definition: SettingDefinition
+    rules: ConflictRules
+    entries: Sequence[Entry]
+
+    def outcome(self, devices: DeviceSet) -> Outcome:
+        place = first(devices)
+        contenders = [entry.contender for entry in self.entries if contains(entry.applies, place)]
+        resolution = decide(self.catalog, self.definition, contenders, self.rules)
+        return Outcome(OutcomeKind.VALUE, resolution.value) if isinstance(resolution, Decided) else IN_CONFLICT
+
+
+Division: TypeAlias = "Callable[[Sequence[Entry], DeviceSet], Iterator[DeviceSet]]"
+"""Divides devices that have a contender into parts that come out alike."""
+
+
+def _division(definition: SettingDefinition, chosen: ConflictRule | None, entries: Sequence[Entry]) -> Division:
+    """Choose how devices are divided, by what decides among different values."""
+    by_strength = chosen is ConflictRule.MOST_SECURE or (chosen is None and definition.merge is Merge.MOST_SECURE)
+    if chosen is ConflictRule.PRIORITY:
+        return partial(_by_best, priority_of)
+    if by_strength:
+        strength = definition.strength
+        ranks = [strength.rank(entry.contender.value) if strength else None for entry in entries]
+        if None not in ranks and strength is not None:
+            return partial(_by_best, lambda contender: strength.rank(contender.value))
+        if set(ranks) == {None} and (strength is None or strength.lists not in {Lists.FEWER, Lists.MORE}):
+            return partial(_by_best, lambda contender: _END_OF_TIME - contender.moment)
+        return _by_contenders
+    if chosen is None and definition.merge is Merge.UNION:
+        return _by_contenders
+    return _by_agreement
+
+
+def _by_best(
+    best_first: Callable[[Contender], Any], entries: Sequence[Entry], devices: DeviceSet
+) -> Iterator[DeviceSet]:
+    """Divide devices by the best that each has, and further by what the best ones want."""
     ranks: defaultdict[Any, list[tuple[SettingValue, DeviceSet]]] = defaultdict(list)
     for entry in entries:
-        ranks[best_first(entry.contender)].append((entry.contender.value, entry.applies & devices))
-    left = devices
+        ranks[best_first(entry.contender)].append((entry.contender.value, entry.applies))
     for rank in sorted(ranks):
-        reached = _any(holders for _, holders in ranks[rank]) & left
-        left &= ~reached
-        for same, _ in _refined(reached, _grouped(ranks[rank])):
-            yield same
+        reached = _any(holders for _, holders in ranks[rank]) & devices
+        devices &= ~reached
+        yield from (same for same, _ in _refined(reached, _grouped(ranks[rank])))
 
 
-def _tie_break(
-    catalog: Catalog, definition: SettingDefinition, rules: ConflictRules, values: Sequence[SettingValue]
-) -> Callable[[Contender], Any] | None:
-    """Return what ranks contenders where their values alone do not decide."""
-    chosen = chosen_rule(catalog, definition.id, rules)
-    if len(values) == 1 or chosen is ConflictRule.NOTHING:
-        return None
-    if chosen is ConflictRule.PRIORITY:
-        return priority_of
-    by_strength = chosen is ConflictRule.MOST_SECURE or definition.merge is Merge.MOST_SECURE
-    if by_strength and strongest(definition, values) is None:
-        return lambda contender: _END_OF_TIME - moment_of(contender)
-    return None
+def _by_agreement(entries: Sequence[Entry], devices: DeviceSet) -> Iterator[DeviceSet]:
+    """Divide devices into those with one value, by that value, and those with several."""
+    grouped = _grouped((entry.contender.value, entry.applies & devices) for entry in entries)
+    seen = several = NOBODY
+    for holders in grouped.values():
+        several |= seen & holders
+        seen |= holders
+    parts = [*(holders & ~several for holders in grouped.values()), several]
+    yield from (part for part in parts if part)
 
 
-def _asked(
-    catalog: Catalog,
-    definition: SettingDefinition,
-    rules: ConflictRules,
-    entries: Sequence[Entry],
-    devices: DeviceSet,
-) -> Part:
-    """Find out how the setting comes out on devices that are alike, by asking for one of them."""
-    place = first(devices)
-    contenders = [entry.contender for entry in entries if contains(entry.applies, place)]
-    resolution = decide(catalog, definition, contenders, rules)
-    if isinstance(resolution, Decided):
-        return Part(Outcome(OutcomeKind.VALUE, resolution.value), devices)
-    return Part(IN_CONFLICT, devices, tuple(entries))
+def _by_contenders(entries: Sequence[Entry], devices: DeviceSet) -> Iterator[DeviceSet]:
+    """Divide devices by which policies contend on each: right whatever decides, and many parts."""
+    yield from (same for same, _ in _refined(devices, {entry.contender: entry.applies for entry in entries}))
 
 
 def _without(entries: Sequence[Entry], devices: DeviceSet) -> Iterator[Part]:
@@ -206,7 +228,3 @@ def _any(sets: Iterable[DeviceSet]) -> DeviceSet:
 
 def _items(value: SettingValue) -> tuple[SettingValue, ...]:
     return value if isinstance(value, tuple) else ()
-
-
-def _nameless(items: tuple[SettingValue, ...]) -> Contender:
-    return Contender(policy=PolicyId(""), policy_name="", value=items, modified_at="")

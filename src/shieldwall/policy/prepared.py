@@ -44,6 +44,7 @@ def prepare(catalog: Catalog, document: PolicyDocument) -> PreparedPolicy:
     values: dict[SettingId, SettingValue] = {}
     needs: dict[SettingId, Version] = {}
     template = catalog.templates.get(document.template_id)
+    moment = _moment(document.modified_at)
     least = OLDEST if template is None else parse_version(template.since) or OLDEST
     for instance in document.settings:
         before = len(values)
@@ -62,6 +63,7 @@ def prepare(catalog: Catalog, document: PolicyDocument) -> PreparedPolicy:
                     policy_name=document.name,
                     value=value,
                     modified_at=document.modified_at,
+                    moment=moment,
                     revision=document.revision,
                     priority=document.priority,
                 )
@@ -72,10 +74,10 @@ def prepare(catalog: Catalog, document: PolicyDocument) -> PreparedPolicy:
     )
 
 
-def moment_of(contender: Contender) -> datetime:
-    """Return when the contender's policy was modified; a moment that cannot be read is never the latest."""
+def _moment(modified_at: str) -> datetime:
+    """Read when a policy was modified; a moment that cannot be read is never the latest."""
     try:
-        moment = datetime.fromisoformat(contender.modified_at)
+        moment = datetime.fromisoformat(modified_at)
     except ValueError:
         return _NO_MOMENT
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
