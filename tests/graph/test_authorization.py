@@ -10,7 +10,7 @@ import pytest
 from litestar import get
 from litestar.routes import HTTPRoute
 from tests.support.admin import AdminWorld, Client
-from tests.support.graph_bodies import GROUPS, MANAGED_DEVICES, PACKAGES, POLICIES, a_group, a_policy
+from tests.support.graph_bodies import FILTERS, GROUPS, MANAGED_DEVICES, PACKAGES, POLICIES, a_filter, a_group, a_policy
 from tests.support.samples import a_device, a_tenant, counted_id
 
 from shieldwall.server.authorization import Authorization, authorization_of
@@ -95,12 +95,14 @@ def test_what_another_tenant_owns_is_not_there(world: AdminWorld, graph: Client)
     policy = graph.post(POLICIES, json=a_policy()).json()["id"]
     group = graph.post(GROUPS, json=a_group()).json()["id"]
     package = graph.post(PACKAGES, json={"displayName": "x"}).json()["id"]
+    narrowing = graph.post(FILTERS, json=a_filter()).json()["id"]
+    change_set = {"changes": [{"kind": "update", "id": policy, "policy": {"name": "x"}}]}
     device = a_device()
     other = a_tenant(id=counted_id("9", 1), domain="fabrikam.example")
     with world.writing() as connection:
         tenants.add(connection, other)
         devices.add(connection, a_device(tenant_id=other.id))
-        for table in (schema.policies, schema.groups, schema.onboarding_packages):
+        for table in (schema.policies, schema.groups, schema.onboarding_packages, schema.assignment_filters):
             connection.execute(table.update().values(tenant_id=other.id))
 
     calls: list[tuple[str, str, Any]] = [
@@ -112,7 +114,21 @@ def test_what_another_tenant_owns_is_not_there(world: AdminWorld, graph: Client)
         ("PATCH", f"{POLICIES}/{policy}", {"name": "x"}),
         ("PUT", f"{POLICIES}/{policy}", a_policy()),
         ("POST", f"{POLICIES}/{policy}/assign", {"assignments": []}),
+        ("POST", f"{POLICIES}/{policy}/createCopy", {"displayName": "x"}),
+        ("POST", f"{POLICIES}/{policy}/reorder", {"priority": 1}),
+        ("POST", f"{POLICIES}/{policy}/rollback", {"revision": 1}),
+        ("POST", f"{POLICIES}/{policy}/preview", {"name": "x"}),
+        ("POST", f"{POLICIES}/changeSet", change_set),
+        ("POST", f"{POLICIES}/changeSet/preview", change_set),
+        ("GET", f"{POLICIES}/{policy}/revisions", None),
+        ("GET", f"{POLICIES}/{policy}/revisions/1", None),
+        ("GET", f"{POLICIES}/{policy}/revisions/1/changes", None),
         ("DELETE", f"{POLICIES}/{policy}", None),
+        ("GET", f"{FILTERS}/{narrowing}", None),
+        ("PATCH", f"{FILTERS}/{narrowing}", {"displayName": "x"}),
+        ("POST", f"{FILTERS}/{narrowing}/preview", {"rule": a_filter()["rule"]}),
+        ("DELETE", f"{FILTERS}/{narrowing}", None),
+        ("POST", f"{GROUPS}/{group}/preview", {"delete": True}),
         ("GET", f"{GROUPS}/{group}", None),
         ("GET", f"{GROUPS}/{group}/members", None),
         ("PATCH", f"{GROUPS}/{group}", {"displayName": "x"}),
@@ -130,5 +146,5 @@ def test_what_another_tenant_owns_is_not_there(world: AdminWorld, graph: Client)
     ]
     for method, path, body in calls:
         assert graph.request(method, path, json=body).status_code == 404, (method, path)
-    for listing in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES, PACKAGES):
+    for listing in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES, PACKAGES, FILTERS):
         assert graph.get(listing).json()["value"] == []

@@ -12,6 +12,8 @@ POLICIES: Final = "/beta/deviceManagement/configurationPolicies"
 PACKAGES: Final = "/beta/deviceManagement/onboardingPackages"
 MANAGED_DEVICES: Final = "/beta/deviceManagement/managedDevices"
 GROUPS: Final = "/v1.0/groups"
+FILTERS: Final = "/beta/deviceManagement/assignmentFilters"
+CONFLICT_RULES: Final = "/beta/deviceManagement/conflictRules"
 
 _LEVEL: Final = "linux_mdatp_managed_antivirusengine_enforcementlevel"
 _RETENTION: Final = "linux_mdatp_managed_antivirusengine_scanresultsretentiondays"
@@ -76,6 +78,19 @@ def to_group(group_id: str, *, excluded: bool = False) -> dict[str, Any]:
     """An assignment to a group, or away from it."""
     kind = "exclusionGroupAssignmentTarget" if excluded else "groupAssignmentTarget"
     return {"target": {"@odata.type": f"#microsoft.graph.{kind}", "groupId": group_id}}
+
+
+def a_filter(
+    name: str = "Edge", rule: str = '(device.displayName -startsWith "edge")', **changes: Any
+) -> dict[str, Any]:
+    """An assignment filter for Linux."""
+    return {"displayName": name, "platform": "linux", "rule": rule} | changes
+
+
+def narrowed(assignment: dict[str, Any], filter_id: str, kind: str = "include") -> dict[str, Any]:
+    """An assignment that a filter narrows."""
+    names = ("deviceAndAppManagementAssignmentFilterId", "deviceAndAppManagementAssignmentFilterType")
+    return {"target": assignment["target"] | dict(zip(names, (filter_id, kind), strict=True))}
 
 
 TO_ALL_DEVICES: Final = {"target": {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}}

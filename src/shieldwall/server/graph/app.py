@@ -22,8 +22,10 @@ from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import Principal, UnauthenticatedError, authorization_of
 from shieldwall.server.directory import apps
 from shieldwall.server.graph import (
+    assignment_filters,
     catalog,
     change_sets,
+    conflict_rules,
     devices,
     groups,
     identity,
@@ -31,6 +33,7 @@ from shieldwall.server.graph import (
     policies,
     policy_history,
     policy_import,
+    previews,
 )
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
@@ -43,6 +46,9 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *change_sets.HANDLERS,
     *policy_history.HANDLERS,
     *policy_import.HANDLERS,
+    *previews.HANDLERS,
+    *assignment_filters.HANDLERS,
+    *conflict_rules.HANDLERS,
     *catalog.HANDLERS,
     *groups.HANDLERS,
     *devices.HANDLERS,

@@ -110,7 +110,7 @@ def add_member(services: Services, request: GraphRequest, group_id: FromPath[str
     if match is None:
         raise InvalidRequestError("@odata.id must end in /directoryObjects/ID or /devices/ID.")
     with services.database.write() as connection:
-        device = _device(services, connection, match[1])
+        device = member_named(services, connection, match[1])
         groups.add_member(connection, acting_for(services, request), parse_group_id(group_id), device)
     return empty()
 
@@ -121,7 +121,7 @@ def remove_member(
 ) -> Response[None]:
     """Let a device belong to a group no more."""
     with services.database.write() as connection:
-        device = _device(services, connection, member_id)
+        device = member_named(services, connection, member_id)
         groups.remove_member(connection, acting_for(services, request), parse_group_id(group_id), device)
     return empty()
 
@@ -138,8 +138,8 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 )
 
 
-def _device(services: AdminServices, connection: Connection, text: str) -> DeviceId:
-    """Find a device by its object id, as Graph names members, or by its device id."""
+def member_named(services: AdminServices, connection: Connection, text: str) -> DeviceId:
+    """Find a device by its object id, as Graph names members, or by its device id. Raises: NotFoundError."""
     wanted = parse_device_id(text)
     device = directory_devices.find_by_object_id(connection, services.tenant.id, wanted)
     if device is None:
