@@ -14,8 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.support.gateway_world import free_port
+from tests.support.samples import a_device
 
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.main import open_services
 from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.settings import load
+from shieldwall.server.storage import check_ins, devices
 
 PROGRAM: Final = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()")
 
@@ -73,3 +78,15 @@ def written(path: Path, document: object, encoding: str = "utf-8") -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(json.dumps(document).encode(encoding))
     return str(path)
+
+
+def add_devices(line: CommandLine, count: int) -> None:
+    """Put devices into the directory, which are called ``web-01`` and so on."""
+    with open_services(load(line.data)) as services, services.database.write() as connection:
+        for number in range(1, count + 1):
+            tenant = TenantId(services.tenant.id)
+            made = a_device(
+                number, tenant_id=tenant, display_name=f"web-{number:02}", catalog_version=services.catalog.version
+            )
+            devices.add(connection, made)
+            check_ins.add(connection, made.id)
