@@ -34,6 +34,7 @@ from shieldwall.server.graph import (
     policy_history,
     policy_import,
     previews,
+    reusable_settings,
 )
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
@@ -48,6 +49,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *policy_import.HANDLERS,
     *previews.HANDLERS,
     *assignment_filters.HANDLERS,
+    *reusable_settings.HANDLERS,
     *conflict_rules.HANDLERS,
     *catalog.HANDLERS,
     *groups.HANDLERS,

@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.graph.change_set_bodies import read_change_set
-from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of
+from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of, server_of
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.manager.change_sets import ChangeSets, Deleted, Outcome
@@ -22,7 +22,7 @@ def apply_change_set(services: Services, request: GraphRequest, body: RawBody) -
     """Make several changes of policies as one: all of them or none, with at most one revision a policy (ours)."""
     change_set = read_change_set(members_of(request, body), reason_of(request))
     with services.database.write() as connection:
-        applying = ChangeSets(catalog=services.catalog, signer=services.signer)
+        applying = ChangeSets(catalog=services.catalog, signer=services.signer, server=server_of(services))
         outcomes = applying.apply(connection, acting_for(services, request), change_set)
         resources = [_resource(services, connection, outcome) for outcome in outcomes]
     return answer({"value": resources})

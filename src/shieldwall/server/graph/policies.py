@@ -22,6 +22,7 @@ from shieldwall.server.graph.policy_access import (
     matching,
     reason_of,
     resource_of,
+    server_of,
 )
 from shieldwall.server.graph.policy_bodies import read_assignments, read_description, read_draft, read_name
 from shieldwall.server.graph.policy_shapes import assignments_resource, policy_device_resource, settings_resource
@@ -81,7 +82,7 @@ def validate_policy(services: Services, request: GraphRequest, body: RawBody) ->
     """Say everything that is wrong with a policy without creating it (ours)."""
     draft = read_draft(members_of(request, body))
     with services.database.read() as connection:
-        published(connection, services.catalog, services.tenant.id, draft)
+        published(connection, services.catalog, services.tenant.id, draft, server=server_of(services))
     return empty()
 
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from sqlalchemy import Connection
 
+from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.authorization import allow
 from shieldwall.server.graph.errors import InvalidRequestError
@@ -49,7 +50,12 @@ def reason_of(request: GraphRequest) -> str:
 
 def authoring(services: AdminServices) -> Policies:
     """Return what saves policies."""
-    return Policies(catalog=services.catalog, signer=services.signer)
+    return Policies(catalog=services.catalog, signer=services.signer, server=server_of(services))
+
+
+def server_of(services: AdminServices) -> ServerEndpoints:
+    """Say how devices reach this server, so that no firewall rule cuts them off from it."""
+    return ServerEndpoints.of((services.settings.gateway_url, services.settings.public_url))
 
 
 def matching(services: AdminServices, request: GraphRequest, connection: Connection, policy_id: PolicyId) -> Policy:

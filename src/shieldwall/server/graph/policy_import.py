@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.server.graph.importing import Imported, import_policy
-from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, authoring, reason_of, resource_of
+from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, authoring, reason_of, resource_of, server_of
 from shieldwall.server.graph.policy_shapes import draft_resource
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
 from shieldwall.server.graph.resources import Json
@@ -52,7 +52,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (import_exported_policy, 
 def _imported(services: AdminServices, connection: Connection, members: Json) -> Imported:
     def check(draft: PolicyDraft) -> tuple[Finding, ...]:
         try:
-            published(connection, services.catalog, services.tenant.id, draft)
+            published(connection, services.catalog, services.tenant.id, draft, server=server_of(services))
         except InvalidPolicyError as error:
             return error.findings
         return ()
