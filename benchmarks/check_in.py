@@ -70,7 +70,7 @@ class NothingToEnforce:
         """Find nothing left over."""
         return ()
 
-    def enforce(self, _documents: object, *, target: Digest | None) -> StatusReport:
+    def enforce(self, _documents: object, *, target: Digest | None, terms: object) -> StatusReport:
         """Report an empty target."""
         return StatusReport(target=target)
 

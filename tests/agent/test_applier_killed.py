@@ -31,6 +31,7 @@ def applier_on(directory: Path) -> Applier:
         host=LocalHost(directory / "root", program_directories=()),
         store=Store(directory / "state"),
         providers=[MdatpProvider(catalog()), ClamavProvider(catalog())],
+        platform="linux",
         catalog=catalog(),
         clock=HandClock(),
     )

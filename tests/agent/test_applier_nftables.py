@@ -36,6 +36,7 @@ def applier_on(device: Namespace, directory: Path, store: type[Store] = Store) -
         host=NamespaceHost(directory / "root", device),
         store=store(directory / "state"),
         providers=[NftablesProvider(), MdatpProvider(catalog())],
+        platform="linux",
         catalog=catalog(),
         clock=HandClock(),
     )

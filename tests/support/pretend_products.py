@@ -128,6 +128,7 @@ class PretendDevice:
             host=PretendHost(self),
             store=FaultyStore(self),
             providers=self.providers,
+            platform="linux",
             catalog=self.catalog,
             clock=HandClock(),
         )

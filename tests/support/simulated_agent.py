@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.support.simulated_gateway import TENANT, HandClock, MemoryTransport, SimulatedGateway
 
+from shieldwall.agent.applier.state import AS_PUBLISHED, Terms
 from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
 from shieldwall.agent.service.check_in import Settled
@@ -58,6 +59,7 @@ class MemoryEnforcer:
     now: dict[SettingId, str | int] = field(default_factory=dict)
     wanted: dict[SettingId, str | int] = field(default_factory=dict)
     target: Digest | None = None
+    terms: Terms = AS_PUBLISHED
     step: Callable[[str], None] = lambda _name: None
     """Called before and after each change; may raise to simulate a fault."""
     recoveries: int = 0
@@ -69,8 +71,9 @@ class MemoryEnforcer:
         self.recoveries += 1
         return ()
 
-    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None) -> StatusReport:
+    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms) -> StatusReport:
         self.step("enforce")
+        self.terms = terms
         self.wanted = dict(_values(documents))
         self.target = target
         self.now = self.own | self.wanted

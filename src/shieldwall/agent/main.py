@@ -37,6 +37,8 @@ from shieldwall.catalog.model import Catalog
 from shieldwall.contract.errors import ShieldwallError
 
 DEFAULT_ROOT: Final = Path("/")
+PLATFORM: Final = "linux"
+"""The platform of the policies that this agent enforces."""
 DEFAULT_STATE: Final = Path("/var/lib/shieldwall-agent")
 
 
@@ -67,7 +69,7 @@ def local_agent(root: Path, directory: Path, out: TextIO) -> LocalAgent:
     """
     clock = SystemClock()
     host = LocalHost(root)
-    catalog = load(platform="linux")
+    catalog = load(platform=PLATFORM)
     providers: tuple[Provider, ...] = (MdatpProvider(catalog), ClamavProvider(catalog), NftablesProvider())
     state = AgentState(directory=directory, disk=LocalDisk())
     surroundings = Surroundings(
@@ -75,7 +77,12 @@ def local_agent(root: Path, directory: Path, out: TextIO) -> LocalAgent:
         open_transport=_network,
         machine=LocalMachine(host=host, providers=providers, catalog_version=catalog.version),
         enforcer=Applier(
-            host=host, store=Store(directory / "applier"), providers=providers, catalog=catalog, clock=clock
+            host=host,
+            store=Store(directory / "applier"),
+            providers=providers,
+            catalog=catalog,
+            platform=PLATFORM,
+            clock=clock,
         ),
         clock=clock,
         randomness=os.urandom,

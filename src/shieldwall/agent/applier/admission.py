@@ -3,78 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
+from shieldwall.catalog.firewall.server import ServerEndpoints
 from shieldwall.catalog.model import Catalog
 from shieldwall.catalog.validate import validate
 from shieldwall.contract.ids import PolicyId, SettingId
 from shieldwall.contract.settings import PolicyDocument, SettingInstance, walk
 from shieldwall.contract.status import RefusedPolicy
 from shieldwall.contract.strict_json import digest_of
+from shieldwall.policy.applicability import parse_version, set_apart
+from shieldwall.policy.outcomes import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Documents that count, those refused, and settings only a newer agent knows, with the policies that set them."""
+    """Documents that count, those refused, and settings that do not apply here, with the policies that set them."""
 
-    documents: tuple[PolicyDocument, ...]
-    refused: tuple[RefusedPolicy, ...]
-    unknown: Mapping[SettingId, tuple[PolicyId, ...]]
-    readable: tuple[PolicyDocument, ...]
-    """The documents that count, without the settings that are unknown."""
-
-
-def admit(catalog: Catalog, documents: Iterable[PolicyDocument], last_good: Iterable[PolicyDocument]) -> Admission:
-    """Check each document by itself. In place of a refused one its last good revision goes on counting. Pure."""
-    fallback = {document.policy_id: document for document in last_good}
-    admitted: list[PolicyDocument] = []
-    readable: list[PolicyDocument] = []
-    refused: list[RefusedPolicy] = []
-    unknown: dict[SettingId, tuple[PolicyId, ...]] = {}
-    for document in sorted(documents, key=lambda document: document.policy_id):
-        refusal = _refusal(catalog, document)
-        counting: PolicyDocument | None = document
-        if refusal is not None:
-            refused.append(refusal)
-            counting = fallback.get(document.policy_id)
-        if counting is None or _refusal(catalog, counting) is not None:
-            continue
-        known, unreadable = _split(catalog, counting)
-        admitted.append(counting)
-        readable.append(msgspec.structs.replace(counting, settings=known))
-        for instance in unreadable:
-            unknown[instance.definition] = (*unknown.get(instance.definition, ()), counting.policy_id)
-    return Admission(documents=tuple(admitted), refused=tuple(refused), unknown=unknown, readable=tuple(readable))
+    documents: tuple[PolicyDocument, ...] = ()
+    refused: tuple[RefusedPolicy, ...] = ()
+    inapplicable: Mapping[SettingId, tuple[Reason, tuple[PolicyId, ...]]] = field(default_factory=dict)
+    readable: tuple[PolicyDocument, ...] = ()
+    """The documents that count, without the settings that do not apply."""
 
 
-def _refusal(catalog: Catalog, document: PolicyDocument) -> RefusedPolicy | None:
-    known, _ = _split(catalog, document)
-    findings = validate(catalog, document.template_id, document.platforms, document.technologies, known)
-    if not findings:
-        return None
-    return RefusedPolicy(
-        policy_id=document.policy_id,
-        digest=digest_of(document),
-        code=findings[0].code,
-        cause=f"{findings[0].path}: {findings[0].message}"[:1024],
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What documents are held against: the agent's own catalog, this platform, and the way to the server."""
 
+    catalog: Catalog
+    platform: str
+    server: ServerEndpoints | None = None
 
-def _split(
-    catalog: Catalog, document: PolicyDocument
-) -> tuple[tuple[SettingInstance, ...], tuple[SettingInstance, ...]]:
-    """Set apart what a newer catalog brought. A document of our own catalog has no excuse for an unknown setting.
+    def admit(self, documents: Iterable[PolicyDocument], last_good: Iterable[PolicyDocument]) -> Admission:
+        """Check each document by itself. In place of a refused one its last good revision goes on counting. Pure."""
+        fallback = {document.policy_id: document for document in last_good}
+        admitted: list[PolicyDocument] = []
+        readable: list[PolicyDocument] = []
+        refused: list[RefusedPolicy] = []
+        inapplicable: dict[SettingId, tuple[Reason, tuple[PolicyId, ...]]] = {}
+        for document in sorted(documents, key=lambda document: document.policy_id):
+            refusal = self._refusal(document)
+            counting: PolicyDocument | None = document
+            if refusal is not None:
+                refused.append(refusal)
+                counting = fallback.get(document.policy_id)
+            if counting is None or self._refusal(counting) is not None:
+                continue
+            whole, others, reason = self._divided(counting)
+            admitted.append(counting)
+            readable.append(msgspec.structs.replace(counting, settings=whole))
+            for part in walk(others):
+                _, policies = inapplicable.get(part.definition, (reason, ()))
+                if counting.policy_id not in policies:
+                    inapplicable[part.definition] = reason, (*policies, counting.policy_id)
+        return Admission(
+            documents=tuple(admitted), refused=tuple(refused), inapplicable=inapplicable, readable=tuple(readable)
+        )
 
-    A setting with one unknown part counts as unknown as a whole: a firewall rule without the condition we cannot read
-    would match more than its author meant.
-    """
-    if document.catalog_version == catalog.version:
-        return document.settings, ()
-    known: list[SettingInstance] = []
-    unknown: list[SettingInstance] = []
-    for instance in document.settings:
-        readable = all(part.definition in catalog.definitions for part in walk((instance,)))
-        (known if readable else unknown).append(instance)
-    return tuple(known), tuple(unknown)
+    def _refusal(self, document: PolicyDocument) -> RefusedPolicy | None:
+        whole, others, _ = self._divided(document)
+        if others and not whole:
+            return None  # nothing of it applies here, so there is nothing to check
+        findings = validate(
+            self.catalog, document.template_id, document.platforms, document.technologies, whole, server=self.server
+        )
+        if not findings:
+            return None
+        return RefusedPolicy(
+            policy_id=document.policy_id,
+            digest=digest_of(document),
+            code=findings[0].code,
+            cause=f"{findings[0].path}: {findings[0].message}"[:1024],
+        )
+
+    def _divided(
+        self, document: PolicyDocument
+    ) -> tuple[tuple[SettingInstance, ...], tuple[SettingInstance, ...], Reason]:
+        """Set apart what does not apply: all of a policy for another platform, and what a newer catalog brought.
+
+        A document of our own catalog, or of an older one, has no excuse for a setting that nobody knows.
+        """
+        if self.platform not in document.platforms.split(","):
+            return (), document.settings, Reason.OTHER_PLATFORM
+        if not self._is_newer(document):
+            return document.settings, (), Reason.AGENT_TOO_OLD
+        if document.template_id not in self.catalog.templates:
+            return (), document.settings, Reason.AGENT_TOO_OLD
+        whole, others = set_apart(document.settings, self.catalog.definitions.__contains__)
+        return whole, others, Reason.AGENT_TOO_OLD
+
+    def _is_newer(self, document: PolicyDocument) -> bool:
+        own, other = parse_version(self.catalog.version), parse_version(document.catalog_version)
+        return own is not None and other is not None and other > own

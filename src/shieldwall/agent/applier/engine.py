@@ -12,15 +12,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shieldwall.agent.applier.admission import Admission, admit
+from shieldwall.agent.applier.admission import Admission, Gate
 from shieldwall.agent.applier.attempt import Attempt, Outcome, carry_out, prepare, undo
 from shieldwall.agent.applier.failures import ReleaseIncompleteError
 from shieldwall.agent.applier.plan import Share, share_out
-from shieldwall.agent.applier.state import Managed, State
+from shieldwall.agent.applier.state import AS_PUBLISHED, Managed, State, Terms
 from shieldwall.agent.applier.statuses import report
 from shieldwall.agent.applier.store import Store
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Provider
+from shieldwall.catalog.firewall.server import ServerEndpoints
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
@@ -31,6 +32,15 @@ from shieldwall.policy.resolve import EffectivePolicy, resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why something is enforced: the target, on which terms, and what of it was refused."""
+
+    refused: tuple[RefusedPolicy, ...] = ()
+    target: Digest | None = None
+    terms: Terms = AS_PUBLISHED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applier:
     """Changes this device's settings, and nothing else does while it is at work."""
 
@@ -38,9 +48,12 @@ class Applier:
     store: Store
     providers: Sequence[Provider]
     catalog: Catalog
+    platform: str
     clock: Clock
 
-    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None = None) -> StatusReport:
+    def enforce(
+        self, documents: Iterable[PolicyDocument], *, target: Digest | None = None, terms: Terms = AS_PUBLISHED
+    ) -> StatusReport:
         """Make the device hold exactly what ``documents`` say, and report every setting.
 
         A document that is refused is replaced by its last good revision, if there is one. A provider that fails goes
@@ -53,16 +66,16 @@ class Applier:
         """
         with self.store.locked():
             state = self._recovered()
-            admission = admit(self.catalog, documents, state.documents)
-            return self._apply(state, admission, refused=admission.refused, target=target)
+            admission = self._gate(terms).admit(documents, state.documents)
+            return self._apply(state, admission, Cause(refused=admission.refused, target=target, terms=terms))
 
     def refresh(self) -> StatusReport:
         """Look at the device again, put back what somebody changed, and report. Raises: as ``enforce``."""
         with self.store.locked():
             state = self._recovered()
-            admission = admit(self.catalog, state.documents, ())
+            admission = self._gate(state.terms).admit(state.documents, ())
             refused = (*state.refused, *(policy for policy in admission.refused if policy not in state.refused))
-            return self._apply(state, admission, refused=refused, target=state.target)
+            return self._apply(state, admission, Cause(refused=refused, target=state.target, terms=state.terms))
 
     def release(self) -> None:
         """Let go of everything: the device gets its state from before management back.
@@ -73,8 +86,7 @@ class Applier:
         """
         with self.store.locked():
             state = self._recovered()
-            nothing = Admission(documents=(), refused=(), unknown={}, readable=())
-            outcomes = self._carry_through(state, self._shares(EffectivePolicy(settings={})), nothing, (), None)
+            outcomes = self._carry_through(state, self._shares(EffectivePolicy(settings={})), Admission(), Cause())
             stuck = [
                 f"{outcome.share.provider.name}: {outcome.failure.cause}" for outcome in outcomes if outcome.failure
             ]
@@ -102,23 +114,20 @@ class Applier:
             self.store.save(recovered)
         return recovered
 
-    def _apply(
-        self, state: State, admission: Admission, *, refused: tuple[RefusedPolicy, ...], target: Digest | None
-    ) -> StatusReport:
-        policy = resolve(self.catalog, admission.readable)
-        outcomes = self._carry_through(state, self._shares(policy), admission, refused, target)
-        return report(self.catalog, policy, admission, outcomes, refused=refused, target=target)
+    def _gate(self, terms: Terms) -> Gate:
+        server = ServerEndpoints.of(terms.server_urls) if terms.server_urls else None
+        return Gate(catalog=self.catalog, platform=self.platform, server=server)
+
+    def _apply(self, state: State, admission: Admission, cause: Cause) -> StatusReport:
+        policy = resolve(self.catalog, admission.readable, cause.terms.conflict_rules)
+        outcomes = self._carry_through(state, self._shares(policy), admission, cause)
+        return report(self.catalog, policy, admission, outcomes, refused=cause.refused, target=cause.target)
 
     def _shares(self, policy: EffectivePolicy) -> tuple[Share, ...]:
         return share_out(self.host, self.providers, policy)
 
     def _carry_through(
-        self,
-        state: State,
-        shares: Iterable[Share],
-        admission: Admission,
-        refused: tuple[RefusedPolicy, ...],
-        target: Digest | None,
+        self, state: State, shares: Iterable[Share], admission: Admission, cause: Cause
     ) -> list[Outcome]:
         prepared = [self._prepared(share, state) for share in shares]
         attempts = [attempt for attempt in prepared if isinstance(attempt, Attempt)]
@@ -130,7 +139,7 @@ class Applier:
 
         outcomes = [carry_out(self.host, step) if isinstance(step, Attempt) else step for step in prepared]
 
-        committed = _committed(begun, outcomes, admission.documents, refused, target)
+        committed = _committed(begun, outcomes, admission.documents, cause)
         if not committed.same_as(begun):
             self._commit(committed, attempts)
         return outcomes
@@ -159,8 +168,7 @@ def _committed(
     begun: State,
     outcomes: Sequence[Outcome],
     documents: tuple[PolicyDocument, ...],
-    refused: tuple[RefusedPolicy, ...],
-    target: Digest | None,
+    cause: Cause,
 ) -> State:
     """Work out what to remember; for a provider that failed, what was remembered before and maybe how to go back."""
     managed: dict[str, Managed] = dict(begun.providers)
@@ -174,9 +182,10 @@ def _committed(
     left = tuple(outcome.left for outcome in attempted.values() if outcome.left is not None)
     return msgspec.structs.replace(
         begun,
-        target=target,
+        target=cause.target,
+        terms=cause.terms,
         documents=documents,
-        refused=refused,
+        refused=cause.refused,
         providers=managed,
         intents=untouched + left,
     )

@@ -7,10 +7,11 @@ no instant in which the device has the new files and has forgotten what was ther
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import DigestField
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy
@@ -37,11 +38,23 @@ class Managed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     desired: DigestField
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """On which terms policies are enforced: the tenant's conflict rules, and the way to the server that stays open."""
+
+    conflict_rules: dict[ConflictFamily, ConflictRule] = {}
+    server_urls: tuple[str, ...] = ()
+
+
+AS_PUBLISHED: Final = Terms()
+"""No rule chosen otherwise, and nothing known of the server."""
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Everything there is to remember. ``committed_at`` is RFC 3339, for people."""
 
     format: Literal[1] = 1
     target: DigestField | None = None
+    terms: Terms = AS_PUBLISHED
     documents: tuple[PolicyDocument, ...] = ()
     refused: tuple[RefusedPolicy, ...] = ()
     providers: dict[str, Managed] = {}

@@ -20,9 +20,14 @@ from shieldwall.contract.status import (
     StatusReport,
     gravest,
 )
+from shieldwall.policy.outcomes import Reason
 from shieldwall.policy.resolve import Conflict, Decided, EffectivePolicy, explain
 
 _LONGEST = 1024
+_WHY_NOT = {
+    Reason.OTHER_PLATFORM: "The policy is for another platform.",
+    Reason.AGENT_TOO_OLD: "Agent too old: this one does not know the setting, a newer one does.",
+}
 
 
 def report(
@@ -35,7 +40,7 @@ def report(
     target: Digest | None,
 ) -> StatusReport:
     """Say how every setting of every policy fares: one status per provider that has to do with it."""
-    statuses = [*_conflicts(catalog, policy), *_unknown(admission)]
+    statuses = [*_conflicts(catalog, policy), *_inapplicable(admission)]
     for resolution in policy.settings.values():
         if isinstance(resolution, Decided):
             own = [_status(catalog, resolution, outcome) for outcome in outcomes if _concerned(resolution, outcome)]
@@ -57,13 +62,13 @@ def _conflicts(catalog: Catalog, policy: EffectivePolicy) -> Iterator[SettingSta
             )
 
 
-def _unknown(admission: Admission) -> Iterator[SettingStatus]:
-    for setting, policies in admission.unknown.items():
+def _inapplicable(admission: Admission) -> Iterator[SettingStatus]:
+    for setting, (reason, policies) in admission.inapplicable.items():
         yield SettingStatus(
             setting=setting,
             state=SettingState.NOT_APPLICABLE,
-            code="unknownSetting",
-            reason="This agent is older than the setting; a newer one knows it.",
+            code=reason,
+            reason=_WHY_NOT[reason],
             policies=policies,
         )
 

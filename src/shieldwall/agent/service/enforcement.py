@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from shieldwall.agent.applier.budget import within_budget
+from shieldwall.agent.applier.state import Terms
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.ports import Enforcer, Machine
 from shieldwall.agent.service.state import AgentState
@@ -54,7 +55,8 @@ class Enforcement:
         if stored is None:
             return  # nothing whole is stored: what holds stays, and the server gives the manifest again
         manifest, documents = stored
-        self._keep(self.enforcer.enforce(documents, target=manifest.target))
+        terms = Terms(conflict_rules=manifest.conflict_rules, server_urls=self.delivery.identity.server.urls)
+        self._keep(self.enforcer.enforce(documents, target=manifest.target, terms=terms))
         self.state.put_standing(msgspec.structs.replace(self.state.standing(), enforced=manifest.target))
         self.state.keep_policies({item.digest for item in manifest.items})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
+from shieldwall.agent.applier.state import Terms
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
 from shieldwall.contract.settings import PolicyDocument
@@ -41,8 +42,8 @@ class Enforcer(Protocol):
         """Undo what a crash left half done; names what went back."""
         ...
 
-    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None) -> StatusReport:
-        """Make these policies, and no others, hold."""
+    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms) -> StatusReport:
+        """Make these policies, and no others, hold, on the tenant's terms."""
         ...
 
     def refresh(self) -> StatusReport:
