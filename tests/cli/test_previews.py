@@ -22,6 +22,9 @@ def change(name: str = "Real-time protection", **members: Any) -> dict[str, Any]
     } | members
 
 
+RISKY = change("Rules", subject="ssh", before=None, after="block", **{"class": "connectivityRisk"})
+
+
 def preview(**members: Any) -> dict[str, Any]:
     empty = ("changes", "conflictsMade", "conflictsSolved", "notApplicable", "protectionLowered")
     lists: dict[str, Any] = {name: [] for name in (*empty, "connectivityRisk", "restart")}
@@ -34,9 +37,9 @@ CONFLICT = {"displayName": "Cloud", "devices": 1, "policies": [{"id": "1", "name
 def test_lowered_protection_comes_first_and_every_part_has_its_table() -> None:
     found = sections_of(
         preview(
-            changes=[change(), change("Exclusions", subject="/tmp", before=None, **{"class": "connectivityRisk"})],
+            changes=[change(), RISKY, change(before="off", after="on", **{"class": "strengthen"})],
             protectionLowered=[change()],
-            connectivityRisk=[change("Exclusions")],
+            connectivityRisk=[RISKY],
             conflictsMade=[CONFLICT],
             conflictsSolved=[CONFLICT],
             notApplicable=[{"displayName": "Cloud", "devices": 4, "reason": "agent too old"}],
@@ -49,16 +52,23 @@ def test_lowered_protection_comes_first_and_every_part_has_its_table() -> None:
         "CONNECTIVITY AT RISK",
         "Conflicts made",
         "Conflicts solved",
-        "Changes",
+        "Other changes",
         "Not applicable there",
         "Restart needed for",
     ]
     assert found[0].rows == (("Real-time protection", "on", "off", "2", "web-01, web-02"),)
     assert found[2].rows == (("Cloud", "1", "A, B"),)
-    assert found[4].rows[0][0] == "WEAKER"
-    assert found[4].rows[1][:4] == ("MAY CUT OFF", "Exclusions (/tmp)", "-", "off")
+    assert found[1].rows[0][:3] == ("Rules (ssh)", "-", "block")
+    assert found[4].rows == (("stronger", "Real-time protection", "off", "on", "2", "web-01, web-02"),)
     assert found[5].rows == (("Cloud", "4", "agent too old"),)
     assert all(len(row) == len(section.columns) for section in found for row in section.rows)
+
+
+def test_changes_without_a_grave_one_are_all_the_changes() -> None:
+    (found,) = sections_of(preview(changes=[change(**{"class": "neutral"})]))
+
+    assert found.title == "Changes"
+    assert [row[0] for row in found.rows] == ["neutral"]
 
 
 def test_a_change_without_effect_is_said_in_numbers(capsys: pytest.CaptureFixture[str]) -> None:

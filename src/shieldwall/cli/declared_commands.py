@@ -62,8 +62,8 @@ def apply(
             _show(planned, previews, known)
         _confirm(previews, known, threshold=confirm_above, yes=yes)
         carrying.prepare()
-        if not known.is_whole:
-            _look_again(session, planned, carrying, reason, threshold=confirm_above, yes=yes)
+        if not known.is_whole and not yes:
+            _look_again(session, planned, carrying, reason, threshold=confirm_above)
         carrying.publish()
         carrying.clean_up()
     if as_json:
@@ -117,17 +117,15 @@ def export_everything(directory: Path, *, overwrite: bool) -> None:
     typer.echo(f"Wrote {len(files)} files to {directory}.")
 
 
-def _look_again(
-    session: GraphSession, planned: Plan, carrying: Carrying, reason: str, *, threshold: int, yes: bool
-) -> None:
+def _look_again(session: GraphSession, planned: Plan, carrying: Carrying, reason: str, *, threshold: int) -> None:
     """Now that everything new has an id, look at the whole effect, and ask again if there is reason to."""
     policies = Plan(changes=tuple(planned.of(Kind.POLICY)))
     known = countable(policies, carrying.ids, reason)
     previews = previews_of(session, policies, known)
-    if not yes and reasons_to_ask((preview for _, preview in previews), (), threshold=threshold):
+    if reasons_to_ask((preview for _, preview in previews), (), threshold=threshold):
         typer.echo("Groups, filters and reusable settings are made; no policy is changed yet. Now it is known:")
         _show_previews(previews)
-    _confirm(previews, known, threshold=threshold, yes=yes)
+    _confirm(previews, known, threshold=threshold, yes=False)
 
 
 def _confirm(previews: _Previews, known: Countable, *, threshold: int, yes: bool) -> None:

@@ -21,6 +21,7 @@ _EXPORTED: Final = (
     "technologies",
     "roleScopeTagIds",
     "templateReference",
+    "priorityMetaData",
     "settings",
 )
 
@@ -59,7 +60,7 @@ def export(
 def _export_one(policy: str, out: Path | None) -> None:
     with connected() as session:
         found = session.call("GET", f"{POLICIES}/{find_policy(session, policy)}", query={"$expand": "settings"})
-    exported = {name: found[name] for name in _EXPORTED if name in found}
+    exported = {name: found[name] for name in _EXPORTED if found.get(name) is not None}
     if out is None:
         show_json(exported)
         return

@@ -19,6 +19,9 @@ _CLASSES: Final = {
     "connectivityRisk": "MAY CUT OFF",
 }
 
+_GRAVE: Final = frozenset({"weaken", "connectivityRisk"})
+"""Classes of changes that stand in a block of their own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
@@ -42,12 +45,14 @@ def facts_of(preview: Json) -> list[tuple[str, str]]:
 
 def sections_of(preview: Json) -> list[Section]:
     """Write a preview as sections; a section without rows is left out."""
+    grave = [*preview["protectionLowered"], *preview["connectivityRisk"]]
+    others = [each for each in preview["changes"] if each["class"] not in _GRAVE]
     sections = (
         _changes("PROTECTION LOWERED", preview["protectionLowered"], with_class=False),
         _changes("CONNECTIVITY AT RISK", preview["connectivityRisk"], with_class=False),
         _conflicts("Conflicts made", preview["conflictsMade"]),
         _conflicts("Conflicts solved", preview["conflictsSolved"]),
-        _changes("Changes", preview["changes"], with_class=True),
+        _changes("Other changes" if grave else "Changes", others, with_class=True),
         Section(
             title="Not applicable there",
             columns=("Setting", "Devices", "Reason"),

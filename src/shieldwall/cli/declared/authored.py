@@ -118,12 +118,17 @@ def authored(kind: Kind, document: object) -> Json:
     if not isinstance(document[named_by], str) or not document[named_by].strip():
         raise InvalidDeclarationError(f"The member {named_by!r} is not a name.")
     _check_shape(document)
+    return decided(kind, document)
+
+
+def decided(kind: Kind, document: Json) -> Json:
+    """Keep of a resource, as a server of whatever version describes it, what its author decided."""
     said = {
         name: without_annotations(document[name])
         for name in _AUTHORED[kind]
         if document.get(name) is not None or (name in document and name == "assignments")
     }
-    said[named_by] = said[named_by].strip()
+    said[NAMED_BY[kind]] = said[NAMED_BY[kind]].strip()
     whole = {name: said.get(name, _UNSAID.get(name)) for name in _AUTHORED[kind] if name in said or name in _UNSAID}
     return with_names(whole, {}) if kind is Kind.POLICY else whole
 

@@ -15,8 +15,10 @@ Names: TypeAlias = Mapping[Kind, Mapping[str, str]]
 
 _REFERENCE: Final = "#microsoft.graph.deviceManagementConfigurationReferenceSettingValue"
 _FILTER_ID: Final = "deviceAndAppManagementAssignmentFilterId"
-_ADDED_BY_TOOLS: Final = frozenset({"groupId", "groupName", "groupType", "membershipRule"})
-"""What stands in a target for its group; backup tools write the name, the type and the rule of it there."""
+_FILTER_TYPE: Final = "deviceAndAppManagementAssignmentFilterType"
+_NO_FILTER: Final = frozenset({None, "", "none"})
+_SPOKEN_OF: Final = frozenset({_FILTER_ID, _FILTER_TYPE, "groupId", "groupName", "groupType", "membershipRule"})
+"""What stands in a target for its filter and group; backup tools write name, type and rule of the group there."""
 
 _Replace: TypeAlias = Callable[[Kind, str], str]
 
@@ -82,10 +84,12 @@ def _in_settings(value: Any, replace: _Replace) -> Any:
 
 def _in_target(target: Json, replace: _Replace, group_member: str) -> Iterator[tuple[str, Any]]:
     group = target.get("groupName") or target.get("groupId")
+    chosen = target.get(_FILTER_ID)
+    if isinstance(chosen, str) and chosen and target.get(_FILTER_TYPE) not in _NO_FILTER:
+        yield _FILTER_ID, replace(Kind.FILTER, chosen.strip())
+        yield _FILTER_TYPE, target[_FILTER_TYPE]
     for name, value in target.items():
-        if name == _FILTER_ID:
-            yield name, replace(Kind.FILTER, value.strip()) if isinstance(value, str) and value else value
-        elif name not in _ADDED_BY_TOOLS:
+        if name not in _SPOKEN_OF:
             yield name, value
     if isinstance(group, str):
         yield group_member, replace(Kind.GROUP, group.strip())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from shieldwall.cli.declared.authored import authored
+from shieldwall.cli.declared.authored import decided
 from shieldwall.cli.declared.change_sets import Countable, change_set, created, ids_of, in_names
 from shieldwall.cli.declared.objects import NAMED_BY, Json, Kind, Present
 from shieldwall.cli.declared.planning import Action, Change, Plan
@@ -31,7 +31,7 @@ def everything_on(session: GraphSession) -> list[Present]:
     present: list[Present] = []
     for kind, found in listed.items():
         for resource in found:
-            document = authored(kind, resource)
+            document = decided(kind, resource)
             present.append(
                 Present(
                     kind=kind,
