@@ -14,10 +14,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
+from shieldwall.contract.conflicts import PUBLISHED
 from shieldwall.contract.ids import DeviceId, Digest, PolicyId, SettingId, TenantId
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
+from shieldwall.policy.applicability import traits_of
 from shieldwall.policy.flatten import flatten
 from shieldwall.policy.resolve import Resolution, resolve
 from shieldwall.server.directory.devices import get_device
@@ -79,12 +81,14 @@ class DeviceOfPolicy:
 
 def effective_of(connection: Connection, catalog: Catalog, tenant_id: TenantId, device_id: DeviceId) -> DeviceEffect:
     """Return what is in effect on a device. Raises: NotFoundError."""
-    get_device(connection, tenant_id, device_id)
+    device = get_device(connection, tenant_id, device_id)
     check_in = check_ins.get(connection, device_id)
     report = None if check_in.status_digest is None else statuses.find(connection, check_in.status_digest)
-    items = () if check_in.target_digest is None else targets.get(connection, check_in.target_digest).items
+    target = None if check_in.target_digest is None else targets.get(connection, check_in.target_digest)
+    items, rules = (target.items, target.conflict_rules) if target else ((), PUBLISHED)
     documents = _documents(connection, items)
-    resolved = resolve(catalog, documents.values()).settings
+    traits = traits_of(device.os_type, device.catalog_version)
+    resolved = resolve(catalog, documents.values(), rules, traits).settings
     is_current = report is not None and report.target == check_in.target_digest
     words = Said() if check_in.target_digest is None else said(report, check_in.target_digest)
     return DeviceEffect(

@@ -12,7 +12,7 @@ from shieldwall.contract.ids import GroupId, PolicyId, SettingId
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import SEVERITY, ItemStatus, SettingState, SettingStatus
 from shieldwall.policy.flatten import flatten
-from shieldwall.policy.resolve import Contender, Decided, Resolution
+from shieldwall.policy.resolve import Conflict, Contender, Decided, Resolution
 from shieldwall.policy.values import Item, SettingValue
 from shieldwall.policy.words import category_of, lines_of, name_of
 from shieldwall.server.manager.statuses import EffectiveSetting
@@ -158,7 +158,7 @@ def effective_row(catalog: Catalog, effective: EffectiveSetting) -> EffectiveRow
         proof=_proof(catalog, effective),
         winners=winners,
         losers=losers,
-        is_conflict=decided is None,
+        is_conflict=isinstance(resolution, Conflict),
         rule=(RULES if decided else CONFLICTS)[resolution.rule],
     )
 

@@ -34,11 +34,15 @@ RULES: Final = {
     Rule.UNION: "The items of all policies count together.",
     Rule.MOST_SECURE: "The strongest value wins. The order of strength is ours.",
     Rule.LAST_MODIFIED: "The policy modified last wins.",
+    Rule.PRIORITY: "The policy with the best priority wins.",
 }
 CONFLICTS: Final = {
     Rule.DIFFERING: "The values differ: the setting stays as it was before management.",
     Rule.LAST_MODIFIED: "The values differ, none is known to be stronger and none was modified last: "
     "the setting stays as it was before management.",
+    Rule.PRIORITY: "The values differ, and no policy has the best priority alone: "
+    "the setting stays as it was before management.",
+    Rule.INAPPLICABLE: "Nothing on this device can carry it out: it is for another platform, or its agent is too old.",
 }
 _PRODUCT_STATES: Final = {
     "programMissing": "program not installed",
