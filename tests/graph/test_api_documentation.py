@@ -5,18 +5,22 @@ python -m tests.graph.test_api_documentation
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 from litestar.handlers import HTTPRouteHandler
-from tests.support.documentation import DOCS, generated, write_generated
+from tests.support.documentation import DOCS, generated, table_rows, write_generated
 
 from shieldwall.server.authorization import authorization_of
+from shieldwall.server.graph import imported_settings, importing
 from shieldwall.server.graph.app import HANDLERS
 from shieldwall.server.graph.errors import STATUS_OF
 from shieldwall.server.graph.identity import HANDLERS as IDENTITY
 from shieldwall.server.graph.query import LARGEST_PAGE
 
 PAGE = DOCS / "api.md"
+CODE = re.compile(r"[a-z]+(?:[A-Z][a-z]+)+")
 
 
 def routes() -> str:
@@ -35,6 +39,21 @@ def routes() -> str:
 
 def test_every_route_is_documented_and_no_other() -> None:
     assert generated(PAGE)["routes"] == routes()
+
+
+def test_codes_of_parts_left_out_of_an_import_are_documented_and_no_other() -> None:
+    text = (DOCS / "errors.md").read_text().partition("## Codes of parts left out of an import\n")[2]
+    documented = set(re.findall(r"`([a-zA-Z]+)`", "".join(row[0] for row in table_rows(text.partition("\n## ")[0]))))
+    given = set()
+    for module in (importing, imported_settings):
+        for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text())):
+            match node:
+                case ast.Call(args=[_, ast.Constant(value=str(code)), *_]) if CODE.fullmatch(code):
+                    given.add(code)
+                case _:
+                    pass
+
+    assert documented == given
 
 
 def test_every_status_is_documented() -> None:
