@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup run test check fix bench clean
+.PHONY: help setup run test check fix bench campaign clean
 
 help: ## Say what can be done here
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ fix: setup ## Let the formatter and the linter mend what they can
 bench: setup ## Measure, as ratios in one run; the figures are kept in benchmarks/README.md
 	@scripts/debian-packages
 	@python -m benchmarks
+
+campaign: setup ## Try every law of policies a hundred thousand times; hours, CI tries the same laws briefly
+	@pytest --hypothesis-profile=campaign --timeout=0 $(or $(ARGS),tests/policy)
 
 clean: ## Remove what was built; keeps the data of `make run` in var/run
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,22 +17,26 @@ from tests.support.outcomes import Aspects, aspects
 
 from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.catalog.model import Merge
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import DeviceId, GroupId, PolicyId
 from shieldwall.policy.applicability import traits_of
 from shieldwall.policy.compare import Comparison
 from shieldwall.policy.device_sets import places
+from shieldwall.policy.families import chosen_rule
 from shieldwall.policy.partition import UNSET
 from shieldwall.policy.resolve import resolve
 from shieldwall.server.directory import groups as directory_groups
 from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.manager import conflict_rules, filters
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.change_plans import Change, ChangeSet, Create, Delete, Update
 from shieldwall.server.manager.change_sets import ChangeSets
 from shieldwall.server.manager.drafts import PolicyDraft
+from shieldwall.server.manager.filters import FilterDraft
 from shieldwall.server.manager.preview import GroupProposal, Preview, Proposal, preview
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.storage import check_ins, devices, revisions, targets
-from shieldwall.server.storage.records import AssignmentKind
+from shieldwall.server.storage.records import AssignmentKind, FilterKind
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -99,7 +104,7 @@ DRAFTS = st.builds(
     st.none() | st.sampled_from(["0", "1"]),
     st.sets(st.sampled_from(["/srv/a", "/srv/b"])).map(sorted).map(tuple),
 )
-WHOM = st.sets(st.sampled_from([0, 1, 2]), max_size=2)
+WHOM = st.sets(st.integers(0, 5), max_size=3)
 
 
 @LAW
@@ -113,10 +118,22 @@ def test_a_preview_equals_what_then_happens(world: World, data: st.DataObject) -
             world.join(connection, 4),
         ]
         own = [world.group(connection, number, *data.draw(st.sets(st.sampled_from(joined)))) for number in (1, 2)]
-        whom = [ALL, include(own[0]), include(own[1])]
+        servers = FilterDraft(
+            display_name="Servers", platform="linux", rule='(device.displayName -in ["device-1", "device-2"])'
+        )
+        narrowed = filters.create_filter(connection, world.acting, servers).id
+        whom = [
+            ALL,
+            replace(ALL, filter_id=narrowed, filter_kind=FilterKind.INCLUDE),
+            include(own[0]),
+            replace(include(own[0]), filter_id=narrowed, filter_kind=FilterKind.EXCLUDE),
+            include(own[1]),
+            Assigned(kind=AssignmentKind.EXCLUDE, group_id=own[1]),
+        ]
 
         def assigned() -> list[Assigned]:
-            return [whom[index] for index in sorted(data.draw(WHOM))]
+            chosen_ones = [whom[index] for index in sorted(data.draw(WHOM))]
+            return list({each.group_id: each for each in chosen_ones}.values())
 
         there: list[PolicyId] = []
         for _ in range(3):
@@ -191,6 +208,31 @@ def test_a_group_that_would_be_decided_by_another_rule(world: World) -> None:
             ("value", "unset"): {devices.get(connection, leaving).display_name},
             ("unset", "value"): {devices.get(connection, coming).display_name},
         }
+
+
+def test_rules_of_conflict_that_would_be_chosen_otherwise(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        for cloud in ("true", "false"):
+            policy = world.policies.create(connection, world.acting, a_draft(cloud, cloud=cloud))
+            assign(connection, world.acting, policy.id, [ALL])
+        rules = {ConflictFamily.ANTIVIRUS: ConflictRule.NOTHING}
+
+        shown = preview(connection, world.catalog, world.acting, Proposal(conflict_rules=rules))
+        (clash,) = shown.comparison.conflicts_made
+        conflict_rules.replace_rules(connection, world.acting, rules)
+
+        assert (clash.setting, sorted(shown.policy_names[policy] for policy in clash.policies)) == (
+            CLOUD,
+            ["false", "true"],
+        )
+        assert chosen_rule(world.catalog, CLOUD, targets_of(connection, device)) is ConflictRule.NOTHING
+
+
+def targets_of(connection: Connection, device: DeviceId) -> Mapping[ConflictFamily, ConflictRule]:
+    digest = check_ins.get(connection, device).target_digest
+    assert digest is not None
+    return targets.get(connection, digest).conflict_rules
 
 
 def test_nothing_proposed_changes_nothing(world: World) -> None:

@@ -16,12 +16,14 @@ from shieldwall.contract.ids import PolicyIdField, SettingIdField, TemplateId, T
 MAX_SETTINGS = 2_000
 """Most setting instances, nested ones included, that one policy may hold."""
 MAX_VALUE_LENGTH = 87_516
-"""Longest string value, as Graph bounds it."""
+"""Longest string value where its definition says nothing else, as Graph bounds it."""
+MAX_SECRET_LENGTH = 175_032
+"""Longest value of all: the onboarding package of a Windows device."""
 
 LOWEST_PRIORITY = 500
 """The worst priority a policy may have; 1 is the best."""
 
-ValueText: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_VALUE_LENGTH)]
+ValueText: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_SECRET_LENGTH)]
 SimpleKind: TypeAlias = Literal["string", "integer", "secret", "reference"]
 SecretState: TypeAlias = Literal["invalid", "notEncrypted", "encryptedValueToken"]
 """What the value of a secret is: the secret itself, or the token by which it is known outside."""

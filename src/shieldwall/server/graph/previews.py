@@ -20,7 +20,7 @@ from shieldwall.server.graph import assignment_filters, conflict_rules
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.conflict_rules import read_conflict_rules
 from shieldwall.server.graph.groups import member_named
-from shieldwall.server.graph.policy_access import ONE, PATH, WRITE, reason_of
+from shieldwall.server.graph.policy_access import ONE, PATH, WRITE, reason_of, server_of
 from shieldwall.server.graph.policy_bodies import read_assigned, read_draft
 from shieldwall.server.graph.preview_shapes import preview_resource
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, members_of
@@ -135,7 +135,13 @@ def _answer(
     services: AdminServices, request: GraphRequest, proposal: Callable[[Connection], Proposal]
 ) -> Response[bytes]:
     with services.database.read() as connection:
-        found = preview.preview(connection, services.catalog, acting_for(services, request), proposal(connection))
+        found = preview.preview(
+            connection,
+            services.catalog,
+            acting_for(services, request),
+            proposal(connection),
+            server=server_of(services),
+        )
     return answer(preview_resource(services.catalog, found))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -12,8 +12,8 @@ from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, Tenan
 from shieldwall.policy.applicability import Traits, traits_of
 from shieldwall.policy.device_sets import NOBODY, DeviceSet, everybody, of_places
 from shieldwall.policy.fleet import Fleet
-from shieldwall.policy.membership import Attributes, MembershipRule, parse_rule
-from shieldwall.server.directory.filter_rules import PLATFORMS, read_filter_rule
+from shieldwall.policy.membership import Attributes, MembershipRule
+from shieldwall.server.directory.filter_rules import Narrowing, narrowing
 from shieldwall.server.directory.membership import attributes_of
 from shieldwall.server.storage import filters, fleets
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind
@@ -61,25 +61,12 @@ class FleetView:
             self._groups[group_id] = self.of_ids(fleets.members(self.connection, group_id))
         return self._groups[group_id]
 
-    def of_rule(self, text: str) -> DeviceSet:
-        """Return the devices that a membership rule names. Raises: InvalidRuleError."""
-        return self._matching(parse_rule(text))
-
-    def of_filter(self, platform: str, rule: str) -> DeviceSet:
-        """Return the devices that an assignment filter matches. Raises: InvalidRuleError."""
-        systems = PLATFORMS.get(platform, frozenset())
-        return self._matching(read_filter_rule(rule), systems)
-
-    def _matching(self, rule: MembershipRule, systems: frozenset[str] | None = None) -> DeviceSet:
+    def matching(self, rule: MembershipRule | Narrowing) -> DeviceSet:
+        """Return the devices that a membership rule or an assignment filter names."""
         if not self._attributes:
             self._attributes = [attributes_of(device) for device in fleets.described(self.connection, self.tenant_id)]
         return of_places(
-            (
-                place
-                for place, attributes in enumerate(self._attributes)
-                if (systems is None or attributes["deviceOSType"] in systems) and rule.matches(attributes)
-            ),
-            len(self.ids),
+            (place for place, attributes in enumerate(self._attributes) if rule.matches(attributes)), len(self.ids)
         )
 
 
@@ -121,6 +108,7 @@ class Reaching:
             found = filters.find(self.view.connection, filter_id)
             matching = NOBODY
             if found is not None:
-                matching = self.view.of_filter(found.platform, self.filter_rules.get(filter_id, found.rule))
+                proposed = replace(found, rule=self.filter_rules.get(filter_id, found.rule))
+                matching = self.view.matching(narrowing(proposed))
             self._filters[filter_id] = matching
         return self._filters[filter_id]

@@ -16,11 +16,13 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
+from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, PolicyId, SettingId
 from shieldwall.policy.compare import Change, Comparison, compare
 from shieldwall.policy.device_sets import NOBODY, DeviceSet, places
 from shieldwall.policy.fleet import Situation, Standing
+from shieldwall.policy.membership import parse_rule
 from shieldwall.policy.prepared import PreparedPolicy, prepare
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.assignments import assignment, check_assignments
@@ -72,13 +74,20 @@ class Preview:
         return tuple(self.device_names.get(self.ids[place], "") for place in places(devices, MOST_EXAMPLES))
 
 
-def preview(connection: Connection, catalog: Catalog, acting: Acting, proposal: Proposal) -> Preview:
+def preview(
+    connection: Connection,
+    catalog: Catalog,
+    acting: Acting,
+    proposal: Proposal,
+    *,
+    server: ServerEndpoints | None = None,
+) -> Preview:
     """Say what a proposal would do.
 
     Raises:
         ShieldwallError: As making the change would raise it.
     """
-    return _Previewing(connection=connection, catalog=catalog, acting=acting).preview(proposal)
+    return _Previewing(connection=connection, catalog=catalog, acting=acting, server=server).preview(proposal)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +103,7 @@ class _Previewing:
     connection: Connection
     catalog: Catalog
     acting: Acting
+    server: ServerEndpoints | None
 
     def preview(self, proposal: Proposal) -> Preview:
         tenant = self.acting.tenant_id
@@ -159,7 +169,7 @@ class _Previewing:
     def _prepared(self, planned: Planned, policy_id: PolicyId, present: _Policy | None) -> PreparedPolicy:
         """Prepare what devices would get; what they would not notice stays the revision they have."""
         with at(planned.drafted_by):
-            found = published(self.connection, self.catalog, self.acting.tenant_id, planned.draft)
+            found = published(self.connection, self.catalog, self.acting.tenant_id, planned.draft, server=self.server)
         revision = 1
         if planned.before is not None:
             sent = document_of(revisions.get(self.connection, policy_id, planned.before.revision))
@@ -183,7 +193,7 @@ class _Previewing:
 
 def _group(view: FleetView, proposed: GroupProposal) -> DeviceSet:
     if proposed.rule is not None:
-        return view.of_rule(proposed.rule)
+        return view.matching(parse_rule(proposed.rule))
     return (view.of_group(proposed.group_id) | view.of_ids(proposed.add)) & ~view.of_ids(proposed.remove)
 
 
