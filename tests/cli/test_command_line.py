@@ -114,7 +114,7 @@ def test_any_call_can_be_made_raw_and_stays_on_the_server(shieldwall: CommandLin
 
 
 def test_every_list_is_also_json(shieldwall: CommandLine) -> None:
-    for noun in ("policy", "device", "group", "package"):  # filters and reusable settings: where they are made
+    for noun in ("policy", "device", "group", "package", "filter", "reusable"):
         assert isinstance(shieldwall.json(noun, "list", "--json"), list)
 
 

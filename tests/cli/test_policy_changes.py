@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.manager.test_references import address_group, refer
 from tests.support.command_line import CommandLine, add_devices, written
 from tests.support.graph_bodies import a_policy
+from tests.support.policies import FIREWALL_RULES, RULES, firewall_rule, items
+
+from shieldwall.server.graph.setting_writing import write_instance
 
 REAL_TIME, PASSIVE = "0", "1"
 """Options of the enforcement level, from the strongest on."""
@@ -136,3 +140,41 @@ def test_conflict_rules_are_set_one_by_one_after_a_look(shieldwall: CommandLine,
     assert "FAMILY=RULE" in shieldwall("conflict-rules", "set", "antivirus", status=1).stderr
     for name in ("Strong", "Weak"):
         shieldwall("policy", "delete", name, "--yes")
+
+
+def rules(reference: str) -> dict[str, Any]:
+    """A policy with a firewall rule that refers to a reusable setting."""
+    rule = firewall_rule("ssh", "allow", refer(f"{RULES}_item_remoteaddressgroups", reference))
+    setting = {"id": "0", "settingInstance": write_instance(items(RULES, rule))}
+    return a_policy("Rules", templateReference={"templateId": FIREWALL_RULES}, settings=[setting])
+
+
+def test_policies_follow_a_reusable_setting(shieldwall: CommandLine, tmp_path: Path) -> None:
+    def offices(*addresses: str) -> str:
+        document = {"displayName": "Offices", "settingInstance": write_instance(address_group(*addresses))}
+        return written(tmp_path / "offices.json", document)
+
+    made = shieldwall.json("reusable", "create", offices("192.0.2.0/24"), "--json")
+    shieldwall("policy", "import", written(tmp_path / "rules.json", rules(made["id"])))
+
+    shieldwall("reusable", "change", "Offices", offices("192.0.2.0/24", "198.51.100.0/24"), "--reason", "Umzug")
+
+    shown = shieldwall("reusable", "show", "Offices").stdout
+    assert "Rules" in shown
+    assert shieldwall.json("policy", "history", "Rules", "--json")[0]["reason"].endswith("Umzug")
+    (listed,) = shieldwall.json("reusable", "list", "--json")
+    assert (listed["version"], listed["referencingConfigurationPolicyCount"]) == (2, 1)
+    assert "Offices" in shieldwall("reusable", "list").stdout
+    assert "stillReferenced" in shieldwall("reusable", "delete", "Offices", "--yes", status=1).stderr
+    out = tmp_path / "git"
+    shieldwall("policy", "export", "--all", "--out", str(out))
+    assert shieldwall.json("diff", "-f", str(out), "--json")["changes"] == []
+    shieldwall("policy", "delete", "Rules", "--yes")
+    shieldwall("reusable", "delete", "Offices", "--yes")
+
+    shieldwall("apply", "-f", str(out), "--yes")
+    (remade,) = shieldwall.json("reusable", "list", "--json")
+    assert remade["id"] != made["id"]
+    assert remade["referencingConfigurationPolicyCount"] == 1
+    assert "The server is as" in shieldwall("diff", "-f", str(out)).stdout
+    assert "needs the member" in shieldwall("reusable", "create", written(tmp_path / "no.json", {}), status=1).stderr

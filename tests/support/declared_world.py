@@ -16,7 +16,7 @@ from shieldwall.cli.declared.reading import Declaration, declared_in
 
 _TARGET = "#microsoft.graph."
 _REFERENCE = "#microsoft.graph.deviceManagementConfigurationReferenceSettingValue"
-_NAMES = st.sampled_from(["Web", "web", "Database", "../Büro/5", "Kiosk\u202e", "A " * 60, "x.json"])
+_NAMES = st.sampled_from(["Web", "web", "WEB", "Database", "../Büro/5", "Kiosk\u202e", "A " * 60, "x.json"])
 
 
 def to(group: str, *, excluded: bool = False, only: str | None = None) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.support.declared_world import (
     to,
     worlds,
 )
-from tests.support.graph_bodies import a_policy, retention
+from tests.support.graph_bodies import a_policy, retention, sample
 
 from shieldwall.cli.declared.authored import authored
 from shieldwall.cli.declared.comparing import comparable, differing
@@ -166,6 +167,36 @@ def test_every_member_that_an_author_decides_makes_a_difference(change: Json, me
 def test_assignments_differ_by_group_kind_and_filter(one: Json, other: Json) -> None:
     assert differing(Kind.POLICY, a_policy(assignments=[one]), a_policy(assignments=[other])) == ("assignments",)
     assert differing(Kind.POLICY, a_policy(assignments=[one, other]), a_policy(assignments=[other, one])) == ()
+
+
+def test_the_order_within_an_item_of_a_group_makes_no_difference_and_that_of_items_does() -> None:
+    group = sample("linux-exclusions")["settings"][0]["settingInstance"]["groupSettingCollectionValue"]
+
+    def exclusions(items: list[Json]) -> Json:
+        policy = sample("linux-exclusions")
+        policy["settings"][0]["settingInstance"]["groupSettingCollectionValue"] = items
+        return policy
+
+    def turned(value: Any) -> Any:
+        match value:
+            case {"children": list(children)}:
+                return {**value, "children": [turned(child) for child in reversed(children)]}
+            case dict():
+                return {name: turned(member) for name, member in value.items()}
+            case _:
+                return value
+
+    assert [turned(item) for item in group] != group
+    assert differing(Kind.POLICY, exclusions([turned(item) for item in group]), exclusions(group)) == ()
+    assert differing(Kind.POLICY, exclusions(list(reversed(group))), exclusions(group)) == ("settings",)
+
+
+def test_a_list_of_children_that_is_empty_or_absent_is_the_same() -> None:
+    setting = a_policy()["settings"][0]
+    without = json.loads(json.dumps(setting))
+    del without["settingInstance"]["choiceSettingValue"]["children"]
+
+    assert differing(Kind.POLICY, a_policy(settings=[without]), a_policy(settings=[setting])) == ()
 
 
 def refused(*objects: tuple[Kind, Json], there: World, prune: bool = False) -> str:

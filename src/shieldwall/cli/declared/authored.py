@@ -76,7 +76,7 @@ _SAID_BY_SERVERS: Final[Mapping[Kind, frozenset[str]]] = {
 _REQUIRED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.GROUP: ("displayName",),
     Kind.FILTER: ("displayName", "platform", "rule"),
-    Kind.REUSABLE_SETTING: ("displayName", "settingDefinitionId", "settingInstance"),
+    Kind.REUSABLE_SETTING: ("displayName", "settingInstance"),
     Kind.POLICY: ("name", "platforms", "technologies", "templateReference", "settings"),
 }
 _UNSAID: Final[Mapping[str, Any]] = {"description": "", "roleScopeTagIds": ["0"]}

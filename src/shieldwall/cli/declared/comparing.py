@@ -72,7 +72,6 @@ def _reusable_setting(document: Json) -> Json:
     return {
         "displayName": _text(document.get("displayName")),
         "description": _text(document.get("description")),
-        "settingDefinitionId": document["settingDefinitionId"],
         "settingInstance": _meaning(document["settingInstance"]),
     }
 
