@@ -12,19 +12,46 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.admin import AdminWorld, Client
-from tests.support.graph_bodies import GROUPS, MANAGED_DEVICES, PACKAGES, POLICIES, a_group, a_policy, sample
+from tests.support.graph_bodies import (
+    CONFLICT_RULES,
+    FILTERS,
+    GROUPS,
+    MANAGED_DEVICES,
+    PACKAGES,
+    POLICIES,
+    TO_ALL_DEVICES,
+    a_filter,
+    a_group,
+    a_policy,
+    sample,
+)
 from tests.support.samples import counted_id
 
 from shieldwall.server.admin_front import MAX_BODY_BYTES
 
 JSON = {"Content-Type": "application/json"}
 SOMETHING = counted_id("c", 1)
+REUSABLE = "/beta/deviceManagement/reusablePolicySettings"
 WRITES = [
     ("POST", POLICIES),
     ("POST", f"{POLICIES}/validate"),
     ("PATCH", f"{POLICIES}/{SOMETHING}"),
     ("PUT", f"{POLICIES}/{SOMETHING}"),
     ("POST", f"{POLICIES}/{SOMETHING}/assign"),
+    ("POST", f"{POLICIES}/{SOMETHING}/createCopy"),
+    ("POST", f"{POLICIES}/{SOMETHING}/reorder"),
+    ("POST", f"{POLICIES}/{SOMETHING}/rollback"),
+    ("POST", f"{POLICIES}/preview"),
+    ("POST", f"{POLICIES}/changeSet"),
+    ("POST", f"{POLICIES}/changeSet/preview"),
+    ("POST", FILTERS),
+    ("PATCH", f"{FILTERS}/{SOMETHING}"),
+    ("POST", f"{FILTERS}/{SOMETHING}/preview"),
+    ("POST", REUSABLE),
+    ("PATCH", f"{REUSABLE}/{SOMETHING}"),
+    ("PUT", CONFLICT_RULES),
+    ("POST", f"{CONFLICT_RULES}/preview"),
+    ("POST", f"{GROUPS}/{SOMETHING}/preview"),
     ("POST", GROUPS),
     ("PATCH", f"{GROUPS}/{SOMETHING}"),
     ("POST", f"{GROUPS}/{SOMETHING}/members/$ref"),
@@ -146,7 +173,7 @@ def test_elsewhere_an_unknown_path_is_a_problem_document(embedded: AdminWorld) -
     "identity", ["x", "%00", "a b", "ffffffff-0000-4000-8000-00000000000g", "1" * 4000, "';--", "é"]
 )
 def test_an_id_that_is_none_is_refused(embedded_graph: Client, identity: str) -> None:
-    for path in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES):
+    for path in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES, FILTERS, REUSABLE):
         check_refusal(embedded_graph.get(f"{path}/{identity}"), 400, "invalidId")
 
 
@@ -173,7 +200,7 @@ def test_an_id_that_is_none_is_refused(embedded_graph: Client, identity: str) ->
 )
 def test_a_query_that_cannot_be_followed_is_refused(embedded_graph: Client, query: str) -> None:
     expected = {400, 200} if query == "$skiptoken=eA==" else {400}
-    for path in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES, PACKAGES, "/v1.0/organization"):
+    for path in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES, PACKAGES, FILTERS, REUSABLE, "/v1.0/organization"):
         assert embedded_graph.get(f"{path}?{query}").status_code in expected, path
 
 
@@ -191,6 +218,15 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=6,
 )
+A_CHANGE_SET = {
+    "reason": "x",
+    "expectedDeletes": 1,
+    "changes": [
+        {"kind": "create", "key": "new", "policy": a_policy(), "assignments": [TO_ALL_DEVICES]},
+        {"kind": "update", "key": "new", "revision": 1, "policy": {"name": "x"}, "assignments": []},
+        {"kind": "delete", "id": SOMETHING, "revision": 1},
+    ],
+}
 VALID: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", POLICIES, a_policy()),
     ("POST", POLICIES, sample("linux-exclusions")),
@@ -204,6 +240,31 @@ VALID: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"{MANAGED_DEVICES}/{SOMETHING}/changeTags", {"add": ["x"], "remove": ["y"]}),
     ("POST", f"{GROUPS}/{SOMETHING}/members/$ref", {"@odata.id": f"https://x/directoryObjects/{SOMETHING}"}),
     ("POST", f"{POLICIES}/{SOMETHING}/assign", {"assignments": [{"target": {"@odata.type": "x", "groupId": "y"}}]}),
+    ("POST", f"{POLICIES}/{SOMETHING}/createCopy", {"displayName": "x", "description": "y"}),
+    ("POST", f"{POLICIES}/{SOMETHING}/reorder", {"priority": 3}),
+    ("POST", f"{POLICIES}/{SOMETHING}/rollback", {"revision": 3, "reason": "x"}),
+    ("POST", f"{POLICIES}/{SOMETHING}/preview", a_policy(assignments=[TO_ALL_DEVICES])),
+    ("POST", f"{POLICIES}/import", sample("windows-firewall-rules")),
+    ("POST", f"{POLICIES}/import/check", sample("windows-edr")),
+    ("POST", f"{POLICIES}/preview", a_policy(assignments=[TO_ALL_DEVICES])),
+    ("POST", f"{POLICIES}/changeSet", A_CHANGE_SET),
+    ("POST", f"{POLICIES}/changeSet/preview", A_CHANGE_SET),
+    ("POST", FILTERS, a_filter(description="x", roleScopeTags=["0"])),
+    ("POST", f"{GROUPS}/{SOMETHING}/preview", {"addMembers": [SOMETHING], "removeMembers": [SOMETHING]}),
+    ("PUT", CONFLICT_RULES, {"antivirus": "priority", "firewall": "nothing"}),
+    ("POST", f"{CONFLICT_RULES}/preview", {"antivirus": "priority", "firewall": "nothing"}),
+    (
+        "POST",
+        REUSABLE,
+        {
+            "displayName": "x",
+            "settingInstance": {
+                "@odata.type": "#microsoft.graph.deviceManagementConfigurationGroupSettingInstance",
+                "settingDefinitionId": "linux_shieldwall_addressgroup",
+                "groupSettingValue": {"children": []},
+            },
+        },
+    ),
 ]
 
 
@@ -227,7 +288,7 @@ def spoiled(value: Any, path: tuple[Any, ...], other: Any) -> Any:
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_makes_the_server_fail(graph: Client, data: st.DataObject) -> None:
     method, path, valid = data.draw(st.sampled_from(VALID))
     body = spoiled(valid, data.draw(st.sampled_from(places(valid))), data.draw(json_values))
@@ -245,6 +306,16 @@ segments = st.sampled_from(
         "configurationPolicies",
         "configurationPolicyTemplates",
         "configurationSettings",
+        "configurationCategories",
+        "assignmentFilters",
+        "reusablePolicySettings",
+        "conflictRules",
+        "changeSet",
+        "revisions",
+        "changes",
+        "preview",
+        "import",
+        "settingTemplates",
         "managedDevices",
         "onboardingPackages",
         "groups",
