@@ -11,11 +11,13 @@ from tests.support.manager_world import CLOUD, DIAGNOSTIC, World, a_draft
 from tests.support.samples import NOON, TENANT_ID, device_id
 
 from shieldwall.contract import strict_json
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import DeviceId, Digest, PolicyId, SettingId, TenantId
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.policy.resolve import Conflict, Decided
 from shieldwall.server.directory import devices as directory
+from shieldwall.server.manager import conflict_rules
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import effective_of, policy_counts, policy_devices
@@ -228,3 +230,42 @@ def test_nothing_succeeded_that_its_report_does_not_say_so_about(
             assert about <= {SettingState.SUCCEEDED, SettingState.NOT_APPLICABLE}
     if read.policy(item, (CLOUD, DIAGNOSTIC)) is SettingState.SUCCEEDED:
         assert {read.state(CLOUD), read.state(DIAGNOSTIC)} <= {SettingState.SUCCEEDED, SettingState.NOT_APPLICABLE}
+
+
+def test_what_does_not_apply_to_a_device_needs_no_report(world: World) -> None:
+    with world.database.write() as connection:
+        foreign = world.join(connection, 1, os_type="Windows")
+        older = world.join(connection, 2, catalog_version="2026.10.1")
+        to_all(world, connection)
+
+        for device in (foreign, older):
+            effect = effective_of(connection, world.catalog, TENANT_ID, device)
+            assert [each.state for each in effect.settings] == [SettingState.NOT_APPLICABLE]
+            assert [each.state for each in effect.policies] == [SettingState.NOT_APPLICABLE]
+
+
+def test_parts_of_a_setting_that_does_not_apply_are_no_strays(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        to_all(world, connection)
+        part, stray = SettingId("linux_from_the_future"), SettingId("linux_of_nobody")
+        reports(
+            connection,
+            device,
+            told(part, SettingState.NOT_APPLICABLE, code="agentTooOld"),
+            told(stray, SettingState.SUCCEEDED),
+        )
+
+        effect = effective_of(connection, world.catalog, TENANT_ID, device)
+        assert [status.setting for status in effect.strays] == [stray]
+
+
+def test_the_rules_of_the_tenant_explain_what_is_in_effect(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        for cloud in ("true", "false"):
+            to_all(world, connection, cloud, cloud=cloud)
+        conflict_rules.replace_rules(connection, world.acting, {ConflictFamily.ANTIVIRUS: ConflictRule.NOTHING})
+
+        (effective,) = effective_of(connection, world.catalog, TENANT_ID, device).settings
+        assert isinstance(effective.resolution, Conflict)

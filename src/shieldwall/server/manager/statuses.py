@@ -7,7 +7,7 @@ pair and counted, never once per device.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,9 +19,11 @@ from shieldwall.contract.ids import DeviceId, Digest, PolicyId, SettingId, Tenan
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
-from shieldwall.policy.applicability import traits_of
+from shieldwall.policy.applicability import Traits, traits_of
 from shieldwall.policy.flatten import flatten
-from shieldwall.policy.resolve import Resolution, resolve
+from shieldwall.policy.outcomes import Inapplicable, Reason, Resolution
+from shieldwall.policy.prepared import prepare
+from shieldwall.policy.resolve import resolve
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.manager.policies import document_of, get_policy
 from shieldwall.server.manager.states import Said, said
@@ -96,7 +98,10 @@ def effective_of(connection: Connection, catalog: Catalog, tenant_id: TenantId, 
         is_current=is_current,
         settings=tuple(
             EffectiveSetting(
-                setting=setting, state=words.state(setting), resolution=resolution, reported=words.status(setting)
+                setting=setting,
+                state=_state(resolution, words),
+                resolution=resolution,
+                reported=words.status(setting),
             )
             for setting, resolution in resolved.items()
         ),
@@ -104,13 +109,29 @@ def effective_of(connection: Connection, catalog: Catalog, tenant_id: TenantId, 
             PolicyOnDevice(
                 item=item,
                 document=documents[item.digest],
-                state=words.policy(item, flatten(catalog, documents[item.digest])),
+                state=words.policy(item, _applying(catalog, documents[item.digest], traits)),
             )
             for item in items
         ),
-        strays=() if report is None else tuple(status for status in report.settings if status.setting not in resolved),
+        strays=() if report is None else tuple(_strays(report, resolved)),
         refused=() if report is None else report.refused,
     )
+
+
+def _state(resolution: Resolution, words: Said) -> SettingState:
+    """Return the state of a setting; what does not apply needs no report."""
+    return SettingState.NOT_APPLICABLE if isinstance(resolution, Inapplicable) else words.state(resolution.setting)
+
+
+def _applying(catalog: Catalog, document: PolicyDocument, traits: Traits) -> list[SettingId]:
+    """Return the settings of a policy that a device has something for."""
+    policy = prepare(catalog, document)
+    return [setting for setting in policy.contenders if policy.reason_against(setting, traits) is None]
+
+
+def _strays(report: StatusReport, resolved: Mapping[SettingId, Resolution]) -> Iterator[SettingStatus]:
+    """Yield what is said about settings of no policy; parts of settings that do not apply are of one."""
+    return (each for each in report.settings if each.setting not in resolved and each.code not in set(Reason))
 
 
 def policy_counts(connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId) -> PolicyCounts:
