@@ -91,5 +91,5 @@ def test_every_setting_can_be_set_previewed_resolved_and_explained(world: World,
                 assert in_words(world.catalog, each, resolution.value)
                 assert policy.name in explain(world.catalog, resolution)
             if settings_inside(settings):
-                assert {step for step, _ in path} & sent.contenders.keys(), "the setting, or the list it is a part of"
+                assert {part.definition for part in walk(settings)} & sent.contenders.keys()
             world.policies.delete(connection, world.acting, policy.id)
