@@ -162,6 +162,14 @@ def test_another_method_is_refused_and_told_which_there_are(embedded_graph: Clie
     assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
 
 
+def test_anybody_may_ask_which_methods_there_are(embedded: AdminWorld) -> None:
+    for path in (POLICIES, f"{POLICIES}/{SOMETHING}", GROUPS):
+        answer = embedded.client().options(path)
+
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert {"GET", "OPTIONS"} <= set(answer.headers["allow"].split(", "))
+
+
 def test_elsewhere_an_unknown_path_is_a_problem_document(embedded: AdminWorld) -> None:
     for path in ("/nothing/here", f"/{SOMETHING}/oauth2/token"):
         answer = embedded.client().get(path, headers={"Accept": "application/json"})

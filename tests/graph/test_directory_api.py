@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
-from tests.support.graph_bodies import GROUPS, MANAGED_DEVICES, PACKAGES, POLICIES, TO_ALL_DEVICES, a_group, a_policy
+from tests.support.graph_bodies import (
+    CONFLICT_RULES,
+    GROUPS,
+    MANAGED_DEVICES,
+    PACKAGES,
+    POLICIES,
+    TO_ALL_DEVICES,
+    a_group,
+    a_policy,
+    to_group,
+)
 from tests.support.samples import TENANT_ID, a_device, counted_id, device_id
 
 from shieldwall.contract import strict_json
@@ -157,10 +167,37 @@ def test_effective_settings_say_who_set_what_and_why(graph: Client, world: Admin
     (effective,) = graph.get(f"{MANAGED_DEVICES}/{device}/effectiveSettings").json()["value"]
 
     assert effective["settingDefinitionId"] == "linux_mdatp_managed_antivirusengine_enforcementlevel"
-    assert effective["policies"] == [{"id": policy, "name": "Baseline"}]
+    (named,) = effective["policies"]
+    assert (named["id"], named["name"], named["revision"], named["won"]) == (policy, "Baseline", 1, True)
+    assert named["broughtBy"] == [{"allDevices": True}]
+    assert named["value"] == effective["value"] == effective["displayValue"]
+    assert named["modifiedDateTime"] == effective["decidedDateTime"] == "2026-11-23T12:00:00.0000000Z"
+    assert effective["losers"] == []
     assert effective["state"] == "pending"
     assert effective["displayValue"]
     assert effective["explanation"]
+
+
+def test_effective_settings_say_which_group_brought_the_policy_that_lost(graph: Client, world: AdminWorld) -> None:
+    with world.writing() as connection:
+        device = world.manager.join(connection, 1)
+    group = graph.post(GROUPS, json=a_group("Ours", '(device.displayName -eq "device-1")')).json()["id"]
+    for name, option, target in (("Strict", "0", TO_ALL_DEVICES), ("Loose", "2", to_group(group))):
+        policy = graph.post(POLICIES, json=a_policy(name, option=option)).json()["id"]
+        graph.post(f"{POLICIES}/{policy}/assign", json={"assignments": [target]})
+    path = f"{MANAGED_DEVICES}/{device}/effectiveSettings"
+
+    (effective,) = graph.get(path).json()["value"]
+    wishes = {each["name"]: each for each in effective["policies"]}
+    assert (wishes["Strict"]["won"], wishes["Loose"]["won"]) == (True, False)
+    assert wishes["Loose"]["broughtBy"] == [{"groupId": group, "displayName": "Ours"}]
+    assert (effective["value"], wishes["Loose"]["value"], effective["rule"]) == ("Realtime", "Passive", "mostSecure")
+    assert [each["name"] for each in effective["losers"]] == ["Loose"]
+
+    graph.put(CONFLICT_RULES, json={"antivirus": "nothing"})
+    (effective,) = graph.get(path).json()["value"]
+    assert (effective["value"], effective["rule"], effective["decidedDateTime"]) == (None, "differing", None)
+    assert {each["won"] for each in effective["policies"]} == {False}
 
 
 def test_a_package_is_given_out_once_and_can_be_revoked(graph: Client, world: AdminWorld) -> None:

@@ -147,6 +147,8 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
 
     # A function and not an object: the framework copies what it is given, and services cannot be copied.
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        if connection.scope.get("method") == "OPTIONS":
+            return  # the framework answers, with the header Allow that a 405 tells anybody as well
         authorization = authorization_of(handler.opt)
         principal = None if authorization.public else await sync_to_thread(principal_of, connection)
         authorization.admit(principal)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices
+from shieldwall.server.graph.effect_shapes import effective_resource
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -27,12 +28,12 @@ from shieldwall.server.graph.requests import (
 from shieldwall.server.graph.resources import (
     Json,
     device_resource,
-    effective_resource,
     managed_device_resource,
     organization_resource,
 )
 from shieldwall.server.inventory.offboarding import offboard
 from shieldwall.server.manager import sync
+from shieldwall.server.manager.origins import origins_of
 from shieldwall.server.manager.statuses import effective_of
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.storage import check_ins
@@ -132,12 +133,13 @@ def change_tags(services: Services, request: GraphRequest, device_id: FromPath[s
 @get(_ONE + "/effectiveSettings", opt=_READ, sync_to_thread=True)
 def effective_settings(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Say what is in effect on a device, setting by setting, who set it and why (ours)."""
-    query = query_of(request)
+    query, wanted, tenant = query_of(request), parse_device_id(device_id), services.tenant.id
     with services.database.read() as connection:
-        found = effective_of(connection, services.catalog, services.tenant.id, parse_device_id(device_id))
-    return list_answer(
-        services, request, query, [effective_resource(each, services.catalog) for each in found.settings]
-    )
+        found = effective_of(connection, services.catalog, tenant, wanted)
+        named = [each.document.policy_id for each in found.policies]
+        origins = origins_of(connection, devices.get_device(connection, tenant, wanted), named)
+    resources = [effective_resource(each, services.catalog, origins) for each in found.settings]
+    return list_answer(services, request, query, resources)
 
 
 @get("/organization", opt=_READ_ORGANIZATION, sync_to_thread=False)

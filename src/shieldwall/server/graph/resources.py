@@ -6,12 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-
-from shieldwall.catalog.model import Catalog
-from shieldwall.policy.resolve import Decided, explain
-from shieldwall.policy.words import in_words, name_of
-from shieldwall.server.manager.statuses import EffectiveSetting
 from shieldwall.server.manager.summaries import DeviceSummary
 from shieldwall.server.storage.records import (
     CheckInState,
@@ -103,32 +97,6 @@ def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
             "providers": dict(device.providers),
             "tags": list(device.tags),
         },
-    }
-
-
-def effective_resource(effective: EffectiveSetting, catalog: Catalog) -> Json:
-    """Shape what is in effect for one setting on a device: the value, its state, who set it and why."""
-    resolution, reported = effective.resolution, effective.reported
-    names = {contender.policy: contender.policy_name for contender in resolution.contenders}
-    decided = resolution if isinstance(resolution, Decided) else None
-    winners = decided.winners if decided else ()
-    losers = decided.losers if decided else tuple(names)
-    return {
-        "settingDefinitionId": effective.setting,
-        "displayName": name_of(catalog, effective.setting),
-        "displayValue": in_words(catalog, effective.setting, decided.value) if decided else "",
-        "state": effective.state,
-        "rule": resolution.rule,
-        "explanation": explain(catalog, resolution),
-        "policies": [{"id": policy, "name": names[policy]} for policy in winners],
-        "losers": [{"id": policy, "name": names[policy]} for policy in losers],
-        "provider": reported.provider if reported else None,
-        "code": reported.code if reported else None,
-        "reason": reported.reason if reported else None,
-        "written": reported.written if reported else False,
-        "readBack": reported.read_back if reported else None,
-        "effective": reported.effective if reported else None,
-        "items": [msgspec.to_builtins(item) for item in reported.items] if reported else [],
     }
 
 
