@@ -85,6 +85,19 @@ def test_a_preview_says_what_would_happen_and_nothing_does(shieldwall: CommandLi
     shieldwall("policy", "delete", "Previewed", "--yes")
 
 
+def test_who_decides_on_a_device_and_who_wanted_otherwise_is_shown(shieldwall: CommandLine, tmp_path: Path) -> None:
+    for name, option in (("Stricter", REAL_TIME), ("Looser", PASSIVE)):
+        shieldwall("policy", "import", written(tmp_path / f"{name}.json", a_policy(name, option)))
+        shieldwall("policy", "assign", name, "--all-devices")
+
+    shown = " ".join(shieldwall("device", "effective", "web-01").stdout.split())
+
+    assert "Stricter 1 (all devices)" in shown
+    assert "Looser: " in shown
+    for name in ("Stricter", "Looser"):
+        shieldwall("policy", "delete", name, "--yes")
+
+
 def test_a_filter_narrows_an_assignment(shieldwall: CommandLine, tmp_path: Path) -> None:
     rule = '(device.displayName -eq "web-01")'
     shieldwall("policy", "import", written(tmp_path / "p.json", a_policy("Narrowed")))
@@ -138,6 +151,7 @@ def test_conflict_rules_are_set_one_by_one_after_a_look(shieldwall: CommandLine,
 
     assert shieldwall.json("conflict-rules", "show", "--json") == before | {"antivirus": "nothing"}
     assert "FAMILY=RULE" in shieldwall("conflict-rules", "set", "antivirus", status=1).stderr
+    shieldwall("conflict-rules", "set", "antivirus=published", "--yes")
     for name in ("Strong", "Weak"):
         shieldwall("policy", "delete", name, "--yes")
 

@@ -76,12 +76,24 @@ def effective_settings(device: DeviceArgument, *, as_json: JsonOption = False) -
             each["displayValue"],
             each["state"],
             each["provider"] or "",
-            ", ".join(policy["name"] for policy in each["policies"]),
+            ", ".join(deciding(policy) for policy in each["policies"] if policy["won"]),
+            ", ".join(outvoted(policy) for policy in each["policies"] if not policy["won"]),
             each["explanation"],
         )
         for each in found
     ]
-    show_table(("Setting", "Value", "State", "Provider", "Policy", "Why"), rows)
+    show_table(("Setting", "Value", "State", "Provider", "Policy", "Others wanted", "Why"), rows)
+
+
+def deciding(policy: dict[str, Any]) -> str:
+    """Name a policy that won: its revision, and the groups through which the device got it."""
+    brought = (each.get("displayName", "all devices") for each in policy["broughtBy"])
+    return f"{policy['name']} {policy['revision']} ({', '.join(brought) or 'assigned no more'})"
+
+
+def outvoted(policy: dict[str, Any]) -> str:
+    """Name a policy that did not win, and what it wanted."""
+    return f"{policy['name']}: {policy['value']}"
 
 
 @app.command("sync")
