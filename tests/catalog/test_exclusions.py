@@ -85,6 +85,8 @@ def codes(syntax: Syntax, text: str) -> set[str]:
             "/etc/clamav",
         ),
         *("/usr/sbin/clamd", "/usr/sbin/clam*", "/var/lib/clamav/quarantine"),
+        *("/var/run/shieldwall", "/var/r?n/clamav/x", "/var/run", "/lib/shieldwall/x", "/bin/mdatp", "/sbin/clamd"),
+        *("/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux*", "/lib/ld-musl-x86_64.so.1"),
     ],
 )
 def test_a_path_that_hides_too_much_is_refused(path: str) -> None:
@@ -109,6 +111,7 @@ def test_a_path_that_cannot_be_meant_is_refused(path: str) -> None:
         *("/home/*/.cache", "/home/build", "/data", "/mnt/data/db", "/opt/app", "/opt/app/bin/server", "/srv/php"),
         *("/var/cache/*", "/usr/share/doc", "/usr/bin/mysqld", "/tmp/build.sock", "/proc", "/srv/a..b", "/srv/100%"),
         *("/srv/[a]", "/opt/microsoft/msodbc", "/var/lib/shieldwalls", "/srv/it's here", "/srv/données"),
+        *("/var/run/docker.sock", "/lib/modules", "/srv/l*", "/srv/*x*/ld", "/usr/lib/oracle"),
     ],
 )
 def test_a_path_that_administrators_need_is_taken(path: str) -> None:
@@ -197,6 +200,7 @@ def test_global_exclusions_take_no_wildcards() -> None:
             "clamd",
         ),
         *("/opt/microsoft/mdatp/sbin/other", "/usr/bin/*", "p?thon3.11", "*3.11", "py*n3.1?", "p*5.36.0", "/srv/p?rl5"),
+        *("/*", "/opt/*", "/usr/*", "/tmp/*", "/*/?*", "/opt/app/"),
         *("ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "pypy3", "deno"),
     ],
 )
@@ -205,7 +209,19 @@ def test_a_process_that_hides_too_much_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cat", "c?t", "mysqld", "/usr/sbin/mysqld", "postgres", "my-agent", "nodetool", "shred", "*sqld"]
+    "name",
+    [
+        "cat",
+        "c?t",
+        "mysqld",
+        "/usr/sbin/mysqld",
+        "postgres",
+        "my-agent",
+        "nodetool",
+        "shred",
+        "*sqld",
+        "/opt/app/bin/*",
+    ],
 )
 def test_a_process_that_administrators_need_is_taken(name: str) -> None:
     assert codes(Syntax.EXCLUSION_PROCESS, name) == set()

@@ -29,6 +29,7 @@ def codes(syntax: Syntax, text: str) -> set[str]:
         *("/private", "/private/var", "/private/tmp", "/tmp", "/var/folders", "/etc", "/var", "/usr/local", "/opt"),
         *("/Users/bob/Library", "/Users/*/Library/LaunchAgents", "/Users/Shared", "/Users/bob/Downloads"),
         *("/Applications/Microsoft Defender.app", "/Library/Application Support/Microsoft/Defender/quarantine"),
+        *("/Volumes/Macintosh HD/Users", "/Volumes/*/Library", "/.vol"),
         *("/Library/Application Support/Shieldwall", "/usr/bin/python3", "/usr/bin/OSASCRIPT", "/opt/homebrew/bin/*"),
     ],
 )

@@ -41,6 +41,15 @@ def codes(syntax: Syntax, text: str) -> set[str]:
             "C:\\Program Files\\Windows Defender\\MsMpEng.exe",
             "C:\\ProgramData\\Microsoft\\Windows Defender\\Quarantine",
         ),
+        *(
+            "C:\\Documents and Settings",
+            "C:\\Windows\\System32\\drivers\\wd",
+            "C:\\Windows\\System32\\drivers\\Wd*.sys",
+        ),
+        *(
+            "%ProgramData%\\Microsoft\\Windows\\Start Menu\\Programs\\Startup",
+            "C:\\Users\\*\\AppData\\Roaming\\Microsoft\\Windows",
+        ),
         *("C:\\ProgramData\\Microsoft", "C:\\ProgramData\\Microsoft\\*\\Quarantine", "C:\\Windows\\System32\\drivers"),
     ],
 )
@@ -87,6 +96,7 @@ def test_a_path_that_administrators_need_is_taken(path: str) -> None:
     "name",
     [
         *("*", "**", "*.exe", "?*.exe", "*.*", "C:\\Windows\\*", "\\\\server\\share"),
+        *("C:\\*", "C:\\Program Files\\*", "C:\\Users\\*\\*.exe", "D:\\Temp\\*", "C:\\*\\*.exe", "C:\\Contoso\\"),
         *("powershell.exe", "PowerShell.EXE", "pwsh", "cmd.exe", "wscript.exe", "cscript.exe", "mshta.exe"),
         *("rundll32.exe", "regsvr32.exe", "msbuild.exe", "python.exe", "python3.11.exe", "pythonw.exe", "node.exe"),
         *("java.exe", "bash.exe", "p?wershell.exe", "power*", "w*script.exe", "powershell.*", "C:\\Tools\\cmd.exe"),
@@ -103,6 +113,7 @@ def test_a_process_that_hides_too_much_is_refused(name: str) -> None:
     ("name", "expected"),
     [
         *((name, set()) for name in ("sqlservr.exe", "c:\\process\\process.exe", "store*.exe", "nodetool.exe")),
+        *((name, set()) for name in ("%ProgramFiles%\\Contoso\\bin\\*", "D:\\app\\*.exe")),
         *((name, set()) for name in ("%ProgramFiles%\\Contoso\\server.exe", "\\\\server\\share\\tools\\x.exe")),
         *((name, {"invalidPath"}) for name in ("tools\\x.exe", "%TEMP%\\x.exe", "C:x.exe", "SQLSER~1.EXE", "x.exe.")),
     ],

@@ -6,7 +6,7 @@ Every path here has slashes and no drive; where a platform does not tell upper f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +22,9 @@ class Landscape:
     """The places and programs of a platform that an exclusion must leave alone.
 
     Nothing inside ``agent``, ``engine`` and ``sealed`` can be left out; ``broad`` places cannot be left out as a whole,
-    nor can ``volumes`` and ``crowded``, in which a name left empty stands for any. ``program_ending`` is what the
-    name of a program ends with.
+    nor can ``volumes`` and ``crowded``, in which a name left empty stands for any. ``loaders`` are interpreters that
+    lie beside libraries. ``program_ending`` is what the name of a program ends with. A place that goes by several names
+    stands here under each, see ``with_other_names``.
     """
 
     system: tuple[str, ...]
@@ -36,6 +37,7 @@ class Landscape:
     program_folders: tuple[str, ...]
     program_ending: str = ""
     interpreters: tuple[str, ...]
+    loaders: tuple[str, ...] = ()
     agent_programs: tuple[str, ...] = ("shieldwall", "shieldwall-agent")
     engine_programs: tuple[str, ...]
     program_extensions: frozenset[str]
@@ -56,7 +58,8 @@ class Landscape:
         exclusion = Exclusion(process.lower() if self.folds_case else process)
         ending = self.program_ending
         if not exclusion.name.removesuffix(ending).strip("*?"):
-            return "every process"
+            apart = exclusion.name and exclusion.folder and self.hidden_by_path(exclusion.folder) is None
+            return None if apart else "every process"
         if exclusion.is_program(self.interpreters, ending):
             return "an interpreter, which runs anything"
         if exclusion.is_program(self.agent_programs, ending) or exclusion.touches(self.agent):
@@ -85,11 +88,24 @@ class Landscape:
             named = exclusion.folder.endswith("bin") or Glob(exclusion.folder).matches_any(self.program_folders)
         if named and exclusion.is_program(self.interpreters, self.program_ending):
             return True
+        if exclusion.name.startswith("ld-") and exclusion.is_program(self.loaders):
+            return True
         return any(exclusion.covers(folder) for folder in self.program_folders) or exclusion.is_one_of(
             f"{folder}/{program}{self.program_ending}"
             for folder in self.program_folders
             for program in self.interpreters
         )
+
+
+def with_other_names(places: tuple[str, ...], links: Mapping[str, str]) -> tuple[str, ...]:
+    """Add the names that places go by through links: from where a link stands to where it leads."""
+    others = (
+        link + place.removeprefix(leads)
+        for place in places
+        for link, leads in links.items()
+        if place == leads or place.startswith(f"{leads}/")
+    )
+    return tuple(dict.fromkeys((*places, *others)))
 
 
 _HIDES: Final[tuple[tuple[str, Callable[[Landscape, Exclusion], bool]], ...]] = (

@@ -28,6 +28,7 @@ MACOS: Final = Landscape(
     ),
     sealed=("/system",),
     broad=(
+        "/.vol",
         "/bin",
         "/cores",
         "/library/application support",
@@ -55,7 +56,7 @@ MACOS: Final = Landscape(
         "/users//library/launchagents",
         "/users//downloads",
     ),
-    volumes=("/volumes/",),
+    volumes=("/volumes/", "/volumes//applications", "/volumes//library", "/volumes//system", "/volumes//users"),
     program_folders=(*PROGRAM_FOLDERS, "/opt/homebrew/bin"),
     interpreters=(*INTERPRETERS, "automator", "osacompile", "osascript", "swift", "xcrun"),
     engine_programs=("microsoft defender", "mdatp", "wdavdaemon", "wdavdaemon_enterprise", "wdavdaemon_unprivileged"),

@@ -24,6 +24,7 @@ VARIABLES: Final = {
 """Environment variables that mean the same to every user, and what they stand for."""
 
 _ENGINE_FOLDERS: Final = ("windows defender", "windows defender advanced threat protection")
+_ENGINE_DRIVERS: Final = ("wd", "wdboot.sys", "wddevflt.sys", "wdfilter.sys", "wdnisdrv.sys")
 
 WINDOWS: Final = Landscape(
     system=("/windows", "/windows/system32", "/program files", "/program files (x86)", "/programdata", "/users"),
@@ -32,15 +33,21 @@ WINDOWS: Final = Landscape(
         f"{above}/{folder}"
         for above in ("/program files", "/program files (x86)", "/programdata/microsoft")
         for folder in _ENGINE_FOLDERS
-    ),
+    )
+    + tuple(f"/windows/system32/drivers/{driver}" for driver in _ENGINE_DRIVERS),
     broad=(
         "/$recycle.bin",
+        "/documents and settings",
+        "/documents and settings/all users",
         "/inetpub",
         "/perflogs",
         "/program files/common files",
         "/program files (x86)/common files",
         "/programdata/microsoft",
         "/programdata/microsoft/windows",
+        "/programdata/microsoft/windows/start menu",
+        "/programdata/microsoft/windows/start menu/programs",
+        "/programdata/microsoft/windows/start menu/programs/startup",
         "/recovery",
         "/system volume information",
         "/temp",
@@ -68,6 +75,9 @@ WINDOWS: Final = Landscape(
         "/users//appdata/locallow",
         "/users//appdata/roaming",
         "/users//appdata/roaming/microsoft",
+        "/users//appdata/roaming/microsoft/windows",
+        "/users//appdata/roaming/microsoft/windows/start menu",
+        "/users//appdata/roaming/microsoft/windows/start menu/programs",
         "/users//appdata/roaming/microsoft/windows/start menu/programs/startup",
         "/users//desktop",
         "/users//documents",
