@@ -384,6 +384,8 @@ def test_a_bad_name_is_refused(name: str) -> None:
         ((p.texts(REMOTE, "0.0.0.0/1", "128.0.0.0/1"),), "blocksEverything"),
         ((p.texts(REMOTE, "0.0.0.0-255.255.255.255"),), "blocksEverything"),
         ((p.texts(LOCAL, "::/0", "192.0.2.1"),), "blocksEverything"),
+        ((p.texts(REMOTE, "1.0.0.0-126.255.255.255", "128.0.0.0-223.255.255.255"),), "blocksEverything"),
+        ((OUT, p.texts(REMOTE, "2000::/3", "fc00::/7")), "blocksEverything"),
         ((p.texts(REMOTE, "127.0.0.1"),), "blocksLoopback"),
         ((p.texts(LOCAL, "10.0.0.0-130.0.0.0"),), "blocksLoopback"),
         ((p.texts(LOCAL, "::1"),), "blocksLoopback"),
@@ -412,6 +414,29 @@ def test_a_rule_that_cuts_the_device_off_is_refused(members: tuple[SettingInstan
 )
 def test_a_rule_that_leaves_something_is_taken(members: tuple[SettingInstance, ...]) -> None:
     assert firewall(p.firewall_rule("rule", "block", *members)) == ()
+
+
+HALVES = ("0.0.0.0-126.255.255.255", "128.0.0.0/1")
+
+
+@pytest.mark.parametrize(("first", "second"), [(OUT, OUT), (p.choice(PROTOCOL, "_any"), TCP)])
+def test_rules_that_together_cut_the_device_off_are_refused(first: SettingInstance, second: SettingInstance) -> None:
+    rules = [
+        p.firewall_rule(name, "block", member, p.texts(REMOTE, half))
+        for name, member, half in zip(("one", "two"), (first, second), HALVES, strict=True)
+    ]
+    (finding,) = firewall(*rules)
+
+    assert (finding.path, finding.code) == ("settings[0].values[1]", "blocksEverything")
+    assert [firewall(each) for each in rules] == [(), ()]
+
+
+def test_halves_of_different_things_are_no_whole() -> None:
+    one = p.firewall_rule("one", "block", OUT, p.texts(REMOTE, HALVES[0]))
+
+    assert firewall(one, p.firewall_rule("two", "block", p.texts(REMOTE, HALVES[1]))) == ()
+    assert firewall(one, p.firewall_rule("two", "allow", OUT, p.texts(REMOTE, HALVES[1]))) == ()
+    assert firewall(one, p.firewall_rule("two", "block", OUT, TCP, p.texts(REMOTE, "128.0.0.0/2"))) == ()
 
 
 @given(st.text(max_size=60))

@@ -188,6 +188,9 @@ def test_a_policy_holds_150_rules() -> None:
         ((several("profiles", "_1", "_2", "_4"), IN), "blocksEverything"),
         ((several("profiles", "_2147483647"), IN), "blocksEverything"),
         ((several("profiles", "_4"),), "blocksEverything"),
+        ((several("interfacetypes", "_lan", "_wireless", "_remoteaccess"), IN), "blocksEverything"),
+        ((remote("Internet", "Intranet"),), "blocksEverything"),
+        ((remote("LocalSubnet", "RmtIntranet", "Internet"), IN), "blocksEverything"),
         ((service("*"),), "blocksEverything"),
         ((remote("127.0.0.0/255.0.0.0"),), "blocksLoopback"),
         ((local("::1"),), "blocksLoopback"),
@@ -197,6 +200,8 @@ def test_a_policy_holds_150_rules() -> None:
         ((service("Dnscache"),), "blocksNameResolution"),
         ((program("%SystemRoot%\\system32\\svchost.exe"), UDP, remote_ports("53")), "blocksNameResolution"),
         ((program("C:\\Program Files\\Shieldwall\\shieldwall-agent.exe"),), "blocksServer"),
+        ((program("C:\\PROGRA~1\\Shieldwall\\shieldwall-agent.exe"),), "blocksServer"),
+        ((program("C:\\x\\..\\Program Files\\Shieldwall\\shieldwall-agent.exe"),), "blocksServer"),
     ],
 )
 def test_a_rule_that_cuts_the_device_off_is_refused(members: tuple[SettingInstance, ...], code: str) -> None:

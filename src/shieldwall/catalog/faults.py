@@ -21,5 +21,5 @@ class Fault:
 Members: TypeAlias = Mapping[SettingId, str | tuple[str, ...]]
 """The members of one item of a group: item ids and texts."""
 
-LocatedFault: TypeAlias = tuple[SettingId | None, Fault]
-"""A fault of an item, and the member it stands in; ``None`` for one of the item as a whole."""
+LocatedFault: TypeAlias = tuple[SettingId, Fault]
+"""A fault, and the member of an item it stands in."""

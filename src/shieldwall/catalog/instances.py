@@ -12,7 +12,7 @@ from typing import Final
 
 from shieldwall.catalog.faults import Fault, LocatedFault
 from shieldwall.catalog.findings import Finding
-from shieldwall.catalog.firewall import RULE_CHECKS, ServerEndpoints
+from shieldwall.catalog.firewall import RULE_READERS, Rule, ServerEndpoints, together_faults
 from shieldwall.catalog.model import Catalog, Kind, Option, SettingDefinition
 from shieldwall.catalog.simple_values import value_faults
 from shieldwall.contract.ids import SettingId
@@ -154,6 +154,7 @@ class InstanceChecker:
     def _groups(self, path: str, definition: SettingDefinition, groups: Sequence[GroupValue]) -> None:
         self._collection(path, definition, [group.children for group in groups])
         taken: dict[SettingId, set[Hashable]] = {member: set() for member in definition.unique}
+        rules: list[tuple[str, Rule]] = []
         for position, group in enumerate(groups):
             item_path, scope, before = f"{path}.values[{position}]", Scope(), len(self.findings)
             self._children(item_path, definition, group.children, scope)
@@ -165,9 +166,17 @@ class InstanceChecker:
                 if value is not None and value in values:
                     self.report(scope.placed[member][0], "duplicateItem", "Another item has this value.", "Its own.")
                 values.add(value)
-            check = RULE_CHECKS.get(definition.id)
-            if check is not None and len(self.findings) == before:
-                self._located(item_path, scope, check(members, self.server))
+            read = RULE_READERS.get(definition.id)
+            if read is not None and len(self.findings) == before:
+                rule = read(members, self.server)
+                if not isinstance(rule, Rule):
+                    self._located(scope, rule)
+                    continue
+                self._faults(item_path, rule.faults(self.server))
+                if len(self.findings) == before:
+                    rules.append((item_path, rule))
+        for item_path, fault in together_faults(rules):
+            self._faults(item_path, (fault,))
 
     def _collection(self, path: str, definition: SettingDefinition, values: Sequence[Hashable]) -> None:
         low, high = definition.minimum_count, definition.maximum_count
@@ -180,10 +189,9 @@ class InstanceChecker:
                 self.report(f"{path}.values[{position}]", "duplicateItem", "This stands here twice.", "Once.")
             seen.add(value)
 
-    def _located(self, item_path: str, scope: Scope, faults: Iterable[LocatedFault]) -> None:
+    def _located(self, scope: Scope, faults: Iterable[LocatedFault]) -> None:
         for member, fault in faults:
-            path = item_path if member is None else scope.placed[member][0]
-            self._faults(path, (fault,))
+            self._faults(scope.placed[member][0], (fault,))
 
     def _faults(self, path: str, faults: Iterable[Fault]) -> None:
         self.findings.extend(Finding(path, fault.code, fault.message, fault.allowed) for fault in faults)

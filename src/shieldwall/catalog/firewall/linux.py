@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-from shieldwall.catalog.faults import Fault, LocatedFault, Members
+from shieldwall.catalog.faults import Fault, Members
 from shieldwall.catalog.firewall import texts
 from shieldwall.catalog.firewall.ranges import Addresses, Interval
 from shieldwall.catalog.firewall.rules import ICMP, TCP, UDP, Rule, unless_everywhere
@@ -15,6 +14,7 @@ from shieldwall.contract.ids import SettingId
 RULES: Final = SettingId("linux_shieldwall_firewall_rules")
 
 _ALL_ZONES: Final = frozenset({"trusted", "internal", "public"})
+_ALL_KINDS: Final = frozenset({"lan", "wireless", "mobilebroadband", "remoteaccess", "virtual"})
 _ALL_PROGRAMS: Final = frozenset({"-.slice", "system.slice"})
 _AGENT: Final = frozenset({"shieldwall-agent.service"})
 _NAME_SERVICES: Final = frozenset({"systemd-resolved.service", "dnsmasq.service", "unbound.service", "nscd.service"})
@@ -22,13 +22,13 @@ _AGENT_USERS: Final = frozenset({"0", "root"})
 _PROTOCOLS: Final = {"any": None, "icmp": ICMP, "tcp": TCP, "udp": UDP}
 
 
-def rule_faults(members: Members, server: ServerEndpoints | None) -> Iterator[LocatedFault]:
-    """Yield what one rule would do that no policy may.
+def read_rule(members: Members, _server: ServerEndpoints | None) -> Rule:
+    """Read one rule as it takes effect.
 
     ``members`` holds item ids and texts that are right each by itself; a member left out has its default.
     """
     service = str(members.get(_member("servicename"), ""))
-    rule = Rule(
+    return Rule(
         blocks=_choice(members, "action", "allow") == "block" and _choice(members, "enabled", "1") == "1",
         outgoing=_choice(members, "direction", "in") == "out",
         protocol=_protocol(members),
@@ -41,13 +41,13 @@ def rule_faults(members: Members, server: ServerEndpoints | None) -> Iterator[Lo
         about_agent=service in _AGENT,
         about_name_service=service in _NAME_SERVICES,
     )
-    yield from ((None, fault) for fault in rule.faults(server))
 
 
 def _is_somewhere(members: Members) -> bool:
     """Say whether a rule holds on some interfaces alone, all of which a device may have."""
     zones = {item_id.rpartition("_")[2] for item_id in _texts(members, "zones")}
-    return zones not in (set(), _ALL_ZONES) or bool(_texts(members, "interfacetypes") + _texts(members, "interfaces"))
+    kinds = {item_id.rpartition("_")[2] for item_id in _texts(members, "interfacetypes")}
+    return zones not in (set(), _ALL_ZONES) or kinds not in (set(), _ALL_KINDS) or bool(_texts(members, "interfaces"))
 
 
 def _is_narrowed(members: Members) -> bool:

@@ -12,6 +12,11 @@ Interval: TypeAlias = tuple[int, int]
 
 ALL_PORTS: Final = (1, 65_535)
 _ALL_ADDRESSES: Final = {4: (0, 2**32 - 1), 6: (0, 2**128 - 1)}
+_USED: Final = {
+    4: ((1 << 24, (127 << 24) - 1), (128 << 24, (224 << 24) - 1)),
+    6: ((0x2000 << 112, (0x4000 << 112) - 1), (0xFC00 << 112, (0xFE00 << 112) - 1)),
+}
+"""Where other devices are. Whoever leaves out loopback, multicast and what nobody uses leaves nothing out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,11 @@ EVERYWHERE: Final = tuple(Addresses(version, interval) for version, interval in 
 
 
 def are_everywhere(named: Iterable[Addresses]) -> bool:
-    """Say whether addresses leave nothing out, in either version of the protocol."""
+    """Say whether addresses leave no other device out, in either version of the protocol."""
     kept = tuple(named)
     return any(
-        fill((addresses.interval for addresses in kept if addresses.version == version), everything)
-        for version, everything in _ALL_ADDRESSES.items()
+        all(fill([one.interval for one in kept if one.version == version], part) for part in used)
+        for version, used in _USED.items()
     )
 
 

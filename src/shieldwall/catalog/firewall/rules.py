@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +58,13 @@ class Rule:
             allowed = "Ports and addresses other than those of the server."
             yield Fault("blocksServer", "This rule cuts the device off from the Shieldwall server.", allowed)
 
+    def half_of_everything(self, protocol: int) -> tuple[Addresses, ...]:
+        """Return the remote addresses that it blocks whatever else; with those of other rules they may be all."""
+        if not self.blocks or self.narrowed or (self.somewhere and not self.outgoing):
+            return ()
+        whole = self.local_addresses is None and is_every_port(self.local_ports) and is_every_port(self.remote_ports)
+        return self.remote_addresses or () if whole and self.protocol in {None, protocol} else ()
+
     @property
     def _blocks_everything(self) -> bool:
         return self._leaves_nothing and not self.narrowed and (self.outgoing or not self.somewhere)
@@ -101,6 +109,36 @@ class Rule:
         """Say whether it stops connections of the device's own to a port, whatever port they come from."""
         ports = not self.remote_ports or any(first <= port <= last for first, last in self.remote_ports)
         return self.outgoing and ports and (not self.local_ports or fill(self.local_ports, _EPHEMERAL_PORTS))
+
+
+def together_faults(rules: Iterable[tuple[str, Rule]]) -> Iterator[tuple[str, Fault]]:
+    """Yield what rules that are right each by itself would do together, with the place of the one that completes it."""
+    kept = tuple(rules)
+    for outgoing in (False, True):
+        completing = [
+            completed
+            for protocol in (TCP, UDP)
+            if (
+                completed := _completed(
+                    [(at, r.half_of_everything(protocol)) for at, r in kept if r.outgoing is outgoing]
+                )
+            )
+        ]
+        if completing:
+            message = "With the rules above it, this rule blocks everything."
+            yield completing[0], Fault("blocksEverything", message, "Rules that leave some addresses out.")
+
+
+def _completed(blocked: list[tuple[str, tuple[Addresses, ...]]]) -> str | None:
+    """Return where the first addresses stand that leave nothing out with those before them."""
+    if not _are_all(blocked):
+        return None
+    place, _ = blocked[bisect_left(range(len(blocked)), True, key=lambda last: _are_all(blocked[: last + 1]))]
+    return place
+
+
+def _are_all(blocked: list[tuple[str, tuple[Addresses, ...]]]) -> bool:
+    return are_everywhere(one for _, addresses in blocked for one in addresses)
 
 
 def is_every_port(ports: tuple[Interval, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,19 +27,19 @@ _EVERY_PROFILE: Final = "2147483647"
 _NAME_SERVICE: Final = "dnscache"
 _SERVICE_HOST: Final = "/windows/system32/svchost.exe"
 _INTERNET: Final = "internet"
+_EVERYWHERE_IN_WORDS: Final = ({_INTERNET, "intranet"}, {_INTERNET, "localsubnet", "rmtintranet"})
+_EVERY_KIND: Final = frozenset({"lan", "wireless", "remoteaccess"})
+_VEILED: Final = re.compile(r"~[0-9]|^[\\/]{2}[.?][\\/]|(?:^|[\\/])\.{1,2}(?:[\\/]|$)")
+"""Short names, paths of devices and steps through . or .. in a path."""
 
 
-def rule_faults(members: Members, server: ServerEndpoints | None) -> Iterator[LocatedFault]:
-    """Yield what cannot stand together in one rule; of a rule that can, what it would do that no policy may.
+def read_rule(members: Members, server: ServerEndpoints | None) -> Rule | tuple[LocatedFault, ...]:
+    """Read one rule as it takes effect, or say what cannot stand together in it.
 
     ``members`` holds item ids and texts that are right each by itself. Without a direction a rule is about what leaves,
     without profiles about all of them, and without being switched off it counts.
     """
-    apart = list(_not_together(members))
-    yield from apart
-    if apart:
-        return
-    yield from ((None, fault) for fault in _rule(members, server).faults(server))
+    return tuple(_not_together(members)) or _rule(members, server)
 
 
 def _not_together(members: Members) -> Iterator[LocatedFault]:
@@ -61,7 +62,8 @@ def _not_together(members: Members) -> Iterator[LocatedFault]:
 
 def _rule(members: Members, server: ServerEndpoints | None) -> Rule:
     words = {text.lower() for text in _texts(members, "remoteaddressranges")}
-    program = place_of(str(members.get(_member("app_filepath"), ""))) or ""
+    written = str(members.get(_member("app_filepath"), ""))
+    program = place_of(written) or ""
     service = str(members.get(_member("app_servicename"), "")).lower()
     return Rule(
         blocks=_option(members, "action_type", "1") == "0" and _option(members, "enabled", "1") == "1",
@@ -74,7 +76,7 @@ def _rule(members: Members, server: ServerEndpoints | None) -> Rule:
         reaches_name_servers="dns" in words,
         somewhere=_is_somewhere(members),
         narrowed=any(members.get(_member(name)) not in {None, "", "*"} for name in _NARROWING),
-        about_agent=program.startswith(tuple(f"{place}/" for place in WINDOWS.agent)),
+        about_agent=program.startswith(tuple(f"{place}/" for place in WINDOWS.agent)) or _is_veiled(written),
         about_name_service=service == _NAME_SERVICE or (program == _SERVICE_HOST and service in {"", "*"}),
     )
 
@@ -82,10 +84,13 @@ def _rule(members: Members, server: ServerEndpoints | None) -> Rule:
 def _remote_addresses(members: Members, server: ServerEndpoints | None) -> tuple[Addresses, ...] | None:
     """Return the remote addresses named. The internet holds every public address, so those of the server as well."""
     named = _texts(members, "remoteaddressranges")
+    words = {text.lower() for text in named}
+    if any(words >= everywhere for everywhere in _EVERYWHERE_IN_WORDS):
+        return None
     if not named and _texts(members, "remoteaddressdynamickeywords"):
         return ()
     addresses = _addresses(named)
-    if addresses is None or server is None or _INTERNET not in {text.lower() for text in named}:
+    if addresses is None or server is None or _INTERNET not in words:
         return addresses
     return (*addresses, *(one for endpoint in server.endpoints for one in endpoint.addresses if one.is_public))
 
@@ -95,7 +100,13 @@ def _is_somewhere(members: Members) -> bool:
     profiles = {item_id.rpartition("_")[2] for item_id in _texts(members, "profiles")}
     interfaces = {item_id.rpartition("_")[2] for item_id in _texts(members, "interfacetypes")}
     every_profile = not profiles or _EVERY_PROFILE in profiles or profiles >= _ALL_PROFILES
-    return not every_profile or interfaces not in (set(), {"all"})
+    every_kind = not interfaces or "all" in interfaces or interfaces >= _EVERY_KIND
+    return not every_profile or not every_kind
+
+
+def _is_veiled(program: str) -> bool:
+    """Say whether a path may lead anywhere, to the agent as well."""
+    return _VEILED.search(program) is not None
 
 
 def _is_outgoing(members: Members) -> bool:
