@@ -254,3 +254,13 @@ def test_no_rule_may_cut_devices_off_from_the_server_they_are_known_to_reach(wor
             replace(world.policies, server=server).create(connection, world.acting, draft)
 
     assert [finding.code for finding in refused.value.findings] == ["blocksServer"]
+
+
+def test_policies_saved_within_one_second_are_told_apart(world: World) -> None:
+    with world.database.write() as connection:
+        first = world.policies.create(connection, world.acting, a_draft("First"))
+        world.clock.advance(milliseconds=5)
+        second = world.policies.create(connection, world.acting, a_draft("Second"))
+        moments = [document_of(revisions.get(connection, policy.id, 1)).modified_at for policy in (first, second)]
+
+    assert moments == ["2026-11-23T12:00:00.000Z", "2026-11-23T12:00:00.005Z"]

@@ -14,6 +14,11 @@ def write(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def write_exactly(moment: datetime) -> str:
+    """Write a moment to the millisecond: where two of them are compared, a second is long."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def parse(text: str) -> datetime:
     """Read a moment; fractions of a second are allowed. Raises: ValueError."""
     if not _MOMENT.match(text):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from shieldwall.catalog.model import Catalog, Merge
 from shieldwall.policy.classify import ChangeClass
 from shieldwall.policy.compare import Change, Clash, Lapse
 from shieldwall.policy.device_sets import count
-from shieldwall.policy.partition import LISTED, Outcome, OutcomeKind
+from shieldwall.policy.partition import LISTED, UNSET, Outcome, OutcomeKind
 from shieldwall.policy.words import in_words, name_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.manager.preview import Preview
@@ -25,7 +25,7 @@ _GRAVEST_FIRST: Final = (
 def preview_resource(catalog: Catalog, preview: Preview) -> Json:
     """Shape a preview. Devices are counted, and a few of them named."""
     comparison = preview.comparison
-    changes = [_change(catalog, preview, change) for change in sorted(comparison.changes, key=_order)]
+    changes = [_change(catalog, preview, change) for change in sorted(_telling(comparison.changes), key=_order)]
     return {
         "devices": len(preview.ids),
         "devicesTargeted": count(comparison.targeted),
@@ -46,6 +46,15 @@ def preview_resource(catalog: Catalog, preview: Preview) -> Json:
             for setting, devices in preview.restart.items()
         ],
     }
+
+
+def _telling(changes: Sequence[Change]) -> Iterator[Change]:
+    """Leave out that a list comes under management, or out of it, where its items are told."""
+    itemised = {change.setting for change in changes if change.subject is not None}
+    for change in changes:
+        comes_or_goes = {change.before, change.after} == {UNSET, LISTED}
+        if change.subject is not None or change.setting not in itemised or not comes_or_goes:
+            yield change
 
 
 def _order(change: Change) -> tuple[int, int, str]:

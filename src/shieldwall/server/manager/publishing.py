@@ -101,11 +101,21 @@ def document(
         platforms=draft.platforms,
         technologies=draft.technologies,
         template_id=draft.template_id,
-        modified_at=moments.write(now),
+        modified_at=moments.write_exactly(now),
         catalog_version=catalog.version,
         settings=settings,
         priority=draft.priority,
     )
+
+
+def body_of(written: PolicyDocument) -> bytes:
+    """Return the bytes of a document that are signed. Raises: PolicyTooLargeError."""
+    body = strict_json.encode(written)
+    if len(body) > MAX_BODY_BYTES:
+        raise PolicyTooLargeError(
+            f"The policy {written.name!r} has {len(body)} bytes, at most {MAX_BODY_BYTES} are possible."
+        )
+    return body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +145,7 @@ class Publishing:
 
     def _sign(self, draft: PolicyDraft, settings: Settings, number: int, reason: str) -> PolicyRevision:
         now = self.acting.clock.now()
-        body = strict_json.encode(
+        body = body_of(
             document(
                 self.catalog,
                 draft,
@@ -146,10 +156,6 @@ class Publishing:
                 now=now,
             )
         )
-        if len(body) > MAX_BODY_BYTES:
-            raise PolicyTooLargeError(
-                f"The policy {draft.name!r} has {len(body)} bytes, at most {MAX_BODY_BYTES} are possible."
-            )
         return PolicyRevision(
             digest=strict_json.digest_of_bytes(body),
             policy_id=self.policy_id,
