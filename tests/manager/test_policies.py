@@ -21,7 +21,7 @@ from shieldwall.contract.settings import (
     SimpleValue,
 )
 from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.manager.policies import (
+from shieldwall.server.manager.policies import document_of, (
     PolicyTooLargeError,
     PreconditionFailedError,
     get_policy,
