@@ -24,6 +24,7 @@ from shieldwall.catalog.model import (
     Strength,
     Syntax,
     WindowsLanding,
+    Zero,
 )
 from shieldwall.contract.ids import SettingId
 
@@ -32,6 +33,10 @@ PROTOCOL = SettingId(f"{p.RULES}_item_protocol")
 TYPE = SettingId(f"{p.EXCLUSIONS}_item_$type")
 PATH = SettingId(f"{p.EXCLUSIONS}_item_path")
 ORDER = tuple(f"{p.LEVEL}_{number}" for number in (0, 3, 1, 2))
+
+
+def order(**more: Any) -> dict[str, Any]:
+    return {"strength": Strength(confidence=Confidence.OURS, options=ORDER, **more)}
 
 
 def with_definition(setting: SettingId, **changes: Any) -> Catalog:
@@ -102,6 +107,14 @@ def with_definition(setting: SettingId, **changes: Any) -> Catalog:
         (p.RULES, {"strength": Strength(confidence=Confidence.OURS, lists=Lists.RULES, blocks="x")}, "which option"),
         (p.RULES, {"strength": Strength(confidence=Confidence.OURS, lists=Lists.RULES)}, "which option"),
         (p.LEVEL, {"reusable": True}, "stands in no policy"),
+        (p.LEVEL, order(equal=ORDER[:2], unordered=ORDER[2:]), "either equal or unordered"),
+        (p.LEVEL, order(equal=(ORDER[0], ORDER[2])), "stand together"),
+        (p.LEVEL, order(equal=(ORDER[1], ORDER[0])), "stand together"),
+        (p.LEVEL, order(equal=("x", ORDER[0])), "stand together"),
+        (p.LEVEL, order(unordered=ORDER[:1]), "neither one nor all"),
+        (p.LEVEL, order(unordered=ORDER), "neither one nor all"),
+        (p.LEVEL, order(zero=Zero.WEAKEST), "with an order of numbers"),
+        (p.LEVEL, order(unset_differs=True), "where lists are compared"),
     ],
 )
 def test_a_contradiction_is_found(setting: SettingId, changes: dict[str, Any], problem: str) -> None:

@@ -11,6 +11,7 @@ from shieldwall.catalog.model import Confidence, Kind, Lists, Merge, PolicyTempl
 from shieldwall.catalog.validate import validate
 from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.contract.settings import SettingInstance, SimpleCollectionSetting, SimpleValue
+from shieldwall.policy.classify import ChangeClass, classify
 
 ZONES: Final = ("trusted", "internal", "public")
 FIREWALL: Final = TemplateId("d004203a-c7c2-43ec-ac22-605f2e0ffbff_1")
@@ -53,7 +54,9 @@ def test_a_profile_stands_in_the_family_of_its_published_counterpart(
 def test_every_setting_of_ours_says_where_it_lands_and_which_value_is_stronger() -> None:
     reusable = "linux_shieldwall_addressgroup"
 
-    assert [d.id for d in ours() if d.strength is None] == []
+    # Of a list that means everything while it is left out, no longer one is stronger.
+    directories = f"{REDUCTION}_blockexecutionfromworldwritabledirectories_directories"
+    assert [d.id for d in ours() if d.strength is None and not d.id.startswith(reusable)] == [directories]
     assert [d.id for d in ours() if d.landing is None and not d.id.startswith(reusable)] == []
     roots = {d.landing.split(".")[0] for d in ours() if d.landing is not None}
     assert roots == {"firewall", "hardening", "audit"}
@@ -93,15 +96,16 @@ def test_zones_offer_the_same_settings() -> None:
     assert words[0] == words[1] == words[2]
 
 
-def test_moving_an_interface_out_of_the_strict_zone_weakens() -> None:
-    lists = {zone: f"linux_shieldwall_firewall_{zone}_interfaces" for zone in ZONES}
-    strengths = {zone: p.catalog().definition(SettingId(name)).strength for zone, name in lists.items()}
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("kind", ["interfaces", "networks"])
+def test_moving_an_interface_weakens_because_the_zone_it_comes_to_may_filter_nothing(zone: str, kind: str) -> None:
+    setting = SettingId(f"linux_shieldwall_firewall_{zone}_{kind}")
 
-    assert {zone: strength.lists for zone, strength in strengths.items() if strength is not None} == {
-        "trusted": Lists.FEWER,
-        "internal": Lists.FEWER,
-        "public": Lists.MORE,
-    }
+    assert classify(p.catalog(), setting, (), ("eth0",)) is ChangeClass.WEAKEN
+    assert classify(p.catalog(), setting, ("eth0",), ()) is ChangeClass.WEAKEN
+    strength = p.catalog().definition(setting).strength
+    assert strength is not None
+    assert strength.connectivity
 
 
 @pytest.mark.parametrize("name", ["lo", "eth0/1", "a b", "sixteen-letters-", "*", ".", "eth*0", ""])

@@ -55,7 +55,7 @@ def test_the_version_shown_is_the_one_that_ships() -> None:
 def test_every_word_of_the_catalog_is_explained_and_no_other() -> None:
     assert words_in("How well a fact is founded") == {each.value for each in Confidence}
     assert words_in("Several policies") == {each.value for each in Merge}
-    told = set(Strength.__struct_fields__) - {"confidence", "blocks", "off"}
+    told = set(Strength.__struct_encode_fields__) - {"confidence", "blocks", "off"}
     assert words_in("Strength") == told
 
 

@@ -19,6 +19,17 @@ ASR_RULE = SettingId(
 )
 
 
+DEFENDER = "device_vendor_msft_policy_config_defender_"
+REAL_TIME = SettingId(f"{DEFENDER}allowrealtimemonitoring")
+INTERVAL = SettingId(f"{DEFENDER}signatureupdateinterval")
+KEEPING = SettingId(f"{DEFENDER}daystoretaincleanedmalware")
+QUARANTINE_OR_REMOVE = SettingId(f"{DEFENDER}threatseveritydefaultaction_severethreats")
+SUCCESS_OR_FAILURE = SettingId("device_vendor_msft_policy_config_audit_objectaccess_auditfilteringplatformconnection")
+FIREWALL = SettingId("vendor_msft_firewall_mdmstore_publicprofile_enablefirewall")
+KEY_ENCODING = SettingId("vendor_msft_firewall_mdmstore_global_presharedkeyencoding")
+WINDOWS_RULES = SettingId("vendor_msft_firewall_mdmstore_firewallrules_{firewallrulename}")
+
+
 def values_of(definition: SettingDefinition) -> st.SearchStrategy[SettingValue]:
     """Values of a setting's own kind, as flattening yields them; members of items among them."""
     match definition.kind:
@@ -92,8 +103,23 @@ def test_a_setting_that_nobody_knows_weakens() -> None:
         (p.LEVEL, f"{p.LEVEL}_0", None, ChangeClass.WEAKEN),
         (ASR_RULE, f"{ASR_RULE}_audit", f"{ASR_RULE}_block", ChangeClass.STRENGTHEN),
         (ASR_RULE, f"{ASR_RULE}_warn", f"{ASR_RULE}_audit", ChangeClass.WEAKEN),
-        (ASR_RULE, None, f"{ASR_RULE}_off", ChangeClass.NEUTRAL),
         (p.EXCLUSIONS, None, (), ChangeClass.NEUTRAL),
+        (p.DAY, f"{p.DAY}_1", f"{p.DAY}_2", ChangeClass.NEUTRAL),
+        (p.DAY, f"{p.DAY}_0", f"{p.DAY}_2", ChangeClass.STRENGTHEN),
+        (p.DAY, f"{p.DAY}_8", f"{p.DAY}_2", ChangeClass.WEAKEN),
+        (SUCCESS_OR_FAILURE, f"{SUCCESS_OR_FAILURE}_1", f"{SUCCESS_OR_FAILURE}_2", ChangeClass.WEAKEN),
+        (SUCCESS_OR_FAILURE, f"{SUCCESS_OR_FAILURE}_2", f"{SUCCESS_OR_FAILURE}_1", ChangeClass.WEAKEN),
+        (SUCCESS_OR_FAILURE, f"{SUCCESS_OR_FAILURE}_2", f"{SUCCESS_OR_FAILURE}_3", ChangeClass.STRENGTHEN),
+        (QUARANTINE_OR_REMOVE, None, f"{QUARANTINE_OR_REMOVE}_quarantine", ChangeClass.WEAKEN),
+        (INTERVAL, 8, 0, ChangeClass.WEAKEN),
+        (INTERVAL, 0, 24, ChangeClass.STRENGTHEN),
+        (INTERVAL, 24, 1, ChangeClass.STRENGTHEN),
+        (KEEPING, 90, 0, ChangeClass.STRENGTHEN),
+        (KEEPING, 0, 90, ChangeClass.WEAKEN),
+        (p.FILE_SYSTEMS, ("nfs",), None, ChangeClass.WEAKEN),
+        (p.FILE_SYSTEMS, None, (), ChangeClass.WEAKEN),
+        (p.FILE_SYSTEMS, ("fuse", "nfs"), ("nfs",), ChangeClass.STRENGTHEN),
+        (KEY_ENCODING, f"{KEY_ENCODING}_0", f"{KEY_ENCODING}_1", ChangeClass.CONNECTIVITY_RISK),
     ],
 )
 def test_the_order_of_strength_decides(
@@ -105,6 +131,36 @@ def test_the_order_of_strength_decides(
 def rule(action: str, *others: tuple[str, str]) -> Item:
     members = {f"{p.RULES}_item_action": f"{p.RULES}_item_action_{action}", **dict(others)}
     return Item(tuple(sorted((SettingId(name), value) for name, value in members.items())))
+
+
+@pytest.mark.parametrize(
+    ("setting", "before", "after", "expected"),
+    [
+        (ASR_RULE, None, f"{ASR_RULE}_off", ChangeClass.WEAKEN),
+        (ASR_RULE, f"{ASR_RULE}_off", None, ChangeClass.NEUTRAL),
+        (ASR_RULE, None, f"{ASR_RULE}_audit", ChangeClass.STRENGTHEN),
+        (p.LEVEL, None, f"{p.LEVEL}_2", ChangeClass.WEAKEN),
+        (REAL_TIME, None, f"{REAL_TIME}_1", ChangeClass.NEUTRAL),
+        (REAL_TIME, f"{REAL_TIME}_1", None, ChangeClass.WEAKEN),
+        (FIREWALL, None, f"{FIREWALL}_true", ChangeClass.CONNECTIVITY_RISK),
+        (FIREWALL, f"{FIREWALL}_true", None, ChangeClass.WEAKEN),
+        (INTERVAL, 8, None, ChangeClass.WEAKEN),
+        (KEEPING, None, 0, ChangeClass.NEUTRAL),
+    ],
+)
+def test_what_the_product_does_by_itself_hides_neither_a_switching_off_nor_a_letting_go(
+    setting: SettingId, before: SettingValue | None, after: SettingValue | None, expected: ChangeClass
+) -> None:
+    """A device without a policy may be in a better state than the product's own, or slip into a worse one."""
+    assert classify(p.catalog(), setting, before, after) is expected
+
+
+def test_a_rule_of_which_nobody_knows_what_it_does_weakens_as_it_comes_and_as_it_goes() -> None:
+    (name,) = [child for child in p.catalog().definition(WINDOWS_RULES).children if child.endswith("}_name")]
+    vague = Item(((name, "vague"),))
+
+    assert classify(p.catalog(), WINDOWS_RULES, (), (vague,)) is ChangeClass.WEAKEN
+    assert classify(p.catalog(), WINDOWS_RULES, (vague,), ()) is ChangeClass.WEAKEN
 
 
 BLOCK, ALLOW = rule("block"), rule("allow")

@@ -79,7 +79,7 @@ def changes(draw: st.DrawFn) -> tuple[World, World]:
     """Policies that meet on a few settings, on devices that each get some of them; then an edit of any kind."""
     devices = tuple(draw(st.lists(st.sampled_from([CURRENT, CURRENT, CURRENT, OLD, OTHER]), min_size=2, max_size=6)))
     count = draw(st.integers(2, 5))
-    setting = draw(st.sampled_from([*p.CONTESTED, p.RETENTION, p.RETENTION, p.RETENTION]))
+    setting = draw(st.sampled_from([*p.CONTESTED, p.THREADS, p.THREADS, p.DAY, p.DAY]))
     drawing = draw(st.sampled_from([p.rivals(setting, count)] * 3 + [p.documents(at_most=count)]))
     anybody = st.frozensets(st.integers(0, len(devices) - 1), min_size=1)
     before, after = (
@@ -197,3 +197,26 @@ def test_a_policy_for_another_platform_becomes_not_applicable_and_not_a_change_o
     (lapse,) = compared(nothing, assigned).lapses
 
     assert (lapse.setting, lapse.reason, list(places(lapse.devices))) == (p.LEVEL, "otherPlatform", [0])
+
+
+def test_of_equally_strong_values_each_device_gets_the_newest_that_reaches_it() -> None:
+    """Two devices on which the same two days contend, and on which another policy is the newest."""
+    first, second, third = (
+        p.document(number, p.choice(p.DAY, suffix), modified_at=f"2026-11-2{number}T00:00:00Z")
+        for number, suffix in ((1, "_1"), (2, "_2"), (3, "_1"))
+    )
+    reach = {first.policy_id: {0}, second.policy_id: {0, 1}, third.policy_id: {1}}
+    nothing = World((CURRENT, CURRENT), {}, {}, {})
+    assigned = World(
+        (CURRENT, CURRENT),
+        {document.policy_id: document for document in (first, second, third)},
+        {policy: frozenset(reached) for policy, reached in reach.items()},
+        {},
+    )
+
+    changes = compared(nothing, assigned).changes
+
+    assert {change.after.value: list(places(change.devices)) for change in changes} == {
+        f"{p.DAY}_2": [0],
+        f"{p.DAY}_1": [1],
+    }

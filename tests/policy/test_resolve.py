@@ -26,12 +26,20 @@ def wanted(documents: list[PolicyDocument]) -> dict[SettingId, list[tuple[Policy
     return by_setting
 
 
-def has_strongest(definition: SettingDefinition, values: set[SettingValue]) -> bool:
-    """Say whether the order of strength speaks about these values; of lists only one that all others hold."""
-    if definition.strength is None or definition.strength.neutral:
-        return False
+def standing(definition: SettingDefinition, values: set[SettingValue]) -> set[SettingValue]:
+    """Return the values that none of the others beats; of lists the one that all others hold, or every one."""
+    strength = definition.strength
+    if strength is None or strength.neutral:
+        return values
     lists = [set(value) for value in values if isinstance(value, tuple)]
-    return not lists or any(all(one <= other for other in lists) for one in lists)
+    if lists:
+        within: set[SettingValue] = {
+            one for one in values if isinstance(one, tuple) and all(set(one) <= other for other in lists)
+        }
+        return within or values
+    ranks = {value: strength.rank(value) for value in values}
+    assert None not in ranks.values()
+    return {value for value in values if ranks[value] == min(rank for rank in ranks.values() if rank is not None)}
 
 
 @given(p.documents(), st.randoms(use_true_random=False))
@@ -53,10 +61,10 @@ def test_a_conflict_is_exactly_where_values_differ_and_the_rule_does_not_decide(
         definition = p.catalog().definition(setting)
         values = {value for _, value in wishes}
         moments = [datetime.fromisoformat(document.modified_at) for document, _ in wishes]
-        newest = {value for (_, value), moment in zip(wishes, moments, strict=True) if moment == max(moments)}
-        undecided = definition.merge is Merge.AGREE or (
-            definition.merge is Merge.MOST_SECURE and not has_strongest(definition, values) and len(newest) > 1
-        )
+        left = standing(definition, values)
+        last = max(moment for (_, value), moment in zip(wishes, moments, strict=True) if value in left)
+        newest = {value for (_, value), moment in zip(wishes, moments, strict=True) if moment == last and value in left}
+        undecided = definition.merge is Merge.AGREE or (definition.merge is Merge.MOST_SECURE and len(newest) > 1)
         assert isinstance(outcome[setting], Conflict) == (len(values) > 1 and undecided)
 
 
@@ -75,9 +83,12 @@ def test_the_most_secure_value_is_never_weaker_than_the_strongest_wish(documents
         strength = p.catalog().definition(setting).strength
         if strength is None or not strength.options:
             continue
-        assert isinstance(resolution, Decided)
-        place = strength.options.index(str(resolution.value))
-        assert place == min(strength.options.index(str(value)) for _, value in wishes[setting])
+        places = {value: strength.rank(value) for _, value in wishes[setting]}
+        best = min(place for place in places.values() if place is not None)
+        if isinstance(resolution, Decided):
+            assert places[resolution.value] == best
+        else:
+            assert {value for value, place in places.items() if place == best} <= set(strength.tied)
 
 
 @given(p.documents())
@@ -152,40 +163,40 @@ def test_real_time_wins_over_every_weaker_level() -> None:
 
 
 def test_without_an_order_of_strength_the_policy_modified_last_wins_to_the_fraction_of_a_second() -> None:
-    old = p.document(1, p.number(p.RETENTION, 10), modified_at="2026-11-23T12:00:00Z")
-    new = p.document(2, p.number(p.RETENTION, 20), modified_at="2026-11-23T12:00:00.000001Z")
+    old = p.document(1, p.number(p.THREADS, 10), modified_at="2026-11-23T12:00:00Z")
+    new = p.document(2, p.number(p.THREADS, 20), modified_at="2026-11-23T12:00:00.000001Z")
 
-    outcome = decided(old, new, setting=p.RETENTION)
+    outcome = decided(old, new, setting=p.THREADS)
 
     assert (outcome.value, outcome.rule) == (20, Rule.LAST_MODIFIED)
     assert (
         explain(p.catalog(), outcome)
-        == "Scan results retention is 20 because Policy 2 was modified last; Policy 1 lost."
+        == "maximum on demand scan threads is 20 because Policy 2 was modified last; Policy 1 lost."
     )
 
 
 def test_other_time_zones_name_the_same_moments() -> None:
-    old = p.document(1, p.number(p.RETENTION, 10), modified_at="2026-11-23T23:00:00+12:00")
-    new = p.document(2, p.number(p.RETENTION, 20), modified_at="2026-11-23T12:00:00Z")
+    old = p.document(1, p.number(p.THREADS, 10), modified_at="2026-11-23T23:00:00+12:00")
+    new = p.document(2, p.number(p.THREADS, 20), modified_at="2026-11-23T12:00:00Z")
 
-    assert decided(old, new, setting=p.RETENTION).value == 20
+    assert decided(old, new, setting=p.THREADS).value == 20
 
 
 def test_a_moment_that_cannot_be_read_never_wins() -> None:
-    bad = p.document(1, p.number(p.RETENTION, 10), modified_at="whenever")
-    good = p.document(2, p.number(p.RETENTION, 20), modified_at="2020-01-01T00:00:00Z")
+    bad = p.document(1, p.number(p.THREADS, 10), modified_at="whenever")
+    good = p.document(2, p.number(p.THREADS, 20), modified_at="2020-01-01T00:00:00Z")
 
-    assert decided(bad, good, setting=p.RETENTION).value == 20
+    assert decided(bad, good, setting=p.THREADS).value == 20
 
 
 def test_policies_modified_at_the_same_moment_with_different_values_decide_nothing() -> None:
-    outcome = resolve(p.catalog(), [p.document(1, p.number(p.RETENTION, 10)), p.document(2, p.number(p.RETENTION, 20))])
+    outcome = resolve(p.catalog(), [p.document(1, p.number(p.THREADS, 10)), p.document(2, p.number(p.THREADS, 20))])
 
     (conflict,) = outcome.conflicts()
     assert conflict.rule is Rule.LAST_MODIFIED
-    assert p.RETENTION not in outcome.decided()
+    assert p.THREADS not in outcome.decided()
     assert explain(p.catalog(), conflict) == (
-        "Scan results retention is left as it was: the values of Policy 1 and Policy 2 differ, "
+        "maximum on demand scan threads is left as it was: the values of Policy 1 and Policy 2 differ, "
         "none is known to be stronger and none was modified last."
     )
 
@@ -254,3 +265,25 @@ def test_no_policies_decide_nothing() -> None:
 def test_a_setting_outside_the_catalog_is_refused() -> None:
     with pytest.raises(UnknownSettingError):
         resolve(p.catalog(), [p.document(1, p.text("linux_unheard_of", "x"))])
+
+
+def test_of_equally_strong_values_the_newest_wins_and_a_weaker_one_never_does() -> None:
+    sunday = p.document(1, p.choice(p.DAY, "_1"), modified_at="2026-11-21T00:00:00Z")
+    monday = p.document(2, p.choice(p.DAY, "_2"), modified_at="2026-11-22T00:00:00Z")
+    never = p.document(3, p.choice(p.DAY, "_0"), modified_at="2026-11-23T00:00:00Z")
+
+    outcome = decided(sunday, monday, never, setting=p.DAY)
+
+    assert (outcome.value, outcome.rule) == (f"{p.DAY}_2", Rule.LAST_MODIFIED)
+    assert explain(p.catalog(), outcome) == (
+        "Weekly Schedule scan day is Monday because of the values that share the first place in our order, "
+        "that of Policy 2 is the newest; Policy 1 and Policy 3 lost."
+    )
+
+
+def test_equally_strong_values_of_one_moment_decide_nothing() -> None:
+    documents = [p.document(number, p.choice(p.DAY, f"_{number}")) for number in (1, 2)]
+
+    (conflict,) = resolve(p.catalog(), documents).conflicts()
+
+    assert (conflict.setting, conflict.rule) == (p.DAY, Rule.LAST_MODIFIED)

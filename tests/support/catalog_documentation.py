@@ -72,6 +72,7 @@ def _totals(catalog: Catalog) -> Iterable[Sequence[str]]:
 
 
 def _strength(definitions: Sequence[SettingDefinition]) -> tuple[str, str]:
-    told = [definition.strength for definition in definitions if definition.strength is not None]
+    orders = [definition.strength for definition in definitions if definition.strength is not None]
+    told = [order for order in orders if order.neutral or order.options or order.numbers or order.lists]
     percent = 100 * len(told) // len(definitions)
     return f"{len(told)} ({percent} %)", str(sum(strength.neutral for strength in told))

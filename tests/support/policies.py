@@ -32,6 +32,10 @@ FIREWALL_RULES: Final = TemplateId("c0f6a2d4-7b1e-4f0c-9a53-2f1b8e7d6c90_1")
 ENGINE: Final = "linux_mdatp_managed_antivirusengine_"
 LEVEL: Final = SettingId(ENGINE + "enforcementlevel")
 RETENTION: Final = SettingId(ENGINE + "scanresultsretentiondays")
+THREADS: Final = SettingId(ENGINE + "maximumondemandscanthreads")
+"""A setting of which no value is stronger than another."""
+DAY: Final = SettingId(ENGINE + "scheduledscan_dayofweek")
+"""A setting of which some values are equally strong."""
 FILE_SYSTEMS: Final = SettingId(ENGINE + "unmonitoredfilesystems")
 THREAT_TYPES: Final = SettingId(ENGINE + "threattypesettings")
 EXCLUSIONS: Final = SettingId(ENGINE + "exclusions")
@@ -125,6 +129,8 @@ _SETTINGS: Final = {
     SettingId(ENGINE + "scanarchives"): _choices(ENGINE + "scanarchives"),
     SettingId(ENGINE + "offlinedefinitionupdate"): _choices(ENGINE + "offlinedefinitionupdate"),
     RETENTION: st.integers(1, 4).map(lambda days: number(RETENTION, days)),
+    THREADS: st.integers(1, 4).map(lambda threads: number(THREADS, threads)),
+    DAY: _choices(DAY),
     FILE_SYSTEMS: st.lists(st.sampled_from(["nfs", "fuse", "tmpfs"]), unique=True).map(
         lambda names: texts(FILE_SYSTEMS, *names)
     ),

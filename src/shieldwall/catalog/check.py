@@ -17,6 +17,7 @@ from shieldwall.catalog.model import (
     Option,
     PolicyTemplate,
     SettingDefinition,
+    Strength,
     Syntax,
 )
 from shieldwall.contract.ids import SettingId
@@ -184,9 +185,10 @@ def _strength(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
     strength = definition.strength
     if strength is None:
         return
-    told = (strength.options, strength.numbers, strength.lists, strength.neutral)
-    if sum(bool(order) for order in told) != 1:
+    told = sum(map(bool, (strength.options, strength.numbers, strength.lists, strength.neutral)))
+    if told > 1 or (told == 0 and not strength.connectivity):
         yield "strength is told in exactly one way"
+    yield from _peculiarities(strength)
     if strength.numbers is not None and definition.kind is not Kind.SIMPLE_INTEGER:
         yield "an order of numbers goes with integers only"
     if strength.options and sorted(strength.options) != sorted(option.item_id for option in definition.options):
@@ -197,6 +199,25 @@ def _strength(catalog: Catalog, definition: SettingDefinition) -> Iterator[str]:
         yield from _rules(catalog, definition, {strength.blocks, strength.off})
     elif strength.blocks is not None or strength.off is not None:
         yield "only rules have an option that blocks or switches off"
+
+
+def _peculiarities(strength: Strength) -> Iterator[str]:
+    if strength.zero is not None and strength.numbers is None:
+        yield "what 0 stands for goes with an order of numbers only"
+    if strength.unset_differs and strength.lists not in {Lists.FEWER, Lists.MORE}:
+        yield "what is left out can differ from an empty list only where lists are compared"
+    if strength.tied:
+        yield from _tied(strength)
+
+
+def _tied(strength: Strength) -> Iterator[str]:
+    if strength.equal and strength.unordered:
+        yield "options that share a place are either equal or unordered"
+    start = strength.options.index(strength.tied[0]) if strength.tied[0] in strength.options else 0
+    if strength.options[start : start + len(strength.tied)] != strength.tied:
+        yield "options that share a place stand together in the order of strength"
+    if not 1 < len(strength.tied) < len(strength.options):
+        yield "some options share a place, neither one nor all"
 
 
 def _rules(catalog: Catalog, definition: SettingDefinition, switches: set[str | None]) -> Iterator[str]:

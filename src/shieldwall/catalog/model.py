@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from shieldwall.catalog.vocabulary import Confidence, Direction, Kind, Lists, Merge, Syntax, Tamper
+from shieldwall.catalog.vocabulary import Confidence, Direction, Kind, Lists, Merge, Syntax, Tamper, Zero
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId, TemplateId
 
@@ -37,10 +37,15 @@ __all__ = [
     "UnknownSettingError",
     "UnknownTemplateError",
     "WindowsLanding",
+    "Zero",
 ]
 
 FIRST_VERSION: Final = "2026.11.1"
 """The first catalog version; a setting that names no other came with it."""
+
+
+_BEYOND: Final = 2**63
+"""Beyond every number that a setting takes."""
 
 
 class UnknownSettingError(ShieldwallError):
@@ -85,15 +90,22 @@ class Strength(
 ):
     """What makes a value stronger than another. Nobody publishes an order; each is ours.
 
-    Exactly one of ``options`` (from strongest to weakest), ``numbers``, ``lists``, or ``neutral``: no value protects
-    more than another. Of firewall rules, ``blocks`` is the option that blocks and ``off`` the one that switches a rule
-    off. ``connectivity`` marks settings by which a device can lose its network.
+    At most one of ``options`` (from strongest to weakest), ``numbers``, ``lists``, or ``neutral``: no value protects
+    more than another. Of ``options``, those that are ``equal`` protect alike, while those that are ``unordered`` each
+    protect against something else, so that changing one for another weakens. ``zero`` is said where the number 0 is a
+    word; ``unset_differs`` where a list that is left out means something else than an empty one. Of firewall rules,
+    ``blocks`` is the option that blocks and ``off`` the one that switches a rule off. ``connectivity`` marks settings
+    by which a device can lose its network; it may stand alone, without an order.
     """
 
     confidence: Confidence
     options: tuple[str, ...] = ()
+    equal: tuple[str, ...] = ()
+    unordered: tuple[str, ...] = ()
     numbers: Direction | None = None
+    zero: Zero | None = None
     lists: Lists | None = None
+    unset_differs: bool = False
     neutral: bool = False
     blocks: str | None = None
     off: str | None = None
@@ -102,10 +114,25 @@ class Strength(
     def rank(self, value: object) -> int | None:
         """Return the place of a value, lower is stronger; ``None`` when this order does not speak about it."""
         if isinstance(value, str):
+            if value in self.tied:
+                value = self.tied[0]
             return self.options.index(value) if value in self.options else None
         if self.numbers is None or type(value) is not int:
             return None
+        if value == 0 and self.zero is not None:
+            return -_BEYOND if self.zero is Zero.STRONGEST else _BEYOND
         return -value if self.numbers is Direction.HIGHER else value
+
+    @property
+    def tied(self) -> tuple[str, ...]:
+        """The options that share one place; none of them is stronger than another."""
+        return self.equal or self.unordered
+
+    def is_weakest(self, value: object) -> bool:
+        """Say whether nothing can be weaker than this value."""
+        rank = self.rank(value)
+        last = self.rank(self.options[-1]) if self.options else _BEYOND
+        return rank is not None and rank == last
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

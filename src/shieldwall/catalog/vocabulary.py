@@ -77,6 +77,15 @@ class Direction(StrEnum):
     LOWER = "lower"
 
 
+class Zero(StrEnum):
+    """What the number 0 stands for where it is no number: a word for without end, or for never."""
+
+    STRONGEST = "strongest"
+    """Without a limit, or for good."""
+    WEAKEST = "weakest"
+    """Never, or not at all."""
+
+
 class Lists(StrEnum):
     """Which lists are stronger."""
 

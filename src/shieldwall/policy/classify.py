@@ -1,7 +1,9 @@
 """Does a change make devices safer? From the catalog's orders of strength, all of which are ours.
 
-What no order speaks about weakens: whoever could weaken a fleet by what we do not know would find it. One law holds
-this together: where a change strengthens, going back weakens.
+What no order speaks about weakens: whoever could weaken a fleet by what we do not know would find it. Where no policy
+says anything, a device is in its state from before management and nobody holds it there, so what the product does by
+itself is trusted only between the extremes: setting the weakest value weakens, and so does leaving a setting that stood
+on anything better. One law holds this together: where a change strengthens, going back weakens.
 """
 
 from __future__ import annotations
@@ -44,16 +46,15 @@ def classify(
 ) -> ChangeClass:
     """Classify one setting's change; ``None`` stands for a setting that no policy sets."""
     definition = catalog.definitions.get(setting)
+    if before == after:
+        return ChangeClass.NEUTRAL
     if definition is None:
-        return ChangeClass.NEUTRAL if before == after else ChangeClass.WEAKEN
+        return ChangeClass.WEAKEN
     if definition.identity:
         return _subjects(catalog, definition, _parts(before), _parts(after))
-    strength = definition.strength
-    if strength is not None and strength.neutral:
-        return ChangeClass.NEUTRAL
-    if strength is not None and strength.lists is not None:
-        return _lists(catalog, definition, strength, _parts(before), _parts(after))
-    return _single(strength, _or_default(definition, before), _or_default(definition, after))
+    if definition.strength is None:
+        return ChangeClass.WEAKEN
+    return _by_strength(catalog, definition, definition.strength, before, after)
 
 
 def classify_all(
@@ -67,6 +68,36 @@ def classify_all(
     }
 
 
+def _by_strength(
+    catalog: Catalog,
+    definition: SettingDefinition,
+    strength: Strength,
+    before: SettingValue | None,
+    after: SettingValue | None,
+) -> ChangeClass:
+    if strength.neutral:
+        return ChangeClass.CONNECTIVITY_RISK if strength.connectivity else ChangeClass.NEUTRAL
+    if strength.lists is not None:
+        if strength.unset_differs and (before is None or after is None):
+            return ChangeClass.WEAKEN
+        return _lists(catalog, definition, strength, _parts(before), _parts(after))
+    if before is None:
+        return _first(definition, strength, after)
+    if after is None and not strength.is_weakest(before):
+        return ChangeClass.WEAKEN
+    return _single(strength, before, _or_default(definition, after))
+
+
+def _first(definition: SettingDefinition, strength: Strength, after: SettingValue | None) -> ChangeClass:
+    """Classify a value where there was none."""
+    if strength.is_weakest(after):
+        return ChangeClass.WEAKEN
+    found = _single(strength, _or_default(definition, None), after)
+    if found is ChangeClass.NEUTRAL and strength.connectivity:  # somebody may have switched it off on the device
+        return ChangeClass.CONNECTIVITY_RISK
+    return found
+
+
 def _single(
     strength: Strength | None,
     before: SettingValue | None,
@@ -78,9 +109,11 @@ def _single(
         return ChangeClass.WEAKEN
     rank = strength.rank(after)
     if before is None:  # whatever the product does by itself, nothing is stronger than the strongest
-        better = bool(strength.options) and rank == 0
+        better = bool(strength.options) and rank == 0 and after not in strength.unordered
     else:
         former = strength.rank(before)
+        if before in strength.equal and after in strength.equal:
+            return ChangeClass.NEUTRAL
         better = rank is not None and former is not None and rank < former
     if not better:
         return ChangeClass.WEAKEN
@@ -118,22 +151,24 @@ def _rule(
     catalog: Catalog, definition: SettingDefinition, strength: Strength, rule: SettingValue, *, comes: bool
 ) -> ChangeClass:
     """Classify a firewall rule that comes or goes: one that blocks protects, one that allows is a hole."""
-    if _says(catalog, definition, rule, strength.off):
+    if strength.off is not None and _said(catalog, definition, rule, strength.off) == strength.off:
         return ChangeClass.NEUTRAL
-    protects = _says(catalog, definition, rule, strength.blocks)
-    return ChangeClass.CONNECTIVITY_RISK if protects == comes else ChangeClass.WEAKEN
+    action = _said(catalog, definition, rule, strength.blocks)
+    if action is None:  # nobody knows what such a rule does
+        return ChangeClass.WEAKEN
+    return ChangeClass.CONNECTIVITY_RISK if (action == strength.blocks) == comes else ChangeClass.WEAKEN
 
 
-def _says(catalog: Catalog, definition: SettingDefinition, rule: SettingValue, option: str | None) -> bool:
-    """Say whether a member of the rule is set to the option, or is left out and the option is its default."""
+def _said(catalog: Catalog, definition: SettingDefinition, rule: SettingValue, option: str | None) -> object:
+    """Return what the member with this option is set to, or what it is by default; ``None`` where neither is known."""
     if option is None or not isinstance(rule, Item):
-        return False
+        return None
     for member in definition.children:
         found = catalog.definitions.get(member)
         if found is not None and found.option(option) is not None:
             value = rule.get(member)
-            return (found.default if value is None else value) == option
-    return False
+            return found.default if value is None else value
+    return None
 
 
 def _subjects(

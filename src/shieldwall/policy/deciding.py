@@ -62,21 +62,22 @@ def priority_of(contender: Contender) -> int:
     return LOWEST_PRIORITY + 1 if contender.priority is None else contender.priority
 
 
-def strongest(definition: SettingDefinition, values: Sequence[SettingValue]) -> SettingValue | None:
-    """Return the strongest of several values, ``None`` unless the order of strength speaks about every one of them."""
+def strongest(definition: SettingDefinition, values: Sequence[SettingValue]) -> frozenset[SettingValue]:
+    """Return the strongest of several values: all of those that share the first place.
+
+    Nothing, unless the order of strength speaks about every one of them.
+    """
     strength = definition.strength
     if strength is None:
-        return None
+        return frozenset()
     if strength.lists in {Lists.FEWER, Lists.MORE}:
         return _extreme(values, strength.lists)
-    best: tuple[int, SettingValue] | None = None
-    for value in values:
-        rank = strength.rank(value)
-        if rank is None:
-            return None
-        if best is None or rank < best[0]:
-            best = (rank, value)
-    return best[1] if best else None
+    ranks = [strength.rank(value) for value in values]
+    known = [rank for rank in ranks if rank is not None]
+    if len(known) < len(ranks):
+        return frozenset()
+    first = min(known)
+    return frozenset(value for value, rank in zip(values, ranks, strict=True) if rank == first)
 
 
 def united(catalog: Catalog, definition: SettingDefinition, lists: Iterable[SettingValue]) -> SettingValue:
@@ -99,11 +100,12 @@ def subject_of(definition: SettingDefinition, item: SettingValue) -> tuple[Setti
 
 
 def _by_strength(definition: SettingDefinition, contenders: tuple[Contender, ...]) -> Decided | Conflict:
-    value = strongest(definition, [contender.value for contender in contenders])
-    if value is not None:
-        return _decided(definition.id, value, Rule.MOST_SECURE, contenders)
-    latest = max(contender.moment for contender in contenders)
-    newest = {contender.value for contender in contenders if contender.moment == latest}
+    best = strongest(definition, [contender.value for contender in contenders])
+    if len(best) == 1:
+        return _decided(definition.id, next(iter(best)), Rule.MOST_SECURE, contenders)
+    standing = [contender for contender in contenders if not best or contender.value in best]
+    latest = max(contender.moment for contender in standing)
+    newest = {contender.value for contender in standing if contender.moment == latest}
     if len(newest) == 1:
         return _decided(definition.id, newest.pop(), Rule.LAST_MODIFIED, contenders)
     return Conflict(setting=definition.id, contenders=contenders, rule=Rule.LAST_MODIFIED)
@@ -117,12 +119,12 @@ def _by_priority(definition: SettingDefinition, contenders: tuple[Contender, ...
     return Conflict(setting=definition.id, contenders=contenders, rule=Rule.PRIORITY)
 
 
-def _extreme(values: Sequence[SettingValue], lists: Lists) -> SettingValue | None:
-    """Return the list that is within all others, or around them; ``None`` when there is none."""
+def _extreme(values: Sequence[SettingValue], lists: Lists) -> frozenset[SettingValue]:
+    """Return the list that is within all others, or around them, if there is one."""
     sized = sorted((value for value in values if isinstance(value, tuple)), key=len, reverse=lists is Lists.MORE)
     extreme = set(sized[0])
     fits = extreme.issuperset if lists is Lists.MORE else extreme.issubset
-    return sized[0] if all(fits(other) for other in sized) else None
+    return frozenset({sized[0]} if all(fits(other) for other in sized) else ())
 
 
 def _weakness(catalog: Catalog, definition: SettingDefinition, item: Item) -> tuple[tuple[float, ...], tuple[Any, ...]]:

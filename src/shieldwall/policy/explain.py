@@ -51,6 +51,12 @@ def _reason(decided: Decided, names: Mapping[PolicyId, str]) -> str:  # noqa: PL
         case Rule.MOST_SECURE:
             return f"the value of {won} is the strongest in our order, stronger than that of {lost}"
         case Rule.LAST_MODIFIED:
+            known = {contender.policy: contender.moment for contender in decided.contenders}
+            newest = max(known[policy] for policy in decided.winners)
+            if any(known[policy] > newest for policy in decided.losers):
+                return (
+                    f"of the values that share the first place in our order, that of {won} is the newest; {lost} lost"
+                )
             return f"{won} was modified last; {lost} lost"
         case Rule.PRIORITY:
             return f"{won} has the best priority; {lost} lost"

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from shieldwall.catalog.model import Catalog, Lists, Merge, SettingDefinition
+from shieldwall.catalog.model import Catalog, Lists, Merge, SettingDefinition, Strength
 from shieldwall.contract.conflicts import ConflictRule, ConflictRules
 from shieldwall.contract.ids import PolicyId
 from shieldwall.policy.deciding import decide, priority_of, subject_of, united
@@ -148,13 +148,18 @@ def _division(definition: SettingDefinition, chosen: ConflictRule | None, entrie
         strength = definition.strength
         ranks = [strength.rank(entry.contender.value) if strength else None for entry in entries]
         if None not in ranks and strength is not None:
-            return partial(_by_best, lambda contender: strength.rank(contender.value))
+            return partial(_by_best, partial(_place, strength))
         if set(ranks) == {None} and (strength is None or strength.lists not in {Lists.FEWER, Lists.MORE}):
             return partial(_by_best, lambda contender: _END_OF_TIME - contender.moment)
         return _by_contenders
     if chosen is None and definition.merge is Merge.UNION:
         return _by_contenders
     return _by_agreement
+
+
+def _place(strength: Strength, contender: Contender) -> tuple[int | None, timedelta]:
+    """Return a sort key that puts the strongest first, and of those that share a place the one modified last."""
+    return strength.rank(contender.value), _END_OF_TIME - contender.moment if strength.tied else timedelta(0)
 
 
 def _by_best(
