@@ -21,9 +21,10 @@ from shieldwall.contract.settings import (
     SimpleValue,
 )
 from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.manager.policies import document_of, (
+from shieldwall.server.manager.policies import (
     PolicyTooLargeError,
     PreconditionFailedError,
+    document_of,
     get_policy,
     history,
     list_policies,
