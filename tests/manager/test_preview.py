@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ from tests.support.outcomes import Aspects, aspects
 
 from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.catalog.model import Merge
+from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import DeviceId, GroupId, PolicyId
 from shieldwall.policy.applicability import traits_of
 from shieldwall.policy.compare import Comparison
 from shieldwall.policy.device_sets import places
 from shieldwall.policy.families import chosen_rule
+from shieldwall.policy.outcomes import Conflict
 from shieldwall.policy.partition import UNSET
 from shieldwall.policy.resolve import resolve
 from shieldwall.server.directory import groups as directory_groups
@@ -34,10 +37,15 @@ from shieldwall.server.manager.change_sets import ChangeSets
 from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.manager.filters import FilterDraft
 from shieldwall.server.manager.preview import GroupProposal, Preview, Proposal, preview
+from shieldwall.server.manager.publishing import PolicyTooLargeError
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.storage import check_ins, devices, revisions, targets
 from shieldwall.server.storage.records import AssignmentKind, FilterKind
 
+TO_SERVER = (
+    p.choice(f"{p.RULES}_item_protocol", "_tcp"),
+    p.texts(f"{p.RULES}_item_remoteports", "8443"),
+)
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -185,6 +193,57 @@ def test_a_preview_writes_nothing(world: World) -> None:
 def test_what_could_not_be_saved_has_no_preview(world: World) -> None:
     create = ChangeSet(changes=(Create(draft=a_draft(cloud="perhaps")),))
     with world.database.read() as connection, pytest.raises(InvalidPolicyError, match=r"changes\[0\]"):
+        preview(connection, world.catalog, world.acting, Proposal(change_set=create))
+
+
+def test_who_gets_a_policy_can_be_previewed_though_it_could_not_be_saved_today(world: World) -> None:
+    blocking = p.firewall_rule("Updates", "block", p.choice(f"{p.RULES}_item_direction", "_out"), *TO_SERVER)
+    rules = PolicyDraft(
+        name="Rules",
+        platforms="linux",
+        technologies="microsoftSense",
+        template_id=p.FIREWALL_RULES,
+        settings=(p.items(p.RULES, blocking),),
+    )
+    server = ServerEndpoints.of(["https://shieldwall.contoso.example:8443"])
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        policy = world.policies.create(connection, world.acting, rules)
+        change_set = ChangeSet(changes=(Update(policy=policy.id, assigned=[ALL]),))
+
+        shown = preview(connection, world.catalog, world.acting, Proposal(change_set=change_set), server=server)
+        ChangeSets(catalog=world.catalog, signer=world.signer, server=server).apply(
+            connection, world.acting, change_set
+        )
+
+        assert {change.setting for change in shown.comparison.changes} == set(held(connection, world, device)[1])
+
+
+def test_policies_changed_together_were_modified_in_one_moment(world: World) -> None:
+    class Ticking:
+        def now(self) -> datetime:
+            world.clock.advance(seconds=1)
+            return world.clock.now()
+
+    creates = tuple(
+        Create(draft=replace(a_draft(str(threads)), settings=(p.number(p.THREADS, threads),)), assigned=[ALL])
+        for threads in (1, 2)
+    )
+    acting, change_set = replace(world.acting, clock=Ticking()), ChangeSet(changes=creates)
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+
+        (clash,) = preview(connection, world.catalog, acting, Proposal(change_set=change_set)).comparison.conflicts_made
+        ChangeSets(catalog=world.catalog, signer=world.signer).apply(connection, acting, change_set)
+
+        assert clash.setting == p.THREADS
+        assert isinstance(held(connection, world, device)[1][p.THREADS], Conflict)
+
+
+def test_a_policy_that_is_too_large_has_no_preview(world: World) -> None:
+    paths = tuple(f"/srv/{number}/{'a' * 250}/{'b' * 250}" for number in range(600))
+    create = ChangeSet(changes=(Create(draft=draft("Large", None, None, paths)),))
+    with world.database.read() as connection, pytest.raises(PolicyTooLargeError, match=r"changes\[0\]"):
         preview(connection, world.catalog, world.acting, Proposal(change_set=create))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -12,6 +13,17 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import audit
 from shieldwall.server.storage.records import AuditEvent
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A clock that has stopped."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        """Return the moment."""
+        return self.moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +39,10 @@ class Acting:
     clock: Clock
     new_id: Callable[[], str]
     on_devices_changed: Callable[[Connection, frozenset[DeviceId]], None]
+
+    def at_once(self) -> Acting:
+        """Return the same somebody, to whom all that is done from here on happens in one moment."""
+        return replace(self, clock=_Moment(self.clock.now()))
 
     def record(self, connection: Connection, activity: str, kind: str, object_id: str, **details: object) -> None:
         """Add to the audit trail what is done in this transaction."""

@@ -51,6 +51,7 @@ class ChangeSets:
                 ``changes[n]`` which one it was.
         """
         targets.lock(connection)
+        acting = acting.at_once()  # no policy of the set was modified before another
         planned = plan(connection, acting.tenant_id, change_set)
         applying = _Applying(
             connection=connection,

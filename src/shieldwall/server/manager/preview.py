@@ -29,10 +29,10 @@ from shieldwall.server.manager.assignments import assignment, check_assignments
 from shieldwall.server.manager.change_plans import ChangeSet, Planned, at, plan
 from shieldwall.server.manager.drafts import draft_of
 from shieldwall.server.manager.fleet_view import FleetView, Reaching
-from shieldwall.server.manager.publishing import document, published
+from shieldwall.server.manager.publishing import body_of, document, published
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.storage import assignments, fleets, revisions, tenants
-from shieldwall.server.storage.records import Assignment
+from shieldwall.server.storage.records import Assignment, Policy
 
 MOST_EXAMPLES: Final = 5
 """Devices named for each finding."""
@@ -87,7 +87,8 @@ def preview(
     Raises:
         ShieldwallError: As making the change would raise it.
     """
-    return _Previewing(connection=connection, catalog=catalog, acting=acting, server=server).preview(proposal)
+    at_once = acting.at_once()
+    return _Previewing(connection=connection, catalog=catalog, acting=at_once, server=server).preview(proposal)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,6 +169,8 @@ class _Previewing:
 
     def _prepared(self, planned: Planned, policy_id: PolicyId, present: _Policy | None) -> PreparedPolicy:
         """Prepare what devices would get; what they would not notice stays the revision they have."""
+        if planned.before is not None and not planned.is_edited:  # saved once, and looked at by nobody again
+            return present.prepared if present else self._sent(planned.before)
         with at(planned.drafted_by):
             found = published(self.connection, self.catalog, self.acting.tenant_id, planned.draft, server=self.server)
         revision = 1
@@ -177,18 +180,21 @@ class _Previewing:
             if same:
                 return present.prepared if present else prepare(self.catalog, sent)
             revision = planned.before.revision + 1
-        return prepare(
+        wanted = document(
             self.catalog,
-            document(
-                self.catalog,
-                planned.draft,
-                found.settings,
-                tenant_id=self.acting.tenant_id,
-                policy_id=policy_id,
-                revision=revision,
-                now=self.acting.clock.now(),
-            ),
+            planned.draft,
+            found.settings,
+            tenant_id=self.acting.tenant_id,
+            policy_id=policy_id,
+            revision=revision,
+            now=self.acting.clock.now(),
         )
+        with at(planned.drafted_by):
+            body_of(wanted)
+        return prepare(self.catalog, wanted)
+
+    def _sent(self, policy: Policy) -> PreparedPolicy:
+        return prepare(self.catalog, document_of(revisions.get(self.connection, policy.id, policy.revision)))
 
 
 def _group(view: FleetView, proposed: GroupProposal) -> DeviceSet:

@@ -131,6 +131,7 @@ class ReusableSettings:
         _record(connection, acting, "reusableSetting.deleted", removed, reason)
 
     def _publish_policies(self, connection: Connection, acting: Acting, changed: ReusableSetting, reason: str) -> None:
+        acting = acting.at_once()  # none of them was modified before another
         why = f"The reusable setting {changed.display_name} has changed{f': {reason}' if reason else '.'}"
         saving = Saving(catalog=self.catalog, signer=self.signer, server=self.server)
         reached: set[DeviceId] = set()
