@@ -84,6 +84,12 @@ def test_every_page_sends_strangers_to_the_sign_in_page(client: Client, path: st
     assert answer.content == b""
 
 
+def test_asking_for_the_methods_of_a_page_is_answered_and_tells_nothing_else(client: Client) -> None:
+    answer = client.options("/devices")
+
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
 @pytest.mark.parametrize("path", [f"/devices/{device_id(1)}/sync", "/sign-out"])
 def test_strangers_change_nothing(client: Client, path: str) -> None:
     assert client.post(path, headers=ORIGIN).headers["location"] == "/sign-in"

@@ -102,6 +102,8 @@ def static_file(name: FromPath[str]) -> Response[bytes]:
 def _guarding(services: AdminServices) -> AsyncAnyCallable:
     # A function and not an object: the framework copies what it is given, and services cannot be copied.
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        if connection.scope.get("method") == "OPTIONS":
+            return  # the framework answers, with the header Allow that a 405 tells anybody as well
         authorization = authorization_of(handler.opt)
         principal = None if authorization.public else await sync_to_thread(principal_of, services, connection)
         authorization.admit(principal)
