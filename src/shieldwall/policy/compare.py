@@ -19,7 +19,7 @@ from shieldwall.policy.device_sets import NOBODY, DeviceSet
 from shieldwall.policy.families import chosen_rule
 from shieldwall.policy.fleet import Entry, Fleet, Situation
 from shieldwall.policy.outcomes import Reason
-from shieldwall.policy.partition import Outcome, OutcomeKind, Part, by_presence, by_subject, by_value
+from shieldwall.policy.partition import Outcome, OutcomeKind, Part, by_presence, by_subject, by_value, listed
 from shieldwall.policy.values import SettingValue
 
 Subject: TypeAlias = "tuple[SettingValue | None, ...]"
@@ -196,33 +196,49 @@ class _SettingComparison:
         setting = self.definition.id
         former = tuple(self.fleet.entries(self.before, setting))
         later = tuple(self.fleet.entries(self.after, setting))
-        if not self._is_united():
+        if self.definition.merge is not Merge.UNION:
             gathered.add(
                 setting, None, self._by_value(self.before, former, within), self._by_value(self.after, later, within)
             )
             return
-        gathered.add(setting, None, by_presence(former, within), tuple(by_presence(later, within)))
-        divide_former = by_subject(self.catalog, self.definition, former, within)
-        divide_later = by_subject(self.catalog, self.definition, later, within)
-        for subject in self._subjects(frozenset(changed), (*former, *later)):
+        were, are = self._lists(self.before, former, within), self._lists(self.after, later, within)
+        gathered.add(setting, None, were.presence, are.presence)
+        divide_former = by_subject(self.catalog, self.definition, were.lists, within)
+        divide_later = by_subject(self.catalog, self.definition, are.lists, within)
+        if were.is_decided or are.is_decided:
+            speaking = [value for value, _ in (*were.lists, *are.lists)]
+        else:
+            touched = frozenset(changed)
+            speaking = [e.contender.value for e in (*former, *later) if e.contender.policy in touched]
+        for subject in self._subjects(speaking):
             gathered.add(setting, subject, divide_former(subject), divide_later(subject))
 
-    def _is_united(self) -> bool:
-        return self.definition.merge is Merge.UNION and not any(
-            chosen_rule(self.catalog, self.definition.id, situation.rules) for situation in (self.before, self.after)
-        )
+    def _lists(self, situation: Situation, entries: Sequence[Entry], within: DeviceSet) -> _Lists:
+        """Find the lists that devices have: those of all policies, or the one that a chosen rule decided for."""
+        if chosen_rule(self.catalog, self.definition.id, situation.rules) is None:
+            united = tuple((entry.contender.value, entry.applies) for entry in entries)
+            return _Lists(presence=tuple(by_presence(entries, within)), lists=united, is_decided=False)
+        parts = self._by_value(situation, entries, within)
+        decided = tuple((part.outcome.value, part.devices) for part in parts if part.outcome.value is not None)
+        return _Lists(presence=tuple(listed(parts)), lists=decided, is_decided=True)
 
     def _by_value(self, situation: Situation, entries: Sequence[Entry], within: DeviceSet) -> tuple[Part, ...]:
         return tuple(by_value(self.catalog, self.definition, situation.rules, entries, within))
 
-    def _subjects(self, changed: frozenset[PolicyId], entries: Iterable[Entry]) -> Iterable[Subject]:
-        """Return what the changed policies' items are about, each once."""
+    def _subjects(self, lists: Iterable[SettingValue]) -> Iterable[Subject]:
+        """Return what the items of these lists are about, each once."""
         return dict.fromkeys(
-            subject_of(self.definition, item)
-            for entry in entries
-            if entry.contender.policy in changed and isinstance(entry.contender.value, tuple)
-            for item in entry.contender.value
+            subject_of(self.definition, item) for value in lists if isinstance(value, tuple) for item in value
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lists:
+    """Lists in one situation: whether there are any, who has which, and whether a rule decided between them."""
+
+    presence: tuple[Part, ...]
+    lists: tuple[tuple[SettingValue, DeviceSet], ...]
+    is_decided: bool
 
 
 def _class(

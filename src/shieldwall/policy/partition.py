@@ -72,7 +72,7 @@ def by_value(
 ) -> Iterator[Part]:
     """Divide devices by the value that a setting comes out with; of equal outcomes there is one part."""
     asking = _Asking(catalog, definition, rules, entries)
-    divide = _division(definition, chosen_rule(catalog, definition.id, rules), entries)
+    divide = _division(definition, chosen_rule(catalog, definition.id, rules))
     reached = _any(entry.applies for entry in entries) & within
     together: dict[Outcome, DeviceSet] = {}
     for devices in divide(entries, reached):
@@ -91,15 +91,30 @@ def by_presence(entries: Sequence[Entry], within: DeviceSet) -> Iterator[Part]:
     yield from _without(entries, within & ~managed)
 
 
+def listed(parts: Iterable[Part]) -> Iterator[Part]:
+    """Tell of lists only that they are managed."""
+    managed = NOBODY
+    for part in parts:
+        if part.outcome.kind is OutcomeKind.VALUE:
+            managed |= part.devices
+        else:
+            yield part
+    if managed:
+        yield Part(LISTED, managed)
+
+
 def by_subject(
-    catalog: Catalog, definition: SettingDefinition, entries: Sequence[Entry], within: DeviceSet
+    catalog: Catalog,
+    definition: SettingDefinition,
+    lists: Iterable[tuple[SettingValue, DeviceSet]],
+    within: DeviceSet,
 ) -> Callable[[tuple[SettingValue | None, ...]], list[Part]]:
-    """Return what divides devices by what a united list says about one subject."""
+    """Return what divides devices by what these lists say about one subject, united where a device has several."""
     subjects: defaultdict[tuple[SettingValue | None, ...], dict[SettingValue, DeviceSet]] = defaultdict(dict)
-    for entry in entries:
-        for item in _items(entry.contender.value):
+    for value, devices in lists:
+        for item in _items(value):
             holders = subjects[subject_of(definition, item)]
-            holders[item] = holders.get(item, NOBODY) | entry.applies
+            holders[item] = holders.get(item, NOBODY) | devices
 
     def divide(subject: tuple[SettingValue | None, ...]) -> list[Part]:
         return [
@@ -139,56 +154,76 @@ Division: TypeAlias = "Callable[[Sequence[Entry], DeviceSet], Iterator[DeviceSet
 """Divides devices that have a contender into parts that come out alike."""
 
 
-def _division(definition: SettingDefinition, chosen: ConflictRule | None, entries: Sequence[Entry]) -> Division:
+def _division(definition: SettingDefinition, chosen: ConflictRule | None) -> Division:
     """Choose how devices are divided, by what decides among different values."""
-    by_strength = chosen is ConflictRule.MOST_SECURE or (chosen is None and definition.merge is Merge.MOST_SECURE)
     if chosen is ConflictRule.PRIORITY:
         return partial(_by_best, priority_of)
-    if by_strength:
-        strength = definition.strength
-        ranks = [strength.rank(entry.contender.value) if strength else None for entry in entries]
-        if None not in ranks and strength is not None:
-            return partial(_by_best, partial(_place, strength))
-        if set(ranks) == {None} and (strength is None or strength.lists not in {Lists.FEWER, Lists.MORE}):
-            return partial(_by_best, lambda contender: _END_OF_TIME - contender.moment)
-        return _by_contenders
-    if chosen is None and definition.merge is Merge.UNION:
-        return _by_contenders
+    if chosen is ConflictRule.MOST_SECURE or (chosen is None and definition.merge is Merge.MOST_SECURE):
+        return partial(_by_strength, definition.strength)
+    assert chosen is not None or definition.merge is not Merge.UNION, "what is united is divided by subjects"
     return _by_agreement
+
+
+def _by_strength(strength: Strength | None, entries: Sequence[Entry], devices: DeviceSet) -> Iterator[DeviceSet]:
+    """Divide devices by the strongest that each has; by the newest where the order does not speak about all."""
+    if strength is not None and strength.lists in {Lists.FEWER, Lists.MORE}:
+        for won in _by_extreme(strength.lists, entries, devices):
+            devices &= ~won
+            yield won
+    elif strength is not None:
+        ranked = [entry for entry in entries if strength.rank(entry.contender.value) is not None]
+        spoken_of = devices & ~_any(entry.applies for entry in entries if entry not in ranked)
+        devices &= ~spoken_of
+        yield from _by_best(partial(_place, strength), ranked, spoken_of)
+    yield from _by_best(_age, entries, devices)
+
+
+def _by_extreme(lists: Lists, entries: Sequence[Entry], devices: DeviceSet) -> Iterator[DeviceSet]:
+    """Yield the devices on which one list is within all others there, or around them; each with another list."""
+    grouped = _grouped((entry.contender.value, entry.applies & devices) for entry in entries)
+    kept = [(frozenset(_items(value)), holders) for value, holders in grouped.items()]
+    for items, holders in kept:
+        fits = items.issuperset if lists is Lists.MORE else items.issubset
+        won = holders & ~_any(others for other, others in kept if others & holders and not fits(other))
+        if won:
+            yield won
+
+
+def _age(contender: Contender) -> timedelta:
+    """Return a sort key that puts the policy modified last first."""
+    return _END_OF_TIME - contender.moment
 
 
 def _place(strength: Strength, contender: Contender) -> tuple[int | None, timedelta]:
     """Return a sort key that puts the strongest first, and of those that share a place the one modified last."""
-    return strength.rank(contender.value), _END_OF_TIME - contender.moment if strength.tied else timedelta(0)
+    return strength.rank(contender.value), _age(contender) if strength.tied else timedelta(0)
 
 
 def _by_best(
     best_first: Callable[[Contender], Any], entries: Sequence[Entry], devices: DeviceSet
 ) -> Iterator[DeviceSet]:
-    """Divide devices by the best that each has, and further by what the best ones want."""
+    """Divide devices by the best that each has, and further by what the best ones want, or that they differ."""
     ranks: defaultdict[Any, list[tuple[SettingValue, DeviceSet]]] = defaultdict(list)
     for entry in entries:
         ranks[best_first(entry.contender)].append((entry.contender.value, entry.applies))
     for rank in sorted(ranks):
-        reached = _any(holders for _, holders in ranks[rank]) & devices
-        devices &= ~reached
-        yield from (same for same, _ in _refined(reached, _grouped(ranks[rank])))
+        yield from _agreeing(ranks[rank], devices)
+        devices &= ~_any(holders for _, holders in ranks[rank])
 
 
 def _by_agreement(entries: Sequence[Entry], devices: DeviceSet) -> Iterator[DeviceSet]:
     """Divide devices into those with one value, by that value, and those with several."""
-    grouped = _grouped((entry.contender.value, entry.applies & devices) for entry in entries)
+    return _agreeing(((entry.contender.value, entry.applies) for entry in entries), devices)
+
+
+def _agreeing(wanted: Iterable[tuple[SettingValue, DeviceSet]], devices: DeviceSet) -> Iterator[DeviceSet]:
+    grouped = _grouped((value, holders & devices) for value, holders in wanted)
     seen = several = NOBODY
     for holders in grouped.values():
         several |= seen & holders
         seen |= holders
     parts = [*(holders & ~several for holders in grouped.values()), several]
     yield from (part for part in parts if part)
-
-
-def _by_contenders(entries: Sequence[Entry], devices: DeviceSet) -> Iterator[DeviceSet]:
-    """Divide devices by which policies contend on each: right whatever decides, and many parts."""
-    yield from (same for same, _ in _refined(devices, {entry.contender: entry.applies for entry in entries}))
 
 
 def _without(entries: Sequence[Entry], devices: DeviceSet) -> Iterator[Part]:
