@@ -39,14 +39,15 @@ def first(devices: DeviceSet) -> int:
 
 def places(devices: DeviceSet, most: int | None = None) -> Iterator[int]:
     """Yield the places of a set in their order, at most so many."""
-    found = 0
+    if most is not None:  # a few are found by asking for the first again and again, wherever they are
+        for _ in range(min(most, count(devices))):
+            yield first(devices)
+            devices &= devices - 1
+        return
     octets = devices.to_bytes((devices.bit_length() + 7) // 8, "little")
     for position, octet in enumerate(octets):
         for bit in range(8) if octet else ():
             if octet >> bit & 1:
-                if found == most:
-                    return
-                found += 1
                 yield position * 8 + bit
 
 

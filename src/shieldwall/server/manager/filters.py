@@ -129,6 +129,7 @@ def delete_filter(connection: Connection, acting: Acting, filter_id: AssignmentF
         NotFoundError: There is no such filter.
         StillReferencedError: An assignment is narrowed by it; it would reach more devices, or fewer, unasked.
     """
+    targets.lock(connection)  # nobody names it in the meantime
     removed = get_filter(connection, acting.tenant_id, filter_id)
     filters.remove(connection, filter_id)
     _record(connection, acting, "filter.deleted", removed)
