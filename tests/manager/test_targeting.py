@@ -412,6 +412,23 @@ def test_a_policy_assigned_to_a_group_while_a_device_joins_it_reaches_the_device
     _settled(world, device)
 
 
+@on_postgresql
+def test_a_policy_assigned_to_a_group_while_it_is_deleted_is_refused_in_our_words(world: World) -> None:
+    _, group, policy = _prepared(world)
+
+    def assign_it() -> None:
+        with world.database.write() as assigning:
+            assign(assigning, world.acting, policy, [include(group)])
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        with world.database.write() as deleting:
+            directory_groups.delete_group(deleting, world.acting, group)
+            assigned = threads.submit(assign_it)
+            _await_lock(deleting)
+        with pytest.raises(UnknownGroupError):
+            assigned.result(timeout=30)
+
+
 def _await_lock(connection: Connection) -> None:
     """Return once somebody waits for the lock that this transaction holds."""
     waiting = text("select count(*) from pg_locks where locktype = 'advisory' and not granted")

@@ -15,7 +15,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.membership import attributes_of, reevaluate_device, reevaluate_group
 from shieldwall.server.directory.names import is_name, is_text
-from shieldwall.server.storage import devices, groups
+from shieldwall.server.storage import devices, groups, targets
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Device, DeviceState, Group, Page
 
@@ -155,6 +155,7 @@ def delete_group(connection: Connection, acting: Acting, group_id: GroupId) -> N
         NotFoundError: There is no such group.
         StillReferencedError: A policy is assigned to it; its devices would lose the policy unasked.
     """
+    targets.lock(connection)  # nobody assigns a policy to it in the meantime
     group = get_group(connection, acting.tenant_id, group_id)
     former = groups.member_ids(connection, group_id)
     groups.remove(connection, group_id)
