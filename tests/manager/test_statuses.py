@@ -188,17 +188,18 @@ def test_another_tenant_sees_neither_device_nor_policy(world: World) -> None:
 
 _WORDS = st.tuples(st.sampled_from([CLOUD, DIAGNOSTIC, SettingId("stray")]), st.sampled_from(SettingState))
 _REPORTS = st.none() | st.tuples(st.booleans(), st.lists(_WORDS, max_size=4))
+_TRAITS = st.sampled_from([{}, {"os_type": "Windows"}, {"os_type": "Solaris"}, {"catalog_version": "2026.10.1"}])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
-@given(drawn=st.lists(_REPORTS, min_size=1, max_size=5))
+@given(drawn=st.lists(st.tuples(_TRAITS, _REPORTS), min_size=1, max_size=5))
 def test_counts_are_the_sum_of_what_is_in_effect_on_each_device(
-    world: World, drawn: list[tuple[bool, list[tuple[SettingId, SettingState]]] | None]
+    world: World, drawn: list[tuple[dict[str, str], tuple[bool, list[tuple[SettingId, SettingState]]] | None]]
 ) -> None:
     with world.undone() as connection:
-        joined = [world.join(connection, number) for number in range(1, len(drawn) + 1)]
+        joined = [world.join(connection, number, **traits) for number, (traits, _) in enumerate(drawn, 1)]
         policy = to_all(world, connection, diagnostic="1")
-        for device, report in zip(joined, drawn, strict=True):
+        for device, (_, report) in zip(joined, drawn, strict=True):
             if report is not None:
                 current, words = report
                 target = check_ins.get(connection, device).target_digest if current else OTHER

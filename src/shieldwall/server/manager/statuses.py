@@ -20,15 +20,15 @@ from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.policy.applicability import Traits, traits_of
-from shieldwall.policy.flatten import flatten
 from shieldwall.policy.outcomes import Inapplicable, Reason, Resolution
-from shieldwall.policy.prepared import prepare
+from shieldwall.policy.prepared import PreparedPolicy, prepare
 from shieldwall.policy.resolve import resolve
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.manager.policies import document_of, get_policy
 from shieldwall.server.manager.states import Said, said
 from shieldwall.server.storage import check_ins, revisions, standings, statuses, targets
 from shieldwall.server.storage.records import CheckInState, Page
+from shieldwall.server.storage.standings import Counted, Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def effective_of(connection: Connection, catalog: Catalog, tenant_id: TenantId, 
             PolicyOnDevice(
                 item=item,
                 document=documents[item.digest],
-                state=words.policy(item, _applying(catalog, documents[item.digest], traits)),
+                state=words.policy(item, _applying(prepare(catalog, documents[item.digest]), traits)),
             )
             for item in items
         ),
@@ -123,9 +123,8 @@ def _state(resolution: Resolution, words: Said) -> SettingState:
     return SettingState.NOT_APPLICABLE if isinstance(resolution, Inapplicable) else words.state(resolution.setting)
 
 
-def _applying(catalog: Catalog, document: PolicyDocument, traits: Traits) -> list[SettingId]:
+def _applying(policy: PreparedPolicy, traits: Traits) -> list[SettingId]:
     """Return the settings of a policy that a device has something for."""
-    policy = prepare(catalog, document)
     return [setting for setting in policy.contenders if policy.reason_against(setting, traits) is None]
 
 
@@ -143,9 +142,11 @@ def policy_counts(connection: Connection, catalog: Catalog, tenant_id: TenantId,
     settings: dict[SettingId, Counter[SettingState]] = {setting: Counter() for setting in view.settings}
     for each in counted:
         words = said(_report(reports, each.status), each.target)
-        devices[words.policy(view.items[each.target], view.settings)] += each.devices
+        applying = view.applying(each)
+        devices[words.policy(view.items[each.target], applying)] += each.devices
         for setting, counts in settings.items():
-            counts[words.state(setting)] += each.devices
+            state = words.state(setting) if setting in applying else SettingState.NOT_APPLICABLE
+            counts[state] += each.devices
     return PolicyCounts(devices=devices, settings=settings)
 
 
@@ -160,7 +161,7 @@ def policy_devices(
         DeviceOfPolicy(
             device_id=each.device_id,
             display_name=each.display_name,
-            state=said(_report(reports, each.status), each.target).policy(view.items[each.target], view.settings),
+            state=said(_report(reports, each.status), each.target).policy(view.items[each.target], view.applying(each)),
             last_check_in=each.last_check_in,
             status_at=each.status_at,
         )
@@ -173,13 +174,18 @@ class _PolicyView:
 
     def __init__(self, connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId) -> None:
         policy = get_policy(connection, tenant_id, policy_id)
-        self.settings = tuple(flatten(catalog, document_of(revisions.get(connection, policy_id, policy.revision))))
+        self.policy = prepare(catalog, document_of(revisions.get(connection, policy_id, policy.revision)))
+        self.settings = tuple(self.policy.contenders)
         self.items = {
             target: item
             for target, found in targets.get_many(connection, standings.targets_in_use(connection)).items()
             for item in found.items
             if item.policy_id == policy_id
         }
+
+    def applying(self, devices: Counted | Standing) -> list[SettingId]:
+        """Return the settings that devices like these have something for."""
+        return _applying(self.policy, traits_of(devices.os_type, devices.catalog_version))
 
 
 def _report(reports: Mapping[Digest, StatusReport], digest: Digest | None) -> StatusReport | None:

@@ -18,10 +18,12 @@ _TARGETS: Final = select(check_ins.c.target_digest).where(check_ins.c.target_dig
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """So many devices with one target and one report."""
+    """So many devices with one target and one report, of one operating system, whose agents know one catalog."""
 
     target: Digest
     status: Digest | None
+    os_type: str
+    catalog_version: str
     devices: int
 
 
@@ -31,6 +33,8 @@ class Standing:
 
     device_id: DeviceId
     display_name: str
+    os_type: str
+    catalog_version: str
     target: Digest
     status: Digest | None
     last_check_in: datetime | None
@@ -46,12 +50,20 @@ def _of_targets(query: Select[Any]) -> Select[Any]:
 
 
 _COUNTED: Final = _of_targets(
-    select(check_ins.c.target_digest, check_ins.c.status_digest, func.count()).select_from(check_ins)
-).group_by(check_ins.c.target_digest, check_ins.c.status_digest)
+    select(
+        check_ins.c.target_digest,
+        check_ins.c.status_digest,
+        devices.c.os_type,
+        devices.c.catalog_version,
+        func.count(),
+    ).select_from(check_ins)
+).group_by(check_ins.c.target_digest, check_ins.c.status_digest, devices.c.os_type, devices.c.catalog_version)
 _STANDINGS: Final = _of_targets(
     select(
         check_ins.c.device_id,
         devices.c.display_name,
+        devices.c.os_type,
+        devices.c.catalog_version,
         check_ins.c.target_digest,
         check_ins.c.status_digest,
         check_ins.c.last_check_in,
@@ -66,7 +78,7 @@ def targets_in_use(connection: Connection) -> frozenset[Digest]:
 
 
 def count_by_report(connection: Connection, tenant_id: TenantId, of: Iterable[Digest]) -> tuple[Counted, ...]:
-    """Count the active devices with these targets, by target and report."""
+    """Count the active devices with these targets, by target, report and traits."""
     rows = connection.execute(_COUNTED, {"targets": list(of), "tenant": tenant_id})
     return tuple(Counted(*row) for row in rows)
 
