@@ -332,7 +332,7 @@ def test_the_rules_of_the_tenant_decide_and_drift_is_repaired_by_them(device: Pr
         document(2, number(RETENTION, 30), modified_at="2026-11-24T12:00:00Z"),
     ]
     terms = Terms(conflict_rules={ConflictFamily.ANTIVIRUS: ConflictRule.NOTHING})
-    assert only(device.applier().enforce(policies), RETENTION).value == 30
+    assert only(device.applier().enforce(policies), RETENTION).value == 90
 
     report = device.applier().enforce(policies, terms=terms)
 
