@@ -308,6 +308,17 @@ def test_a_newer_template_is_not_applicable_and_no_error(device: PretendDevice) 
     assert (only(report, RETENTION).code, report.refused) == ("agentTooOld", ())
 
 
+def test_a_newer_option_is_not_applicable_and_no_error(device: PretendDevice) -> None:
+    newer = msgspec.structs.replace(
+        document(1, choice(LEVEL, "_from_the_future"), number(RETENTION, 90)), catalog_version="9999"
+    )
+
+    report = device.applier().enforce([newer])
+
+    assert (only(report, LEVEL).code, report.refused) == ("agentTooOld", ())
+    assert only(report, RETENTION).state is SettingState.SUCCEEDED
+
+
 def test_an_older_catalog_is_no_excuse_for_what_nobody_knows(device: PretendDevice) -> None:
     older = msgspec.structs.replace(document(1, choice("linux_from_the_past", "_1")), catalog_version="2026.1.1")
 

@@ -115,7 +115,7 @@ def test_codes_of_findings_are_documented_and_no_other() -> None:
         match name, call.args, texts(call):
             case "Finding", [_, ast.Constant(value=str(code)), *_], _:
                 found.add(code)
-            case ("Fault" | "report"), _, [code, *_] if CODE.match(code):
+            case (("Fault" | "report"), _, [code, *_]) if CODE.match(code):
                 found.add(code)
             case _:
                 pass

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,10 @@ from tests.support import policies as p
 from shieldwall.catalog.model import Merge, SettingDefinition, UnknownSettingError
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.settings import PolicyDocument
+from shieldwall.policy.applicability import Traits
 from shieldwall.policy.flatten import flatten
+from shieldwall.policy.outcomes import Reason
+from shieldwall.policy.prepared import prepare
 from shieldwall.policy.resolve import Conflict, Decided, Rule, explain, resolve
 from shieldwall.policy.values import Item, SettingValue
 
@@ -287,3 +292,24 @@ def test_equally_strong_values_of_one_moment_decide_nothing() -> None:
     (conflict,) = resolve(p.catalog(), documents).conflicts()
 
     assert (conflict.setting, conflict.rule) == (p.DAY, Rule.LAST_MODIFIED)
+
+
+def test_a_setting_set_to_a_newer_option_needs_a_newer_agent() -> None:
+    definition = p.catalog().definition(p.LEVEL)
+    newest = msgspec.structs.replace(definition.options[0], since="9999.1")
+    catalog = replace(
+        p.catalog(),
+        definitions={
+            **p.catalog().definitions,
+            p.LEVEL: msgspec.structs.replace(definition, options=(newest, *definition.options[1:])),
+        },
+    )
+    device = Traits("linux", p.catalog().version)
+    suffixes = [option.item_id.removeprefix(p.LEVEL) for option in definition.options[:2]]
+
+    reasons = [
+        prepare(catalog, p.document(1, p.choice(p.LEVEL, suffix))).reason_against(p.LEVEL, device)
+        for suffix in suffixes
+    ]
+
+    assert reasons == [Reason.AGENT_TOO_OLD, None]

@@ -63,7 +63,8 @@ def _definition(catalog: Catalog, definition: SettingDefinition) -> Iterator[str
         yield "options go with choices, and only with them"
     if definition.children and definition.kind not in _GROUPS:
         yield "children of its own go with groups only"
-    yield from _versions(catalog, definition.since)
+    for since in {definition.since, *(option.since for option in definition.options)}:
+        yield from _versions(catalog, since)
     yield from _platform(catalog, definition)
     yield from _nesting(catalog, definition)
     yield from _limits(definition)

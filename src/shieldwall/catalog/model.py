@@ -63,13 +63,17 @@ class UnknownTemplateError(ShieldwallError):
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """One option of a choice. The suffix of its id is not its value: ``value`` is what the product is told."""
+    """One option of a choice. The suffix of its id is not its value: ``value`` is what the product is told.
+
+    ``since`` counts where it is later than that of the setting itself.
+    """
 
     item_id: str
     display_name: str
     value: str | int | bool
     children: tuple[SettingId, ...] = ()
     required_children: tuple[SettingId, ...] = ()
+    since: str = FIRST_VERSION
     confidence: Confidence = Confidence.VERIFIED
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from shieldwall.contract.ids import SettingId
-from shieldwall.contract.settings import SettingInstance, walk
+from shieldwall.contract.settings import ChoiceCollectionSetting, ChoiceSetting, SettingInstance, walk
 from shieldwall.policy.outcomes import Reason
 
 Version: TypeAlias = tuple[int, ...]
@@ -51,13 +50,24 @@ def parse_version(text: str) -> Version | None:
     return tuple(map(int, parts)) if all(part.isascii() and part.isdigit() for part in parts) else None
 
 
+def chosen(instance: SettingInstance) -> tuple[str, ...]:
+    """Return the options that an instance itself, not what is inside it, is set to."""
+    match instance:
+        case ChoiceSetting(value=choice):
+            return (choice.value,)
+        case ChoiceCollectionSetting(values=choices):
+            return tuple(choice.value for choice in choices)
+        case _:
+            return ()
+
+
 def set_apart(
-    settings: Iterable[SettingInstance], is_known: Callable[[SettingId], bool]
+    settings: Iterable[SettingInstance], is_known: Callable[[SettingInstance], bool]
 ) -> tuple[tuple[SettingInstance, ...], tuple[SettingInstance, ...]]:
     """Set apart the settings with a part that is not known: first those that are whole, then the others."""
     whole: list[SettingInstance] = []
     others: list[SettingInstance] = []
     for instance in settings:
-        readable = all(is_known(part.definition) for part in walk((instance,)))
+        readable = all(is_known(part) for part in walk((instance,)))
         (whole if readable else others).append(instance)
     return tuple(whole), tuple(others)

@@ -10,8 +10,8 @@ import msgspec
 
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import PolicyId, SettingId
-from shieldwall.contract.settings import PolicyDocument, walk
-from shieldwall.policy.applicability import OLDEST, Traits, Version, parse_version
+from shieldwall.contract.settings import PolicyDocument, SettingInstance, walk
+from shieldwall.policy.applicability import OLDEST, Traits, Version, chosen, parse_version
 from shieldwall.policy.flatten import put
 from shieldwall.policy.outcomes import Contender, Reason
 from shieldwall.policy.values import SettingValue
@@ -49,7 +49,7 @@ def prepare(catalog: Catalog, document: PolicyDocument) -> PreparedPolicy:
     for instance in document.settings:
         before = len(values)
         put(catalog, (instance,), values)
-        needed = max((_since(catalog, part.definition) for part in walk((instance,))), default=least)
+        needed = max((_needed(catalog, part) for part in walk((instance,))), default=least)
         needs.update(dict.fromkeys(list(values)[before:], max(needed, least)))
     return PreparedPolicy(
         id=document.policy_id,
@@ -83,5 +83,9 @@ def _moment(modified_at: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _since(catalog: Catalog, setting: SettingId) -> Version:
-    return parse_version(catalog.definition(setting).since) or OLDEST
+def _needed(catalog: Catalog, part: SettingInstance) -> Version:
+    """Return the catalog version from which an agent knows one part of a setting, with the options it is set to."""
+    definition = catalog.definition(part.definition)
+    options = (definition.option(item_id) for item_id in chosen(part))
+    versions = [definition.since, *(option.since for option in options if option is not None)]
+    return max(parse_version(version) or OLDEST for version in versions)

@@ -14,7 +14,7 @@ from shieldwall.contract.ids import PolicyId, SettingId
 from shieldwall.contract.settings import PolicyDocument, SettingInstance, walk
 from shieldwall.contract.status import RefusedPolicy
 from shieldwall.contract.strict_json import digest_of
-from shieldwall.policy.applicability import parse_version, set_apart
+from shieldwall.policy.applicability import chosen, parse_version, set_apart
 from shieldwall.policy.outcomes import Reason
 
 
@@ -92,8 +92,12 @@ class Gate:
             return document.settings, (), Reason.AGENT_TOO_OLD
         if document.template_id not in self.catalog.templates:
             return (), document.settings, Reason.AGENT_TOO_OLD
-        whole, others = set_apart(document.settings, self.catalog.definitions.__contains__)
+        whole, others = set_apart(document.settings, self._knows)
         return whole, others, Reason.AGENT_TOO_OLD
+
+    def _knows(self, part: SettingInstance) -> bool:
+        definition = self.catalog.definitions.get(part.definition)
+        return definition is not None and all(definition.option(item_id) for item_id in chosen(part))
 
     def _is_newer(self, document: PolicyDocument) -> bool:
         own, other = parse_version(self.catalog.version), parse_version(document.catalog_version)

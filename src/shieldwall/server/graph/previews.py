@@ -155,7 +155,8 @@ def _change(members: Mapping[str, Any], policy_id: PolicyId) -> Change:
     def edit(before: PolicyDraft) -> PolicyDraft:
         return read_draft(members, before)
 
-    return Update(policy=policy_id, draft=edit, assigned=assigned)
+    says_more = any(name != "assignments" for name in members)
+    return Update(policy=policy_id, draft=edit if says_more else None, assigned=assigned)
 
 
 def _devices(services: AdminServices, connection: Connection, named: tuple[str, ...]) -> tuple[DeviceId, ...]:
