@@ -70,7 +70,7 @@ class NothingToEnforce:
         """Find nothing left over."""
         return ()
 
-    def enforce(self, _documents: object, *, target: Digest | None, terms: object) -> StatusReport:
+    def enforce(self, _documents: object, *, target: Digest | None, terms: object) -> StatusReport:  # noqa: ARG002 - as the interface has it
         """Report an empty target."""
         return StatusReport(target=target)
 
