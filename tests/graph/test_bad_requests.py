@@ -144,6 +144,8 @@ def test_an_id_that_is_none_is_refused(embedded_graph: Client, identity: str) ->
         "$top=-1",
         "$top=0",
         "$top=1000000000",
+        "$top=000000000199999999",
+        pytest.param(f"$top=0000000001{'9' * 4400}", id="$top of 4,410 digits"),
         "$top=1&$top=2",
         "$skiptoken=eA==",
         "$skiptoken=AAAA",

@@ -94,7 +94,7 @@ def _names(text: str) -> frozenset[str]:
 def _top(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= LARGEST_PAGE:
+    if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS or not 1 <= int(text) <= LARGEST_PAGE:
         raise InvalidQueryError(f"$top must be a number from 1 to {LARGEST_PAGE}.")
     return int(text)
 
