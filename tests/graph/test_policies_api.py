@@ -116,6 +116,39 @@ def test_a_change_based_on_an_old_state_is_refused(graph: Client, world: AdminWo
     assert graph.delete(path, headers={"If-Match": etags}).status_code == 200
 
 
+def test_whoever_is_assigned_belongs_to_the_state_of_a_policy(graph: Client) -> None:
+    path = f"{POLICIES}/{graph.post(POLICIES, json=a_policy()).json()['id']}"
+    group = graph.post(GROUPS, json=a_group()).json()["id"]
+    old = graph.get(path).headers["etag"]
+
+    mine = graph.post(f"{path}/assign", json={"assignments": [to_group(group)]}, headers={"If-Match": old})
+    theirs = graph.post(f"{path}/assign", json={"assignments": [TO_ALL_DEVICES]}, headers={"If-Match": old})
+
+    assert (mine.status_code, theirs.status_code) == (200, 412)
+    assert mine.headers["etag"] == graph.get(path).headers["etag"] != old
+    assert graph.get(f"{path}/assignments").json()["value"][0]["target"]["groupId"] == group
+
+
+def test_every_change_of_a_policy_answers_with_its_new_state(graph: Client) -> None:
+    path = f"{POLICIES}/{graph.post(POLICIES, json=a_policy()).json()['id']}"
+
+    for method, action, body in (
+        ("PUT", "", a_policy("Renamed")),
+        ("POST", "/assign", {"assignments": [TO_ALL_DEVICES]}),
+        ("POST", "/reorder", {"priority": 3}),
+    ):
+        answer = graph.request(method, path + action, json=body)
+        assert answer.headers["etag"] == graph.get(path).headers["etag"], action
+
+
+def test_a_copy_of_an_old_state_is_refused(graph: Client) -> None:
+    path = f"{POLICIES}/{graph.post(POLICIES, json=a_policy()).json()['id']}"
+    old = graph.get(path).headers["etag"]
+    graph.patch(path, json={"name": "Renamed"})
+
+    assert graph.post(f"{path}/createCopy", json={"displayName": "x"}, headers={"If-Match": old}).status_code == 412
+
+
 def test_assignments_are_replaced_as_a_whole(graph: Client) -> None:
     policy = create(graph)["id"]
     groups = [graph.post(GROUPS, json=a_group(f"Group {number}")).json()["id"] for number in range(2)]

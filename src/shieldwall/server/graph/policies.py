@@ -73,8 +73,8 @@ def create_policy(services: Services, request: GraphRequest, body: RawBody) -> R
     draft = read_draft(members_of(request, body))
     with services.database.write() as connection:
         policy = authoring(services).create(connection, acting_for(services, request), draft, reason=reason_of(request))
-        resource = resource_of(services, connection, policy, EXPANDABLE)
-    return answer(resource, status=201, etag=etag_of(policy))
+        resource, etag = resource_of(services, connection, policy, EXPANDABLE), etag_of(connection, policy)
+    return answer(resource, status=201, etag=etag)
 
 
 @post(PATH + "/validate", opt=WRITE, sync_to_thread=True, status_code=204)
@@ -92,8 +92,8 @@ def get_policy(services: Services, request: GraphRequest, policy_id: FromPath[st
     query = query_of(request, expandable=EXPANDABLE)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        resource = resource_of(services, connection, policy, query.expand)
-    return answer(query.shape(resource), etag=etag_of(policy))
+        resource, etag = resource_of(services, connection, policy, query.expand), etag_of(connection, policy)
+    return answer(query.shape(resource), etag=etag)
 
 
 @patch(ONE, opt=WRITE, sync_to_thread=True)
@@ -105,8 +105,8 @@ def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[
         policy = authoring(services).update(
             connection, acting_for(services, request), wanted, draft, reason=reason_of(request)
         )
-        resource = resource_of(services, connection, policy, EXPANDABLE)
-    return answer(resource, etag=etag_of(policy))
+        resource, etag = resource_of(services, connection, policy, EXPANDABLE), etag_of(connection, policy)
+    return answer(resource, etag=etag)
 
 
 @put(ONE, opt=WRITE, sync_to_thread=True)
@@ -115,8 +115,11 @@ def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[st
     draft, wanted = read_draft(members_of(request, body)), parse_policy_id(policy_id)
     with services.database.write() as connection:
         matching(services, request, connection, wanted)
-        authoring(services).update(connection, acting_for(services, request), wanted, draft, reason=reason_of(request))
-    return empty()
+        policy = authoring(services).update(
+            connection, acting_for(services, request), wanted, draft, reason=reason_of(request)
+        )
+        etag = etag_of(connection, policy)
+    return empty(etag=etag)
 
 
 @delete(ONE, opt=WRITE, sync_to_thread=True, status_code=200)
@@ -160,10 +163,11 @@ def assign_policy(
     """Replace the assignments of a policy."""
     assigned, wanted = read_assignments(members_of(request, body)), parse_policy_id(policy_id)
     with services.database.write() as connection:
-        matching(services, request, connection, wanted)
+        policy = matching(services, request, connection, wanted)
         acting = acting_for(services, request)
         found = assignments.assign(connection, acting, wanted, assigned, reason=reason_of(request))
-    return answer({"value": assignments_resource(found)})
+        etag = etag_of(connection, policy)
+    return answer({"value": assignments_resource(found)}, etag=etag)
 
 
 @post(ONE + "/createCopy", opt=WRITE, sync_to_thread=True, status_code=200)
@@ -173,12 +177,13 @@ def copy_policy(services: Services, request: GraphRequest, policy_id: FromPath[s
     name = read_name("displayName", asked.display_name)
     description = None if asked.description is None else read_description("description", asked.description)
     with services.database.write() as connection:
+        matching(services, request, connection, wanted)
         acting = acting_for(services, request)
         policy = authoring(services).create_copy(
             connection, acting, wanted, name, description, reason=reason_of(request)
         )
-        resource = resource_of(services, connection, policy, EXPANDABLE)
-    return answer(resource, etag=etag_of(policy))
+        resource, etag = resource_of(services, connection, policy, EXPANDABLE), etag_of(connection, policy)
+    return answer(resource, etag=etag)
 
 
 @post(ONE + "/reorder", opt=WRITE, sync_to_thread=True, status_code=204)
@@ -190,8 +195,9 @@ def reorder_policy(
     with services.database.write() as connection:
         matching(services, request, connection, wanted)
         acting = acting_for(services, request)
-        authoring(services).reorder(connection, acting, wanted, asked.priority, reason=reason_of(request))
-    return empty()
+        policy = authoring(services).reorder(connection, acting, wanted, asked.priority, reason=reason_of(request))
+        etag = etag_of(connection, policy)
+    return empty(etag=etag)
 
 
 @get(ONE + "/statusSummary", opt=READ, sync_to_thread=True)

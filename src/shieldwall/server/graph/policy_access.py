@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from sqlalchemy import Connection
 
 from shieldwall.catalog.validate import ServerEndpoints
+from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.authorization import allow
 from shieldwall.server.graph.errors import InvalidRequestError
@@ -29,9 +30,10 @@ REASON: Final = "x-shieldwall-reason"
 EXPANDABLE: Final = frozenset({"settings", "assignments"})
 
 
-def etag_of(policy: Policy) -> str:
-    """Name the state of a policy: its revision, and the moment of the last change, which may make no new revision."""
-    return f"{policy.revision}-{policy.modified_at:%Y%m%d%H%M%S%f}"
+def etag_of(connection: Connection, policy: Policy) -> str:
+    """Name the state of a policy: revision, moment of the last change, which may make none, and whom it is for."""
+    assigned = strict_json.digest_of(assignments.assignments_of(connection, policy.tenant_id, policy.id))
+    return f"{policy.revision}-{policy.modified_at:%Y%m%d%H%M%S%f}-{assigned[:16]}"
 
 
 def reason_of(request: GraphRequest) -> str:
@@ -59,7 +61,7 @@ def server_of(services: AdminServices) -> ServerEndpoints:
 
 
 def matching(services: AdminServices, request: GraphRequest, connection: Connection, policy_id: PolicyId) -> Policy:
-    """Return the policy to be changed, as nobody else can change it until this transaction ends.
+    """Return the policy to be changed or copied, as nobody else can change it until this transaction ends.
 
     Raises:
         NotFoundError: There is no such policy.
@@ -69,7 +71,7 @@ def matching(services: AdminServices, request: GraphRequest, connection: Connect
     policy = policies.get_policy(connection, services.tenant.id, policy_id)
     named: list[Any] = request.headers.getall("if-match", [])
     tags = {tag.strip().removeprefix("W/").strip('"') for header in named for tag in header.split(",")}
-    if tags and "*" not in tags and etag_of(policy) not in tags:
+    if tags and "*" not in tags and etag_of(connection, policy) not in tags:
         raise PreconditionFailedError(f"The policy {policy_id} is not in the state that If-Match names.")
     return policy
 

@@ -108,8 +108,8 @@ def roll_back(services: Services, request: GraphRequest, policy_id: FromPath[str
             asked.revision,
             reason=asked.reason or reason_of(request),
         )
-        resource = resource_of(services, connection, policy, EXPANDABLE)
-    return answer(resource, etag=etag_of(policy))
+        resource, etag = resource_of(services, connection, policy, EXPANDABLE), etag_of(connection, policy)
+    return answer(resource, etag=etag)
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (list_revisions, get_revision, list_changes, roll_back)

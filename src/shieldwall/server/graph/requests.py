@@ -82,13 +82,12 @@ def number_of(request: GraphRequest, parameter: str) -> int | None:
 
 def answer(value: Any, *, status: int = 200, etag: str | None = None) -> Response[bytes]:
     """Write an answer as JSON."""
-    headers = {"ETag": f'W/"{etag}"'} if etag else {}
-    return Response(encode(value), status_code=status, media_type=JSON, headers=headers)
+    return Response(encode(value), status_code=status, media_type=JSON, headers=_etag(etag))
 
 
-def empty() -> Response[None]:
+def empty(*, etag: str | None = None) -> Response[None]:
     """Write an answer without a body: 204."""
-    return Response(None, status_code=204)
+    return Response(None, status_code=204, headers=_etag(etag))
 
 
 def page_answer(
@@ -117,6 +116,10 @@ def _page(
         following = f"{public_url}{path}?{_options(request)}$skiptoken={skip_token(shown[-1][0])}"
     context = f"{public_url}/{version}/$metadata#{name}"
     return answer(collection(context, [query.shape(resource) for _, resource in shown], following))
+
+
+def _etag(state: str | None) -> dict[str, str]:
+    return {"ETag": f'W/"{state}"'} if state else {}
 
 
 def _options(request: GraphRequest) -> str:
