@@ -196,10 +196,26 @@ def test_a_priority_is_given_kept_and_comes_back(graph: Client) -> None:
     answer = graph.post(f"{path}/reorder", json={"priority": 2})
 
     assert (answer.status_code, answer.content) == (204, b"")
-    graph.patch(path, json={"name": "Renamed", "priorityMetaData": None})
+    graph.patch(path, json={"name": "Renamed"})
+    graph.put(path, json=a_policy("Replaced"))
     read = graph.get(path, params={"$expand": "settings"}).json()
     assert read["priorityMetaData"] == {"priority": 2}
     assert graph.post(POLICIES, json=read).json()["priorityMetaData"] == {"priority": 2}
+
+
+@pytest.mark.parametrize("way", ["PATCH", "PUT", "changeSet"])
+def test_a_priority_that_is_null_is_taken_away(graph: Client, way: str) -> None:
+    path = create(graph, priorityMetaData={"priority": 9})
+    body = a_policy(priorityMetaData=None)
+
+    if way == "changeSet":
+        change = {"kind": "update", "id": path.rpartition("/")[2], "policy": {"priorityMetaData": None}}
+        assert graph.post(f"{POLICIES}/changeSet", json={"changes": [change]}).status_code == 200
+    else:
+        assert graph.request(way, path, json=body).is_success
+
+    read = graph.get(path).json()
+    assert (read["priorityMetaData"], read["shieldwall"]["revision"]) == (None, 2)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_two_revisions_are_compared_by_what_their_authors_wrote(world: World) ->
     assert (compared.before.revision.revision, compared.after.document.revision) == (1, 2)
 
 
-def test_a_priority_travels_in_the_next_revision_and_stays_where_a_draft_leaves_it_out(world: World) -> None:
+def test_a_priority_travels_in_the_next_revision_and_goes_with_a_draft_that_has_none(world: World) -> None:
     with world.database.write() as connection:
         policy = world.policies.create(connection, world.acting, a_draft())
         ordered = world.policies.reorder(connection, world.acting, policy.id, 5, reason="Before all others")
@@ -121,7 +121,7 @@ def test_a_priority_travels_in_the_next_revision_and_stays_where_a_draft_leaves_
         assert world.policies.reorder(connection, world.acting, policy.id, 5) == ordered
 
         edited = world.policies.update(connection, world.acting, policy.id, a_draft(cloud="false"))
-        assert (edited.revision, edited.priority) == (3, 5)
+        assert (edited.revision, edited.priority) == (3, None)
 
 
 @pytest.mark.parametrize("priority", [0, -1, 501])

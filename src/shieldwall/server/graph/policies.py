@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -112,9 +113,12 @@ def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[
 @put(ONE, opt=WRITE, sync_to_thread=True)
 def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[None]:
     """Replace a policy as a whole, as backup tools do."""
-    draft, wanted = read_draft(members_of(request, body)), parse_policy_id(policy_id)
+    members, wanted = members_of(request, body), parse_policy_id(policy_id)
+    draft = read_draft(members)
     with services.database.write() as connection:
-        matching(services, request, connection, wanted)
+        before = matching(services, request, connection, wanted)
+        if "priorityMetaData" not in members:  # tools that do not know it take no priority away
+            draft = replace(draft, priority=before.priority)
         policy = authoring(services).update(
             connection, acting_for(services, request), wanted, draft, reason=reason_of(request)
         )

@@ -183,8 +183,6 @@ class _Planning:
         planned = self._present(change.policy, change.expected_revision)
         if change.draft is not None:
             drafted = change.draft if isinstance(change.draft, PolicyDraft) else change.draft(planned.draft)
-            if drafted.priority is None:
-                drafted = replace(drafted, priority=planned.draft.priority)
             planned.draft, planned.drafted_by = drafted, index
         if change.assigned is not None:
             planned.assigned, planned.assigned_by = tuple(change.assigned), index

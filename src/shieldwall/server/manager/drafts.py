@@ -21,7 +21,7 @@ _MOST_DESCRIPTION: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDraft:
-    """What an author decides about a policy. A priority left out stays as it is; a new policy has none."""
+    """What an author decides about a policy."""
 
     name: str
     description: str = ""

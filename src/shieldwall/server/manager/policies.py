@@ -74,8 +74,6 @@ class Policies:
             PolicyTooLargeError: A device would not take it.
         """
         before = _held(connection, acting, policy_id, expected_revision)
-        if draft.priority is None:
-            draft = replace(draft, priority=before.priority)
         return self._save(connection, acting, before, draft, reason)
 
     def reorder(

@@ -74,7 +74,7 @@ class Saving:
     def put(
         self, connection: Connection, acting: Acting, before: Policy, draft: PolicyDraft, reason: str = ""
     ) -> Policy:
-        """Save a policy that is there, with exactly this priority. What a device would not notice makes no revision.
+        """Save a policy that is there. What a device would not notice makes no revision.
 
         Raises:
             InvalidPolicyError: The draft cannot be; it holds all findings.
