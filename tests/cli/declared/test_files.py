@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
 import pytest
@@ -86,6 +88,50 @@ def test_everything_that_is_wrong_is_named_with_its_file(tmp_path: Path) -> None
     ]
     assert "policies/d.json, policies/e.json" in notes[0]
     assert "YAML is not read" in notes[3]
+
+
+def test_nothing_is_passed_over_that_pruning_would_then_delete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("policies/shared", "policies/closed", "elsewhere"):
+        written(tmp_path / folder / "one.json", a_policy(folder))
+    (tmp_path / "policies" / "linked").symlink_to(tmp_path / "elsewhere")
+    scan = os.scandir
+
+    def scandir(path: str) -> Iterator[os.DirEntry[str]]:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # root, as which tests may run, is kept out of nowhere
+
+    with pytest.raises(InvalidDeclarationError) as refused:
+        read_directory(tmp_path)
+
+    assert refused.value.__notes__ == [
+        "policies/linked is a link to a folder, which is not followed.",
+        "policies/closed cannot be read: Permission denied.",
+    ]
+
+
+def test_what_is_no_file_or_has_no_end_is_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.json")
+    (folder / "zero.json").symlink_to("/dev/zero")
+    (folder / "gone.json").symlink_to("gone")
+    (folder / "loop.json").symlink_to("loop.json")
+    with (folder / "huge.json").open("wb") as huge:
+        huge.truncate(1 << 40)
+
+    with pytest.raises(InvalidDeclarationError) as refused:
+        read_directory(tmp_path)
+
+    assert sorted(refused.value.__notes__) == [
+        "policies/gone.json cannot be read: No such file or directory.",
+        "policies/huge.json cannot be read: it has more than 64 MiB.",
+        "policies/loop.json cannot be read: Too many levels of symbolic links.",
+        "policies/pipe.json cannot be read: it is no regular file.",
+        "policies/zero.json cannot be read: it is no regular file.",
+    ]
 
 
 @pytest.mark.parametrize(

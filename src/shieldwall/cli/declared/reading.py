@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
@@ -13,6 +16,8 @@ from shieldwall.cli.declared.objects import FOLDERS, Declared, InvalidDeclaratio
 from shieldwall.cli.exports import InvalidExportError, document_in, policies_in
 
 _YAML: Final = frozenset({".yaml", ".yml"})
+_MOST_BYTES: Final = 64 << 20
+"""Room for a list of hundreds of policies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +40,13 @@ def read_directory(directory: Path) -> Declaration:
     wrong: list[str] = []
     kinds = frozenset(kind for kind, folder in FOLDERS.items() if (directory / folder).is_dir())
     for kind in Kind:
-        for path in sorted((directory / FOLDERS[kind]).rglob("*")):
+        for path in sorted(_below(directory / FOLDERS[kind], directory, wrong)):
             place = path.relative_to(directory)
             if path.suffix.lower() in _YAML:
                 wrong.append(f"{place}: YAML is not read; write it as JSON.")
-            elif path.suffix.lower() == ".json" and not path.is_dir():
+            elif path.suffix.lower() == ".json":
                 try:
-                    files[place] = (kind, path.read_bytes())
+                    files[place] = (kind, _content(path))
                 except OSError as error:
                     wrong.append(f"{place} cannot be read: {error.strerror}.")
     wrong += [f"{path.name} is in no folder of: {', '.join(FOLDERS.values())}." for path in directory.glob("*.json")]
@@ -66,6 +71,31 @@ def declared_in(files: Mapping[PurePath, tuple[Kind, bytes]], wrong: Iterable[st
     if notes:
         raise InvalidDeclarationError.of("The directory cannot be taken as it is.", notes)
     return found
+
+
+def _below(folder: Path, directory: Path, wrong: list[str]) -> Iterator[Path]:
+    """Find every file below a folder; what was passed over in silence would read as if it were not declared."""
+
+    def unreadable(error: OSError) -> None:
+        if error.errno != errno.ENOENT:  # a kind without a folder is not spoken of
+            wrong.append(f"{Path(error.filename).relative_to(directory)} cannot be read: {error.strerror}.")
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        for name in folders:
+            link = Path(parent, name)
+            if link.is_symlink():
+                wrong.append(f"{link.relative_to(directory)} is a link to a folder, which is not followed.")
+        yield from (Path(parent, name) for name in names)
+
+
+def _content(path: Path) -> bytes:
+    """Read a file as it can be meant: a device or a pipe might never end. Raises: OSError."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if found.st_size > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {_MOST_BYTES >> 20} MiB")
+    return path.read_bytes()
 
 
 def _policies(content: bytes) -> list[object]:
