@@ -14,6 +14,7 @@ from shieldwall.cli.declared.references import with_names
 from shieldwall.cli.graph_session import GraphSession
 from shieldwall.cli.names import FILTERS, GROUPS, POLICIES, REUSABLE_SETTINGS
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.strict_json import encode
 
 LISTINGS: Final[Mapping[Kind, str]] = {
     Kind.GROUP: GROUPS,
@@ -36,7 +37,7 @@ def everything_on(session: GraphSession) -> list[Present]:
                 Present(
                     kind=kind,
                     id=resource["id"],
-                    document=with_names(document, names) if kind is Kind.POLICY else document,
+                    document=_in_order(with_names(document, names)) if kind is Kind.POLICY else document,
                     revision=resource["shieldwall"]["revision"] if kind is Kind.POLICY else None,
                 )
             )
@@ -120,6 +121,11 @@ class Carrying:
 def _listed(session: GraphSession, kind: Kind) -> list[Json]:
     query = {"$expand": "settings,assignments"} if kind is Kind.POLICY else None
     return list(session.pages(LISTINGS[kind], query=query))
+
+
+def _in_order(policy: Json) -> Json:
+    """Order assignments by what they say; a server goes by ids, which are others on every server."""
+    return policy | {"assignments": sorted(policy["assignments"], key=encode)}
 
 
 def _changed(change: Change) -> Json:
