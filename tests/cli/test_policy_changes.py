@@ -58,7 +58,9 @@ def test_a_copy_has_the_settings_and_nobody_gets_it(shieldwall: CommandLine, tmp
     shieldwall("policy", "assign", "Original", "--all-devices")
 
     copied = shieldwall.json("policy", "copy", "Original", "Copied", "--description", "Why", "--json")
+    kept = shieldwall.json("policy", "copy", "Copied", "Copied again", "--json")
 
+    assert kept["description"] == "Why"
     assert copied["settings"] == shieldwall.json("policy", "show", "Original", "--json")["settings"]
     assert (copied["name"], copied["description"], copied["isAssigned"]) == ("Copied", "Why", False)
     shieldwall("policy", "delete", "Original", "--yes")

@@ -23,7 +23,7 @@ def show_rules(*, as_json: JsonOption = False) -> None:
 
     Example: shieldwall conflict-rules show
     """
-    with speaking_plainly("show the conflict rules"), connected() as session:
+    with speaking_plainly("show the conflict rules", as_json=as_json), connected() as session:
         found = _rules(session)
     if as_json:
         show_json(found)

@@ -18,6 +18,7 @@ from shieldwall.cli.graph_session import GraphSession, connected
 from shieldwall.cli.options import JsonOption, ReasonOption, YesOption
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
 from shieldwall.cli.previews import show_preview
+from shieldwall.contract.errors import ShieldwallError
 
 DIFFERS: Final = 2
 """Exit code of ``diff``: the server is not as the directory says."""
@@ -52,7 +53,7 @@ def apply(
 
     Example: shieldwall apply -f policies-in-git --prune --reason "Change 4711"
     """
-    with speaking_plainly("apply the directory"), connected() as session:
+    with speaking_plainly("apply the directory", as_json=as_json), connected() as session:
         present = everything_on(session)
         planned = plan(read_directory(directory), present, prune=prune, allow_empty=allow_empty)
         carrying = Carrying(session, planned, present, reason)
@@ -63,7 +64,7 @@ def apply(
         _confirm(previews, known, threshold=confirm_above, yes=yes)
         carrying.prepare()
         if not known.is_whole and not yes:
-            _look_again(session, planned, carrying, reason, threshold=confirm_above)
+            _look_again(session, planned, carrying, reason, threshold=confirm_above, silently=as_json)
         carrying.publish()
         carrying.clean_up()
     if as_json:
@@ -85,7 +86,7 @@ def diff(
 
     Example: shieldwall diff -f policies-in-git --prune
     """
-    with speaking_plainly("compare the directory"), connected() as session:
+    with speaking_plainly("compare the directory", as_json=as_json), connected() as session:
         present = everything_on(session)
         planned = plan(read_directory(directory), present, prune=prune, allow_empty=allow_empty)
         known = countable(planned, ids_of(present), "shieldwall diff")
@@ -100,7 +101,8 @@ def diff(
 
 def export_everything(directory: Path, *, overwrite: bool) -> None:
     """Write everything that can be declared into a directory. Raises: ShieldwallError when files would be mixed."""
-    there = [file for folder in FOLDERS.values() for file in (directory / folder).rglob("*.json")]
+    found = (file for folder in FOLDERS.values() for file in (directory / folder).rglob("*.json"))
+    there = [file for file in found if not file.is_dir()]
     if there and not overwrite:
         raise InvalidDeclarationError(
             f"{directory} holds {len(there)} files already.",
@@ -108,21 +110,27 @@ def export_everything(directory: Path, *, overwrite: bool) -> None:
         )
     with connected() as session:
         files = files_of(everything_on(session))
-    for file in there:
-        file.unlink()
-    for folder in FOLDERS.values():
-        (directory / folder).mkdir(parents=True, exist_ok=True)
-    for place, content in files.items():
-        (directory / place).write_bytes(content)
+    try:
+        for file in there:
+            file.unlink()
+        for folder in FOLDERS.values():
+            (directory / folder).mkdir(parents=True, exist_ok=True)
+        for place, content in files.items():
+            (directory / place).write_bytes(content)
+    except OSError as error:
+        cause = f"{error.filename or directory} cannot be written: {error.strerror}."
+        raise ShieldwallError(cause, remedy="Name another directory, or make room in this one.") from None
     typer.echo(f"Wrote {len(files)} files to {directory}.")
 
 
-def _look_again(session: GraphSession, planned: Plan, carrying: Carrying, reason: str, *, threshold: int) -> None:
+def _look_again(
+    session: GraphSession, planned: Plan, carrying: Carrying, reason: str, *, threshold: int, silently: bool
+) -> None:
     """Now that everything new has an id, look at the whole effect, and ask again if there is reason to."""
     policies = Plan(changes=tuple(planned.of(Kind.POLICY)))
     known = countable(policies, carrying.ids, reason)
     previews = previews_of(session, policies, known)
-    if reasons_to_ask((preview for _, preview in previews), (), threshold=threshold):
+    if not silently and reasons_to_ask((preview for _, preview in previews), (), threshold=threshold):
         typer.echo("Groups, filters and reusable settings are made; no policy is changed yet. Now it is known:")
         _show_previews(previews)
     _confirm(previews, known, threshold=threshold, yes=False)

@@ -23,7 +23,7 @@ def list_devices(*, as_json: JsonOption = False) -> None:
 
     Example: shieldwall device list --json
     """
-    with speaking_plainly("list the devices"), connected() as session:
+    with speaking_plainly("list the devices", as_json=as_json), connected() as session:
         found = list(session.pages(DEVICES))
     if as_json:
         show_json(found)
@@ -49,7 +49,7 @@ def show_device(device: DeviceArgument, *, as_json: JsonOption = False) -> None:
 
     Example: shieldwall device show web-01
     """
-    with speaking_plainly("show the device"), connected() as session:
+    with speaking_plainly("show the device", as_json=as_json), connected() as session:
         found = session.call("GET", f"{DEVICES}/{find_device(session, device)}")
     if as_json:
         show_json(found)
@@ -65,7 +65,7 @@ def effective_settings(device: DeviceArgument, *, as_json: JsonOption = False) -
 
     Example: shieldwall device effective web-01
     """
-    with speaking_plainly("show what is in effect"), connected() as session:
+    with speaking_plainly("show what is in effect", as_json=as_json), connected() as session:
         found = list(session.pages(f"{DEVICES}/{find_device(session, device)}/effectiveSettings"))
     if as_json:
         show_json(found)

@@ -25,7 +25,7 @@ def list_filters(*, as_json: JsonOption = False) -> None:
 
     Example: shieldwall filter list
     """
-    with speaking_plainly("list the filters"), connected() as session:
+    with speaking_plainly("list the filters", as_json=as_json), connected() as session:
         found = list(session.pages(FILTERS))
     if as_json:
         show_json(found)
@@ -40,7 +40,7 @@ def show_filter(wanted: FilterArgument, *, as_json: JsonOption = False) -> None:
 
     Example: shieldwall filter show "Edge servers"
     """
-    with speaking_plainly("show the filter"), connected() as session:
+    with speaking_plainly("show the filter", as_json=as_json), connected() as session:
         found = session.call("GET", f"{FILTERS}/{find_filter(session, wanted)}")
     if as_json:
         show_json(found)
@@ -62,7 +62,7 @@ def create_filter(
     Example: shieldwall filter create "Edge servers" --platform linux --rule '(device.displayName -startsWith "edge")'
     """
     body = {"displayName": name, "description": description, "platform": platform, "rule": rule}
-    with speaking_plainly("make the filter"), connected() as session:
+    with speaking_plainly("make the filter", as_json=as_json), connected() as session:
         made = session.call("POST", FILTERS, body)
     if as_json:
         show_json(made)
@@ -102,7 +102,7 @@ def preview_filter(
 
     Example: shieldwall filter preview "Edge servers" --rule '(device.displayName -startsWith "edge-")'
     """
-    with speaking_plainly("preview the rule"), connected() as session:
+    with speaking_plainly("preview the rule", as_json=as_json), connected() as session:
         found = session.call("POST", f"{FILTERS}/{find_filter(session, wanted)}/preview", {"rule": rule})
     if as_json:
         show_json(found)

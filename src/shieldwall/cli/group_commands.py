@@ -40,7 +40,7 @@ def create_group(
     }
     if rule is not None:
         body |= {"groupTypes": ["DynamicMembership"], "membershipRule": rule, "membershipRuleProcessingState": "On"}
-    with speaking_plainly("make the group"), connected() as session:
+    with speaking_plainly("make the group", as_json=as_json), connected() as session:
         made = session.call("POST", GROUPS, body)
     if as_json:
         show_json(made)
@@ -66,7 +66,7 @@ def list_groups(*, as_json: JsonOption = False) -> None:
 
     Example: shieldwall group list
     """
-    with speaking_plainly("list the groups"), connected() as session:
+    with speaking_plainly("list the groups", as_json=as_json), connected() as session:
         found = list(session.pages(GROUPS))
     if as_json:
         show_json(found)
@@ -90,7 +90,7 @@ def preview_group(
 
     Example: shieldwall group preview "Web servers" --rule '(device.displayName -startsWith "www")'
     """
-    with speaking_plainly("preview the group"), connected() as session:
+    with speaking_plainly("preview the group", as_json=as_json), connected() as session:
         body: dict[str, Any] = {} if rule is None else {"membershipRule": rule}
         for member, devices in (("addMembers", add), ("removeMembers", remove)):
             if devices:

@@ -60,7 +60,7 @@ def list_packages(*, as_json: JsonOption = False) -> None:
 
     Example: shieldwall package list
     """
-    with speaking_plainly("list the packages"), connected() as session:
+    with speaking_plainly("list the packages", as_json=as_json), connected() as session:
         found = list(session.pages(PACKAGES))
     if as_json:
         show_json(found)

@@ -73,7 +73,7 @@ def preview(
 
     Example: shieldwall policy preview "Linux servers: antivirus" antivirus.json --group "Linux servers"
     """
-    with speaking_plainly("preview the change"), connected() as session:
+    with speaking_plainly("preview the change", as_json=as_json), connected() as session:
         body: dict[str, Any] = {"delete": True} if delete else _content(file)
         if group or exclude or all_devices or unassign:
             body["assignments"] = assignments_to(
@@ -95,14 +95,16 @@ def copy(
     policy: PolicyArgument,
     name: Annotated[str, typer.Argument(help="Name of the copy.")],
     *,
-    description: Annotated[str, typer.Option("--description", help="Description of the copy.")] = "",
+    description: Annotated[
+        str | None, typer.Option("--description", help="Description of the copy; that of the original by default.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a second policy with the same settings, assigned to nobody.
+    """Make a second policy with the same content, assigned to nobody.
 
     Example: shieldwall policy copy "Linux servers: antivirus" "Linux servers: antivirus, stricter"
     """
-    with speaking_plainly("copy the policy"), connected() as session:
+    with speaking_plainly("copy the policy", as_json=as_json), connected() as session:
         body = {"displayName": name, "description": description}
         made = session.call("POST", f"{POLICIES}/{find_policy(session, policy)}/createCopy", body)
     if as_json:

@@ -26,7 +26,7 @@ def list_policies(*, as_json: JsonOption = False) -> None:
 
     Example: shieldwall policy list --json
     """
-    with speaking_plainly("list the policies"), connected() as session:
+    with speaking_plainly("list the policies", as_json=as_json), connected() as session:
         found = list(session.pages(POLICIES))
     if as_json:
         show_json(found)
@@ -51,7 +51,7 @@ def show_policy(policy: PolicyArgument, *, as_json: JsonOption = False) -> None:
 
     Example: shieldwall policy show "Linux servers: antivirus"
     """
-    with speaking_plainly("show the policy"), connected() as session:
+    with speaking_plainly("show the policy", as_json=as_json), connected() as session:
         policy_id = find_policy(session, policy)
         found = session.call("GET", f"{POLICIES}/{policy_id}", query={"$expand": "settings,assignments"})
         found["statusSummary"] = session.call("GET", f"{POLICIES}/{policy_id}/statusSummary")

@@ -19,7 +19,7 @@ def history(policy: PolicyArgument, *, as_json: JsonOption = False) -> None:
 
     Example: shieldwall policy history "Linux servers: antivirus"
     """
-    with speaking_plainly("show the history"), connected() as session:
+    with speaking_plainly("show the history", as_json=as_json), connected() as session:
         found = _revisions(session, find_policy(session, policy))
     if as_json:
         show_json(found)
@@ -52,7 +52,7 @@ def diff(
 
     Example: shieldwall policy diff "Linux servers: antivirus" --from 1 --to 3
     """
-    with speaking_plainly("compare the revisions"), connected() as session:
+    with speaking_plainly("compare the revisions", as_json=as_json), connected() as session:
         policy_id = find_policy(session, policy)
         newest = until or int(_revisions(session, policy_id)[0]["revision"])
         older = since or newest - 1
@@ -92,7 +92,7 @@ def rollback(
 
     Example: shieldwall policy rollback "Linux servers: antivirus" --to 2 --reason "Scans took too long"
     """
-    with speaking_plainly("roll the policy back"), connected() as session:
+    with speaking_plainly("roll the policy back", as_json=as_json), connected() as session:
         body = {"revision": to, "reason": reason}
         found = session.call("POST", f"{POLICIES}/{find_policy(session, policy)}/rollback", body)
     if as_json:

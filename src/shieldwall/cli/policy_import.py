@@ -98,7 +98,7 @@ def import_policies(
 
     Example: shieldwall policy import samples/policies/linux-antivirus.json
     """
-    with speaking_plainly("import the policies"):
+    with speaking_plainly("import the policies", as_json=as_json):
         sources = read_sources(files, fragments)
         with connected() as session:
             checked = [_asked(session, "import/check", source) for source in sources]

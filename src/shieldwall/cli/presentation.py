@@ -66,7 +66,8 @@ def speaking_plainly(
     except ShieldwallError as error:
         if as_json:
             failure = {"code": error.code, "cause": error.cause, "remedy": error.advice}
-            show_json({"error": failure}, out=sys.stderr)
+            notes = {"details": list(getattr(error, "__notes__", ()))}
+            show_json({"error": failure | notes}, out=sys.stderr)
         else:
             for line in explained(doing, error):
                 typer.echo(line, err=True)

@@ -27,7 +27,7 @@ def list_reusable(*, as_json: JsonOption = False) -> None:
 
     Example: shieldwall reusable list
     """
-    with speaking_plainly("list the reusable settings"), connected() as session:
+    with speaking_plainly("list the reusable settings", as_json=as_json), connected() as session:
         found = list(session.pages(REUSABLE_SETTINGS))
     if as_json:
         show_json(found)
@@ -51,7 +51,7 @@ def show_reusable(wanted: ReusableArgument, *, as_json: JsonOption = False) -> N
 
     Example: shieldwall reusable show "Offices"
     """
-    with speaking_plainly("show the reusable setting"), connected() as session:
+    with speaking_plainly("show the reusable setting", as_json=as_json), connected() as session:
         path = f"{REUSABLE_SETTINGS}/{find_reusable_setting(session, wanted)}"
         found = session.call("GET", path)
         policies = list(session.pages(f"{path}/referencingConfigurationPolicies"))
@@ -74,7 +74,7 @@ def create_reusable(file: FileArgument, *, as_json: JsonOption = False) -> None:
 
     Example: shieldwall reusable create offices.json
     """
-    with speaking_plainly("make the reusable setting"):
+    with speaking_plainly("make the reusable setting", as_json=as_json):
         body = _read(file)
         with connected() as session:
             made = session.call("POST", REUSABLE_SETTINGS, body)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.support.command_line import CommandLine, add_devices, running_server, written
 from tests.support.declared_world import a_declared_filter, a_declared_group, to
-from tests.support.graph_bodies import a_policy
+from tests.support.graph_bodies import a_policy, sample
 
 STRONG, WEAK = "0", "1"
 """Options of the enforcement level."""
@@ -114,6 +114,47 @@ def test_what_was_unknown_is_asked_about_once_it_is_known(shieldwall: CommandLin
     assert names(shieldwall, "policy") == ["Antivirus"]
 
 
+def test_programs_get_json_alone_also_when_it_is_asked_twice(shieldwall: CommandLine, tmp_path: Path) -> None:
+    directory = declare(tmp_path / "git", assignments=[to("Web")])
+
+    applied = shieldwall("apply", "-f", directory, "--json", stdin="y\ny\n")
+
+    record = json.loads(applied.stdout)
+    assert record["applied"]
+    assert {each["name"] for each in record["changes"]} == {"Web", "First", "Antivirus"}
+    assert "Something changes on 11 devices" in applied.stderr
+
+
+def test_another_server_becomes_the_same_by_what_one_exported(
+    shieldwall: CommandLine, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assigned = [to("Web", only="First"), to("Laboratory", excluded=True)]
+    directory = declare(tmp_path / "git", assignments=assigned, priorityMetaData={"priority": 7})
+    written(tmp_path / "git" / "groups" / "lab.json", a_declared_group("Laboratory"))
+    written(tmp_path / "git" / "policies" / "firewall.json", sample("linux-firewall"))
+    shieldwall("apply", "-f", directory, "--yes")
+    first, second = tmp_path / "first", tmp_path / "second"
+    shieldwall("policy", "export", "--all", "--out", str(first))
+
+    with running_server(tmp_path_factory.mktemp("other")) as other:
+        other("apply", "-f", str(first), "--yes")
+        assert other.json("diff", "-f", str(first), "--prune", "--json")["changes"] == []
+        other("policy", "export", "--all", "--out", str(second))
+
+    files = {file.relative_to(first): file.read_bytes() for file in first.rglob("*.json")}
+    assert len(files) == 5
+    assert files == {file.relative_to(second): file.read_bytes() for file in second.rglob("*.json")}
+
+
+def test_an_export_that_cannot_be_written_says_so(shieldwall: CommandLine, tmp_path: Path) -> None:
+    shieldwall("apply", "-f", declare(tmp_path / "git"), "--yes")
+    (tmp_path / "file").write_text("in the way")
+
+    refused = shieldwall("policy", "export", "--all", "--out", str(tmp_path / "file"), status=1)
+
+    assert "cannot be written" in refused.stderr
+
+
 def test_only_pruning_deletes_and_it_says_how_many(shieldwall: CommandLine, tmp_path: Path) -> None:
     directory = declare(tmp_path / "git")
     shieldwall("apply", "-f", directory, "--yes")
@@ -144,6 +185,9 @@ def test_all_policies_are_saved_or_none_and_the_one_at_fault_is_named(shieldwall
 
     assert "policy 'Bad'" in refused.stderr
     assert "[unknownOption]" in refused.stderr
+    failed = json.loads(shieldwall("apply", "-f", directory, "--yes", "--json", status=1).stderr)["error"]
+    assert failed["code"] == "refused"
+    assert any("policy 'Bad'" in detail for detail in failed["details"])
     assert names(shieldwall, "policy") == names(shieldwall, "group") == []
 
 
