@@ -67,6 +67,18 @@ def test_a_check_says_the_same_and_makes_nothing(graph: Client) -> None:
     assert graph.get(f"{POLICIES}/{made['policy']['id']}").json()["settingCount"] == 1
 
 
+def test_neither_a_check_nor_an_import_tells_a_secret(graph: Client) -> None:
+    exported = sample("windows-edr")
+    for secret in secrets_in(exported):
+        secret |= {"value": "open sesame", "valueState": "notEncrypted"}
+
+    checked, made = graph.post(CHECK, json=exported), graph.post(IMPORT, json=exported)
+
+    assert checked.json()["policy"]["settingCount"] == made.json()["policy"]["settingCount"] == 2
+    assert "sesame" not in checked.text + made.text
+    assert graph.post(POLICIES, json=checked.json()["policy"]).status_code == 400
+
+
 def test_where_no_policy_is_possible_none_is_made(graph: Client) -> None:
     found = graph.post(IMPORT, json=a_policy(templateReference={"templateId": ""})).json()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from litestar import Response, post
@@ -17,6 +18,7 @@ from shieldwall.server.graph.requests import GraphRequest, Services, acting_for,
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.manager.policies import PolicyDraft
 from shieldwall.server.manager.publishing import published
+from shieldwall.server.manager.secrets import concealed
 from shieldwall.server.services import AdminServices
 
 
@@ -41,8 +43,10 @@ def check_exported_policy(services: Services, request: GraphRequest, body: RawBo
     members = members_of(request, body, annotations=True)
     with services.database.read() as connection:
         imported = _imported(services, connection, members)
-    draft = imported.draft
-    would_be = None if draft is None else draft_resource(draft, services.catalog.template(draft.template_id))
+    would_be = None
+    if imported.draft is not None:
+        draft = replace(imported.draft, settings=concealed(imported.draft.settings))
+        would_be = draft_resource(draft, services.catalog.template(draft.template_id))
     return answer(_report(imported, would_be))
 
 

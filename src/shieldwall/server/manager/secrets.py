@@ -70,6 +70,17 @@ def sealed(connection: Connection, acting: Acting, settings: Settings) -> Settin
     return rewritten(settings, seal)
 
 
+def concealed(settings: Settings) -> Settings:
+    """Take away every secret that stands there itself; what is left in its place cannot be saved as one."""
+
+    def conceal(_: str, value: SimpleValue) -> SimpleValue:
+        if value.kind != "secret" or is_token(value):
+            return value
+        return msgspec.structs.replace(value, value="", state=_INVALID)
+
+    return rewritten(settings, conceal)
+
+
 def _token(connection: Connection, acting: Acting, value: str) -> str:
     token = secrets.find_token(connection, acting.tenant_id, value)
     if token is None:
