@@ -109,6 +109,17 @@ def test_a_policy_that_somebody_else_saved_in_between_stops_the_set(embedded_gra
         assert embedded_graph.post(CHANGE_SET, json=body).status_code == 412
 
 
+def test_a_policy_of_the_same_set_is_at_no_revision(embedded_graph: Client) -> None:
+    created = {"kind": "create", "key": "k" * 1_000, "policy": a_policy("New")}
+    updated = {"kind": "update", "key": "k" * 1_000, "revision": 7, "policy": {"name": "Newer"}}
+
+    for changes, cause in (([created, updated], "no revision yet"), ([created, created], f"called {'k' * 64!r}.")):
+        refused = embedded_graph.post(CHANGE_SET, json={"changes": changes})
+        assert refused.status_code == 400
+        assert "changes[1]: " in refused.json()["error"]["message"]
+        assert cause in refused.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -72,7 +72,7 @@ A_CHANGE_SET = {
     "expectedDeletes": 1,
     "changes": [
         {"kind": "create", "key": "new", "policy": a_policy(), "assignments": [TO_ALL_DEVICES]},
-        {"kind": "update", "key": "new", "revision": 1, "policy": {"name": "x"}, "assignments": []},
+        {"kind": "update", "key": "new", "policy": {"name": "x"}, "assignments": []},
         {"kind": "delete", "id": SOMETHING, "revision": 1},
     ],
 }

@@ -165,8 +165,8 @@ class _Planning:
                 return self._delete(change)
 
     def _create(self, index: int, change: Create) -> Planned:
-        if change.key in self.named:
-            raise InvalidChangeSetError(f"Two policies are called {change.key}.")
+        if change.key is not None and change.key in self.named:
+            raise InvalidChangeSetError(f"Two policies are called {change.key.text[:64]!r}.")
         planned = Planned(
             before=None,
             draft=change.draft,
@@ -208,4 +208,6 @@ class _Planning:
             raise InvalidChangeSetError(f"The policy {named} is deleted and changed.")
         if planned.before is not None:
             expect(planned.before, expected_revision)
+        elif expected_revision is not None:
+            raise InvalidChangeSetError("A policy that this set creates has no revision yet that could be expected.")
         return planned
