@@ -72,7 +72,7 @@ class Outcome:
         """The same for programs."""
         policy = self.policy or {"id": None, "name": self.source.exported.name}
         reported = {"leftOut": self.answer["leftOut"], "ignored": self.answer["ignored"]}
-        return policy | {"file": self.source.place} | reported
+        return policy | {"file": printable(self.source.place)} | reported
 
 
 def import_policies(

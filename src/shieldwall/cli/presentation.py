@@ -65,9 +65,13 @@ def speaking_plainly(
         yield
     except ShieldwallError as error:
         if as_json:
-            failure = {"code": error.code, "cause": error.cause, "remedy": error.advice}
-            notes = {"details": list(getattr(error, "__notes__", ()))}
-            show_json({"error": failure | notes}, out=sys.stderr)
+            failure = {
+                "code": error.code,
+                "cause": printable(error.cause),
+                "remedy": printable(error.advice),
+                "details": [printable(note) for note in getattr(error, "__notes__", ())],
+            }
+            show_json({"error": failure}, out=sys.stderr)
         else:
             for line in explained(doing, error):
                 typer.echo(line, err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,6 +190,20 @@ def test_all_policies_are_saved_or_none_and_the_one_at_fault_is_named(shieldwall
     assert failed["code"] == "refused"
     assert any("policy 'Bad'" in detail for detail in failed["details"])
     assert names(shieldwall, "policy") == names(shieldwall, "group") == []
+
+
+def test_a_file_whose_name_is_no_text_can_be_named_to_programs(shieldwall: CommandLine, tmp_path: Path) -> None:
+    directory = declare(tmp_path / "git")
+    odd = tmp_path / "git" / "policies" / os.fsdecode(b"\xff\x1b[2J.json")
+    odd.write_text("{")
+
+    refused = shieldwall("apply", "-f", directory, "--json", status=1)
+    odd.write_text(json.dumps(a_policy("Odd")))
+    imported = shieldwall.json("policy", "import", str(odd), "--json")
+
+    (detail,) = json.loads(refused.stderr)["error"]["details"]
+    assert detail.startswith("policies/\\udcff\\x1b[2J.json: ")
+    assert imported[0]["file"].endswith("policies/\\udcff\\x1b[2J.json")
 
 
 def test_every_file_that_cannot_be_taken_is_named(shieldwall: CommandLine, tmp_path: Path) -> None:
