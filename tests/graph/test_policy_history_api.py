@@ -203,6 +203,17 @@ def test_a_priority_is_given_kept_and_comes_back(graph: Client) -> None:
     assert graph.post(POLICIES, json=read).json()["priorityMetaData"] == {"priority": 2}
 
 
+@pytest.mark.parametrize("revision", [0, -1, 2, 2**31, -(2**31) - 1, 2**53 - 1])
+def test_a_revision_that_cannot_be_is_not_found(graph: Client, revision: int) -> None:
+    path = create(graph)
+
+    assert graph.post(f"{path}/rollback", json={"revision": revision}).status_code == 404
+    if revision > 0:
+        assert graph.get(f"{path}/revisions/{revision}").status_code == 404
+        since = graph.get(f"{path}/revisions/1/changes", params={"since": str(revision)})
+        assert since.status_code in {400, 404}
+
+
 @pytest.mark.parametrize("way", ["PATCH", "PUT", "changeSet"])
 def test_a_priority_that_is_null_is_taken_away(graph: Client, way: str) -> None:
     path = create(graph, priorityMetaData={"priority": 9})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
 
@@ -14,6 +14,9 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page, PolicyRevision
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import policy_revisions
+
+_LARGEST: Final = 2**31 - 1
+"""What the column holds; PostgreSQL refuses to compare it with more."""
 
 
 def add(connection: Connection, revision: PolicyRevision) -> None:
@@ -34,7 +37,7 @@ def get(connection: Connection, policy_id: PolicyId, number: int) -> PolicyRevis
     query = select(policy_revisions).where(
         policy_revisions.c.policy_id == policy_id, policy_revisions.c.revision == number
     )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(query).one_or_none() if 0 < number <= _LARGEST else None
     if row is None:
         raise NotFoundError(f"The policy {policy_id} has no revision {number}.")
     return _revision(row)
