@@ -79,6 +79,8 @@ def test_an_assignment_reaches_whom_its_filter_lets_through(graph: Client, world
         {"rule": "(device.serialNumber -eq 1)"},
         {"description": "x" * 1_025},
         {"roleScopeTags": "0"},
+        {"roleScopeTags": [""]},
+        {"roleScopeTags": ["0"] * 65},
         {"assignmentFilterManagementType": "apps"},
         {"surprise": 1},
     ],

@@ -18,6 +18,8 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import AssignmentFilter, Page
 
 _DEFAULT_SCOPE: Final = ("0",)
+_MOST_SCOPE_TAGS: Final = 64
+_LONGEST_SCOPE_TAG: Final = 64
 _MOST_DESCRIPTION: Final = 1_024
 
 
@@ -59,6 +61,11 @@ class FilterDraft:
             raise InvalidFilterError(cause, member="platform")
         if not is_text(self.rule, len(self.rule)):
             raise InvalidFilterError("A filter's rule is plain text.", member="rule")
+        tags = self.role_scope_tag_ids
+        if len(tags) > _MOST_SCOPE_TAGS or not all(is_name(tag, _LONGEST_SCOPE_TAG) for tag in tags):
+            raise InvalidFilterError(
+                f"At most {_MOST_SCOPE_TAGS} ids of scope tags are possible.", member="roleScopeTags"
+            )
         read_filter_rule(self.rule)
 
 
