@@ -15,13 +15,16 @@ from urllib.parse import quote
 
 import msgspec
 
+from shieldwall.cli.presentation import waiting
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.strict_json import decode, encode
 
 if TYPE_CHECKING:
     import httpx
 
-_TIMEOUT_SECONDS: Final = 30.0
+_CONNECT_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 300.0
+"""A change set of hundreds of policies for a large fleet takes its time; giving up would not stop it."""
 _HTTPS: Final = "https://"
 
 
@@ -186,7 +189,8 @@ class GraphSession:
         import httpx  # noqa: PLC0415 - takes longer to import than --help to print
 
         try:
-            response = self._http.request(method, url, **options)
+            with waiting("Waiting for the server …"):
+                response = self._http.request(method, url, **options)
         except httpx.HTTPError as error:
             raise ServerUnreachableError(f"{url} cannot be reached: {error}.") from error
         answer = _parsed(response)
@@ -205,7 +209,8 @@ def _client(certificate_authority: str) -> httpx.Client:
         trust = ssl.create_default_context(cadata=certificate_authority or None)
     except ssl.SSLError:
         raise InvalidLoginError("The certificate authority in the login is none.") from None
-    return httpx.Client(verify=trust, timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+    patience = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+    return httpx.Client(verify=trust, timeout=patience, follow_redirects=False)
 
 
 def _refusal(status: int, answer: dict[str, Any]) -> RefusedError:

@@ -6,6 +6,7 @@ Whatever comes from a server or a file is made inert first: no text of others mo
 from __future__ import annotations
 
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,27 @@ def explained(doing: str, error: ShieldwallError) -> tuple[str, ...]:
         *(f"  {printable(note)}" for note in getattr(error, "__notes__", ())),
         f"What to do: {printable(error.advice)}",
     )
+
+
+@contextmanager
+def waiting(what: str, *, patience_seconds: float = 1.0) -> Iterator[None]:
+    """Show at a terminal that something is under way, once it takes longer than a moment."""
+    # Takes longer to import than --help to print.
+    from rich.console import Console  # noqa: PLC0415 - see above
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    status = console.status(what)
+    patience = threading.Timer(patience_seconds, status.start)
+    patience.start()
+    try:
+        yield
+    finally:
+        patience.cancel()
+        patience.join()
+        status.stop()
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+import threading
 import unicodedata
 
 import pytest
@@ -9,7 +12,15 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.cli.presentation import explained, in_words, printable, show_facts, show_table, speaking_plainly
+from shieldwall.cli.presentation import (
+    explained,
+    in_words,
+    printable,
+    show_facts,
+    show_table,
+    speaking_plainly,
+    waiting,
+)
 from shieldwall.contract.errors import InvalidIdError
 
 
@@ -76,3 +87,31 @@ def test_facts_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     show_facts((("Name", "laptop"), ("Last seen", "today")))
 
     assert capsys.readouterr().out == "Name:      laptop\nLast seen: today\n"
+
+
+def test_what_takes_long_is_shown_at_a_terminal_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: dict[bool, str] = {}
+    for is_terminal in (True, False):
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setenv("FORCE_COLOR" if is_terminal else "NO_COLOR", "1")
+        with waiting("Waiting for the server …", patience_seconds=0):
+            for _ in range(1_000):
+                if "Waiting" in stream.getvalue() or not is_terminal:
+                    break
+                threading.Event().wait(0.01)
+        shown[is_terminal] = stream.getvalue()
+        monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+    assert "Waiting for the server" in shown[True]
+    assert shown[False] == ""
+
+
+def test_what_is_done_at_once_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with waiting("Waiting for the server …", patience_seconds=3_600):
+        pass
+
+    assert "Waiting" not in stream.getvalue()
