@@ -145,6 +145,23 @@ def test_a_rollback_brings_back_the_content_as_a_new_revision(graph: Client) -> 
     assert refused.status_code == 412
 
 
+def test_a_deleted_policy_can_be_read_and_brought_back(graph: Client) -> None:
+    path = create(graph, option="2")
+    before, old = graph.get(path, params={"$expand": "settings"}).json(), graph.get(path).headers["etag"]
+    graph.post(f"{path}/assign", json={"assignments": [TO_ALL_DEVICES]})
+    graph.delete(path)
+    assert graph.get(path).status_code == 404
+    assert [each["revision"] for each in listed(graph, path)] == [1]
+
+    refused = graph.post(f"{path}/rollback", json={"revision": 1}, headers={"If-Match": old})
+    answer = graph.post(f"{path}/rollback", json={"revision": 1})
+
+    assert (refused.status_code, answer.status_code) == (412, 200)
+    after = answer.json()
+    assert (after["id"], after["name"], after["settings"]) == (before["id"], before["name"], before["settings"])
+    assert (after["shieldwall"]["revision"], after["isAssigned"]) == (2, False)
+
+
 def test_a_reason_stands_in_the_history_of_every_kind_of_change(graph: Client, world: AdminWorld) -> None:
     path = create(graph)
     graph.put(path, json=a_policy(option="1"), headers=because("put"))

@@ -12,6 +12,7 @@ from tests.support.samples import TENANT_ID
 
 from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.contract import strict_json
+from shieldwall.contract.ids import TenantId
 from shieldwall.server.manager.assignments import Assigned, assign, assignments_of
 from shieldwall.server.manager.policies import PreconditionFailedError, draft_of, get_policy
 from shieldwall.server.manager.revisions import compare_revisions, get_revision, history
@@ -68,6 +69,40 @@ def test_a_rollback_is_a_new_revision_with_the_old_content(world: World) -> None
         target = check_ins.get(connection, device).target_digest
         assert target is not None
         assert [item.digest for item in targets.get(connection, target).items] == [back.digest]
+
+
+def test_a_deleted_policy_keeps_its_history_and_comes_back_assigned_to_nobody(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1)
+        policy = world.policies.create(connection, world.acting, a_draft("First"))
+        world.policies.update(connection, world.acting, policy.id, a_draft("Second", cloud="false"))
+        assign(connection, world.acting, policy.id, [ALL])
+        world.policies.delete(connection, world.acting, policy.id)
+        assert [each.revision for each in history(connection, TENANT_ID, policy.id, Page())] == [2, 1]
+
+        back = world.policies.rollback(connection, world.acting, policy.id, 1)
+
+        assert (back.id, back.name, back.revision) == (policy.id, "First", 3)
+        assert history(connection, TENANT_ID, policy.id, Page())[0].reason == "Restored revision 1."
+        assert assignments_of(connection, TENANT_ID, policy.id) == ()
+        target = check_ins.get(connection, device).target_digest
+        assert target is not None
+        assert targets.get(connection, target).items == ()
+        assert audit.list_events(connection, TENANT_ID, Page())[0].activity == "policy.restored"
+
+
+def test_nobody_reads_or_restores_what_another_tenant_deleted(world: World) -> None:
+    other = replace(world.acting, tenant_id=TenantId("00000000-0000-4000-8000-00000000000b"))
+    with world.database.write() as connection:
+        policy = world.policies.create(connection, world.acting, a_draft())
+        world.policies.delete(connection, world.acting, policy.id)
+
+        with pytest.raises(NotFoundError):
+            history(connection, other.tenant_id, policy.id, Page())
+        with pytest.raises(NotFoundError):
+            world.policies.rollback(connection, other, policy.id, 1)
+        with pytest.raises(NotFoundError):
+            world.policies.rollback(connection, world.acting, policy.id, 1, expected_revision=1)
 
 
 def test_a_rollback_takes_away_a_priority_that_came_later(world: World) -> None:

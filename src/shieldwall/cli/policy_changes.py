@@ -132,13 +132,16 @@ def reorder(
 def delete(policy: PolicyArgument, *, reason: ReasonOption = "", yes: YesOption = False) -> None:
     """Delete a policy; devices go back to their state from before it.
 
+    Its revisions stay: history and rollback take its id, and a rollback brings it back, assigned to nobody.
+
     Example: shieldwall policy delete "Linux servers: antivirus" --yes
     """
     if not yes:
         typer.confirm(f"Delete {policy}? Devices lose what it brought.", abort=True)
     with speaking_plainly("delete the policy"), connected() as session:
-        session.call("DELETE", f"{POLICIES}/{find_policy(session, policy)}", reason=reason)
-    typer.echo(f"Deleted {printable(policy)}.")
+        policy_id = find_policy(session, policy)
+        session.call("DELETE", f"{POLICIES}/{policy_id}", reason=reason)
+    typer.echo(f"Deleted {printable(policy)}. Its history stays: shieldwall policy history {policy_id}")
 
 
 def _content(file: Path | None) -> dict[str, Any]:

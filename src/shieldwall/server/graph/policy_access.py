@@ -19,6 +19,7 @@ from shieldwall.server.manager import assignments, policies
 from shieldwall.server.manager.policies import Policies, PreconditionFailedError
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import targets
+from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Policy
 
 READ: Final = allow("DeviceManagementConfiguration.Read.All", "DeviceManagementConfiguration.ReadWrite.All")
@@ -74,6 +75,21 @@ def matching(services: AdminServices, request: GraphRequest, connection: Connect
     if tags and "*" not in tags and etag_of(connection, policy) not in tags:
         raise PreconditionFailedError(f"The policy {policy_id} is not in the state that If-Match names.")
     return policy
+
+
+def matching_or_deleted(
+    services: AdminServices, request: GraphRequest, connection: Connection, policy_id: PolicyId
+) -> None:
+    """Do what ``matching`` does where the policy is still there; one that was deleted matches nothing.
+
+    Raises:
+        PreconditionFailedError: It is not the one that If-Match names any more.
+    """
+    try:
+        matching(services, request, connection, policy_id)
+    except NotFoundError:
+        if request.headers.getall("if-match", []):
+            raise PreconditionFailedError(f"The policy {policy_id} was deleted.") from None
 
 
 def resource_of(services: AdminServices, connection: Connection, policy: Policy, expand: frozenset[str]) -> Json:

@@ -19,7 +19,7 @@ from shieldwall.server.graph.policy_access import (
     WRITE,
     authoring,
     etag_of,
-    matching,
+    matching_or_deleted,
     reason_of,
     resource_of,
 )
@@ -97,10 +97,10 @@ def list_changes(
 
 @post(ONE + "/rollback", opt=WRITE, sync_to_thread=True, status_code=200)
 def roll_back(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
-    """Make the content of an earlier revision that of the next one (ours)."""
+    """Make the content of an earlier revision that of the next one; a deleted policy comes back, unassigned (ours)."""
     asked, wanted = body_of(request, body, RollbackRequest), parse_policy_id(policy_id)
     with services.database.write() as connection:
-        matching(services, request, connection, wanted)
+        matching_or_deleted(services, request, connection, wanted)
         policy = authoring(services).rollback(
             connection,
             acting_for(services, request),

@@ -13,7 +13,14 @@ from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH, PolicyDraft, draft_of, reason_findings
 from shieldwall.server.manager.publishing import PolicyTooLargeError
-from shieldwall.server.manager.revisions import document_of, get_policy, get_revision, history
+from shieldwall.server.manager.revisions import (
+    document_of,
+    find_policy,
+    get_policy,
+    get_revision,
+    history,
+    newest_revision,
+)
 from shieldwall.server.manager.saving import PreconditionFailedError, Saving, expect
 from shieldwall.server.manager.targeting import devices_of_policy, retarget
 from shieldwall.server.signer.ports import Signer
@@ -108,6 +115,8 @@ class Policies:
     ) -> Policy:
         """Save what an earlier revision said as the next one; whom it is assigned to and its scope tags stay.
 
+        A policy that was deleted comes back under its old id, assigned to nobody.
+
         References are followed to what the reusable settings say today.
 
         Raises:
@@ -115,8 +124,12 @@ class Policies:
             PreconditionFailedError: It is not at the revision expected any more.
             InvalidPolicyError: It does not fit the catalog any more, or refers to what is gone.
         """
-        before = _held(connection, acting, policy_id, expected_revision)
+        targets.lock(connection)
         earlier = get_revision(connection, acting.tenant_id, policy_id, revision).draft
+        if expected_revision is None and find_policy(connection, acting.tenant_id, policy_id) is None:
+            last = newest_revision(connection, acting.tenant_id, policy_id)
+            return self._saving.add(connection, acting, earlier, reason or f"Restored revision {revision}.", after=last)
+        before = _held(connection, acting, policy_id, expected_revision)
         draft = replace(earlier, role_scope_tag_ids=before.role_scope_tag_ids)
         why = reason or f"Rolled back to revision {revision}."
         return self._save(connection, acting, before, draft, why)

@@ -1,4 +1,7 @@
-"""The revisions of a policy: who made them, when and why, and what each of them said."""
+"""The revisions of a policy: who made them, when and why, and what each of them said.
+
+They outlive their policy, so what was deleted can still be read, and brought back.
+"""
 
 from __future__ import annotations
 
@@ -37,17 +40,31 @@ class ComparedRevisions:
     after: RevisionContent
 
 
+def find_policy(connection: Connection, tenant_id: TenantId, policy_id: PolicyId) -> Policy | None:
+    """Return a policy of this tenant, ``None`` when it has none of this id, or no more."""
+    policy = policies.find(connection, policy_id)
+    return policy if policy is not None and policy.tenant_id == tenant_id else None
+
+
 def get_policy(connection: Connection, tenant_id: TenantId, policy_id: PolicyId) -> Policy:
     """Return a policy of this tenant. Raises: NotFoundError."""
-    policy = policies.find(connection, policy_id)
-    if policy is None or policy.tenant_id != tenant_id:  # the same answer, so that nobody learns of others' policies
+    policy = find_policy(connection, tenant_id, policy_id)
+    if policy is None:  # the same answer as for others' policies, so that nobody learns of them
         raise NotFoundError(f"There is no policy {policy_id}.")
     return policy
 
 
+def newest_revision(connection: Connection, tenant_id: TenantId, policy_id: PolicyId) -> PolicyRevision:
+    """Return the newest revision of a policy of this tenant, also of a deleted one. Raises: NotFoundError."""
+    found = revisions.list_revisions(connection, policy_id, Page(size=1))
+    if not found or document_of(found[0]).tenant_id != tenant_id:
+        raise NotFoundError(f"There is no policy {policy_id}.")
+    return found[0]
+
+
 def history(connection: Connection, tenant_id: TenantId, policy_id: PolicyId, page: Page) -> tuple[PolicyRevision, ...]:
-    """Return one page of a policy's revisions, newest first. Raises: NotFoundError."""
-    get_policy(connection, tenant_id, policy_id)
+    """Return one page of a policy's revisions, newest first, also of a deleted one. Raises: NotFoundError."""
+    newest_revision(connection, tenant_id, policy_id)
     return revisions.list_revisions(connection, policy_id, page)
 
 
@@ -73,8 +90,8 @@ def content_of(revision: PolicyRevision) -> RevisionContent:
 
 
 def get_revision(connection: Connection, tenant_id: TenantId, policy_id: PolicyId, number: int) -> RevisionContent:
-    """Return one revision of a policy. Raises: NotFoundError."""
-    get_policy(connection, tenant_id, policy_id)
+    """Return one revision of a policy, also of a deleted one. Raises: NotFoundError."""
+    newest_revision(connection, tenant_id, policy_id)
     return content_of(revisions.get(connection, policy_id, number))
 
 

@@ -17,7 +17,7 @@ from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.manager.secrets import sealed
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.storage import policies, reusable_settings, revisions
-from shieldwall.server.storage.records import Policy
+from shieldwall.server.storage.records import Policy, PolicyRevision
 
 
 class PreconditionFailedError(ShieldwallError):
@@ -38,8 +38,16 @@ class Saving:
     signer: Signer
     server: ServerEndpoints | None = None
 
-    def add(self, connection: Connection, acting: Acting, draft: PolicyDraft, reason: str = "") -> Policy:
-        """Save a new policy as its first revision.
+    def add(
+        self,
+        connection: Connection,
+        acting: Acting,
+        draft: PolicyDraft,
+        reason: str = "",
+        *,
+        after: PolicyRevision | None = None,
+    ) -> Policy:
+        """Save a new policy as its first revision, or one that was deleted as the revision after its last.
 
         Raises:
             InvalidPolicyError: The draft cannot be; it holds all findings.
@@ -47,8 +55,9 @@ class Saving:
         """
         found = self._published(connection, acting, draft, reason)
         draft = replace(draft, settings=sealed(connection, acting, draft.settings))
-        policy_id = PolicyId(acting.new_id())
-        revision = self._publishing(acting, policy_id).revision(draft, found.settings, 1, reason)
+        policy_id = PolicyId(acting.new_id()) if after is None else after.policy_id
+        number = 1 if after is None else after.revision + 1
+        revision = self._publishing(acting, policy_id).revision(draft, found.settings, number, reason)
         policy = Policy(
             id=policy_id,
             tenant_id=acting.tenant_id,
@@ -68,7 +77,8 @@ class Saving:
         policies.add(connection, policy)
         revisions.add(connection, revision)
         reusable_settings.refer(connection, policy_id, found.references)
-        record(connection, acting, "policy.created", policy, reason, revision=policy.revision)
+        activity = "policy.created" if after is None else "policy.restored"
+        record(connection, acting, activity, policy, reason, revision=policy.revision)
         return policy
 
     def put(
