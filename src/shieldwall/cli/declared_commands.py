@@ -13,7 +13,7 @@ from shieldwall.cli.declared.objects import FOLDERS, InvalidDeclarationError, Ki
 from shieldwall.cli.declared.planning import Action, Plan, plan
 from shieldwall.cli.declared.reading import read_directory
 from shieldwall.cli.declared.server import Carrying, everything_on, previews_of
-from shieldwall.cli.declared.writing import files_of
+from shieldwall.cli.declared.writing import files_of, replace_files
 from shieldwall.cli.graph_session import GraphSession, connected
 from shieldwall.cli.options import JsonOption, ReasonOption, YesOption
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
@@ -111,12 +111,9 @@ def export_everything(directory: Path, *, overwrite: bool) -> None:
     with connected() as session:
         files = files_of(everything_on(session))
     try:
-        for file in there:
-            file.unlink()
         for folder in FOLDERS.values():
             (directory / folder).mkdir(parents=True, exist_ok=True)
-        for place, content in files.items():
-            (directory / place).write_bytes(content)
+        replace_files(directory, there, files)
     except OSError as error:
         cause = f"{error.filename or directory} cannot be written: {error.strerror}."
         raise ShieldwallError(cause, remedy="Name another directory, or make room in this one.") from None

@@ -118,7 +118,8 @@ def _is_new(target: Json, new: Mapping[tuple[Kind, str], Change], policy: str, u
     """Tell whether an assignment names what is not there yet; nobody belongs to a new group without a rule."""
     group = new.get((Kind.GROUP, str(target.get("groupName"))))
     chosen = new.get((Kind.FILTER, str(target.get(_FILTER))))
-    if chosen is not None or (group is not None and (group.document or {}).get("membershipRule")):
-        name = (chosen or group or chosen).name  # type: ignore[union-attr]
-        unknown.append(f"The policy {policy!r} is assigned with {name!r}, which is new.")
+    filled = group if group is not None and (group.document or {}).get("membershipRule") else None
+    deciding = chosen or filled
+    if deciding is not None:
+        unknown.append(f"The policy {policy!r} is assigned with {deciding.name!r}, which is new.")
     return group is not None or chosen is not None

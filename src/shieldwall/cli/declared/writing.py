@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
@@ -39,3 +40,19 @@ def _free(kind: Kind, name: str, taken: set[str]) -> PurePath:
         if str(path).casefold() not in taken:
             return path
         number += 1
+
+
+def replace_files(directory: Path, there: Iterable[Path], files: Mapping[PurePath, bytes]) -> None:
+    """Put new files in the places of those there are, which stay until all the new ones are written.
+
+    Raises:
+        OSError: Something cannot be written; where it was a new file, nothing has changed.
+    """
+    with TemporaryDirectory(prefix=".export-", dir=directory) as staging:
+        written = [(Path(staging, str(number)), directory / place) for number, place in enumerate(files)]
+        for (new, _), content in zip(written, files.values(), strict=True):
+            new.write_bytes(content)
+        for new, place in written:
+            new.replace(place)
+    for file in set(there) - {place for _, place in written}:
+        file.unlink()

@@ -6,7 +6,7 @@ Assignment filters have rules too; nobody belongs to a filter, so all there is t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,7 @@ from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.policy.membership import Attributes, parse_rule
 from shieldwall.server.directory.filter_rules import Narrowing, matching, narrowing
 from shieldwall.server.storage import devices, filters, groups, targets
+from shieldwall.server.storage.fleets import DescribedDevice
 from shieldwall.server.storage.records import Device, DeviceState, Group, Page
 
 _PORTION: Final = 1_000
@@ -21,30 +22,7 @@ MANAGEMENT_TYPE: Final = "MicrosoftSense"
 """``managementType`` of devices that this channel manages."""
 
 
-class Described(Protocol):
-    """What rules may ask of a device."""
-
-    @property
-    def id(self) -> DeviceId: ...  # noqa: D102 - as the fields of a Device, here and below
-    @property
-    def display_name(self) -> str: ...  # noqa: D102
-    @property
-    def os_type(self) -> str: ...  # noqa: D102
-    @property
-    def os_version(self) -> str: ...  # noqa: D102
-    @property
-    def manufacturer(self) -> str: ...  # noqa: D102
-    @property
-    def model(self) -> str: ...  # noqa: D102
-    @property
-    def trust_type(self) -> str | None: ...  # noqa: D102
-    @property
-    def tags(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def managed_elsewhere(self) -> str | None: ...  # noqa: D102
-
-
-def attributes_of(device: Described) -> Attributes:
+def attributes_of(device: Device | DescribedDevice) -> Attributes:
     """Return what a membership rule may ask of a device. What it never said is absent, not empty."""
     return {
         "deviceId": device.id,
