@@ -1,0 +1,73 @@
+"""What an attacker meets behind the name of a device: whatever it says is text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.support.admin import AdminWorld, Client
+from tests.support.manager_world import CLOUD, a_draft
+from tests.support.samples import NOON
+
+from shieldwall.contract.ids import DeviceId
+from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.storage import check_ins, statuses
+from shieldwall.server.storage.records import AssignmentKind
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</title></bdi></td></table><h1>owned",
+    "' onmouseover='alert(1)",
+    "{{ tenant }}{% raw %}",
+    "javascript:alert(1)",
+    "=cmd()|'/c calc'!A1",
+    "../../etc/passwd?x=%00#",
+    "\u202emoc.osotnoc",
+    "Ж" * 256,
+    "x" * 256,
+    "&amp;&lt;",
+)
+
+
+def device_of(world: AdminWorld, **changes: object) -> DeviceId:
+    with world.writing() as connection:
+        return world.manager.join(connection, 1, **changes)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_whatever_a_device_calls_itself_is_text_on_every_page(world: AdminWorld, ada: Client, name: str) -> None:
+    device = device_of(
+        world,
+        display_name=name,
+        os_version=name,
+        os_type=name[:32],
+        providers={name: name},
+        managed_elsewhere=name,
+        agent_version=name[:32],
+        tags=(name,),
+    )
+    with world.writing() as connection:
+        manager = world.manager
+        policy = manager.policies.create(connection, manager.acting, a_draft(name[:200]))
+        assign(connection, manager.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
+        told = SettingStatus(
+            setting=CLOUD,
+            state=SettingState.ERROR,
+            code=name,
+            reason=name,
+            provider=name,
+            value=1,
+            read_back={name: name},
+        )
+        report = StatusReport(target=check_ins.get(connection, device).target_digest, settings=(told,))
+        check_ins.set_status(connection, device, statuses.keep(connection, report), NOON)
+
+    for path in ("/", "/devices", f"/devices/{device}", f"/policies/{policy.id}"):
+        page = ada.get(path).text
+        assert not re.search(r"<(script(?! src=\"/static/)|img|h1>owned)", page)
+        assert not re.search(r"<[^>]*\son\w+=", page)
+        assert "\u202e" not in page
+        assert 'href="javascript' not in page
+        assert page.count("</table>") == page.count("<table")
