@@ -16,8 +16,9 @@ from shieldwall.server.directory.registration import DuplicateKeyError, find_reg
 from shieldwall.server.storage import check_ins, tenants
 from shieldwall.server.storage import devices as device_store
 from shieldwall.server.storage import groups as group_store
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import DeviceState, Page
+from shieldwall.server.storage.records import Page
 
 OTHER = TenantId(counted_id("1", 1))
 WEB = GroupDraft(display_name="Web", mail_nickname="web", membership_rule='(device.deviceTag -eq "web")')

@@ -19,8 +19,9 @@ from shieldwall.server.directory.groups import (
 from shieldwall.server.storage import devices as device_store
 from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage import tenants
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import DeviceState, Page
+from shieldwall.server.storage.records import Page
 
 LINUX = '(device.deviceOSType -eq "Linux")'
 WEB = '(device.deviceTag -eq "web")'

@@ -16,17 +16,8 @@ from tests.support.documentation import DOCS, ROOT, Block, blocks, pages, record
 from shieldwall.agent.service import delays
 from shieldwall.agent.service.transport import MAX_ANSWER_BYTES
 from shieldwall.contract import messages, settings, status, strict_json
-from shieldwall.contract.messages import (
-    CheckInAnswer,
-    Envelope,
-    FetchAnswer,
-    Manifest,
-    NonceAnswer,
-    RegisterAnswer,
-    RegisterRequest,
-    TimeRequest,
-    TimeStatement,
-)
+from shieldwall.contract.messages import CheckInAnswer, Envelope, FetchAnswer, Manifest, TimeRequest, TimeStatement
+from shieldwall.contract.registration import NonceAnswer, RegisterAnswer, RegisterRequest
 from shieldwall.server import connections
 from shieldwall.server.gateway import wait_channels
 from shieldwall.server.gateway.endpoints.discovery import DiscoverAnswer

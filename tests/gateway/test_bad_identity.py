@@ -31,7 +31,8 @@ from shieldwall.server.directory.devices import retire
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.packages import revoke_package
 from shieldwall.server.storage import audit, check_ins, devices
-from shieldwall.server.storage.records import DeviceState, Page
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.records import Page
 from shieldwall.trust.certificate_request import NONCE_EXTENSION, build_request
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage

@@ -17,7 +17,7 @@ from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage import check_ins
-from shieldwall.server.storage.records import CheckInState
+from shieldwall.server.storage.device_records import CheckInState
 
 LARGE = StatusReport(
     settings=tuple(

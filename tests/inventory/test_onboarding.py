@@ -13,7 +13,8 @@ from tests.support.samples import NOON, TENANT_ID, a_package, a_tenant, counted_
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
-from shieldwall.contract.messages import CertificateRequest, HardwareIds, RegisterAnswer, RegisterRequest
+from shieldwall.contract.messages import HardwareIds
+from shieldwall.contract.registration import CertificateRequest, RegisterAnswer, RegisterRequest
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory import devices as directory_devices
 from shieldwall.server.directory import groups
@@ -34,7 +35,7 @@ from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage import check_ins, devices, packages, tenants
 from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.records import DeviceState, Registration
+from shieldwall.server.storage.device_records import DeviceState, Registration
 from shieldwall.trust.certificate_request import BadCertificateRequestError
 from shieldwall.trust.device_key import public_key_bytes
 from shieldwall.trust.onboarding import BadOnboardingProofError

@@ -6,7 +6,7 @@ from tests.support.samples import device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.manager.sequence import Numbered, Turn, decide
-from shieldwall.server.storage.records import CheckInState
+from shieldwall.server.storage.device_records import CheckInState
 
 _DIGESTS = st.sampled_from([digest_of_bytes(body) for body in (b"a", b"b")])
 _REQUESTS = st.builds(Numbered, epoch=st.integers(1, 3), seq=st.integers(0, 4), digest=_DIGESTS)

@@ -29,8 +29,9 @@ from shieldwall.server.manager.filters import FilterDraft, create_filter, update
 from shieldwall.server.manager.targeting import items_for, retarget
 from shieldwall.server.storage import check_ins, devices, groups, policies, targets
 from shieldwall.server.storage.assignments import AssignedItem
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Assignment, AssignmentKind, DeviceState, FilterKind, Page
+from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind, Page
 from shieldwall.server.storage.schema import check_ins as check_ins_table
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)

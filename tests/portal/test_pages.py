@@ -18,7 +18,8 @@ from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatu
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.portal.words import STATES
 from shieldwall.server.storage import check_ins, packages, statuses
-from shieldwall.server.storage.records import AssignmentKind, DeviceState, Policy
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.records import AssignmentKind, Policy
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
 PAGES = ("/", "/devices", "/policies", "/groups", "/packages")

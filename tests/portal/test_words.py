@@ -23,7 +23,7 @@ from shieldwall.server.portal.words import (
     visible,
     yes_no,
 )
-from shieldwall.server.storage.records import DeviceState
+from shieldwall.server.storage.device_records import DeviceState
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

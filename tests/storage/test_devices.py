@@ -9,8 +9,9 @@ from shieldwall.contract.ids import KeyThumbprint
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.storage import devices, tenants
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.device_records import DeviceState, Registration
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
-from shieldwall.server.storage.records import DeviceState, Page, Registration
+from shieldwall.server.storage.records import Page
 
 
 @pytest.fixture(autouse=True)
@@ -99,11 +100,12 @@ def test_many_devices_are_found_at_once(database: Database) -> None:
     assert [device.id for device in found] == [device_id(1), device_id(700), device_id(1_299)]
 
 
-def test_active_devices_are_those_neither_disabled_nor_retired(database: Database) -> None:
+def test_active_devices_are_those_in_no_other_state(database: Database) -> None:
     with database.write() as connection:
         for number, state in enumerate(DeviceState):
             devices.add(connection, a_device(number, state=state))
-        assert devices.active_ids(connection, TENANT_ID) == {device_id(0)}
+        active = list(DeviceState).index(DeviceState.ACTIVE)
+        assert devices.active_ids(connection, TENANT_ID) == {device_id(active)}
 
 
 def test_the_same_hardware_is_found_by_either_hash_and_never_by_none(database: Database) -> None:

@@ -37,8 +37,9 @@ from shieldwall.server.storage import (
 )
 from shieldwall.server.storage.check_ins import Known
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Assignment, AssignmentKind, DeviceState, Page, Policy, PolicyRevision
+from shieldwall.server.storage.records import Assignment, AssignmentKind, Page, Policy, PolicyRevision
 
 FIRST, SECOND = digest_of_bytes(b"first"), digest_of_bytes(b"second")
 

@@ -13,13 +13,8 @@ from tests.support.samples import TENANT_ID, HandClock
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest, PackageId, TenantId
-from shieldwall.contract.messages import (
-    CertificateRequest,
-    HardwareIds,
-    OnboardingProof,
-    RegisterRequest,
-    RegistrationDetails,
-)
+from shieldwall.contract.messages import HardwareIds
+from shieldwall.contract.registration import CertificateRequest, OnboardingProof, RegisterRequest, RegistrationDetails
 from shieldwall.server.signer.keys import create_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.service import SignerService

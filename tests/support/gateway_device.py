@@ -11,16 +11,8 @@ from tests.support.gateway_world import GatewayWorld, Reply
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, Digest
-from shieldwall.contract.messages import (
-    CertificateRequest,
-    CheckInRequest,
-    DeviceFacts,
-    HardwareIds,
-    Have,
-    OnboardingProof,
-    RegisterRequest,
-    RegistrationDetails,
-)
+from shieldwall.contract.messages import CheckInRequest, DeviceFacts, HardwareIds, Have
+from shieldwall.contract.registration import CertificateRequest, OnboardingProof, RegisterRequest, RegistrationDetails
 from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_key import DeviceKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage, proof, proven_body

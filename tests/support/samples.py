@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, PackageId, TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage.records import Device, DeviceState, Group, OnboardingPackageRecord, Registration, Tenant
+from shieldwall.server.storage.device_records import Device, DeviceState, Registration
+from shieldwall.server.storage.records import Group, OnboardingPackageRecord, Tenant
 
 NOON: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TENANT_ID: Final = TenantId("00000000-0000-4000-8000-00000000000a")

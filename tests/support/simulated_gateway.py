@@ -35,16 +35,14 @@ from shieldwall.contract.messages import (
     FetchRequest,
     Manifest,
     ManifestItem,
-    NonceAnswer,
     OffboardRequest,
     Problem,
-    RegisterAnswer,
-    RegisterRequest,
     TimeRequest,
     TimeStatement,
     WaitAnswer,
     WaitRequest,
 )
+from shieldwall.contract.registration import NonceAnswer, RegisterAnswer, RegisterRequest
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import decode, decode_any, digest_of, digest_of_bytes, encode

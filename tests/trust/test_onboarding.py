@@ -15,13 +15,8 @@ from hypothesis import strategies as st
 from tests.support.trust import NOON, OTHER_TENANT, PACKAGE, SECRET, TENANT, package_of
 
 from shieldwall.contract import strict_json
-from shieldwall.contract.messages import (
-    CertificateRequest,
-    HardwareIds,
-    OnboardingProof,
-    RegisterRequest,
-    RegistrationDetails,
-)
+from shieldwall.contract.messages import HardwareIds
+from shieldwall.contract.registration import CertificateRequest, OnboardingProof, RegisterRequest, RegistrationDetails
 from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.trust import moments, payload_types
 from shieldwall.trust.dsse import EnvelopeKey, seal

@@ -1,8 +1,8 @@
-"""The device protocol, version 1: what is sent where, in the order of a device's life.
+"""The device protocol, version 1: what a device that has its identity says every day.
 
-``discover`` → ``nonce`` → ``device`` (register) → ``checkin`` → ``fetch``, and ``wait`` for a policy sync. Every body
-but the first two belongs to a request signed by the device key (``trust.request_signature``) and carries the rising
-sequence number of the rule in ``server.manager.sequence``.
+``checkin`` → ``fetch``, ``wait`` for a policy sync, ``offboard`` at the end; how the identity comes and changes is in
+``contract.registration``. Every body belongs to a request signed by the device key (``trust.request_signature``) and
+carries the rising sequence number of the rule in ``server.manager.sequence``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import (
     DeviceIdField,
     DigestField,
-    PackageIdField,
     PolicyIdField,
     TenantIdField,
     ThumbprintField,
@@ -41,6 +40,11 @@ Sequence = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 InstanceId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
+ManagerKind = Literal["mdm", "configurationManager", "microsoftChannel"]
+"""Who else may manage a device: an MDM such as Intune, Configuration Manager, Microsoft's own settings management."""
+Unsuitable = Literal["nonPersistentDesktop", "unsupportedOs"]
+
+
 class DeviceFacts(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
 ):
@@ -57,75 +61,24 @@ class DeviceFacts(
     providers: Annotated[dict[Name, Name], msgspec.Meta(max_length=32)] = {}
     """Provider name to the version or state of the product behind it."""
     managed_elsewhere: Name | None = None
-    """Another manager found by the survey; the agent then stays passive."""
+    """Another manager found by the survey, in words; the agent then stays passive."""
+    manager: ManagerKind | None = None
+    """What kind of manager that is."""
+    unsuitable: Unsuitable | None = None
+    """Why this machine is not one to manage, whoever else does."""
+    is_domain_controller: bool = False
+    is_rooted: bool | None = None
+    key_protection: Literal["software", "tpm"] = "software"
 
 
-class HardwareIds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class HardwareIds(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
     """Hashes that tell one machine from another without naming it."""
 
     machine_id_hash: DigestField | None = None
     smbios_uuid_hash: DigestField | None = None
-
-
-class NonceAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """A registration nonce, good for five minutes and one registration."""
-
-    nonce: Annotated[str, msgspec.Meta(max_length=512)]
-    server_time: str
-
-
-class CertificateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
-    """A PKCS #10 request, base64 of DER, by the key the device will use from now on."""
-
-    type: Literal["pkcs10"]
-    data: Annotated[str, msgspec.Meta(max_length=8192)]
-
-
-class RegistrationAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
-    """Attributes of MS-DRS that clients send."""
-
-    reuse_device: bool = False
-
-
-class OnboardingProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Proof of holding an onboarding package, bound to nonce and new key. The secret itself never travels."""
-
-    package_id: PackageIdField
-    mac: Annotated[str, msgspec.Meta(max_length=64)]
-
-
-class RegistrationDetails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """What MS-DRS has no place for."""
-
-    instance_id: InstanceId
-    hardware: HardwareIds
-    agent_version: Name
-    protocol: Annotated[int, msgspec.Meta(ge=1)]
-    onboarding: OnboardingProof
-
-
-class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
-    """Ask for an identity. Field names are those of MS-DRS."""
-
-    certificate_request: CertificateRequest
-    join_type: Literal["synthetic"]
-    device_display_name: Name
-    device_type: Literal["Linux", "Windows", "macOS"]
-    operating_system_version: Name = msgspec.field(name="OSVersion")
-    target_domain: Name = ""
-    attributes: RegistrationAttributes = RegistrationAttributes()
-    shieldwall: RegistrationDetails = msgspec.field(name="shieldwall")
-
-
-class RegisterAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """The identity: id, certificate (PEM, leaf first), and where the sequence starts."""
-
-    tenant_id: TenantIdField
-    device_id: DeviceIdField
-    certificate: str
-    epoch: Sequence
-    next_check_in_seconds: int
-    server_time: str
+    tpm_ek_hash: DigestField | None = None
 
 
 class Have(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
@@ -135,6 +88,15 @@ class Have(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     manifest_version: Sequence = 0
     facts: DigestField | None = None
     status: DigestField | None = None
+
+
+class TamperAttempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Somebody at the device tried to undo what is managed, and was refused or undone."""
+
+    at: str
+    kind: Literal["settingChanged", "offboardRefused", "agentFileChanged", "protectionChanged"]
+    subject: Annotated[str, msgspec.Meta(max_length=512)]
+    """A setting definition, a path, or the command that was refused."""
 
 
 class CheckInRequest(
@@ -155,6 +117,7 @@ class CheckInRequest(
     have: Have
     facts: DeviceFacts | None = None
     report: StatusReport | None = None
+    attempts: Annotated[tuple[TamperAttempt, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -234,6 +197,22 @@ class TimeStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     time: str
 
 
+class Protection(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """Tamper protection as it holds for one device.
+
+    Protected: only a signed order or package ends management, and what is changed locally goes back and is told.
+    Until ``troubleshooting_until`` (an RFC 3339 moment) whoever is at the device may change things all the same.
+    """
+
+    tamper: bool = False
+    troubleshooting_until: str | None = None
+
+
+UNPROTECTED: Final = Protection()
+
+
 class ManifestItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One policy revision that a device shall enforce: by digest and length of the signed payload."""
 
@@ -262,6 +241,9 @@ class Manifest(
     target: DigestField
     items: Annotated[tuple[ManifestItem, ...], msgspec.Meta(max_length=MAX_MANIFEST_ITEMS)]
     conflict_rules: dict[ConflictFamily, ConflictRule] = {}
+    protection: Protection = UNPROTECTED
+    offboard: bool = False
+    """The order to leave management: restore the state from before, say goodbye, forget the identity."""
 
 
 class Problem(

@@ -8,15 +8,17 @@ import msgspec
 
 from shieldwall.contract.conflicts import PUBLISHED, ConflictFamily, ConflictRule, ConflictRules
 from shieldwall.contract.ids import Digest
-from shieldwall.contract.messages import ManifestItem
+from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
 from shieldwall.contract.strict_json import decode, digest_of_bytes, encode
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Policy revisions in their one order, and the rules by which they are brought together."""
+class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """Policy revisions in their one order, the rules by which they are brought together, and how they are protected."""
 
     items: tuple[ManifestItem, ...]
     conflict_rules: dict[ConflictFamily, ConflictRule] = {}
+    protection: Protection = UNPROTECTED
+    offboard: bool = False
 
 
 def ordered(items: Iterable[ManifestItem]) -> tuple[ManifestItem, ...]:
@@ -24,12 +26,19 @@ def ordered(items: Iterable[ManifestItem]) -> tuple[ManifestItem, ...]:
     return tuple(sorted(items, key=lambda item: item.policy_id))
 
 
-def write_target(items: Iterable[ManifestItem], rules: ConflictRules = PUBLISHED) -> bytes:
-    """Write a target in its one form: the items alone where every family is decided as published.
+def write_target(
+    items: Iterable[ManifestItem],
+    rules: ConflictRules = PUBLISHED,
+    protection: Protection = UNPROTECTED,
+    *,
+    offboard: bool = False,
+) -> bytes:
+    """Write a target in its one form: the items alone where there is nothing else to say.
 
     The order the items come in does not matter.
     """
-    return encode(Target(items=ordered(items), conflict_rules=dict(rules)) if rules else ordered(items))
+    target = Target(items=ordered(items), conflict_rules=dict(rules), protection=protection, offboard=offboard)
+    return encode(target.items if target == Target(items=target.items) else target)
 
 
 def read_target(body: bytes) -> Target:
@@ -39,6 +48,12 @@ def read_target(body: bytes) -> Target:
     return decode(body, Target)
 
 
-def target_digest(items: Iterable[ManifestItem], rules: ConflictRules = PUBLISHED) -> Digest:
-    """Name a set of items and the rules they are brought together by."""
-    return digest_of_bytes(write_target(items, rules))
+def target_digest(
+    items: Iterable[ManifestItem],
+    rules: ConflictRules = PUBLISHED,
+    protection: Protection = UNPROTECTED,
+    *,
+    offboard: bool = False,
+) -> Digest:
+    """Name a set of items, the rules they are brought together by, and how they are protected."""
+    return digest_of_bytes(write_target(items, rules, protection, offboard=offboard))

@@ -18,7 +18,8 @@ from cryptography import x509
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.ids import PackageIdField, TenantId, TenantIdField
-from shieldwall.contract.messages import Envelope, RegisterRequest
+from shieldwall.contract.messages import Envelope
+from shieldwall.contract.registration import RegisterRequest
 from shieldwall.trust import moments, payload_types, strict_base64
 from shieldwall.trust.dsse import (
     BadEnvelopeError,

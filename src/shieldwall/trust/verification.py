@@ -64,7 +64,8 @@ def open_manifest(
     # 3. It says one thing only.
     if len({item.policy_id for item in manifest.items}) != len(manifest.items):
         raise refusals.ManifestItemsError("The manifest names a policy twice.")
-    if target_digest(manifest.items, manifest.conflict_rules) != manifest.target:
+    target = target_digest(manifest.items, manifest.conflict_rules, manifest.protection, offboard=manifest.offboard)
+    if target != manifest.target:
         raise refusals.ManifestItemsError("The items and rules of the manifest do not make up the target it names.")
     return manifest
 

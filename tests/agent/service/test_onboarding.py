@@ -19,7 +19,7 @@ from shieldwall.agent.service.errors import (
     UnsuitablePackageError,
 )
 from shieldwall.agent.service.package_file import read_package
-from shieldwall.contract.messages import RegisterRequest
+from shieldwall.contract.registration import RegisterRequest
 from shieldwall.trust.onboarding import InvalidPackageError
 
 OTHER_PACKAGE = "aaaaaaaa-0000-4000-8000-000000000002"

@@ -26,10 +26,9 @@ from shieldwall.agent.service.ports import Machine, Randomness
 from shieldwall.agent.service.records import Identity, PendingRegistration, Server
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.messages import (
-    PROTOCOL,
+from shieldwall.contract.messages import PROTOCOL, DeviceFacts
+from shieldwall.contract.registration import (
     CertificateRequest,
-    DeviceFacts,
     NonceAnswer,
     OnboardingProof,
     RegisterAnswer,

@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 
 from shieldwall.contract.ids import DeviceIdField, DigestField, PackageIdField, TenantIdField
-from shieldwall.contract.messages import DEFAULT_CHECK_IN_SECONDS, InstanceId, RegisterRequest, Sequence
+from shieldwall.contract.messages import DEFAULT_CHECK_IN_SECONDS, InstanceId, Sequence
+from shieldwall.contract.registration import RegisterRequest
 from shieldwall.trust.roots import TrustRoot
 
 

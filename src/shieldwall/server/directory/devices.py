@@ -14,8 +14,9 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.membership import matches_otherwise, reevaluate_device
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.storage import devices, groups
+from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Device, DeviceState, Page
+from shieldwall.server.storage.records import Page
 
 MAX_TAGS: Final = 64
 MAX_TAG_LENGTH: Final = 128

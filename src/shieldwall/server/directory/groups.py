@@ -16,8 +16,9 @@ from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.membership import attributes_of, reevaluate_device, reevaluate_group
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.storage import devices, groups, targets
+from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Device, DeviceState, Group, Page
+from shieldwall.server.storage.records import Group, Page
 
 __all__ = [
     "DynamicGroupError",

@@ -14,8 +14,9 @@ from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.policy.membership import Attributes, parse_rule
 from shieldwall.server.directory.filter_rules import Narrowing, matching, narrowing
 from shieldwall.server.storage import devices, filters, groups, targets
+from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.fleets import DescribedDevice
-from shieldwall.server.storage.records import Device, DeviceState, Group, Page
+from shieldwall.server.storage.records import Group, Page
 
 _PORTION: Final = 1_000
 MANAGEMENT_TYPE: Final = "MicrosoftSense"

@@ -11,8 +11,8 @@ from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.membership import reevaluate_device
 from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import AlreadyExistsError
-from shieldwall.server.storage.records import Device, DeviceState
 
 FIRST_EPOCH: Final = 1
 """The epoch in which a new device counts its requests."""

@@ -37,7 +37,7 @@ from shieldwall.server.manager.origins import origins_of
 from shieldwall.server.manager.statuses import effective_of
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.storage import check_ins
-from shieldwall.server.storage.records import Device
+from shieldwall.server.storage.device_records import Device
 
 _READ_DIRECTORY: Final = allow("Device.Read.All", "Device.ReadWrite.All")
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")

@@ -7,14 +7,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from shieldwall.server.manager.summaries import DeviceSummary
-from shieldwall.server.storage.records import (
-    CheckInState,
-    Device,
-    DeviceState,
-    Group,
-    OnboardingPackageRecord,
-    Tenant,
-)
+from shieldwall.server.storage.device_records import CheckInState, Device, DeviceState
+from shieldwall.server.storage.records import Group, OnboardingPackageRecord, Tenant
 
 Json = dict[str, Any]
 

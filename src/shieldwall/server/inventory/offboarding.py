@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import retire
-from shieldwall.server.storage.records import Device
+from shieldwall.server.storage.device_records import Device
 
 
 def offboard(connection: Connection, acting: Acting, device_id: DeviceId, *, reason: str = "") -> Device:

@@ -16,12 +16,14 @@ from sqlalchemy import Connection
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
-from shieldwall.contract.messages import SHORTEST_CHECK_IN_SECONDS, RegisterAnswer, RegisterRequest
+from shieldwall.contract.messages import SHORTEST_CHECK_IN_SECONDS
+from shieldwall.contract.registration import RegisterAnswer, RegisterRequest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.registration import FIRST_EPOCH, find_registration, register
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
 from shieldwall.server.storage import nonces, packages
-from shieldwall.server.storage.records import Device, DeviceState, OnboardingPackageRecord, Registration
+from shieldwall.server.storage.device_records import Device, DeviceState, Registration
+from shieldwall.server.storage.records import OnboardingPackageRecord
 from shieldwall.trust import moments, strict_base64
 from shieldwall.trust.certificate_request import BadCertificateRequestError, CertificateRequestFacts, read_request
 from shieldwall.trust.device_key import public_key_bytes, thumbprint

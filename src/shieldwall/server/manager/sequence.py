@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest
-from shieldwall.server.storage.records import CheckInState
+from shieldwall.server.storage.device_records import CheckInState
 
 
 class SequenceConflictError(ShieldwallError):

@@ -27,7 +27,8 @@ from shieldwall.server.directory.devices import get_device
 from shieldwall.server.manager.policies import document_of, get_policy
 from shieldwall.server.manager.states import Said, said
 from shieldwall.server.storage import check_ins, revisions, standings, statuses, targets
-from shieldwall.server.storage.records import CheckInState, Page
+from shieldwall.server.storage.device_records import CheckInState
+from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.standings import Counted, Standing
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.status import SettingState, StatusReport, gravest
 from shieldwall.server.storage import check_ins, statuses
-from shieldwall.server.storage.records import CheckInState
+from shieldwall.server.storage.device_records import CheckInState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

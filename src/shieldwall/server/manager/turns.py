@@ -10,7 +10,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.server.manager.sequence import Numbered, SequenceConflictError, Turn, decide
 from shieldwall.server.storage import check_ins, devices
-from shieldwall.server.storage.records import CheckInState, DeviceState
+from shieldwall.server.storage.device_records import CheckInState, DeviceState
 
 
 class DeviceNotActiveError(ShieldwallError):

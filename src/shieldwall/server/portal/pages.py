@@ -41,7 +41,8 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import devices as stored_devices
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage import revisions
-from shieldwall.server.storage.records import DeviceState, Page, Policy
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.records import Page, Policy
 
 PageRequest: TypeAlias = Request[Any, Any, State]
 Services: TypeAlias = NamedDependency[AdminServices]

@@ -18,7 +18,8 @@ from shieldwall.policy.words import category_of, lines_of, name_of
 from shieldwall.server.manager.statuses import EffectiveSetting
 from shieldwall.server.manager.summaries import DeviceSummary
 from shieldwall.server.portal.words import CONFLICTS, RULES, STATES, managed_by, plain, yes_no
-from shieldwall.server.storage.records import Assignment, AssignmentKind, Device, Group, OnboardingPackageRecord, Policy
+from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.records import Assignment, AssignmentKind, Group, OnboardingPackageRecord, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

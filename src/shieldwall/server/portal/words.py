@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from shieldwall.contract.status import SettingState
 from shieldwall.policy.resolve import Rule
-from shieldwall.server.storage.records import Device, DeviceState
+from shieldwall.server.storage.device_records import Device, DeviceState
 
 _STEPS: Final = (
     (timedelta(minutes=1), timedelta(seconds=1), "second"),

@@ -16,8 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.server.storage import statuses
+from shieldwall.server.storage.device_records import CheckInState, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import CheckInState, DeviceState
 from shieldwall.server.storage.schema import check_in_answers, check_ins, devices
 
 _ID: Final = check_ins.c.device_id

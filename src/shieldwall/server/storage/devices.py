@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
+from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState, Registration
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
-from shieldwall.server.storage.records import Device, DeviceState, Page, Registration
+from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of, map_from, portions, strings_from, to_text
 from shieldwall.server.storage.schema import devices
 
@@ -117,6 +118,10 @@ def _columns(device: Device) -> dict[str, Any]:
         state=device.state.value,
         providers=to_text(device.providers),
         tags=to_text(device.tags),
+        attestation_level=device.attestation_level.value,
+        extension_attributes=to_text(device.extension_attributes),
+        physical_ids=to_text(device.physical_ids),
+        system_labels=to_text(device.system_labels),
     )
 
 
@@ -127,5 +132,9 @@ def _device(row: Row[Any]) -> Device:
         "state": DeviceState(columns["state"]),
         "providers": map_from(columns["providers"]),
         "tags": strings_from(columns["tags"]),
+        "attestation_level": AttestationLevel(columns["attestation_level"]),
+        "extension_attributes": map_from(columns["extension_attributes"]),
+        "physical_ids": strings_from(columns["physical_ids"]),
+        "system_labels": strings_from(columns["system_labels"]),
     }
     return Device(**(columns | parsed))

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
-from shieldwall.server.storage.records import DeviceState
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.rows import portions, strings_from
 from shieldwall.server.storage.schema import devices, group_members
 

@@ -32,70 +32,6 @@ class Tenant:
     created_at: datetime
 
 
-class Registration(StrEnum):
-    """How a device got its identity."""
-
-    SYNTHETIC = "synthetic"
-    FULL = "full"
-
-
-class DeviceState(StrEnum):
-    """Where a device is in its life."""
-
-    ACTIVE = "active"
-    DISABLED = "disabled"
-    RETIRED = "retired"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """A machine with an identity in the directory, and what it last said about itself."""
-
-    id: DeviceId
-    object_id: str
-    tenant_id: TenantId
-    display_name: str
-    registration: Registration
-    trust_type: str | None
-    state: DeviceState
-    os_type: str
-    os_version: str
-    architecture: str
-    manufacturer: str
-    model: str
-    agent_version: str
-    catalog_version: str
-    providers: dict[str, str] = field(default_factory=dict)
-    managed_elsewhere: str | None
-    tags: tuple[str, ...]
-    key_thumbprint: KeyThumbprint
-    public_key: bytes
-    certificate: str
-    request_digest: Digest
-    instance_id: str
-    machine_id_hash: Digest | None
-    smbios_uuid_hash: Digest | None
-    package_id: PackageId | None
-    registered_at: datetime
-    retired_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckInState:
-    """The narrow row that a check-in touches: sequence, digests, times."""
-
-    device_id: DeviceId
-    epoch: int
-    seq: int
-    request_digest: Digest | None
-    last_check_in: datetime | None
-    target_digest: Digest | None
-    facts_digest: Digest | None
-    status_digest: Digest | None
-    status_at: datetime | None
-    sync_requested_at: datetime | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnboardingPackageRecord:
     """An onboarding package as the server keeps it. ``key`` is the secret behind the device's proof."""
@@ -112,6 +48,13 @@ class OnboardingPackageRecord:
     tags: tuple[str, ...]
     created_at: datetime
     revoked_at: datetime | None
+    approval: str = "auto"
+    """``manual``: whoever comes with it is pending until an administrator approves."""
+    attestation: str = "optional"
+    """``none``, ``optional`` or ``tpm-required``."""
+    join_type: str = "synthetic"
+    """``full``: it may also make full registrations."""
+    created_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +68,8 @@ class Group:
     mail_nickname: str
     membership_rule: str | None
     created_at: datetime
+    processing_state: str = "On"
+    """``Paused``: its rule is not looked at, its members stay."""
 
     @property
     def is_dynamic(self) -> bool:

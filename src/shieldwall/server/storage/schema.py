@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
-    BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -19,8 +19,9 @@ from sqlalchemy import (
 )
 
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
+from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
 
-__all__ = ["Moment", "metadata"]
+__all__ = ["Moment", "check_in_answers", "check_ins", "devices", "metadata"]
 
 tenants: Final = Table(
     "tenants",
@@ -30,64 +31,9 @@ tenants: Final = Table(
     Column("domain", NAME, nullable=False, unique=True),
     Column("created_at", Moment, nullable=False),
     Column("conflict_rules", Text, nullable=False, server_default="{}"),
-)
-
-devices: Final = Table(
-    "devices",
-    metadata,
-    Column("id", UUID, primary_key=True),
-    Column("object_id", UUID, nullable=False, unique=True),
-    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
-    Column("display_name", NAME, nullable=False),
-    Column("registration", String(16), nullable=False),
-    Column("trust_type", String(16)),
-    Column("state", String(16), nullable=False),
-    Column("os_type", String(32), nullable=False),
-    Column("os_version", NAME, nullable=False),
-    Column("architecture", NAME, nullable=False),
-    Column("manufacturer", NAME, nullable=False),
-    Column("model", NAME, nullable=False),
-    Column("agent_version", NAME, nullable=False),
-    Column("catalog_version", NAME, nullable=False),
-    Column("providers", Text, nullable=False),
-    Column("managed_elsewhere", NAME),
-    Column("tags", Text, nullable=False),
-    Column("key_thumbprint", String(43), nullable=False, unique=True),
-    Column("public_key", LargeBinary, nullable=False),
-    Column("certificate", Text, nullable=False),
-    Column("request_digest", DIGEST, nullable=False),
-    Column("instance_id", String(32), nullable=False),
-    Column("machine_id_hash", DIGEST),
-    Column("smbios_uuid_hash", DIGEST),
-    Column("package_id", UUID, ForeignKey("onboarding_packages.id")),
-    Column("registered_at", Moment, nullable=False),
-    Column("retired_at", Moment),
-    Index(None, "tenant_id", "display_name"),
-)
-
-check_ins: Final = Table(
-    "check_ins",
-    metadata,
-    Column("device_id", UUID, ForeignKey("devices.id"), primary_key=True),
-    Column("epoch", BigInteger, nullable=False),
-    Column("seq", BigInteger, nullable=False),
-    Column("request_digest", DIGEST),
-    Column("last_check_in", Moment),
-    Column("target_digest", DIGEST),
-    Column("facts_digest", DIGEST),
-    Column("status_digest", DIGEST),
-    Column("status_at", Moment),
-    Column("sync_requested_at", Moment),
-    Index(None, "target_digest", "status_digest"),
-    Index(None, "status_digest"),
-)
-
-check_in_answers: Final = Table(
-    "check_in_answers",
-    metadata,
-    Column("device_id", UUID, ForeignKey("devices.id"), primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("enforcement_scope", Text, nullable=False, server_default="{}"),
+    Column("tamper_protection", Text, nullable=False, server_default="{}"),
+    Column("clean_up", Text, nullable=False, server_default="{}"),
 )
 
 target_documents: Final = Table(
@@ -119,6 +65,22 @@ onboarding_packages: Final = Table(
     Column("tags", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    Column("approval", String(8), nullable=False, server_default="auto"),
+    Column("attestation", String(16), nullable=False, server_default="optional"),
+    Column("join_type", String(16), nullable=False, server_default="synthetic"),
+    Column("created_by", NAME, nullable=False, server_default=text("''")),
+)
+
+offboarding_packages: Final = Table(
+    "offboarding_packages",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("display_name", NAME, nullable=False),
+    Column("platforms", Text, nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", NAME, nullable=False),
 )
 
 used_nonces: Final = Table(
@@ -138,6 +100,7 @@ groups: Final = Table(
     Column("mail_nickname", String(64), nullable=False),
     Column("membership_rule", Text),
     Column("created_at", Moment, nullable=False),
+    Column("processing_state", String(8), nullable=False, server_default="On"),
     Index(None, "tenant_id", "display_name"),
 )
 
@@ -146,6 +109,20 @@ group_members: Final = Table(
     metadata,
     Column("group_id", UUID, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
     Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+membership_events: Final = Table(
+    "membership_events",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("group_id", UUID, nullable=False),
+    Column("device_id", UUID, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("joined", Boolean, nullable=False),
+    Column("cause", Text, nullable=False),
+    Index(None, "group_id", "at"),
+    Index(None, "device_id", "at"),
 )
 
 policies: Final = Table(

@@ -10,7 +10,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
-from shieldwall.server.storage.records import DeviceState, Page
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, devices
 
 _TARGETS: Final = select(check_ins.c.target_digest).where(check_ins.c.target_digest.is_not(None)).distinct()

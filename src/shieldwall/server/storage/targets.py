@@ -14,8 +14,8 @@ from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.target import Target, read_target, write_target
 from shieldwall.server.storage.database import insert_ignoring
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import DeviceState
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, devices, target_documents
 

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import Digest, TenantId
-from shieldwall.contract.messages import MAX_SMALL_BODY_BYTES, NonceAnswer, OffboardRequest, RegisterRequest
+from shieldwall.contract.messages import MAX_SMALL_BODY_BYTES, OffboardRequest
+from shieldwall.contract.registration import NonceAnswer, RegisterRequest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsError

@@ -1,0 +1,89 @@
+"""Alerts: what an administrator should look at, one row for the same thing at the same device until it is resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.storage.device_schema import alerts
+from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.rows import columns_of
+
+
+class Severity(StrEnum):
+    """How soon somebody should look."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something happened ``times`` times, last at ``last_at``. ``details`` is JSON."""
+
+    id: str
+    tenant_id: TenantId
+    device_id: DeviceId | None
+    kind: str
+    severity: Severity
+    title: str
+    details: str
+    first_at: datetime
+    last_at: datetime
+    times: int = 1
+    resolved_at: datetime | None = None
+    resolved_by: str | None = None
+
+
+def raise_alert(connection: Connection, alert: Alert) -> None:
+    """Raise an alert; where the same kind of the same device is open, that one counts on with the newest details."""
+    again = connection.execute(
+        update(alerts)
+        .where(
+            alerts.c.tenant_id == alert.tenant_id,
+            alerts.c.device_id == alert.device_id,
+            alerts.c.kind == alert.kind,
+            alerts.c.title == alert.title,
+            alerts.c.resolved_at.is_(None),
+        )
+        .values(last_at=alert.last_at, times=alerts.c.times + alert.times, details=alert.details)
+    )
+    if again.rowcount == 0:
+        connection.execute(insert(alerts).values(columns_of(alert, severity=alert.severity.value)))
+
+
+def find(connection: Connection, alert_id: str) -> Alert | None:
+    """Return an alert, or ``None``."""
+    row = connection.execute(select(alerts).where(alerts.c.id == alert_id)).one_or_none()
+    return None if row is None else _alert(row)
+
+
+def list_alerts(connection: Connection, tenant_id: TenantId, page: Page, *, is_open: bool = False) -> tuple[Alert, ...]:
+    """Return one page of a tenant's alerts, ordered by id; the open ones alone where that is asked."""
+    query = select(alerts).where(alerts.c.tenant_id == tenant_id).order_by(alerts.c.id).limit(page.size)
+    if is_open:
+        query = query.where(alerts.c.resolved_at.is_(None))
+    if page.after is not None:
+        query = query.where(alerts.c.id > page.after)
+    return tuple(map(_alert, connection.execute(query)))
+
+
+def resolve(connection: Connection, alert_id: str, *, by: str, at: datetime) -> bool:
+    """Close an alert; say whether it was open."""
+    closed = connection.execute(
+        update(alerts)
+        .where(alerts.c.id == alert_id, alerts.c.resolved_at.is_(None))
+        .values(resolved_at=at, resolved_by=by[:256])
+    )
+    return closed.rowcount == 1
+
+
+def _alert(row: Row[Any]) -> Alert:
+    columns = row._asdict()
+    return Alert(**(columns | {"severity": Severity(columns["severity"])}))

@@ -1,0 +1,191 @@
+"""Tables of devices: who they are, how they came, what happened to them, and the row that a check-in touches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
+
+from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
+
+_NOTHING: Final = text("''")
+
+devices: Final = Table(
+    "devices",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("object_id", UUID, nullable=False, unique=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("display_name", NAME, nullable=False),
+    Column("registration", String(16), nullable=False),
+    Column("trust_type", String(16)),
+    Column("state", String(16), nullable=False),
+    Column("os_type", String(32), nullable=False),
+    Column("os_version", NAME, nullable=False),
+    Column("architecture", NAME, nullable=False),
+    Column("manufacturer", NAME, nullable=False),
+    Column("model", NAME, nullable=False),
+    Column("agent_version", NAME, nullable=False),
+    Column("catalog_version", NAME, nullable=False),
+    Column("providers", Text, nullable=False),
+    Column("managed_elsewhere", NAME),
+    Column("tags", Text, nullable=False),
+    Column("key_thumbprint", String(43), nullable=False, unique=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("certificate", Text, nullable=False),
+    Column("request_digest", DIGEST, nullable=False),
+    Column("instance_id", String(32), nullable=False),
+    Column("machine_id_hash", DIGEST),
+    Column("smbios_uuid_hash", DIGEST),
+    Column("package_id", UUID, ForeignKey("onboarding_packages.id")),
+    Column("registered_at", Moment, nullable=False),
+    Column("retired_at", Moment),
+    Column("state_reason", String(64)),
+    Column("enrollment_code", Integer, nullable=False, server_default="1"),
+    Column("manager", String(32)),
+    Column("unsuitable", String(32)),
+    Column("is_domain_controller", Boolean, nullable=False, server_default=false()),
+    Column("device_category", NAME, nullable=False, server_default=_NOTHING),
+    Column("device_ownership", String(16), nullable=False, server_default="Company"),
+    Column("enrollment_profile_name", NAME, nullable=False, server_default=_NOTHING),
+    Column("mdm_app_id", String(64)),
+    Column("profile_type", String(32), nullable=False, server_default="RegisteredDevice"),
+    Column("extension_attributes", Text, nullable=False, server_default="{}"),
+    Column("physical_ids", Text, nullable=False, server_default="[]"),
+    Column("system_labels", Text, nullable=False, server_default="[]"),
+    Column("is_rooted", Boolean),
+    Column("attestation_level", String(8), nullable=False, server_default="none"),
+    Column("key_protection", String(16), nullable=False, server_default="software"),
+    Column("tpm_ek_hash", DIGEST),
+    Column("certificate_expires_at", Moment),
+    Column("replaces", UUID),
+    Column("troubleshooting_until", Moment),
+    Index(None, "tenant_id", "display_name"),
+)
+
+check_ins: Final = Table(
+    "check_ins",
+    metadata,
+    Column("device_id", UUID, ForeignKey("devices.id"), primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("request_digest", DIGEST),
+    Column("last_check_in", Moment),
+    Column("target_digest", DIGEST),
+    Column("facts_digest", DIGEST),
+    Column("status_digest", DIGEST),
+    Column("status_at", Moment),
+    Column("sync_requested_at", Moment),
+    Index(None, "target_digest", "status_digest"),
+    Index(None, "status_digest"),
+)
+
+check_in_answers: Final = Table(
+    "check_in_answers",
+    metadata,
+    Column("device_id", UUID, ForeignKey("devices.id"), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+spent_keys: Final = Table(
+    "spent_keys",
+    metadata,
+    Column("thumbprint", String(43), primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("device_id", UUID, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("spent_at", Moment, nullable=False),
+)
+
+registrations: Final = Table(
+    "registrations",
+    metadata,
+    Column("device_id", UUID, primary_key=True),
+    Column("object_id", UUID, nullable=False),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("display_name", NAME, nullable=False),
+    Column("trust_type", String(16), nullable=False),
+    Column("os_type", String(32), nullable=False),
+    Column("os_version", NAME, nullable=False),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("manager", String(32)),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("key_digest", DIGEST, nullable=False),
+    Column("certificate", Text, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("uq_registrations_object_id", "object_id", unique=True),
+    Index("uq_registrations_tenant_id_key_digest", "tenant_id", "key_digest", unique=True),
+)
+
+trusted_authorities: Final = Table(
+    "trusted_authorities",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("display_name", NAME, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index(None, "tenant_id", "kind"),
+)
+
+sightings: Final = Table(
+    "sightings",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("instance_id", String(32), nullable=False),
+    Column("boot_id", NAME, nullable=False),
+    Column("request_digest", DIGEST, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Index(None, "device_id", "at"),
+)
+
+attestation_challenges: Final = Table(
+    "attestation_challenges",
+    metadata,
+    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("offer", Text, nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("secret_digest", DIGEST, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
+alerts: Final = Table(
+    "alerts",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("device_id", UUID),
+    Column("kind", String(64), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("title", NAME, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("resolved_at", Moment),
+    Column("resolved_by", NAME),
+    Index(None, "tenant_id", "last_at"),
+    Index(None, "device_id", "kind"),
+)
