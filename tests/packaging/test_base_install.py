@@ -37,7 +37,10 @@ def extras() -> set[str]:
         for extra in project["optional-dependencies"].values()
         for requirement in extra
     }
-    return {{"argon2-cffi": "argon2"}.get(name, name.replace("-", "_")) for name in names - {"shieldwall"}}
+    return {
+        {"argon2-cffi": "argon2", "google-re2": "re2"}.get(name, name.replace("-", "_"))
+        for name in names - {"shieldwall"}
+    }
 
 
 def test_every_part_of_the_agent_imports_without_the_extras() -> None:
