@@ -34,7 +34,8 @@ class TrustType(StrEnum):
 class DeviceState(StrEnum):
     """Where a device is in its life.
 
-    ``pending`` → ``active`` ⇄ ``disabled`` or ``quarantined`` → ``leaving`` → ``retired``. A device that is deleted has no state: it is gone, and its key is spent.
+    ``pending`` → ``active`` ⇄ ``disabled`` or ``quarantined`` → ``leaving`` → ``retired``. A device that is deleted has
+    no state: it is gone, and its key is spent.
     """
 
     PENDING = "pending"

@@ -8,10 +8,8 @@ from enum import StrEnum
 
 from shieldwall.contract.ids import (
     AssignmentFilterId,
-    DeviceId,
     Digest,
     GroupId,
-    KeyThumbprint,
     PackageId,
     PolicyId,
     ReusableSettingId,
