@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
-from tests.support.manager_world import World, a_draft
+from tests.support.manager_world import ANTIVIRUS, World, a_draft, a_firewall_draft
 from tests.support.samples import NOON, TENANT_ID, device_id, group_id
 
 from shieldwall.contract.ids import DeviceId, Digest, GroupId, PolicyId
 from shieldwall.contract.messages import ManifestItem
+from shieldwall.contract.target import Target
 from shieldwall.server.directory import devices as directory
 from shieldwall.server.directory import groups as directory_groups
 from shieldwall.server.directory.groups import GroupDraft
@@ -191,7 +192,9 @@ _GROUPS = [GroupId(f"group {number}") for number in range(3)]
 
 def _assigned(policy: int, kind: AssignmentKind, group: GroupId | None) -> AssignedItem:
     item = ManifestItem(policy_id=PolicyId(str(policy)), revision=1, digest=Digest(str(policy)), length=2)
-    return AssignedItem(assignment=Assignment(policy_id=item.policy_id, kind=kind, group_id=group), item=item)
+    return AssignedItem(
+        assignment=Assignment(policy_id=item.policy_id, kind=kind, group_id=group), item=item, template_id=ANTIVIRUS
+    )
 
 
 @given(
@@ -436,3 +439,39 @@ def _await_lock(connection: Connection) -> None:
     deadline = time.monotonic() + 30
     while connection.execute(waiting).scalar_one() == 0:
         assert time.monotonic() < deadline, "nobody waits: targeting is not serialised"
+
+
+@pytest.mark.parametrize(
+    ("changes", "gets"),
+    [
+        ({}, {"antivirus", "firewall"}),
+        ({"is_domain_controller": True}, {"antivirus"}),
+        ({"enrollment_code": 3}, set()),
+        ({"enrollment_code": 3, "is_domain_controller": True}, set()),
+        ({"state": DeviceState.QUARANTINED}, {"antivirus", "firewall"}),
+    ],
+)
+def test_what_a_device_is_decides_what_reaches_it(world: World, changes: dict[str, object], gets: set[str]) -> None:
+    with world.database.write() as connection:
+        made = {
+            "antivirus": world.policies.create(connection, world.acting, a_draft()),
+            "firewall": world.policies.create(connection, world.acting, a_firewall_draft()),
+        }
+        for policy in made.values():
+            assign(connection, world.acting, policy.id, [ALL])
+        device = world.join(connection, 1, **changes)
+        target = check_ins.get(connection, device).target_digest
+        assert target is not None
+        found = targets.get(connection, target)
+    assert {item.policy_id for item in found.items} == {made[name].id for name in gets}
+    assert not found.offboard
+
+
+def test_a_device_that_leaves_gets_the_order_to_and_nothing_else(world: World) -> None:
+    with world.database.write() as connection:
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [ALL])
+        device = world.join(connection, 1, state=DeviceState.LEAVING)
+        target = check_ins.get(connection, device).target_digest
+        assert target is not None
+        assert targets.get(connection, target) == Target(items=(), offboard=True)

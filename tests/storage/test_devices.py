@@ -100,12 +100,14 @@ def test_many_devices_are_found_at_once(database: Database) -> None:
     assert [device.id for device in found] == [device_id(1), device_id(700), device_id(1_299)]
 
 
-def test_active_devices_are_those_in_no_other_state(database: Database) -> None:
+def test_devices_that_are_pending_disabled_or_retired_do_not_speak(database: Database) -> None:
     with database.write() as connection:
-        for number, state in enumerate(DeviceState):
+        numbers = {state: number for number, state in enumerate(DeviceState)}
+        for state, number in numbers.items():
             devices.add(connection, a_device(number, state=state))
-        active = list(DeviceState).index(DeviceState.ACTIVE)
-        assert devices.active_ids(connection, TENANT_ID) == {device_id(active)}
+        silent = {DeviceState.PENDING, DeviceState.DISABLED, DeviceState.RETIRED}
+        expected = {device_id(number) for state, number in numbers.items() if state not in silent}
+        assert devices.speaking_ids(connection, TENANT_ID) == expected
 
 
 def test_the_same_hardware_is_found_by_either_hash_and_never_by_none(database: Database) -> None:

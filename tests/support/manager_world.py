@@ -21,6 +21,8 @@ from shieldwall.server.storage import check_ins, devices, groups, tenants
 from shieldwall.server.storage.database import Database
 
 ANTIVIRUS = TemplateId("4cfd164c-5e8a-4ea9-b15d-9aa71e4ffff4_1")
+FIREWALL = TemplateId("d004203a-c7c2-43ec-ac22-605f2e0ffbff_1")
+FIREWALL_ON = SettingId("linux_shieldwall_firewall_trusted_enablefirewall")
 CLOUD = SettingId("linux_mdatp_managed_cloudservice_enabled")
 DIAGNOSTIC = SettingId("linux_mdatp_managed_cloudservice_diagnosticlevel")
 ACTOR = "ada@contoso.example"
@@ -38,6 +40,16 @@ def a_draft(name: str = "Antivirus", *, cloud: str = "true", diagnostic: str | N
         technologies="microsoftSense",
         template_id=ANTIVIRUS,
         settings=settings if diagnostic is None else (*settings, chosen(DIAGNOSTIC, diagnostic)),
+    )
+
+
+def a_firewall_draft(name: str = "Firewall") -> PolicyDraft:
+    return PolicyDraft(
+        name=name,
+        platforms="linux",
+        technologies="microsoftSense",
+        template_id=FIREWALL,
+        settings=(chosen(FIREWALL_ON, "false"),),
     )
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import msgspec
 
 from shieldwall.catalog.model import Catalog
-from shieldwall.contract.ids import PolicyId, SettingId
+from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import PolicyDocument, SettingInstance, walk
 from shieldwall.policy.applicability import OLDEST, Traits, Version, chosen, parse_version
 from shieldwall.policy.flatten import put
@@ -26,6 +26,7 @@ class PreparedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     revision: int
     platforms: str
+    template_id: TemplateId
     contenders: Mapping[SettingId, Contender]
     needs: Mapping[SettingId, Version]
 
@@ -56,6 +57,7 @@ def prepare(catalog: Catalog, document: PolicyDocument) -> PreparedPolicy:
         name=document.name,
         revision=document.revision,
         platforms=document.platforms,
+        template_id=document.template_id,
         contenders=MappingProxyType(
             {
                 setting: Contender(

@@ -28,5 +28,5 @@ def replace_rules(connection: Connection, acting: Acting, rules: ConflictRules) 
     tenants.put_conflict_rules(connection, acting.tenant_id, rules)
     told = {family.value: rule.value for family, rule in rules.items()}
     acting.record(connection, "conflictRules.changed", "tenant", acting.tenant_id, rules=told)
-    retarget(connection, devices.active_ids(connection, acting.tenant_id), acting.clock.now())
+    retarget(connection, devices.speaking_ids(connection, acting.tenant_id), acting.clock.now())
     return rules

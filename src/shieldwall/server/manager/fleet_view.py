@@ -1,4 +1,4 @@
-"""The devices of a tenant as sets: by traits, by group, by rule, and by whom assignments name."""
+"""The managed devices of a tenant as sets: by traits, by group, by rule, and by whom assignments name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, TenantId
+from shieldwall.catalog.firewall.templates import is_firewall
+from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, TemplateId, TenantId
 from shieldwall.policy.applicability import Traits, traits_of
 from shieldwall.policy.device_sets import NOBODY, DeviceSet, everybody, of_places
 from shieldwall.policy.fleet import Fleet
@@ -27,31 +28,34 @@ class FleetView:
     tenant_id: TenantId
     ids: tuple[DeviceId, ...] = ()
     fleet: Fleet = field(default_factory=lambda: Fleet(traits={}))
+    domain_controllers: DeviceSet = NOBODY
     _places: Mapping[DeviceId, int] = field(default_factory=dict)
     _groups: dict[GroupId, DeviceSet] = field(default_factory=dict)
     _attributes: list[Attributes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Read who is there."""
-        found = fleets.active(self.connection, self.tenant_id)
-        self.ids = tuple(device for device, _, _ in found)
+        found = fleets.managed(self.connection, self.tenant_id)
+        self.ids = tuple(device.id for device in found)
         self._places = {device: place for place, device in enumerate(self.ids)}
         alike: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        for place, (_, os_type, version) in enumerate(found):
-            alike[os_type, version].append(place)
+        for place, device in enumerate(found):
+            alike[device.os_type, device.catalog_version].append(place)
         traits: dict[Traits, DeviceSet] = {}
         for (os_type, version), places in alike.items():
             own = traits_of(os_type, version)
             traits[own] = traits.get(own, NOBODY) | of_places(places, len(self.ids))
         self.fleet = Fleet(traits=traits)
+        controllers = (place for place, device in enumerate(found) if device.is_domain_controller)
+        self.domain_controllers = of_places(controllers, len(found))
 
     @property
     def everybody(self) -> DeviceSet:
-        """All active devices."""
+        """All managed devices."""
         return everybody(len(self.ids))
 
     def of_ids(self, device_ids: Iterable[DeviceId]) -> DeviceSet:
-        """Return the set of the active ones of these devices."""
+        """Return the set of the managed ones of these devices."""
         places = (self._places.get(device) for device in device_ids)
         return of_places((place for place in places if place is not None), len(self.ids))
 
@@ -79,9 +83,9 @@ class Reaching:
     filter_rules: Mapping[AssignmentFilterId, str] = field(default_factory=dict)
     _filters: dict[AssignmentFilterId, DeviceSet] = field(default_factory=dict)
 
-    def devices(self, assignments: Iterable[Assignment]) -> DeviceSet:
-        """Return the devices that get a policy with these assignments."""
-        included = excluded = NOBODY
+    def devices(self, template_id: TemplateId, assignments: Iterable[Assignment]) -> DeviceSet:
+        """Return the devices that get a policy of this template with these assignments."""
+        included, excluded = NOBODY, self.view.domain_controllers if is_firewall(template_id) else NOBODY
         for assignment in assignments:
             match assignment:
                 case Assignment(kind=AssignmentKind.ALL_DEVICES):

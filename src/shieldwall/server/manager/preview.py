@@ -232,7 +232,7 @@ def _standing(
         for setting in situation[policy].prepared.contenders
     }
     return {
-        policy: Standing(policy=each.prepared, devices=reaching.devices(each.assignments))
+        policy: Standing(policy=each.prepared, devices=reaching.devices(each.prepared.template_id, each.assignments))
         for policy, each in policies.items()
         if policy in changed or not settings.isdisjoint(each.prepared.contenders)
     }

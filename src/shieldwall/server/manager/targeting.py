@@ -3,6 +3,9 @@
 A device receives a policy that names one of its groups or all devices, unless the policy excludes one of its groups; a
 filter narrows the assignment it stands in. Devices with the same groups that match the same filters share one target,
 so a change is computed once per distinct set of both, and only rows that really change are written.
+
+A device that this channel does not manage shall enforce nothing, and so goes back to its state from before; a domain
+controller never gets firewall policy; one that leaves gets the order to.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
+from typing import NamedTuple, assert_never
 
 from sqlalchemy import Connection
 
+from shieldwall.catalog.firewall.templates import is_firewall
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, Digest, GroupId, PolicyId, TenantId
-from shieldwall.contract.messages import ManifestItem
+from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
 from shieldwall.server.directory.filter_rules import Narrowing, lets_through, matching
 from shieldwall.server.directory.membership import attributes_of, narrowings_in_use
 from shieldwall.server.storage import assignments, check_ins, devices, groups, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
+from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.targets import Targeted
@@ -51,6 +58,25 @@ def items_for(
     return frozenset(item for policy, item in included.items() if policy not in excluded)
 
 
+class Aim(Enum):
+    """What a device is to its policies."""
+
+    MANAGED = auto()
+    DOMAIN_CONTROLLER = auto()
+    """Managed, without firewall policy."""
+    UNMANAGED = auto()
+    LEAVING = auto()
+
+
+def aim_of(device: Targeted) -> Aim:
+    """Say what a device is to its policies."""
+    if device.state is DeviceState.LEAVING:
+        return Aim.LEAVING
+    if device.enrollment_code != MANAGED_CODE:
+        return Aim.UNMANAGED
+    return Aim.DOMAIN_CONTROLLER if device.is_domain_controller else Aim.MANAGED
+
+
 def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: datetime) -> frozenset[DeviceId]:
     """Recompute the targets of these devices, and return those whose target changed.
 
@@ -65,9 +91,7 @@ def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: dateti
         matched = computed.matched(present)
         wanted: defaultdict[Digest, list[DeviceId]] = defaultdict(list)
         for device in present:
-            digest = computed.target(
-                device.tenant_id, memberships[device.device_id], matched.get(device.device_id, frozenset())
-            )
+            digest = computed.target(device, memberships[device.device_id], matched.get(device.device_id, frozenset()))
             if digest != device.target:
                 wanted[digest].append(device.device_id)
         for digest, device_list in wanted.items():
@@ -82,7 +106,7 @@ def devices_of_policy(connection: Connection, tenant_id: TenantId, policy_id: Po
     for assignment in assignments.of_policy(connection, policy_id):
         match assignment:
             case Assignment(kind=AssignmentKind.ALL_DEVICES):
-                return devices.active_ids(connection, tenant_id)
+                return devices.speaking_ids(connection, tenant_id)
             case Assignment(kind=AssignmentKind.INCLUDE, group_id=str(group)):
                 found |= groups.member_ids(connection, group)
             case _:
@@ -101,6 +125,16 @@ class Retargeting:
         retarget(connection, device_ids, self.clock.now())
 
 
+class _Alike(NamedTuple):
+    """Everything a target depends on: devices that are alike share one."""
+
+    tenant_id: TenantId
+    memberships: frozenset[GroupId]
+    matched: frozenset[AssignmentFilterId]
+    aim: Aim
+    protection: Protection
+
+
 @dataclass(slots=True)
 class _Computed:
     """Targets found so far in one retargeting, by tenant, set of groups and set of filters."""
@@ -109,9 +143,7 @@ class _Computed:
     rules: dict[TenantId, ConflictRules] = field(default_factory=dict)
     assigned: dict[TenantId, tuple[AssignedItem, ...]] = field(default_factory=dict)
     narrowings: dict[TenantId, tuple[Narrowing, ...]] = field(default_factory=dict)
-    digests: dict[tuple[TenantId, frozenset[GroupId], frozenset[AssignmentFilterId]], Digest] = field(
-        default_factory=dict
-    )
+    digests: dict[_Alike, Digest] = field(default_factory=dict)
 
     def matched(self, present: Collection[Targeted]) -> Mapping[DeviceId, frozenset[AssignmentFilterId]]:
         """Return the filters that each device matches; devices are looked at only where filters narrow anything."""
@@ -124,15 +156,29 @@ class _Computed:
         }
 
     def target(
-        self, tenant_id: TenantId, memberships: frozenset[GroupId], matched: frozenset[AssignmentFilterId]
+        self, device: Targeted, memberships: frozenset[GroupId], matched: frozenset[AssignmentFilterId]
     ) -> Digest:
         """Return the digest of the target of a device like this, which is kept on first sight."""
+        tenant_id = device.tenant_id
         if tenant_id not in self.assigned:
             self.assigned[tenant_id] = assignments.items_of_tenant(self.connection, tenant_id)
             self.rules[tenant_id] = tenants.conflict_rules(self.connection, tenant_id)
-        found = self.digests.get((tenant_id, memberships, matched))
-        if found is None:
-            items = items_for(memberships, self.assigned[tenant_id], matched)
-            found = targets.keep(self.connection, items, self.rules[tenant_id])
-            self.digests[tenant_id, memberships, matched] = found
-        return found
+        alike = _Alike(tenant_id, memberships, matched, aim_of(device), UNPROTECTED)
+        if alike not in self.digests:
+            self.digests[alike] = self._keep(alike)
+        return self.digests[alike]
+
+    def _keep(self, alike: _Alike) -> Digest:
+        match alike.aim:
+            case Aim.LEAVING:
+                return targets.keep(self.connection, (), offboard=True)
+            case Aim.UNMANAGED:
+                return targets.keep(self.connection, ())
+            case Aim.MANAGED | Aim.DOMAIN_CONTROLLER:
+                assigned = self.assigned[alike.tenant_id]
+                if alike.aim is Aim.DOMAIN_CONTROLLER:
+                    assigned = tuple(each for each in assigned if not is_firewall(each.template_id))
+                items = items_for(alike.memberships, assigned, alike.matched)
+                return targets.keep(self.connection, tenant_id, items, self.rules[alike.tenant_id], alike.protection)
+            case other:
+                assert_never(other)

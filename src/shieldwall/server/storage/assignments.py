@@ -8,16 +8,20 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from shieldwall.contract.ids import AssignmentFilterId, Digest, GroupId, PolicyId, TenantId
+from shieldwall.contract.ids import AssignmentFilterId, Digest, GroupId, PolicyId, TemplateId, TenantId
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind
 from shieldwall.server.storage.schema import assignments, policies, policy_revisions
 
 _OF_TENANT: Final = (
-    select(assignments, policies.c.revision, policies.c.digest, policy_revisions.c.length)
+    select(assignments, policies.c.revision, policies.c.digest, policies.c.template_id, policy_revisions.c.length)
     .join(policies, policies.c.id == assignments.c.policy_id)
     .join(policy_revisions, policy_revisions.c.digest == policies.c.digest)
     .where(policies.c.tenant_id == bindparam("tenant"))
+)
+
+_ADD: Final = assignments.insert().values(
+    tenant_id=select(policies.c.tenant_id).where(policies.c.id == bindparam("policy_id")).scalar_subquery()
 )
 
 
@@ -27,6 +31,7 @@ class AssignedItem:
 
     assignment: Assignment
     item: ManifestItem
+    template_id: TemplateId
 
 
 def replace(connection: Connection, policy_id: PolicyId, wanted: Iterable[Assignment]) -> None:
@@ -34,7 +39,7 @@ def replace(connection: Connection, policy_id: PolicyId, wanted: Iterable[Assign
     connection.execute(delete(assignments).where(assignments.c.policy_id == policy_id))
     rows = [_row(assignment) for assignment in wanted]
     if rows:
-        connection.execute(assignments.insert(), rows)
+        connection.execute(_ADD, rows)
 
 
 def of_policy(connection: Connection, policy_id: PolicyId) -> tuple[Assignment, ...]:
@@ -66,6 +71,7 @@ def items_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[Assign
                 digest=Digest(row["digest"]),
                 length=row["length"],
             ),
+            template_id=TemplateId(row["template_id"]),
         )
         for row in connection.execute(_OF_TENANT, {"tenant": tenant_id}).mappings()
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
-from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState, Registration
+from shieldwall.server.storage.device_records import SPEAKING, AttestationLevel, Device, DeviceState, Registration
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of, map_from, portions, strings_from, to_text
@@ -80,9 +80,9 @@ def list_same_hardware(
     return tuple(map(_device, connection.execute(query)))
 
 
-def active_ids(connection: Connection, tenant_id: TenantId) -> frozenset[DeviceId]:
-    """Return the ids of all active devices of a tenant."""
-    query = select(devices.c.id).where(devices.c.tenant_id == tenant_id, devices.c.state == DeviceState.ACTIVE.value)
+def speaking_ids(connection: Connection, tenant_id: TenantId) -> frozenset[DeviceId]:
+    """Return the ids of all devices of a tenant that may check in."""
+    query = select(devices.c.id).where(devices.c.tenant_id == tenant_id, devices.c.state.in_(sorted(SPEAKING)))
     return frozenset(map(DeviceId, connection.scalars(query)))
 
 

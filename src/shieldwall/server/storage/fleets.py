@@ -1,4 +1,4 @@
-"""A tenant's active devices read in bulk, with only what a question over all of them needs."""
+"""A tenant's managed devices read in bulk, with only what a question over all of them needs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
-from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState
 from shieldwall.server.storage.rows import portions, strings_from
 from shieldwall.server.storage.schema import devices, group_members
 
-_ACTIVE: Final = (
-    select(devices.c.id, devices.c.os_type, devices.c.catalog_version)
-    .where(devices.c.tenant_id == bindparam("tenant"), devices.c.state == DeviceState.ACTIVE.value)
+_IS_MANAGED: Final = (devices.c.state == DeviceState.ACTIVE.value) & (devices.c.enrollment_code == MANAGED_CODE)
+_MANAGED: Final = (
+    select(devices.c.id, devices.c.os_type, devices.c.catalog_version, devices.c.is_domain_controller)
+    .where(devices.c.tenant_id == bindparam("tenant"), _IS_MANAGED)
     .order_by(devices.c.id)
 )
 _DESCRIBED: Final = (
@@ -30,7 +31,7 @@ _DESCRIBED: Final = (
         devices.c.managed_elsewhere,
         devices.c.tags,
     )
-    .where(devices.c.tenant_id == bindparam("tenant"), devices.c.state == DeviceState.ACTIVE.value)
+    .where(devices.c.tenant_id == bindparam("tenant"), _IS_MANAGED)
     .order_by(devices.c.id)
 )
 _MEMBERS: Final = select(group_members.c.device_id).where(group_members.c.group_id == bindparam("group"))
@@ -51,16 +52,23 @@ class DescribedDevice:
     tags: tuple[str, ...]
 
 
-def active(connection: Connection, tenant_id: TenantId) -> list[tuple[DeviceId, str, str]]:
-    """Return id, operating system and catalog version of every active device, ordered by id."""
-    return [
-        (DeviceId(device), os_type, version)
-        for device, os_type, version in connection.execute(_ACTIVE, {"tenant": tenant_id})
-    ]
+@dataclass(frozen=True, slots=True)
+class ManagedDevice:
+    """What tells devices apart for policies, whatever their groups."""
+
+    id: DeviceId
+    os_type: str
+    catalog_version: str
+    is_domain_controller: bool
+
+
+def managed(connection: Connection, tenant_id: TenantId) -> list[ManagedDevice]:
+    """Return every managed device, ordered by id."""
+    return [ManagedDevice(*row) for row in connection.execute(_MANAGED, {"tenant": tenant_id})]
 
 
 def described(connection: Connection, tenant_id: TenantId) -> Iterator[DescribedDevice]:
-    """Yield what rules may ask of every active device, ordered by id."""
+    """Yield what rules may ask of every managed device, ordered by id."""
     read: dict[str, tuple[str, ...]] = {}
     for row in connection.execute(_DESCRIBED, {"tenant": tenant_id}):
         if row.tags not in read:

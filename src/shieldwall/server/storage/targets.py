@@ -1,9 +1,10 @@
-"""Targets: what devices shall enforce, kept once per distinct set of items."""
+"""Targets: what devices shall enforce, kept once per tenant and distinct set of items."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -11,22 +12,31 @@ from sqlalchemy import Connection, bindparam, func, select
 from shieldwall.contract import strict_json
 from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
-from shieldwall.contract.messages import ManifestItem
+from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
 from shieldwall.contract.target import Target, read_target, write_target
 from shieldwall.server.storage.database import insert_ignoring
-from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.device_records import SPEAKING, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, devices, target_documents
 
-_BODY: Final = select(target_documents.c.body).where(target_documents.c.digest == bindparam("digest"))
+_OF_TENANT: Final = target_documents.c.tenant_id == bindparam("tenant")
+_BODY: Final = select(target_documents.c.body).where(_OF_TENANT, target_documents.c.digest == bindparam("digest"))
 _BODIES: Final = select(target_documents.c.digest, target_documents.c.body).where(
-    target_documents.c.digest.in_(bindparam("digests", expanding=True))
+    _OF_TENANT, target_documents.c.digest.in_(bindparam("digests", expanding=True))
 )
 _DEVICES: Final = (
-    select(devices.c.id, devices.c.tenant_id, check_ins.c.target_digest)
+    select(
+        devices.c.id,
+        devices.c.tenant_id,
+        check_ins.c.target_digest,
+        devices.c.state,
+        devices.c.enrollment_code,
+        devices.c.is_domain_controller,
+        devices.c.troubleshooting_until,
+    )
     .join(check_ins, check_ins.c.device_id == devices.c.id)
-    .where(devices.c.id.in_(bindparam("ids", expanding=True)), devices.c.state == DeviceState.ACTIVE.value)
+    .where(devices.c.id.in_(bindparam("ids", expanding=True)), devices.c.state.in_(sorted(SPEAKING)))
 )
 
 _LOCK: Final = select(func.pg_advisory_xact_lock(0x5348_4C44))
@@ -35,11 +45,15 @@ _LOCK: Final = select(func.pg_advisory_xact_lock(0x5348_4C44))
 
 @dataclass(frozen=True, slots=True)
 class Targeted:
-    """An active device and its present target."""
+    """A device that may check in, its present target, and what its next one depends on beside groups and filters."""
 
     device_id: DeviceId
     tenant_id: TenantId
     target: Digest | None
+    state: DeviceState
+    enrollment_code: int
+    is_domain_controller: bool
+    troubleshooting_until: datetime | None
 
 
 def lock(connection: Connection) -> None:
@@ -51,31 +65,50 @@ def lock(connection: Connection) -> None:
         connection.execute(_LOCK)
 
 
-def keep(connection: Connection, items: Iterable[ManifestItem], rules: ConflictRules = PUBLISHED) -> Digest:
+def keep(
+    connection: Connection,
+    items: Iterable[ManifestItem],
+    rules: ConflictRules = PUBLISHED,
+    protection: Protection = UNPROTECTED,
+    *,
+    offboard: bool = False,
+) -> Digest:
     """Keep a target once, and return the digest that names it."""
-    body = write_target(items, rules)
+    body = write_target(items, rules, protection, offboard=offboard)
     digest = strict_json.digest_of_bytes(body)
-    connection.execute(insert_ignoring(connection, target_documents), {"digest": digest, "body": body})
+    row = {"tenant_id": tenant_id, "digest": digest, "body": body}
+    connection.execute(insert_ignoring(connection, target_documents), row)
     return digest
 
 
-def get(connection: Connection, digest: Digest) -> Target:
+def get(connection: Connection, tenant_id: TenantId, digest: Digest) -> Target:
     """Return a target. Raises: NotFoundError."""
-    body = connection.execute(_BODY, {"digest": digest}).scalar_one_or_none()
+    body = connection.execute(_BODY, {"tenant": tenant_id, "digest": digest}).scalar_one_or_none()
     if body is None:
         raise NotFoundError(f"There is no target {digest}.")
     return read_target(body)
 
 
-def get_many(connection: Connection, digests: Collection[Digest]) -> dict[Digest, Target]:
+def get_many(connection: Connection, tenant_id: TenantId, digests: Collection[Digest]) -> dict[Digest, Target]:
     """Return the targets that are there, by digest."""
     return {
         Digest(digest): read_target(body)
         for portion in portions(sorted(digests))
-        for digest, body in connection.execute(_BODIES, {"digests": portion})
+        for digest, body in connection.execute(_BODIES, {"tenant": tenant_id, "digests": portion})
     }
 
 
 def present(connection: Connection, device_ids: Collection[DeviceId]) -> tuple[Targeted, ...]:
-    """Return the active ones of these devices with their present targets."""
-    return tuple(Targeted(*row) for row in connection.execute(_DEVICES, {"ids": list(device_ids)}))
+    """Return those of these devices that may check in, with their present targets."""
+    return tuple(
+        Targeted(
+            device_id=row.id,
+            tenant_id=row.tenant_id,
+            target=row.target_digest,
+            state=DeviceState(row.state),
+            enrollment_code=row.enrollment_code,
+            is_domain_controller=row.is_domain_controller,
+            troubleshooting_until=row.troubleshooting_until,
+        )
+        for row in connection.execute(_DEVICES, {"ids": list(device_ids)})
+    )
