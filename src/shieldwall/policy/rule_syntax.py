@@ -1,252 +1,244 @@
-"""The text of membership rules: reading it into a tree and writing a tree as text.
+"""Reading membership rules: the published language of dynamic device groups.
 
-The grammar is that of dynamic device groups in the directory, cut to devices::
+The grammar, from what binds loosest to what binds tightest::
 
-    rule       = either
-    either     = both { "-or" both }
+    rule       = both { "-or" both }
     both       = negation { "-and" negation }
     negation   = "-not" negation | "(" rule ")" | comparison
     comparison = "device." property operator value
-    value      = text | "null" | "[" text { "," text } "]"
-    text       = '"' { any but '"' and '`' | '`' any } '"'
+               | "device." collection ( "-any" | "-all" ) condition
+    condition  = "(" rule ")" | rule        about "_", or about group.objectId for memberOf
+    value      = text | "true" | "false" | "null" | "[" text { "," text } "]"
 
-Properties and operators are read without regard to case and written in one spelling.
+``-any`` and ``-all`` bind loosest of all: a condition without parentheses reaches as far as it can. Operators are read
+with or without their dash, words without regard to case; texts stand in double or single quotes.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import ClassVar, Final, TypeAlias, assert_never
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final
 
-from shieldwall.contract.errors import ShieldwallError
+from shieldwall.policy.rule_patterns import InvalidPatternError, finder
+from shieldwall.policy.rule_tokens import InvalidRuleError, Token, tokens
+from shieldwall.policy.rule_tree import (
+    ELEMENT,
+    EQUALITIES,
+    GROUP_ID,
+    KINDS,
+    LISTS,
+    MEMBER_OF,
+    PATTERNS,
+    All,
+    Comparison,
+    Either,
+    Kind,
+    Negation,
+    Node,
+    Operator,
+    Quantified,
+    Quantifier,
+    Wanted,
+    written,
+)
+
+__all__ = ["MAX_DEPTH", "MAX_GROUPS", "MAX_LENGTH", "InvalidRuleError", "read"]
 
 MAX_LENGTH: Final = 3_072
 """Longest rule, as the directory bounds it."""
 MAX_DEPTH: Final = 32
 """Deepest nesting of parentheses and negations."""
-PROPERTIES: Final = (
-    "deviceCategory",
-    "deviceId",
-    "deviceManufacturer",
-    "deviceModel",
-    "deviceOSType",
-    "deviceOSVersion",
-    "deviceOwnership",
-    "deviceTag",
-    "deviceTrustType",
-    "displayName",
-    "managementType",
-)
-"""What a rule may ask for."""
+MAX_GROUPS: Final = 50
+"""Most groups that ``memberOf`` names, as the directory bounds it."""
 
-_SPELLING: Final = {name.lower(): name for name in PROPERTIES}
-_TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<text>"(?:[^"`]|`.)*")|(?P<operator>-[A-Za-z]+)|(?P<word>[A-Za-z][A-Za-z0-9.]*)|(?P<mark>[()\[\],]))""",
-    re.DOTALL,
-)
+_OPERATORS: Final = {operator[1:].lower(): operator for operator in Operator}
+_QUANTIFIERS: Final = {quantifier[1:].lower(): quantifier for quantifier in Quantifier}
+_CONSTANTS: Final[Mapping[str, Wanted]] = MappingProxyType({"null": None, "true": True, "false": False})
+_OTHER_NAMES: Final[Mapping[str, str]] = MappingProxyType({"tags": "deviceTag"})
+_NO_OTHERS: Final[Mapping[str, str]] = MappingProxyType({})
+_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
-class InvalidRuleError(ShieldwallError):
-    """A membership rule cannot be read; ``position`` counts characters from 0."""
+def read(text: str, *, other_names: Mapping[str, str] = _NO_OTHERS, without: Collection[str] = ()) -> Node:
+    """Read a rule.
 
-    code: ClassVar[str] = "invalidMembershipRule"
-    remedy: ClassVar[str] = 'Write a rule such as (device.deviceOSType -eq "Linux") -and (device.deviceTag -eq "web").'
+    Args:
+        text: The rule.
+        other_names: Names that are understood as well, in small letters, and the properties they mean.
+        without: Properties that may not be asked for here.
 
-    def __init__(self, cause: str, position: int) -> None:
-        super().__init__(f"{cause} (at character {position}).")
-        self.position = position
-
-
-class Operator(StrEnum):
-    """How a property is compared."""
-
-    EQUAL = "-eq"
-    NOT_EQUAL = "-ne"
-    STARTS_WITH = "-startsWith"
-    NOT_STARTS_WITH = "-notStartsWith"
-    CONTAINS = "-contains"
-    NOT_CONTAINS = "-notContains"
-    IN = "-in"
-    NOT_IN = "-notIn"
-
-
-_OPERATORS: Final = {operator.lower(): operator for operator in Operator}
-_LISTS: Final = frozenset({Operator.IN, Operator.NOT_IN})
-_WITH_NULL: Final = frozenset({Operator.EQUAL, Operator.NOT_EQUAL})
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One property against texts: one of them, or several for the list operators; ``None`` is ``null``."""
-
-    name: str
-    operator: Operator
-    texts: tuple[str | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Negation:
-    """True when its part is not."""
-
-    part: Node
-
-
-@dataclass(frozen=True, slots=True)
-class All:
-    """True when every part is."""
-
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Either:
-    """True when at least one part is."""
-
-    parts: tuple[Node, ...]
-
-
-Node: TypeAlias = "Comparison | Negation | All | Either"
-
-
-def read(text: str) -> Node:
-    """Read a rule. Raises: InvalidRuleError."""
+    Raises:
+        InvalidRuleError: It cannot be read; the error says at which character.
+    """
     if len(text) > MAX_LENGTH:
         raise InvalidRuleError(f"The rule is longer than {MAX_LENGTH} characters", MAX_LENGTH)
-    root = _Reader(text).rule()
+    names = {**{name.lower(): name for name in KINDS if name not in without}, **_OTHER_NAMES, **other_names}
+    root = _Reader(text, names).rule()
     if len(written(root)) > MAX_LENGTH:  # what we write we must be able to read
         raise InvalidRuleError(f"The rule, spelled out, is longer than {MAX_LENGTH} characters", 0)
     return root
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    position: int
-
-
 class _Reader:
-    """Recursive descent, bounded by ``MAX_DEPTH``."""
+    """Recursive descent, bounded by ``MAX_DEPTH``. ``element`` is what a condition is about, absent outside of one."""
 
-    def __init__(self, text: str) -> None:
-        self._tokens = _tokens(text)
+    def __init__(self, text: str, names: Mapping[str, str]) -> None:
+        self._tokens = tokens(text)
+        self._names = names
         self._next = 0
 
     def rule(self) -> Node:
-        root = self._either(0)
+        root = self._either(0, None)
         if (token := self._peek()).kind != "end":
-            raise InvalidRuleError(f"Expected -and, -or or the end, found {token.text!r}", token.position)
+            raise InvalidRuleError(f"Expected -and, -or or the end, found {token.shown!r}", token.position)
         return root
 
-    def _peek(self) -> _Token:
+    def _peek(self) -> Token:
         return self._tokens[self._next]
 
-    def _take(self, kind: str, wanted: str) -> _Token:
+    def _take(self, kind: str, wanted: str) -> Token:
         token = self._peek()
         if token.kind != kind:
-            raise InvalidRuleError(f"Expected {wanted}, found {token.text!r}", token.position)
+            raise InvalidRuleError(f"Expected {wanted}, found {token.shown!r}", token.position)
         self._next += 1
         return token
 
     def _close(self, mark: str, wanted: str) -> None:
         if not self._took("mark", mark):
-            raise InvalidRuleError(f"Expected {wanted}, found {self._peek().text!r}", self._peek().position)
+            raise InvalidRuleError(f"Expected {wanted}, found {self._peek().shown!r}", self._peek().position)
 
-    def _took(self, kind: str, *texts: str) -> bool:
-        token = self._peek()
-        found = token.kind == kind and token.text.lower() in texts
+    def _took(self, kind: str, text: str) -> bool:
+        found = self._peek().kind == kind and self._peek().word == text
         self._next += found
         return found
 
-    def _either(self, depth: int) -> Node:
-        parts = [self._both(depth)]
-        while self._took("operator", "-or"):
-            parts.append(self._both(depth))
+    def _joined(self, word: str) -> bool:
+        return self._took("operator", word) or self._took("word", word)
+
+    def _either(self, depth: int, element: str | None) -> Node:
+        parts = [self._both(depth, element)]
+        while self._joined("or"):
+            parts.append(self._both(depth, element))
         return Either(_spread(Either, parts)) if len(parts) > 1 else parts[0]
 
-    def _both(self, depth: int) -> Node:
-        parts = [self._negation(depth)]
-        while self._took("operator", "-and"):
-            parts.append(self._negation(depth))
+    def _both(self, depth: int, element: str | None) -> Node:
+        parts = [self._negation(depth, element)]
+        while self._joined("and"):
+            parts.append(self._negation(depth, element))
         return All(_spread(All, parts)) if len(parts) > 1 else parts[0]
 
-    def _negation(self, depth: int) -> Node:
+    def _negation(self, depth: int, element: str | None) -> Node:
         if depth > MAX_DEPTH:
             raise InvalidRuleError(f"The rule nests deeper than {MAX_DEPTH} levels", self._peek().position)
-        if self._took("operator", "-not"):
-            return Negation(self._negation(depth + 1))
+        if self._joined("not"):
+            return Negation(self._negation(depth + 1, element))
         if self._took("mark", "("):
-            inside = self._either(depth + 1)
-            self._close(")", "a closing parenthesis")
-            return inside
-        return self._comparison()
+            return self._inside(depth, element)
+        return self._of_device(depth) if element is None else self._of_element(element)
 
-    def _comparison(self) -> Comparison:
+    def _inside(self, depth: int, element: str | None) -> Node:
+        inside = self._either(depth + 1, element)
+        self._close(")", "a closing parenthesis")
+        return inside
+
+    def _of_device(self, depth: int) -> Node:
+        name = self._property()
+        token, word = self._operator()
+        kind = KINDS[name]
+        if word in _QUANTIFIERS and kind in {Kind.COLLECTION, Kind.GROUPS}:
+            if kind is Kind.GROUPS:
+                return self._member_of(_QUANTIFIERS[word], token)
+            condition = self._inside(depth, ELEMENT) if self._took("mark", "(") else self._either(depth + 1, ELEMENT)
+            return Quantified(name, _QUANTIFIERS[word], condition)
+        operator = _OPERATORS.get(word)
+        if operator is None or kind is Kind.GROUPS or (kind is Kind.FLAG and operator not in EQUALITIES):
+            raise InvalidRuleError(f"{name} is {kind.value} and cannot be asked with {token.shown!r}", token.position)
+        return Comparison(name, operator, self._values(operator, kind))
+
+    def _of_element(self, element: str) -> Node:
+        token = self._peek()
+        if token.word.startswith("device."):
+            cause = "The condition of -any or -all goes on here; put it in parentheses to ask for the device again"
+            raise InvalidRuleError(cause, token.position)
+        if not self._took("word", element.lower()):
+            raise InvalidRuleError(f"Expected {element}, found {token.shown!r}", token.position)
+        token, word = self._operator()
+        if word not in _OPERATORS:
+            raise InvalidRuleError(f"{element} is a text and cannot be asked with {token.shown!r}", token.position)
+        return Comparison(element, _OPERATORS[word], self._values(_OPERATORS[word], Kind.TEXT))
+
+    def _member_of(self, quantifier: Quantifier, token: Token) -> Node:
+        """Read which groups are named; the one form there is, for a group cannot be asked for by what it is not."""
+        if quantifier is not Quantifier.ANY:
+            raise InvalidRuleError(f"{MEMBER_OF} is asked with -any alone", token.position)
+        opened = self._took("mark", "(")
+        position = self._peek().position
+        named = self._of_element(GROUP_ID)
+        assert isinstance(named, Comparison)
+        if named.operator not in {Operator.EQUAL, Operator.IN} or None in named.values:
+            raise InvalidRuleError(f"{GROUP_ID} is asked with -in or -eq and ids of groups alone", position)
+        if opened:
+            self._close(")", "a closing parenthesis")
+        ids = tuple(dict.fromkeys(str(value).lower() for value in named.values))
+        if len(ids) > MAX_GROUPS or not all(map(_GUID.match, ids)):
+            raise InvalidRuleError(f"{MEMBER_OF} names 1 to {MAX_GROUPS} groups by their ids", position)
+        return Quantified(MEMBER_OF, quantifier, Comparison(GROUP_ID, Operator.IN, ids))
+
+    def _property(self) -> str:
         word = self._take("word", "a property such as device.deviceOSType")
         prefix, _, name = word.text.partition(".")
-        if prefix.lower() != "device" or name.lower() not in _SPELLING:
-            raise InvalidRuleError(f"{word.text!r} is not one of device.{', device.'.join(PROPERTIES)}", word.position)
-        token = self._take("operator", "an operator such as -eq")
-        operator = _OPERATORS.get(token.text.lower())
-        if operator is None:
-            raise InvalidRuleError(f"{token.text!r} is not one of {', '.join(Operator)}", token.position)
-        return Comparison(_SPELLING[name.lower()], operator, self._value(operator))
+        if word.word in {ELEMENT, GROUP_ID.lower()}:
+            cause = f"{word.text} stands in the condition of -any or -all alone"
+            raise InvalidRuleError(cause, word.position)
+        if prefix.lower() != "device" or name.lower() not in self._names:
+            known = ", device.".join(sorted(set(self._names.values()), key=str.lower))
+            raise InvalidRuleError(f"{word.text!r} is not one of device.{known}", word.position)
+        return self._names[name.lower()]
 
-    def _value(self, operator: Operator) -> tuple[str | None, ...]:
-        if operator in _WITH_NULL and self._took("word", "null"):
+    def _operator(self) -> tuple[Token, str]:
+        token = self._peek()
+        if token.kind not in {"operator", "word"}:
+            raise InvalidRuleError(f"Expected an operator such as -eq, found {token.shown!r}", token.position)
+        if token.word not in _OPERATORS and token.word not in _QUANTIFIERS:
+            known = ", ".join((*Operator, *Quantifier))
+            raise InvalidRuleError(f"{token.shown!r} is not one of {known}", token.position)
+        self._next += 1
+        return token, token.word
+
+    def _values(self, operator: Operator, kind: Kind) -> tuple[Wanted, ...]:
+        if kind is Kind.FLAG:
+            return (self._flag(),)
+        if operator in EQUALITIES and (self._took("word", "null") or self._took("word", "$null")):
             return (None,)
-        if operator not in _LISTS or not self._took("mark", "["):
-            return (self._text(),)
-        texts = [self._text()]
+        if operator not in LISTS or not self._took("mark", "["):
+            return (self._text(operator),)
+        texts: list[Wanted] = [self._text(operator)]
         while self._took("mark", ","):
-            texts.append(self._text())
+            texts.append(self._text(operator))
         self._close("]", "a comma or a closing bracket")
         return tuple(texts)
 
-    def _text(self) -> str:
-        return re.sub(r"`(.)", r"\1", self._take("text", "a text in double quotes").text[1:-1], flags=re.DOTALL)
+    def _flag(self) -> Wanted:
+        """Read what a flag is compared with; its quotes are optional, as published."""
+        token = self._peek()
+        word = token.text.lower().removeprefix("$" if token.kind == "word" else "")
+        if token.kind not in {"word", "text"} or word not in _CONSTANTS or (token.kind == "text" and word == "null"):
+            raise InvalidRuleError(f"Expected true, false or null, found {token.shown!r}", token.position)
+        self._next += 1
+        return _CONSTANTS[word]
 
-
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    position, end = 0, len(text.rstrip())
-    while position < end:
-        match = _TOKEN.match(text, position)
-        if match is None or match.lastgroup is None:
-            raise InvalidRuleError(f"Cannot read {text[position : position + 16].strip()!r}", position)
-        tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
-        position = match.end()
-    return [*tokens, _Token("end", "the end", len(text))]
+    def _text(self, operator: Operator) -> str:
+        token = self._take("text", "a text in quotes")
+        if operator in PATTERNS:
+            try:
+                finder(token.text)
+            except InvalidPatternError as error:
+                raise InvalidRuleError(f"{token.shown} is not a pattern: {error}", token.position) from None
+        return token.text
 
 
 def _spread(kind: type[All | Either], parts: list[Node]) -> tuple[Node, ...]:
     """Take parts of the same kind apart: joining is associative, and one meaning has one shape."""
     return tuple(inner for part in parts for inner in (part.parts if isinstance(part, kind) else (part,)))
-
-
-def written(node: Node) -> str:
-    """Write a tree, with parentheses only where they are needed."""
-    match node:
-        case Comparison(name=name, operator=operator, texts=texts):
-            quoted = [_quoted(text) for text in texts]
-            value = f"[{', '.join(quoted)}]" if operator in _LISTS else quoted[0]
-            return f"device.{name} {operator} {value}"
-        case Negation(part=part):
-            return f"-not {_enclosed(part, All, Either)}"
-        case All(parts=parts):
-            return " -and ".join(_enclosed(part, Either) for part in parts)
-        case Either(parts=parts):
-            return " -or ".join(map(written, parts))
-        case _:
-            assert_never(node)
-
-
-def _enclosed(node: Node, *looser: type[Node]) -> str:
-    """Write a part, in parentheses only where it binds looser than what stands around it."""
-    return f"({written(node)})" if isinstance(node, looser) else written(node)
-
-
-def _quoted(text: str | None) -> str:
-    return "null" if text is None else '"' + text.replace("`", "``").replace('"', '`"') + '"'

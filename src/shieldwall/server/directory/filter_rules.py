@@ -5,14 +5,13 @@ Pure. A filter is for one platform; devices of another never match it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from shieldwall.contract.ids import AssignmentFilterId
-from shieldwall.policy.membership import Attributes, InvalidRuleError, MembershipRule, parse_rule
+from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, parse_rule
 from shieldwall.server.storage.records import Assignment, AssignmentFilter, FilterKind
 
 PLATFORMS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
@@ -35,9 +34,6 @@ _OTHER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """From Intune's names of properties, in small letters, to those of the directory."""
-_WORD: Final = re.compile(
-    r'"(?:[^"`]|`.)*"|(?<![-\w.])(?:device\.(?P<name>\w+)|(?P<join>and|or|not)\b)', re.IGNORECASE | re.DOTALL
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,36 +73,9 @@ def lets_through(assignment: Assignment, matched: Collection[AssignmentFilterId]
 def read_filter_rule(text: str) -> MembershipRule:
     """Read the rule of a filter.
 
+    It cannot ask for groups: to whom a policy is assigned says that.
+
     Raises:
         InvalidRuleError: It cannot be read, or asks for what is not known of devices; the cause names it.
     """
-    moved: list[tuple[int, int]] = []
-
-    def in_our_words(found: re.Match[str]) -> str:
-        ours = _in_our_words(found)
-        moved.append((found.end(), len(ours) - len(found[0])))
-        return ours
-
-    try:
-        return parse_rule(_WORD.sub(in_our_words, text))
-    except InvalidRuleError as error:
-        cause = str(error).rpartition(" (at character ")[0]
-        raise InvalidRuleError(cause, _position_before(moved, error.position)) from None
-
-
-def _in_our_words(found: re.Match[str]) -> str:
-    if found["join"]:
-        return f"-{found['join']}"
-    if found["name"]:
-        return f"device.{_OTHER_NAMES.get(found['name'].lower(), found['name'])}"
-    return found[0]
-
-
-def _position_before(moved: Iterable[tuple[int, int]], position: int) -> int:
-    """Say where in the text as it was written a position of the translated text is."""
-    grown = 0
-    for end, growth in moved:
-        if end + grown + growth > position:
-            break
-        grown += growth
-    return position - grown
+    return parse_rule(text, other_names=_OTHER_NAMES, without=[MEMBER_OF])
