@@ -15,6 +15,7 @@ from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import (
     DeviceIdField,
     DigestField,
+    PackageIdField,
     PolicyIdField,
     TenantIdField,
     ThumbprintField,
@@ -93,7 +94,7 @@ class Have(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class TamperAttempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Somebody at the device tried to undo what is managed, and was refused or undone."""
 
-    at: str
+    at: Annotated[str, msgspec.Meta(max_length=32)]
     kind: Literal["settingChanged", "offboardRefused", "agentFileChanged", "protectionChanged"]
     subject: Annotated[str, msgspec.Meta(max_length=512)]
     """A setting definition, a path, or the command that was refused."""
@@ -175,12 +176,18 @@ class WaitAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sync: Literal[True]
 
 
-class OffboardRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """The device leaves management; its state from before has been restored."""
+class OffboardRequest(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """The device leaves management; its state from before has been restored.
+
+    ``package_id`` names the offboarding package that let it go.
+    """
 
     seq: Sequence
     epoch: Sequence
     reason: Name = ""
+    package_id: PackageIdField | None = None
 
 
 class TimeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

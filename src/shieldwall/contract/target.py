@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -57,3 +58,7 @@ def target_digest(
 ) -> Digest:
     """Name a set of items, the rules they are brought together by, and how they are protected."""
     return digest_of_bytes(write_target(items, rules, protection, offboard=offboard))
+
+
+ORDER_TO_LEAVE: Final = target_digest((), offboard=True)
+"""The target of every device that shall leave management: nothing to enforce, and the order to go."""

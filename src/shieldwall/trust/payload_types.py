@@ -7,4 +7,5 @@ from typing import Final
 POLICY: Final = "application/vnd.shieldwall.policy.v1+json"
 MANIFEST: Final = "application/vnd.shieldwall.manifest.v1+json"
 ONBOARDING: Final = "application/vnd.shieldwall.onboarding.v1+json"
+OFFBOARDING: Final = "application/vnd.shieldwall.offboarding.v1+json"
 TIME: Final = "application/vnd.shieldwall.time.v1+json"

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from sqlalchemy import Connection
 
@@ -24,9 +24,10 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, Digest, GroupId, PolicyId, TenantId
 from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
+from shieldwall.policy.protection import ProtectionSettings, protection_of
 from shieldwall.server.directory.filter_rules import Narrowing, lets_through, matching
 from shieldwall.server.directory.membership import attributes_of, narrowings_in_use
-from shieldwall.server.storage import assignments, check_ins, devices, groups, targets, tenants
+from shieldwall.server.storage import assignments, check_ins, devices, groups, protection, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState
 from shieldwall.server.storage.records import Assignment, AssignmentKind
@@ -68,6 +69,10 @@ class Aim(Enum):
     LEAVING = auto()
 
 
+_PROTECTABLE: Final = frozenset({Aim.MANAGED, Aim.DOMAIN_CONTROLLER})
+"""Where nothing is managed there is nothing to protect."""
+
+
 def aim_of(device: Targeted) -> Aim:
     """Say what a device is to its policies."""
     if device.state is DeviceState.LEAVING:
@@ -83,7 +88,7 @@ def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: dateti
     A device whose target changed and that waits is asked to check in at once.
     """
     targets.lock(connection)
-    computed = _Computed(connection)
+    computed = _Computed(connection, now)
     changed: set[DeviceId] = set()
     for portion in portions(sorted(set(device_ids))):
         memberships = groups.memberships(connection, portion)
@@ -140,7 +145,9 @@ class _Computed:
     """Targets found so far in one retargeting, by tenant, set of groups and set of filters."""
 
     connection: Connection
+    now: datetime
     rules: dict[TenantId, ConflictRules] = field(default_factory=dict)
+    protection: dict[TenantId, ProtectionSettings] = field(default_factory=dict)
     assigned: dict[TenantId, tuple[AssignedItem, ...]] = field(default_factory=dict)
     narrowings: dict[TenantId, tuple[Narrowing, ...]] = field(default_factory=dict)
     digests: dict[_Alike, Digest] = field(default_factory=dict)
@@ -163,10 +170,22 @@ class _Computed:
         if tenant_id not in self.assigned:
             self.assigned[tenant_id] = assignments.items_of_tenant(self.connection, tenant_id)
             self.rules[tenant_id] = tenants.conflict_rules(self.connection, tenant_id)
-        alike = _Alike(tenant_id, memberships, matched, aim_of(device), UNPROTECTED)
+            self.protection[tenant_id] = protection.settings(self.connection, tenant_id)
+        aim = aim_of(device)
+        protected = self._protection(device, memberships) if aim in _PROTECTABLE else UNPROTECTED
+        alike = _Alike(tenant_id, memberships, matched, aim, protected)
         if alike not in self.digests:
             self.digests[alike] = self._keep(alike)
         return self.digests[alike]
+
+    def _protection(self, device: Targeted, memberships: frozenset[GroupId]) -> Protection:
+        return protection_of(
+            self.protection[device.tenant_id],
+            memberships,
+            device.device_id,
+            troubleshooting_until=device.troubleshooting_until,
+            now=self.now,
+        )
 
     def _keep(self, alike: _Alike) -> Digest:
         match alike.aim:

@@ -1,0 +1,51 @@
+"""Offboarding packages that were made: who made which, and until when each is good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from shieldwall.contract.ids import PackageId, TenantId
+from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.rows import columns_of, strings_from, to_text
+from shieldwall.server.storage.schema import offboarding_packages as packages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffboardingPackageRecord:
+    """A package as the server remembers it."""
+
+    id: PackageId
+    tenant_id: TenantId
+    display_name: str
+    platforms: tuple[str, ...]
+    not_after: datetime
+    created_at: datetime
+    created_by: str
+
+
+def add(connection: Connection, package: OffboardingPackageRecord) -> None:
+    """Add a package."""
+    connection.execute(insert(packages).values(columns_of(package, platforms=to_text(package.platforms))))
+
+
+def find(connection: Connection, package_id: PackageId) -> OffboardingPackageRecord | None:
+    """Return a package, or ``None``."""
+    row = connection.execute(select(packages).where(packages.c.id == package_id)).one_or_none()
+    return None if row is None else _package(row)
+
+
+def list_packages(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[OffboardingPackageRecord, ...]:
+    """Return one page of a tenant's packages, expired ones included, ordered by id."""
+    query = select(packages).where(packages.c.tenant_id == tenant_id).order_by(packages.c.id).limit(page.size)
+    if page.after is not None:
+        query = query.where(packages.c.id > page.after)
+    return tuple(map(_package, connection.execute(query)))
+
+
+def _package(row: Row[Any]) -> OffboardingPackageRecord:
+    columns = row._asdict()
+    return OffboardingPackageRecord(**(columns | {"platforms": strings_from(columns["platforms"])}))
