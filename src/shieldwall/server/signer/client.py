@@ -13,12 +13,13 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
-from shieldwall.contract.messages import Envelope, ManifestItem
+from shieldwall.contract.messages import UNPROTECTED, Envelope, ManifestItem, Protection
 from shieldwall.server.signer import wire
 from shieldwall.server.signer.errors import BY_CODE, BadFrameError, SignerError, SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect, socket_path
 from shieldwall.trust import strict_base64
+from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.onboarding import OnboardingPackage
 from shieldwall.trust.roots import TrustRoot
 
@@ -54,6 +55,8 @@ class SignerClient:
         device_key: KeyThumbprint,
         items: Sequence[ManifestItem],
         conflict_rules: ConflictRules = PUBLISHED,
+        protection: Protection = UNPROTECTED,
+        offboard: bool = False,
     ) -> Envelope:
         """Sign what one device shall enforce."""
         request = wire.SignManifest(
@@ -62,6 +65,8 @@ class SignerClient:
             device_key=device_key,
             items=tuple(items),
             conflict_rules=dict(conflict_rules),
+            protection=protection,
+            offboard=offboard,
         )
         return self._ask(request, Envelope)
 
@@ -77,6 +82,10 @@ class SignerClient:
     def seal_package(self, package: OnboardingPackage) -> Envelope:
         """Sign an onboarding package."""
         return self._ask(wire.SealPackage(package=package), Envelope)
+
+    def seal_offboarding(self, package: OffboardingPackage) -> Envelope:
+        """Sign an offboarding package."""
+        return self._ask(wire.SealOffboarding(package=package), Envelope)
 
     def sign_token(self, claims: Mapping[str, Any]) -> str:
         """Sign a token."""

@@ -35,6 +35,8 @@ def perform(signer: Signer, request: wire.Request) -> Any:  # noqa: PLR0911 - on
                 device_key=request.device_key,
                 items=request.items,
                 conflict_rules=request.conflict_rules,
+                protection=request.protection,
+                offboard=request.offboard,
             )
         case wire.SignTime():
             return signer.sign_time(request.nonce)
@@ -44,6 +46,8 @@ def perform(signer: Signer, request: wire.Request) -> Any:  # noqa: PLR0911 - on
             )
         case wire.SealPackage():
             return signer.seal_package(request.package)
+        case wire.SealOffboarding():
+            return signer.seal_offboarding(request.package)
         case wire.SignToken():
             return signer.sign_token(request.claims)
         case wire.GetTrustRoot():

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
-from shieldwall.contract.messages import Envelope, ManifestItem
+from shieldwall.contract.messages import UNPROTECTED, Envelope, ManifestItem, Protection
+from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.onboarding import OnboardingPackage
 from shieldwall.trust.roots import TrustRoot
 
@@ -27,6 +28,8 @@ class Signer(Protocol):
         device_key: KeyThumbprint,
         items: Sequence[ManifestItem],
         conflict_rules: ConflictRules = PUBLISHED,
+        protection: Protection = UNPROTECTED,
+        offboard: bool = False,
     ) -> Envelope:
         """Sign what one device shall enforce; the signer gives number, time and expiry."""
         ...
@@ -41,6 +44,10 @@ class Signer(Protocol):
 
     def seal_package(self, package: OnboardingPackage) -> Envelope:
         """Sign an onboarding package that carries this signer's own trust root."""
+        ...
+
+    def seal_offboarding(self, package: OffboardingPackage) -> Envelope:
+        """Sign leave to take devices out of management."""
         ...
 
     def sign_token(self, claims: Mapping[str, Any]) -> str:

@@ -14,7 +14,15 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, DeviceIdField, KeyThumbprint, TenantId
-from shieldwall.contract.messages import MAX_BODY_BYTES, Envelope, Manifest, ManifestItem, TimeStatement
+from shieldwall.contract.messages import (
+    MAX_BODY_BYTES,
+    UNPROTECTED,
+    Envelope,
+    Manifest,
+    ManifestItem,
+    Protection,
+    TimeStatement,
+)
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.target import ordered, target_digest
 from shieldwall.server.signer.errors import OtherTenantError, UnsignableDocumentError
@@ -24,6 +32,7 @@ from shieldwall.server.signer.tokens import checked_claims
 from shieldwall.trust import moments, payload_types
 from shieldwall.trust.device_key import public_key_from_info
 from shieldwall.trust.dsse import seal
+from shieldwall.trust.offboarding import OffboardingPackage, seal_offboarding
 from shieldwall.trust.onboarding import MAX_PACKAGE_BYTES, OnboardingPackage, seal_package
 from shieldwall.trust.roots import Role, TrustRoot
 from shieldwall.trust.verification import COUNTER_BITS, MAX_MANIFEST_BYTES
@@ -70,16 +79,21 @@ class SignerService:
         device_key: KeyThumbprint,
         items: Sequence[ManifestItem],
         conflict_rules: ConflictRules = PUBLISHED,
+        protection: Protection = UNPROTECTED,
+        offboard: bool = False,
     ) -> Envelope:
         """Sign what a device shall enforce, under a number that is used this once.
 
         Raises:
-            UnsignableDocumentError: A policy stands in it twice, or it is too large for a device.
+            UnsignableDocumentError: A policy stands in it twice, it is too large for a device, or it is an order to
+                leave that wants something enforced as well.
             OtherTenantError: Of another tenant.
         """
         self._refuse_other_tenant(tenant_id)
         if len({item.policy_id for item in items}) != len(items):
             raise UnsignableDocumentError("The manifest names a policy twice.")
+        if offboard and (items or conflict_rules or protection != UNPROTECTED):
+            raise UnsignableDocumentError("The order to leave wants something enforced.")
         now = self.clock.now()
         incarnation = self.keys.unit.incarnation
         manifest = Manifest(
@@ -90,9 +104,11 @@ class SignerService:
             manifest_version=(incarnation << COUNTER_BITS) + self.ledger.next_number(incarnation),
             issued=moments.write(now),
             expires=moments.write(now + MANIFEST_LIFETIME),
-            target=target_digest(items, conflict_rules),
+            target=target_digest(items, conflict_rules, protection, offboard=offboard),
             items=ordered(items),
             conflict_rules=dict(conflict_rules),
+            protection=protection,
+            offboard=offboard,
         )
         payload = strict_json.encode(manifest)
         if len(payload) > MAX_MANIFEST_BYTES:
@@ -132,6 +148,14 @@ class SignerService:
         if len(strict_json.encode(envelope)) > MAX_PACKAGE_BYTES:
             raise UnsignableDocumentError(f"The package is larger than {MAX_PACKAGE_BYTES} bytes.")
         return envelope
+
+    def seal_offboarding(self, package: OffboardingPackage) -> Envelope:
+        """Sign an offboarding package. Raises: UnsignableDocumentError, OtherTenantError."""
+        package = _parsed(strict_json.encode(package), OffboardingPackage)  # its lifetime is bounded by its type
+        self._refuse_other_tenant(package.tenant_id)
+        if moments.parse(package.not_after) <= self.clock.now():
+            raise UnsignableDocumentError("The package has already expired.")
+        return seal_offboarding(package, self.keys.roles[Role.ONBOARDING])
 
     def sign_token(self, claims: Mapping[str, Any]) -> str:
         """Sign a token. Raises: UnsignableDocumentError."""

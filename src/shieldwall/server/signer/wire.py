@@ -14,8 +14,9 @@ import msgspec
 
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import DeviceIdField, TenantIdField, ThumbprintField
-from shieldwall.contract.messages import MAX_MANIFEST_ITEMS, InstanceId, ManifestItem
+from shieldwall.contract.messages import MAX_MANIFEST_ITEMS, UNPROTECTED, InstanceId, ManifestItem, Protection
 from shieldwall.server.signer.errors import BadFrameError
+from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.onboarding import OnboardingPackage
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
@@ -55,6 +56,8 @@ class SignManifest(
     device_key: ThumbprintField
     items: Annotated[tuple[ManifestItem, ...], msgspec.Meta(max_length=MAX_MANIFEST_ITEMS)]
     conflict_rules: dict[ConflictFamily, ConflictRule] = {}
+    protection: Protection = UNPROTECTED
+    offboard: bool = False
 
 
 class SignTime(
@@ -101,6 +104,20 @@ class SealPackage(
     package: OnboardingPackage
 
 
+class SealOffboarding(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    tag_field="verb",
+    tag="sealOffboarding",
+):
+    """Sign an offboarding package."""
+
+    package: OffboardingPackage
+
+
 class SignToken(
     msgspec.Struct,
     frozen=True,
@@ -140,7 +157,15 @@ class GetTokenKeys(
 
 
 Request: TypeAlias = (
-    SignPolicy | SignManifest | SignTime | IssueCertificate | SealPackage | SignToken | GetTrustRoot | GetTokenKeys
+    SignPolicy
+    | SignManifest
+    | SignTime
+    | IssueCertificate
+    | SealPackage
+    | SealOffboarding
+    | SignToken
+    | GetTrustRoot
+    | GetTokenKeys
 )
 
 
