@@ -25,6 +25,10 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
     "nftables": (lambda: _program("nft") and _program("ip"), "needs nft and ip: apt-get install nftables iproute2"),
     "clamav": (lambda: _program("clamd"), "needs clamd: apt-get install clamav-daemon"),
     "browser": (lambda: _program("chromium"), "needs Chromium: apt-get install chromium"),
+    "swtpm": (
+        lambda: _program("swtpm") and _program("swtpm_setup"),
+        "needs swtpm: apt-get install swtpm swtpm-tools",
+    ),
     "nginx": (lambda: _program("nginx"), "needs nginx: apt-get install nginx-light"),
 }
 

@@ -11,17 +11,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
 from shieldwall.agent.applier.engine import Applier
 from shieldwall.agent.applier.store import Store
 from shieldwall.agent.host.local import LocalHost
+from shieldwall.agent.host.tpm import Tpm
+from shieldwall.agent.host.tpm_device import TPM_DEVICE, has_tpm
 from shieldwall.agent.providers.base import Provider
 from shieldwall.agent.providers.clamav import ClamavProvider
 from shieldwall.agent.providers.mdatp import MdatpProvider
 from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.agent.service.assembly import Surroundings
+from shieldwall.agent.service.device_keys import OpenTpm
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.agent.service.journal import Journal
@@ -71,7 +75,7 @@ def local_agent(root: Path, directory: Path, out: TextIO) -> LocalAgent:
     host = LocalHost(root)
     catalog = load(platform=PLATFORM)
     providers: tuple[Provider, ...] = (MdatpProvider(catalog), ClamavProvider(catalog), NftablesProvider())
-    state = AgentState(directory=directory, disk=LocalDisk())
+    state = AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host))
     surroundings = Surroundings(
         state=state,
         open_transport=_network,
@@ -126,6 +130,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _network(server: Server) -> HttpsTransport:
     return HttpsTransport(context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy)
+
+
+def _tpm(host: LocalHost) -> OpenTpm | None:
+    path = host.locate(TPM_DEVICE)
+    return partial(Tpm, path) if has_tpm(path) else None
 
 
 def _chance() -> float:

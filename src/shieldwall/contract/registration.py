@@ -67,6 +67,8 @@ class AttestationOffer(
 
     endorsement_public: Blob
     endorsement_certificate: Blob | None = None
+    endorsement_chain: Annotated[tuple[Blob, ...], msgspec.Meta(max_length=3)] = ()
+    """Certificates that lead from that one to its maker's authority, where the TPM holds them."""
     attestation_public: Blob
     device_public: Blob
 

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.trust.device_key import DeviceKey, PublicKey, public_key_info
+from shieldwall.trust.device_key import PublicKey, SigningKey, public_key_info
+from shieldwall.trust.foreign_key import ForeignKey
 from shieldwall.trust.x509_errors import UNREADABLE
 
 MAX_REQUEST_BYTES: Final = 2048
@@ -43,12 +44,12 @@ class CertificateRequestFacts:
     spki: bytes
 
 
-def build_request(key: DeviceKey, nonce: str) -> bytes:
+def build_request(key: SigningKey, nonce: str) -> bytes:
     """Ask for a certificate; the answer is PKCS #10 in DER."""
     builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(
         x509.UnrecognizedExtension(NONCE_EXTENSION, asn1.encode_der(nonce)), critical=False
     )
-    return builder.sign(key.private_key, hashes.SHA256()).public_bytes(Encoding.DER)
+    return builder.sign(ForeignKey(key), hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def read_request(der: bytes) -> CertificateRequestFacts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -37,9 +37,36 @@ class BadDeviceKeyError(ShieldwallError):
     remedy = "Device keys are ECDSA keys on the curve P-256; let the agent make a new one."
 
 
+KeyProtection = Literal["software", "tpm"]
+"""Where a private key lives: in a file, or in a TPM that it never leaves."""
+
+
+class SigningKey(Protocol):
+    """A device's private key, wherever it lives."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The half that may be known."""
+        ...
+
+    @property
+    def thumbprint(self) -> KeyThumbprint:
+        """The name of this key."""
+        ...
+
+    @property
+    def protection(self) -> KeyProtection:
+        """Where it lives."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign with SHA-256; the answer is ``r`` and ``s``, 32 bytes each, as RFC 9421 section 3.3.4 wants it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceKey:
-    """The private key of a device, held in memory."""
+    """A signing key held in memory and kept in a file."""
 
     private_key: ec.EllipticCurvePrivateKey
 
@@ -73,8 +100,13 @@ class DeviceKey:
         """The name of this key."""
         return thumbprint(self.public_key)
 
+    @property
+    def protection(self) -> KeyProtection:
+        """See ``SigningKey.protection``."""
+        return "software"
+
     def sign(self, data: bytes) -> bytes:
-        """Sign with SHA-256; the answer is ``r`` and ``s``, 32 bytes each, as RFC 9421 section 3.3.4 wants it."""
+        """See ``SigningKey.sign``."""
         r, s = decode_dss_signature(self.private_key.sign(data, _ECDSA))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
@@ -83,12 +115,16 @@ def is_signed_by(public_key: PublicKey, signature: bytes, data: bytes) -> bool:
     """Tell whether ``signature`` (``r`` and ``s``, 64 bytes) over ``data`` was made by this key."""
     if len(signature) != SIGNATURE_BYTES:
         return False
-    encoded = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
     try:
-        public_key.verify(encoded, data, _ECDSA)
+        public_key.verify(signature_der(signature), data, _ECDSA)
     except InvalidSignature:
         return False
     return True
+
+
+def signature_der(signature: bytes) -> bytes:
+    """Write a signature of 64 bytes in the form of X.509."""
+    return encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
 
 
 def public_key_bytes(key: PublicKey) -> bytes:

@@ -16,7 +16,7 @@ from typing import Final
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import KeyThumbprint
 from shieldwall.trust import strict_base64
-from shieldwall.trust.device_key import SIGNATURE_BYTES, DeviceKey, PublicKey, is_signed_by
+from shieldwall.trust.device_key import SIGNATURE_BYTES, PublicKey, SigningKey, is_signed_by
 
 ALGORITHM: Final = "ecdsa-p256-sha256"
 TAG: Final = "shieldwall-device-v1"
@@ -146,7 +146,7 @@ def parse_signature(headers: SignedHeaders) -> RequestSignature:
 
 
 def sign_request(
-    key: DeviceKey,
+    key: SigningKey,
     *,
     method: str,
     authority: str,

@@ -21,7 +21,7 @@ from shieldwall.agent.service.transport import Transport, parse_proxy_url, parse
 from shieldwall.agent.service.trusted_time import AskSignedTime, TrustedClock
 from shieldwall.agent.service.waiting import PolicySync
 from shieldwall.contract.clock import Clock
-from shieldwall.trust.device_key import DeviceKey
+from shieldwall.trust.device_key import SigningKey
 
 OpenTransport: TypeAlias = Callable[[Server], Transport]
 """Makes the network for one server: its TLS roots, its proxy."""
@@ -44,7 +44,7 @@ class Surroundings:
         """Time as signed statements have corrected it."""
         return TrustedClock(local=self.clock, state=self.state)
 
-    def connect(self, server: Server, key: DeviceKey) -> Gateway:
+    def connect(self, server: Server, key: SigningKey) -> Gateway:
         """Open a conversation with a server in the name of a key. Raises: UnusableAddressError."""
         if server.proxy is not None:
             parse_proxy_url(server.proxy)

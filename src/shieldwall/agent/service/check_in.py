@@ -79,7 +79,7 @@ class CheckIn:
             ReportRefusedError: The server took everything but the report; what it wants enforced is enforced.
             ShieldwallError: The manifest does not verify, or the disk failed; the last known good stays in force.
         """
-        facts = self.machine.facts()
+        facts = msgspec.structs.replace(self.machine.facts(), key_protection=self.gateway.key.protection)
         if facts.managed_elsewhere is not None:
             # Another manager has come: say so, and touch nothing.
             return self._settled(1, changed=False, unfinished=self._tell(facts, None)[1])

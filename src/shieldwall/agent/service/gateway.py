@@ -15,7 +15,7 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.messages import Problem
 from shieldwall.contract.strict_json import decode, encode
-from shieldwall.trust.device_key import DeviceKey
+from shieldwall.trust.device_key import SigningKey
 from shieldwall.trust.request_signature import sign_request
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Gateway:
 
     transport: Transport
     urls: tuple[SplitResult, ...]
-    key: DeviceKey
+    key: SigningKey
     clock: Clock
     randomness: Randomness
     timeout_seconds: float = 30.0

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from shieldwall import __version__
+from shieldwall.agent.service import attesting
 from shieldwall.agent.service.errors import (
     AlreadyOnboardedError,
     ManagedElsewhereError,
@@ -37,10 +38,10 @@ from shieldwall.contract.registration import (
 )
 from shieldwall.trust import moments
 from shieldwall.trust.certificate_request import build_request
-from shieldwall.trust.device_key import DeviceKey, public_key_info
+from shieldwall.trust.device_key import SigningKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage, proof, proven_body
 
-Connect: TypeAlias = Callable[[Server, DeviceKey], Gateway]
+Connect: TypeAlias = Callable[[Server, SigningKey], Gateway]
 """Opens a conversation with a server in the name of a key."""
 
 _STALE_NONCE: Final = "badNonce"
@@ -100,18 +101,14 @@ class Onboard:
             return pending
         # The request of another package may have been granted: its key is spent.
         self.state.drop_pending()
-        self.state.put_key(DeviceKey.generate())
+        self.state.make_key()
         return None
 
-    def _own_key(self) -> DeviceKey:
-        key = self.state.find_key()
-        if key is None:
-            key = DeviceKey.generate()
-            self.state.put_key(key)
-        return key
+    def _own_key(self) -> SigningKey:
+        return self.state.find_key() or self.state.make_key()
 
     def _begin(
-        self, package: OnboardingPackage, facts: DeviceFacts, proxy: str | None, key: DeviceKey
+        self, package: OnboardingPackage, facts: DeviceFacts, proxy: str | None, key: SigningKey
     ) -> PendingRegistration:
         server = Server(
             tenant_id=package.tenant_id,
@@ -128,14 +125,17 @@ class Onboard:
         self.state.put_pending(pending)
         return pending
 
-    def _request(self, package: OnboardingPackage, facts: DeviceFacts, key: DeviceKey, nonce: str) -> RegisterRequest:
+    def _request(self, package: OnboardingPackage, facts: DeviceFacts, key: SigningKey, nonce: str) -> RegisterRequest:
         unproven = OnboardingProof(package_id=package.package_id, mac="")
+        offer, tpm = attesting.offer(key) or (None, None)
         details = RegistrationDetails(
             instance_id=self.randomness(16).hex(),
-            hardware=self.machine.hardware(package.tenant_id),
+            hardware=replace(self.machine.hardware(package.tenant_id), tpm_ek_hash=tpm),
             agent_version=__version__,
             protocol=PROTOCOL,
             onboarding=unproven,
+            attestation=offer,
+            facts=replace(facts, key_protection=key.protection),
         )
         request = RegisterRequest(
             certificate_request=CertificateRequest(

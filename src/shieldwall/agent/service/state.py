@@ -1,6 +1,6 @@
 """The state directory: everything the agent must find again after a crash.
 
-``device.key``        the private key, readable for its owner alone
+``device.key``        the private key, or what a TPM needs to use it; readable for its owner alone
 ``pending.json``      a registration on its way; gone once ``identity.json`` is there
 ``identity.json``     device id, certificate, server, trust root; written last when onboarding: its presence is the mark
 ``sequence.json``     the last sequence number, on disk before the request that carries it is sent
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from shieldwall.agent.service.device_keys import OpenTpm, make_key, read_key, write_key
 from shieldwall.agent.service.disk import Disk
 from shieldwall.agent.service.errors import NotOnboardedError, StateCorruptError
 from shieldwall.agent.service.records import (
@@ -33,7 +34,7 @@ from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import decode, encode
-from shieldwall.trust.device_key import BadDeviceKeyError, DeviceKey
+from shieldwall.trust.device_key import BadDeviceKeyError, SigningKey
 
 T = TypeVar("T")
 
@@ -58,24 +59,32 @@ class AgentState:
 
     directory: Path
     disk: Disk
+    open_tpm: OpenTpm | None = None
+    """Opens this machine's TPM, where it has one: keys are then made in it."""
 
     # Identity
 
-    def find_key(self) -> DeviceKey | None:
+    def find_key(self) -> SigningKey | None:
         """Read the device key."""
-        pem = self.disk.read(self.directory / KEY)
-        if pem is None:
+        content = self.disk.read(self.directory / KEY)
+        if content is None:
             return None
         try:
-            return DeviceKey.from_pem(pem)
+            return read_key(content, self.open_tpm)
         except BadDeviceKeyError as error:
             raise StateCorruptError(f"{self.directory / KEY} does not hold a device key.") from error
 
-    def put_key(self, key: DeviceKey) -> None:
-        """Store the device key."""
-        self.disk.write(self.directory / KEY, key.to_pem())
+    def make_key(self) -> SigningKey:
+        """Make a new device key in the safest place there is, and store it."""
+        key = make_key(self.open_tpm)
+        self.put_key(key)
+        return key
 
-    def get_key(self) -> DeviceKey:
+    def put_key(self, key: SigningKey) -> None:
+        """Store the device key."""
+        self.disk.write(self.directory / KEY, write_key(key))
+
+    def get_key(self) -> SigningKey:
         """Read the device key. Raises: NotOnboardedError."""
         key = self.find_key()
         if key is None:
