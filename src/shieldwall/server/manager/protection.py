@@ -27,7 +27,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.storage import devices, fleets, groups, protection, targets
-from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.trust import moments
 
 
@@ -130,8 +130,8 @@ def exclude(connection: Connection, acting: Acting, device_id: DeviceId, *, excl
 
 def is_device_protected(connection: Connection, device: Device) -> bool:
     """Say whether tamper protection is on for a device, whatever troubleshooting allows for the moment."""
-    if not device.is_managed:
-        return False
+    if not device.is_managed or device.state is DeviceState.LEAVING:
+        return False  # whoever orders a device to leave has switched its protection off
     memberships = groups.memberships(connection, [device.id])[device.id]
     return is_protected(protection.settings(connection, device.tenant_id), memberships, device.id)
 
@@ -149,7 +149,7 @@ def start_troubleshooting(
     if not SHORTEST_WINDOW <= window <= LONGEST_WINDOW:
         raise InvalidProtectionError("Troubleshooting lasts from 5 minutes to 24 hours.")
     device = get_device(connection, acting.tenant_id, device_id)
-    if not device.is_managed:
+    if not device.is_managed or device.state is DeviceState.LEAVING:
         raise DeviceNotManagedError(f"{device.display_name} is not managed.")
     until = (acting.clock.now() + window).replace(microsecond=0)
     protection.set_window(connection, device_id, until)
