@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Connection
 from tests.support.office import Office
-from tests.support.samples import NOON, a_tenant, counted_id
+from tests.support.samples import NOON, TENANT_ID, a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import administrators
 from shieldwall.server.directory.administrators import InvalidAdministratorError, InvalidInvitationError
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.records import Session
+from shieldwall.server.storage import audit, tenants
+from shieldwall.server.storage.records import Page, Session
 
 
 def sign_in(connection: Connection, office: Office) -> tuple[Session, str]:
@@ -40,11 +39,21 @@ def test_a_code_expires_after_a_quarter_of_an_hour(connection: Connection, offic
         administrators.redeem(connection, office.acting, code)
 
 
-def test_a_code_of_another_tenant_or_of_nobody_lets_nobody_in(connection: Connection, office: Office) -> None:
+def test_a_code_lets_into_its_own_tenant_and_no_other(connection: Connection, office: Office) -> None:
     other = TenantId(counted_id("1", 1))
     tenants.add(connection, a_tenant(id=other, domain="other.example"))
-    code = administrators.invite(connection, replace(office.acting, tenant_id=other), display_name="Eve")
-    for tried in (code, "", "guess", "\ud800"):
+    code = administrators.invite(connection, office.acting.within(other), display_name="Eve")
+
+    session, _ = administrators.redeem(connection, office.acting, code)
+
+    assert session.tenant_id == other
+    events = audit.list_events(connection, other, Page())
+    assert {event.activity for event in events} == {"administrator.signedIn", "administrator.invited"}
+    assert audit.list_events(connection, TENANT_ID, Page()) == ()
+
+
+def test_a_code_of_nobody_lets_nobody_in(connection: Connection, office: Office) -> None:
+    for tried in ("", "guess", "\ud800"):
         with pytest.raises(InvalidInvitationError):
             administrators.redeem(connection, office.acting, tried)
 

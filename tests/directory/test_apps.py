@@ -25,9 +25,9 @@ def test_an_app_is_known_by_its_secret_until_that_expires(connection: Connection
     app, secret = create(connection, office, lifetime=timedelta(days=1))
     assert app.permissions == ("Device.Read.All", "Group.Read.All")
     almost = NOON + timedelta(days=1, seconds=-1)
-    assert apps.authenticate_app(connection, app.client_id, secret, now=almost) == app
+    assert apps.authenticate_app(connection, TENANT_ID, app.client_id, secret, now=almost) == app
     with pytest.raises(InvalidClientError):
-        apps.authenticate_app(connection, app.client_id, secret, now=NOON + timedelta(days=1))
+        apps.authenticate_app(connection, TENANT_ID, app.client_id, secret, now=NOON + timedelta(days=1))
 
 
 def test_the_secret_is_kept_nowhere(connection: Connection, office: Office) -> None:
@@ -49,7 +49,7 @@ def test_every_failure_looks_the_same(connection: Connection, office: Office) ->
         ("'; DROP TABLE apps; --", secret),
     ]:
         with pytest.raises(InvalidClientError) as refused:
-            apps.authenticate_app(connection, client_id, tried, now=NOON)
+            apps.authenticate_app(connection, TENANT_ID, client_id, tried, now=NOON)
         said.add((refused.value.code, refused.value.cause, refused.value.advice))
     assert len(said) == 1
 
@@ -67,7 +67,7 @@ def test_an_unknown_app_costs_the_same_hash_as_a_known_one(
     monkeypatch.setattr(apps, "_verified", refuse)
     for client_id in (app.client_id, counted_id("9", 9)):
         with pytest.raises(InvalidClientError):
-            apps.authenticate_app(connection, client_id, "x", now=NOON)
+            apps.authenticate_app(connection, TENANT_ID, client_id, "x", now=NOON)
     parameters = [kept.rsplit("$", 2)[0] for kept in verified]
     assert parameters[0] == parameters[1]
 
@@ -87,7 +87,7 @@ def test_an_app_goes_and_only_its_own_tenant_can_let_it_go(connection: Connectio
         apps.delete_app(connection, office.acting, "x")
     apps.delete_app(connection, office.acting, app.client_id)
     with pytest.raises(InvalidClientError):
-        apps.authenticate_app(connection, app.client_id, secret, now=NOON)
+        apps.authenticate_app(connection, TENANT_ID, app.client_id, secret, now=NOON)
     assert apps.list_apps(connection, TENANT_ID, Page()) == ()
 
 

@@ -125,7 +125,7 @@ def test_a_lifetime_on_a_page_is_that_of_the_code(page: Path, said: str) -> None
 
 def test_a_restored_server_is_believed_again_once_its_incarnation_is_raised(tmp_path: Path) -> None:
     create_keys(tmp_path / "keys", TENANT, Clock())
-    root = load_keys(tmp_path / "keys").trust_root()
+    root = load_keys(tmp_path / "keys", TENANT).trust_root()
     held = (1 << 40) + 5_000_000  # what the device saw before the backup was put back
 
     with pytest.raises(ManifestNotNewerError):
@@ -139,7 +139,7 @@ def test_a_restored_server_is_believed_again_once_its_incarnation_is_raised(tmp_
 def offered(data: Path, root: object, held: int) -> int:
     """Let the server in ``data`` sign a manifest and the device look at it; returns its incarnation."""
     ledger = Ledger(data / "signer")
-    service = SignerService(keys=load_keys(data / "keys"), ledger=ledger, clock=Clock())
+    service = SignerService(keys=load_keys(data / "keys", TENANT), ledger=ledger, clock=Clock())
     try:
         envelope = service.sign_manifest(tenant_id=TENANT, device_id=DEVICE, device_key=KEY, items=())
     finally:

@@ -62,7 +62,7 @@ class Laptop:
 
     @property
     def use(self) -> CheckIn:
-        return CheckIn(signer=self.world.signer, clock=self.world.clock)
+        return CheckIn(signers=self.world.signer, clock=self.world.clock)
 
     def request(self, **changes: Any) -> CheckInRequest:
         self.seq += 1
@@ -254,7 +254,7 @@ def test_a_conflicting_number_is_refused_and_nothing_of_it_is_kept(
 
         assert check_ins.get(connection, laptop.id) == before
         assert devices.get(connection, laptop.id) == device
-        assert not statuses.exists(connection, strict_json.digest_of(report))
+        assert not statuses.exists(connection, TENANT_ID, strict_json.digest_of(report))
 
 
 @pytest.mark.parametrize("retired", [True, False])

@@ -29,9 +29,9 @@ def test_every_device_is_retargeted_when_the_rules_change_and_back_again(world: 
         changed = check_ins.get(connection, device).target_digest
         assert published is not None
         assert changed is not None
-        target = targets.get(connection, changed)
+        target = targets.get(connection, TENANT_ID, changed)
         assert target.conflict_rules == RULES
-        assert target.items == targets.get(connection, published).items
+        assert target.items == targets.get(connection, TENANT_ID, published).items
         assert changed == target_digest(target.items, RULES) != published
         assert sync.due(connection, [device]) == {device}
 

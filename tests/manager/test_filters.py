@@ -134,7 +134,7 @@ def test_a_device_gets_what_a_filter_lets_through_in_the_answer_to_its_new_facts
             facts=facts,
         )
         digest = strict_json.digest_of(request)
-        outcome = CheckIn(signer=world.signer, clock=world.clock).record(connection, caller(device), request, digest)
+        outcome = CheckIn(signers=world.signer, clock=world.clock).record(connection, caller(device), request, digest)
 
         assert policies_of(connection, device) == {policy.id}
         assert [item.policy_id for item in outcome.target.items] == [policy.id]  # type: ignore[union-attr]

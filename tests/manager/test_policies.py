@@ -174,13 +174,15 @@ def test_a_deleted_policy_leaves_its_devices_and_its_history(world: World) -> No
         device = world.join(connection, 1)
         policy = world.policies.create(connection, world.acting, a_draft())
         assign(connection, world.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
-        assert targets.get(connection, check_ins.get(connection, device).target_digest or policy.digest).items
+        assert targets.get(
+            connection, TENANT_ID, check_ins.get(connection, device).target_digest or policy.digest
+        ).items
 
         world.policies.delete(connection, world.acting, policy.id)
 
         target = check_ins.get(connection, device).target_digest
         assert target is not None
-        assert targets.get(connection, target).items == ()
+        assert targets.get(connection, TENANT_ID, target).items == ()
         assert revisions.get(connection, policy.id, 1).digest == policy.digest
         with pytest.raises(NotFoundError):
             get_policy(connection, TENANT_ID, policy.id)

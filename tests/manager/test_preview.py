@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from tests.support import policies as p
 from tests.support.manager_world import CLOUD, DIAGNOSTIC, World, a_draft, chosen
 from tests.support.outcomes import Aspects, aspects
+from tests.support.samples import TENANT_ID
 
 from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.catalog.model import Merge
@@ -58,7 +59,7 @@ def held(connection: Connection, world: World, device: DeviceId) -> tuple[Any, M
     """What a device is sent, and what it makes of it."""
     digest = check_ins.get(connection, device).target_digest
     assert digest is not None
-    target = targets.get(connection, digest)
+    target = targets.get(connection, TENANT_ID, digest)
     found = revisions.find_many(connection, [item.digest for item in target.items])
     record = devices.get(connection, device)
     traits = traits_of(record.os_type, record.catalog_version)
@@ -291,7 +292,7 @@ def test_rules_of_conflict_that_would_be_chosen_otherwise(world: World) -> None:
 def targets_of(connection: Connection, device: DeviceId) -> Mapping[ConflictFamily, ConflictRule]:
     digest = check_ins.get(connection, device).target_digest
     assert digest is not None
-    return targets.get(connection, digest).conflict_rules
+    return targets.get(connection, TENANT_ID, digest).conflict_rules
 
 
 def test_nothing_proposed_changes_nothing(world: World) -> None:

@@ -58,7 +58,7 @@ def allowed_from(*addresses: str) -> tuple[SettingInstance, ...]:
 def sent_to(connection: Connection, device: DeviceId) -> tuple[SettingInstance, ...]:
     target = check_ins.get(connection, device).target_digest
     assert target is not None
-    (item,) = targets.get(connection, target).items
+    (item,) = targets.get(connection, TENANT_ID, target).items
     return document_of(revisions.find_many(connection, [item.digest])[item.digest]).settings
 
 

@@ -68,7 +68,7 @@ def test_a_rollback_is_a_new_revision_with_the_old_content(world: World) -> None
         assert len(assignments_of(connection, TENANT_ID, policy.id)) == 1
         target = check_ins.get(connection, device).target_digest
         assert target is not None
-        assert [item.digest for item in targets.get(connection, target).items] == [back.digest]
+        assert [item.digest for item in targets.get(connection, TENANT_ID, target).items] == [back.digest]
 
 
 def test_a_deleted_policy_keeps_its_history_and_comes_back_assigned_to_nobody(world: World) -> None:
@@ -87,7 +87,7 @@ def test_a_deleted_policy_keeps_its_history_and_comes_back_assigned_to_nobody(wo
         assert assignments_of(connection, TENANT_ID, policy.id) == ()
         target = check_ins.get(connection, device).target_digest
         assert target is not None
-        assert targets.get(connection, target).items == ()
+        assert targets.get(connection, TENANT_ID, target).items == ()
         assert audit.list_events(connection, TENANT_ID, Page())[0].activity == "policy.restored"
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.samples import device_id
+from tests.support.samples import TENANT_ID, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.manager.sequence import Numbered, Turn, decide
@@ -24,6 +24,7 @@ def standing_at(last: Numbered) -> CheckInState:
         status_digest=None,
         status_at=None,
         sync_requested_at=None,
+        tenant_id=TENANT_ID,
     )
 
 

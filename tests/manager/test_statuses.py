@@ -43,7 +43,7 @@ def reports(connection: Connection, device: DeviceId, *settings: SettingStatus, 
     """The device says this about the target that it has now, unless ``target`` names another one."""
     target = more.pop("target", check_ins.get(connection, device).target_digest)
     report = StatusReport(target=target, settings=settings, **more)
-    check_ins.set_status(connection, device, statuses.keep(connection, report), NOON)
+    check_ins.set_status(connection, device, statuses.keep(connection, TENANT_ID, report), NOON)
 
 
 def states_of(world: World, connection: Connection, device: DeviceId) -> dict[SettingId, SettingState]:

@@ -49,7 +49,7 @@ def exclude(group: GroupId) -> Assigned:
 def policies_of(connection: Connection, device: DeviceId) -> set[PolicyId]:
     target = check_ins.get(connection, device).target_digest
     assert target is not None
-    return {item.policy_id for item in targets.get(connection, target).items}
+    return {item.policy_id for item in targets.get(connection, TENANT_ID, target).items}
 
 
 def test_a_policy_reaches_the_members_of_included_groups_alone(world: World) -> None:
@@ -101,7 +101,7 @@ def test_an_edit_reaches_every_device_and_writes_no_other_row(world: World) -> N
         target = check_ins.get(connection, inside).target_digest
 
         assert target is not None
-        assert [item.digest for item in targets.get(connection, target).items] == [edited.digest]
+        assert [item.digest for item in targets.get(connection, TENANT_ID, target).items] == [edited.digest]
         assert check_ins.get(connection, outside) == before
 
 
@@ -462,7 +462,7 @@ def test_what_a_device_is_decides_what_reaches_it(world: World, changes: dict[st
         device = world.join(connection, 1, **changes)
         target = check_ins.get(connection, device).target_digest
         assert target is not None
-        found = targets.get(connection, target)
+        found = targets.get(connection, TENANT_ID, target)
     assert {item.policy_id for item in found.items} == {made[name].id for name in gets}
     assert not found.offboard
 
@@ -474,4 +474,4 @@ def test_a_device_that_leaves_gets_the_order_to_and_nothing_else(world: World) -
         device = world.join(connection, 1, state=DeviceState.LEAVING)
         target = check_ins.get(connection, device).target_digest
         assert target is not None
-        assert targets.get(connection, target) == Target(items=(), offboard=True)
+        assert targets.get(connection, TENANT_ID, target) == Target(items=(), offboard=True)

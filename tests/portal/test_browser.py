@@ -71,7 +71,12 @@ class Office:
             target = check_ins.get(connection, self.device).target_digest
             told = SettingStatus(setting=CLOUD, state=state, code="notEffective", reason="The engine sleeps.")
             report = StatusReport(target=target, settings=(told,))
-            check_ins.set_status(connection, self.device, statuses.keep(connection, report), self.services.clock.now())
+            check_ins.set_status(
+                connection,
+                self.device,
+                statuses.keep(connection, self.services.tenant.id, report),
+                self.services.clock.now(),
+            )
 
     def is_asked(self) -> bool:
         with self.services.database.read() as connection:

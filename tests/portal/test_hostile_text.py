@@ -7,7 +7,7 @@ import re
 import pytest
 from tests.support.admin import AdminWorld, Client
 from tests.support.manager_world import CLOUD, a_draft
-from tests.support.samples import NOON
+from tests.support.samples import NOON, TENANT_ID
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
@@ -62,7 +62,7 @@ def test_whatever_a_device_calls_itself_is_text_on_every_page(world: AdminWorld,
             read_back={name: name},
         )
         report = StatusReport(target=check_ins.get(connection, device).target_digest, settings=(told,))
-        check_ins.set_status(connection, device, statuses.keep(connection, report), NOON)
+        check_ins.set_status(connection, device, statuses.keep(connection, TENANT_ID, report), NOON)
 
     for path in ("/", "/devices", f"/devices/{device}", f"/policies/{policy.id}"):
         page = ada.get(path).text

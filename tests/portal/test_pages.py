@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.manager_world import CLOUD, DIAGNOSTIC, a_draft
-from tests.support.samples import NOON, a_package, device_id
+from tests.support.samples import NOON, TENANT_ID, a_package, device_id
 
 from shieldwall.contract.ids import DeviceId, SettingId
 from shieldwall.contract.messages import MAX_MANIFEST_ITEMS
@@ -36,7 +36,7 @@ def assigned(world: AdminWorld, connection: Connection, name: str = "Antivirus",
 def reports(connection: Connection, device: DeviceId, *settings: SettingStatus, **more: Any) -> None:
     target = check_ins.get(connection, device).target_digest
     report = StatusReport(target=target, settings=settings, **more)
-    check_ins.set_status(connection, device, statuses.keep(connection, report), NOON)
+    check_ins.set_status(connection, device, statuses.keep(connection, TENANT_ID, report), NOON)
 
 
 def told(setting: SettingId, state: SettingState, **more: Any) -> SettingStatus:

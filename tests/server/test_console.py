@@ -136,7 +136,7 @@ def test_an_application_is_made_with_the_secret_that_lets_it_in(console: Console
     assert login["certificateAuthority"] == settings.tls_authority.read_text()
     with open_services(settings) as services, services.database.read() as connection:
         now = services.clock.now()
-        app = authenticate_app(connection, login["clientId"], login["clientSecret"], now=now)
+        app = authenticate_app(connection, settings.tenant_id, login["clientId"], login["clientSecret"], now=now)
     assert app.permissions == ("Device.Read.All", "Group.Read.All")
 
     again = console(*words, "--permission", "Group.Read.All")

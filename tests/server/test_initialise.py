@@ -50,7 +50,7 @@ def test_a_new_server_has_keys_certificate_database_and_settings(tmp_path: Path,
     made = initialise(tmp_path / "data", steps, database=database_url)
 
     assert settings_file.load(tmp_path / "data") == made
-    assert load_keys(made.keys).unit.tenant_id == made.tenant_id
+    assert load_keys(made.keys, made.tenant_id).unit.tenant_id == made.tenant_id
     database = Database(made.database)
     assert migrate.is_current(database)
     with database.read() as connection:

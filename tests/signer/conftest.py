@@ -33,5 +33,5 @@ def data(tmp_path: Path, initialised: Path) -> Path:
 def signer(data: Path) -> Iterator[SignerService]:
     """Return a signer of the test's own."""
     ledger = Ledger(data / "signer")
-    yield SignerService(keys=load_keys(data / "keys"), ledger=ledger, clock=HandClock())
+    yield SignerService(keys=load_keys(data / "keys", TENANT), ledger=ledger, clock=HandClock())
     ledger.close()

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.support.trust import OTHER_TENANT, TENANT, HandClock
 
-from shieldwall.server.signer.errors import KeyFilesError
-from shieldwall.server.signer.keys import create_keys, load_keys
+from shieldwall.server.signer.errors import KeyFilesError, OtherTenantError
+from shieldwall.server.signer.keys import create_keys, held_tenants, load_keys
+from shieldwall.trust.roots import Role
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def folder(tmp_path: Path, made: dict[str, bytes]) -> Path:
 
 def test_keys_come_back_as_they_were_made(tmp_path: Path) -> None:
     made = create_keys(tmp_path / "keys", TENANT, HandClock())
-    loaded = load_keys(tmp_path / "keys")
+    loaded = load_keys(tmp_path / "keys", TENANT)
 
     assert loaded.trust_root() == made.trust_root()
     assert loaded.token_key.thumbprint() == made.token_key.thumbprint()
@@ -53,9 +54,23 @@ def test_every_file_is_for_the_owner_alone(tmp_path: Path) -> None:
 
 
 def test_keys_are_never_overwritten(folder: Path) -> None:
-    for tenant in (TENANT, OTHER_TENANT):
-        with pytest.raises(KeyFilesError, match="already holds"):
-            create_keys(folder.parent, tenant, HandClock())
+    with pytest.raises(KeyFilesError, match="already holds"):
+        create_keys(folder.parent, TENANT, HandClock())
+
+
+def test_tenants_have_keys_of_their_own_side_by_side(folder: Path) -> None:
+    first = load_keys(folder.parent, TENANT)
+
+    create_keys(folder.parent, OTHER_TENANT, HandClock())
+
+    assert sorted(held_tenants(folder.parent)) == sorted((TENANT, OTHER_TENANT))
+    assert load_keys(folder.parent, TENANT).trust_root() == first.trust_root()
+    second = load_keys(folder.parent, OTHER_TENANT)
+    assert second.trust_root().tenant_id == OTHER_TENANT
+    for role in Role:
+        assert second.roles[role].public != first.roles[role].public
+    assert second.token_key.thumbprint() != first.token_key.thumbprint()
+    assert second.device_authority.certificate_pem != first.device_authority.certificate_pem
 
 
 def test_what_a_crash_left_half_made_is_made_anew(tmp_path: Path) -> None:
@@ -66,7 +81,7 @@ def test_what_a_crash_left_half_made_is_made_anew(tmp_path: Path) -> None:
 
     create_keys(tmp_path / "keys", TENANT, HandClock())
 
-    assert load_keys(tmp_path / "keys").unit.tenant_id == TENANT
+    assert load_keys(tmp_path / "keys", TENANT).unit.tenant_id == TENANT
     assert not leftover.exists()
 
 
@@ -75,9 +90,9 @@ def test_a_file_open_to_others_is_refused(folder: Path, made: dict[str, bytes], 
     for name in made:
         (folder / name).chmod(mode)
         with pytest.raises(KeyFilesError, match="open to other users"):
-            load_keys(folder.parent)
+            load_keys(folder.parent, TENANT)
         (folder / name).chmod(0o600)
-    load_keys(folder.parent)
+    load_keys(folder.parent, TENANT)
 
 
 @pytest.mark.parametrize("level", ["keys", "tenant"])
@@ -85,7 +100,7 @@ def test_a_directory_open_to_others_is_refused(folder: Path, level: str) -> None
     (folder if level == "tenant" else folder.parent).chmod(0o750)
 
     with pytest.raises(KeyFilesError, match="open to other users"):
-        load_keys(folder.parent)
+        load_keys(folder.parent, TENANT)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -93,7 +108,7 @@ def test_a_file_of_another_user_is_refused(folder: Path) -> None:
     os.chown(folder / "policy.key.pem", 65534, 65534)
 
     with pytest.raises(KeyFilesError, match="another user"):
-        load_keys(folder.parent)
+        load_keys(folder.parent, TENANT)
 
 
 def test_a_link_pipe_or_directory_is_no_key_file(folder: Path, tmp_path: Path) -> None:
@@ -101,15 +116,15 @@ def test_a_link_pipe_or_directory_is_no_key_file(folder: Path, tmp_path: Path) -
     elsewhere = path.rename(tmp_path / "elsewhere")
     path.symlink_to(elsewhere)
     with pytest.raises(KeyFilesError):
-        load_keys(folder.parent)
+        load_keys(folder.parent, TENANT)
     path.unlink()
     os.mkfifo(path, 0o600)
     with pytest.raises(KeyFilesError):
-        load_keys(folder.parent)
+        load_keys(folder.parent, TENANT)
     path.unlink()
     path.mkdir(0o700)
     with pytest.raises(KeyFilesError):
-        load_keys(folder.parent)
+        load_keys(folder.parent, TENANT)
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage", b"-----BEGIN PRIVATE KEY-----\n", bytes(65_537)])
@@ -117,41 +132,36 @@ def test_a_damaged_or_missing_file_is_named(folder: Path, made: dict[str, bytes]
     for name, sound in made.items():
         (folder / name).write_bytes(data)
         with pytest.raises(KeyFilesError):
-            load_keys(folder.parent)
+            load_keys(folder.parent, TENANT)
         (folder / name).write_bytes(sound)
     (folder / "time.key.pem").unlink()
     with pytest.raises(KeyFilesError, match=r"time\.key\.pem"):
-        load_keys(folder.parent)
+        load_keys(folder.parent, TENANT)
 
 
 def test_one_key_copied_over_another_is_refused(folder: Path) -> None:
     (folder / "manifest.key.pem").write_bytes((folder / "policy.key.pem").read_bytes())
 
     with pytest.raises(KeyFilesError, match="another role"):
-        load_keys(folder.parent)
+        load_keys(folder.parent, TENANT)
 
 
-def test_keys_of_several_or_no_tenants_are_refused(folder: Path, tmp_path: Path) -> None:
-    (folder.parent / OTHER_TENANT).mkdir(0o700)
-    with pytest.raises(KeyFilesError, match="2 tenants"):
-        load_keys(folder.parent)
-    empty = tmp_path / "empty"
-    empty.mkdir(0o700)
-    with pytest.raises(KeyFilesError, match="0 tenants"):
-        load_keys(empty)
+def test_keys_that_are_not_here_are_of_another_tenant(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OtherTenantError):
+        load_keys(folder.parent, OTHER_TENANT)
     with pytest.raises(KeyFilesError):
-        load_keys(tmp_path / "absent")
+        load_keys(tmp_path / "absent", TENANT)
 
 
 def test_keys_moved_under_another_tenants_name_are_refused(folder: Path) -> None:
     folder.rename(folder.parent / OTHER_TENANT)
 
     with pytest.raises(KeyFilesError, match=TENANT):
-        load_keys(folder.parent)
+        load_keys(folder.parent, OTHER_TENANT)
 
 
 def test_a_stray_entry_among_the_tenants_is_refused(folder: Path) -> None:
     (folder.parent / "notes.txt").write_text("hello")
 
     with pytest.raises(KeyFilesError):
-        load_keys(folder.parent)
+        held_tenants(folder.parent)

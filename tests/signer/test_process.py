@@ -28,6 +28,7 @@ from shieldwall.server.signer.errors import (
     SignerUnavailableError,
     UnsignableDocumentError,
 )
+from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.serving import MAX_CONNECTIONS
 from shieldwall.server.signer.sockets import connect, socket_path
 from shieldwall.trust import payload_types
@@ -50,12 +51,18 @@ def running(data: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.communicate(timeout=20)
 
 
+@contextmanager
+def asking(data: Path) -> Iterator[Signer]:
+    with SignerClient(data) as client:
+        yield client.for_tenant(TENANT)
+
+
 def start(data: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "shieldwall.server.signer", str(data)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def version_of(signer: SignerClient) -> int:
+def version_of(signer: Signer) -> int:
     envelope = signer.sign_manifest(tenant_id=TENANT, device_id=DEVICE, device_key=KEY.thumbprint, items=())
     payload = open_envelope(envelope, payload_types.MANIFEST, signer.trust_root().keys(Role.MANIFEST))
     return strict_json.decode(payload, Manifest).manifest_version
@@ -68,7 +75,7 @@ def exchange(connection: socket.socket, frame: bytes) -> wire.Answer | None:
 
 
 def test_every_verb_works_over_the_socket(data: Path) -> None:
-    with running(data), SignerClient(data) as signer:
+    with running(data), asking(data) as signer:
         document = strict_json.encode(policy_of(signer))
         root = signer.trust_root()
 
@@ -81,7 +88,7 @@ def test_every_verb_works_over_the_socket(data: Path) -> None:
 
 
 def test_a_refusal_comes_back_as_its_own_class_with_cause_and_remedy(data: Path) -> None:
-    with running(data), SignerClient(data) as signer:
+    with running(data), asking(data) as signer:
         signer.sign_policy(strict_json.encode(policy_of(signer, value=1)))
 
         with pytest.raises(RevisionTakenError) as refused:
@@ -98,7 +105,7 @@ def test_a_refusal_comes_back_as_its_own_class_with_cause_and_remedy(data: Path)
 def test_manifest_numbers_neither_repeat_nor_fall_when_the_signer_is_killed(data: Path) -> None:
     seen: list[int] = []
     for _ in range(3):
-        with running(data) as process, SignerClient(data) as signer:
+        with running(data) as process, asking(data) as signer:
             seen += [version_of(signer) for _ in range(5)]
             process.send_signal(signal.SIGKILL)
 
@@ -122,18 +129,18 @@ def said(data: Path) -> str:
 
 
 def test_a_signed_revision_is_remembered_when_the_signer_is_killed(data: Path) -> None:
-    with running(data) as process, SignerClient(data) as signer:
+    with running(data) as process, asking(data) as signer:
         signer.sign_policy(strict_json.encode(policy_of(signer, value=1)))
         process.kill()
 
-    with running(data), SignerClient(data) as signer:
+    with running(data), asking(data) as signer:
         signer.sign_policy(strict_json.encode(policy_of(signer, value=1)))
         with pytest.raises(RevisionTakenError):
             signer.sign_policy(strict_json.encode(policy_of(signer, value=2)))
 
 
 def test_a_client_finds_a_restarted_signer_again(data: Path) -> None:
-    with SignerClient(data) as signer:
+    with asking(data) as signer:
         with running(data):
             first = version_of(signer)
         with pytest.raises(SignerUnavailableError):
@@ -143,7 +150,7 @@ def test_a_client_finds_a_restarted_signer_again(data: Path) -> None:
 
 
 def test_threads_share_a_client_and_get_numbers_of_their_own(data: Path) -> None:
-    with running(data), SignerClient(data) as signer, ThreadPoolExecutor(8) as threads:
+    with running(data), asking(data) as signer, ThreadPoolExecutor(8) as threads:
         versions = list(threads.map(lambda _: version_of(signer), range(64)))
 
     assert len(set(versions)) == 64
@@ -151,7 +158,7 @@ def test_threads_share_a_client_and_get_numbers_of_their_own(data: Path) -> None
 
 def test_clients_on_many_connections_get_numbers_of_their_own(data: Path) -> None:
     def ask(_: int) -> int:
-        with SignerClient(data) as signer:
+        with asking(data) as signer:
             return version_of(signer)
 
     with running(data), ThreadPoolExecutor(16) as threads:
@@ -162,7 +169,7 @@ def test_clients_on_many_connections_get_numbers_of_their_own(data: Path) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_in_order_when_told_to(data: Path, number: signal.Signals) -> None:
-    with running(data) as process, SignerClient(data) as signer:
+    with running(data) as process, asking(data) as signer:
         signer.trust_root()
         process.send_signal(number)
 
@@ -171,7 +178,7 @@ def test_it_ends_in_order_when_told_to(data: Path, number: signal.Signals) -> No
 
 
 def test_it_ends_when_its_parent_goes(data: Path) -> None:
-    with running(data) as process, SignerClient(data) as signer:
+    with running(data) as process, asking(data) as signer:
         signer.trust_root()
         assert process.stdin is not None
         process.stdin.close()
@@ -185,7 +192,7 @@ def test_without_a_parent_pipe_it_stays(data: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        with SignerClient(data) as signer:
+        with asking(data) as signer:
             assert signer.trust_root().tenant_id == TENANT
         process.terminate()
         assert process.wait(20) == 0
@@ -198,7 +205,7 @@ def test_a_second_signer_does_not_start_on_the_same_data(data: Path) -> None:
 
         assert second.returncode == 1
         assert b"Another signer already serves" in complaint
-        with SignerClient(data) as signer:
+        with asking(data) as signer:
             assert signer.trust_root().tenant_id == TENANT
 
 
@@ -214,7 +221,7 @@ def test_it_does_not_start_with_keys_open_to_others(data: Path) -> None:
 
 
 def test_only_its_own_user_reaches_what_it_writes(data: Path) -> None:
-    with running(data), SignerClient(data) as signer:
+    with running(data), asking(data) as signer:
         signer.sign_policy(strict_json.encode(policy_of(signer)))
 
         modes = {
@@ -230,7 +237,7 @@ def test_a_socket_below_a_very_deep_directory_works(data: Path) -> None:
     deep.mkdir(parents=True)
     (data / "keys").rename(deep / "keys")
 
-    with running(deep), SignerClient(deep) as signer:
+    with running(deep), asking(deep) as signer:
         assert signer.trust_root().tenant_id == TENANT
 
 
@@ -250,7 +257,7 @@ def test_a_giant_frame_is_answered_and_hung_up_on(data: Path, frame: bytes) -> N
         assert isinstance(answer, wire.Refused)
         assert answer.code == "signerBadFrame"
         assert has_hung_up(connection)
-        with SignerClient(data) as signer:
+        with asking(data) as signer:
             assert signer.trust_root().tenant_id == TENANT
 
 
@@ -295,7 +302,7 @@ def test_what_is_no_request_is_refused_and_harms_nobody(data: Path, body: bytes)
 def test_half_a_frame_does_not_stop_others(data: Path) -> None:
     with running(data) as process, connect(socket_path(data), 10) as connection:
         connection.sendall(struct.pack(">I", 100) + b"{")
-        with SignerClient(data) as signer:
+        with asking(data) as signer:
             assert signer.trust_root().tenant_id == TENANT
         process.terminate()
         assert process.wait(20) == 0

@@ -65,7 +65,7 @@ def any_signer(request: pytest.FixtureRequest, tmp_path: Path, signer: SignerSer
             thread = threading.Thread(target=server.serve)
             thread.start()
             with SignerClient(tmp_path) as client:
-                yield client
+                yield client.for_tenant(TENANT)
             server.stop()
             thread.join()
 

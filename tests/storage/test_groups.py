@@ -115,7 +115,9 @@ def test_a_group_that_a_policy_is_assigned_to_stays(database: Database) -> None:
             )
         )
         connection.execute(
-            insert(assignments).values(policy_id=policy, target="g", kind="include", group_id=group_id(1))
+            insert(assignments).values(
+                policy_id=policy, tenant_id=TENANT_ID, target="g", kind="include", group_id=group_id(1)
+            )
         )
     with pytest.raises(StillReferencedError), database.write() as connection:
         groups.remove(connection, group_id(1))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import IntegrityError
-from tests.support.samples import NOON, TENANT_ID, a_device, a_group, counted_id, device_id, group_id
+from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, counted_id, device_id, group_id
 
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
-from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
+from shieldwall.contract.ids import PolicyId, SettingId, TemplateId, TenantId
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.settings import (
     ChoiceSetting,
@@ -34,6 +34,7 @@ from shieldwall.server.storage import (
     standings,
     statuses,
     targets,
+    tenants,
 )
 from shieldwall.server.storage.check_ins import Known
 from shieldwall.server.storage.database import Database
@@ -82,6 +83,7 @@ def a_revision(number: int = 1, revision: int = 1, **changes: Any) -> PolicyRevi
         "envelope": b"\x00\xff{}",
         "created_at": NOON,
         "created_by": "ada",
+        "tenant_id": TENANT_ID,
     }
     return PolicyRevision(**(fields | changes))
 
@@ -165,41 +167,63 @@ def test_assignments_are_replaced_as_a_whole_and_go_with_their_policy(tenant_dat
 
 def test_a_target_is_kept_once_whatever_the_order_of_its_items(tenant_database: Database) -> None:
     with tenant_database.write() as connection:
-        digest = targets.keep(connection, [an_item(2), an_item(1)])
+        digest = targets.keep(connection, TENANT_ID, [an_item(2), an_item(1)])
 
-        assert targets.keep(connection, [an_item(1), an_item(2)]) == digest
-        assert targets.get(connection, digest).items == (an_item(1), an_item(2))
-        assert targets.get_many(connection, [digest, FIRST]) == {digest: Target(items=(an_item(1), an_item(2)))}
+        assert targets.keep(connection, TENANT_ID, [an_item(1), an_item(2)]) == digest
+        assert targets.get(connection, TENANT_ID, digest).items == (an_item(1), an_item(2))
+        assert targets.get_many(connection, TENANT_ID, [digest, FIRST]) == {
+            digest: Target(items=(an_item(1), an_item(2)))
+        }
         with pytest.raises(NotFoundError):
-            targets.get(connection, FIRST)
+            targets.get(connection, TENANT_ID, FIRST)
 
 
 def test_the_rules_of_a_tenant_are_part_of_a_target(tenant_database: Database) -> None:
     rules = {ConflictFamily.FIREWALL: ConflictRule.PRIORITY}
     with tenant_database.write() as connection:
-        digest = targets.keep(connection, [an_item()], rules)
+        digest = targets.keep(connection, TENANT_ID, [an_item()], rules)
 
-        assert digest != targets.keep(connection, [an_item()])
-        assert targets.get(connection, digest) == Target(items=(an_item(),), conflict_rules=rules)
+        assert digest != targets.keep(connection, TENANT_ID, [an_item()])
+        assert targets.get(connection, TENANT_ID, digest) == Target(items=(an_item(),), conflict_rules=rules)
 
 
 def test_more_digests_than_one_statement_takes_are_found(tenant_database: Database) -> None:
     with tenant_database.write() as connection:
-        kept = [targets.keep(connection, [an_item(number)]) for number in range(1, 1203)]
+        kept = [targets.keep(connection, TENANT_ID, [an_item(number)]) for number in range(1, 1203)]
 
-        assert len(targets.get_many(connection, kept)) == len(kept)
+        assert len(targets.get_many(connection, TENANT_ID, kept)) == len(kept)
 
 
 def test_a_report_is_kept_once_and_known_by_its_digest(tenant_database: Database) -> None:
     report = StatusReport(target=FIRST)
     with tenant_database.write() as connection:
-        assert statuses.find(connection, digest_of(report)) is None
-        digest = statuses.keep(connection, report)
+        assert statuses.find(connection, TENANT_ID, digest_of(report)) is None
+        digest = statuses.keep(connection, TENANT_ID, report)
 
-        assert statuses.keep(connection, report) == digest == digest_of(report)
-        assert statuses.exists(connection, digest)
-        assert not statuses.exists(connection, FIRST)
-        assert statuses.find(connection, digest) == report
+        assert statuses.keep(connection, TENANT_ID, report) == digest == digest_of(report)
+        assert statuses.exists(connection, TENANT_ID, digest)
+        assert not statuses.exists(connection, TENANT_ID, FIRST)
+        assert statuses.find(connection, TENANT_ID, digest) == report
+
+
+def test_a_document_is_nobody_elses(tenant_database: Database) -> None:
+    other = TenantId(counted_id("1", 1))
+    report = StatusReport(target=FIRST)
+    with tenant_database.write() as connection:
+        tenants.add(connection, a_tenant(id=other, domain="other.example"))
+        theirs = statuses.keep(connection, other, report)
+        target = targets.keep(connection, other, [an_item()])
+
+        assert not statuses.exists(connection, TENANT_ID, theirs)
+        assert statuses.find_many(connection, TENANT_ID, [theirs]) == {}
+        assert targets.get_many(connection, TENANT_ID, [target]) == {}
+        with pytest.raises(NotFoundError):
+            targets.get(connection, TENANT_ID, target)
+
+        assert statuses.keep(connection, TENANT_ID, report) == theirs
+        statuses.remove_unused(connection, TENANT_ID, theirs)
+        assert not statuses.exists(connection, TENANT_ID, theirs)
+        assert statuses.find(connection, other, theirs) == report
 
 
 def test_a_report_goes_with_the_last_device_that_points_to_it(tenant_database: Database) -> None:
@@ -207,15 +231,15 @@ def test_a_report_goes_with_the_last_device_that_points_to_it(tenant_database: D
     with tenant_database.write() as connection:
         for number in (1, 2):
             join(connection, number)
-            check_ins.set_status(connection, device_id(number), statuses.keep(connection, first), NOON)
-        check_ins.set_status(connection, device_id(1), statuses.keep(connection, second), NOON)
-        assert statuses.find(connection, digest_of(first)) == first
+            check_ins.set_status(connection, device_id(number), statuses.keep(connection, TENANT_ID, first), NOON)
+        check_ins.set_status(connection, device_id(1), statuses.keep(connection, TENANT_ID, second), NOON)
+        assert statuses.find(connection, TENANT_ID, digest_of(first)) == first
 
         check_ins.set_status(connection, device_id(2), digest_of(second), NOON)
-        assert not statuses.exists(connection, digest_of(first))
+        assert not statuses.exists(connection, TENANT_ID, digest_of(first))
 
-        check_ins.set_status(connection, device_id(2), statuses.keep(connection, second), NOON)
-        assert statuses.find(connection, digest_of(second)) == second
+        check_ins.set_status(connection, device_id(2), statuses.keep(connection, TENANT_ID, second), NOON)
+        assert statuses.find(connection, TENANT_ID, digest_of(second)) == second
 
 
 def test_a_check_in_takes_a_fresh_number_and_tells_what_is_known(tenant_database: Database) -> None:
@@ -255,7 +279,7 @@ def test_standings_count_active_devices_of_the_tenant_alone(tenant_database: Dat
         check_ins.set_status(connection, device_id(3), SECOND, NOON)
         found = standings.count_by_report(connection, TENANT_ID, [FIRST])
 
-        assert standings.targets_in_use(connection) == {FIRST}
+        assert standings.targets_in_use(connection, TENANT_ID) == {FIRST}
         assert {(each.status, each.devices) for each in found} == {(None, 2), (SECOND, 1)}
         listed = standings.list_devices(connection, TENANT_ID, [FIRST], Page(size=2, after=device_id(1)))
         assert [each.device_id for each in listed] == [device_id(2), device_id(3)]
@@ -276,10 +300,10 @@ def test_no_statement_of_a_check_in_scans_a_table(tenant_database: Database) -> 
         check_ins.due(connection, [device_id(1)])
         check_ins.set_status(connection, device_id(1), FIRST, NOON)
         check_ins.set_status(connection, device_id(1), SECOND, NOON)
-        statuses.exists(connection, FIRST)
+        statuses.exists(connection, TENANT_ID, FIRST)
         targets.present(connection, [device_id(1)])
-        digest = targets.keep(connection, [])
-        targets.get(connection, digest)
+        digest = targets.keep(connection, TENANT_ID, [])
+        targets.get(connection, TENANT_ID, digest)
         statements = tuple(seen)
         for statement, parameters in statements:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()

@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, inspect, text
 from tests.support.samples import TENANT_ID, a_tenant
 
 from shieldwall.contract.ids import PolicyId
@@ -101,6 +101,75 @@ def test_what_was_assigned_before_filters_came_stays_assigned_and_can_go_back(em
         command.downgrade(_config(connection), "0002")
         kept = connection.execute(text("SELECT policy_id, kind FROM assignments")).all()
     assert [tuple(row) for row in kept] == [(_POLICY, "allDevices")]
+
+
+def test_every_row_gets_its_tenant_and_can_go_back(empty: Database) -> None:
+    with empty.write() as connection:
+        command.upgrade(_config(connection), "0004")
+        before = _fill(connection)
+    upgrade(empty)
+    with empty.write() as connection:
+        after = _rows(connection)
+        for table, rows in before.items():
+            if table == "tenants":
+                assert after[table] == rows
+            else:
+                assert after[table] == [{**row, "tenant_id": TENANT_ID} for row in rows], table
+        command.downgrade(_config(connection), "0004")
+        assert _rows(connection) == before
+
+
+def test_every_table_says_whose_its_rows_are() -> None:
+    unowned = [
+        table.name
+        for table in metadata.sorted_tables
+        if table.name != "tenants" and ("tenant_id" not in table.c or table.c.tenant_id.nullable)
+    ]
+    assert unowned == []
+    for table in metadata.sorted_tables:
+        if table.name != "tenants":
+            assert [key.target_fullname for key in table.c.tenant_id.foreign_keys] == ["tenants.id"], table.name
+
+
+def _fill(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """Put one row into every table there is; what names another row names the one."""
+    reflected = MetaData()
+    reflected.reflect(connection)
+    made: dict[str, dict[str, Any]] = {}
+    for table in reflected.sorted_tables:
+        if table.name == "alembic_version":
+            continue
+        row: dict[str, Any] = {}
+        for column in table.c:
+            parent = next((key.column for key in column.foreign_keys), None)
+            row[column.name] = _value(column) if parent is None else made[parent.table.name][parent.name]
+        connection.execute(table.insert().values(row))
+        made[table.name] = row
+    return _rows(connection)
+
+
+def _value(column: Column[Any]) -> Any:
+    if column.name == "tenant_id" or (column.table.name, column.name) == ("tenants", "id"):
+        return TENANT_ID
+    match column.type:
+        case LargeBinary():
+            return b"bytes"
+        case Boolean():
+            return True
+        case Integer():
+            return 7
+        case _:
+            return ("0" * 64 if "digest" in column.name else column.name)[: getattr(column.type, "length", None) or 64]
+
+
+def _rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    reflected = MetaData()
+    reflected.reflect(connection)
+    return {
+        table.name: [dict(row) for row in connection.execute(table.select()).mappings()]
+        for table in reflected.sorted_tables
+        if table.name != "alembic_version"
+    }
 
 
 _POLICY = PolicyId("aaaaaaaa-0000-4000-8000-000000000001")

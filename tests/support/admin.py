@@ -28,6 +28,7 @@ from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
 from shieldwall.server.admin_front import AdminFront
 from shieldwall.server.admin_requests import WatchedRequests
 from shieldwall.server.directory import administrators, apps
+from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.graph.paths import NormalPaths
 from shieldwall.server.main import compose_admin
 from shieldwall.server.services import AdminServices
@@ -178,9 +179,10 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
     services = AdminServices(
         database=database,
         catalog=catalog(),
-        signer=signer,
+        signers=signer,
         clock=clock,
         new_id=CountingIds(),
+        tenancy=Tenancy(database),
         tenant=a_tenant(),
         settings=settings,
     )

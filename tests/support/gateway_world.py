@@ -21,6 +21,7 @@ from granian.constants import Interfaces
 from shieldwall.catalog import loader
 from shieldwall.contract import strict_json
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.initialise import Initialise
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
 from shieldwall.server.listener import Listener
@@ -30,7 +31,6 @@ from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.supervise import is_listening
 from shieldwall.server.system import new_id
@@ -161,22 +161,24 @@ def gateway_world(data: Path, database: str | None = None) -> Iterator[GatewayWo
     )
     opened = Database(settings.database)
     ledger = Ledger(data / "signer")
-    signer = SignerService(keys=load_keys(settings.keys), ledger=ledger, clock=clock)
-    with opened.read() as connection:
-        tenant = tenants.get(connection, settings.tenant_id)
+    signer = SignerService(keys=load_keys(settings.keys, settings.tenant_id), ledger=ledger, clock=clock)
+    tenancy = Tenancy(opened)
     services = AdminServices(
         database=opened,
         catalog=loader.load(),
-        signer=signer,
+        signers=signer,
         clock=clock,
         new_id=new_id,
-        tenant=tenant,
+        tenancy=tenancy,
+        tenant=tenancy.get(settings.tenant_id),
         settings=settings,
     )
     trust = ssl.create_default_context(cafile=str(settings.tls_authority))
     try:
         with (
-            compose_gateway(settings, database=opened, signer=signer, clock=clock, monotonic=time.monotonic) as gateway,
+            compose_gateway(
+                settings, database=opened, signers=signer, clock=clock, monotonic=time.monotonic
+            ) as gateway,
             _served(settings, gateway),
         ):
             yield GatewayWorld(settings=settings, services=services, clock=clock, gateway=gateway, tls=trust)

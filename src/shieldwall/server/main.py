@@ -17,9 +17,10 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog import loader
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.ids import DeviceId
+from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import KeyRing
 from shieldwall.server.gateway.endpoints.checking_in import CheckingIn
@@ -31,6 +32,7 @@ from shieldwall.server.gateway.guard import normal_authority
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Router
+from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.inventory.nonces import NonceSealer
@@ -45,8 +47,8 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
 from shieldwall.server.signer.client import SignerClient
 from shieldwall.server.signer.errors import SignerUnavailableError
-from shieldwall.server.signer.ports import Signer
-from shieldwall.server.storage import migrate, tenants
+from shieldwall.server.signer.ports import Signer, Signers
+from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
@@ -71,7 +73,7 @@ async def run(settings: ServerSettings, on_ready: Callable[[], None]) -> None:
         keys = ProcessPlan(
             name="signer",
             command=module_command("shieldwall.server.signer", settings.data),
-            is_ready=lambda: _signer_answers(signer),
+            is_ready=lambda: _signer_answers(signer.for_tenant(settings.tenant_id)),
         )
         front_doors = (
             ProcessPlan(
@@ -124,7 +126,7 @@ def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) ->
         SignerClient(settings.data) as signer,
         _database(settings) as database,
         compose_gateway(
-            settings, database=database, signer=signer, clock=SystemClock(), monotonic=monotonic
+            settings, database=database, signers=signer, clock=SystemClock(), monotonic=monotonic
         ) as gateway,
     ):
         yield gateway
@@ -132,7 +134,7 @@ def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) ->
 
 @contextmanager
 def compose_gateway(
-    settings: ServerSettings, *, database: Database, signer: Signer, clock: Clock, monotonic: Callable[[], float]
+    settings: ServerSettings, *, database: Database, signers: Signers, clock: Clock, monotonic: Callable[[], float]
 ) -> Iterator[Gateway]:
     """Put a gateway together from parts that are open."""
     registry = new_registry()
@@ -162,17 +164,22 @@ def compose_gateway(
         return TokenBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic)
 
     channels = WaitChannels(lambda waiting: workers.run(due, waiting))
-    enrolling = Enrolling(
-        tenant_id=settings.tenant_id,
-        sealer=sealer,
-        onboarding=Onboarding(
-            tenant_id=settings.tenant_id,
-            signer=signer,
+
+    def onboarding_for(tenant_id: TenantId) -> Onboarding:
+        return Onboarding(
+            tenant_id=tenant_id,
+            signer=signers.for_tenant(tenant_id),
             sealer=sealer,
             clock=clock,
             new_id=new_id,
             on_devices_changed=aim_anew,
-        ),
+        )
+
+    path_tenants = PathTenants(tenancy=Tenancy(database), workers=workers)
+    enrolling = Enrolling(
+        tenants=path_tenants,
+        sealer=sealer,
+        onboarding_for=onboarding_for,
         acting_for=acting_for,
         writer=writer,
         clock=clock,
@@ -180,13 +187,19 @@ def compose_gateway(
     )
     router = Router(
         (
-            *Discovery(tenant_id=settings.tenant_id, gateway_url=settings.gateway_url, clock=clock).routes(),
+            *Discovery(tenants=path_tenants, gateway_url=settings.gateway_url, clock=clock).routes(),
             *enrolling.routes(),
             *CheckingIn(
-                check_in=CheckIn(signer=signer, clock=clock), writer=writer, workers=workers, channels=channels
+                check_in=CheckIn(signers=signers, clock=clock), writer=writer, workers=workers, channels=channels
             ).routes(),
-            *TellingTime(signer=signer, workers=workers, bucket=bucket()).routes(),
-            *Health(readiness=Readiness(database=database, signer=signer), workers=workers, registry=registry).routes(),
+            *TellingTime(
+                home=settings.tenant_id, tenants=path_tenants, signers=signers, workers=workers, bucket=bucket()
+            ).routes(),
+            *Health(
+                readiness=Readiness(database=database, signer=signers.for_tenant(settings.tenant_id)),
+                workers=workers,
+                registry=registry,
+            ).routes(),
         )
     )
     measures.watch("wait_channels", "Devices waiting for a policy sync.", lambda: channels.count)
@@ -215,17 +228,17 @@ def compose_gateway(
 
 @contextmanager
 def open_services(settings: ServerSettings) -> Iterator[AdminServices]:
-    """Open everything that administrators' front doors and the console need."""
-    with SignerClient(settings.data) as signer, _database(settings) as database:
-        with database.read() as connection:
-            tenant = tenants.get(connection, settings.tenant_id)
+    """Open everything that administrators' front doors and the console need, at work for the server's own tenant."""
+    with SignerClient(settings.data) as signers, _database(settings) as database:
+        tenancy = Tenancy(database)
         yield AdminServices(
             database=database,
             catalog=loader.load(),
-            signer=signer,
+            signers=signers,
             clock=SystemClock(),
             new_id=new_id,
-            tenant=tenant,
+            tenancy=tenancy,
+            tenant=tenancy.get(settings.tenant_id),
             settings=settings,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -11,24 +11,40 @@ from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.settings import ServerSettings
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.signer.ports import Signer, Signers
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminServices:
-    """The parts that Graph, the admin center and the console are made of."""
+    """The parts that Graph, the admin center and the console are made of, at work for one tenant."""
 
     database: Database
     catalog: Catalog
-    signer: Signer
+    signers: Signers
     clock: Clock
     new_id: Callable[[], str]
+    tenancy: Tenancy
     tenant: Tenant
     settings: ServerSettings
+
+    @property
+    def signer(self) -> Signer:
+        """The signer of this tenant."""
+        return self.signers.for_tenant(self.tenant.id)
+
+    @property
+    def serves_home(self) -> bool:
+        """Whether this is the tenant that the server was made with, whose administrators run it."""
+        return self.tenant.id == self.settings.tenant_id
+
+    def of(self, tenant: Tenant) -> AdminServices:
+        """Return the same parts at work for another tenant."""
+        return replace(self, tenant=tenant)
 
     def acting(self, actor: str) -> Acting:
         """Somebody at work in this tenant; ``actor`` is the name for the audit trail."""

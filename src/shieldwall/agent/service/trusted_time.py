@@ -83,9 +83,10 @@ class AskSignedTime:
     def _offset(self) -> timedelta:
         nonce = self.randomness(16).hex()
         asked = self.local.now()
-        envelope = self.gateway.ask_unsigned("/device/v1/time", TimeRequest(nonce=nonce), Envelope)
-        answered = self.local.now()
         server = self.server
+        request = TimeRequest(nonce=nonce, tenant_id=server.tenant_id)
+        envelope = self.gateway.ask_unsigned("/device/v1/time", request, Envelope)
+        answered = self.local.now()
         stated = open_time(envelope, server.trust_root, tenant_id=server.tenant_id, nonce=nonce)
         return stated - (asked + (answered - asked) / 2)
 

@@ -44,6 +44,10 @@ class Acting:
         """Return the same somebody, to whom all that is done from here on happens in one moment."""
         return replace(self, clock=_Moment(self.clock.now()))
 
+    def within(self, tenant_id: TenantId) -> Acting:
+        """Return the same somebody at work in another tenant."""
+        return replace(self, tenant_id=tenant_id)
+
     def record(self, connection: Connection, activity: str, kind: str, object_id: str, **details: object) -> None:
         """Add to the audit trail what is done in this transaction."""
         audit.add(

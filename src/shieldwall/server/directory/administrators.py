@@ -77,14 +77,14 @@ def invite(
 def redeem(
     connection: Connection, acting: Acting, code: str, *, make_token: Callable[[], str] = new_token
 ) -> tuple[Session, str]:
-    """Let a person in for their code; return the session and its token, which we do not keep.
+    """Let a person into the tenant of their code; return the session and its token, which we do not keep.
 
     Raises:
-        InvalidInvitationError: The code is unknown, expired, used, or of another tenant.
+        InvalidInvitationError: The code is unknown, expired or used.
     """
     now = acting.clock.now()
     invitation = invitations.use(connection, _digest(code), now)
-    if invitation is None or invitation.tenant_id != acting.tenant_id:
+    if invitation is None:
         raise InvalidInvitationError("This sign-in link is not valid any more.")
     token = make_token()
     session = Session(
@@ -97,7 +97,8 @@ def redeem(
     )
     sessions.remove_expired(connection, now)
     sessions.add(connection, session)
-    acting.record(connection, "administrator.signedIn", "administrator", session.display_name[:128])
+    signed_in = acting.within(session.tenant_id)
+    signed_in.record(connection, "administrator.signedIn", "administrator", session.display_name[:128])
     return session, token
 
 
@@ -122,7 +123,8 @@ def note_use(connection: Connection, session: Session, *, now: datetime) -> None
 def sign_out(connection: Connection, acting: Acting, session: Session) -> None:
     """End a session: its token is worth nothing from now on."""
     sessions.remove(connection, session.token_digest)
-    acting.record(connection, "administrator.signedOut", "administrator", session.display_name[:128])
+    signed_out = acting.within(session.tenant_id)
+    signed_out.record(connection, "administrator.signedOut", "administrator", session.display_name[:128])
 
 
 def _digest(text: str) -> Digest:

@@ -90,15 +90,17 @@ def create_app(
     return app, secret
 
 
-def authenticate_app(connection: Connection, client_id: str, secret: str, *, now: datetime) -> App:
-    """Return the application that holds this secret.
+def authenticate_app(connection: Connection, tenant_id: TenantId, client_id: str, secret: str, *, now: datetime) -> App:
+    """Return the application of this tenant that holds this secret.
 
     An unknown client costs the same work as a wrong secret, and every failure looks the same.
 
     Raises:
-        InvalidClientError: Unknown, wrong, or expired.
+        InvalidClientError: Unknown here, wrong, or expired.
     """
     app = apps.find(connection, client_id)
+    if app is not None and app.tenant_id != tenant_id:
+        app = None  # unknown here
     matches = _verified(_NOBODY if app is None else app.secret_hash, secret[:MAX_SECRET_LENGTH])
     if app is None or not matches or len(secret) > MAX_SECRET_LENGTH or now >= app.expires_at:
         raise InvalidClientError("The client id or its secret is not right.")

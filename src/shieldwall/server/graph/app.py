@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
-from joserfc.jwk import KeySet
 from litestar import Response, Router
 from litestar.concurrency import sync_to_thread
-from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
@@ -19,8 +16,7 @@ from litestar.types import AsyncAnyCallable, ControllerRouterHandler
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_requests import allowed_methods, record_of
-from shieldwall.server.authorization import Principal, UnauthenticatedError, authorization_of
-from shieldwall.server.directory import apps
+from shieldwall.server.authorization import authorization_of
 from shieldwall.server.graph import (
     assignment_filters,
     catalog,
@@ -36,10 +32,12 @@ from shieldwall.server.graph import (
     previews,
     reusable_settings,
 )
+from shieldwall.server.graph.bearer import Connection, finding_principal
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
 from shieldwall.server.graph.requests import JSON, GraphRequest
 from shieldwall.server.services import AdminServices
+from shieldwall.server.tenant_services import serving_tenant_named, serving_tenant_of_caller
 
 VERSIONS: Final = ("/v1.0", "/beta")
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
@@ -58,7 +56,6 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 )
 RETRY_SECONDS: Final = 30
 
-Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 ErrorHandler: TypeAlias = Callable[[GraphRequest, Exception], Response[bytes]]
 
 
@@ -70,10 +67,14 @@ def create_routes(services: AdminServices) -> Router:
         path="/",
         route_handlers=[
             *(Router(path=version, route_handlers=HANDLERS) for version in VERSIONS),
-            *identity.HANDLERS,
+            Router(
+                path="/",
+                route_handlers=identity.HANDLERS,
+                dependencies={"services": Provide(serving_tenant_named(services), sync_to_thread=True)},
+            ),
         ],
         dependencies={
-            "services": Provide(lambda: services, sync_to_thread=False),
+            "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
             "resources": Provide(lambda: resources, sync_to_thread=False),
         },
         guards=[_guarding(services)],
@@ -133,17 +134,7 @@ def is_graph_path(path: str) -> bool:
 
 def _guarding(services: AdminServices) -> AsyncAnyCallable:
     """Make the guard that finds out who calls, from the bearer token, and asks the route whether they may."""
-    keys = cache(lambda: KeySet.import_key_set({"keys": services.signer.jwks()["keys"]}))
-
-    def principal_of(connection: Connection) -> Principal:
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise UnauthenticatedError("The request carries no access token.")
-        principal = identity.issuer_of(services).principal_of(token, keys(), services.clock.now())
-        with services.database.read() as transaction:
-            if not apps.is_known(transaction, principal.tenant_id, principal.id):
-                raise UnauthenticatedError("The access token is not valid.")
-        return principal
+    principal_of = finding_principal(services)
 
     # A function and not an object: the framework copies what it is given, and services cannot be copied.
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:

@@ -92,7 +92,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (discovery, keys, authori
 
 
 def issuer_of(services: AdminServices) -> TokenIssuer:
-    """Say what this server puts into its tokens."""
+    """Say what this server puts into the tokens of a tenant."""
     return TokenIssuer(
         tenant_id=services.tenant.id,
         tenant_domain=services.tenant.domain,
@@ -114,7 +114,7 @@ def _issue(services: AdminServices, request: GraphRequest, tenant: str, body: Ra
     now = services.clock.now()
     with services.database.read() as connection:
         try:
-            app = apps.authenticate_app(connection, client_id, secret, now=now)
+            app = apps.authenticate_app(connection, issuer.tenant_id, client_id, secret, now=now)
         except InvalidClientError:
             cause = "The client id or the secret is not right, or the secret has expired."
             raise TokenRequestError("invalid_client", cause, number=7000215, status=401) from None

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import TenantId
+from shieldwall.contract.errors import InvalidIdError, InvalidJsonError, ShieldwallError
+from shieldwall.contract.ids import TenantId, parse_tenant_id
+from shieldwall.contract.strict_json import decode_any
 from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.storage.records import App
 
@@ -43,7 +44,7 @@ class TokenRequestError(ShieldwallError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIssuer:
-    """What stands in every token of this server: issuer and the audiences that mean us."""
+    """What stands in every token of a tenant: issuer and the audiences that mean us."""
 
     tenant_id: TenantId
     tenant_domain: str
@@ -125,6 +126,19 @@ class TokenIssuer:
             tenant_id=self.tenant_id,
             permissions=frozenset(str(role) for role in claims["roles"]),
         )
+
+
+def claimed_tenant(token: str) -> TenantId:
+    """Read which tenant a token says it is of: it chooses the keys to verify with, and is not believed before.
+
+    Raises:
+        UnauthenticatedError: It is no token of ours.
+    """
+    try:
+        claims = decode_any(jws.extract_compact(token.encode()).payload)
+        return parse_tenant_id(claims["tid"] if isinstance(claims, dict) and isinstance(claims.get("tid"), str) else "")
+    except (JoseError, ValueError, InvalidJsonError, InvalidIdError):
+        raise UnauthenticatedError("The access token is not valid.") from None
 
 
 def _number(value: Any) -> float:

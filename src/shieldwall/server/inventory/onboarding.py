@@ -133,7 +133,7 @@ class Onboarding:
 
         # 5. The nonce and one use of the package are used up, exactly, however many ask at once.
         nonces.remove_expired(connection, now)
-        if not nonces.use(connection, nonce.digest, nonce.expires_at):
+        if not nonces.use(connection, self.tenant_id, nonce.digest, nonce.expires_at):
             if (twin := find_registration(connection, key, request_digest)) is not None:
                 return self._answer(twin, now)  # sent twice, and the other one was quicker
             raise BadNonceError("The nonce has been used.")

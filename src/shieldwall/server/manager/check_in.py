@@ -35,7 +35,7 @@ from shieldwall.server.directory.membership import attributes_of, matches_otherw
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice, repeated
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage import check_ins, devices, statuses, targets
 from shieldwall.server.storage.check_ins import Known
 from shieldwall.trust import moments
@@ -74,7 +74,7 @@ Outcome: TypeAlias = Unchanged | AnsweredBefore | ToAnswer
 class CheckIn:
     """A device reports, and asks what to enforce."""
 
-    signer: Signer
+    signers: Signers
     clock: Clock
 
     def record(
@@ -110,7 +110,7 @@ class CheckIn:
         manifest = None
         if outcome.target is not None:
             caller = outcome.caller
-            manifest = self.signer.sign_manifest(
+            manifest = self.signers.for_tenant(caller.tenant_id).sign_manifest(
                 tenant_id=caller.tenant_id,
                 device_id=caller.id,
                 device_key=caller.key,
@@ -173,7 +173,7 @@ class CheckIn:
         return Known(target, digest, known.status)
 
     def _keep_report(self, connection: Connection, caller: CallingDevice, report: StatusReport, known: Known) -> Known:
-        digest = statuses.keep(connection, report)
+        digest = statuses.keep(connection, caller.tenant_id, report)
         if digest != known.status:
             check_ins.set_status(connection, caller.id, digest, self.clock.now())
         return Known(known.target, known.facts, digest)
@@ -181,8 +181,8 @@ class CheckIn:
     def _adopt_report(
         self, connection: Connection, caller: CallingDevice, digest: Digest | None, known: Known
     ) -> Known:
-        """Take a report by its name alone where another device sent the same one."""
-        if digest is None or not statuses.exists(connection, digest):
+        """Take a report by its name alone where another device of its tenant sent the same one."""
+        if digest is None or not statuses.exists(connection, caller.tenant_id, digest):
             return known
         check_ins.set_status(connection, caller.id, digest, self.clock.now())
         return Known(known.target, known.facts, digest)
@@ -203,7 +203,7 @@ def _compare(connection: Connection, caller: CallingDevice, request: CheckInRequ
         want += ("report",)
     target = None
     if known.target is not None and have.target != known.target:
-        target = targets.get(connection, known.target)
+        target = targets.get(connection, caller.tenant_id, known.target)
     if target is None and not want:
         return Unchanged()
     return ToAnswer(caller=caller, seq=request.seq, target=target, want=want)

@@ -24,7 +24,7 @@ def fetch(connection: Connection, caller: CallingDevice, request: FetchRequest, 
     """
     turns.take(connection, caller, Numbered(request.epoch, request.seq, body_digest))
     target = check_ins.get(connection, caller.id).target_digest
-    own = set() if target is None else {item.digest for item in targets.get(connection, target).items}
+    own = set() if target is None else {item.digest for item in targets.get(connection, caller.tenant_id, target).items}
     found = revisions.find_many(connection, own.intersection(request.digests))
     envelopes: list[Envelope] = []
     for digest in request.digests:

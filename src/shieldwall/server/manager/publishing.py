@@ -164,6 +164,7 @@ class Publishing:
             envelope=strict_json.encode(self.signer.sign_policy(body)),
             created_at=now,
             created_by=self.acting.actor[:256],
+            tenant_id=self.acting.tenant_id,
             reason=reason,
             description=draft.description,
             authored=None if draft.settings == settings else draft.settings,

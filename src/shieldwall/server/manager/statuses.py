@@ -86,8 +86,8 @@ def effective_of(connection: Connection, catalog: Catalog, tenant_id: TenantId, 
     """Return what is in effect on a device. Raises: NotFoundError."""
     device = get_device(connection, tenant_id, device_id)
     check_in = check_ins.get(connection, device_id)
-    report = None if check_in.status_digest is None else statuses.find(connection, check_in.status_digest)
-    target = None if check_in.target_digest is None else targets.get(connection, check_in.target_digest)
+    report = None if check_in.status_digest is None else statuses.find(connection, tenant_id, check_in.status_digest)
+    target = None if check_in.target_digest is None else targets.get(connection, tenant_id, check_in.target_digest)
     items, rules = (target.items, target.conflict_rules) if target else ((), PUBLISHED)
     documents = _documents(connection, items)
     traits = traits_of(device.os_type, device.catalog_version)
@@ -138,7 +138,7 @@ def policy_counts(connection: Connection, catalog: Catalog, tenant_id: TenantId,
     """Count the devices of a policy by state. Raises: NotFoundError."""
     view = _PolicyView(connection, catalog, tenant_id, policy_id)
     counted = standings.count_by_report(connection, tenant_id, view.items)
-    reports = statuses.find_many(connection, {each.status for each in counted if each.status is not None})
+    reports = statuses.find_many(connection, tenant_id, {each.status for each in counted if each.status is not None})
     devices: Counter[SettingState] = Counter()
     settings: dict[SettingId, Counter[SettingState]] = {setting: Counter() for setting in view.settings}
     for each in counted:
@@ -157,7 +157,7 @@ def policy_devices(
     """Return one page of the devices of a policy, ordered by id. Raises: NotFoundError."""
     view = _PolicyView(connection, catalog, tenant_id, policy_id)
     found = standings.list_devices(connection, tenant_id, view.items, page)
-    reports = statuses.find_many(connection, {each.status for each in found if each.status is not None})
+    reports = statuses.find_many(connection, tenant_id, {each.status for each in found if each.status is not None})
     return tuple(
         DeviceOfPolicy(
             device_id=each.device_id,
@@ -179,7 +179,9 @@ class _PolicyView:
         self.settings = tuple(self.policy.contenders)
         self.items = {
             target: item
-            for target, found in targets.get_many(connection, standings.targets_in_use(connection)).items()
+            for target, found in targets.get_many(
+                connection, tenant_id, standings.targets_in_use(connection, tenant_id)
+            ).items()
             for item in found.items
             if item.policy_id == policy_id
         }

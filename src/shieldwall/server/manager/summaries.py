@@ -25,9 +25,16 @@ class DeviceSummary:
 def summaries(connection: Connection, device_ids: Collection[DeviceId]) -> Mapping[DeviceId, DeviceSummary]:
     """Return how each of these devices stands."""
     found = {device: check_ins.get(connection, device) for device in device_ids}
-    reports = statuses.find_many(connection, {each.status_digest for each in found.values() if each.status_digest})
+    sent = {(each.tenant_id, each.status_digest) for each in found.values() if each.status_digest}
+    reports = {
+        (tenant, digest): report
+        for tenant in {tenant for tenant, _ in sent}
+        for digest, report in statuses.find_many(
+            connection, tenant, {each for of, each in sent if of == tenant}
+        ).items()
+    }
     return {
-        device: summary(state, None if state.status_digest is None else reports.get(state.status_digest))
+        device: summary(state, reports.get((state.tenant_id, state.status_digest)) if state.status_digest else None)
         for device, state in found.items()
     }
 

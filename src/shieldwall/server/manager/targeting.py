@@ -190,14 +190,16 @@ class _Computed:
     def _keep(self, alike: _Alike) -> Digest:
         match alike.aim:
             case Aim.LEAVING:
-                return targets.keep(self.connection, (), offboard=True)
+                return targets.keep(self.connection, alike.tenant_id, (), offboard=True)
             case Aim.UNMANAGED:
-                return targets.keep(self.connection, ())
+                return targets.keep(self.connection, alike.tenant_id, ())
             case Aim.MANAGED | Aim.DOMAIN_CONTROLLER:
                 assigned = self.assigned[alike.tenant_id]
                 if alike.aim is Aim.DOMAIN_CONTROLLER:
                     assigned = tuple(each for each in assigned if not is_firewall(each.template_id))
                 items = items_for(alike.memberships, assigned, alike.matched)
-                return targets.keep(self.connection, tenant_id, items, self.rules[alike.tenant_id], alike.protection)
+                return targets.keep(
+                    self.connection, alike.tenant_id, items, self.rules[alike.tenant_id], alike.protection
+                )
             case other:
                 assert_never(other)

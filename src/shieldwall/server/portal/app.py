@@ -25,6 +25,7 @@ from shieldwall.server.portal.rendering import HEADERS, Rendering, create_render
 from shieldwall.server.portal.sessions import ForgedFormError, principal_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.tenant_services import serving_tenant_of_caller
 
 _STATIC: Final = Path(__file__).parent / "static"
 _MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -63,7 +64,7 @@ def create_routes(services: AdminServices) -> Router:
             static_file,
         ],
         dependencies={
-            "services": Provide(lambda: services, sync_to_thread=False),
+            "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
             "rendering": Provide(lambda: rendering, sync_to_thread=False),
             "form": Provide(_form),
         },

@@ -17,6 +17,7 @@ from shieldwall.server.authorization import Principal
 from shieldwall.server.portal.sessions import form_token
 from shieldwall.server.portal.words import STATES, ago, product_state, visible
 from shieldwall.server.services import AdminServices
+from shieldwall.server.tenant_services import services_of_caller
 
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -43,7 +44,7 @@ class Rendering:
         """Render a page for whoever asks."""
         principal = request.scope.get("user")
         content = self.environment.get_template(template).render(
-            tenant=self.services.tenant,
+            tenant=services_of_caller(self.services, principal).tenant,
             principal=principal if isinstance(principal, Principal) else None,
             csrf=form_token(request),
             **{"section": "", **shown},

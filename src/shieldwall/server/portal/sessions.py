@@ -36,6 +36,7 @@ def principal_of(services: AdminServices, connection: Connection) -> Principal:
     session = find_session(services, connection)
     if session is None:
         raise UnauthenticatedError("Nobody is signed in.", remedy="Sign in again with a new link.")
+    services.tenancy.get(session.tenant_id)  # known from here on, so that no later step of the request waits for it
     now = services.clock.now()
     refreshing = "x-requested-for" in connection.headers  # a page left open must not keep its session alive
     if not refreshing and administrators.needs_note(session, now=now):
@@ -56,8 +57,7 @@ def find_session(services: AdminServices, connection: Connection) -> Session | N
     if not token:
         return None
     with services.database.read() as transaction:
-        session = administrators.session_of(transaction, token, now=services.clock.now())
-    return session if session is not None and session.tenant_id == services.tenant.id else None
+        return administrators.session_of(transaction, token, now=services.clock.now())
 
 
 def session_cookie(token: str, max_age: int = int(SESSION_LIFETIME.total_seconds())) -> Cookie:

@@ -40,8 +40,8 @@ class Fleet:
 
 def fleet(connection: Connection, tenant_id: TenantId, most: int = 10) -> Fleet:
     """Count the devices by state and find at most so many of those in trouble, the gravest first."""
-    counted = standings.count_by_report(connection, tenant_id, standings.targets_in_use(connection))
-    reports = statuses.find_many(connection, {each.status for each in counted if each.status is not None})
+    counted = standings.count_by_report(connection, tenant_id, standings.targets_in_use(connection, tenant_id))
+    reports = statuses.find_many(connection, tenant_id, {each.status for each in counted if each.status is not None})
     states = {
         (each.target, each.status): state_of(each.target, reports.get(each.status) if each.status else None)
         for each in counted

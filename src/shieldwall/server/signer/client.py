@@ -16,14 +16,11 @@ from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.contract.messages import UNPROTECTED, Envelope, ManifestItem, Protection
 from shieldwall.server.signer import wire
 from shieldwall.server.signer.errors import BY_CODE, BadFrameError, SignerError, SignerUnavailableError
-from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect, socket_path
 from shieldwall.trust import strict_base64
 from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.onboarding import OnboardingPackage
 from shieldwall.trust.roots import TrustRoot
-
-__all__ = ["Signer", "SignerClient"]
 
 TIMEOUT_SECONDS: Final = 10.0
 
@@ -31,7 +28,7 @@ T = TypeVar("T")
 
 
 class SignerClient:
-    """The signer of a data directory, over one connection that many threads take turns on.
+    """The signer process of a data directory, over one connection that many threads take turns on.
 
     A broken connection is made again once per question. Asking twice does no harm: a policy's revision gets the same
     answer, a manifest a newer number.
@@ -42,6 +39,71 @@ class SignerClient:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
+
+    def for_tenant(self, tenant_id: TenantId) -> TenantSignerClient:
+        """Return the signer of one tenant, over this connection."""
+        return TenantSignerClient(self, tenant_id)
+
+    def close(self) -> None:
+        """Hang up."""
+        with self._lock:
+            self._hang_up()
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hang up."""
+        self.close()
+
+    def ask(self, tenant_id: TenantId, request: wire.Request, kind: type[T]) -> T:
+        """Ask for something with the keys of a tenant. Raises: SignerError."""
+        question = strict_json.encode(wire.Question(tenant_id=tenant_id, request=request))
+        with self._lock:
+            reply = self._exchange(question)
+        try:
+            answer: wire.Answer = strict_json.decode(reply, wire.Answer)  # type: ignore[arg-type]  # a union is no type[T]
+            if isinstance(answer, wire.Granted):
+                return strict_json.convert(answer.result, kind)
+        except InvalidJsonError as error:
+            raise BadFrameError(f"The signer's answer cannot be read: {error.cause}") from None
+        raise BY_CODE.get(answer.code, SignerError)(answer.cause, remedy=answer.remedy)
+
+    def _exchange(self, question: bytes) -> bytes:
+        if self._connection is not None:
+            try:
+                return self._round(self._connection, question)
+            except (OSError, BadFrameError):
+                self._hang_up()  # the signer was restarted since we last spoke
+        try:
+            self._connection = connect(self._path, self._timeout)
+            return self._round(self._connection, question)
+        except (OSError, BadFrameError) as error:
+            self._hang_up()
+            raise SignerUnavailableError(f"The signer at {self._path} does not answer: {error}.") from error
+
+    def _round(self, connection: socket.socket, question: bytes) -> bytes:
+        wire.write_frame(connection, question)
+        reply = wire.read_frame(connection, wait_seconds=self._timeout)
+        if reply is None:
+            raise BadFrameError("The signer hung up.")
+        return reply
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class TenantSignerClient:
+    """The signer of one tenant; implements ``ports.Signer``. It lives as long as the client it came from."""
+
+    def __init__(self, client: SignerClient, tenant_id: TenantId) -> None:
+        self._client = client
+        self._tenant_id = tenant_id
 
     def sign_policy(self, document: bytes) -> Envelope:
         """Sign one revision of a policy."""
@@ -99,54 +161,5 @@ class SignerClient:
         """Return the keys that verify tokens."""
         return self._ask(wire.GetTokenKeys(), dict)
 
-    def close(self) -> None:
-        """Hang up."""
-        with self._lock:
-            self._hang_up()
-
-    def __enter__(self) -> Self:
-        """Return the client itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Hang up."""
-        self.close()
-
     def _ask(self, request: wire.Request, kind: type[T]) -> T:
-        question = strict_json.encode(request)
-        with self._lock:
-            reply = self._exchange(question)
-        try:
-            answer: wire.Answer = strict_json.decode(reply, wire.Answer)  # type: ignore[arg-type]  # a union is no type[T]
-            if isinstance(answer, wire.Granted):
-                return strict_json.convert(answer.result, kind)
-        except InvalidJsonError as error:
-            raise BadFrameError(f"The signer's answer cannot be read: {error.cause}") from None
-        raise BY_CODE.get(answer.code, SignerError)(answer.cause, remedy=answer.remedy)
-
-    def _exchange(self, question: bytes) -> bytes:
-        if self._connection is not None:
-            try:
-                return self._round(self._connection, question)
-            except (OSError, BadFrameError):
-                self._hang_up()  # the signer was restarted since we last spoke
-        try:
-            self._connection = connect(self._path, self._timeout)
-            return self._round(self._connection, question)
-        except (OSError, BadFrameError) as error:
-            self._hang_up()
-            raise SignerUnavailableError(f"The signer at {self._path} does not answer: {error}.") from error
-
-    def _round(self, connection: socket.socket, question: bytes) -> bytes:
-        wire.write_frame(connection, question)
-        reply = wire.read_frame(connection, wait_seconds=self._timeout)
-        if reply is None:
-            raise BadFrameError("The signer hung up.")
-        return reply
-
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        return self._client.ask(self._tenant_id, request, kind)

@@ -8,14 +8,14 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.signer import wire
 from shieldwall.server.signer.errors import BadFrameError
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.signer.ports import Signer, Signers
 from shieldwall.trust import strict_base64
 
 
-def answer(signer: Signer, frame: bytes) -> wire.Answer:
-    """Do what a frame asks for. Raises: ShieldwallError."""
-    request: wire.Request = strict_json.decode(frame, wire.Request)  # type: ignore[arg-type]  # a union is no type[T]
-    return wire.Granted(result=perform(signer, request))
+def answer(signers: Signers, frame: bytes) -> wire.Answer:
+    """Do what a frame asks for, with the keys of the tenant it names. Raises: ShieldwallError."""
+    question = strict_json.decode(frame, wire.Question)
+    return wire.Granted(result=perform(signers.for_tenant(question.tenant_id), question.request))
 
 
 def refusal(error: ShieldwallError) -> wire.Refused:

@@ -37,7 +37,7 @@ class OtherTenantError(SignerError):
     """The document belongs to a tenant whose keys are not held here."""
 
     code = "signerOtherTenant"
-    remedy = "Send the document to the signer of its own tenant."
+    remedy = "Ask for the document under its own tenant; if its keys are lost, bring them back from the backup."
 
 
 class UnsignableDocumentError(SignerError):

@@ -1,4 +1,4 @@
-"""The keys of a tenant: made once at ``init``, read at every start, in ``DATA/keys/<tenant id>/``."""
+"""The keys of a tenant: made with the tenant, read when they are first needed, in ``DATA/keys/<tenant id>/``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import TenantId, TenantIdField, parse_tenant_id
-from shieldwall.server.signer.errors import KeyFilesError
+from shieldwall.server.signer.errors import KeyFilesError, OtherTenantError
 from shieldwall.server.signer.key_files import check_private_directory, read_secret, sync_directory, write_secret
 from shieldwall.trust import moments
 from shieldwall.trust.certificates import DeviceAuthority
@@ -66,14 +66,13 @@ def create_keys(directory: Path, tenant_id: TenantId, clock: Clock) -> SigningKe
     """Make the keys of a tenant, on disk before this returns; a crash leaves all of them or none.
 
     Raises:
-        KeyFilesError: The directory already holds keys; they are never overwritten.
+        KeyFilesError: The directory already holds keys of this tenant; they are never overwritten.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_private_directory(directory)
-    if (existing := _tenants(directory)) != []:
+    if tenant_id in held_tenants(directory):
         raise KeyFilesError(
-            f"{directory} already holds the keys of {', '.join(existing)}.",
-            remedy="Use another data directory; keys are never overwritten.",
+            f"{directory} already holds the keys of {tenant_id}.",
+            remedy="Use the keys that are there; keys are never overwritten.",
         )
     keys = _generate(tenant_id, clock)
     unfinished = directory / f".new-{tenant_id}"
@@ -87,17 +86,17 @@ def create_keys(directory: Path, tenant_id: TenantId, clock: Clock) -> SigningKe
     return keys
 
 
-def load_keys(directory: Path) -> SigningKeys:
-    """Read the keys of the one tenant in this directory.
+def load_keys(directory: Path, tenant_id: TenantId) -> SigningKeys:
+    """Read the keys of a tenant.
 
     Raises:
-        KeyFilesError: They are missing, damaged, mixed up, or readable by others.
+        OtherTenantError: There are none of this tenant here.
+        KeyFilesError: They are damaged, mixed up, or readable by others.
     """
     check_private_directory(directory)
-    tenants = _tenants(directory)
-    if len(tenants) != 1:
-        raise KeyFilesError(f"{directory} holds the keys of {len(tenants)} tenants, expected was one.")
-    folder = directory / tenants[0]
+    folder = directory / tenant_id
+    if not folder.exists():
+        raise OtherTenantError(f"{directory} holds no keys of {tenant_id}.")
     check_private_directory(folder)
     try:
         keys = SigningKeys(
@@ -113,9 +112,19 @@ def load_keys(directory: Path) -> SigningKeys:
         raise
     except (ShieldwallError, ValueError) as error:
         raise KeyFilesError(f"A key file in {folder} is damaged: {error}") from None
-    if keys.unit.tenant_id != tenants[0]:
+    if keys.unit.tenant_id != tenant_id:
         raise KeyFilesError(f"{folder} holds the keys of {keys.unit.tenant_id}.")
     return keys
+
+
+def held_tenants(directory: Path) -> list[TenantId]:
+    """Return the tenants whose keys are in this directory, in any order. Raises: KeyFilesError."""
+    check_private_directory(directory)
+    names = [entry.name for entry in directory.iterdir() if not entry.name.startswith(".")]
+    try:
+        return [parse_tenant_id(name) for name in names]
+    except InvalidIdError as error:
+        raise KeyFilesError(f"{directory} holds what are no keys: {error.cause}") from None
 
 
 def _generate(tenant_id: TenantId, clock: Clock) -> SigningKeys:
@@ -140,11 +149,3 @@ def _files(keys: SigningKeys) -> dict[str, bytes]:
 
 def _role_file(role: Role) -> str:
     return f"{role}.key.pem"
-
-
-def _tenants(directory: Path) -> list[TenantId]:
-    names = [entry.name for entry in directory.iterdir() if not entry.name.startswith(".")]
-    try:
-        return [parse_tenant_id(name) for name in names]
-    except InvalidIdError as error:
-        raise KeyFilesError(f"{directory} holds what are no keys: {error.cause}") from None

@@ -1,4 +1,4 @@
-"""What the rest of the server may ask of the signer."""
+"""What the rest of the server may ask of the signer: first for which tenant, then what."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ from shieldwall.trust.onboarding import OnboardingPackage
 from shieldwall.trust.roots import TrustRoot
 
 
+class Signers(Protocol):
+    """The signer of each tenant. Asking for one costs nothing and cannot fail; what it is asked then may."""
+
+    def for_tenant(self, tenant_id: TenantId) -> Signer:
+        """Return who signs with the keys of this tenant, and with no others."""
+        ...
+
+
 class Signer(Protocol):
-    """Signs; whoever holds one of these holds no key. Every method may raise SignerError."""
+    """Signs for one tenant; whoever holds one of these holds no key. Every method may raise SignerError."""
 
     def sign_policy(self, document: bytes) -> Envelope:
         """Sign one revision of a policy: the canonical bytes of a ``PolicyDocument``."""

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shieldwall.server.signer.errors import SignerError
-from shieldwall.server.signer.keys import load_keys
+from shieldwall.server.signer.errors import KeyFilesError, SignerError
+from shieldwall.server.signer.keys import held_tenants, load_keys
 from shieldwall.server.signer.ledger import Ledger
-from shieldwall.server.signer.service import SignerService
 from shieldwall.server.signer.serving import SignerServer
 from shieldwall.server.signer.sockets import listening
+from shieldwall.server.signer.tenants import TenantSigners
 
 READY = "ready"
 _NEW_LEDGER = (
@@ -55,18 +55,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(data: Path) -> int:
-    keys, ledger = load_keys(data / "keys"), Ledger(data / "signer")
+    directory = data / "keys"
+    held = [load_keys(directory, tenant_id) for tenant_id in held_tenants(directory)]  # what is damaged shows at once
+    if not held:
+        raise KeyFilesError(f"{directory} holds no keys of any tenant.")
+    ledger = Ledger(data / "signer")
+    ledger.hand_over(min(held, key=lambda keys: keys.unit.created).unit.tenant_id)  # the first tenant was alone once
     if ledger.is_new:
         logging.getLogger(__name__).warning("%s", _NEW_LEDGER)
-    service = SignerService(keys=keys, ledger=ledger, clock=SystemClock())
+    signers = TenantSigners(lambda tenant_id: load_keys(directory, tenant_id), ledger=ledger, clock=SystemClock())
     with listening(data) as listener:
-        server = SignerServer(service, listener, allowed_user=os.geteuid())
+        server = SignerServer(signers, listener, allowed_user=os.geteuid())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
         server.serve(until_closed=_parent_pipe())
-    service.ledger.close()
+    ledger.close()
     return 1 if server.failed else 0
 
 

@@ -51,6 +51,11 @@ class SignerService:
     ledger: Ledger
     clock: Clock
 
+    def for_tenant(self, tenant_id: TenantId) -> SignerService:
+        """Be the signers of a server with this one tenant. Raises: OtherTenantError."""
+        self._refuse_other_tenant(tenant_id)
+        return self
+
     def sign_policy(self, document: bytes) -> Envelope:
         """Sign a policy's revision.
 
@@ -68,7 +73,9 @@ class SignerService:
             )
         self._refuse_other_tenant(policy.tenant_id)
         _moment(policy.modified_at, "modifiedAt")
-        self.ledger.claim_revision(policy.policy_id, policy.revision, strict_json.digest_of_bytes(document))
+        self.ledger.claim_revision(
+            policy.tenant_id, policy.policy_id, policy.revision, strict_json.digest_of_bytes(document)
+        )
         return seal(document, payload_types.POLICY, self.keys.roles[Role.POLICY])
 
     def sign_manifest(
@@ -101,7 +108,7 @@ class SignerService:
             incarnation=incarnation,
             device_id=device_id,
             device_key=device_key,
-            manifest_version=(incarnation << COUNTER_BITS) + self.ledger.next_number(incarnation),
+            manifest_version=(incarnation << COUNTER_BITS) + self.ledger.next_number(tenant_id, incarnation),
             issued=moments.write(now),
             expires=moments.write(now + MANIFEST_LIFETIME),
             target=target_digest(items, conflict_rules, protection, offboard=offboard),

@@ -19,7 +19,7 @@ from shieldwall.server.signer.errors import (
     SignerError,
     UnsignableDocumentError,
 )
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.signer.ports import Signers
 from shieldwall.server.signer.sockets import peer_user
 
 MAX_CONNECTIONS: Final = 128
@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 class SignerServer:
     """Answers on a listening socket. ``stop`` may be called from any thread and from signal handlers."""
 
-    def __init__(self, signer: Signer, listener: socket.socket, *, allowed_user: int) -> None:
-        self._signer = signer
+    def __init__(self, signers: Signers, listener: socket.socket, *, allowed_user: int) -> None:
+        self._signers = signers
         self._listener = listener
         self._allowed_user = allowed_user
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -98,7 +98,7 @@ class SignerServer:
     def _answer_next(self, connection: socket.socket) -> wire.Answer | None:
         try:
             frame = wire.read_frame(connection, wait_seconds=None)
-            return None if frame is None else dispatch.answer(self._signer, frame)
+            return None if frame is None else dispatch.answer(self._signers, frame)
         except OSError:
             return None
         except LedgerError as error:

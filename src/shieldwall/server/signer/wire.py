@@ -169,6 +169,13 @@ Request: TypeAlias = (
 )
 
 
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A request, and the tenant whose keys shall answer it; what the request itself says of a tenant must agree."""
+
+    tenant_id: TenantIdField
+    request: Request
+
+
 class Granted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="answer", tag="granted"):
     """The result: an envelope, a trust root, a key set, or a text."""
 

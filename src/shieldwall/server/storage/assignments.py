@@ -21,7 +21,7 @@ _OF_TENANT: Final = (
 )
 
 _ADD: Final = assignments.insert().values(
-    tenant_id=select(policies.c.tenant_id).where(policies.c.id == bindparam("policy_id")).scalar_subquery()
+    tenant_id=select(policies.c.tenant_id).where(policies.c.id == bindparam("of_policy")).scalar_subquery()
 )
 
 
@@ -37,7 +37,7 @@ class AssignedItem:
 def replace(connection: Connection, policy_id: PolicyId, wanted: Iterable[Assignment]) -> None:
     """Make these the assignments of a policy, and no others."""
     connection.execute(delete(assignments).where(assignments.c.policy_id == policy_id))
-    rows = [_row(assignment) for assignment in wanted]
+    rows = [{**_row(assignment), "of_policy": policy_id} for assignment in wanted]
     if rows:
         connection.execute(_ADD, rows)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Update, bindparam, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage import statuses
 from shieldwall.server.storage.device_records import CheckInState, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
@@ -45,6 +45,8 @@ def _takes_number() -> Update:
     )
 
 
+_TENANT: Final = select(devices.c.tenant_id).where(devices.c.id == bindparam("of_device")).scalar_subquery()
+_ADD: Final = check_ins.insert().values(tenant_id=_TENANT)
 _TAKE_NUMBER: Final = _takes_number()
 _CHECK_IN: Final = (
     _takes_number()
@@ -56,7 +58,7 @@ _ANSWER: Final = select(check_in_answers.c.body).where(
     check_in_answers.c.device_id == bindparam("device"), check_in_answers.c.seq == bindparam("at_seq")
 )
 _SET_FACTS: Final = check_ins.update().where(bindparam("device") == _ID).values(facts_digest=bindparam("digest"))
-_STATUS: Final = select(check_ins.c.status_digest).where(bindparam("device") == _ID)
+_STATUS: Final = select(check_ins.c.tenant_id, check_ins.c.status_digest).where(bindparam("device") == _ID)
 _SET_STATUS: Final = (
     check_ins.update()
     .where(bindparam("device") == _ID)
@@ -75,7 +77,7 @@ _DUE: Final = select(_ID).where(_ID.in_(bindparam("ids", expanding=True)), check
 
 def add(connection: Connection, device_id: DeviceId, *, epoch: int = 1) -> None:
     """Start the sequence of a new device."""
-    connection.execute(check_ins.insert(), {"device_id": device_id, "epoch": epoch, "seq": 0})
+    connection.execute(_ADD, {"device_id": device_id, "of_device": device_id, "epoch": epoch, "seq": 0})
 
 
 def check_in(
@@ -111,10 +113,10 @@ def set_facts(connection: Connection, device_id: DeviceId, digest: Digest) -> No
 
 def set_status(connection: Connection, device_id: DeviceId, digest: Digest, at: datetime) -> None:
     """Point a device to the report it sent; the one before goes, unless another device points to it."""
-    before = connection.execute(_STATUS, {"device": device_id}).scalar_one_or_none()
+    tenant_id, before = connection.execute(_STATUS, {"device": device_id}).one()
     connection.execute(_SET_STATUS, {"device": device_id, "digest": digest, "at": at})
     if before not in {None, digest}:
-        statuses.remove_unused(connection, before)
+        statuses.remove_unused(connection, TenantId(tenant_id), before)
 
 
 def set_target(connection: Connection, device_ids: Collection[DeviceId], digest: Digest, at: datetime) -> None:
@@ -140,12 +142,12 @@ def due(connection: Connection, device_ids: Collection[DeviceId]) -> frozenset[D
 def keep_answer(connection: Connection, device_id: DeviceId, seq: int, body: bytes) -> None:
     """Keep the answer to the newest check-in; the first answer to a number stays."""
     insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(check_in_answers)
-    statement = insert.on_conflict_do_update(
+    statement = insert.values(tenant_id=_TENANT).on_conflict_do_update(
         index_elements=["device_id"],
         set_={"seq": insert.excluded.seq, "body": insert.excluded.body},
         where=check_in_answers.c.seq < insert.excluded.seq,
     )
-    connection.execute(statement, {"device_id": device_id, "seq": seq, "body": body})
+    connection.execute(statement, {"device_id": device_id, "of_device": device_id, "seq": seq, "body": body})
 
 
 def find_answer(connection: Connection, device_id: DeviceId, seq: int) -> bytes | None:

@@ -140,3 +140,4 @@ class CheckInState:
     status_digest: Digest | None
     status_at: datetime | None
     sync_requested_at: datetime | None
+    tenant_id: TenantId

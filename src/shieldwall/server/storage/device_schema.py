@@ -89,8 +89,9 @@ check_ins: Final = Table(
     Column("status_digest", DIGEST),
     Column("status_at", Moment),
     Column("sync_requested_at", Moment),
-    Index(None, "target_digest", "status_digest"),
-    Index(None, "status_digest"),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Index(None, "tenant_id", "target_digest", "status_digest"),
+    Index(None, "tenant_id", "status_digest"),
 )
 
 check_in_answers: Final = Table(
@@ -99,6 +100,7 @@ check_in_answers: Final = Table(
     Column("device_id", UUID, ForeignKey("devices.id"), primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
 )
 
 spent_keys: Final = Table(

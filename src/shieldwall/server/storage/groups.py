@@ -13,7 +13,7 @@ from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Group, Page
 from shieldwall.server.storage.rows import columns_of, portions
-from shieldwall.server.storage.schema import group_members, groups
+from shieldwall.server.storage.schema import devices, group_members, groups
 
 
 def get(connection: Connection, group_id: GroupId) -> Group:
@@ -78,10 +78,13 @@ def remove(connection: Connection, group_id: GroupId) -> None:
 
 
 def add_members(connection: Connection, group_id: GroupId, device_ids: Iterable[DeviceId]) -> None:
-    """Let devices belong to a group; those that do already stay."""
-    rows = [{"group_id": group_id, "device_id": device_id} for device_id in sorted(set(device_ids))]
-    if rows:
-        connection.execute(insert_ignoring(connection, group_members), rows)
+    """Let devices of the group's tenant belong to it; those that do already stay."""
+    columns = ["group_id", "device_id", "tenant_id"]
+    for portion in portions(sorted(set(device_ids))):
+        of_one_tenant = select(groups.c.id, devices.c.id, groups.c.tenant_id).where(
+            groups.c.id == group_id, devices.c.id.in_(portion), devices.c.tenant_id == groups.c.tenant_id
+        )
+        connection.execute(insert_ignoring(connection, group_members).from_select(columns, of_one_tenant))
 
 
 def remove_members(connection: Connection, group_id: GroupId, device_ids: Iterable[DeviceId]) -> None:

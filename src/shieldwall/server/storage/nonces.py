@@ -6,14 +6,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete
 
-from shieldwall.contract.ids import Digest
+from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.schema import used_nonces
 
 
-def use(connection: Connection, digest: Digest, expires_at: datetime) -> bool:
+def use(connection: Connection, tenant_id: TenantId, digest: Digest, expires_at: datetime) -> bool:
     """Use a nonce up; say whether it was unused."""
-    statement = insert_ignoring(connection, used_nonces).values(digest=digest, expires_at=expires_at)
+    row = {"tenant_id": tenant_id, "digest": digest, "expires_at": expires_at}
+    statement = insert_ignoring(connection, used_nonces).values(row)
     return connection.execute(statement.returning(used_nonces.c.digest)).first() is not None
 
 

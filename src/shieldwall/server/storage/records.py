@@ -112,6 +112,7 @@ class PolicyRevision:
     envelope: bytes
     created_at: datetime
     created_by: str
+    tenant_id: TenantId
     reason: str = ""
     description: str = ""
     authored: tuple[SettingInstance, ...] | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract import strict_json
@@ -14,7 +14,11 @@ from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Page, ReusableSetting
 from shieldwall.server.storage.rows import columns_of, portions
-from shieldwall.server.storage.schema import policy_references, reusable_settings
+from shieldwall.server.storage.schema import policies, policy_references, reusable_settings
+
+_REFER: Final = insert(policy_references).values(
+    tenant_id=select(policies.c.tenant_id).where(policies.c.id == bindparam("of_policy")).scalar_subquery()
+)
 
 
 def add(connection: Connection, made: ReusableSetting) -> None:
@@ -74,9 +78,12 @@ def remove(connection: Connection, setting_id: ReusableSettingId) -> None:
 def refer(connection: Connection, policy_id: PolicyId, setting_ids: Iterable[ReusableSettingId]) -> None:
     """Make these the reusable settings that a policy refers to, and no others."""
     connection.execute(delete(policy_references).where(policy_references.c.policy_id == policy_id))
-    rows = [{"policy_id": policy_id, "reusable_setting_id": setting_id} for setting_id in sorted(set(setting_ids))]
+    rows = [
+        {"policy_id": policy_id, "reusable_setting_id": setting_id, "of_policy": policy_id}
+        for setting_id in sorted(set(setting_ids))
+    ]
     if rows:
-        connection.execute(insert(policy_references), rows)
+        connection.execute(_REFER, rows)
 
 
 def referring(connection: Connection, setting_id: ReusableSettingId) -> tuple[PolicyId, ...]:

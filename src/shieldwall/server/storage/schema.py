@@ -39,6 +39,7 @@ tenants: Final = Table(
 target_documents: Final = Table(
     "target_documents",
     metadata,
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), primary_key=True),
     Column("digest", DIGEST, primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
@@ -46,6 +47,7 @@ target_documents: Final = Table(
 status_documents: Final = Table(
     "status_documents",
     metadata,
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), primary_key=True),
     Column("digest", DIGEST, primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
@@ -86,6 +88,7 @@ offboarding_packages: Final = Table(
 used_nonces: Final = Table(
     "used_nonces",
     metadata,
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), primary_key=True),
     Column("digest", DIGEST, primary_key=True),
     Column("expires_at", Moment, nullable=False, index=True),
 )
@@ -109,6 +112,7 @@ group_members: Final = Table(
     metadata,
     Column("group_id", UUID, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
     Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
 )
 
 membership_events: Final = Table(
@@ -158,6 +162,7 @@ policy_revisions: Final = Table(
     Column("reason", Text, nullable=False, server_default=text("''")),
     Column("description", Text, nullable=False, server_default=text("''")),
     Column("authored", LargeBinary),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
     UniqueConstraint("policy_id", "revision"),
 )
 
@@ -185,6 +190,7 @@ assignments: Final = Table(
     Column("group_id", UUID, ForeignKey("groups.id"), index=True),
     Column("filter_id", UUID, ForeignKey("assignment_filters.id"), index=True),
     Column("filter_type", String(16), nullable=False, server_default="none"),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
 )
 
 reusable_settings: Final = Table(
@@ -207,6 +213,7 @@ policy_references: Final = Table(
     metadata,
     Column("policy_id", UUID, ForeignKey("policies.id", ondelete="CASCADE"), primary_key=True),
     Column("reusable_setting_id", UUID, ForeignKey("reusable_settings.id"), primary_key=True, index=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
 )
 
 secrets: Final = Table(

@@ -14,7 +14,11 @@ from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, devices
 
-_TARGETS: Final = select(check_ins.c.target_digest).where(check_ins.c.target_digest.is_not(None)).distinct()
+_TARGETS: Final = (
+    select(check_ins.c.target_digest)
+    .where(check_ins.c.tenant_id == bindparam("tenant"), check_ins.c.target_digest.is_not(None))
+    .distinct()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Standing:
 def _of_targets(query: Select[Any]) -> Select[Any]:
     return query.join(devices, devices.c.id == check_ins.c.device_id).where(
         check_ins.c.target_digest.in_(bindparam("targets", expanding=True)),
-        devices.c.tenant_id == bindparam("tenant"),
+        check_ins.c.tenant_id == bindparam("tenant"),
         devices.c.state == DeviceState.ACTIVE.value,
     )
 
@@ -73,9 +77,9 @@ _STANDINGS: Final = _of_targets(
 ).order_by(check_ins.c.device_id)
 
 
-def targets_in_use(connection: Connection) -> frozenset[Digest]:
-    """Return the targets that at least one device has."""
-    return frozenset(Digest(target) for (target,) in connection.execute(_TARGETS))
+def targets_in_use(connection: Connection, tenant_id: TenantId) -> frozenset[Digest]:
+    """Return the targets that at least one device of a tenant has."""
+    return frozenset(Digest(target) for (target,) in connection.execute(_TARGETS, {"tenant": tenant_id}))
 
 
 def count_by_report(connection: Connection, tenant_id: TenantId, of: Iterable[Digest]) -> tuple[Counted, ...]:

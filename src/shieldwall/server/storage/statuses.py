@@ -1,4 +1,4 @@
-"""Status reports, kept once per distinct report, and as long as a device points to them.
+"""Status reports, kept once per distinct report of a tenant, and as long as a device points to them.
 
 So a device that never says the same twice holds one report here, not one for each thing it said.
 """
@@ -11,50 +11,56 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, select
 
 from shieldwall.contract import strict_json
-from shieldwall.contract.ids import Digest
+from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.status import StatusReport
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, status_documents
 
-_EXISTS: Final = select(status_documents.c.digest).where(status_documents.c.digest == bindparam("digest"))
-_BODIES: Final = select(status_documents).where(status_documents.c.digest.in_(bindparam("digests", expanding=True)))
+_OF_TENANT: Final = status_documents.c.tenant_id == bindparam("tenant")
+_EXISTS: Final = select(status_documents.c.digest).where(_OF_TENANT, status_documents.c.digest == bindparam("digest"))
+_BODIES: Final = select(status_documents.c.digest, status_documents.c.body).where(
+    _OF_TENANT, status_documents.c.digest.in_(bindparam("digests", expanding=True))
+)
+_POINTING: Final = select(check_ins.c.device_id).where(
+    check_ins.c.tenant_id == bindparam("tenant"), check_ins.c.status_digest == bindparam("digest")
+)
 _REMOVE: Final = delete(status_documents).where(
-    status_documents.c.digest == bindparam("digest"),
-    ~select(check_ins.c.device_id).where(check_ins.c.status_digest == bindparam("digest")).exists(),
+    _OF_TENANT, status_documents.c.digest == bindparam("digest"), ~_POINTING.exists()
 )
 
 
-def keep(connection: Connection, report: StatusReport) -> Digest:
+def keep(connection: Connection, tenant_id: TenantId, report: StatusReport) -> Digest:
     """Keep a report once, and return the digest that names it."""
     body = strict_json.encode(report)
     digest = strict_json.digest_of_bytes(body)
-    connection.execute(insert_ignoring(connection, status_documents), {"digest": digest, "body": body})
+    row = {"tenant_id": tenant_id, "digest": digest, "body": body}
+    connection.execute(insert_ignoring(connection, status_documents), row)
     return digest
 
 
-def remove_unused(connection: Connection, digest: Digest) -> None:
+def remove_unused(connection: Connection, tenant_id: TenantId, digest: Digest) -> None:
     """Let go of a report unless a device points to it.
 
     One writer makes all changes to reports (``group_commit``), so none comes to point to it meanwhile.
     """
-    connection.execute(_REMOVE, {"digest": digest})
+    connection.execute(_REMOVE, {"tenant": tenant_id, "digest": digest})
 
 
-def exists(connection: Connection, digest: Digest) -> bool:
-    """Say whether a report of this name is kept."""
-    return connection.execute(_EXISTS, {"digest": digest}).one_or_none() is not None
+def exists(connection: Connection, tenant_id: TenantId, digest: Digest) -> bool:
+    """Say whether this tenant keeps a report of this name: what others sent is nobody else's to point to."""
+    return connection.execute(_EXISTS, {"tenant": tenant_id, "digest": digest}).one_or_none() is not None
 
 
-def find(connection: Connection, digest: Digest) -> StatusReport | None:
+def find(connection: Connection, tenant_id: TenantId, digest: Digest) -> StatusReport | None:
     """Return a report, ``None`` when there is none of this name."""
-    return find_many(connection, [digest]).get(digest)
+    return find_many(connection, tenant_id, [digest]).get(digest)
 
 
-def find_many(connection: Connection, digests: Collection[Digest]) -> dict[Digest, StatusReport]:
+def find_many(connection: Connection, tenant_id: TenantId, digests: Collection[Digest]) -> dict[Digest, StatusReport]:
     """Return the reports that are there, by digest."""
     return {
         Digest(digest): strict_json.decode(body, StatusReport)
         for portion in portions(sorted(digests))
-        for digest, body in connection.execute(_BODIES, {"digests": portion})
+        for digest, body in connection.execute(_BODIES, {"tenant": tenant_id, "digests": portion})
     }

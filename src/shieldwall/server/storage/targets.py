@@ -67,6 +67,7 @@ def lock(connection: Connection) -> None:
 
 def keep(
     connection: Connection,
+    tenant_id: TenantId,
     items: Iterable[ManifestItem],
     rules: ConflictRules = PUBLISHED,
     protection: Protection = UNPROTECTED,

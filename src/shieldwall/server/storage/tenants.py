@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract import strict_json
@@ -20,15 +20,20 @@ _TENANTS: Final = select(tenants.c.id, tenants.c.display_name, tenants.c.domain,
 
 def get(connection: Connection, tenant_id: TenantId) -> Tenant:
     """Return a tenant. Raises: NotFoundError."""
-    row = connection.execute(_TENANTS.where(tenants.c.id == tenant_id)).one_or_none()
-    if row is None:
+    if (tenant := find(connection, tenant_id)) is None:
         raise NotFoundError(f"There is no tenant {tenant_id}.")
-    return Tenant(**row._asdict())
+    return tenant
+
+
+def find(connection: Connection, tenant_id: TenantId) -> Tenant | None:
+    """Return a tenant, or ``None``."""
+    row = connection.execute(_TENANTS.where(tenants.c.id == tenant_id)).one_or_none()
+    return None if row is None else Tenant(**row._asdict())
 
 
 def find_by_domain(connection: Connection, domain: str) -> Tenant | None:
-    """Return the tenant that owns this domain, or ``None``."""
-    row = connection.execute(_TENANTS.where(tenants.c.domain == domain)).one_or_none()
+    """Return the tenant that owns this domain, in any case, or ``None``."""
+    row = connection.execute(_TENANTS.where(func.lower(tenants.c.domain) == domain.lower())).one_or_none()
     return None if row is None else Tenant(**row._asdict())
 
 

@@ -11,7 +11,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import PROTOCOL
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.routes import Access, Route
-from shieldwall.server.gateway.tenancy import check_tenant
+from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.trust import moments
 
 
@@ -33,7 +33,7 @@ class DiscoverAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Discovery:
     """Anyone may ask."""
 
-    tenant_id: TenantId
+    tenants: PathTenants
     gateway_url: str
     clock: Clock
 
@@ -51,11 +51,11 @@ class Discovery:
 
     async def get_discover(self, call: Call) -> Answer:
         """Name every path with the configured public address, whatever the request says."""
-        check_tenant(call, self.tenant_id)
-        enrollment = f"{self.gateway_url}/{self.tenant_id}/EnrollmentServer"
+        tenant_id = await self.tenants.of(call)
+        enrollment = f"{self.gateway_url}/{tenant_id}/EnrollmentServer"
         return answer_json(
             DiscoverAnswer(
-                tenant_id=self.tenant_id,
+                tenant_id=tenant_id,
                 protocols=(PROTOCOL,),
                 nonce=f"{enrollment}/nonce",
                 device=f"{enrollment}/device",

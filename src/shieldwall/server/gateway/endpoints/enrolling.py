@@ -17,7 +17,7 @@ from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsError
 from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Access, Route
-from shieldwall.server.gateway.tenancy import check_tenant
+from shieldwall.server.gateway.tenancy import PathTenants, check_own_tenant
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.offboarding import offboard
 from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
@@ -39,9 +39,9 @@ class NonceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class Enrolling:
     """The beginning and the end of a device's life."""
 
-    tenant_id: TenantId
+    tenants: PathTenants
     sealer: NonceSealer
-    onboarding: Onboarding
+    onboarding_for: Callable[[TenantId], Onboarding]
     acting_for: Callable[[CallingDevice], Acting]
     writer: GroupCommit
     clock: Clock
@@ -76,30 +76,30 @@ class Enrolling:
 
     async def post_nonce(self, call: Call) -> Answer:
         """Seal a nonce; the server keeps nothing."""
-        check_tenant(call, self.tenant_id)
         if not self.bucket.take():
             raise TooManyRequestsError("Nonces are asked for too often.")
+        tenant_id = await self.tenants.of(call)
         if call.body:
             call.decoded(NonceRequest)
         now = self.clock.now()
-        nonce = self.sealer.seal(self.tenant_id, now)
+        nonce = self.sealer.seal(tenant_id, now)
         return answer_json(NonceAnswer(nonce=nonce, server_time=moments.write(now)))
 
     async def post_device(self, call: Call) -> Answer:
         """Register: the request is signed by the very key that it asks to register."""
-        check_tenant(call, self.tenant_id)
+        onboarding = self.onboarding_for(await self.tenants.of(call))
         request = call.decoded(RegisterRequest)
         certified = read_certificate_request(request)
         if thumbprint(certified.public_key) != call.unverified.signature.keyid:
             raise BadSignatureError("The request is signed by another key than it asks to register.")
         call.unverified.verify(certified.public_key)
         digest = call.body_digest
-        answer = await self.writer.submit(lambda connection: self.onboarding(connection, request, certified, digest))
+        answer = await self.writer.submit(lambda connection: onboarding(connection, request, certified, digest))
         return answer_json(answer, status=201)
 
     async def post_offboard(self, call: Call) -> Answer:
         """Leave management. A device may speak for itself alone."""
-        check_tenant(call, self.tenant_id)
+        check_own_tenant(call)
         device, digest = call.device, call.body_digest
         if call.parameters["device"] != device.id:
             raise NoSuchPathError("There is nothing at this path.")

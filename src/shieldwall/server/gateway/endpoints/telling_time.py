@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import TimeRequest
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.problems import TooManyRequestsError
 from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.server.gateway.workers import Workers
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.signer.ports import Signers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellingTime:
-    """Anyone may ask, but not as often as they like."""
+    """Anyone may ask, but not as often as they like; who names no tenant gets the time of ``home``."""
 
-    signer: Signer
+    home: TenantId
+    tenants: PathTenants
+    signers: Signers
     workers: Workers
     bucket: TokenBucket
 
@@ -34,8 +38,10 @@ class TellingTime:
         )
 
     async def post_time(self, call: Call) -> Answer:
-        """Sign the present time over the nonce of whoever asks."""
+        """Sign the present time, with the time key of the tenant named, over the nonce of whoever asks."""
         if not self.bucket.take():
             raise TooManyRequestsError("Signed time is asked for too often.")
         request = call.decoded(TimeRequest)
-        return answer_json(await self.workers.run(self.signer.sign_time, request.nonce))
+        tenant_id = self.home if request.tenant_id is None else await self.tenants.known(request.tenant_id)
+        signer = self.signers.for_tenant(tenant_id)
+        return answer_json(await self.workers.run(signer.sign_time, request.nonce))

@@ -1,0 +1,52 @@
+"""Finding tenants: every request at a front door is for one of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shieldwall.contract.errors import InvalidIdError
+from shieldwall.contract.ids import TenantId, parse_tenant_id
+from shieldwall.server.storage import tenants
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import Tenant
+
+MOST_REMEMBERED: Final = 1_000
+
+
+class Tenancy:
+    """Finds tenants in the database, with a bounded memory of those found.
+
+    A tenant that is not there is looked for again each time, so one that is added is known at once; and what is kept of
+    one never changes, so nothing goes stale.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, Tenant] = {}
+
+    def get(self, tenant_id: TenantId) -> Tenant:
+        """Return a tenant. Raises: NotFoundError, StorageUnavailableError."""
+        if (tenant := self.find(tenant_id)) is None:
+            raise NotFoundError(f"There is no tenant {tenant_id}.")
+        return tenant
+
+    def find(self, tenant_id: TenantId) -> Tenant | None:
+        """Return a tenant, or ``None``. Raises: StorageUnavailableError."""
+        return self.named(tenant_id)
+
+    def named(self, name: str) -> Tenant | None:
+        """Return the tenant that a client names by id or by domain, in any case. Raises: StorageUnavailableError."""
+        wanted = name.lower()
+        if (known := self._known.get(wanted)) is not None:
+            return known
+        with self._database.read() as connection:
+            try:
+                tenant = tenants.find(connection, parse_tenant_id(wanted))
+            except InvalidIdError:
+                tenant = tenants.find_by_domain(connection, wanted)
+        if tenant is not None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.pop(next(iter(self._known)), None)  # the one seen first; any would do
+            self._known[wanted] = tenant
+        return tenant
