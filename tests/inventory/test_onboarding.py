@@ -14,7 +14,7 @@ from tests.support.samples import NOON, TENANT_ID, a_package, a_tenant, counted_
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import HardwareIds
-from shieldwall.contract.registration import CertificateRequest, RegisterAnswer, RegisterRequest
+from shieldwall.contract.registration import CertificateRequest, PendingAnswer, RegisterAnswer, RegisterRequest
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory import devices as directory_devices
 from shieldwall.server.directory import groups
@@ -22,14 +22,13 @@ from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.directory.registration import DuplicateKeyError
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
 from shieldwall.server.inventory.offboarding import offboard
-from shieldwall.server.inventory.onboarding import (
-    Onboarding,
+from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
+from shieldwall.server.inventory.package_check import (
     PackageExhaustedError,
     PackageExpiredError,
     PackageNotYetValidError,
     PackageRevokedError,
     PlatformNotAllowedError,
-    read_certificate_request,
 )
 from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage import check_ins, devices, packages, tenants
@@ -55,10 +54,20 @@ class Gate:
     def newcomer(self) -> Newcomer:
         return Newcomer.holding(a_package())
 
-    def receives(self, request: RegisterRequest) -> RegisterAnswer:
+    def asks(self, request: RegisterRequest) -> RegisterAnswer | PendingAnswer:
         certified = read_certificate_request(request)
         with self.database.write() as connection:
             return self.onboarding(connection, request, certified, body_digest(request))
+
+    def receives(self, request: RegisterRequest) -> RegisterAnswer:
+        answer = self.asks(request)
+        assert isinstance(answer, RegisterAnswer)
+        return answer
+
+    def waits(self, request: RegisterRequest) -> PendingAnswer:
+        answer = self.asks(request)
+        assert isinstance(answer, PendingAnswer)
+        return answer
 
     def refuses(self, error: type[ShieldwallError], request: RegisterRequest) -> None:
         with self.database.read() as connection:

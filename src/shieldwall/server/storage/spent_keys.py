@@ -15,13 +15,17 @@ from shieldwall.server.storage.rows import columns_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpentKey:
-    """A key whose device got another one or was deleted. ``reason``: keyChange, promoted, deleted."""
+    """A key whose device got another one or was deleted. ``reason``: keyChange, promoted, reonboarded, deleted.
+
+    ``public_key`` is its point where a repeat of the request that gave it up must still be verified.
+    """
 
     thumbprint: KeyThumbprint
     tenant_id: TenantId
     device_id: DeviceId
     reason: str
     spent_at: datetime
+    public_key: bytes | None = None
 
 
 def add(connection: Connection, spent: SpentKey) -> None:

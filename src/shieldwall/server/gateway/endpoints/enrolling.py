@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import Digest, TenantId
-from shieldwall.contract.messages import MAX_SMALL_BODY_BYTES, OffboardRequest
-from shieldwall.contract.registration import NonceAnswer, RegisterRequest
+from shieldwall.contract.messages import MAX_BODY_BYTES, MAX_SMALL_BODY_BYTES, OffboardRequest
+from shieldwall.contract.registration import NonceAnswer, PendingAnswer, RegisterRequest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsError
@@ -19,12 +19,11 @@ from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import PathTenants, check_own_tenant
 from shieldwall.server.inventory.nonces import NonceSealer
-from shieldwall.server.inventory.offboarding import offboard
 from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
 from shieldwall.server.manager import turns
-from shieldwall.server.manager.sequence import Numbered, Turn, decide
+from shieldwall.server.manager.goodbye import say_goodbye
+from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
-from shieldwall.server.storage import check_ins
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.trust import moments
 from shieldwall.trust.device_key import thumbprint
@@ -62,7 +61,7 @@ class Enrolling:
                 method="POST",
                 path=f"{base}/device",
                 access=Access.NEW_KEY,
-                body_limit=MAX_SMALL_BODY_BYTES,
+                body_limit=MAX_BODY_BYTES,  # certificates and their chains come along
                 handler=self.post_device,
             ),
             Route(
@@ -95,6 +94,8 @@ class Enrolling:
         call.unverified.verify(certified.public_key)
         digest = call.body_digest
         answer = await self.writer.submit(lambda connection: onboarding(connection, request, certified, digest))
+        if isinstance(answer, PendingAnswer):
+            return answer_json(answer, status=202)
         return answer_json(answer, status=201)
 
     async def post_offboard(self, call: Call) -> Answer:
@@ -112,9 +113,9 @@ class Enrolling:
     ) -> None:
         number = Numbered(request.epoch, request.seq, digest)
         try:
-            turns.take(connection, device, number)
+            turns.take(connection, device, number, self.clock.now())
         except DeviceNotActiveError:
-            if decide(check_ins.get(connection, device.id), number) is not Turn.REPEAT:
+            if not turns.is_last(connection, device, number):
                 raise
             return  # this very request made it inactive, and the answer was lost on its way
-        offboard(connection, self.acting_for(device), device.id, reason=request.reason)
+        say_goodbye(connection, self.acting_for(device), device, request)

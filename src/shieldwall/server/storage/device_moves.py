@@ -1,0 +1,74 @@
+"""The rows that hang on a device: gone with it, or handed to another id when its registration becomes a full one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Connection, delete, select, update
+
+from shieldwall.contract.ids import DeviceId, PackageId, TenantId
+from shieldwall.server.storage import devices as device_rows
+from shieldwall.server.storage import statuses
+from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.device_schema import alerts
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.schema import check_in_answers, check_ins, devices, membership_events, metadata
+
+
+def remove(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> None:
+    """Remove a device and every row that hangs on it; what happened to it stays in the audit trail alone.
+
+    Raises:
+        NotFoundError: There is no such device.
+    """
+    report = connection.execute(
+        select(check_ins.c.status_digest).where(check_ins.c.device_id == device_id)
+    ).scalar_one_or_none()
+    for column in (*_references(), alerts.c.device_id, membership_events.c.device_id):
+        connection.execute(delete(column.table).where(column == device_id))
+    _forget(connection, device_id)
+    if report is not None:
+        statuses.remove_unused(connection, tenant_id, report)
+
+
+def hand_over(connection: Connection, former: DeviceId, device: Device, *, epoch: int) -> None:
+    """Add ``device`` in the place of another row: it takes over all that hangs there, and counts its requests anew.
+
+    Raises:
+        AlreadyExistsError: Its id or its key is taken.
+        NotFoundError: There is no device of the former id.
+    """
+    device_rows.add(connection, device)
+    connection.execute(delete(check_in_answers).where(check_in_answers.c.device_id == former))
+    for column in (*_references(), alerts.c.device_id, membership_events.c.device_id):
+        if column.primary_key and len(column.table.primary_key) == 1:
+            connection.execute(delete(column.table).where(column == device.id))  # written along with the new row
+        connection.execute(update(column.table).where(column == former).values({column.name: device.id}))
+    connection.execute(
+        update(check_ins).where(check_ins.c.device_id == device.id).values(epoch=epoch, seq=0, request_digest=None)
+    )
+    _forget(connection, former)
+    device_rows.put(connection, device)  # whatever is derived from the record follows it
+
+
+def pending_of_package(connection: Connection, package_id: PackageId) -> tuple[DeviceId, ...]:
+    """Return the devices that came with a package and still wait."""
+    query = (
+        select(devices.c.id)
+        .where(devices.c.package_id == package_id, devices.c.state == DeviceState.PENDING.value)
+        .order_by(devices.c.id)
+    )
+    return tuple(map(DeviceId, connection.scalars(query)))
+
+
+def _forget(connection: Connection, device_id: DeviceId) -> None:
+    connection.execute(update(devices).where(devices.c.replaces == device_id).values(replaces=None))
+    if connection.execute(delete(devices).where(devices.c.id == device_id)).rowcount == 0:
+        raise NotFoundError(f"There is no device {device_id}.")
+
+
+def _references() -> tuple[Column[Any], ...]:
+    """Return every column that refers to a device, in tables of today and of later."""
+    return tuple(
+        key.parent for table in metadata.sorted_tables for key in table.foreign_keys if key.column is devices.c.id
+    )
