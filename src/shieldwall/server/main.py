@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -27,6 +28,8 @@ from shieldwall.server.gateway.endpoints.checking_in import CheckingIn
 from shieldwall.server.gateway.endpoints.discovery import Discovery
 from shieldwall.server.gateway.endpoints.enrolling import Enrolling
 from shieldwall.server.gateway.endpoints.health import Health
+from shieldwall.server.gateway.endpoints.keeping_identity import KeepingIdentity
+from shieldwall.server.gateway.endpoints.promoting import Promoting
 from shieldwall.server.gateway.endpoints.telling_time import TellingTime
 from shieldwall.server.gateway.guard import normal_authority
 from shieldwall.server.gateway.measures import GatewayMeasures
@@ -37,6 +40,7 @@ from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding
+from shieldwall.server.inventory.promotion import Promotion
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.targeting import retarget
@@ -50,6 +54,7 @@ from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer, Signers
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
@@ -175,6 +180,9 @@ def compose_gateway(
             on_devices_changed=aim_anew,
         )
 
+    def promotion_for(device: CallingDevice) -> Promotion:
+        return Promotion(acting=acting_for(device), signer=signers.for_tenant(device.tenant_id), sealer=sealer)
+
     path_tenants = PathTenants(tenancy=Tenancy(database), workers=workers)
     enrolling = Enrolling(
         tenants=path_tenants,
@@ -189,8 +197,16 @@ def compose_gateway(
         (
             *Discovery(tenants=path_tenants, gateway_url=settings.gateway_url, clock=clock).routes(),
             *enrolling.routes(),
+            *Promoting(promotion_for=promotion_for, writer=writer, clock=clock).routes(),
+            *KeepingIdentity(
+                signers=signers, sealer=sealer, acting_for=acting_for, writer=writer, clock=clock
+            ).routes(),
             *CheckingIn(
-                check_in=CheckIn(signers=signers, clock=clock), writer=writer, workers=workers, channels=channels
+                check_in=CheckIn(signers=signers, clock=clock, acting_for=acting_for, catalog=cache(loader.load)),
+                clock=clock,
+                writer=writer,
+                workers=workers,
+                channels=channels,
             ).routes(),
             *TellingTime(
                 home=settings.tenant_id, tenants=path_tenants, signers=signers, workers=workers, bucket=bucket()
@@ -227,10 +243,19 @@ def compose_gateway(
 
 
 @contextmanager
-def open_services(settings: ServerSettings) -> Iterator[AdminServices]:
-    """Open everything that administrators' front doors and the console need, at work for the server's own tenant."""
+def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterator[AdminServices]:
+    """Open everything that administrators' front doors and the console need.
+
+    They work for the tenant named by its id or domain, or for the one that the server was made with.
+
+    Raises:
+        NotFoundError: There is no such tenant.
+    """
     with SignerClient(settings.data) as signers, _database(settings) as database:
         tenancy = Tenancy(database)
+        served = tenancy.named(settings.tenant_id if tenant is None else tenant)
+        if served is None:
+            raise NotFoundError(f"There is no tenant {tenant or settings.tenant_id}.")
         yield AdminServices(
             database=database,
             catalog=loader.load(),
@@ -238,7 +263,7 @@ def open_services(settings: ServerSettings) -> Iterator[AdminServices]:
             clock=SystemClock(),
             new_id=new_id,
             tenancy=tenancy,
-            tenant=tenancy.get(settings.tenant_id),
+            tenant=served,
             settings=settings,
         )
 

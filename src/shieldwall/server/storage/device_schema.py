@@ -74,6 +74,10 @@ devices: Final = Table(
     Column("replaces", UUID),
     Column("troubleshooting_until", Moment),
     Index(None, "tenant_id", "display_name"),
+    Index(None, "tenant_id", "machine_id_hash", "state"),
+    Index(None, "tenant_id", "smbios_uuid_hash", "state"),
+    Index(None, "tenant_id", "tpm_ek_hash", "state"),
+    Index(None, "package_id"),
 )
 
 check_ins: Final = Table(
@@ -90,6 +94,7 @@ check_ins: Final = Table(
     Column("status_at", Moment),
     Column("sync_requested_at", Moment),
     Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Index(None, "tenant_id", "last_check_in", "device_id"),
     Index(None, "tenant_id", "target_digest", "status_digest"),
     Index(None, "tenant_id", "status_digest"),
 )
@@ -111,6 +116,7 @@ spent_keys: Final = Table(
     Column("device_id", UUID, nullable=False),
     Column("reason", String(32), nullable=False),
     Column("spent_at", Moment, nullable=False),
+    Column("public_key", LargeBinary),
 )
 
 registrations: Final = Table(
