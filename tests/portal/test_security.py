@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
 import httpx
 import pytest
 from litestar import get
 from tests.support.admin import AUTHORITY, PUBLIC_URL, AdminWorld, Client
-from tests.support.samples import NOON, a_device, a_group, a_tenant, device_id
+from tests.support.samples import a_device, a_group, a_tenant, device_id
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.admin_application import create_admin_application
@@ -18,9 +17,7 @@ from shieldwall.server.directory import administrators
 from shieldwall.server.observability import new_registry
 from shieldwall.server.portal import app as portal
 from shieldwall.server.readiness import Readiness
-from shieldwall.server.storage import check_ins, devices, groups, invitations, sessions, tenants
-from shieldwall.server.storage.invitations import Invitation
-from shieldwall.server.storage.records import Session
+from shieldwall.server.storage import check_ins, devices, groups, tenants
 
 COOKIE = "__Host-shieldwall"
 OTHER_TENANT = TenantId("00000000-0000-4000-8000-00000000000b")
@@ -114,35 +111,26 @@ def test_a_code_is_good_for_a_quarter_of_an_hour(world: AdminWorld, client: Clie
     assert client.post("/sign-in", data={"code": code}, headers=ORIGIN).status_code == 403
 
 
-def test_a_code_of_another_tenant_lets_nobody_in(world: AdminWorld, client: Client) -> None:
+def test_a_code_lets_into_its_own_tenant_and_shows_nothing_of_others(world: AdminWorld, client: Client) -> None:
     with world.writing() as connection:
-        tenants.add(connection, a_tenant(id=OTHER_TENANT, domain="other.example"))
-        invitation = Invitation(
-            code_digest=administrators._digest("theirs"),
-            tenant_id=OTHER_TENANT,
-            display_name="Eve",
-            expires_at=NOON + timedelta(minutes=1),
-        )
-        invitations.add(connection, invitation)
+        theirs = a_tenant(id=OTHER_TENANT, domain="other.example", display_name="Fabrikam")
+        tenants.add(connection, theirs)
+        code = administrators.invite(connection, world.services.of(theirs).acting("console"), display_name="Eve")
+        devices.add(connection, a_device(1, display_name="our-device"))
+        check_ins.add(connection, device_id(1))
+        devices.add(connection, a_device(5, tenant_id=OTHER_TENANT, display_name="their-device"))
+        check_ins.add(connection, device_id(5))
 
-    assert client.post("/sign-in", data={"code": "theirs"}, headers=ORIGIN).status_code == 403
+    assert client.post("/sign-in", data={"code": code}, headers=ORIGIN).status_code == 303
 
-
-def test_a_session_of_another_tenant_opens_nothing(world: AdminWorld, client: Client) -> None:
-    with world.writing() as connection:
-        tenants.add(connection, a_tenant(id=OTHER_TENANT, domain="other.example"))
-        theirs = Session(
-            token_digest=administrators._digest("theirs"),
-            tenant_id=OTHER_TENANT,
-            display_name="Eve",
-            created_at=NOON,
-            last_seen_at=NOON,
-            expires_at=NOON + timedelta(hours=1),
-        )
-        sessions.add(connection, theirs)
-    client.cookies.set(COOKIE, "theirs")
-
-    assert not is_signed_in(client)
+    page = client.get("/devices")
+    assert "Fabrikam" in page.text
+    assert "their-device" in page.text
+    assert "Contoso" not in page.text
+    assert "our-device" not in page.text
+    assert client.get(f"/devices/{device_id(1)}").status_code == 404
+    synced = client.post(f"/devices/{device_id(1)}/sync", data={"csrf": token_of(client)}, headers=ORIGIN)
+    assert synced.status_code == 404
 
 
 @pytest.mark.parametrize("code", ["", "x", "A" * 43, "\x00", "é" * 100, "A" * 100_000])

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from typing import Any
 import pytest
 from tests.support.gateway_world import free_port
 
+from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.administrators import redeem
 from shieldwall.server.directory.apps import authenticate_app
 from shieldwall.server.main import open_services
 from shieldwall.server.settings import load
+from shieldwall.server.signer.client import SignerClient
+from shieldwall.trust.verification import open_time
 
 PROGRAM = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()", "server")
 
@@ -68,10 +72,13 @@ def server(console: Console) -> Iterator[subprocess.Popen[str]]:
             running.communicate(timeout=60)
 
 
-def get(console: Console, url: str) -> tuple[int, Any]:
+def get(console: Console, url: str, *, token: str | None = None, form: dict[str, str] | None = None) -> tuple[int, Any]:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    body = None if form is None else urllib.parse.urlencode(form).encode()
+    asked = urllib.request.Request(url, headers=headers, data=body)  # noqa: S310 - our own https address
     trust = ssl.create_default_context(cafile=str(load(console.data).tls_authority))
     try:
-        with urllib.request.urlopen(url, context=trust, timeout=20) as answer:  # noqa: S310 - our own https address
+        with urllib.request.urlopen(asked, context=trust, timeout=20) as answer:  # noqa: S310 - as above
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
@@ -166,3 +173,85 @@ def test_a_directory_without_a_server_is_said_to_be_that(console: Console, tmp_p
     refused = console("run", "--data", str(tmp_path))
     assert refused.returncode == 1
     assert "[notInitialised]" in refused.stderr
+
+
+def test_a_tenant_added_while_the_server_runs_is_served_at_once(
+    console: Console, server: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    assert server.poll() is None
+    data = ("--data", str(console.data))
+    home = load(console.data).tenant_id
+    out = tmp_path / "app.json"
+    app_words = ("--name", "Theirs", "--permission", "Device.Read.All", "--out", str(out), "--tenant")
+
+    assert console("app", "create", *data, *app_words, "fabrikam.example").returncode == 1
+    added = console("tenant", "add", *data, "Fabrikam", "--domain", "Fabrikam.example")
+    assert added.returncode == 0, added.stderr
+
+    listed = json.loads(console("tenant", "list", *data, "--json").stdout)
+    assert [(each["displayName"], each["domain"], each["isHome"]) for each in listed] == [
+        ("My organisation", "shieldwall.localhost", True),
+        ("Fabrikam", "fabrikam.example", False),
+    ]
+    fabrikam = listed[1]["id"]
+    assert fabrikam in added.stdout
+
+    made = console("app", "create", *data, *app_words, "fabrikam.example")
+    assert made.returncode == 0, made.stderr
+    login = json.loads(out.read_text())
+    assert (login["tenantId"], login["authority"]) == (fabrikam, f"{console.public_url}/{fabrikam}")
+    token = token_of(console, "fabrikam.example", login)
+    assert token is not None
+    assert token_of(console, home, login) is None, "another tenant does not know the application"
+    status, organizations = get(console, f"{console.public_url}/v1.0/organization", token=token)
+    assert (status, [each["displayName"] for each in organizations["value"]]) == (200, ["Fabrikam"])
+    assert get(console, f"{console.public_url}/{fabrikam}/discovery/v2.0/keys") != get(
+        console, f"{console.public_url}/{home}/discovery/v2.0/keys"
+    )
+
+    status, places = get(console, f"{console.gateway_url}/{fabrikam}/Discover?api-version=1.0")
+    assert (status, places["tenantId"]) == (200, fabrikam)
+    nobody = get(console, f"{console.gateway_url}/{'0' * 8}-0000-4000-8000-{'0' * 12}/Discover?api-version=1.0")
+    assert nobody[0] == 404
+    assert "/sign-in?code=" in console("admin", "invite", *data, "--tenant", fabrikam).stdout
+
+    with SignerClient(console.data) as signers:
+        statements = [
+            open_time(signer.sign_time("0" * 32), signer.trust_root(), tenant_id=tenant, nonce="0" * 32)
+            for tenant in (home, TenantId(fabrikam))
+            for signer in [signers.for_tenant(tenant)]
+        ]
+    assert len(statements) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "domain", "code"),
+    [
+        ("Ours", "shieldwall.localhost", "alreadyExists"),
+        ("Ours", "SHIELDWALL.localhost", "alreadyExists"),
+        ("", "new.example", "invalidTenant"),
+        ("a\nb", "new.example", "invalidTenant"),
+        ("New", "not a domain", "invalidTenant"),
+        ("New", "localhost", "invalidTenant"),
+        ("New", "11111111-1111-4111-8111-111111111111", "invalidTenant"),
+    ],
+)
+def test_a_tenant_that_cannot_be_leaves_no_keys(console: Console, name: str, domain: str, code: str) -> None:
+    before = sorted((console.data / "keys").iterdir())
+
+    refused = console("tenant", "add", "--data", str(console.data), name, "--domain", domain)
+
+    assert refused.returncode == 1
+    assert f"[{code}]" in refused.stderr
+    assert sorted((console.data / "keys").iterdir()) == before
+
+
+def token_of(console: Console, tenant: str, login: dict[str, str]) -> str | None:
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": login["clientId"],
+        "client_secret": login["clientSecret"],
+        "scope": f"{console.public_url}/.default",
+    }
+    status, answer = get(console, f"{console.public_url}/{tenant}/oauth2/v2.0/token", form=form)
+    return answer["access_token"] if status == 200 else None

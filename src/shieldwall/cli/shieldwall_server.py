@@ -15,7 +15,9 @@ from typing import Annotated, BinaryIO, Final
 
 import typer
 
+from shieldwall.cli import server_tenants
 from shieldwall.cli.presentation import speaking_plainly
+from shieldwall.cli.server_tenants import ACTOR, DataOption, TenantOption
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.settings import DEFAULT_GATEWAY_URL, DEFAULT_PUBLIC_URL
@@ -25,10 +27,7 @@ apps: Final = typer.Typer(no_args_is_help=True, help="Applications that may ask 
 administrators: Final = typer.Typer(no_args_is_help=True, help="People who may sign in to the admin center.")
 app.add_typer(apps, name="app")
 app.add_typer(administrators, name="admin")
-
-ACTOR: Final = "console"
-
-DataOption = Annotated[Path, typer.Option("--data", help="The server's data directory.", file_okay=False)]
+app.add_typer(server_tenants.app, name="tenant")
 
 
 class FileExistsAlreadyError(ShieldwallError):
@@ -103,6 +102,7 @@ def create_app(
     name: Annotated[str, typer.Option("--name", help="What the application is called.")],
     permission: Annotated[list[str], typer.Option("--permission", help="A permission; may be given several times.")],
     out: Annotated[Path, typer.Option("--out", help="Where to write its login; must not exist.", dir_okay=False)],
+    tenant: TenantOption = None,
 ) -> None:
     """Make an application and write its login, with the secret that is shown to nobody else."""
     from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
@@ -111,17 +111,17 @@ def create_app(
 
     with speaking_plainly("make the application"):
         permissions = check_permissions(permission)
-        with main.open_services(settings.load(data)) as services, _new_private_file(out) as file:
+        with main.open_services(settings.load(data), tenant) as services, _new_private_file(out) as file:
             with services.database.write() as connection:
                 made, secret = directory_apps.create_app(
                     connection, services.acting(ACTOR), display_name=name, permissions=permissions
                 )
             found = services.settings
             login = {
-                "tenantId": found.tenant_id,
+                "tenantId": services.tenant.id,
                 "clientId": made.client_id,
                 "clientSecret": secret,
-                "authority": f"{found.public_url}/{found.tenant_id}",
+                "authority": f"{found.public_url}/{services.tenant.id}",
                 "graph": found.public_url,
                 "certificateAuthority": found.tls_authority.read_text("ascii"),
             }
@@ -134,13 +134,14 @@ def create_app(
 def invite(
     data: DataOption,
     name: Annotated[str, typer.Option("--name", help="Who is invited, for the audit trail.")] = "Administrator",
+    tenant: TenantOption = None,
 ) -> None:
     """Print a link that lets one person sign in once, within fifteen minutes."""
     from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.directory import administrators as directory_administrators  # noqa: PLC0415 - as above
 
     with speaking_plainly("invite an administrator"):
-        with main.open_services(settings.load(data)) as services, services.database.write() as connection:
+        with main.open_services(settings.load(data), tenant) as services, services.database.write() as connection:
             code = directory_administrators.invite(connection, services.acting(ACTOR), display_name=name)
         typer.echo(f"{services.settings.public_url}/sign-in?code={code}")
 
