@@ -41,8 +41,9 @@ Sequence = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 InstanceId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
-ManagerKind = Literal["mdm", "configurationManager", "microsoftChannel"]
-"""Who else may manage a device: an MDM such as Intune, Configuration Manager, Microsoft's own settings management."""
+ManagerKind = Literal["mdm", "configurationManager", "microsoftChannel", "several"]
+"""Who else may manage a device: an MDM such as Intune, Configuration Manager, Microsoft's own settings management, or
+the last two at once."""
 Unsuitable = Literal["nonPersistentDesktop", "unsupportedOs"]
 
 
@@ -191,9 +192,13 @@ class OffboardRequest(
 
 
 class TimeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Ask for signed time over a nonce of the asker (32 hexadecimal digits)."""
+    """Ask for signed time over a nonce of the asker (32 hexadecimal digits).
+
+    ``tenant_id`` says whose time key shall sign; without it, that of the tenant the server was made with.
+    """
 
     nonce: InstanceId
+    tenant_id: TenantIdField | None = None
 
 
 class TimeStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -11,15 +11,22 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.membership import matches_otherwise, reevaluate_device
+from shieldwall.server.directory.enrollment import enrolled_anew
+from shieldwall.server.directory.membership import leave_all_groups, matches_otherwise, reevaluate_device
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import devices, groups
+from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
 
 MAX_TAGS: Final = 64
 MAX_TAG_LENGTH: Final = 128
+MAX_ATTRIBUTE_LENGTH: Final = 1024
+EXTENSION_ATTRIBUTES: Final = frozenset(f"extensionAttribute{number}" for number in range(1, 16))
+OWNERSHIPS: Final = ("Company", "Personal", "Unknown")
+CLONED_IDENTITY: Final = "clonedIdentity"
+"""Why a device is in quarantine, and the kind of the alert about it."""
+_SWITCHED: Final = frozenset({DeviceState.ACTIVE, DeviceState.DISABLED, DeviceState.QUARANTINED})
 
 
 class InvalidDeviceError(ShieldwallError):
@@ -31,6 +38,13 @@ class InvalidDeviceError(ShieldwallError):
     def __init__(self, cause: str, *, member: str) -> None:
         super().__init__(cause)
         self.member = member
+
+
+class WrongDeviceStateError(ShieldwallError):
+    """The device is not in a state in which this could be done."""
+
+    code = "wrongDeviceState"
+    remedy = "Look at the device: what it is in now decides what can be done with it."
 
 
 def list_devices(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Device, ...]:
@@ -83,16 +97,70 @@ def change_tags(
     return _change(connection, acting, before, replace(before, tags=tags), "device.tagged", tags=tags)
 
 
+def change_details(
+    connection: Connection,
+    acting: Acting,
+    device_id: DeviceId,
+    *,
+    category: str | None = None,
+    ownership: str | None = None,
+    attributes: Mapping[str, str | None] | None = None,
+) -> Device:
+    """Note what administrators know of a device; ``attributes`` are extension attributes, ``None`` takes one away.
+
+    Raises:
+        NotFoundError: There is no such device.
+        InvalidDeviceError: A part is too long, or not one that there is.
+    """
+    before = get_device(connection, acting.tenant_id, device_id)
+    noted = before.extension_attributes | (attributes or {})
+    kept = {name: value for name, value in sorted(noted.items()) if value is not None}
+    for name, value in kept.items():
+        if name not in EXTENSION_ATTRIBUTES or not is_name(value, MAX_ATTRIBUTE_LENGTH):
+            raise InvalidDeviceError(
+                f"There are extensionAttribute1 to 15, each with 1 to {MAX_ATTRIBUTE_LENGTH} plain characters.",
+                member="extensionAttributes",
+            )
+    if category and not is_name(category):
+        raise InvalidDeviceError("A device's category has at most 256 plain characters.", member="deviceCategory")
+    if ownership is not None and ownership not in OWNERSHIPS:
+        raise InvalidDeviceError(f"A device's ownership is {' or '.join(OWNERSHIPS)}.", member="deviceOwnership")
+    device = replace(
+        before,
+        device_category=before.device_category if category is None else category,
+        device_ownership=ownership or before.device_ownership,
+        extension_attributes=kept,
+    )
+    return _change(
+        connection,
+        acting,
+        before,
+        device,
+        "device.detailsChanged",
+        category=device.device_category,
+        ownership=device.device_ownership,
+        attributes=kept,
+    )
+
+
 def set_enabled(connection: Connection, acting: Acting, device_id: DeviceId, *, enabled: bool) -> Device:
-    """Let a device speak to us, or not; a retired one stays retired.
+    """Let a device speak to us, or not; a retired one stays retired, and one from quarantine goes back there.
+
+    Either way it keeps what it enforces. Twice is once.
 
     Raises:
         NotFoundError: There is no such device, or it is retired.
+        WrongDeviceStateError: It waits to be let in, or is told to leave.
     """
     before = get_device(connection, acting.tenant_id, device_id)
     if before.state is DeviceState.RETIRED:
         raise NotFoundError(f"The device {device_id} was retired.")
-    state = DeviceState.ACTIVE if enabled else DeviceState.DISABLED
+    if before.state not in _SWITCHED:
+        raise WrongDeviceStateError(f"The device {before.display_name!r} is {before.state}.")
+    if enabled is not (before.state is DeviceState.DISABLED):
+        return before
+    present = DeviceState.QUARANTINED if before.state_reason == CLONED_IDENTITY else DeviceState.ACTIVE
+    state = present if enabled else DeviceState.DISABLED
     activity = "device.enabled" if enabled else "device.disabled"
     return _change(connection, acting, before, replace(before, state=state), activity)
 
@@ -115,7 +183,7 @@ def retire(
         return before
     device = replace(before, state=DeviceState.RETIRED, retired_at=acting.clock.now())
     devices.put(connection, device)
-    groups.remove_from_all(connection, device_id)
+    leave_all_groups(connection, acting, device_id)
     acting.record(connection, activity, "device", device_id, name=device.display_name, reason=reason)
     acting.tell(connection, [device_id])
     return device
@@ -126,9 +194,11 @@ def _change(
 ) -> Device:
     if device == before:
         return before
+    device = enrolled_anew(connection, before, device)
     devices.put(connection, device)
     acting.record(connection, activity, "device", device.id, name=device.display_name, **details)
-    moved = bool(reevaluate_device(connection, device))
-    if moved or device.state is not before.state or matches_otherwise(connection, before, device):
+    moved = bool(reevaluate_device(connection, acting, device))
+    aims_otherwise = device.state is not before.state or device.enrollment_code != before.enrollment_code
+    if moved or aims_otherwise or matches_otherwise(connection, before, device):
         acting.tell(connection, [device.id])
     return device

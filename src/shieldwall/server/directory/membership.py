@@ -1,69 +1,119 @@
-"""Keeping dynamic groups true: which devices their rules name, group by group or device by device.
+"""Keeping groups true: which devices the rules of dynamic ones name, by group or by device, and what happened when.
+
+Where two changes meet, the later one must see what the earlier did. So both take the lock of targeting first, and read
+rules and devices after it. A rule that asks for groups is looked at after the groups it names; those ask for no groups
+themselves, so one further look is enough.
 
 Assignment filters have rules too; nobody belongs to a filter, so all there is to keep is who hears of a change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
-from shieldwall.policy.membership import Attributes, parse_rule
+from shieldwall.policy.device_sets import places
+from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, parse_rule
+from shieldwall.policy.rule_index import RuleIndex
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.attributes import attributes_of, described_fleet
 from shieldwall.server.directory.filter_rules import Narrowing, matching, narrowing
-from shieldwall.server.storage import devices, filters, groups, targets
+from shieldwall.server.storage import filters, groups, membership_events, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.fleets import DescribedDevice
-from shieldwall.server.storage.records import Group, Page
+from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.membership_events import Change
+from shieldwall.server.storage.records import Group, MembershipCause, ProcessingState
 
-_PORTION: Final = 1_000
-MANAGEMENT_TYPE: Final = "MicrosoftSense"
-"""``managementType`` of devices that this channel manages."""
-
-
-def attributes_of(device: Device | DescribedDevice) -> Attributes:
-    """Return what a membership rule may ask of a device. What it never said is absent, not empty."""
-    return {
-        "deviceId": device.id,
-        "displayName": device.display_name,
-        "deviceOSType": device.os_type,
-        "deviceOSVersion": device.os_version or None,
-        "deviceManufacturer": device.manufacturer or None,
-        "deviceModel": device.model or None,
-        "deviceTrustType": device.trust_type,
-        "deviceTag": device.tags,
-        "managementType": MANAGEMENT_TYPE if device.managed_elsewhere is None else None,
-    }
+_RuleTexts = tuple[tuple[GroupId, str], ...]
 
 
-def reevaluate_device(connection: Connection, device: Device) -> frozenset[GroupId]:
+def reevaluate_device(
+    connection: Connection, acting: Acting, device: Device, cause: MembershipCause = MembershipCause.DEVICE_CHANGED
+) -> frozenset[GroupId]:
     """Let a device join and leave the dynamic groups of its tenant; return those it joined or left."""
-    attributes = attributes_of(device)
+    targets.lock(connection)
+    rules = _ready(groups.rules_in_force(connection, device.tenant_id))
     present = groups.memberships(connection, [device.id])[device.id]
-    changed: set[GroupId] = set()
-    for group in groups.list_dynamic(connection, device.tenant_id):
-        belongs = _may_belong(device) and parse_rule(_rule(group)).matches(attributes)
-        if belongs == (group.id in present):
-            continue
-        changed.add(group.id)
-        (groups.add_members if belongs else groups.remove_members)(connection, group.id, [device.id])
-    return frozenset(changed)
+    wanted = rules.groups_of(attributes_of(device), present) if _may_belong(device) else present - rules.decided
+    for group_id in sorted(present ^ wanted):
+        _move(connection, acting, group_id, [device.id], joined=group_id in wanted, cause=cause)
+    return present ^ wanted
 
 
-def reevaluate_group(connection: Connection, group: Group) -> frozenset[DeviceId]:
-    """Fill a dynamic group by its rule; return the devices that joined or left."""
-    rule = parse_rule(_rule(group))
-    named = {
-        device.id
-        for device in _all_devices(connection, group.tenant_id)
-        if _may_belong(device) and rule.matches(attributes_of(device))
-    }
+def reevaluate_group(
+    connection: Connection, acting: Acting, group: Group, cause: MembershipCause = MembershipCause.RULE_CHANGED
+) -> frozenset[DeviceId]:
+    """Fill a dynamic group by its rule, unless it is paused, and after it those that ask for its members.
+
+    Returns:
+        The devices that joined or left one of them.
+    """
+    targets.lock(connection)
+    if group.membership_rule is None or group.processing_state is ProcessingState.PAUSED:
+        return frozenset()
+    rule = parse_rule(group.membership_rule)
+    fleet = described_fleet(connection, group.tenant_id, [rule], Whose.EXISTING)
+    named = frozenset(fleet.ids[place] for place in places(fleet.columns.matching(rule)))
     present = groups.member_ids(connection, group.id)
-    groups.add_members(connection, group.id, named - present)
-    groups.remove_members(connection, group.id, present - named)
-    return frozenset(named ^ present)
+    _move(connection, acting, group.id, named - present, joined=True, cause=cause)
+    _move(connection, acting, group.id, present - named, joined=False, cause=cause)
+    return (named ^ present) | follow_members(connection, acting, group, cause)
+
+
+def follow_members(connection: Connection, acting: Acting, group: Group, cause: MembershipCause) -> frozenset[DeviceId]:
+    """Fill anew the groups whose rules ask for the members of a group; return the devices that joined or left one."""
+    moved: frozenset[DeviceId] = frozenset()
+    for asking in groups_asking_for(connection, group.tenant_id, group.id):
+        moved |= reevaluate_group(connection, acting, asking, cause)
+    return moved
+
+
+def groups_asking_for(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> tuple[Group, ...]:
+    """Return the groups whose rules ask for the members of this one, ordered by id."""
+    return tuple(
+        group
+        for group in groups.list_with_rule_like(connection, tenant_id, MEMBER_OF)
+        if group.membership_rule is not None and group_id in parse_rule(group.membership_rule).groups()
+    )
+
+
+def reevaluate_asking(connection: Connection, acting: Acting, property_name: str) -> frozenset[DeviceId]:
+    """Fill anew the dynamic groups whose rules ask for a property that changed for many devices at once.
+
+    Returns:
+        The devices that joined or left one of them.
+    """
+    moved: frozenset[DeviceId] = frozenset()
+    for group in groups.list_with_rule_like(connection, acting.tenant_id, property_name):
+        if group.membership_rule is not None and property_name in parse_rule(group.membership_rule).properties():
+            moved |= reevaluate_group(connection, acting, group, MembershipCause.DEVICE_CHANGED)
+    return moved
+
+
+def add_members(
+    connection: Connection, acting: Acting, group: Group, device_ids: Collection[DeviceId], cause: MembershipCause
+) -> frozenset[DeviceId]:
+    """Let devices join an assigned group; return them and those that other groups, asking for it, gain or lose."""
+    _move(connection, acting, group.id, device_ids, joined=True, cause=cause)
+    return frozenset(device_ids) | follow_members(connection, acting, group, cause)
+
+
+def remove_members(
+    connection: Connection, acting: Acting, group: Group, device_ids: Collection[DeviceId], cause: MembershipCause
+) -> frozenset[DeviceId]:
+    """Let devices leave an assigned group; return as ``add_members`` does."""
+    _move(connection, acting, group.id, device_ids, joined=False, cause=cause)
+    return frozenset(device_ids) | follow_members(connection, acting, group, cause)
+
+
+def leave_all_groups(connection: Connection, acting: Acting, device_id: DeviceId) -> None:
+    """Take a device that is retired out of every group, of paused ones too."""
+    for group_id in sorted(groups.memberships(connection, [device_id])[device_id]):
+        _move(connection, acting, group_id, [device_id], joined=False, cause=MembershipCause.DEVICE_RETIRED)
 
 
 def narrowings_in_use(connection: Connection, tenant_id: TenantId) -> tuple[Narrowing, ...]:
@@ -81,17 +131,58 @@ def matches_otherwise(connection: Connection, before: Device, after: Device) -> 
     return matching(narrowings, was) != matching(narrowings, is_now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The rules of a tenant made ready: those that ask for groups apart, for they are asked last."""
+
+    plain: RuleIndex[GroupId]
+    asking: RuleIndex[GroupId]
+    decided: frozenset[GroupId]
+    """The groups that these rules decide; others keep who they have."""
+    decided_plainly: frozenset[GroupId]
+
+    def groups_of(self, attributes: Attributes, present: frozenset[GroupId]) -> frozenset[GroupId]:
+        """Return all groups that a device in the groups ``present`` shall belong to."""
+        plainly = (present - self.decided_plainly) | self.plain.matching(attributes)
+        if self.decided_plainly == self.decided:
+            return plainly
+        known = {**attributes, MEMBER_OF: tuple(sorted(plainly))}
+        return (plainly - self.decided | plainly & self.decided_plainly) | self.asking.matching(known)
+
+
+@lru_cache(maxsize=32)
+def _ready(texts: _RuleTexts) -> _Rules:
+    """Make rules ready. What is kept here is named by the very texts, so it is never out of date."""
+    rules: dict[GroupId, MembershipRule] = {group_id: parse_rule(text) for group_id, text in texts}
+    asking = {group_id: rule for group_id, rule in rules.items() if rule.groups()}
+    plain = {group_id: rule for group_id, rule in rules.items() if group_id not in asking}
+    return _Rules(RuleIndex(plain), RuleIndex(asking), frozenset(rules), frozenset(plain))
+
+
+def _move(
+    connection: Connection,
+    acting: Acting,
+    group_id: GroupId,
+    device_ids: Collection[DeviceId],
+    *,
+    joined: bool,
+    cause: MembershipCause,
+) -> None:
+    """Let devices join or leave a group, and write it into the history."""
+    if not device_ids:
+        return
+    (groups.add_members if joined else groups.remove_members)(connection, group_id, device_ids)
+    change = Change(
+        id=acting.new_id(),
+        tenant_id=acting.tenant_id,
+        group_id=group_id,
+        at=acting.clock.now(),
+        joined=joined,
+        cause=cause,
+        actor=acting.actor,
+    )
+    membership_events.add(connection, change, device_ids)
+
+
 def _may_belong(device: Device) -> bool:
     return device.state is not DeviceState.RETIRED
-
-
-def _rule(group: Group) -> str:
-    assert group.membership_rule is not None, "only dynamic groups are evaluated"
-    return group.membership_rule
-
-
-def _all_devices(connection: Connection, tenant_id: TenantId) -> Iterator[Device]:
-    after: str | None = None
-    while portion := devices.list_devices(connection, tenant_id, Page(size=_PORTION, after=after)):
-        yield from portion
-        after = portion[-1].id

@@ -1,16 +1,18 @@
-"""A tenant's managed devices read in bulk, with only what a question over all of them needs."""
+"""A tenant's devices read in bulk, with only what a question over all of them needs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from enum import Enum, auto
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState
-from shieldwall.server.storage.rows import portions, strings_from
+from shieldwall.server.storage.devices import PARSED
+from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import devices, group_members
 
 _IS_MANAGED: Final = (devices.c.state == DeviceState.ACTIVE.value) & (devices.c.enrollment_code == MANAGED_CODE)
@@ -19,37 +21,15 @@ _MANAGED: Final = (
     .where(devices.c.tenant_id == bindparam("tenant"), _IS_MANAGED)
     .order_by(devices.c.id)
 )
-_DESCRIBED: Final = (
-    select(
-        devices.c.id,
-        devices.c.display_name,
-        devices.c.os_type,
-        devices.c.os_version,
-        devices.c.manufacturer,
-        devices.c.model,
-        devices.c.trust_type,
-        devices.c.managed_elsewhere,
-        devices.c.tags,
-    )
-    .where(devices.c.tenant_id == bindparam("tenant"), _IS_MANAGED)
-    .order_by(devices.c.id)
-)
 _MEMBERS: Final = select(group_members.c.device_id).where(group_members.c.group_id == bindparam("group"))
 
 
-@dataclass(frozen=True, slots=True)
-class DescribedDevice:
-    """What rules may ask of a device, and nothing else."""
+class Whose(Enum):
+    """Which devices of a tenant are asked about."""
 
-    id: DeviceId
-    display_name: str
-    os_type: str
-    os_version: str
-    manufacturer: str
-    model: str
-    trust_type: str | None
-    managed_elsewhere: str | None
-    tags: tuple[str, ...]
+    MANAGED = auto()
+    EXISTING = auto()
+    """All but retired ones: those that may belong to groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +47,21 @@ def managed(connection: Connection, tenant_id: TenantId) -> list[ManagedDevice]:
     return [ManagedDevice(*row) for row in connection.execute(_MANAGED, {"tenant": tenant_id})]
 
 
-def described(connection: Connection, tenant_id: TenantId) -> Iterator[DescribedDevice]:
-    """Yield what rules may ask of every managed device, ordered by id."""
-    read: dict[str, tuple[str, ...]] = {}
-    for row in connection.execute(_DESCRIBED, {"tenant": tenant_id}):
-        if row.tags not in read:
-            read[row.tags] = strings_from(row.tags)
-        yield DescribedDevice(*row[:-1], tags=read[row.tags])
+def columns(
+    connection: Connection, tenant_id: TenantId, fields: Sequence[str], whose: Whose
+) -> tuple[list[DeviceId], list[list[Any]]]:
+    """Return the ids of devices in their order, and for each of these fields its values in the same order."""
+    these = _IS_MANAGED if whose is Whose.MANAGED else devices.c.state != DeviceState.RETIRED.value
+    query = (
+        select(devices.c.id, *(devices.c[name] for name in fields))
+        .where(devices.c.tenant_id == tenant_id, these)
+        .order_by(devices.c.id)
+    )
+    rows = connection.execute(query).all()
+    if not rows:
+        return [], [[] for _ in fields]
+    ids, *read = zip(*rows, strict=True)
+    return list(ids), [_parsed(name, values) for name, values in zip(fields, read, strict=True)]
 
 
 def members(connection: Connection, group_id: GroupId) -> list[DeviceId]:
@@ -90,3 +78,12 @@ def names(connection: Connection, device_ids: Collection[DeviceId]) -> Mapping[D
             select(devices.c.id, devices.c.display_name).where(devices.c.id.in_(portion))
         )
     }
+
+
+def _parsed(name: str, values: Sequence[Any]) -> list[Any]:
+    """Make fields of what a column holds; equal ones are read once."""
+    parse = PARSED.get(name)
+    if parse is None:
+        return list(values)
+    read = {value: parse(value) for value in set(values)}
+    return [read[value] for value in values]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Column, Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule, ConflictRules
 from shieldwall.contract.ids import TenantId
+from shieldwall.policy.enrollment import EnforcementScope
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.storage.rows import columns_of, to_text
@@ -58,15 +59,35 @@ def add(connection: Connection, tenant: Tenant) -> None:
 
 def conflict_rules(connection: Connection, tenant_id: TenantId) -> ConflictRules:
     """Return the families that a tenant decides otherwise than published. Raises: NotFoundError."""
-    text = connection.execute(select(tenants.c.conflict_rules).where(tenants.c.id == tenant_id)).scalar_one_or_none()
-    if text is None:
-        raise NotFoundError(f"There is no tenant {tenant_id}.")
-    return strict_json.decode(text.encode(), dict[ConflictFamily, ConflictRule])
+    text = _choice(connection, tenant_id, tenants.c.conflict_rules)
+    return strict_json.decode(text, dict[ConflictFamily, ConflictRule])
 
 
 def put_conflict_rules(connection: Connection, tenant_id: TenantId, rules: ConflictRules) -> None:
     """Replace the rules of a tenant. Raises: NotFoundError."""
-    text = to_text(dict(rules))
-    changed = connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(conflict_rules=text))
+    _put_choice(connection, tenant_id, tenants.c.conflict_rules, dict(rules))
+
+
+def enforcement_scope(connection: Connection, tenant_id: TenantId) -> EnforcementScope:
+    """Return which devices of a tenant may be managed. Raises: NotFoundError."""
+    return strict_json.decode(_choice(connection, tenant_id, tenants.c.enforcement_scope), EnforcementScope)
+
+
+def put_enforcement_scope(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> None:
+    """Replace the enforcement scope of a tenant. Raises: NotFoundError."""
+    _put_choice(connection, tenant_id, tenants.c.enforcement_scope, scope)
+
+
+def _choice(connection: Connection, tenant_id: TenantId, column: Column[str]) -> bytes:
+    """Read what a tenant chose, as JSON. Raises: NotFoundError."""
+    text = connection.execute(select(column).where(tenants.c.id == tenant_id)).scalar_one_or_none()
+    if text is None:
+        raise NotFoundError(f"There is no tenant {tenant_id}.")
+    return text.encode()
+
+
+def _put_choice(connection: Connection, tenant_id: TenantId, column: Column[str], value: Any) -> None:
+    """Keep what a tenant chose, as JSON. Raises: NotFoundError."""
+    changed = connection.execute(update(tenants).where(tenants.c.id == tenant_id).values({column: to_text(value)}))
     if changed.rowcount == 0:
         raise NotFoundError(f"There is no tenant {tenant_id}.")

@@ -1,0 +1,91 @@
+"""The enrollment of devices: what the tenant's enforcement scope makes of each.
+
+The code stands in the device's row, so that lists and rules can ask for it. ``enrolled`` must be called before a new
+device is stored, ``enrolled_anew`` before one whose facts, tags or state may be others than before; the finer reason is
+worked out whenever it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.policy.enrollment import (
+    TAG,
+    Coverage,
+    EnforcementScope,
+    Enrollment,
+    Standing,
+    decide,
+    is_tagged,
+    tag_rules,
+)
+from shieldwall.policy.membership import MembershipRule
+from shieldwall.server.directory.attributes import attributes_of
+from shieldwall.server.storage import targets, tenants
+from shieldwall.server.storage.device_records import Device, DeviceState
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """A scope whose rules were read, to be asked about many devices."""
+
+    scope: EnforcementScope
+    rules: tuple[MembershipRule, ...]
+
+    def __call__(self, device: Device) -> Enrollment:
+        """Say how a device is enrolled."""
+        return decide(
+            self.scope,
+            Standing(
+                os_type=device.os_type,
+                is_tagged=self.is_tagged(device),
+                manager=device.manager,
+                unsuitable=device.unsuitable,
+                is_domain_controller=device.is_domain_controller,
+                is_waiting=device.state is DeviceState.PENDING,
+            ),
+        )
+
+    def is_tagged(self, device: Device) -> bool:
+        """Say whether a device counts as tagged; its properties are looked at only where a rule asks for them."""
+        return is_tagged(device.tags, self.rules, attributes_of(device) if self.rules else {})
+
+    def depends_on_rules(self, os_type: str, tags: Iterable[str]) -> bool:
+        """Say whether only the rules of dynamic tags can tell if a device like this is taken."""
+        return bool(self.rules) and self.scope.coverage(os_type) is Coverage.TAGGED and TAG not in tags
+
+
+def deciding(scope: EnforcementScope) -> Deciding:
+    """Read the rules of a scope. Raises: InvalidRuleError."""
+    return Deciding(scope, tag_rules(scope))
+
+
+def enrolled(connection: Connection, device: Device) -> Device:
+    """Return a device with the enrollment code that it has by now.
+
+    Whoever stores it does so in this transaction; until that ends, no other can change the scope.
+    """
+    targets.lock(connection)
+    code = deciding(tenants.enforcement_scope(connection, device.tenant_id))(device).code
+    return device if device.enrollment_code == code else replace(device, enrollment_code=int(code))
+
+
+def enrolled_anew(connection: Connection, before: Device, device: Device) -> Device:
+    """Return a device that changed with the code that it has by now; nothing is asked where nothing matters to it."""
+    return device if _matters(before) == _matters(device) else enrolled(connection, device)
+
+
+def enrollments(
+    connection: Connection, tenant_id: TenantId, device_list: Iterable[Device]
+) -> Mapping[DeviceId, Enrollment]:
+    """Return how these devices of a tenant are enrolled, with the reason."""
+    decided = deciding(tenants.enforcement_scope(connection, tenant_id))
+    return {device.id: decided(device) for device in device_list}
+
+
+def _matters(device: Device) -> tuple[object, ...]:
+    return device.state, device.manager, device.unsuitable, device.is_domain_controller, attributes_of(device)

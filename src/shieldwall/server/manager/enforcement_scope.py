@@ -1,0 +1,192 @@
+"""The enforcement scope of a tenant: which devices may be managed, and what another scope would take and release.
+
+A device that is released shall enforce nothing any more, and so goes back to its state from before management; one that
+is taken gets the policies assigned to it. Both hear of it at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.policy.enrollment import TAG, EnforcementScope, Enrollment, Reason, Standing, check, decide
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.enrollment import Deciding, deciding
+from shieldwall.server.directory.membership import reevaluate_asking
+from shieldwall.server.storage import devices, enrollments, targets, tenants
+from shieldwall.server.storage.device_records import MANAGED_CODE, SPEAKING, DeviceState
+from shieldwall.server.storage.enrollments import EnrolledRow
+
+MOST_SAMPLES: Final = 5
+_MANAGEMENT_TYPE: Final = "managementType"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """Devices of one platform that are taken or released for one reason."""
+
+    os_type: str
+    reason: Reason
+    """Of a device that is released, why; of one that is taken, why it was not managed before."""
+    count: int
+    samples: tuple[tuple[DeviceId, str], ...]
+    """Some of them, with their names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeEffect:
+    """What a scope does to the devices of a tenant."""
+
+    taken: tuple[Moved, ...]
+    released: tuple[Moved, ...]
+    managed_before: int
+    managed_after: int
+
+    @property
+    def taken_count(self) -> int:
+        """How many devices will be managed that were not."""
+        return sum(each.count for each in self.taken)
+
+    @property
+    def released_count(self) -> int:
+        """How many devices will be managed no more."""
+        return sum(each.count for each in self.released)
+
+
+def get_scope(connection: Connection, tenant_id: TenantId) -> EnforcementScope:
+    """Return the scope of a tenant. Raises: NotFoundError."""
+    return tenants.enforcement_scope(connection, tenant_id)
+
+
+def preview_scope(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> ScopeEffect:
+    """Say what a scope would do, and change nothing.
+
+    Raises:
+        NotFoundError: There is no such tenant.
+        InvalidScopeError: The scope contradicts itself.
+        InvalidRuleError: A rule of a dynamic tag cannot be read.
+    """
+    return _effect(_decided(connection, tenant_id, check(scope)))
+
+
+def save_scope(connection: Connection, acting: Acting, scope: EnforcementScope) -> ScopeEffect:
+    """Make this the scope of the tenant: every device is decided anew, and those that moved get another target.
+
+    Raises: as ``preview_scope``.
+    """
+    targets.lock(connection)  # from here on no device is enrolled by the scope from before
+    before = tenants.enforcement_scope(connection, acting.tenant_id)
+    decided = _decided(connection, acting.tenant_id, check(scope))
+    effect = _effect(decided)
+    if scope != before:
+        tenants.put_enforcement_scope(connection, acting.tenant_id, scope)
+        acting.record(
+            connection,
+            "enforcementScope.changed",
+            "tenant",
+            acting.tenant_id,
+            before=before,
+            after=scope,
+            taken=effect.taken_count,
+            released=effect.released_count,
+        )
+    _carry_out(connection, acting, decided)
+    return effect
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A device, and what a scope makes of it; ``before`` is what the present one does."""
+
+    row: EnrolledRow
+    before: Enrollment
+    after: Enrollment
+
+    @property
+    def was_managed(self) -> bool:
+        return self.row.code == MANAGED_CODE and self.row.state in SPEAKING
+
+    @property
+    def is_managed(self) -> bool:
+        return self.after.is_managed and self.row.state in SPEAKING
+
+
+def _decided(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> list[_Decided]:
+    """Decide every device. Devices that are alike are decided once."""
+    rows = list(enrollments.rows(connection, tenant_id))
+    now, then = deciding(tenants.enforcement_scope(connection, tenant_id)), deciding(scope)
+    was_tagged, will_be_tagged = (_tagged_by_rules(connection, each, rows) for each in (now, then))
+    known: dict[tuple[object, ...], tuple[Enrollment, Enrollment]] = {}
+    found: list[_Decided] = []
+    for row in rows:
+        alike = (*row[2:8], row.id in was_tagged, row.id in will_be_tagged)
+        if alike not in known:
+            known[alike] = (
+                decide(now.scope, _standing(row, by_rule=row.id in was_tagged)),
+                decide(then.scope, _standing(row, by_rule=row.id in will_be_tagged)),
+            )
+        found.append(_Decided(row, *known[alike]))
+    return found
+
+
+def _tagged_by_rules(connection: Connection, decided: Deciding, rows: Iterable[EnrolledRow]) -> frozenset[DeviceId]:
+    """Find the devices that only a dynamic tag makes tagged; nobody else is looked at closely."""
+    asked = [row.id for row in rows if decided.depends_on_rules(row.os_type, row.tags)]
+    return frozenset(device.id for device in devices.find_many(connection, asked) if decided.is_tagged(device))
+
+
+def _standing(row: EnrolledRow, *, by_rule: bool) -> Standing:
+    return Standing(
+        os_type=row.os_type,
+        is_tagged=by_rule or TAG in row.tags,
+        manager=row.manager,
+        unsuitable=row.unsuitable,
+        is_domain_controller=row.is_domain_controller,
+        is_waiting=row.state is DeviceState.PENDING,
+    )
+
+
+def _effect(decided: Iterable[_Decided]) -> ScopeEffect:
+    taken: dict[tuple[str, Reason], list[EnrolledRow]] = defaultdict(list)
+    released: dict[tuple[str, Reason], list[EnrolledRow]] = defaultdict(list)
+    before = after = 0
+    for each in decided:
+        before += each.was_managed
+        after += each.is_managed
+        if each.is_managed and not each.was_managed:
+            taken[each.row.os_type, each.before.reason].append(each.row)
+        elif each.was_managed and not each.is_managed:
+            released[each.row.os_type, each.after.reason].append(each.row)
+    return ScopeEffect(taken=_moved(taken), released=_moved(released), managed_before=before, managed_after=after)
+
+
+def _moved(groups: Mapping[tuple[str, Reason], list[EnrolledRow]]) -> tuple[Moved, ...]:
+    return tuple(
+        Moved(
+            os_type=os_type,
+            reason=reason,
+            count=len(rows),
+            samples=tuple((row.id, row.display_name) for row in rows[:MOST_SAMPLES]),
+        )
+        for (os_type, reason), rows in sorted(groups.items())
+    )
+
+
+def _carry_out(connection: Connection, acting: Acting, decided: Iterable[_Decided]) -> None:
+    """Give every device its code, let those that moved change groups, and aim policies at them anew."""
+    recoded: defaultdict[int, list[DeviceId]] = defaultdict(list)
+    moved: set[DeviceId] = set()
+    for each in decided:
+        if each.row.code != each.after.code:
+            recoded[int(each.after.code)].append(each.row.id)
+            if MANAGED_CODE in {each.row.code, each.after.code}:
+                moved.add(each.row.id)
+    for code, device_ids in recoded.items():
+        enrollments.set_code(connection, device_ids, code)
+    if moved:
+        acting.tell(connection, moved | reevaluate_asking(connection, acting, _MANAGEMENT_TYPE))
