@@ -148,7 +148,7 @@ def test_a_rule_of_one_tenant_never_names_devices_of_another(connection: Connect
     device_store.add(connection, a_device(1, tenant_id=OTHER))
     group = groups.create_group(connection, office.acting, a_draft(LINUX))
     assert group_store.member_ids(connection, group.id) == frozenset()
-    assert groups.reevaluate_device(connection, a_device(1, tenant_id=OTHER)) == frozenset()
+    assert groups.reevaluate_device(connection, office.acting, a_device(1, tenant_id=OTHER)) == frozenset()
 
 
 def test_a_device_joins_and_leaves_by_what_it_says_about_itself(connection: Connection, office: Office) -> None:
@@ -156,10 +156,10 @@ def test_a_device_joins_and_leaves_by_what_it_says_about_itself(connection: Conn
     web = groups.create_group(connection, office.acting, a_draft(WEB))
     device_store.add(connection, a_device(1))
 
-    assert groups.reevaluate_device(connection, a_device(1)) == {linux.id}
-    assert groups.reevaluate_device(connection, a_device(1)) == frozenset()
+    assert groups.reevaluate_device(connection, office.acting, a_device(1)) == {linux.id}
+    assert groups.reevaluate_device(connection, office.acting, a_device(1)) == frozenset()
     moved = a_device(1, os_type="Windows", tags=("web",))
-    assert groups.reevaluate_device(connection, moved) == {linux.id, web.id}
+    assert groups.reevaluate_device(connection, office.acting, moved) == {linux.id, web.id}
     assert group_store.memberships(connection, [device_id(1)]) == {device_id(1): {web.id}}
 
 
@@ -184,7 +184,7 @@ def test_a_rule_sees_what_is_known_of_a_device(rule: str, matches: bool) -> None
 
 
 def test_a_device_that_another_manager_holds_is_not_ours_and_one_without_tags_has_none() -> None:
-    attributes = groups.attributes_of(a_device(1, managed_elsewhere="Intune", tags=()))
+    attributes = groups.attributes_of(a_device(1, managed_elsewhere="Intune", enrollment_code=3, tags=()))
 
     assert parse_rule("(device.managementType -eq null)").matches(attributes)
     assert parse_rule("(device.deviceTag -eq null)").matches(attributes)
@@ -225,7 +225,7 @@ def test_groups_hold_the_same_devices_whichever_way_they_are_evaluated(connectio
         tags = ("web",) if number % 3 == 0 else ()
         device = a_device(number, os_type="Linux" if number % 2 else "Windows", tags=tags)
         device_store.add(connection, device)
-        groups.reevaluate_device(connection, device)
+        groups.reevaluate_device(connection, office.acting, device)
     one_by_one: list[frozenset[DeviceId]] = [group_store.member_ids(connection, group.id) for group in made]
     assert all(one_by_one)
-    assert [groups.reevaluate_group(connection, group) for group in made] == [frozenset()] * len(made)
+    assert [groups.reevaluate_group(connection, office.acting, group) for group in made] == [frozenset()] * len(made)

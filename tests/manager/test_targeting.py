@@ -358,7 +358,7 @@ def test_targets_after_any_operations_equal_a_full_recompute(world: World, opera
         for name, *arguments in operations:
             getattr(play, name)(*arguments)
 
-        active = devices.active_ids(connection, TENANT_ID)
+        active = devices.speaking_ids(connection, TENANT_ID)
         incremental = {device: check_ins.get(connection, device).target_digest for device in active}
         connection.execute(check_ins_table.update().values(target_digest=None))
         retarget(connection, active, NOON)

@@ -29,7 +29,7 @@ def test_a_group_comes_back_as_it_was_kept(database: Database) -> None:
     with database.read() as connection:
         assert groups.get(connection, group_id(1)) == a_group(1)
         assert groups.find(connection, group_id(2)) == dynamic
-        assert groups.list_dynamic(connection, TENANT_ID) == (dynamic,)
+        assert groups.rules_in_force(connection, TENANT_ID) == ((dynamic.id, dynamic.membership_rule),)
         assert groups.list_groups(connection, TENANT_ID, Page(size=1)) == (a_group(1),)
         assert groups.list_groups(connection, TENANT_ID, Page(size=9, after=group_id(1))) == (dynamic,)
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from shieldwall.contract.ids import AssignmentFilterId
 from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, parse_rule
+from shieldwall.policy.rule_tree import All, Comparison, Operator
 from shieldwall.server.storage.records import Assignment, AssignmentFilter, FilterKind
 
 PLATFORMS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
@@ -43,6 +44,12 @@ class Narrowing:
     id: AssignmentFilterId
     os_types: frozenset[str]
     rule: MembershipRule
+
+    @property
+    def whole_rule(self) -> MembershipRule:
+        """The rule, with what the platform asks for in words."""
+        platform = Comparison("deviceOSType", Operator.IN, tuple(sorted(self.os_types)))
+        return MembershipRule(All((platform, self.rule.root)))
 
     def matches(self, attributes: Attributes) -> bool:
         """Say whether a device with these properties matches."""

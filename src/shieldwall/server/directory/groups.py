@@ -12,13 +12,22 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.policy.membership import parse_rule
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.devices import get_device
-from shieldwall.server.directory.membership import attributes_of, reevaluate_device, reevaluate_group
+from shieldwall.server.directory.group_rules import checked_rule
+from shieldwall.server.directory.invalid_group import InvalidGroupError
+from shieldwall.server.directory.membership import (
+    add_members,
+    groups_asking_for,
+    reevaluate_device,
+    reevaluate_group,
+    remove_members,
+)
 from shieldwall.server.directory.names import is_name, is_text
-from shieldwall.server.storage import devices, groups, targets
+from shieldwall.server.storage import devices, groups, membership_events, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Group, Page
+from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
+from shieldwall.server.storage.records import Group, MembershipCause, MembershipEvent, Page, ProcessingState
 
 __all__ = [
     "DynamicGroupError",
@@ -31,6 +40,8 @@ __all__ = [
     "delete_group",
     "get_group",
     "groups_of",
+    "history_of_device",
+    "history_of_group",
     "list_groups",
     "members",
     "reevaluate_device",
@@ -40,17 +51,6 @@ __all__ = [
 ]
 
 _NICKNAME: Final = re.compile(r"[^\s@()\\\[\]\";:<>,]{1,64}\Z", re.ASCII)
-
-
-class InvalidGroupError(ShieldwallError):
-    """A group cannot be like that; ``member`` names the part that is wrong."""
-
-    code = "invalidGroup"
-    remedy = "Correct the part named and send the group again."
-
-    def __init__(self, cause: str, *, member: str) -> None:
-        super().__init__(cause)
-        self.member = member
 
 
 class DynamicGroupError(ShieldwallError):
@@ -80,6 +80,7 @@ class GroupDraft:
     description: str = ""
     mail_nickname: str
     membership_rule: str | None = None
+    processing_state: ProcessingState = ProcessingState.ON
 
     def __post_init__(self) -> None:
         """Refuse to exist when wrong."""
@@ -93,6 +94,8 @@ class GroupDraft:
             )
         if self.membership_rule is not None:
             parse_rule(self.membership_rule)
+        elif self.processing_state is not ProcessingState.ON:
+            raise InvalidGroupError("Only a rule can be paused.", member="membershipRuleProcessingState")
 
 
 def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Group, ...]:
@@ -109,7 +112,14 @@ def get_group(connection: Connection, tenant_id: TenantId, group_id: GroupId) ->
 
 
 def create_group(connection: Connection, acting: Acting, draft: GroupDraft) -> Group:
-    """Make a group; a dynamic one is filled at once."""
+    """Make a group; a dynamic one is filled at once, unless it is paused.
+
+    Raises:
+        InvalidGroupError: The rule names groups that it cannot ask for.
+    """
+    if draft.membership_rule is not None:
+        targets.lock(connection)  # the groups it names are neither deleted nor given such a rule in the meantime
+        checked_rule(connection, acting.tenant_id, None, draft.membership_rule)
     group = Group(
         id=GroupId(acting.new_id()),
         tenant_id=acting.tenant_id,
@@ -117,21 +127,24 @@ def create_group(connection: Connection, acting: Acting, draft: GroupDraft) -> G
         description=draft.description,
         mail_nickname=draft.mail_nickname,
         membership_rule=draft.membership_rule,
+        processing_state=draft.processing_state,
         created_at=acting.clock.now(),
     )
     groups.add(connection, group)
     acting.record(connection, "group.created", "group", group.id, name=group.display_name, rule=group.membership_rule)
     if group.is_dynamic:
-        acting.tell(connection, reevaluate_group(connection, group))
+        acting.tell(connection, reevaluate_group(connection, acting, group))
     return group
 
 
 def update_group(connection: Connection, acting: Acting, group_id: GroupId, draft: GroupDraft) -> Group:
-    """Change a group. A rule that comes or changes fills it anew; where a rule goes, the members stay.
+    """Change a group. A rule that comes, changes or is followed again fills it anew; where it goes, the members stay.
 
     Raises:
         NotFoundError: There is no such group.
+        InvalidGroupError: The rule names groups that it cannot ask for.
     """
+    targets.lock(connection)
     before = get_group(connection, acting.tenant_id, group_id)
     group = replace(
         before,
@@ -139,13 +152,27 @@ def update_group(connection: Connection, acting: Acting, group_id: GroupId, draf
         description=draft.description,
         mail_nickname=draft.mail_nickname,
         membership_rule=draft.membership_rule,
+        processing_state=draft.processing_state,
     )
     if group == before:
         return group
+    if group.membership_rule is not None:
+        checked_rule(connection, acting.tenant_id, group_id, group.membership_rule)
     groups.put(connection, group)
-    acting.record(connection, "group.changed", "group", group.id, name=group.display_name, rule=group.membership_rule)
-    if group.is_dynamic and group.membership_rule != before.membership_rule:
-        acting.tell(connection, reevaluate_group(connection, group))
+    acting.record(
+        connection,
+        "group.changed",
+        "group",
+        group.id,
+        name=group.display_name,
+        rule=group.membership_rule,
+        processing=group.processing_state.value,
+    )
+    if group.membership_rule != before.membership_rule:
+        acting.tell(connection, reevaluate_group(connection, acting, group))
+    elif group.processing_state is not before.processing_state:
+        cause = MembershipCause.PROCESSING_RESUMED
+        acting.tell(connection, reevaluate_group(connection, acting, group, cause))
     return group
 
 
@@ -154,11 +181,15 @@ def delete_group(connection: Connection, acting: Acting, group_id: GroupId) -> N
 
     Raises:
         NotFoundError: There is no such group.
-        StillReferencedError: A policy is assigned to it; its devices would lose the policy unasked.
+        StillReferencedError: A policy is assigned to it, or a rule asks for its members; its devices would lose the
+            policy, or leave that group, unasked.
     """
-    targets.lock(connection)  # nobody assigns a policy to it in the meantime
+    targets.lock(connection)  # nobody assigns a policy to it, or names it, in the meantime
     group = get_group(connection, acting.tenant_id, group_id)
+    if asking := groups_asking_for(connection, acting.tenant_id, group_id):
+        raise StillReferencedError(f"The rule of {asking[0].display_name} asks for the members of this group.")
     former = groups.member_ids(connection, group_id)
+    remove_members(connection, acting, group, former, MembershipCause.GROUP_DELETED)
     groups.remove(connection, group_id)
     acting.record(connection, "group.deleted", "group", group_id, name=group.display_name, members=len(former))
     acting.tell(connection, former)
@@ -192,9 +223,9 @@ def add_member(connection: Connection, acting: Acting, group_id: GroupId, device
         raise RetiredDeviceError(f"{device.display_name} was retired.")
     if groups.is_member(connection, group_id, device_id):
         return
-    groups.add_members(connection, group_id, [device_id])
+    moved = add_members(connection, acting, group, [device_id], MembershipCause.ADDED)
     acting.record(connection, "group.memberAdded", "group", group_id, name=group.display_name, device=device_id)
-    acting.tell(connection, [device_id])
+    acting.tell(connection, moved)
 
 
 def remove_member(connection: Connection, acting: Acting, group_id: GroupId, device_id: DeviceId) -> None:
@@ -207,9 +238,25 @@ def remove_member(connection: Connection, acting: Acting, group_id: GroupId, dev
     group = _assigned(connection, acting, group_id)
     if not groups.is_member(connection, group_id, device_id):
         raise NotFoundError(f"The device {device_id} does not belong to {group.display_name}.")
-    groups.remove_members(connection, group_id, [device_id])
+    moved = remove_members(connection, acting, group, [device_id], MembershipCause.REMOVED)
     acting.record(connection, "group.memberRemoved", "group", group_id, name=group.display_name, device=device_id)
-    acting.tell(connection, [device_id])
+    acting.tell(connection, moved)
+
+
+def history_of_group(
+    connection: Connection, tenant_id: TenantId, group_id: GroupId, page: Page
+) -> tuple[MembershipEvent, ...]:
+    """Return one page of who joined and left a group, newest first. Raises: NotFoundError."""
+    get_group(connection, tenant_id, group_id)
+    return membership_events.list_events(connection, tenant_id, page, group_id=group_id)
+
+
+def history_of_device(
+    connection: Connection, tenant_id: TenantId, device_id: DeviceId, page: Page
+) -> tuple[MembershipEvent, ...]:
+    """Return one page of the groups a device joined and left, newest first. Raises: NotFoundError."""
+    get_device(connection, tenant_id, device_id)
+    return membership_events.list_events(connection, tenant_id, page, device_id=device_id)
 
 
 def _assigned(connection: Connection, acting: Acting, group_id: GroupId) -> Group:

@@ -13,10 +13,11 @@ from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, Templ
 from shieldwall.policy.applicability import Traits, traits_of
 from shieldwall.policy.device_sets import NOBODY, DeviceSet, everybody, of_places
 from shieldwall.policy.fleet import Fleet
-from shieldwall.policy.membership import Attributes, MembershipRule
+from shieldwall.policy.membership import MembershipRule
+from shieldwall.server.directory.attributes import described_fleet
 from shieldwall.server.directory.filter_rules import Narrowing, narrowing
-from shieldwall.server.directory.membership import attributes_of
 from shieldwall.server.storage import filters, fleets
+from shieldwall.server.storage.fleets import Whose
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind
 
 
@@ -31,7 +32,6 @@ class FleetView:
     domain_controllers: DeviceSet = NOBODY
     _places: Mapping[DeviceId, int] = field(default_factory=dict)
     _groups: dict[GroupId, DeviceSet] = field(default_factory=dict)
-    _attributes: list[Attributes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Read who is there."""
@@ -67,11 +67,8 @@ class FleetView:
 
     def matching(self, rule: MembershipRule | Narrowing) -> DeviceSet:
         """Return the devices that a membership rule or an assignment filter names."""
-        if not self._attributes:
-            self._attributes = [attributes_of(device) for device in fleets.described(self.connection, self.tenant_id)]
-        return of_places(
-            (place for place, attributes in enumerate(self._attributes) if rule.matches(attributes)), len(self.ids)
-        )
+        asked = rule.whole_rule if isinstance(rule, Narrowing) else rule
+        return described_fleet(self.connection, self.tenant_id, [asked], Whose.MANAGED).columns.matching(asked)
 
 
 @dataclass(slots=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import GroupId, PolicyId
+from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.filter_rules import lets_through, matching
-from shieldwall.server.directory.membership import attributes_of, narrowings_in_use
+from shieldwall.server.directory.membership import narrowings_in_use
 from shieldwall.server.storage import assignments, groups
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.records import Assignment, AssignmentKind

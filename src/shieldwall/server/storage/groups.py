@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
-from shieldwall.server.storage.records import Group, Page
-from shieldwall.server.storage.rows import columns_of, portions
+from shieldwall.server.storage.records import Group, Page, ProcessingState
+from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import devices, group_members, groups
 
 
@@ -37,11 +38,25 @@ def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tupl
     return tuple(map(_group, connection.execute(query)))
 
 
-def list_dynamic(connection: Connection, tenant_id: TenantId) -> tuple[Group, ...]:
-    """Return all groups of a tenant that a rule decides, ordered by id."""
+def rules_in_force(connection: Connection, tenant_id: TenantId) -> tuple[tuple[GroupId, str], ...]:
+    """Return the groups of a tenant that a rule decides, unless they are paused, with their rules; ordered by id."""
+    query = (
+        select(groups.c.id, groups.c.membership_rule)
+        .where(
+            groups.c.tenant_id == tenant_id,
+            groups.c.membership_rule.is_not(None),
+            groups.c.processing_state == ProcessingState.ON.value,
+        )
+        .order_by(groups.c.id)
+    )
+    return tuple((GroupId(group_id), rule) for group_id, rule in connection.execute(query))
+
+
+def list_with_rule_like(connection: Connection, tenant_id: TenantId, word: str) -> tuple[Group, ...]:
+    """Return the groups of a tenant in whose rule a word stands, in any case; ordered by id."""
     query = (
         select(groups)
-        .where(groups.c.tenant_id == tenant_id, groups.c.membership_rule.is_not(None))
+        .where(groups.c.tenant_id == tenant_id, func.lower(groups.c.membership_rule).contains(word.lower()))
         .order_by(groups.c.id)
     )
     return tuple(map(_group, connection.execute(query)))
@@ -50,14 +65,14 @@ def list_dynamic(connection: Connection, tenant_id: TenantId) -> tuple[Group, ..
 def add(connection: Connection, group: Group) -> None:
     """Add a group. Raises: AlreadyExistsError."""
     try:
-        connection.execute(insert(groups).values(columns_of(group)))
+        connection.execute(insert(groups).values(_columns(group)))
     except IntegrityError as error:
         raise AlreadyExistsError(f"A group {group.id} is there already.") from error
 
 
 def put(connection: Connection, group: Group) -> None:
     """Replace a group; its members stay. Raises: NotFoundError."""
-    result = connection.execute(update(groups).where(groups.c.id == group.id).values(columns_of(group)))
+    result = connection.execute(update(groups).where(groups.c.id == group.id).values(_columns(group)))
     if result.rowcount == 0:
         raise NotFoundError(f"There is no group {group.id}.")
 
@@ -80,19 +95,20 @@ def remove(connection: Connection, group_id: GroupId) -> None:
 def add_members(connection: Connection, group_id: GroupId, device_ids: Iterable[DeviceId]) -> None:
     """Let devices of the group's tenant belong to it; those that do already stay."""
     columns = ["group_id", "device_id", "tenant_id"]
-    for portion in portions(sorted(set(device_ids))):
+    if joining := sorted(set(device_ids)):
         of_one_tenant = select(groups.c.id, devices.c.id, groups.c.tenant_id).where(
-            groups.c.id == group_id, devices.c.id.in_(portion), devices.c.tenant_id == groups.c.tenant_id
+            groups.c.id == group_id,
+            is_one_of(connection, devices.c.id, joining),
+            devices.c.tenant_id == groups.c.tenant_id,
         )
         connection.execute(insert_ignoring(connection, group_members).from_select(columns, of_one_tenant))
 
 
 def remove_members(connection: Connection, group_id: GroupId, device_ids: Iterable[DeviceId]) -> None:
     """Let devices belong to a group no more."""
-    for portion in portions(sorted(set(device_ids))):
-        connection.execute(
-            delete(group_members).where(group_members.c.group_id == group_id, group_members.c.device_id.in_(portion))
-        )
+    if leaving := sorted(set(device_ids)):
+        theirs = is_one_of(connection, group_members.c.device_id, leaving)
+        connection.execute(delete(group_members).where(group_members.c.group_id == group_id, theirs))
 
 
 def remove_from_all(connection: Connection, device_id: DeviceId) -> None:
@@ -127,6 +143,16 @@ def member_ids(connection: Connection, group_id: GroupId) -> frozenset[DeviceId]
     return frozenset(map(DeviceId, connection.scalars(query)))
 
 
+def member_pairs(connection: Connection, group_ids: Collection[GroupId]) -> tuple[tuple[DeviceId, GroupId], ...]:
+    """Return who belongs to which of these groups, ordered by device and group."""
+    query = (
+        select(group_members.c.device_id, group_members.c.group_id)
+        .where(is_one_of(connection, group_members.c.group_id, group_ids))
+        .order_by(group_members.c.device_id, group_members.c.group_id)
+    )
+    return tuple((DeviceId(device_id), GroupId(group_id)) for device_id, group_id in connection.execute(query))
+
+
 def count_members(connection: Connection, group_id: GroupId) -> int:
     """Return how many members a group has."""
     query = select(func.count()).select_from(group_members).where(group_members.c.group_id == group_id)
@@ -136,14 +162,18 @@ def count_members(connection: Connection, group_id: GroupId) -> int:
 def memberships(connection: Connection, device_ids: Iterable[DeviceId]) -> Mapping[DeviceId, frozenset[GroupId]]:
     """Return the groups of each of these devices; a device without groups has an empty set."""
     found: dict[DeviceId, set[GroupId]] = {device_id: set() for device_id in device_ids}
-    for portion in portions(sorted(found)):
-        query = select(group_members.c.device_id, group_members.c.group_id).where(
-            group_members.c.device_id.in_(portion)
-        )
-        for device_id, group_id in connection.execute(query):
-            found[device_id].add(group_id)
+    query = select(group_members.c.device_id, group_members.c.group_id).where(
+        is_one_of(connection, group_members.c.device_id, sorted(found))
+    )
+    for device_id, group_id in connection.execute(query):
+        found[device_id].add(group_id)
     return {device_id: frozenset(group_ids) for device_id, group_ids in found.items()}
 
 
+def _columns(group: Group) -> dict[str, Any]:
+    return columns_of(group, processing_state=group.processing_state.value)
+
+
 def _group(row: Row[Any]) -> Group:
-    return Group(**row._asdict())
+    columns = row._asdict()
+    return Group(**(columns | {"processing_state": ProcessingState(columns["processing_state"])}))

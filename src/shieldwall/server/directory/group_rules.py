@@ -1,0 +1,51 @@
+"""Rules of groups in their tenant: whether the groups they ask for can be asked for, and what they say of a device."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.policy.membership import MEMBER_OF, MembershipRule, parse_rule
+from shieldwall.policy.rule_verdicts import Verdict, explain
+from shieldwall.server.directory.attributes import attributes_of
+from shieldwall.server.directory.devices import get_device
+from shieldwall.server.directory.invalid_group import InvalidGroupError
+from shieldwall.server.directory.membership import groups_asking_for
+from shieldwall.server.storage import groups
+
+_MEMBER = "membershipRule"
+
+
+def checked_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId | None, text: str) -> MembershipRule:
+    """Read a rule for a group, new where it has no id yet, and see whether it may ask for the groups it names.
+
+    They are of the same tenant, and their own rules name no groups: so nobody waits for anybody in a circle.
+
+    Raises:
+        InvalidRuleError: The rule cannot be read.
+        InvalidGroupError: It names a group that is not there, or whose rule names groups, or is named itself.
+    """
+    rule = parse_rule(text)
+    named = rule.groups()
+    for each in sorted(named):
+        group = groups.find(connection, each)
+        if group is None or group.tenant_id != tenant_id:
+            raise InvalidGroupError(f"The rule asks for the group {each}, which is not there.", member=_MEMBER)
+        if each == group_id:
+            raise InvalidGroupError("The rule asks for the members of its own group.", member=_MEMBER)
+        if group.membership_rule is not None and parse_rule(group.membership_rule).groups():
+            cause = (
+                f"The rule asks for {group.display_name}, whose own rule asks for groups; only one step is possible."
+            )
+            raise InvalidGroupError(cause, member=_MEMBER)
+    if named and group_id is not None and (asking := groups_asking_for(connection, tenant_id, group_id)):
+        cause = f"The rule of {asking[0].display_name} asks for this group, so its own rule can ask for none."
+        raise InvalidGroupError(cause, member=_MEMBER)
+    return rule
+
+
+def evaluate(connection: Connection, tenant_id: TenantId, device_id: DeviceId, rule: MembershipRule) -> Verdict:
+    """Say what a rule says of a device, part by part. Raises: NotFoundError."""
+    device = get_device(connection, tenant_id, device_id)
+    belongs = groups.memberships(connection, [device_id])[device_id]
+    return explain(rule, {**attributes_of(device), MEMBER_OF: tuple(sorted(belongs))})

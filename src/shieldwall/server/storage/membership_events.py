@@ -1,0 +1,80 @@
+"""The history of groups: who joined and left, when and why. Events are added, never changed; they outlive groups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, insert, literal, or_, select
+
+from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.server.storage.bulk import listed
+from shieldwall.server.storage.records import MembershipCause, MembershipEvent, Page
+from shieldwall.server.storage.schema import membership_events
+
+_PLACE = 8
+"""Digits of an event's id that count the devices of one change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happened to one group in one moment. Its id names its events, each with a number of its own."""
+
+    id: str
+    tenant_id: TenantId
+    group_id: GroupId
+    at: datetime
+    joined: bool
+    cause: MembershipCause
+    actor: str
+
+
+def add(connection: Connection, change: Change, device_ids: Collection[DeviceId]) -> None:
+    """Add the events of a change, one a device."""
+    if not device_ids:
+        return
+    rows, columns = listed(connection, sorted(device_ids)), membership_events.c
+    alike = {
+        "tenant_id": change.tenant_id,
+        "group_id": change.group_id,
+        "at": change.at,
+        "joined": change.joined,
+        "cause": f"{change.cause} {change.actor}",
+    }
+    chosen = [literal(value, columns[name].type).label(name) for name, value in alike.items()]
+    source = select((rows.place + change.id[_PLACE:]).label("id"), rows.value, *chosen)
+    connection.execute(insert(membership_events).from_select(["id", "device_id", *alike], source))
+
+
+def list_events(
+    connection: Connection,
+    tenant_id: TenantId,
+    page: Page,
+    *,
+    group_id: GroupId | None = None,
+    device_id: DeviceId | None = None,
+) -> tuple[MembershipEvent, ...]:
+    """Return one page of the events of a group, of a device, or of both together; newest first."""
+    columns = membership_events.c
+    query = (
+        select(membership_events)
+        .where(columns.tenant_id == tenant_id)
+        .order_by(columns.at.desc(), columns.id.desc())
+        .limit(page.size)
+    )
+    if group_id is not None:
+        query = query.where(columns.group_id == group_id)
+    if device_id is not None:
+        query = query.where(columns.device_id == device_id)
+    if page.after is not None:
+        last = select(columns.at).where(columns.id == page.after, columns.tenant_id == tenant_id).scalar_subquery()
+        query = query.where(or_(columns.at < last, and_(columns.at == last, columns.id < page.after)))
+    return tuple(map(_event, connection.execute(query)))
+
+
+def _event(row: Row[Any]) -> MembershipEvent:
+    columns = row._asdict()
+    cause, _, actor = columns["cause"].partition(" ")
+    return MembershipEvent(**(columns | {"cause": MembershipCause(cause), "actor": actor}))
