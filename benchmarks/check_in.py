@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.programs import Server, nginx, processor_seconds
+from shieldwall.agent.host.survey import Survey
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.journal import Journal
@@ -55,8 +56,9 @@ class PlainMachine:
         """Tell nothing about its hardware."""
         return HardwareIds()
 
-    def managed_elsewhere(self) -> None:
+    def survey(self) -> Survey:
         """Find no other manager."""
+        return Survey(managers=(), neighbours=())
 
     def boot_id(self) -> str:
         """Name its one boot."""

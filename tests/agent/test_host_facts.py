@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from tests.support.memory_host import MemoryHost
 
 from shieldwall.agent.host.facts import boot_id, device_facts, hardware_ids, os_release
-from shieldwall.agent.host.survey import MICROSOFT_CHANNEL, look, survey
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts
 from shieldwall.contract.strict_json import decode, encode
@@ -98,24 +97,3 @@ def test_only_an_smbios_uuid_that_tells_machines_apart_is_hashed(uuid: str, *, k
 
 def test_the_second_place_of_os_release_counts_where_the_first_is_missing() -> None:
     assert os_release(MemoryHost({PurePosixPath("/usr/lib/os-release"): b"ID=debian\n"})) == {"ID": "debian"}
-
-
-def test_a_device_of_microsofts_channel_is_managed_elsewhere_even_by_an_empty_file() -> None:
-    path = PurePosixPath("/etc/opt/microsoft/mdatp/managed/mdeattach_managed.json")
-
-    found = survey({path})
-
-    assert found.managed_elsewhere == MICROSOFT_CHANNEL
-    assert found.managers[0].evidence == path
-
-
-def test_a_firewall_manager_is_a_neighbour_and_no_reason_to_stay_passive() -> None:
-    found = survey({PurePosixPath("/etc/ufw/ufw.conf")})
-
-    assert found.managed_elsewhere is None
-    assert [neighbour.product for neighbour in found.neighbours] == ["ufw"]
-
-
-def test_an_empty_machine_is_managed_by_nobody() -> None:
-    assert look(MemoryHost()) == frozenset()
-    assert survey(frozenset()).managed_elsewhere is None

@@ -269,18 +269,24 @@ def test_a_package_for_everybody_to_read_is_refused(device: Device, gateway: Sim
     assert gateway.received == []
 
 
-def test_a_device_managed_elsewhere_stays_passive_with_its_own_exit_code(
-    device: Device, gateway: SimulatedGateway
-) -> None:
+def test_a_device_managed_elsewhere_is_onboarded_and_stays_passive(device: Device, gateway: SimulatedGateway) -> None:
     path = device.root / "etc/opt/microsoft/mdatp/managed/mdeattach_managed.json"
     path.parent.mkdir(parents=True)
     path.write_text("{}")
 
-    refused = device("onboard", str(device.package))
+    onboarded = device("onboard", str(device.package))
 
-    assert refused.returncode == 3
-    assert "stays passive" in refused.stderr
-    assert gateway.received == []
+    assert onboarded.returncode == 0
+    assert "The agent stays passive" in onboarded.stdout
+    assert "mdeattach_managed.json" in onboarded.stdout
+    assert "What to do: " in onboarded.stdout
+    assert gateway.received != []
+    shown = json.loads(device("status", "--json").stdout)
+    assert shown["enrollment"]["code"] == 3
+    assert shown["survey"][0]["evidence"].endswith("mdeattach_managed.json")
+    examined = json.loads(device("doctor", "--json").stdout)
+    (check,) = [each for each in examined["checks"] if each["id"] == "otherManager"]
+    assert "Enrollment status 3." in check["finding"]
 
 
 def test_running_without_an_identity_is_explained_and_not_tried(device: Device) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import replace as replace_request
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 from tests.support.simulated_agent import SimulatedAgent, a_policy
 from tests.support.simulated_gateway import HandClock, Request, SimulatedGateway
 
+from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.service.errors import (
     GatewayUnreachableError,
     ProblemAnswerError,
@@ -264,6 +266,75 @@ def test_a_device_with_another_manager_says_so_and_takes_nothing_new(
     assert still_protected(protected)
     assert gateway.device.facts is not None
     assert gateway.device.facts.managed_elsewhere == "Another manager"
+
+
+def test_an_empty_target_gives_back_what_another_manager_shall_have(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    protected.machine.said = replace(protected.machine.said, managed_elsewhere="Intune", manager="mdm")
+    gateway.assign()
+
+    protected.check_in()
+
+    assert protected.enforcer.now == protected.enforcer.own
+    assert protected.state.standing().enforced is not None
+    assert gateway.device.facts is not None
+    assert gateway.device.facts.manager == "mdm"
+
+
+def test_letting_go_is_finished_beside_another_manager(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    protected.machine.said = replace(protected.machine.said, managed_elsewhere="Intune", manager="mdm")
+    gateway.assign()
+
+    def stuck(name: str) -> None:
+        if name == "enforce":
+            raise DiskFullError("The disk is full.")
+
+    protected.enforcer.step = stuck
+    with pytest.raises(DiskFullError):
+        protected.check_in()
+    assert still_protected(protected)
+
+    protected.enforcer.step = lambda _name: None
+    protected.check_in()
+
+    assert protected.enforcer.now == protected.enforcer.own
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"managed_elsewhere": "Intune", "manager": "mdm"},
+        {"managed_elsewhere": "Microsoft", "manager": "microsoftChannel"},
+        {"managed_elsewhere": "Both", "manager": "several"},
+        {"unsuitable": "nonPersistentDesktop"},
+        {"unsuitable": "unsupportedOs"},
+    ],
+)
+def test_whatever_makes_an_agent_passive_lets_it_take_nothing_new(
+    protected: SimulatedAgent, gateway: SimulatedGateway, changes: dict[str, Any]
+) -> None:
+    gateway.assign(gateway.publish(a_policy(firewall="off")))
+    protected.machine.said = replace(protected.machine.said, **changes)
+
+    protected.check_in()
+
+    assert still_protected(protected)
+
+
+def test_beside_configuration_manager_the_agent_follows_the_server(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    protected.machine.said = replace(
+        protected.machine.said, managed_elsewhere="Configuration Manager", manager="configurationManager"
+    )
+    gateway.assign(gateway.publish(a_policy(firewall="off")))
+
+    protected.check_in()
+
+    assert not still_protected(protected)
+    assert gateway.device.facts is not None
+    assert gateway.device.facts.manager == "configurationManager"
 
 
 def test_a_device_with_another_manager_never_fights_it(protected: SimulatedAgent) -> None:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.support.simulated_agent import SimulatedAgent
+from tests.support.simulated_agent import SimulatedAgent, a_policy
 from tests.support.simulated_gateway import HandClock, SimulatedGateway
 
 from shieldwall.agent.service.errors import (
     AlreadyOnboardedError,
     GatewayUnreachableError,
-    ManagedElsewhereError,
     ProblemAnswerError,
     UnsuitablePackageError,
 )
@@ -50,14 +49,20 @@ def test_a_second_onboarding_is_told_that_there_was_a_first(laptop: SimulatedAge
     assert laptop.network.calls == []
 
 
-def test_a_device_managed_elsewhere_stays_silent(laptop: SimulatedAgent) -> None:
-    laptop.machine.said = msgspec.structs.replace(laptop.machine.said, managed_elsewhere="Another manager")
+def test_a_device_managed_elsewhere_gets_an_identity_and_says_by_whom_it_is_managed(
+    laptop: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    laptop.machine.said = msgspec.structs.replace(
+        laptop.machine.said, managed_elsewhere="Another manager", manager="mdm"
+    )
+    gateway.assign(gateway.publish(a_policy()))
 
-    with pytest.raises(ManagedElsewhereError, match="Another manager"):
-        laptop.onboard()
+    laptop.onboard()
+    laptop.check_in()
 
-    assert laptop.network.calls == []
-    assert not laptop.directory.exists()
+    assert gateway.device.facts is not None
+    assert (gateway.device.facts.managed_elsewhere, gateway.device.facts.manager) == ("Another manager", "mdm")
+    assert laptop.enforcer.wanted == {}
 
 
 def test_a_package_for_other_systems_is_refused_in_silence(laptop: SimulatedAgent) -> None:

@@ -13,6 +13,7 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     machine_checks.system,
     machine_checks.disk,
     machine_checks.managers,
+    machine_checks.suitability,
     machine_checks.engines,
     state_checks.identity,
     state_checks.key,

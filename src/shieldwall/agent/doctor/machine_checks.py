@@ -7,7 +7,9 @@ from typing import Final
 
 from shieldwall.agent.doctor.model import Check, Subject, error, ok, warning
 from shieldwall.agent.host.facts import os_release
-from shieldwall.agent.host.survey import look, survey
+from shieldwall.agent.host.survey import CONFIGURATION_MANAGER, Finding, Survey
+from shieldwall.agent.service.overview import own_code
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
 
 ENOUGH_BYTES: Final = 64 * 1024 * 1024
 _TRIED: Final = frozenset(
@@ -47,14 +49,9 @@ def disk(subject: Subject) -> Iterable[Check]:
 
 def managers(subject: Subject) -> Iterable[Check]:
     """Ask who else steers this device."""
-    found = survey(look(subject.host))
+    found = subject.surroundings.machine.survey()
     for manager in found.managers:
-        yield error(
-            "otherManager",
-            f"{manager.product} manages this device; the agent takes nothing new and puts nothing back.",
-            evidence=str(manager.evidence),
-            remedy="Take the device out of the other manager, or out of Shieldwall.",
-        )
+        yield _manager(found, manager)
     for neighbour in found.neighbours:
         yield warning(
             "neighbour",
@@ -64,6 +61,27 @@ def managers(subject: Subject) -> Iterable[Check]:
         )
     if not found.managers and not found.neighbours:
         yield ok("otherManager", "Nobody else manages this device.")
+
+
+def suitability(subject: Subject) -> Iterable[Check]:
+    """Ask whether this machine can be managed, and whether it takes care."""
+    found = subject.surroundings.machine.survey()
+    sign = found.unsuitable_sign
+    if sign is not None:
+        code = own_code(found) or EnrollmentCode.FAILED
+        yield error(
+            "suitability",
+            f"{sign.finding} The agent stays passive. Enrollment status {code}.",
+            evidence=sign.evidence,
+            remedy=STATUSES[code].remedy,
+        )
+    if found.domain_controller_sign is not None:
+        yield ok(
+            "domainController",
+            "This is a domain controller: it is managed only where the enforcement scope takes them, and never gets "
+            "firewall policy.",
+            found.domain_controller_sign.evidence,
+        )
 
 
 def engines(subject: Subject) -> Iterable[Check]:
@@ -80,3 +98,21 @@ def engines(subject: Subject) -> Iterable[Check]:
             "There is no security product on this device that the agent can steer.",
             remedy="Install Microsoft Defender, ClamAV or nftables.",
         )
+
+
+def _manager(found: Survey, manager: Finding) -> Check:
+    evidence = str(manager.evidence)
+    if not found.is_passive:
+        return warning(
+            "otherManager",
+            f"{CONFIGURATION_MANAGER} is on this device; the enforcement scope of the tenant says who has authority.",
+            evidence=evidence,
+            remedy=STATUSES[EnrollmentCode.MANAGED_BY_CONFIGURATION_MANAGER].remedy,
+        )
+    code = own_code(found) or EnrollmentCode.MANAGED_BY_MDM
+    return error(
+        "otherManager",
+        f"{manager.product} manages this device; the agent stays passive. Enrollment status {code}.",
+        evidence=evidence,
+        remedy=STATUSES[code].remedy,
+    )

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from shieldwall.agent.doctor.model import Check, Subject, error, ok, warning
 from shieldwall.agent.service.state import KEY
+from shieldwall.contract.enrollment import code_of_error
 from shieldwall.contract.status import SettingState
 from shieldwall.trust import moments
 
@@ -95,7 +96,8 @@ def last_check_in(subject: Subject) -> Iterable[Check]:
         yield error(
             "lastCheckIn",
             f"Check-ins fail since {trouble.since}: {trouble.cause}",
-            evidence=f"{standing.failures} in a row, code {trouble.code}",
+            evidence=f"{standing.failures} in a row, code {trouble.code}, enrollment status "
+            f"{code_of_error(trouble.code)}",
             remedy=trouble.remedy,
         )
     elif standing.last_check_in is None:

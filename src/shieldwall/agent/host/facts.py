@@ -36,9 +36,8 @@ def device_facts(
     agent_version: str,
     catalog_version: str,
     providers: Mapping[str, str],
-    managed_elsewhere: str | None = None,
 ) -> DeviceFacts:
-    """Gather the facts that a check-in reports."""
+    """Gather the facts that a check-in reports; what the survey finds is not among them."""
     system = os_release(host)
     version = " ".join(filter(None, (system.get("NAME", "Linux"), system.get("VERSION_ID", ""))))
     return DeviceFacts(
@@ -52,7 +51,7 @@ def device_facts(
         agent_version=agent_version,
         catalog_version=catalog_version,
         providers=dict(sorted(providers.items())),
-        managed_elsewhere=managed_elsewhere,
+        is_rooted=False,  # a word about phones: nobody has to break into a computer to be its root
     )
 
 
@@ -72,6 +71,14 @@ def boot_id(host: Host) -> str:
     return _line(host, PurePosixPath("/proc/sys/kernel/random/boot_id"))[:_LONGEST]
 
 
+def uptime(host: Host) -> float:
+    """Return the seconds since the boot, 0 where the kernel does not tell."""
+    try:
+        return float(_line(host, PurePosixPath("/proc/uptime")).partition(" ")[0])
+    except ValueError:
+        return 0.0
+
+
 def host_name(host: Host) -> str:
     """Return the name of the machine: the one in use, else the one configured, else ``localhost``."""
     running = _line(host, PurePosixPath("/proc/sys/kernel/hostname"))
@@ -80,7 +87,7 @@ def host_name(host: Host) -> str:
 
 def os_release(host: Host) -> Mapping[str, str]:
     """Read os-release(5): the first of its two places that is there."""
-    text = next(filter(None, (_text(host, path) for path in _OS_RELEASE)), "")
+    text = next(filter(None, (read_text(host, path) for path in _OS_RELEASE)), "")
     found: dict[str, str] = {}
     for line in text.splitlines():
         name, separator, quoted = line.strip().partition("=")
@@ -97,10 +104,11 @@ def _hash(tenant_id: TenantId, kind: str, value: str) -> Digest:
 
 
 def _line(host: Host, path: PurePosixPath) -> str:
-    return next(iter(_text(host, path).splitlines()), "").strip()
+    return next(iter(read_text(host, path).splitlines()), "").strip()
 
 
-def _text(host: Host, path: PurePosixPath) -> str:
+def read_text(host: Host, path: PurePosixPath) -> str:
+    """Read a file as text, empty where it is not there or cannot be read."""
     try:
         content = host.read_file(path)
     except HostError:

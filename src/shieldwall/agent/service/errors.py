@@ -1,15 +1,18 @@
 """What can go wrong between this device and its server, each with its code.
 
 ``ShieldwallError``
- ├── ``GatewayUnreachableError``: no answer of ours came back: nothing listens, TLS fails, a captive portal answers
+ ├── ``GatewayUnreachableError``: no answer of ours came back: nothing listens, a captive portal answers
+ │    ├── ``NameUnknownError``, ``NameServiceSilentError``: the way ends at DNS
+ │    ├── ``ProxyFailedError``: it ends at the proxy
+ │    └── ``ServerNotTrustedError``: what answers has a certificate that we do not accept
  ├── ``ProblemAnswerError``: the server answered, and said no
  │    └── ``OffboardRefusedError``: it does not take this device's word that it leaves
  ├── ``ReportRefusedError``: the server takes this device's check-ins, and not its report
  ├── ``UnusableAnswerError``: the server answered something this protocol does not know
  ├── ``UnusableAddressError``: of a server or a proxy
  ├── ``CheckInFailedError``: what the running agent met, told by ``sync``
- ├── ``ManagedElsewhereError``: the survey found another manager
  ├── ``AlreadyOnboardedError``, ``NotOnboardedError``, ``UnsuitablePackageError``: onboarding
+ ├── ``TamperProtectedError``: this device does not leave by the word of whoever is at it
  ├── ``AgentBusyError``: another agent process holds the state directory
  └── ``StateCorruptError``: a file in the state directory is not what the agent wrote
 """
@@ -33,6 +36,34 @@ class GatewayUnreachableError(ShieldwallError):
     def __init__(self, cause: str, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(cause)
         self.retry_after_seconds = retry_after_seconds
+
+
+class NameUnknownError(GatewayUnreachableError):
+    """The name of the server, or of the proxy, is not known to this device."""
+
+    code = "nameUnknown"
+    remedy = "Check the DNS settings of this device, and that the name is published there."
+
+
+class NameServiceSilentError(GatewayUnreachableError):
+    """No name server answered."""
+
+    code = "nameServiceSilent"
+    remedy = "Check the network of this device and the name servers it is given."
+
+
+class ProxyFailedError(GatewayUnreachableError):
+    """The proxy does not answer, or does not let through to the server."""
+
+    code = "proxyFailed"
+    remedy = "Check that the proxy runs and allows CONNECT to the server; onboard again to use another one, or none."
+
+
+class ServerNotTrustedError(GatewayUnreachableError):
+    """What answers for the server has a certificate that this device does not accept."""
+
+    code = "serverNotTrusted"
+    remedy = "Look for a proxy that opens TLS; if the server has a new authority, use a new onboarding package."
 
 
 _LEAVE_AND_COME_BACK: Final = (
@@ -123,13 +154,6 @@ class CheckInFailedError(ShieldwallError):
     remedy = "Run shieldwall-agent doctor: it examines the way to the server and what the agent met last."
 
 
-class ManagedElsewhereError(ShieldwallError):
-    """Another manager owns this device; the agent stays passive."""
-
-    code = "managedElsewhere"
-    remedy = "Take the device out of the other manager first, then onboard again."
-
-
 class AlreadyOnboardedError(ShieldwallError):
     """The state directory holds an identity."""
 
@@ -149,6 +173,16 @@ class UnsuitablePackageError(ShieldwallError):
 
     code = "unsuitablePackage"
     remedy = "Ask for a new package, store it readable for root alone (chmod 600), and try again."
+
+
+class TamperProtectedError(ShieldwallError):
+    """This device is protected against tampering; that was told to the server."""
+
+    code = "tamperProtected"
+    remedy = (
+        "Offboard the device in the admin center, or ask an administrator for an offboarding package and run "
+        "shieldwall-agent offboard --package FILE."
+    )
 
 
 class AgentBusyError(ShieldwallError):

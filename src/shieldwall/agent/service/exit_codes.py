@@ -8,9 +8,9 @@ from shieldwall.agent.service.errors import (
     AgentBusyError,
     AlreadyOnboardedError,
     GatewayUnreachableError,
-    ManagedElsewhereError,
     NotOnboardedError,
     ProblemAnswerError,
+    TamperProtectedError,
     UnsuitablePackageError,
 )
 from shieldwall.contract.errors import ShieldwallError
@@ -19,7 +19,6 @@ from shieldwall.trust.onboarding import InvalidPackageError
 FAILED: Final = 1
 DOCTOR_FOUND_ERRORS: Final = 10
 _CODES: Final[tuple[tuple[type[ShieldwallError], int], ...]] = (
-    (ManagedElsewhereError, 3),
     (NotOnboardedError, 4),
     (AlreadyOnboardedError, 5),
     (UnsuitablePackageError, 6),
@@ -27,11 +26,12 @@ _CODES: Final[tuple[tuple[type[ShieldwallError], int], ...]] = (
     (GatewayUnreachableError, 7),
     (ProblemAnswerError, 8),
     (AgentBusyError, 9),
+    (TamperProtectedError, 11),
 )
 EXPLAINED: Final = (
-    "0 done · 1 failed · 2 wrong usage · 3 managed by somebody else, the agent stays passive · 4 not onboarded · "
+    "0 done · 1 failed · 2 wrong usage · 4 not onboarded · "
     "5 onboarded already · 6 package refused · 7 server not reached · 8 server said no · 9 another agent process is at "
-    "work · 10 doctor found errors"
+    "work · 10 doctor found errors · 11 protected against tampering"
 )
 
 

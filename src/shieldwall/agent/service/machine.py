@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shieldwall import __version__
 from shieldwall.agent.host import facts
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.host.survey import look, survey
+from shieldwall.agent.host.survey import Survey, look, survey
 from shieldwall.agent.providers.base import Provider
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
@@ -25,17 +26,17 @@ class LocalMachine:
     def facts(self) -> DeviceFacts:
         """See ``Machine.facts``; the survey is made anew every time, for another manager may have come."""
         found = {provider.name: provider.product_version(self.host) for provider in self.providers}
-        return facts.device_facts(
+        plain = facts.device_facts(
             self.host,
             agent_version=__version__,
             catalog_version=self.catalog_version,
             providers={name: version for name, version in found.items() if version is not None},
-            managed_elsewhere=self.managed_elsewhere(),
         )
+        return self.survey().upon(plain)
 
-    def managed_elsewhere(self) -> str | None:
-        """See ``Machine.managed_elsewhere``."""
-        return survey(look(self.host)).managed_elsewhere
+    def survey(self) -> Survey:
+        """See ``Machine.survey``."""
+        return survey(look(self.host, architecture=os.uname().machine))
 
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
         """See ``Machine.hardware``."""
@@ -44,3 +45,7 @@ class LocalMachine:
     def boot_id(self) -> str:
         """See ``Machine.boot_id``."""
         return facts.boot_id(self.host)
+
+    def uptime(self) -> float:
+        """See ``Machine.uptime``."""
+        return facts.uptime(self.host)

@@ -17,14 +17,13 @@ from shieldwall import __version__
 from shieldwall.agent.service import attesting
 from shieldwall.agent.service.errors import (
     AlreadyOnboardedError,
-    ManagedElsewhereError,
     ProblemAnswerError,
     UnsuitablePackageError,
     UnusableAnswerError,
 )
 from shieldwall.agent.service.gateway import Empty, Gateway
 from shieldwall.agent.service.ports import Machine, Randomness
-from shieldwall.agent.service.records import Identity, PendingRegistration, Server
+from shieldwall.agent.service.records import Identity, InstanceRecord, PendingRegistration, Server
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import PROTOCOL, DeviceFacts
@@ -60,21 +59,20 @@ class Onboard:
     def __call__(self, package: OnboardingPackage, *, proxy: str | None = None) -> Identity:
         """Onboard; safe to call again after any failure.
 
+        A machine that another manager owns, or that cannot be managed, gets an identity as well: the facts tell the
+        server, which shows who manages it and sends no policies.
+
         Raises:
             AlreadyOnboardedError: There is an identity already.
-            ManagedElsewhereError: Another manager owns this machine; nothing was sent.
             UnsuitablePackageError: The package is not meant for this kind of machine.
             ProblemAnswerError: The server refused; its code and remedy say why.
             GatewayUnreachableError: No answer; the same request goes out at the next call.
         """
+        self.state.forget_past_life()
         identity = self.state.find_identity()
         if identity is not None:
             raise AlreadyOnboardedError(f"This device is onboarded already, as {identity.device_id}.")
         facts = self.machine.facts()
-        if facts.managed_elsewhere is not None:
-            raise ManagedElsewhereError(
-                f"This device is managed by {facts.managed_elsewhere}; the agent stays passive."
-            )
         platform = facts.os_type.partition(" ")[0].lower()
         if package.allowed_platforms and platform not in package.allowed_platforms:
             raise UnsuitablePackageError(
@@ -169,5 +167,7 @@ class Onboard:
             server=server,
             registered_at=moments.write(self.clock.now()),
         )
+        details = pending.request.shieldwall
+        self.state.put_instance(InstanceRecord(instance_id=details.instance_id, hardware=details.hardware))
         self.state.put_identity(identity, epoch=answer.epoch)
         return identity

@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
+from shieldwall.agent.host.survey import Survey
 from shieldwall.agent.service.assembly import Surroundings
-from shieldwall.agent.service.records import Trouble
+from shieldwall.agent.service.records import Standing, Trouble
 from shieldwall.catalog.model import Catalog
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, code_of_error
 from shieldwall.contract.ids import DeviceId, Digest, PolicyId, SettingId, TenantId
 from shieldwall.contract.messages import Manifest
 from shieldwall.contract.settings import PolicyDocument
@@ -27,12 +29,30 @@ class PolicySummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     revision: int
 
 
+class EnrollmentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How this device is enrolled, as far as it can tell itself: the server may leave it out of scope."""
+
+    code: int
+    status: str
+    cause: str
+    remedy: str
+
+
+class SurveySign(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Something that the survey found, and what gave it away."""
+
+    finding: str
+    evidence: str
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Where this device stands. ``settings`` counts settings by state."""
 
     onboarded: bool
     running: bool
     managed_elsewhere: str | None = None
+    enrollment: EnrollmentView
+    survey: tuple[SurveySign, ...] = ()
     tenant_id: TenantId | None = None
     device_id: DeviceId | None = None
     servers: tuple[str, ...] = ()
@@ -47,6 +67,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     refused: tuple[RefusedPolicy, ...] = ()
     clock_offset_seconds: int = 0
     trouble: Trouble | None = None
+    protected: bool = False
+    troubleshooting_until: str | None = None
+    leaving: bool = False
 
 
 class EffectiveSetting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -79,17 +102,29 @@ class Effective(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 def overview(surroundings: Surroundings, *, running: bool) -> Overview:
     """Sum up. Raises: StateCorruptError, HostError."""
     state = surroundings.state
-    elsewhere = surroundings.machine.facts().managed_elsewhere
+    found = surroundings.machine.survey()
     if state.find_identity() is None:
-        return Overview(onboarded=False, running=running, managed_elsewhere=elsewhere)
+        return Overview(
+            onboarded=False,
+            running=running,
+            managed_elsewhere=found.managed_elsewhere,
+            enrollment=_view(own_code(found) or EnrollmentCode.NOT_ENROLLED),
+            survey=signs(found),
+        )
     enrolled = surroundings.enrolled()
     identity, standing = enrolled.identity, state.standing()
     stored = enrolled.enforcement.stored()
     report = state.find_report() or StatusReport()
+    manifest = enrolled.enforcement.delivery.manifest()
+    ends_at = None if manifest is None else surroundings.troubleshooting.ends_at(manifest)
     return Overview(
         onboarded=True,
         running=running,
-        managed_elsewhere=elsewhere,
+        managed_elsewhere=found.managed_elsewhere,
+        enrollment=_view(
+            own_code(found) or _met(standing, found, gets_policies=stored is not None and bool(stored[1]))
+        ),
+        survey=signs(found),
         tenant_id=identity.server.tenant_id,
         device_id=identity.device_id,
         servers=identity.server.urls,
@@ -104,7 +139,55 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
         refused=report.refused,
         clock_offset_seconds=state.time().offset_seconds,
         trouble=standing.trouble,
+        protected=surroundings.guard.is_protected(manifest),
+        troubleshooting_until=None if ends_at is None else moments.write(ends_at),
+        leaving=enrolled.enforcement.is_leaving(manifest),
     )
+
+
+def own_code(found: Survey) -> EnrollmentCode | None:
+    """Return the enrollment code that the survey alone decides; Configuration Manager is left to the server."""
+    match found.manager, found.unsuitable:
+        case "several", _:
+            return EnrollmentCode.TWO_MANAGERS
+        case (("mdm" | "microsoftChannel"), _):
+            return EnrollmentCode.MANAGED_BY_MDM
+        case _, "nonPersistentDesktop":
+            return EnrollmentCode.NON_PERSISTENT_DESKTOP
+        case _, "unsupportedOs":
+            return EnrollmentCode.UNSUPPORTED_SYSTEM
+        case _:
+            return None
+
+
+def signs(found: Survey) -> tuple[SurveySign, ...]:
+    """List what the survey found that bears on who manages the device, with the evidence."""
+    managers = [
+        SurveySign(finding=f"{manager.product} manages this device.", evidence=str(manager.evidence))
+        for manager in found.managers
+    ]
+    machine = [
+        SurveySign(finding=sign.finding, evidence=sign.evidence)
+        for sign in (found.unsuitable_sign, found.domain_controller_sign)
+        if sign is not None
+    ]
+    return (*managers, *machine)
+
+
+def _met(standing: Standing, found: Survey, *, gets_policies: bool) -> EnrollmentCode:
+    """Return the code for what the device met last."""
+    if standing.trouble is not None:
+        return code_of_error(standing.trouble.code)
+    if standing.last_check_in is None:
+        return EnrollmentCode.NOT_ENROLLED
+    if found.manager == "configurationManager" and not gets_policies:
+        return EnrollmentCode.MANAGED_BY_CONFIGURATION_MANAGER
+    return EnrollmentCode.MANAGED
+
+
+def _view(code: EnrollmentCode) -> EnrollmentView:
+    status = STATUSES[code]
+    return EnrollmentView(code=int(code), status=status.published, cause=status.cause, remedy=status.remedy)
 
 
 def effective(surroundings: Surroundings, catalog: Catalog) -> Effective:

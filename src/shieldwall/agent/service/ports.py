@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 from shieldwall.agent.applier.state import Terms
+from shieldwall.agent.host.survey import Survey
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
 from shieldwall.contract.settings import PolicyDocument
@@ -22,8 +23,8 @@ class Machine(Protocol):
         """Collect what groups may ask for, the survey's finding included."""
         ...
 
-    def managed_elsewhere(self) -> str | None:
-        """Make the survey alone: name the other manager, ``None`` when there is none."""
+    def survey(self) -> Survey:
+        """Look who else manages the machine, and whether it can be managed at all."""
         ...
 
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
@@ -32,6 +33,10 @@ class Machine(Protocol):
 
     def boot_id(self) -> str:
         """Name this boot."""
+        ...
+
+    def uptime(self) -> float:
+        """Return for how many seconds this boot has lasted, sleep included; no setting of the clock changes that."""
         ...
 
 

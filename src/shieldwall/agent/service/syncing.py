@@ -71,6 +71,7 @@ class Sync:
 
 
 def _failure(trouble: Trouble) -> ShieldwallError:
-    if trouble.code == GatewayUnreachableError.code:
-        return GatewayUnreachableError(trouble.cause)
+    unreachable = {kind.code: kind for kind in (GatewayUnreachableError, *GatewayUnreachableError.__subclasses__())}
+    if trouble.code in unreachable:
+        return unreachable[trouble.code](trouble.cause)
     return CheckInFailedError(trouble.cause, remedy=trouble.remedy)

@@ -7,13 +7,21 @@ portal), an endless or a slow answer are the latter: between us and the server s
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from shieldwall.agent.service.errors import GatewayUnreachableError, UnusableAddressError
+from shieldwall.agent.service.errors import (
+    GatewayUnreachableError,
+    NameServiceSilentError,
+    NameUnknownError,
+    ProxyFailedError,
+    ServerNotTrustedError,
+    UnusableAddressError,
+)
 
 MAX_ANSWER_BYTES: Final = 24 * 1024 * 1024
 """64 policies of 256 KiB, as base64 in JSON."""
@@ -86,7 +94,8 @@ class HttpsTransport:
             response = connection.getresponse()
             content = self._read(response, deadline)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise GatewayUnreachableError(f"{url.netloc} does not answer: {_in_words(error)}") from error
+            kind = _kind_of(error, through_proxy=self.proxy is not None)
+            raise kind(f"{url.netloc} does not answer: {_in_words(error)}") from error
         finally:
             connection.close()
         return _understood(url.netloc, response, content)
@@ -138,6 +147,20 @@ def _understood(server: str, response: http.client.HTTPResponse, content: bytes)
 
 def _seconds(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 9 else None
+
+
+def _kind_of(error: Exception, *, through_proxy: bool) -> type[GatewayUnreachableError]:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return ServerNotTrustedError
+        case socket.gaierror(errno=socket.EAI_AGAIN):
+            return NameServiceSilentError
+        case socket.gaierror():
+            return NameUnknownError
+        case OSError() if through_proxy and not isinstance(error, ssl.SSLError):
+            return ProxyFailedError
+        case _:
+            return GatewayUnreachableError
 
 
 def _in_words(error: Exception) -> str:
