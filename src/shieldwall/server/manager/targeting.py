@@ -25,8 +25,9 @@ from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, Digest, GroupId, PolicyId, TenantId
 from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
 from shieldwall.policy.protection import ProtectionSettings, protection_of
+from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.filter_rules import Narrowing, lets_through, matching
-from shieldwall.server.directory.membership import attributes_of, narrowings_in_use
+from shieldwall.server.directory.membership import narrowings_in_use
 from shieldwall.server.storage import assignments, check_ins, devices, groups, protection, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from shieldwall.contract.ids import (
     AssignmentFilterId,
+    DeviceId,
     Digest,
     GroupId,
     PackageId,
@@ -55,6 +56,14 @@ class OnboardingPackageRecord:
     created_by: str = ""
 
 
+class ProcessingState(StrEnum):
+    """Whether the rule of a dynamic group is followed."""
+
+    ON = "On"
+    PAUSED = "Paused"
+    """It is not looked at; the members stay."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """A set of devices: assigned members, or dynamic by ``membership_rule``."""
@@ -66,8 +75,7 @@ class Group:
     mail_nickname: str
     membership_rule: str | None
     created_at: datetime
-    processing_state: str = "On"
-    """``Paused``: its rule is not looked at, its members stay."""
+    processing_state: ProcessingState = ProcessingState.ON
 
     @property
     def is_dynamic(self) -> bool:
@@ -221,3 +229,30 @@ class Page:
 
     size: int = 100
     after: str | None = None
+
+
+class MembershipCause(StrEnum):
+    """Why a device joined or left a group."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RULE_CHANGED = "ruleChanged"
+    PROCESSING_RESUMED = "processingResumed"
+    DEVICE_REGISTERED = "deviceRegistered"
+    DEVICE_CHANGED = "deviceChanged"
+    DEVICE_RETIRED = "deviceRetired"
+    GROUP_DELETED = "groupDeleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipEvent:
+    """A device joined a group or left it. ``actor`` is whoever did what brought it about, empty for a device itself."""
+
+    id: str
+    tenant_id: TenantId
+    group_id: GroupId
+    device_id: DeviceId
+    at: datetime
+    joined: bool
+    cause: MembershipCause
+    actor: str
