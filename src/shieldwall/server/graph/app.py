@@ -23,9 +23,13 @@ from shieldwall.server.graph import (
     change_sets,
     conflict_rules,
     devices,
+    directory_authorities,
+    directory_devices,
+    endorsements,
     groups,
     identity,
     packages,
+    pending_devices,
     policies,
     policy_history,
     policy_import,
@@ -52,7 +56,11 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *catalog.HANDLERS,
     *groups.HANDLERS,
     *devices.HANDLERS,
+    *directory_devices.HANDLERS,
+    *directory_authorities.HANDLERS,
+    *pending_devices.HANDLERS,
     *packages.HANDLERS,
+    *endorsements.HANDLERS,
 )
 RETRY_SECONDS: Final = 30
 

@@ -1,4 +1,4 @@
-"""``/devices`` and ``/deviceManagement/managedDevices``: the directory's view and the manager's view of a device."""
+"""``/deviceManagement/managedDevices``: the manager's view of devices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from shieldwall.server.graph.requests import (
 )
 from shieldwall.server.graph.resources import (
     Json,
-    device_resource,
     managed_device_resource,
     organization_resource,
 )
@@ -36,10 +35,8 @@ from shieldwall.server.manager import sync
 from shieldwall.server.manager.origins import origins_of
 from shieldwall.server.manager.statuses import effective_of
 from shieldwall.server.manager.summaries import summaries
-from shieldwall.server.storage import check_ins
 from shieldwall.server.storage.device_records import Device
 
-_READ_DIRECTORY: Final = allow("Device.Read.All", "Device.ReadWrite.All")
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")
 _OPERATE: Final = allow(
@@ -55,28 +52,6 @@ class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
-
-
-@get("/devices", opt=_READ_DIRECTORY, sync_to_thread=True)
-def list_directory_devices(services: Services, request: GraphRequest) -> Response[bytes]:
-    """List the devices of the directory, in pages."""
-    query = query_of(request)
-    with services.database.read() as connection:
-        found = devices.list_devices(connection, services.tenant.id, query.page)
-        rows = [(each.id, device_resource(each, check_ins.get(connection, each.id))) for each in found]
-    return page_answer(services, request, query, rows)
-
-
-@get("/devices/{device_id:str}", opt=_READ_DIRECTORY, sync_to_thread=True)
-def get_directory_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
-    """Return one device, by object id as Graph does, or by device id."""
-    query, wanted = query_of(request), parse_device_id(device_id)
-    with services.database.read() as connection:
-        device = devices.find_by_object_id(connection, services.tenant.id, wanted)
-        if device is None:
-            device = devices.get_device(connection, services.tenant.id, wanted)
-        resource = device_resource(device, check_ins.get(connection, device.id))
-    return answer(query.shape(resource))
 
 
 @get(_MANAGED, opt=_READ, sync_to_thread=True)
@@ -149,8 +124,6 @@ def list_organizations(services: Services, request: GraphRequest) -> Response[by
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
-    list_directory_devices,
-    get_directory_device,
     list_managed_devices,
     get_managed_device,
     offboard_device,

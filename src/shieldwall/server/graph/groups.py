@@ -17,6 +17,7 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices as directory_devices
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.graph.directory_shapes import device_resource
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -28,7 +29,7 @@ from shieldwall.server.graph.requests import (
     page_answer,
     query_of,
 )
-from shieldwall.server.graph.resources import device_resource, group_resource
+from shieldwall.server.graph.resources import group_resource
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Group

@@ -9,18 +9,21 @@ from typing import Final
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-_KEY: Final = re.compile(r"^([A-Za-z]+)\('([^'/]{1,512})'\)$")
+_KEY: Final = re.compile(r"^([A-Za-z]+)\(([A-Za-z]+=)?'([^'/]{1,512})'\)$")
 _VERSIONS: Final = ("/v1.0/", "/beta/")
 
 
 def normal_path(path: str) -> str:
-    """Write a Graph path in one way: ``x('id')`` as ``x/id``, no slash at the end, no ``microsoft.graph.`` prefix."""
+    """Write a Graph path in one way: ``x('id')`` as ``x/id``, ``x(key='id')`` as ``x/key=id``.
+
+    There is no slash at the end, and no ``microsoft.graph.`` prefix.
+    """
     if not path.startswith(_VERSIONS):
         return path
     segments: list[str] = []
     for segment in path.rstrip("/").split("/")[1:]:
         key = _KEY.match(segment)
-        segments.extend(key.groups() if key else (segment.removeprefix("microsoft.graph."),))
+        segments.extend((key[1], f"{key[2] or ''}{key[3]}") if key else (segment.removeprefix("microsoft.graph."),))
     return "/" + "/".join(segments)
 
 

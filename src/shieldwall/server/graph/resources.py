@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shieldwall.server.manager.summaries import DeviceSummary
-from shieldwall.server.storage.device_records import CheckInState, Device, DeviceState
+from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.records import Group, OnboardingPackageRecord, Tenant
 
 Json = dict[str, Any]
@@ -35,28 +35,6 @@ def group_resource(group: Group) -> Json:
         "membershipRuleProcessingState": "On" if group.is_dynamic else None,
         "createdDateTime": moment(group.created_at),
         "deletedDateTime": None,
-    }
-
-
-def device_resource(device: Device, check_in: CheckInState | None) -> Json:
-    """Shape a directory device. A synthetic registration has a blank join type: ``trustType`` is null."""
-    return {
-        "id": device.object_id,
-        "deviceId": device.id,
-        "displayName": device.display_name,
-        "accountEnabled": device.state is DeviceState.ACTIVE,
-        "operatingSystem": device.os_type,
-        "operatingSystemVersion": device.os_version,
-        "trustType": device.trust_type,
-        "isManaged": _is_managed(device),
-        "isCompliant": None,
-        "managementType": MANAGEMENT_TYPE if _is_managed(device) else None,
-        "manufacturer": device.manufacturer,
-        "model": device.model,
-        "registrationDateTime": moment(device.registered_at),
-        "approximateLastSignInDateTime": moment(check_in.last_check_in if check_in else None),
-        "physicalIds": [],
-        "systemLabels": [],
     }
 
 

@@ -16,6 +16,7 @@ from shieldwall.contract.ids import PackageId, TenantId
 from shieldwall.contract.messages import Envelope
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
+from shieldwall.server.inventory.pending import drop_pending_of
 from shieldwall.server.storage import packages
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import OnboardingPackageRecord, Page
@@ -143,11 +144,16 @@ def get_package(connection: Connection, tenant_id: TenantId, package_id: Package
 
 
 def revoke_package(connection: Connection, acting: Acting, package_id: PackageId) -> None:
-    """Let nobody onboard with a package from now on; devices it let in stay. Raises: NotFoundError."""
+    """Let nobody onboard with a package from now on; who waits is turned away, devices it let in stay.
+
+    Raises:
+        NotFoundError: There is no such package.
+    """
     record = get_package(connection, acting.tenant_id, package_id)
     if record.revoked_at is None:
         packages.revoke(connection, package_id, acting.clock.now())
-        acting.record(connection, "package.revoked", "package", package_id, name=record.display_name)
+        dropped = drop_pending_of(connection, acting, package_id)
+        acting.record(connection, "package.revoked", "package", package_id, name=record.display_name, dropped=dropped)
 
 
 def _document(record: OnboardingPackageRecord, root: TrustRoot, address: ServerAddress) -> OnboardingPackage:

@@ -14,10 +14,12 @@ from shieldwall.contract.ids import DeviceId, PackageId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device, retire
 from shieldwall.server.directory.enrollment import enrolled
+from shieldwall.server.directory.membership import add_members
 from shieldwall.server.directory.registration import PACKAGE_REVOKED, REJECTED, let_in, same_hardware
 from shieldwall.server.storage import device_moves, device_states, devices, groups
 from shieldwall.server.storage.alerts import Alert, Severity, raise_alert
-from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
+from shieldwall.server.storage.records import MembershipCause
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import public_key_from_bytes, public_key_info
 
@@ -63,25 +65,31 @@ def approve(
     before = _waiting(connection, acting, device_id)
     if replaces and before.replaces is None:
         raise NothingToReplaceError(f"The device {device_id} follows no other device.")
+    device = certify(connection, signer, before)
+    acting.record(connection, "device.approved", "device", device_id, name=device.display_name)
+    if replaces and before.replaces is not None:
+        return replace_device(connection, acting, device_id, before.replaces)
+    let_in(connection, acting, device)
+    return get_device(connection, acting.tenant_id, device_id)
+
+
+def certify(connection: Connection, signer: CertificateIssuer, before: Device) -> Device:
+    """Make a device that has waited active: its key gets a certificate."""
     certificate = signer.issue_certificate(
         spki=public_key_info(public_key_from_bytes(before.public_key)),
-        tenant_id=acting.tenant_id,
-        device_id=device_id,
+        tenant_id=before.tenant_id,
+        device_id=before.id,
     )
     device_states.put_certificate(
         connection,
-        device_id,
+        before.id,
         before.key_thumbprint,
         certificate=certificate,
         expires_at=read_certificate(certificate).not_after,
     )
     device = enrolled(connection, replace(before, state=DeviceState.ACTIVE, state_reason=None))
     devices.put(connection, device)
-    acting.record(connection, "device.approved", "device", device_id, name=device.display_name)
-    if replaces and before.replaces is not None:
-        return replace_device(connection, acting, device_id, before.replaces)
-    let_in(connection, acting, device)
-    return get_device(connection, acting.tenant_id, device_id)
+    return device
 
 
 def reject(connection: Connection, acting: Acting, device_id: DeviceId) -> Device:
@@ -120,7 +128,8 @@ def replace_device(connection: Connection, acting: Acting, device_id: DeviceId, 
     taken = groups.memberships(connection, [former_id])[former_id]
     assigned = sorted(each for each in taken if not groups.get(connection, each).is_dynamic)
     for group_id in assigned:
-        groups.add_members(connection, group_id, [device_id])
+        group = groups.get(connection, group_id)
+        acting.tell(connection, add_members(connection, acting, group, [device_id], MembershipCause.ADDED))
     device = replace(
         device,
         tags=tuple(sorted({*device.tags, *former.tags})),
@@ -153,6 +162,8 @@ def may_replace_itself(device: Device, former: Device, last_check_in: datetime |
     """
     if device.replaces != former.id or device.tpm_ek_hash is None or device.tpm_ek_hash != former.tpm_ek_hash:
         return False
+    if device.attestation_level is AttestationLevel.NONE:
+        return False  # it only says so
     return now - (last_check_in or former.registered_at) >= SILENT_BEFORE_REPLACED
 
 

@@ -15,6 +15,11 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.schema import check_in_answers, check_ins, devices, membership_events, metadata
 
 
+def exists(connection: Connection, device_id: DeviceId) -> bool:
+    """Say whether there is a device of this id."""
+    return connection.execute(select(devices.c.id).where(devices.c.id == device_id)).first() is not None
+
+
 def remove(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> None:
     """Remove a device and every row that hangs on it; what happened to it stays in the audit trail alone.
 

@@ -1,0 +1,72 @@
+"""``/deviceManagement/directoryAuthorities`` (ours): who may vouch for existing registrations by their certificates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.params import FromPath, RawBody
+from litestar.types import ControllerRouterHandler
+
+from shieldwall.server.authorization import allow
+from shieldwall.server.directory import registrations
+from shieldwall.server.graph.directory_shapes import authority_resource
+from shieldwall.server.graph.requests import (
+    GraphRequest,
+    Services,
+    acting_for,
+    answer,
+    body_of,
+    empty,
+    list_answer,
+    query_of,
+)
+
+_READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
+_WRITE: Final = allow("Device.ReadWrite.All")
+_PATH: Final = "/deviceManagement/directoryAuthorities"
+
+
+class AuthorityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """An authority to trust: its certificate in PEM."""
+
+    display_name: str
+    certificate: Annotated[str, msgspec.Meta(max_length=16_384)]
+
+
+@get(_PATH, opt=_READ, sync_to_thread=True)
+def list_directory_authorities(services: Services, request: GraphRequest) -> Response[bytes]:
+    """List the authorities that vouch for existing registrations (ours)."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        found = registrations.list_authorities(connection, services.tenant.id)
+    return list_answer(services, request, query, [authority_resource(each) for each in found])
+
+
+@post(_PATH, opt=_WRITE, sync_to_thread=True)
+def trust_directory_authority(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
+    """Trust an authority: imported devices may prove who they are with certificates that it issued (ours)."""
+    asked = body_of(request, body, AuthorityRequest)
+    with services.database.write() as connection:
+        made = registrations.trust_authority(
+            connection, acting_for(services, request), display_name=asked.display_name, pem=asked.certificate
+        )
+    return answer(authority_resource(made), status=201)
+
+
+@delete(_PATH + "/{authority_id:str}", opt=_WRITE, sync_to_thread=True)
+def distrust_directory_authority(
+    services: Services, request: GraphRequest, authority_id: FromPath[str]
+) -> Response[None]:
+    """Trust an authority no more; devices that came by it stay (ours)."""
+    with services.database.write() as connection:
+        registrations.distrust_authority(connection, acting_for(services, request), authority_id)
+    return empty()
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    list_directory_authorities,
+    trust_directory_authority,
+    distrust_directory_authority,
+)

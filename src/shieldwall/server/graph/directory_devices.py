@@ -1,0 +1,185 @@
+"""``/devices``: the directory's view of devices, and of registrations that no device uses yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from litestar import Response, delete, get, patch, post
+from litestar.params import FromPath, RawBody
+from litestar.types import ControllerRouterHandler
+from msgspec import UNSET
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
+from shieldwall.server.authorization import allow
+from shieldwall.server.directory import devices, registrations
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.deletion import delete_device
+from shieldwall.server.directory.registrations import InvalidRegistrationError
+from shieldwall.server.graph.directory_bodies import DevicePatch, ImportRequest, manager_of
+from shieldwall.server.graph.directory_shapes import device_resource, registration_resource
+from shieldwall.server.graph.requests import (
+    GraphRequest,
+    Services,
+    acting_for,
+    answer,
+    body_of,
+    empty,
+    page_answer,
+    query_of,
+)
+from shieldwall.server.graph.resources import Json
+from shieldwall.server.storage import check_ins
+from shieldwall.server.storage import devices as device_rows
+from shieldwall.server.storage import registrations as registration_rows
+from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.registrations import ExistingRegistration
+
+_READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
+_WRITE: Final = allow("Device.ReadWrite.All")
+_PATH: Final = "/devices"
+_ONE: Final = _PATH + "/{named:str}"
+_ALTERNATE: Final = "deviceId="
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What one id names: a device that has come, the registration it uses or will use, or both."""
+
+    device: Device | None
+    registration: ExistingRegistration | None
+
+
+@get(_PATH, opt=_READ, sync_to_thread=True)
+def list_directory_devices(services: Services, request: GraphRequest) -> Response[bytes]:
+    """List the devices of the directory and the registrations that none of them uses yet, in pages."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        found = registrations.list_directory(connection, services.tenant.id, query.page)
+        rows = [_row(connection, each) for each in found]
+    return page_answer(services, request, query, rows)
+
+
+@post(_PATH, opt=_WRITE, sync_to_thread=True)
+def import_device(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
+    """Import the registration that a device has in another directory, with its certificate there."""
+    draft = body_of(request, body, ImportRequest).draft()
+    with services.database.write() as connection:
+        made = registrations.import_registration(connection, acting_for(services, request), draft)
+    return answer(registration_resource(made), status=201)
+
+
+@get(_ONE, opt=_READ, sync_to_thread=True)
+def get_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[bytes]:
+    """Return one device: by object id as Graph does, by device id, or `devices(deviceId='…')`."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        resource = _resource(connection, _named(connection, services.tenant.id, named))
+    return answer(query.shape(resource))
+
+
+@patch(_ONE, opt=_WRITE, sync_to_thread=True, status_code=204)
+def change_directory_device(
+    services: Services, request: GraphRequest, named: FromPath[str], body: RawBody
+) -> Response[None]:
+    """Change a device: name, whether it may speak, category, ownership, extension attributes, who manages it."""
+    wanted = body_of(request, body, DevicePatch)
+    with services.database.write() as connection:
+        _change(connection, acting_for(services, request), _named(connection, services.tenant.id, named), wanted)
+    return empty()
+
+
+@delete(_ONE, opt=_WRITE, sync_to_thread=True)
+def delete_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[None]:
+    """Delete a device or registration: gone from every view, and never back with its old key."""
+    with services.database.write() as connection:
+        found = _named(connection, services.tenant.id, named)
+        delete_device(connection, acting_for(services, request), _id_of(found))
+    return empty()
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    list_directory_devices,
+    import_device,
+    get_directory_device,
+    change_directory_device,
+    delete_directory_device,
+)
+
+
+def _named(connection: Connection, tenant_id: TenantId, name: str) -> Named:
+    """Find what an id names; object ids go first, as in Graph. Raises: NotFoundError, InvalidIdError."""
+    wanted = parse_device_id(name.removeprefix(_ALTERNATE))
+    device = registration = None
+    if not name.startswith(_ALTERNATE):
+        device = devices.find_by_object_id(connection, tenant_id, wanted)
+        registration = registration_rows.find_by_object_id(connection, tenant_id, wanted)
+    if device is None and registration is None:
+        device = device_rows.find(connection, wanted)
+        device = None if device is None or device.tenant_id != tenant_id else device
+        registration = registration_rows.find(connection, tenant_id, wanted)
+    if device is None and registration is None:
+        raise NotFoundError(f"There is no device {wanted}.")
+    return Named(device=device, registration=registration)
+
+
+def _change(connection: Connection, acting: Acting, found: Named, wanted: DevicePatch) -> None:
+    if wanted.speaks_of_management and found.registration is None:
+        raise InvalidRegistrationError("Who manages this device follows from what it is.", member="managementType")
+    if wanted.speaks_of_details and found.device is None:
+        raise InvalidRegistrationError(
+            "Categories, ownership and extension attributes are kept of devices that have come.",
+            member="extensionAttributes",
+        )
+    name = None if wanted.display_name is UNSET else wanted.display_name
+    enabled = None if wanted.account_enabled is UNSET else wanted.account_enabled
+    if found.registration is not None:
+        manager = found.registration.manager
+        if wanted.speaks_of_management:
+            manager = manager_of(
+                None if wanted.is_managed is UNSET else wanted.is_managed,
+                None if wanted.management_type is UNSET else wanted.management_type,
+            )
+        registrations.change_registration(
+            connection, acting, found.registration, display_name=name, is_enabled=enabled, manager=manager
+        )
+    if found.device is not None:
+        _change_device(connection, acting, found.device, wanted)
+
+
+def _change_device(connection: Connection, acting: Acting, device: Device, wanted: DevicePatch) -> None:
+    if wanted.display_name is not UNSET:
+        devices.rename(connection, acting, device.id, wanted.display_name)
+    if wanted.account_enabled is not UNSET:
+        devices.set_enabled(connection, acting, device.id, enabled=wanted.account_enabled)
+    if wanted.speaks_of_details:
+        devices.change_details(
+            connection,
+            acting,
+            device.id,
+            category=None if wanted.device_category is UNSET else wanted.device_category or "",
+            ownership=None if wanted.device_ownership is UNSET else wanted.device_ownership,
+            attributes=None if wanted.extension_attributes is UNSET else wanted.extension_attributes,
+        )
+
+
+def _row(connection: Connection, each: Device | ExistingRegistration) -> tuple[str, Json]:
+    if isinstance(each, Device):
+        return each.id, device_resource(each, check_ins.get(connection, each.id))
+    return each.device_id, registration_resource(each)
+
+
+def _resource(connection: Connection, found: Named) -> Json:
+    if found.device is not None:
+        return device_resource(found.device, check_ins.get(connection, found.device.id))
+    assert found.registration is not None, "an id names something"
+    return registration_resource(found.registration)
+
+
+def _id_of(found: Named) -> DeviceId:
+    if found.device is not None:
+        return found.device.id
+    assert found.registration is not None, "an id names something"
+    return found.registration.device_id

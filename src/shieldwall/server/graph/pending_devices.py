@@ -1,0 +1,102 @@
+"""Actions on ``managedDevices`` that wait to be let in (ours): approve, reject, and duplicates side by side."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath, RawBody
+from litestar.types import ControllerRouterHandler
+
+from shieldwall.contract.ids import parse_device_id
+from shieldwall.server.authorization import allow
+from shieldwall.server.graph.requests import (
+    GraphRequest,
+    Services,
+    acting_for,
+    answer,
+    body_of,
+    empty,
+    list_answer,
+    query_of,
+)
+from shieldwall.server.graph.resources import Json, managed_device_resource, moment
+from shieldwall.server.inventory import pending
+from shieldwall.server.manager.summaries import summaries
+from shieldwall.server.storage.device_records import Device
+
+_READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
+_WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")
+_ONE: Final = "/deviceManagement/managedDevices/{device_id:str}"
+_HASHES: Final = {
+    "machineId": "machine_id_hash",
+    "smbiosUuid": "smbios_uuid_hash",
+    "tpmEndorsementKey": "tpm_ek_hash",
+}
+
+
+class ApproveRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the device takes the place of the one that it seems to be the successor of."""
+
+    replace: bool = False
+
+
+@post(_ONE + "/approve", opt=_WRITE, sync_to_thread=True, status_code=200)
+def approve_device(
+    services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody
+) -> Response[bytes]:
+    """Let a device in that waits; with `replace`, in the place of the machine's former self (ours)."""
+    asked = body_of(request, body, ApproveRequest) if body else ApproveRequest()
+    with services.database.write() as connection:
+        acting = acting_for(services, request)
+        device = pending.approve(
+            connection, acting, services.signer, parse_device_id(device_id), replaces=asked.replace
+        )
+        resource = managed_device_resource(device, summaries(connection, [device.id])[device.id])
+    return answer(resource)
+
+
+@post(_ONE + "/reject", opt=_WRITE, sync_to_thread=True, status_code=204)
+def reject_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
+    """Turn a device away that waits to be let in (ours)."""
+    with services.database.write() as connection:
+        pending.reject(connection, acting_for(services, request), parse_device_id(device_id))
+    return empty()
+
+
+@get(_ONE + "/duplicates", opt=_READ, sync_to_thread=True)
+def list_duplicates(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
+    """Show a device and the others that named the same hardware, side by side; nothing is merged by itself (ours)."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        found = pending.duplicates(connection, services.tenant.id, parse_device_id(device_id))
+        standing = summaries(connection, [each.id for each in found])
+    resources = [
+        managed_device_resource(each, standing[each.id]) | {"comparison": _comparison(found[0], each)} for each in found
+    ]
+    return list_answer(services, request, query, resources)
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (approve_device, reject_device, list_duplicates)
+
+
+def _comparison(device: Device, other: Device) -> Json:
+    """Say which hardware ids two devices share, how each of them came, and whether one suggests to follow the other."""
+    shared = [
+        name
+        for name, field in _HASHES.items()
+        if getattr(device, field) is not None and getattr(device, field) == getattr(other, field)
+    ]
+    return {
+        "sameHardware": shared,
+        "state": other.state.value,
+        "stateReason": other.state_reason,
+        "registration": other.registration.value,
+        "trustType": other.trust_type,
+        "attestationLevel": other.attestation_level.value,
+        "packageId": other.package_id,
+        "registeredDateTime": moment(other.registered_at),
+        "keyThumbprint": other.key_thumbprint,
+        "replaces": other.replaces,
+    }
