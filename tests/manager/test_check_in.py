@@ -62,7 +62,7 @@ class Laptop:
 
     @property
     def use(self) -> CheckIn:
-        return CheckIn(signers=self.world.signer, clock=self.world.clock)
+        return self.world.check_in
 
     def request(self, **changes: Any) -> CheckInRequest:
         self.seq += 1
@@ -173,7 +173,7 @@ def test_an_old_revision_gets_the_policy_and_the_device_can_fetch_it(world: Worl
         ).items[0]
         laptop.seq += 1
         request = FetchRequest(seq=laptop.seq, epoch=1, digests=(item.digest,))
-        fetched = fetch(connection, caller(laptop.id), request, strict_json.digest_of(request))
+        fetched = fetch(connection, caller(laptop.id), request, strict_json.digest_of(request), world.clock.now())
 
         assert open_policy(fetched.policies[0], world.signer.trust_root(), item, TENANT_ID).policy_id == policy
 
@@ -199,7 +199,7 @@ def test_what_another_device_shall_enforce_cannot_be_fetched(world: World, lapto
             laptop.seq += 1
             request = FetchRequest(seq=laptop.seq, epoch=1, digests=(digest,))
             with pytest.raises(NotFoundError, match="for this device"):
-                fetch(connection, caller(laptop.id), request, strict_json.digest_of(request))
+                fetch(connection, caller(laptop.id), request, strict_json.digest_of(request), world.clock.now())
 
 
 def test_a_lost_answer_comes_again_byte_for_byte(world: World, laptop: Laptop) -> None:
@@ -272,13 +272,13 @@ def test_a_device_that_left_or_was_disabled_is_refused_at_once(world: World, lap
                 laptop.send(connection, again)
         wait = WaitRequest(seq=9, epoch=1, seconds=1)
         with pytest.raises(DeviceNotActiveError):
-            sync.start_waiting(connection, caller(laptop.id), wait, strict_json.digest_of(wait))
+            sync.start_waiting(connection, caller(laptop.id), wait, strict_json.digest_of(wait), world.clock.now())
 
         assert check_ins.get(connection, laptop.id) == before
 
 
-def test_a_device_that_was_never_here_is_not_found(world: World, laptop: Laptop) -> None:
-    with world.database.write() as connection, pytest.raises(NotFoundError):
+def test_a_device_that_is_not_here_any_more_is_told_no_more_than_a_stranger(world: World, laptop: Laptop) -> None:
+    with world.database.write() as connection, pytest.raises(DeviceNotActiveError):
         replace(laptop, id=device_id(99)).send(connection, laptop.request())
 
 

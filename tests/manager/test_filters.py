@@ -22,7 +22,6 @@ from shieldwall.server.manager.assignments import (
     assign,
     assignments_of,
 )
-from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.filters import (
     FilterDraft,
     InvalidFilterError,
@@ -134,7 +133,7 @@ def test_a_device_gets_what_a_filter_lets_through_in_the_answer_to_its_new_facts
             facts=facts,
         )
         digest = strict_json.digest_of(request)
-        outcome = CheckIn(signers=world.signer, clock=world.clock).record(connection, caller(device), request, digest)
+        outcome = world.check_in.record(connection, caller(device), request, digest)
 
         assert policies_of(connection, device) == {policy.id}
         assert [item.policy_id for item in outcome.target.items] == [policy.id]  # type: ignore[union-attr]

@@ -43,6 +43,7 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Assignment, AssignmentKind, Page, Policy, PolicyRevision
 
 FIRST, SECOND = digest_of_bytes(b"first"), digest_of_bytes(b"second")
+KEY = a_device(1).key_thumbprint
 
 
 def policy_id(number: int) -> PolicyId:
@@ -249,9 +250,9 @@ def test_a_check_in_takes_a_fresh_number_and_tells_what_is_known(tenant_database
         check_ins.set_facts(connection, device_id(1), SECOND)
 
         def check_in(epoch: int, seq: int) -> Known | None:
-            return check_ins.check_in(connection, device_id(1), epoch=epoch, seq=seq, digest=FIRST, at=NOON)
+            return check_ins.check_in(connection, device_id(1), key=KEY, epoch=epoch, seq=seq, digest=FIRST, at=NOON)
 
-        assert check_in(1, 5) == Known(FIRST, SECOND, None)
+        assert check_in(1, 5) == Known(FIRST, SECOND, None, DeviceState.ACTIVE, None)
         assert check_in(1, 5) is None
         assert check_in(1, 4) is None
         assert check_in(2, 6) is None
@@ -264,11 +265,11 @@ def test_only_a_check_in_answers_a_sync_request(tenant_database: Database) -> No
     with tenant_database.write() as connection:
         join(connection, 1)
         check_ins.request_sync(connection, [device_id(1)], NOON)
-        assert check_ins.take_number(connection, device_id(1), epoch=1, seq=1, digest=FIRST)
+        assert check_ins.take_number(connection, device_id(1), key=KEY, epoch=1, seq=1, digest=FIRST, valid_at=NOON)
         state = check_ins.get(connection, device_id(1))
 
         assert (state.sync_requested_at, state.last_check_in, state.seq) == (NOON, None, 1)
-        assert not check_ins.take_number(connection, device_id(1), epoch=1, seq=1, digest=FIRST)
+        assert not check_ins.take_number(connection, device_id(1), key=KEY, epoch=1, seq=1, digest=FIRST, valid_at=NOON)
 
 
 def test_standings_count_active_devices_of_the_tenant_alone(tenant_database: Database) -> None:
@@ -294,8 +295,8 @@ def test_no_statement_of_a_check_in_scans_a_table(tenant_database: Database) -> 
     with tenant_database.write() as connection:
         join(connection, 1)
         event.listen(connection, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
-        check_ins.check_in(connection, device_id(1), epoch=1, seq=1, digest=FIRST, at=NOON)
-        check_ins.take_number(connection, device_id(1), epoch=1, seq=2, digest=FIRST)
+        check_ins.check_in(connection, device_id(1), key=KEY, epoch=1, seq=1, digest=FIRST, at=NOON)
+        check_ins.take_number(connection, device_id(1), key=KEY, epoch=1, seq=2, digest=FIRST, valid_at=NOON)
         check_ins.find_answer(connection, device_id(1), 1)
         check_ins.due(connection, [device_id(1)])
         check_ins.set_status(connection, device_id(1), FIRST, NOON)

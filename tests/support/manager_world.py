@@ -13,6 +13,7 @@ from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.policies import Policies, PolicyDraft
 from shieldwall.server.manager.targeting import Retargeting, retarget
 from shieldwall.server.manager.turns import CallingDevice
@@ -54,7 +55,9 @@ def a_firewall_draft(name: str = "Firewall") -> PolicyDraft:
 
 
 def caller(device_id: DeviceId) -> CallingDevice:
-    return CallingDevice(id=device_id, tenant_id=TENANT_ID, key=KeyThumbprint("k" * 43))
+    """The device of this id, calling with the key that ``a_device`` gave it."""
+    number = int(device_id.rpartition("-")[2], 16)
+    return CallingDevice(id=device_id, tenant_id=TENANT_ID, key=KeyThumbprint(f"{number:043d}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,15 @@ class World:
         with self.database.engine.connect() as connection:
             yield connection
             connection.rollback()
+
+    @property
+    def check_in(self) -> CheckIn:
+        return CheckIn(
+            signers=self.signer,
+            clock=self.clock,
+            acting_for=lambda device: self.acting.within(device.tenant_id),
+            catalog=lambda: self.catalog,
+        )
 
     def join(self, connection: Connection, number: int, **changes: object) -> DeviceId:
         device = replace(a_device(number), **changes)  # type: ignore[arg-type]  # any field of a device

@@ -3,10 +3,14 @@
 It has two halves, because signing must not hold up the writer. ``record`` runs inside the transaction that makes the
 check-in durable:
 
-1. take the sequence number; a repeat gets its answer again, anything else is refused;
+1. take the sequence number; a repeat gets its answer again, anything else is refused; note a new place;
 2. keep the facts, if they came: they may move the device between groups, and so change its target;
 3. keep the report, if it came, or point to the same report of another device;
-4. compare what the device has with what the server holds.
+4. raise alerts, if it tells of attempts to undo what is managed;
+5. compare what the device has with what the server holds.
+
+Of a device that is told to leave nothing is kept any more: it gets its order. One in quarantine gets a target only if
+that strengthens the one it has.
 
 Mostly everything is equal, and one narrow row was all that was written. Else ``answer`` signs the manifest after the
 commit, and ``keep`` stores the answer for a repeat.
@@ -15,11 +19,13 @@ commit, and ``keep`` stores the answer for a repeat.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from sqlalchemy import Connection
 
+from shieldwall.catalog.model import Catalog
 from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, Digest
@@ -28,16 +34,23 @@ from shieldwall.contract.messages import (
     CheckInAnswer,
     CheckInRequest,
     DeviceFacts,
+    Have,
 )
 from shieldwall.contract.status import StatusReport
-from shieldwall.contract.target import Target
+from shieldwall.contract.target import ORDER_TO_LEAVE, Target
+from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.membership import attributes_of, matches_otherwise, reevaluate_device
+from shieldwall.server.manager import clone_watch
 from shieldwall.server.manager.sequence import Numbered
+from shieldwall.server.manager.strengthening import strengthens
+from shieldwall.server.manager.tampering import raise_tamper_alerts
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice, repeated
 from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage import check_ins, devices, statuses, targets
 from shieldwall.server.storage.check_ins import Known
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.sightings import SightingKind, place
 from shieldwall.trust import moments
 
 Part: TypeAlias = Literal["facts", "report"]
@@ -76,6 +89,9 @@ class CheckIn:
 
     signers: Signers
     clock: Clock
+    acting_for: Callable[[CallingDevice], Acting]
+    catalog: Callable[[], Catalog]
+    """Asked for when a device in quarantine has another target, and never before."""
 
     def record(
         self, connection: Connection, caller: CallingDevice, request: CheckInRequest, body_digest: Digest
@@ -84,12 +100,13 @@ class CheckIn:
 
         Raises:
             SequenceConflictError: The number was used before; nothing was processed.
-            DeviceNotActiveError: The device may not speak any more.
-            NotFoundError: There is no such device.
+            DeviceNotActiveError: The device may not speak any more, or not with this key.
+            CertificateExpiredError: Its certificate has ended.
         """
         known = check_ins.check_in(
             connection,
             caller.id,
+            key=caller.key,
             epoch=request.epoch,
             seq=request.seq,
             digest=body_digest,
@@ -97,13 +114,19 @@ class CheckIn:
         )
         if known is None:
             return self._repeat(connection, caller, request, body_digest)
+        if known.seen != place(request.instance_id, request.boot_id):
+            known = self._keep_place(connection, caller, request, body_digest, known)
+        if known.target == ORDER_TO_LEAVE:
+            return self._compare(connection, caller, request, known)
+        if request.attempts:
+            raise_tamper_alerts(connection, caller, request, self.clock.now())
         if request.facts is not None:
             known = self._keep_facts(connection, caller, request.facts, known)
         if request.report is not None:
             known = self._keep_report(connection, caller, request.report, known)
         elif request.have.status != known.status:
             known = self._adopt_report(connection, caller, request.have.status, known)
-        return _compare(connection, caller, request, known)
+        return self._compare(connection, caller, request, known)
 
     def answer(self, outcome: ToAnswer) -> bytes:
         """Write the answer, with a freshly signed manifest if the target changed. Call it after the commit."""
@@ -116,6 +139,8 @@ class CheckIn:
                 device_key=caller.key,
                 items=outcome.target.items,
                 conflict_rules=outcome.target.conflict_rules,
+                protection=outcome.target.protection,
+                offboard=outcome.target.offboard,
             )
         return strict_json.encode(
             CheckInAnswer(
@@ -134,13 +159,34 @@ class CheckIn:
     def _repeat(
         self, connection: Connection, caller: CallingDevice, request: CheckInRequest, body_digest: Digest
     ) -> Outcome:
-        last = repeated(connection, caller, Numbered(request.epoch, request.seq, body_digest))
+        last = repeated(connection, caller, Numbered(request.epoch, request.seq, body_digest), self.clock.now())
         kept = check_ins.find_answer(connection, caller.id, request.seq)
         if kept is not None:
             return AnsweredBefore(body=kept)
         # It was answered with 204, or the server stopped before the answer was kept: comparing again has no effect.
-        known = Known(last.target_digest, last.facts_digest, last.status_digest)
-        return _compare(connection, caller, request, known)
+        state = devices.get(connection, caller.id).state
+        known = Known(last.target_digest, last.facts_digest, last.status_digest, state, None)
+        return self._compare(connection, caller, request, known)
+
+    def _keep_place(
+        self,
+        connection: Connection,
+        caller: CallingDevice,
+        request: CheckInRequest,
+        body_digest: Digest,
+        known: Known,
+    ) -> Known:
+        quarantined = clone_watch.saw(
+            connection,
+            self.acting_for(caller),
+            caller.id,
+            kind=SightingKind.CHECK_IN,
+            instance_id=request.instance_id,
+            boot_id=request.boot_id,
+            request_digest=body_digest,
+            epoch=request.epoch,
+        )
+        return replace(known, state=DeviceState.QUARANTINED) if quarantined else known
 
     def _keep_facts(self, connection: Connection, caller: CallingDevice, facts: DeviceFacts, known: Known) -> Known:
         digest = strict_json.digest_of(facts)
@@ -170,13 +216,13 @@ class CheckIn:
         ):
             target = check_ins.get(connection, caller.id).target_digest
             check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
-        return Known(target, digest, known.status)
+        return replace(known, target=target, facts=digest)
 
     def _keep_report(self, connection: Connection, caller: CallingDevice, report: StatusReport, known: Known) -> Known:
         digest = statuses.keep(connection, caller.tenant_id, report)
         if digest != known.status:
             check_ins.set_status(connection, caller.id, digest, self.clock.now())
-        return Known(known.target, known.facts, digest)
+        return replace(known, status=digest)
 
     def _adopt_report(
         self, connection: Connection, caller: CallingDevice, digest: Digest | None, known: Known
@@ -185,25 +231,32 @@ class CheckIn:
         if digest is None or not statuses.exists(connection, caller.tenant_id, digest):
             return known
         check_ins.set_status(connection, caller.id, digest, self.clock.now())
-        return Known(known.target, known.facts, digest)
+        return replace(known, status=digest)
+
+    def _compare(self, connection: Connection, caller: CallingDevice, request: CheckInRequest, known: Known) -> Outcome:
+        want: tuple[Part, ...] = ()
+        is_leaving = known.target == ORDER_TO_LEAVE
+        if request.facts is None and request.have.facts != known.facts and not is_leaving:
+            want += ("facts",)
+        if request.report is None and request.have.status != known.status and not is_leaving:
+            want += ("report",)
+        target = self._to_hand_over(connection, caller, request.have, known)
+        if target is None and not want:
+            return Unchanged()
+        return ToAnswer(caller=caller, seq=request.seq, target=target, want=want)
+
+    def _to_hand_over(self, connection: Connection, caller: CallingDevice, have: Have, known: Known) -> Target | None:
+        if known.target is None or have.target == known.target:
+            return None
+        target = targets.get(connection, caller.tenant_id, known.target)
+        if known.state is not DeviceState.QUARANTINED:
+            return target
+        device = devices.get(connection, caller.id)
+        better = strengthens(connection, self.catalog(), device, has=have.target, wanted=target)
+        return target if better else None
 
 
 def next_check_in_seconds(device_id: DeviceId) -> int:
     """Return how long a device waits: ninety minutes, spread so that a fleet that starts together does not stay so."""
     share = int.from_bytes(hashlib.sha256(device_id.encode()).digest()[:4], "big") / 2**32
     return round(DEFAULT_CHECK_IN_SECONDS * (1 + _SPREAD / 100 * (2 * share - 1)))
-
-
-def _compare(connection: Connection, caller: CallingDevice, request: CheckInRequest, known: Known) -> Outcome:
-    have = request.have
-    want: tuple[Part, ...] = ()
-    if request.facts is None and have.facts != known.facts:
-        want += ("facts",)
-    if request.report is None and have.status != known.status:
-        want += ("report",)
-    target = None
-    if known.target is not None and have.target != known.target:
-        target = targets.get(connection, caller.tenant_id, known.target)
-    if target is None and not want:
-        return Unchanged()
-    return ToAnswer(caller=caller, seq=request.seq, target=target, want=want)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from shieldwall.contract import strict_json
@@ -14,15 +16,18 @@ from shieldwall.server.storage import check_ins, revisions, targets
 from shieldwall.server.storage.errors import NotFoundError
 
 
-def fetch(connection: Connection, caller: CallingDevice, request: FetchRequest, body_digest: Digest) -> FetchAnswer:
+def fetch(
+    connection: Connection, caller: CallingDevice, request: FetchRequest, body_digest: Digest, now: datetime
+) -> FetchAnswer:
     """Return the signed revisions asked for, in the order asked.
 
     Raises:
         SequenceConflictError: The number was used before.
-        DeviceNotActiveError: The device may not speak any more.
+        DeviceNotActiveError: The device may not speak any more, or not with this key.
+        CertificateExpiredError: Its certificate has ended.
         NotFoundError: A revision is not in the target of this device, whether or not there is one.
     """
-    turns.take(connection, caller, Numbered(request.epoch, request.seq, body_digest))
+    turns.take(connection, caller, Numbered(request.epoch, request.seq, body_digest), now)
     target = check_ins.get(connection, caller.id).target_digest
     own = set() if target is None else {item.digest for item in targets.get(connection, caller.tenant_id, target).items}
     found = revisions.find_many(connection, own.intersection(request.digests))

@@ -21,15 +21,17 @@ def request_sync(connection: Connection, device_ids: Iterable[DeviceId], now: da
     return sum(check_ins.request_sync(connection, portion, now) for portion in portions(sorted(set(device_ids))))
 
 
-def start_waiting(connection: Connection, caller: CallingDevice, request: WaitRequest, body_digest: Digest) -> None:
+def start_waiting(
+    connection: Connection, caller: CallingDevice, request: WaitRequest, body_digest: Digest, now: datetime
+) -> None:
     """Take the number of a device that begins to wait.
 
     Raises:
         SequenceConflictError: The number was used before.
-        DeviceNotActiveError: The device may not speak any more.
-        NotFoundError: There is no such device.
+        DeviceNotActiveError: The device may not speak any more, or not with this key.
+        CertificateExpiredError: Its certificate has ended.
     """
-    turns.take(connection, caller, Numbered(request.epoch, request.seq, body_digest))
+    turns.take(connection, caller, Numbered(request.epoch, request.seq, body_digest), now)
 
 
 def due(connection: Connection, waiting: Iterable[DeviceId]) -> frozenset[DeviceId]:

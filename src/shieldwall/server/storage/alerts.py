@@ -84,6 +84,22 @@ def resolve(connection: Connection, alert_id: str, *, by: str, at: datetime) -> 
     return closed.rowcount == 1
 
 
+def resolve_of_device(
+    connection: Connection, tenant_id: TenantId, device_id: DeviceId, kind: str, *, by: str, at: datetime
+) -> None:
+    """Close the open alerts of one kind about a device: what they were about has been settled."""
+    connection.execute(
+        update(alerts)
+        .where(
+            alerts.c.tenant_id == tenant_id,
+            alerts.c.device_id == device_id,
+            alerts.c.kind == kind,
+            alerts.c.resolved_at.is_(None),
+        )
+        .values(resolved_at=at, resolved_by=by[:256])
+    )
+
+
 def _alert(row: Row[Any]) -> Alert:
     columns = row._asdict()
     return Alert(**(columns | {"severity": Severity(columns["severity"])}))

@@ -1,7 +1,7 @@
 """The narrow row behind every check-in, and the answers kept for repeats.
 
-A check-in that changes nothing is one statement: it takes the sequence number where that is fresh and the device may
-still speak, and returns what the server knows of the device, to be compared.
+A check-in that changes nothing is one statement: it takes the sequence number where that is fresh, the key that signed
+is the device's present one, and the device may still speak; and it returns what the server knows, to be compared.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Update, bindparam, exists, select
+from sqlalchemy import Connection, Update, bindparam, delete, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shieldwall.contract.ids import DeviceId, Digest, TenantId
+from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.server.storage import statuses
-from shieldwall.server.storage.device_records import CheckInState, DeviceState
+from shieldwall.server.storage.device_records import SPEAKING, CheckInState, DeviceState
+from shieldwall.server.storage.device_schema import sightings
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.schema import check_in_answers, check_ins, devices
 
@@ -25,11 +26,14 @@ _ID: Final = check_ins.c.device_id
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the server holds for a device, each by its digest."""
+    """What the server holds for a device, each by its digest; its state, and where it was seen last, if anywhere."""
 
     target: Digest | None
     facts: Digest | None
     status: Digest | None
+    state: DeviceState
+    seen: str | None
+    """The place, as ``sightings.place`` names it."""
 
 
 def _takes_number() -> Update:
@@ -39,7 +43,15 @@ def _takes_number() -> Update:
             bindparam("device") == _ID,
             check_ins.c.epoch == bindparam("at_epoch"),
             check_ins.c.seq < bindparam("next_seq"),
-            exists().where(devices.c.id == _ID, devices.c.state == DeviceState.ACTIVE.value),
+            exists().where(
+                devices.c.id == _ID,
+                devices.c.key_thumbprint == bindparam("key"),
+                devices.c.state.in_(sorted(SPEAKING)),
+                or_(
+                    devices.c.certificate_expires_at.is_(None),  # issued before ends were kept: renewed in its time
+                    devices.c.certificate_expires_at > bindparam("valid_at"),
+                ),
+            ),
         )
         .values(seq=bindparam("next_seq"), request_digest=bindparam("digest"))
     )
@@ -51,12 +63,30 @@ _TAKE_NUMBER: Final = _takes_number()
 _CHECK_IN: Final = (
     _takes_number()
     .values(last_check_in=bindparam("at"), sync_requested_at=None)
-    .returning(check_ins.c.target_digest, check_ins.c.facts_digest, check_ins.c.status_digest)
+    .returning(
+        check_ins.c.target_digest,
+        check_ins.c.facts_digest,
+        check_ins.c.status_digest,
+        # Not by the column of the outer table: SQLite's RETURNING would take its name for the inner one's.
+        select(devices.c.state).where(devices.c.id == bindparam("device")).scalar_subquery(),
+        select(sightings.c.instance_id + " " + sightings.c.boot_id)
+        .where(sightings.c.device_id == bindparam("device"))
+        .order_by(sightings.c.at.desc())
+        .limit(1)
+        .scalar_subquery(),
+    )
 )
 _ONE: Final = select(check_ins).where(bindparam("device") == _ID)
 _ANSWER: Final = select(check_in_answers.c.body).where(
     check_in_answers.c.device_id == bindparam("device"), check_in_answers.c.seq == bindparam("at_seq")
 )
+_START_EPOCH: Final = (
+    check_ins.update()
+    .where(bindparam("device") == _ID)
+    .values(epoch=check_ins.c.epoch + 1, seq=0, request_digest=None)
+    .returning(check_ins.c.epoch)
+)
+_FORGET_ANSWER: Final = delete(check_in_answers).where(check_in_answers.c.device_id == bindparam("device"))
 _SET_FACTS: Final = check_ins.update().where(bindparam("device") == _ID).values(facts_digest=bindparam("digest"))
 _STATUS: Final = select(check_ins.c.tenant_id, check_ins.c.status_digest).where(bindparam("device") == _ID)
 _SET_STATUS: Final = (
@@ -81,29 +111,83 @@ def add(connection: Connection, device_id: DeviceId, *, epoch: int = 1) -> None:
 
 
 def check_in(
-    connection: Connection, device_id: DeviceId, *, epoch: int, seq: int, digest: Digest, at: datetime
+    connection: Connection,
+    device_id: DeviceId,
+    *,
+    key: KeyThumbprint,
+    epoch: int,
+    seq: int,
+    digest: Digest,
+    at: datetime,
 ) -> Known | None:
     """Take a fresh number for a check-in and return what is known; ``None`` where it is not this device's turn."""
     row = connection.execute(
-        _CHECK_IN, {"device": device_id, "at_epoch": epoch, "next_seq": seq, "digest": digest, "at": at}
+        _CHECK_IN,
+        {
+            "device": device_id,
+            "key": key,
+            "at_epoch": epoch,
+            "next_seq": seq,
+            "digest": digest,
+            "at": at,
+            "valid_at": at,
+        },
     ).one_or_none()
-    return None if row is None else Known(*row)
+    return None if row is None else Known(row[0], row[1], row[2], DeviceState(row[3]), row[4])
 
 
-def take_number(connection: Connection, device_id: DeviceId, *, epoch: int, seq: int, digest: Digest) -> bool:
-    """Take a fresh number for another request; say whether it was this device's turn."""
+def take_number(
+    connection: Connection,
+    device_id: DeviceId,
+    *,
+    key: KeyThumbprint,
+    epoch: int,
+    seq: int,
+    digest: Digest,
+    valid_at: datetime,
+) -> bool:
+    """Take a fresh number for another request; say whether it was this device's turn.
+
+    The certificate of the device has to be good at ``valid_at``.
+    """
     taken = connection.execute(
-        _TAKE_NUMBER, {"device": device_id, "at_epoch": epoch, "next_seq": seq, "digest": digest}
+        _TAKE_NUMBER,
+        {
+            "device": device_id,
+            "key": key,
+            "at_epoch": epoch,
+            "next_seq": seq,
+            "digest": digest,
+            "valid_at": valid_at,
+        },
     )
     return taken.rowcount == 1
 
 
+def start_epoch(connection: Connection, device_id: DeviceId) -> int:
+    """Let a device count anew after 0, in its next epoch, which is returned; no answer of the last one is given again.
+
+    Raises:
+        NotFoundError: There is no such device.
+    """
+    epoch = connection.execute(_START_EPOCH, {"device": device_id}).scalar_one_or_none()
+    if epoch is None:
+        raise NotFoundError(f"There is no device {device_id}.")
+    connection.execute(_FORGET_ANSWER, {"device": device_id})
+    return int(epoch)
+
+
 def get(connection: Connection, device_id: DeviceId) -> CheckInState:
     """Return where a device stands. Raises: NotFoundError."""
-    row = connection.execute(_ONE, {"device": device_id}).mappings().one_or_none()
-    if row is None:
+    if (found := find(connection, device_id)) is None:
         raise NotFoundError(f"There is no device {device_id}.")
-    return _state(row)
+    return found
+
+
+def find(connection: Connection, device_id: DeviceId) -> CheckInState | None:
+    """Return where a device stands, ``None`` where there is no such device."""
+    row = connection.execute(_ONE, {"device": device_id}).mappings().one_or_none()
+    return None if row is None else _state(row)
 
 
 def set_facts(connection: Connection, device_id: DeviceId, digest: Digest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +14,10 @@ from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of, map_from, portions, strings_from, to_text
 from shieldwall.server.storage.schema import devices
+
+_CREDENTIAL: Final = frozenset(
+    {"key_thumbprint", "public_key", "certificate", "certificate_expires_at", "attestation_level"}
+)
 
 
 def get(connection: Connection, device_id: DeviceId) -> Device:
@@ -105,8 +109,15 @@ def add(connection: Connection, device: Device) -> None:
 
 
 def put(connection: Connection, device: Device) -> None:
-    """Replace a device. Raises: NotFoundError."""
-    result = connection.execute(update(devices).where(devices.c.id == device.id).values(_columns(device)))
+    """Replace a device, but for its key, certificate and attestation: those change by ``device_states`` alone.
+
+    Whoever read the device before its key changed, and puts it back after, would bring the old key back.
+
+    Raises:
+        NotFoundError: There is no such device.
+    """
+    columns = {name: value for name, value in _columns(device).items() if name not in _CREDENTIAL}
+    result = connection.execute(update(devices).where(devices.c.id == device.id).values(columns))
     if result.rowcount == 0:
         raise NotFoundError(f"There is no device {device.id}.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import (
     MAX_CHECK_IN_BYTES,
     MAX_SMALL_BODY_BYTES,
@@ -29,6 +30,7 @@ class CheckingIn:
     """Requests signed by a registered device."""
 
     check_in: CheckIn
+    clock: Clock
     writer: GroupCommit
     workers: Workers
     channels: WaitChannels
@@ -79,16 +81,16 @@ class CheckingIn:
     async def post_fetch(self, call: Call) -> Answer:
         """Hand over policy revisions of the device's own target."""
         request = call.decoded(FetchRequest)
-        device, digest = call.device, call.body_digest
+        device, digest, now = call.device, call.body_digest, self.clock.now()
         return answer_json(
-            await self.writer.submit(lambda connection: fetch.fetch(connection, device, request, digest))
+            await self.writer.submit(lambda connection: fetch.fetch(connection, device, request, digest, now))
         )
 
     async def post_wait(self, call: Call) -> Answer:
         """Hold the line until an administrator asks for a sync: 200 then, 204 when the time is up."""
         request = call.decoded(WaitRequest)
-        device, digest = call.device, call.body_digest
-        await self.writer.submit(lambda connection: sync.start_waiting(connection, device, request, digest))
+        device, digest, now = call.device, call.body_digest, self.clock.now()
+        await self.writer.submit(lambda connection: sync.start_waiting(connection, device, request, digest, now))
         if await self.channels.wait(device.id, request.seconds, call.disconnected):
             return answer_json(WaitAnswer(sync=True))
         return _UNCHANGED

@@ -1,0 +1,144 @@
+"""``renew``, ``keyChange`` and ``resync``: how a device keeps its identity over the years."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.ids import Digest
+from shieldwall.contract.messages import MAX_SMALL_BODY_BYTES
+from shieldwall.contract.registration import (
+    KeyChangeAnswer,
+    KeyChangeRequest,
+    RenewAnswer,
+    RenewRequest,
+    ResyncAnswer,
+    ResyncRequest,
+)
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.problems import NoSuchPathError
+from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.tenancy import check_own_tenant
+from shieldwall.server.inventory import credentials
+from shieldwall.server.inventory.credentials import RENEWAL_GRACE
+from shieldwall.server.inventory.nonces import NonceSealer
+from shieldwall.server.inventory.onboarding import read_certificate_request
+from shieldwall.server.manager import turns
+from shieldwall.server.manager.resync import resync
+from shieldwall.server.manager.sequence import Numbered, SequenceConflictError
+from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
+from shieldwall.server.signer.ports import Signers
+from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.trust import moments
+from shieldwall.trust.certificate_request import CertificateRequestFacts
+from shieldwall.trust.device_key import thumbprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepingIdentity:
+    """A registered device renews its certificate, changes its key, or counts anew."""
+
+    signers: Signers
+    sealer: NonceSealer
+    acting_for: Callable[[CallingDevice], Acting]
+    writer: GroupCommit
+    clock: Clock
+
+    def routes(self) -> tuple[Route, ...]:
+        """List the paths."""
+        device = "/{tenant}/EnrollmentServer/device/{device}"
+        return (
+            Route(
+                method="POST",
+                path=f"{device}/renew",
+                access=Access.DEVICE,
+                body_limit=MAX_SMALL_BODY_BYTES,
+                handler=self.post_renew,
+            ),
+            Route(
+                method="POST",
+                path=f"{device}/keyChange",
+                access=Access.DEVICE,
+                body_limit=MAX_SMALL_BODY_BYTES,
+                handler=self.post_key_change,
+            ),
+            Route(
+                method="POST",
+                path="/device/v1/resync",
+                access=Access.DEVICE,
+                body_limit=MAX_SMALL_BODY_BYTES,
+                handler=self.post_resync,
+            ),
+        )
+
+    async def post_renew(self, call: Call) -> Answer:
+        """Issue a new certificate for the same key: all that a device with an expired one may ask for."""
+        device, digest = _own_path(call), call.body_digest
+        request = call.decoded(RenewRequest)
+        certificate = await self.writer.submit(lambda connection: self._renew(connection, device, request, digest))
+        return answer_json(RenewAnswer(certificate=certificate, server_time=self._time()))
+
+    async def post_key_change(self, call: Call) -> Answer:
+        """Take the new key for the old one, which signed the request."""
+        device, digest = _own_path(call), call.body_digest
+        request = call.decoded(KeyChangeRequest)
+        certified = read_certificate_request(request)
+        certificate = await self.writer.submit(
+            lambda connection: self._change_key(connection, device, request, certified, digest)
+        )
+        return answer_json(KeyChangeAnswer(certificate=certificate, server_time=self._time()))
+
+    async def post_resync(self, call: Call) -> Answer:
+        """Start a new epoch."""
+        device, digest = call.device, call.body_digest
+        request = call.decoded(ResyncRequest)
+        acting = self.acting_for(device)
+        epoch = await self.writer.submit(
+            lambda connection: resync(connection, acting, self.sealer, device, request, digest)
+        )
+        return answer_json(ResyncAnswer(epoch=epoch, server_time=self._time()))
+
+    def _renew(self, connection: Connection, device: CallingDevice, request: RenewRequest, digest: Digest) -> str:
+        number, now = Numbered(request.epoch, request.seq, digest), self.clock.now()
+        try:
+            turns.take(connection, device, number, now, grace=RENEWAL_GRACE)
+        except SequenceConflictError:
+            if not turns.has_expired(connection, device, now):
+                raise
+            # A disk set back too far for its certificate: nothing but a good one lets it ask to count anew.
+        issuer = self.signers.for_tenant(device.tenant_id)
+        return credentials.renew(connection, self.acting_for(device), issuer, device.id)
+
+    def _change_key(
+        self,
+        connection: Connection,
+        device: CallingDevice,
+        request: KeyChangeRequest,
+        certified: CertificateRequestFacts,
+        digest: Digest,
+    ) -> str:
+        number = Numbered(request.epoch, request.seq, digest)
+        try:
+            turns.take(connection, device, number, self.clock.now())
+        except DeviceNotActiveError:
+            made = credentials.changed_before(connection, device.id, device.key, thumbprint(certified.public_key))
+            if made is None or not turns.is_last(connection, device, number):
+                raise
+            return made  # this very request changed the key, and the answer was lost on its way
+        issuer = self.signers.for_tenant(device.tenant_id)
+        return credentials.change_key(connection, self.acting_for(device), issuer, self.sealer, device.id, certified)
+
+    def _time(self) -> str:
+        return moments.write(self.clock.now())
+
+
+def _own_path(call: Call) -> CallingDevice:
+    """Return the calling device, whose own path this is. Raises: NoSuchPathError."""
+    check_own_tenant(call)
+    if call.parameters["device"] != call.device.id:
+        raise NoSuchPathError("There is nothing at this path.")
+    return call.device
