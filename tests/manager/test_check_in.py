@@ -414,7 +414,8 @@ def test_an_upgraded_agent_asks_no_group_whether_it_belongs(
 ) -> None:
     asked: list[DeviceId] = []
     monkeypatch.setattr(
-        "shieldwall.server.manager.check_in.reevaluate_device", lambda _connection, device: asked.append(device.id)
+        "shieldwall.server.manager.check_in.reevaluate_device",
+        lambda _connection, _acting, device: asked.append(device.id),
     )
     with world.database.write() as connection:
         laptop.settle(connection)

@@ -21,6 +21,9 @@ from shieldwall.server.storage.records import Page
 
 MAX_TAGS: Final = 64
 MAX_TAG_LENGTH: Final = 128
+MAX_ATTRIBUTE_LENGTH: Final = 1024
+EXTENSION_ATTRIBUTES: Final = frozenset(f"extensionAttribute{number}" for number in range(1, 16))
+OWNERSHIPS: Final = ("Company", "Personal", "Unknown")
 CLONED_IDENTITY: Final = "clonedIdentity"
 """Why a device is in quarantine, and the kind of the alert about it."""
 _SWITCHED: Final = frozenset({DeviceState.ACTIVE, DeviceState.DISABLED, DeviceState.QUARANTINED})

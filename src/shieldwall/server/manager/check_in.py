@@ -39,7 +39,10 @@ from shieldwall.contract.messages import (
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.target import ORDER_TO_LEAVE, Target
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.membership import attributes_of, matches_otherwise, reevaluate_device
+from shieldwall.server.directory.attributes import attributes_of
+from shieldwall.server.directory.enrollment import enrolled_anew
+from shieldwall.server.directory.facts import with_facts
+from shieldwall.server.directory.membership import matches_otherwise, reevaluate_device
 from shieldwall.server.manager import clone_watch
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.strengthening import strengthens
@@ -49,7 +52,7 @@ from shieldwall.server.manager.turns import CallingDevice, repeated
 from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage import check_ins, devices, statuses, targets
 from shieldwall.server.storage.check_ins import Known
-from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.sightings import SightingKind, place
 from shieldwall.trust import moments
 
@@ -194,26 +197,13 @@ class CheckIn:
             return known
         check_ins.set_facts(connection, caller.id, digest)
         before = devices.get(connection, caller.id)
-        device = replace(
-            before,
-            display_name=facts.display_name,
-            os_type=facts.os_type,
-            os_version=facts.os_version,
-            architecture=facts.architecture,
-            manufacturer=facts.manufacturer,
-            model=facts.model,
-            agent_version=facts.agent_version,
-            catalog_version=facts.catalog_version,
-            providers=facts.providers,
-            managed_elsewhere=facts.managed_elsewhere,
-        )
+        device = enrolled_anew(connection, before, with_facts(before, facts))
         devices.put(connection, device)
         target = known.target
         asked_for = attributes_of(device) != attributes_of(before)  # an agent's upgrade moves nobody between groups
-        moved = asked_for and bool(reevaluate_device(connection, device))
-        if (moved or matches_otherwise(connection, before, device)) and retarget(
-            connection, [caller.id], self.clock.now()
-        ):
+        moved = asked_for and bool(reevaluate_device(connection, self.acting_for(caller), device))
+        aims_otherwise = moved or _aims_otherwise(before, device) or matches_otherwise(connection, before, device)
+        if aims_otherwise and retarget(connection, [caller.id], self.clock.now()):
             target = check_ins.get(connection, caller.id).target_digest
             check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
         return replace(known, target=target, facts=digest)
@@ -254,6 +244,14 @@ class CheckIn:
         device = devices.get(connection, caller.id)
         better = strengthens(connection, self.catalog(), device, has=have.target, wanted=target)
         return target if better else None
+
+
+def _aims_otherwise(before: Device, device: Device) -> bool:
+    """Say whether other policies may reach a device, whatever its groups and filters."""
+    return (before.enrollment_code, before.is_domain_controller) != (
+        device.enrollment_code,
+        device.is_domain_controller,
+    )
 
 
 def next_check_in_seconds(device_id: DeviceId) -> int:
