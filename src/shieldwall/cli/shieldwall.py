@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from shieldwall.cli import (
+    attestation_commands,
     conflict_rule_commands,
     declared_commands,
     device_commands,
@@ -33,6 +34,7 @@ app.add_typer(conflict_rule_commands.app, name="conflict-rules")
 app.add_typer(device_commands.app, name="device")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(package_commands.app, name="package")
+app.add_typer(attestation_commands.app, name="attestation")
 app.add_typer(shieldwall_server.app, name="server")
 
 

@@ -24,6 +24,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import KeyRing
+from shieldwall.server.gateway.endpoints.attesting import Attesting
 from shieldwall.server.gateway.endpoints.checking_in import CheckingIn
 from shieldwall.server.gateway.endpoints.discovery import Discovery
 from shieldwall.server.gateway.endpoints.enrolling import Enrolling
@@ -197,6 +198,7 @@ def compose_gateway(
         (
             *Discovery(tenants=path_tenants, gateway_url=settings.gateway_url, clock=clock).routes(),
             *enrolling.routes(),
+            *Attesting(signers=signers, acting_for=acting_for, writer=writer).routes(),
             *Promoting(promotion_for=promotion_for, writer=writer, clock=clock).routes(),
             *KeepingIdentity(
                 signers=signers, sealer=sealer, acting_for=acting_for, writer=writer, clock=clock

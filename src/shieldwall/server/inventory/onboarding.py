@@ -6,6 +6,7 @@ with the key in it. What follows happens in one transaction, in the order of the
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,6 +36,7 @@ from shieldwall.server.directory.registration import (
     register,
     same_hardware,
 )
+from shieldwall.server.inventory import attestation
 from shieldwall.server.inventory.claims import Asked, proven_registration
 from shieldwall.server.inventory.joining import find_join, is_to_be_renewed, join
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
@@ -86,6 +88,7 @@ class Onboarding:
     clock: Clock
     new_id: Callable[[], str]
     on_devices_changed: Callable[[Connection, frozenset[DeviceId]], None]
+    make_random: Callable[[int], bytes] = secrets.token_bytes
 
     def __call__(
         self,
@@ -155,7 +158,7 @@ class Onboarding:
         if joined is not None and not is_to_be_renewed(joined, now):
             return self._joined(joined, now)
         device = find_registration(connection, thumbprint(asked.certified.public_key), asked.digest)
-        return None if device is None else self._answer(device, now)
+        return None if device is None else self._answer(connection, device, now)
 
     def _proven_package(
         self, connection: Connection, request: RegisterRequest, certified: CertificateRequestFacts
@@ -177,10 +180,13 @@ class Onboarding:
         existing: ExistingRegistration | None,
     ) -> RegisterAnswer | PendingAnswer:
         acting = self._acting(asked.certified)
+        found = attestation.shown(
+            connection, package, asked.request.shieldwall, asked.certified.public_key, acting.clock.now()
+        )
         device = new_device(asked, package, existing, acting)
         twins = same_hardware(connection, device)
         device = replace(device, replaces=twins[0].id if twins else None)
-        if (reason := _reason_to_wait(package, twins)) is not None:
+        if (reason := ATTESTATION if found else reason_to_wait(package, twins)) is not None:
             device = replace(device, state=DeviceState.PENDING, state_reason=reason)
         else:
             device = self._certified(device, asked.certified)
@@ -189,7 +195,9 @@ class Onboarding:
         device = register(connection, acting, device, facts=None if facts is None else strict_json.digest_of(facts))
         if twins:
             tell_of_duplicates(connection, acting, device, twins)
-        return self._answer(device, acting.clock.now())
+        if found is not None:
+            attestation.ask(connection, device, found, acting.clock.now(), self.make_random)
+        return self._answer(connection, device, acting.clock.now())
 
     def _certified(self, device: Device, certified: CertificateRequestFacts) -> Device:
         certificate = self.signer.issue_certificate(spki=certified.spki, tenant_id=self.tenant_id, device_id=device.id)
@@ -204,11 +212,12 @@ class Onboarding:
             on_devices_changed=self.on_devices_changed,
         )
 
-    def _answer(self, device: Device, now: datetime) -> RegisterAnswer | PendingAnswer:
+    def _answer(self, connection: Connection, device: Device, now: datetime) -> RegisterAnswer | PendingAnswer:
         if device.state is DeviceState.RETIRED:
             raise PackageRevokedError("The onboarding package was revoked before the device was let in.")
         if device.state is DeviceState.PENDING:
-            return pending_answer(device, now)
+            answer = pending_answer(device, now)
+            return attestation.with_challenge(connection, device, answer, now, self.make_random)
         return register_answer(device, FIRST_EPOCH, now)
 
     def _joined(self, registration: ExistingRegistration, now: datetime) -> RegisterAnswer:
@@ -286,7 +295,8 @@ def new_device(
     return device if details.facts is None else with_facts(device, details.facts)
 
 
-def _reason_to_wait(package: OnboardingPackageRecord, twins: tuple[Device, ...]) -> PendingReason | None:
+def reason_to_wait(package: OnboardingPackageRecord, twins: tuple[Device, ...]) -> PendingReason | None:
+    """Say why a device that came with this package, and is like these others, needs an administrator's word."""
     if twins:
         return "duplicateHardware"
     return "approval" if package.approval == "manual" else None

@@ -1,0 +1,69 @@
+"""``attest``: the TPM of a device answers the challenge that came with its registration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.messages import MAX_SMALL_BODY_BYTES
+from shieldwall.contract.registration import AttestRequest, PendingAnswer, RegisterAnswer
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.problems import NoSuchPathError
+from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.tenancy import check_own_tenant
+from shieldwall.server.inventory.attested import attested
+from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
+from shieldwall.server.signer.ports import Signers
+from shieldwall.server.storage import devices
+from shieldwall.server.storage.device_records import SPEAKING, DeviceState
+from shieldwall.server.storage.group_commit import GroupCommit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attesting:
+    """A device that waits, or has changed its key, proves that its key is in a TPM.
+
+    The answer carries no sequence number: a challenge is open once.
+    """
+
+    signers: Signers
+    acting_for: Callable[[CallingDevice], Acting]
+    writer: GroupCommit
+
+    def routes(self) -> tuple[Route, ...]:
+        """List the path."""
+        return (
+            Route(
+                method="POST",
+                path="/{tenant}/EnrollmentServer/device/{device}/attest",
+                access=Access.DEVICE,
+                body_limit=MAX_SMALL_BODY_BYTES,
+                handler=self.post_attest,
+            ),
+        )
+
+    async def post_attest(self, call: Call) -> Answer:
+        """Check the answer; 201 with the identity, or 202 where an administrator has to agree as well."""
+        check_own_tenant(call)
+        caller = call.device
+        if call.parameters["device"] != caller.id:
+            raise NoSuchPathError("There is nothing at this path.")
+        request = call.decoded(AttestRequest)
+        answer = await self.writer.submit(lambda connection: self._attested(connection, caller, request))
+        return answer_json(answer, status=202 if isinstance(answer, PendingAnswer) else 201)
+
+    def _attested(
+        self, connection: Connection, caller: CallingDevice, request: AttestRequest
+    ) -> RegisterAnswer | PendingAnswer:
+        device = devices.find(connection, caller.id)
+        if (
+            device is None
+            or device.key_thumbprint != caller.key
+            or device.state not in SPEAKING | {DeviceState.PENDING}
+        ):
+            raise DeviceNotActiveError(f"The device {caller.id} may not speak, or not with this key.")
+        signer = self.signers.for_tenant(caller.tenant_id)
+        return attested(connection, self.acting_for(caller), signer, device, request)
