@@ -64,6 +64,10 @@ class PlainMachine:
         """Name its one boot."""
         return "benchmark"
 
+    def uptime(self) -> float:
+        """Stand still."""
+        return 0.0
+
 
 class NothingToEnforce:
     """An enforcer for devices without policies."""

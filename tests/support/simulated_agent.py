@@ -37,6 +37,7 @@ class MemoryMachine:
         default_factory=lambda: DeviceFacts(display_name="laptop", os_type="Linux", os_version="Debian 12")
     )
     boot: str = "boot-1"
+    up: float = 100.0
 
     def facts(self) -> DeviceFacts:
         return self.said
@@ -49,6 +50,9 @@ class MemoryMachine:
 
     def boot_id(self) -> str:
         return self.boot
+
+    def uptime(self) -> float:
+        return self.up
 
 
 @dataclass
@@ -134,6 +138,7 @@ class SimulatedAgent:
     machine: MemoryMachine = field(default_factory=MemoryMachine)
     enforcer: MemoryEnforcer = field(default_factory=MemoryEnforcer)
     disk: FaultyDisk = field(default_factory=FaultyDisk)
+    own_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         self.network = MemoryTransport(self.gateway)
@@ -153,6 +158,7 @@ class SimulatedAgent:
             clock=self.clock,
             randomness=os.urandom,
             journal=Journal(out=self.log, clock=self.clock),
+            own_files=self.own_files,
         )
 
     def onboard(self, **changes: object) -> Identity:

@@ -27,6 +27,7 @@ from shieldwall.agent.service.transport import HttpAnswer
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, PackageId, TenantId
 from shieldwall.contract.messages import (
+    UNPROTECTED,
     CheckInAnswer,
     CheckInRequest,
     DeviceFacts,
@@ -37,6 +38,7 @@ from shieldwall.contract.messages import (
     ManifestItem,
     OffboardRequest,
     Problem,
+    Protection,
     TimeRequest,
     TimeStatement,
     WaitAnswer,
@@ -46,11 +48,12 @@ from shieldwall.contract.registration import NonceAnswer, RegisterAnswer, Regist
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import decode, decode_any, digest_of, digest_of_bytes, encode
-from shieldwall.contract.target import ordered, target_digest
+from shieldwall.contract.target import ORDER_TO_LEAVE, ordered, target_digest
 from shieldwall.trust import moments, payload_types
 from shieldwall.trust.certificates import DeviceAuthority, LocalAuthority, read_request
 from shieldwall.trust.device_key import PublicKey, thumbprint
 from shieldwall.trust.dsse import EnvelopeKey, seal
+from shieldwall.trust.offboarding import OffboardingPackage, seal_offboarding
 from shieldwall.trust.onboarding import (
     BadOnboardingProofError,
     OnboardingKey,
@@ -107,11 +110,17 @@ class SimulatedDevice:
     facts: DeviceFacts | None = None
     report: StatusReport | None = None
     sync_wanted: bool = False
+    protection: Protection = UNPROTECTED
+    leaving: bool = False
+    """Whether it is told to leave: its manifest is the order."""
+    goodbye: OffboardRequest | None = None
     offboarded: bool = False
 
     @property
     def target(self) -> Digest:
-        return target_digest(self.items)
+        if self.leaving:
+            return ORDER_TO_LEAVE
+        return target_digest(self.items, {}, self.protection)
 
 
 class RefusedError(Exception):
@@ -192,6 +201,25 @@ class SimulatedGateway:
         with self.changed:
             for device in self.devices.values():
                 device.items = ordered(items)
+
+    def protect(self, until: datetime | None = None) -> None:
+        """Protect every device against tampering; until a moment there is time for troubleshooting."""
+        with self.changed:
+            for device in self.devices.values():
+                troubleshooting = None if until is None else moments.write(until)
+                device.protection = Protection(tamper=True, troubleshooting_until=troubleshooting)
+
+    def offboarding_bytes(self, *, signer: str = "onboarding", **changes: Any) -> bytes:
+        now = self.clock.now()
+        fields: dict[str, Any] = {
+            "v": 1,
+            "tenant_id": TENANT,
+            "package_id": PackageId("aaaaaaaa-0000-4000-8000-00000000000f"),
+            "not_before": moments.write(now - timedelta(minutes=5)),
+            "not_after": moments.write(now + timedelta(days=7)),
+            "platforms": ("linux",),
+        }
+        return encode(seal_offboarding(OffboardingPackage(**(fields | changes)), self.keys[signer]))
 
     def request_sync(self) -> None:
         with self.changed:
@@ -311,7 +339,7 @@ class SimulatedGateway:
             case WaitRequest():
                 return self._wait(device, message)
             case _:
-                device.offboarded = True
+                device.goodbye, device.offboarded = message, True
                 return _nothing()
 
     def _check_in(self, device: SimulatedDevice, request: CheckInRequest) -> HttpAnswer:
@@ -350,7 +378,9 @@ class SimulatedGateway:
             issued=moments.write(now),
             expires=moments.write(now + timedelta(days=7)),
             target=device.target,
-            items=device.items,
+            items=() if device.leaving else device.items,
+            protection=UNPROTECTED if device.leaving else device.protection,
+            offboard=device.leaving,
         )
         signer = self.manifest_key or self.keys["manifest"]
         return seal(encode(self.alter_manifest(manifest)), payload_types.MANIFEST, signer)

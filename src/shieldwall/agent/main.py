@@ -91,9 +91,16 @@ def local_agent(root: Path, directory: Path, out: TextIO) -> LocalAgent:
         clock=clock,
         randomness=os.urandom,
         journal=Journal(out=out, clock=clock),
+        own_files=own_files(root),
     )
     lock = StateLock(directory=directory, monotonic=time.monotonic, sleep=time.sleep)
     return LocalAgent(host=host, providers=providers, catalog=catalog, surroundings=surroundings, lock=lock)
+
+
+def own_files(root: Path) -> tuple[Path, ...]:
+    """List what runs as the agent: its program, its code, its unit."""
+    units = (root / place / "systemd/system/shieldwall-agent.service" for place in ("etc", "usr/lib", "lib"))
+    return (Path(sys.executable), Path(__file__), *units)
 
 
 def run(agent: LocalAgent) -> None:

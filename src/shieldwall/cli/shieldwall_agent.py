@@ -17,15 +17,17 @@ from shieldwall.agent.doctor.bundle import bundle as pack
 from shieldwall.agent.doctor.examine import examine, found_errors
 from shieldwall.agent.doctor.model import Severity, Subject
 from shieldwall.agent.doctor.network_checks import RealNetwork
-from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, LocalAgent, local_agent
+from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, PLATFORM, LocalAgent, local_agent
 from shieldwall.agent.service.disk import LocalDisk
+from shieldwall.agent.service.errors import TamperProtectedError
 from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, EXPLAINED, exit_code
-from shieldwall.agent.service.lock import ask_to_stop
+from shieldwall.agent.service.lock import ask_to_check_in, ask_to_stop
 from shieldwall.agent.service.overview import EffectiveSetting, age_text, changes, effective, overview
-from shieldwall.agent.service.package_file import read_package
+from shieldwall.agent.service.package_file import read_offboarding, read_package
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.trust.offboarding import OffboardingPackage
 
 _EXAMPLES: Final = """
 \b
@@ -160,6 +162,7 @@ def status(
                 ", ".join(f"{each.name} (revision {each.revision})" for each in summary.policies) or "none",
             ),
             ("Settings", ", ".join(f"{count} {word}" for word, count in summary.settings.items()) or "none"),
+            ("Tamper protection", _protection(summary)),
             (
                 "In effect",
                 "yes"
@@ -203,18 +206,31 @@ def offboard(
         bool,
         typer.Option("--without-server", help="Leave without a word to the server: it is gone, or does not listen."),
     ] = False,
+    package: Annotated[
+        Path | None,
+        typer.Option("--package", metavar="FILE", help="Offboarding package: leave to go where protection is on."),
+    ] = None,
     root: RootOption = None,
     state: StateOption = None,
 ) -> None:
-    """Take this device out of management: every setting goes back to its state from before. Stops a running agent."""
+    """Take this device out of management: every setting goes back to its state from before. Stops a running agent.
+
+    A device that is protected against tampering leaves by an order of the server or with an offboarding package alone.
+    """
     with speaking_plainly("offboard this device", exit_code=exit_code):
         agent = _agent(context, root, state)
-        agent.surroundings.state.get_identity()
+        opened = _opened(agent, package)
         holder = agent.lock.holder()
+        try:
+            agent.surroundings.enrolled().offboard.check_allowed(opened)
+        except TamperProtectedError:
+            if holder is not None and holder.running:
+                ask_to_check_in(holder)  # the server shall hear of it now, not in an hour
+            raise
         if holder is not None and holder.running:
             ask_to_stop(holder)
         with agent.lock.held(patience_seconds=120.0):
-            agent.surroundings.enrolled().offboard(reason=reason, without_server=without_server)
+            agent.surroundings.enrolled().offboard(reason=reason, without_server=without_server, package=opened)
     typer.echo("This device is out of management; its settings are as they were before.")
 
 
@@ -280,6 +296,13 @@ def _places(context: typer.Context, root: Path | None, state: Path | None) -> tu
     return root or before.root or DEFAULT_ROOT, state or before.state or DEFAULT_STATE
 
 
+def _opened(agent: LocalAgent, package: Path | None) -> OffboardingPackage | None:
+    identity = agent.surroundings.state.get_identity()
+    if package is None:
+        return None
+    return read_offboarding(package, identity, PLATFORM, agent.surroundings.trusted_clock.now())
+
+
 def _running(agent: LocalAgent) -> bool:
     holder = agent.lock.holder()
     return holder is not None and holder.running
@@ -289,6 +312,15 @@ def _elsewhere(manager: str | None) -> str:
     if manager is None:
         return "no"
     return f"{manager}: what is enforced stays, nothing new is taken and nothing put back"
+
+
+def _protection(summary: Overview) -> str:
+    if summary.leaving:
+        return "off: this device is about to leave management"
+    words = "on" if summary.protected else "off"
+    if summary.troubleshooting_until is None:
+        return words
+    return f"{words}; troubleshooting until {summary.troubleshooting_until}: nothing is enforced or put back"
 
 
 def _row(setting: EffectiveSetting) -> tuple[str, ...]:

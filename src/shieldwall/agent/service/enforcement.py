@@ -1,5 +1,8 @@
 """Between what is stored and what holds: hands the stored policies to the applier and keeps its report.
 
+While there is time for troubleshooting, nothing is enforced and nothing put back; what the server sent meanwhile waits
+on disk and holds when the time is over. Nor does anything happen on a device that is about to leave.
+
 When another manager has come, what holds stays as it is: nothing is written, nothing repaired. Two managers that put
 back each other's changes every minute leave a device that nobody manages.
 """
@@ -13,8 +16,10 @@ import msgspec
 from shieldwall.agent.applier.budget import within_budget
 from shieldwall.agent.applier.state import Terms
 from shieldwall.agent.service.delivery import Delivery
+from shieldwall.agent.service.guard import Guard
 from shieldwall.agent.service.ports import Enforcer, Machine
 from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.troubleshooting import Troubleshooting
 from shieldwall.contract.messages import Manifest
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy, StatusReport
@@ -28,6 +33,8 @@ class Enforcement:
     delivery: Delivery
     enforcer: Enforcer
     machine: Machine
+    troubleshooting: Troubleshooting
+    guard: Guard
 
     def stored(self) -> tuple[Manifest, tuple[PolicyDocument, ...]] | None:
         """Return what is to be enforced, ``None`` when nothing whole is stored."""
@@ -55,18 +62,41 @@ class Enforcement:
         if stored is None:
             return  # nothing whole is stored: what holds stays, and the server gives the manifest again
         manifest, documents = stored
+        if self.is_leaving(manifest) or self.troubleshooting.is_open(manifest):
+            return
+        held_before = self.state.standing().enforced == manifest.target
         terms = Terms(conflict_rules=manifest.conflict_rules, server_urls=self.delivery.identity.server.urls)
-        self._keep(self.enforcer.enforce(documents, target=manifest.target, terms=terms))
+        report = self.enforcer.enforce(documents, target=manifest.target, terms=terms)
+        if held_before:  # else what was found is what an earlier target, or somebody with leave to, made of it
+            self.guard.note_repaired(manifest.protection, report)
+        self._keep(report)
         self.state.put_standing(msgspec.structs.replace(self.state.standing(), enforced=manifest.target))
         self.state.keep_policies({item.digest for item in manifest.items})
 
     def refresh(self) -> bool:
-        """Look for drift, have it repaired; true when the report says something new."""
+        """Look for drift, have it repaired; true when there is something new to tell."""
+        noted = self.guard.look(self.delivery.manifest())
         if self.state.find_manifest() is None or self.machine.managed_elsewhere() is not None:
-            return False
+            return noted
+        manifest = self.delivery.manifest()
+        if self.is_leaving(manifest):
+            return noted
+        if manifest is not None and manifest.protection.troubleshooting_until is not None:
+            if self.troubleshooting.is_open(manifest):
+                return noted
+            if manifest.target != self.state.standing().enforced:
+                self.enforce()  # the time is over: everything goes back by itself
+                return True
         before = self.state.find_report()
         found = self.enforcer.refresh()
-        return self._keep(_with(found, before.refused if before else ()))
+        if manifest is not None:
+            self.guard.note_repaired(manifest.protection, found)
+        return self._keep(_with(found, before.refused if before else ())) or noted
+
+    def is_leaving(self, manifest: Manifest | None) -> bool:
+        """Say whether this device is about to leave management: by an order it holds, or by a package it was given."""
+        ordered = manifest is not None and manifest.offboard
+        return ordered or self.state.find_leaving(self.delivery.identity.device_id) is not None
 
     def refuse(self, refused: tuple[RefusedPolicy, ...]) -> None:
         """Report policies that were not taken; what holds stays."""

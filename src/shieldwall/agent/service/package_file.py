@@ -1,4 +1,8 @@
-"""Reading an onboarding package: refused before a single byte goes out when anything about the file is odd."""
+"""Reading packages: refused before a single byte goes out when anything about the file is odd.
+
+An onboarding package holds a secret, so nobody else may read it; an offboarding package holds none, and nobody else may
+have written it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from shieldwall.agent.service.errors import UnsuitablePackageError
+from shieldwall.agent.service.records import Identity
+from shieldwall.trust.offboarding import OffboardingPackage, open_offboarding
 from shieldwall.trust.onboarding import MAX_PACKAGE_BYTES, OnboardingPackage, open_package
 
 
@@ -18,10 +24,28 @@ def read_package(path: Path, now: datetime) -> OnboardingPackage:
         UnsuitablePackageError: The file is a link, not a file, readable by everybody, or too large.
         InvalidPackageError: Its content is not a package of today; the code says why.
     """
-    return open_package(_content(path), now)
+    return open_package(_content(path, stat.S_IROTH, "readable by everybody on this machine; it holds a secret"), now)
 
 
-def _content(path: Path) -> bytes:
+def read_offboarding(path: Path, identity: Identity, platform: str, now: datetime) -> OffboardingPackage:
+    """Read an offboarding package and verify it by the trust root of this device.
+
+    Raises:
+        UnsuitablePackageError: The file is a link, not a file, writable by others, or too large.
+        InvalidPackageError: It does not let this device go today; the code says why.
+    """
+    content = _content(path, stat.S_IWGRP | stat.S_IWOTH, "writable by others on this machine")
+    return open_offboarding(
+        content,
+        identity.server.trust_root,
+        tenant_id=identity.server.tenant_id,
+        device_id=identity.device_id,
+        platform=platform,
+        now=now,
+    )
+
+
+def _content(path: Path, forbidden: int, why: str) -> bytes:
     try:
         # O_NONBLOCK: a pipe in the place of the file must not make us wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -35,8 +59,8 @@ def _content(path: Path) -> bytes:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise UnsuitablePackageError(f"{path} is not a file.")
-        if about.st_mode & stat.S_IROTH:
-            raise UnsuitablePackageError(f"{path} is readable by everybody on this machine; it holds a secret.")
+        if about.st_mode & forbidden:
+            raise UnsuitablePackageError(f"{path} is {why}.")
         content = os.read(descriptor, MAX_PACKAGE_BYTES + 1)
     finally:
         os.close(descriptor)
