@@ -298,6 +298,19 @@ def test_a_machine_that_is_here_already_still_waits_for_an_administrator(gate: G
     assert not pending.may_replace_itself(replace(again, attestation_level=AttestationLevel.NONE), before, None, far)
 
 
+def test_whoever_answers_second_is_the_one_to_wait(gate: Gate, machine: PretendTpm) -> None:
+    gate.package()
+    known = HardwareIds(tpm_ek_hash=hash_of(machine))
+    twin = replace(machine, device_key=DeviceKey.generate())
+    first, second = gate.challenged(machine, hardware=known), gate.challenged(twin, hardware=known)
+
+    late, early = gate.answers(twin, second), gate.answers(machine, first)
+
+    assert isinstance(late, RegisterAnswer)
+    assert isinstance(early, PendingAnswer)
+    assert (early.reason, gate.device(early).replaces) == ("duplicateHardware", late.device_id)
+
+
 def test_a_package_says_whether_a_tpm_is_asked_for(gate: Gate, machine: PretendTpm) -> None:
     gate.package(attestation="none")
 

@@ -14,7 +14,7 @@ from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.messages import CheckInRequest, DeviceFacts, HardwareIds, Have
 from shieldwall.contract.registration import CertificateRequest, OnboardingProof, RegisterRequest, RegistrationDetails
 from shieldwall.trust.certificate_request import build_request
-from shieldwall.trust.device_key import DeviceKey, public_key_info
+from shieldwall.trust.device_key import DeviceKey, SigningKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage, proof, proven_body
 from shieldwall.trust.request_signature import sign_request
 from shieldwall.trust.strict_base64 import decode_url
@@ -27,7 +27,7 @@ NOBODY = DeviceId("")
 @dataclass
 class GatewayDevice:
     world: GatewayWorld
-    key: DeviceKey = field(default_factory=DeviceKey.generate)
+    key: SigningKey = field(default_factory=DeviceKey.generate)
     device_id: DeviceId = NOBODY
     epoch: int = 0
     seq: int = 0
@@ -56,11 +56,15 @@ class GatewayDevice:
         return str(reply.json["nonce"])
 
     def registration(self, package: OnboardingPackage, *, request: bytes | None = None, **details: Any) -> bytes:
-        """Write a registration; ``details`` replace members of the message, ``request`` the certificate request."""
+        """Write a registration; ``details`` replace members of the message, ``request`` the certificate request.
+
+        ``shown`` are further members of our own part of it.
+        """
         nonce = details.pop("nonce", None) or self.nonce()
         der = build_request(self.key, nonce) if request is None else request
         spki = details.pop("spki", None) or public_key_info(self.key.public_key)
         mac = details.pop("mac", None)
+        shown: dict[str, Any] = details.pop("shown", {})
         members: dict[str, Any] = {
             "certificate_request": CertificateRequest(type="pkcs10", data=base64.b64encode(der).decode()),
             "join_type": "synthetic",
@@ -72,7 +76,7 @@ class GatewayDevice:
             **(members | details),
             shieldwall=RegistrationDetails(
                 instance_id=INSTANCE,
-                hardware=HardwareIds(),
+                **({"hardware": HardwareIds()} | shown),
                 agent_version="0.1.0",
                 protocol=1,
                 onboarding=OnboardingProof(package_id=package.package_id, mac=""),

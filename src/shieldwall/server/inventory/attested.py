@@ -42,9 +42,11 @@ def _gone_on(connection: Connection, signer: CertificateIssuer, device: Device) 
     assert package is not None, "nobody registers without a package"
     if package.attestation == REQUIRED and device.attestation_level is not AttestationLevel.TPM:
         raise AttestationRequiredError("The TPM of this device is trusted no more.")
-    reason = reason_to_wait(package, same_hardware(connection, device))
+    # Others that still wait do not count: whoever comes second is the one to wait.
+    twins = tuple(each for each in same_hardware(connection, device) if each.state is not DeviceState.PENDING)
+    reason = reason_to_wait(package, twins)
     if reason is None:
         return certify(connection, signer, device)
-    waiting = replace(device, state_reason=reason)
+    waiting = replace(device, state_reason=reason, replaces=device.replaces or (twins[0].id if twins else None))
     devices.put(connection, waiting)
     return waiting
