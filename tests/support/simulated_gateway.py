@@ -27,7 +27,6 @@ from shieldwall.agent.service.transport import HttpAnswer
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, PackageId, TenantId
 from shieldwall.contract.messages import (
-    UNPROTECTED,
     CheckInAnswer,
     CheckInRequest,
     DeviceFacts,
@@ -38,22 +37,30 @@ from shieldwall.contract.messages import (
     ManifestItem,
     OffboardRequest,
     Problem,
-    Protection,
     TimeRequest,
     TimeStatement,
     WaitAnswer,
     WaitRequest,
 )
-from shieldwall.contract.registration import NonceAnswer, RegisterAnswer, RegisterRequest
+from shieldwall.contract.registration import (
+    KeyChangeAnswer,
+    KeyChangeRequest,
+    NonceAnswer,
+    RegisterAnswer,
+    RegisterRequest,
+    RenewAnswer,
+    RenewRequest,
+    ResyncAnswer,
+    ResyncRequest,
+)
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import decode, decode_any, digest_of, digest_of_bytes, encode
-from shieldwall.contract.target import ORDER_TO_LEAVE, ordered, target_digest
+from shieldwall.contract.target import ordered, target_digest
 from shieldwall.trust import moments, payload_types
-from shieldwall.trust.certificates import DeviceAuthority, LocalAuthority, read_request
+from shieldwall.trust.certificates import DEVICE_DAYS, DeviceAuthority, LocalAuthority, read_request
 from shieldwall.trust.device_key import PublicKey, thumbprint
 from shieldwall.trust.dsse import EnvelopeKey, seal
-from shieldwall.trust.offboarding import OffboardingPackage, seal_offboarding
 from shieldwall.trust.onboarding import (
     BadOnboardingProofError,
     OnboardingKey,
@@ -110,17 +117,14 @@ class SimulatedDevice:
     facts: DeviceFacts | None = None
     report: StatusReport | None = None
     sync_wanted: bool = False
-    protection: Protection = UNPROTECTED
-    leaving: bool = False
-    """Whether it is told to leave: its manifest is the order."""
-    goodbye: OffboardRequest | None = None
     offboarded: bool = False
+    epoch: int = 1
+    certificate_expires_at: datetime | None = None
+    resyncs: list[ResyncRequest] = field(default_factory=list)
 
     @property
     def target(self) -> Digest:
-        if self.leaving:
-            return ORDER_TO_LEAVE
-        return target_digest(self.items, {}, self.protection)
+        return target_digest(self.items)
 
 
 class RefusedError(Exception):
@@ -151,6 +155,9 @@ class SimulatedGateway:
     """Whether a wait really waits; without a network nobody could interrupt it."""
     manifest_key: EnvelopeKey | None = None
     """Signs manifests instead of the tenant's own key: a thief's."""
+    spent: set[KeyThumbprint] = field(default_factory=set)
+    refuses_for_ever: bool = False
+    """Whether numbers are refused whatever epoch a device was given."""
 
     def __post_init__(self) -> None:
         now = self.clock.now()
@@ -202,25 +209,6 @@ class SimulatedGateway:
             for device in self.devices.values():
                 device.items = ordered(items)
 
-    def protect(self, until: datetime | None = None) -> None:
-        """Protect every device against tampering; until a moment there is time for troubleshooting."""
-        with self.changed:
-            for device in self.devices.values():
-                troubleshooting = None if until is None else moments.write(until)
-                device.protection = Protection(tamper=True, troubleshooting_until=troubleshooting)
-
-    def offboarding_bytes(self, *, signer: str = "onboarding", **changes: Any) -> bytes:
-        now = self.clock.now()
-        fields: dict[str, Any] = {
-            "v": 1,
-            "tenant_id": TENANT,
-            "package_id": PackageId("aaaaaaaa-0000-4000-8000-00000000000f"),
-            "not_before": moments.write(now - timedelta(minutes=5)),
-            "not_after": moments.write(now + timedelta(days=7)),
-            "platforms": ("linux",),
-        }
-        return encode(seal_offboarding(OffboardingPackage(**(fields | changes)), self.keys[signer]))
-
     def request_sync(self) -> None:
         with self.changed:
             for device in self.devices.values():
@@ -256,9 +244,13 @@ class SimulatedGateway:
             "/device/v1/checkin": lambda request: self._known(request, CheckInRequest),
             "/device/v1/fetch": lambda request: self._known(request, FetchRequest),
             "/device/v1/wait": lambda request: self._known(request, WaitRequest),
+            "/device/v1/resync": self._resync,
         }
         for device in self.devices.values():
-            handlers[f"{own}/device/{device.id}/offboard"] = lambda request: self._known(request, OffboardRequest)
+            path = f"{own}/device/{device.id}"
+            handlers[f"{path}/offboard"] = lambda request: self._known(request, OffboardRequest)
+            handlers[f"{path}/renew"] = lambda request: self._known(request, RenewRequest)
+            handlers[f"{path}/keyChange"] = lambda request: self._known(request, KeyChangeRequest)
         if request.path not in handlers:
             raise RefusedError(404, "notFound")
         return handlers[request.path](request)
@@ -320,10 +312,13 @@ class SimulatedGateway:
         with self.changed:
             if device.offboarded:
                 raise RefusedError(401, "badSignature")
+            ends = device.certificate_expires_at
+            if kind is not RenewRequest and ends is not None and ends <= self.clock.now():
+                raise RefusedError(401, "certificateExpired")
             digest = digest_of_bytes(request.body)
             if message.seq == device.last_sequence and digest == device.last_body and device.last_answer is not None:
                 return device.last_answer
-            if message.epoch != device.answer.epoch or message.seq <= device.last_sequence:
+            if message.epoch != device.epoch or message.seq <= device.last_sequence:
                 raise RefusedError(409, "seqConflict", "The sequence number was used before.")
             self.received.append((request.path, message))
             device.last_sequence, device.last_body = message.seq, digest
@@ -338,9 +333,47 @@ class SimulatedGateway:
                 return self._fetch(device, message)
             case WaitRequest():
                 return self._wait(device, message)
+            case RenewRequest():
+                return _json(
+                    RenewAnswer(certificate=self._certified(device, device.key), server_time=self._time_text())
+                )
+            case KeyChangeRequest():
+                return self._change_key(device, message)
             case _:
-                device.goodbye, device.offboarded = message, True
+                device.offboarded = True
                 return _nothing()
+
+    def _change_key(self, device: SimulatedDevice, request: KeyChangeRequest) -> HttpAnswer:
+        asked = read_request(base64.b64decode(request.certificate_request.data, validate=True))
+        new = thumbprint(asked.public_key)
+        if asked.nonce not in self.nonces:
+            raise RefusedError(400, "badNonce")
+        if new in self.devices or new in self.spent:
+            raise RefusedError(409, "duplicateKey")
+        self.nonces.discard(asked.nonce)
+        self.spent.add(thumbprint(device.key))
+        self.devices[new] = self.devices.pop(thumbprint(device.key))
+        device.key = asked.public_key
+        return _json(KeyChangeAnswer(certificate=self._certified(device, device.key), server_time=self._time_text()))
+
+    def _resync(self, received: Request) -> HttpAnswer:
+        device = self.devices[self._verified(received, None)]
+        request = decode(received.body, ResyncRequest)
+        if request.nonce not in self.nonces:
+            raise RefusedError(400, "badNonce")
+        self.nonces.discard(request.nonce)
+        device.resyncs.append(request)
+        if not self.refuses_for_ever:
+            device.epoch, device.last_sequence, device.last_body = device.epoch + 1, 0, None
+        return _json(ResyncAnswer(epoch=device.epoch, server_time=self._time_text()))
+
+    def _certified(self, device: SimulatedDevice, key: PublicKey) -> str:
+        now = self.clock.now()
+        device.certificate_expires_at = now + timedelta(days=DEVICE_DAYS)
+        return self.devices_authority.issue(key, TENANT, device.id, now)
+
+    def _time_text(self) -> str:
+        return moments.write(self.clock.now())
 
     def _check_in(self, device: SimulatedDevice, request: CheckInRequest) -> HttpAnswer:
         device.sync_wanted = False
@@ -378,9 +411,7 @@ class SimulatedGateway:
             issued=moments.write(now),
             expires=moments.write(now + timedelta(days=7)),
             target=device.target,
-            items=() if device.leaving else device.items,
-            protection=UNPROTECTED if device.leaving else device.protection,
-            offboard=device.leaving,
+            items=device.items,
         )
         signer = self.manifest_key or self.keys["manifest"]
         return seal(encode(self.alter_manifest(manifest)), payload_types.MANIFEST, signer)

@@ -241,13 +241,32 @@ def test_a_damaged_sequence_is_said_and_nothing_is_sent(protected: SimulatedAgen
     assert still_protected(protected)
 
 
-def test_a_restored_backup_of_the_state_is_a_conflict_that_is_said(
+def test_a_restored_backup_of_the_state_counts_anew_and_goes_on(
     protected: SimulatedAgent, gateway: SimulatedGateway
 ) -> None:
     gateway.device.last_sequence += 10
 
+    protected.check_in()
+    protected.check_in()
+
+    (resync,) = gateway.device.resyncs
+    assert resync.instance_id == gateway.device.instance_id
+    assert protected.state.standing().trouble is None
+    assert still_protected(protected)
+
+
+def test_numbers_that_stay_refused_are_said_and_asked_for_once_each_time(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    gateway.device.last_sequence += 10
+    gateway.refuses_for_ever = True
+    protected.network.calls.clear()
+
     with pytest.raises(ProblemAnswerError):
         protected.check_in()
+
+    assert len(gateway.device.resyncs) == 1
+    assert protected.network.calls.count("/device/v1/checkin") == 2
 
     trouble = protected.state.standing().trouble
     assert trouble is not None

@@ -1,6 +1,5 @@
 """One check-in, in its order.
 
-0. a departure that was ordered or allowed goes on, and nothing else happens
 1. finish what a crash left unfinished: the stored manifest holds before anything new is asked for
 2. take the next sequence number (on disk before it is sent)
 3. say where this device stands: digests of target, facts and status; facts and report where the server lacks them
@@ -21,15 +20,13 @@ import msgspec
 
 from shieldwall import __version__
 from shieldwall.agent.applier.budget import within_budget
-from shieldwall.agent.service.attempts import Attempts
 from shieldwall.agent.service.delays import until_next
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.enforcement import Enforcement
 from shieldwall.agent.service.errors import ProblemAnswerError, ReportRefusedError
 from shieldwall.agent.service.gateway import Gateway
-from shieldwall.agent.service.offboarding import Offboard
+from shieldwall.agent.service.instance import Installation
 from shieldwall.agent.service.ports import Machine
-from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
@@ -49,13 +46,12 @@ _NOT_TAKEN: Final = frozenset({400, 413})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """How a check-in ended: what holds now, and when to come back; never, where this device has left."""
+    """How a check-in ended: what holds now, and when to come back."""
 
     next_check_in_seconds: int
     manifest_changed: bool
     rounds: int
     report: StatusReport | None
-    left: bool = False
 
 
 Told: TypeAlias = tuple[CheckInAnswer | None, ReportRefusedError | None]
@@ -66,14 +62,12 @@ Told: TypeAlias = tuple[CheckInAnswer | None, ReportRefusedError | None]
 class CheckIn:
     """The device reports, learns what to enforce, enforces it, and reports again."""
 
-    identity: Identity
     state: AgentState
     gateway: Gateway
     machine: Machine
+    installation: Installation
     delivery: Delivery
     enforcement: Enforcement
-    offboard: Offboard
-    attempts: Attempts
     clock: Clock
 
     def __call__(self) -> Settled:
@@ -85,8 +79,6 @@ class CheckIn:
             ReportRefusedError: The server took everything but the report; what it wants enforced is enforced.
             ShieldwallError: The manifest does not verify, or the disk failed; the last known good stays in force.
         """
-        if self.offboard.is_due():
-            return self._left(0)
         facts = msgspec.structs.replace(self.machine.facts(), key_protection=self.gateway.key.protection)
         if facts.managed_elsewhere is not None:
             # Another manager has come: say so, and touch nothing.
@@ -106,17 +98,10 @@ class CheckIn:
                 if refused:
                     refused_target = manifest.target
                     self.enforcement.refuse(refused)
-                elif manifest.offboard:
-                    return self._left(number)
                 else:
                     changed, unfinished = True, None
                     self.enforcement.enforce()
         return self._settled(MAX_ROUNDS, changed=changed, unfinished=unfinished or untold)
-
-    def _left(self, rounds: int) -> Settled:
-        """Leave management, as was ordered or allowed."""
-        self.offboard.finish()
-        return Settled(next_check_in_seconds=0, manifest_changed=True, rounds=rounds, report=None, left=True)
 
     def _finish(self) -> ShieldwallError | None:
         """Finish what was left; a failure is kept for the end, for a new manifest may be the cure."""
@@ -152,12 +137,11 @@ class CheckIn:
         report = self._kept_report()
         facts_digest = digest_of(facts)
         status_digest = None if report is None else digest_of(report)
-        attempts = self.attempts.waiting()
         sequence = self.state.next_sequence()
         request = CheckInRequest(
             seq=sequence.seq,
             epoch=sequence.epoch,
-            instance_id=self.identity.instance_id,
+            instance_id=self.installation.id(),
             boot_id=self.machine.boot_id(),
             agent_version=__version__,
             protocol=PROTOCOL,
@@ -169,10 +153,8 @@ class CheckIn:
             ),
             facts=facts if facts_digest != standing.acknowledged_facts else None,
             report=report if with_report and status_digest != standing.acknowledged_status else None,
-            attempts=tuple(attempts.values()),
         )
         answer = self.gateway.ask("/device/v1/checkin", request, CheckInAnswer)
-        self.attempts.told(attempts)
         want = () if answer is None else answer.want
         self.state.put_standing(
             msgspec.structs.replace(

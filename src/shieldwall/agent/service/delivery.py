@@ -16,7 +16,6 @@ from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.trusted_time import TrustedClock
-from shieldwall.contract.ids import KeyThumbprint
 from shieldwall.contract.messages import MAX_FETCH, Envelope, FetchAnswer, FetchRequest, Manifest, ManifestItem
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy
@@ -32,7 +31,6 @@ class Delivery:
     """Takes in what the server says this device shall enforce."""
 
     identity: Identity
-    device_key: KeyThumbprint
     state: AgentState
     gateway: Gateway
     clock: TrustedClock
@@ -57,30 +55,19 @@ class Delivery:
             return refused
         self.state.put_manifest(envelope)
         standing = self.state.standing()
-        self.state.put_standing(
-            msgspec.structs.replace(
-                standing, manifest_version=manifest.manifest_version, protected=manifest.protection.tamper
-            )
-        )
+        self.state.put_standing(msgspec.structs.replace(standing, manifest_version=manifest.manifest_version))
         return ()
-
-    def manifest(self) -> Manifest | None:
-        """Read back the manifest alone, verified again; ``None`` when none is there that holds."""
-        envelope = self.state.find_manifest()
-        try:
-            return None if envelope is None else self._opened(envelope, last_version=-1, now=_BEFORE_ALL_EXPIRY)
-        except RefusedDocumentError:
-            return None
 
     def stored(self) -> tuple[Manifest, tuple[PolicyDocument, ...]] | None:
         """Read back what to enforce, verified again (nor is the disk trusted); ``None`` when nothing whole is there.
 
         Expiry does not matter here: an expired manifest never removes protection.
         """
-        manifest = self.manifest()
-        if manifest is None:
+        envelope = self.state.find_manifest()
+        if envelope is None:
             return None
         try:
+            manifest = self._opened(envelope, last_version=-1, now=_BEFORE_ALL_EXPIRY)
             documents = tuple(
                 document for item in manifest.items if (document := self._stored_policy(item)) is not None
             )
@@ -95,7 +82,7 @@ class Delivery:
             server.trust_root,
             tenant_id=server.tenant_id,
             device_id=self.identity.device_id,
-            device_key=self.device_key,
+            device_key=self.gateway.key.thumbprint,
             last_version=last_version,
             now=now,
         )

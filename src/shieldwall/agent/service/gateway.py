@@ -25,9 +25,12 @@ class Empty(msgspec.Struct, frozen=True, kw_only=True):
     """A body without members."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Gateway:
-    """The server's device side. Its URLs are tried in their order."""
+    """The server's device side. Its URLs are tried in their order.
+
+    ``key`` is the device key in use: a key change replaces it here, for everybody who asks through this.
+    """
 
     transport: Transport
     urls: tuple[SplitResult, ...]

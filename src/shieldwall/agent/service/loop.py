@@ -20,8 +20,10 @@ from shieldwall.agent.service.enforcement import Enforcement
 from shieldwall.agent.service.errors import ProblemAnswerError, retry_after_seconds
 from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.records import Trouble
+from shieldwall.agent.service.resync import Resync
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.trusted_time import AskSignedTime
+from shieldwall.agent.service.upkeep import Upkeep
 from shieldwall.agent.service.waiting import Pause, PolicySync, Wake
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
@@ -30,14 +32,22 @@ from shieldwall.trust import moments
 REFRESH_SECONDS: Final = 60
 SYNC_SPACING_SECONDS: Final = 5
 _CLOCK_SKEW: Final = "clockSkew"
+_CERTIFICATE_EXPIRED: Final = "certificateExpired"
+_NUMBERS_REFUSED: Final = "seqConflict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteadyCheckIn:
-    """A check-in that asks for signed time when its clock is off, and remembers what went wrong."""
+    """A check-in that cures what can be cured, keeps the identity good, and remembers what went wrong.
+
+    A clock that is off asks for signed time, a certificate that has ended is renewed, refused numbers are counted anew:
+    each once, and then the check-in is tried again.
+    """
 
     check_in: CheckIn
     ask_signed_time: AskSignedTime
+    resync: Resync
+    upkeep: Upkeep
     state: AgentState
     clock: Clock
     journal: Journal
@@ -46,9 +56,10 @@ class SteadyCheckIn:
         """Check in. Raises: as ``CheckIn``; the trouble is on disk then, for ``status`` to show."""
         wish = self.state.wish()
         try:
-            settled = self._once()
-            if settled.left:
-                return settled  # with the identity went everything there would be to remember
+            self.upkeep.settle()
+            settled = self._cured()
+            if self.upkeep.keep_up():
+                settled = self._cured()  # the manifest speaks of the old key: here comes the one for the new
         except ShieldwallError as error:
             self._remember(error, wish)
             raise
@@ -58,15 +69,27 @@ class SteadyCheckIn:
             self.state.put_standing(well)
         return settled
 
-    def _once(self) -> Settled:
-        try:
-            return self.check_in()
-        except ProblemAnswerError as refusal:
-            if refusal.problem.code != _CLOCK_SKEW:
-                raise
+    def _cured(self) -> Settled:
+        cures = {
+            _CLOCK_SKEW: self._correct_clock,
+            _CERTIFICATE_EXPIRED: self.upkeep.renew,
+            _NUMBERS_REFUSED: self._count_anew,
+        }
+        while True:
+            try:
+                return self.check_in()
+            except ProblemAnswerError as refusal:
+                cure = cures.pop(refusal.problem.code, None)
+                if cure is None:
+                    raise
+            cure()
+
+    def _correct_clock(self) -> None:
         offset = self.ask_signed_time()
         self.journal.say("clockOff", seconds=round(offset.total_seconds()))
-        return self.check_in()
+
+    def _count_anew(self) -> None:
+        self.journal.say("resynced", epoch=self.resync())
 
     def _remember(self, error: ShieldwallError, wish: str) -> None:
         try:
@@ -97,10 +120,9 @@ class Loop:
     failures: int = 0
     may_listen: bool = True
     checked_in: float = 0.0
-    left: bool = False
 
     def run(self) -> None:
-        """Recover, then check in and wait, over and over, until stopped or until this device has left management."""
+        """Recover, then check in and wait, over and over."""
         self._start()
         due = self.monotonic()
         look = due + REFRESH_SECONDS
@@ -108,8 +130,6 @@ class Loop:
         while wake is not Wake.STOP:
             if wake is Wake.SYNC or self.monotonic() >= due:
                 due = self.monotonic() + self._check_in()
-                if self.left:
-                    return
             if self.monotonic() >= look:
                 look = self.monotonic() + REFRESH_SECONDS
                 if self._finds_drift() and not self.failures:
@@ -134,10 +154,6 @@ class Loop:
             asked = retry_after_seconds(error)
             return after_failure(self.failures, chance=self.chance(), retry_after_seconds=asked)
         self.failures = 0
-        if settled.left:
-            self.left = True
-            self.journal.say("left")
-            return 0.0
         self.checked_in = self.monotonic()
         self.journal.say("checkedIn", rounds=settled.rounds, changed=settled.manifest_changed)
         return float(settled.next_check_in_seconds)

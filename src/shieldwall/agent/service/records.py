@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from shieldwall.contract.ids import DeviceIdField, DigestField, PackageIdField, TenantIdField
-from shieldwall.contract.messages import DEFAULT_CHECK_IN_SECONDS, InstanceId, Sequence
+from shieldwall.contract.messages import DEFAULT_CHECK_IN_SECONDS, HardwareIds, InstanceId, Sequence
 from shieldwall.contract.registration import RegisterRequest
 from shieldwall.trust.roots import TrustRoot
 
@@ -38,6 +38,15 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     certificate: str
     server: Server
     registered_at: str
+    key_since: str = ""
+    """When the device key was changed last; empty for the key of the registration."""
+
+
+class InstanceRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The id of this installation, and the machine it was drawn for."""
+
+    instance_id: InstanceId
+    hardware: HardwareIds
 
 
 class SequenceRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -45,42 +54,6 @@ class SequenceRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     epoch: Sequence
     seq: Sequence
-
-
-class Leaving(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
-):
-    """This device leaves management, by an order or a package that was verified; once begun, it is carried through."""
-
-    device_id: DeviceIdField
-    reason: str = ""
-    package_id: PackageIdField | None = None
-
-
-class TroubleshootingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """How much time for troubleshooting is left, at a moment named by the boot and by how long it has lasted."""
-
-    until: str
-    seconds_left: float
-    boot_id: str
-    uptime: float
-
-
-class OwnFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """How a file of the agent's looked; large ones without a digest."""
-
-    mode: int
-    owner: int
-    size: int
-    digest: DigestField | None = None
-
-
-class OwnFilesRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """How the files of one version of the agent looked, and what of its state others may read or write."""
-
-    version: str
-    files: dict[str, OwnFile | None]
-    open_to_others: tuple[str, ...] = ()
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -103,8 +76,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where device and server stand with each other.
 
     ``enforced`` is the target whose enforcement was completed last: when the stored manifest names another one,
-    there is unfinished business. ``protected`` is what the last manifest said of tamper protection, for the case that
-    somebody takes the manifest away. ``answered_wish`` names the last ``shieldwall-agent sync`` that a finished check-in,
+    there is unfinished business. ``answered_wish`` names the last ``shieldwall-agent sync`` that a finished check-in,
     good or bad, has served.
     """
 
@@ -112,7 +84,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     acknowledged_status: DigestField | None = None
     manifest_version: Sequence = 0
     enforced: DigestField | None = None
-    protected: bool = False
     next_check_in_seconds: int = DEFAULT_CHECK_IN_SECONDS
     last_check_in: str | None = None
     answered_wish: str = ""

@@ -1,8 +1,10 @@
 """The state directory: everything the agent must find again after a crash.
 
 ``device.key``        the private key, or what a TPM needs to use it; readable for its owner alone
+``device.key.next``   the key that shall follow; on disk before the server hears of it, gone once it is ``device.key``
 ``pending.json``      a registration on its way; gone once ``identity.json`` is there
 ``identity.json``     device id, certificate, server, trust root; written last when onboarding: its presence is the mark
+``instance.json``     the id of this installation, and the machine it was drawn for
 ``sequence.json``     the last sequence number, on disk before the request that carries it is sent
 ``manifest.json``     the manifest being enforced (signed envelope); replaced only after all its policies are stored
 ``policies/DIGEST``   policy envelopes by the digest of their payload
@@ -10,11 +12,7 @@
 ``standing.json``     acknowledged digests, last check-in, last trouble
 ``time.json``         offset of trusted time, and its floor
 ``wish``              names the last request to check in now, by ``shieldwall-agent sync``
-``leaving.json``      a departure that was ordered or allowed, and is carried through; removed last
-``troubleshooting.json``  how much time for troubleshooting is left
-``attempts/NAME``     attempts to undo what is managed, of which the server has not heard
-``seals.json``        digest of the identity as the agent wrote it, on disk before it is
-``own-files.json``    how the agent's program and unit looked
+``rotate``            there while somebody waits for a key change, by ``shieldwall-agent rotate-key``
 """
 
 from __future__ import annotations
@@ -24,29 +22,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
+
 from shieldwall.agent.service.device_keys import OpenTpm, make_key, read_key, write_key
 from shieldwall.agent.service.disk import Disk
 from shieldwall.agent.service.errors import NotOnboardedError, StateCorruptError
 from shieldwall.agent.service.records import (
     Identity,
-    Leaving,
-    OwnFilesRecord,
+    InstanceRecord,
     PendingRegistration,
     SequenceRecord,
     Standing,
     TimeRecord,
-    TroubleshootingRecord,
 )
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.status import StatusReport
-from shieldwall.contract.strict_json import decode, digest_of_bytes, encode
+from shieldwall.contract.strict_json import decode, encode
 from shieldwall.trust.device_key import BadDeviceKeyError, SigningKey
 
 T = TypeVar("T")
 
 KEY: Final = "device.key"
+NEXT_KEY: Final = "device.key.next"
+INSTANCE: Final = "instance.json"
 PENDING: Final = "pending.json"
 IDENTITY: Final = "identity.json"
 SEQUENCE: Final = "sequence.json"
@@ -56,11 +56,7 @@ REPORT: Final = "report.json"
 STANDING: Final = "standing.json"
 TIME: Final = "time.json"
 WISH: Final = "wish"
-LEAVING: Final = "leaving.json"
-TROUBLESHOOTING: Final = "troubleshooting.json"
-ATTEMPTS: Final = "attempts"
-SEALS: Final = "seals.json"
-OWN_FILES: Final = "own-files.json"
+ROTATE: Final = "rotate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +75,7 @@ class AgentState:
 
     def find_key(self) -> SigningKey | None:
         """Read the device key."""
-        content = self.disk.read(self.directory / KEY)
-        if content is None:
-            return None
-        try:
-            return read_key(content, self.open_tpm)
-        except BadDeviceKeyError as error:
-            raise StateCorruptError(f"{self.directory / KEY} does not hold a device key.") from error
+        return self._find_key(KEY)
 
     def make_key(self) -> SigningKey:
         """Make a new device key in the safest place there is, and store it."""
@@ -96,6 +86,20 @@ class AgentState:
     def put_key(self, key: SigningKey) -> None:
         """Store the device key."""
         self.disk.write(self.directory / KEY, write_key(key))
+
+    def find_next_key(self) -> SigningKey | None:
+        """Read the key that shall follow, if a key change has begun and not ended."""
+        return self._find_key(NEXT_KEY)
+
+    def make_next_key(self) -> SigningKey:
+        """Make the key that shall follow, and store it beside the present one."""
+        key = make_key(self.open_tpm)
+        self.disk.write(self.directory / NEXT_KEY, write_key(key))
+        return key
+
+    def drop_next_key(self) -> None:
+        """End a key change: its key is the device key by now, or never will be."""
+        self.disk.remove(self.directory / NEXT_KEY)
 
     def get_key(self) -> SigningKey:
         """Read the device key. Raises: NotOnboardedError."""
@@ -133,77 +137,41 @@ class AgentState:
         self._put(IDENTITY, identity)
         self.drop_pending()
 
-    def forget(self) -> None:
-        """Leave management: the identity goes first, so that nothing half remembered is ever used."""
-        for name in (IDENTITY, PENDING, KEY, SEQUENCE, MANIFEST, REPORT, STANDING, TIME, WISH):
-            self.disk.remove(self.directory / name)
-        self.keep_policies(())
-        for waiting in self.disk.names(self.directory / ATTEMPTS):
-            self.disk.remove(self.directory / ATTEMPTS / waiting)
-        for name in (SEALS, OWN_FILES, TROUBLESHOOTING, LEAVING):
-            self.disk.remove(self.directory / name)
+    def put_certificate(self, certificate: str, *, key_since: str | None = None) -> None:
+        """Replace the certificate, after a key change also the moment of that. Raises: NotOnboardedError."""
+        identity = self.get_identity()
+        since = identity.key_since if key_since is None else key_since
+        self._put(IDENTITY, msgspec.structs.replace(identity, certificate=certificate, key_since=since))
 
-    def forget_past_life(self) -> None:
-        """Forget the rest of an identity where that was interrupted: a spent key must never be used again."""
-        if (
-            self.disk.read(self.directory / LEAVING) is not None
-            and self.find_identity() is None
-            and self.find_pending() is None
-        ):
-            self.forget()
-
-    # Leaving, and what protects this device
-
-    def find_leaving(self, device_id: DeviceId) -> Leaving | None:
-        """Read whether this device is about to leave; what speaks of another one is left from a past life."""
-        leaving = self._find(LEAVING, Leaving)
-        return leaving if leaving is not None and leaving.device_id == device_id else None
-
-    def put_leaving(self, leaving: Leaving) -> None:
-        """Begin to leave: from now on a restart goes on with it."""
-        self._put(LEAVING, leaving)
-
-    def find_troubleshooting(self) -> TroubleshootingRecord | None:
-        """Read how much time for troubleshooting is left."""
-        return self._find(TROUBLESHOOTING, TroubleshootingRecord)
-
-    def put_troubleshooting(self, record: TroubleshootingRecord) -> None:
-        """Keep how much time for troubleshooting is left."""
-        self._put(TROUBLESHOOTING, record)
-
-    def drop_troubleshooting(self) -> None:
-        """Forget a time for troubleshooting that nobody speaks of any more."""
-        if self.disk.read(self.directory / TROUBLESHOOTING) is not None:
-            self.disk.remove(self.directory / TROUBLESHOOTING)
-
-    def find_own_files(self) -> OwnFilesRecord | None:
-        """Read how the agent's files looked; a damaged record counts as none."""
+    def find_instance(self) -> InstanceRecord | None:
+        """Read the id of this installation; a damaged record counts as none, for an id can be drawn again."""
         try:
-            return self._find(OWN_FILES, OwnFilesRecord)
+            return self._find(INSTANCE, InstanceRecord)
         except StateCorruptError:
             return None
 
-    def put_own_files(self, record: OwnFilesRecord) -> None:
-        """Keep how the agent's files look."""
-        self._put(OWN_FILES, record)
+    def put_instance(self, record: InstanceRecord) -> None:
+        """Keep the id of this installation."""
+        self._put(INSTANCE, record)
 
-    def is_seal_broken(self) -> bool:
-        """Say whether somebody else wrote in the place of the identity; each change is told once."""
-        content, accepted = self.disk.read(self.directory / IDENTITY), self._seals()
-        if content is None or digest_of_bytes(content) in accepted:
-            return False
-        self._put(SEALS, (digest_of_bytes(content),))
-        return bool(accepted)  # an identity that an older agent wrote is sealed as it is found
+    def is_rotation_wished(self) -> bool:
+        """Say whether somebody waits for a key change."""
+        return self.disk.read(self.directory / ROTATE) is not None
 
-    def _seal(self, content: bytes) -> None:
-        """Note what is about to be written; until it is, what stands there is right as well."""
-        self._put(SEALS, tuple(dict.fromkeys((*self._seals()[-1:], digest_of_bytes(content)))))
+    def wish_rotation(self) -> None:
+        """Ask for a key change at the next check-in."""
+        self.disk.write(self.directory / ROTATE, b"")
 
-    def _seals(self) -> tuple[Digest, ...]:
-        try:
-            return self._find(SEALS, tuple[Digest, ...]) or ()
-        except StateCorruptError:
-            return ()
+    def drop_rotation(self) -> None:
+        """End the wait for a key change."""
+        self.disk.remove(self.directory / ROTATE)
+
+    def forget(self) -> None:
+        """Leave management: the identity goes first, so that nothing half remembered is ever used."""
+        secret = (KEY, NEXT_KEY)
+        for name in (IDENTITY, PENDING, *secret, INSTANCE, SEQUENCE, MANIFEST, REPORT, STANDING, TIME, WISH, ROTATE):
+            self.disk.remove(self.directory / name)
+        self.keep_policies(())
 
     # Sequence
 
@@ -217,6 +185,10 @@ class AgentState:
         following = SequenceRecord(epoch=last.epoch, seq=last.seq + 1)
         self._put(SEQUENCE, following)
         return following
+
+    def restart_sequence(self, epoch: int) -> None:
+        """Count anew in another epoch."""
+        self._put(SEQUENCE, SequenceRecord(epoch=epoch, seq=0))
 
     # What to enforce
 
@@ -286,6 +258,15 @@ class AgentState:
         """Ask for a check-in, under a name by which its end can be recognised."""
         self.disk.write(self.directory / WISH, name.encode("ascii"))
 
+    def _find_key(self, name: str) -> SigningKey | None:
+        content = self.disk.read(self.directory / name)
+        if content is None:
+            return None
+        try:
+            return read_key(content, self.open_tpm)
+        except BadDeviceKeyError as error:
+            raise StateCorruptError(f"{self.directory / name} does not hold a device key.") from error
+
     def _find(self, name: str, kind: type[T]) -> T | None:
         content = self.disk.read(self.directory / name)
         if content is None:
@@ -296,7 +277,4 @@ class AgentState:
             raise StateCorruptError(f"{self.directory / name} is damaged: {error.cause}") from error
 
     def _put(self, name: str, value: object) -> None:
-        content = encode(value)
-        if name == IDENTITY:
-            self._seal(content)
-        self.disk.write(self.directory / name, content)
+        self.disk.write(self.directory / name, encode(value))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
@@ -18,6 +19,20 @@ from shieldwall.server.storage.schema import devices
 _CREDENTIAL: Final = frozenset(
     {"key_thumbprint", "public_key", "certificate", "certificate_expires_at", "attestation_level"}
 )
+
+PARSED: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
+    {
+        "registration": Registration,
+        "state": DeviceState,
+        "providers": map_from,
+        "tags": strings_from,
+        "attestation_level": AttestationLevel,
+        "extension_attributes": map_from,
+        "physical_ids": strings_from,
+        "system_labels": strings_from,
+    }
+)
+"""Columns that hold a field of a device in another form, and what makes the field of it."""
 
 
 def get(connection: Connection, device_id: DeviceId) -> Device:
@@ -63,7 +78,12 @@ def list_devices(connection: Connection, tenant_id: TenantId, page: Page) -> tup
 
 
 def list_same_hardware(
-    connection: Connection, tenant_id: TenantId, *, machine_id_hash: Digest | None, smbios_uuid_hash: Digest | None
+    connection: Connection,
+    tenant_id: TenantId,
+    *,
+    machine_id_hash: Digest | None,
+    smbios_uuid_hash: Digest | None,
+    tpm_ek_hash: Digest | None = None,
 ) -> tuple[Device, ...]:
     """Return the devices, not retired, that named one of these hardware hashes, ordered by id."""
     named = [
@@ -71,6 +91,7 @@ def list_same_hardware(
         for column, value in (
             (devices.c.machine_id_hash, machine_id_hash),
             (devices.c.smbios_uuid_hash, smbios_uuid_hash),
+            (devices.c.tpm_ek_hash, tpm_ek_hash),
         )
         if value is not None
     ]
@@ -103,7 +124,7 @@ def add(connection: Connection, device: Device) -> None:
         AlreadyExistsError: Its id or its key is taken.
     """
     try:
-        connection.execute(insert(devices).values(_columns(device)))
+        connection.execute(insert(devices).values(columns_of_device(device)))
     except IntegrityError as error:
         raise AlreadyExistsError(f"A device with the id or the key of {device.id} is registered already.") from error
 
@@ -116,13 +137,14 @@ def put(connection: Connection, device: Device) -> None:
     Raises:
         NotFoundError: There is no such device.
     """
-    columns = {name: value for name, value in _columns(device).items() if name not in _CREDENTIAL}
+    columns = {name: value for name, value in columns_of_device(device).items() if name not in _CREDENTIAL}
     result = connection.execute(update(devices).where(devices.c.id == device.id).values(columns))
     if result.rowcount == 0:
         raise NotFoundError(f"There is no device {device.id}.")
 
 
-def _columns(device: Device) -> dict[str, Any]:
+def columns_of_device(device: Device) -> dict[str, Any]:
+    """Return the columns of a device."""
     return columns_of(
         device,
         registration=device.registration.value,
@@ -138,14 +160,4 @@ def _columns(device: Device) -> dict[str, Any]:
 
 def _device(row: Row[Any]) -> Device:
     columns = row._asdict()
-    parsed = {
-        "registration": Registration(columns["registration"]),
-        "state": DeviceState(columns["state"]),
-        "providers": map_from(columns["providers"]),
-        "tags": strings_from(columns["tags"]),
-        "attestation_level": AttestationLevel(columns["attestation_level"]),
-        "extension_attributes": map_from(columns["extension_attributes"]),
-        "physical_ids": strings_from(columns["physical_ids"]),
-        "system_labels": strings_from(columns["system_labels"]),
-    }
-    return Device(**(columns | parsed))
+    return Device(**(columns | {name: parse(columns[name]) for name, parse in PARSED.items()}))
