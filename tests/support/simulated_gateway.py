@@ -27,6 +27,7 @@ from shieldwall.agent.service.transport import HttpAnswer
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, PackageId, TenantId
 from shieldwall.contract.messages import (
+    UNPROTECTED,
     CheckInAnswer,
     CheckInRequest,
     DeviceFacts,
@@ -37,6 +38,7 @@ from shieldwall.contract.messages import (
     ManifestItem,
     OffboardRequest,
     Problem,
+    Protection,
     TimeRequest,
     TimeStatement,
     WaitAnswer,
@@ -56,11 +58,12 @@ from shieldwall.contract.registration import (
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import decode, decode_any, digest_of, digest_of_bytes, encode
-from shieldwall.contract.target import ordered, target_digest
+from shieldwall.contract.target import ORDER_TO_LEAVE, ordered, target_digest
 from shieldwall.trust import moments, payload_types
 from shieldwall.trust.certificates import DEVICE_DAYS, DeviceAuthority, LocalAuthority, read_request
 from shieldwall.trust.device_key import PublicKey, thumbprint
 from shieldwall.trust.dsse import EnvelopeKey, seal
+from shieldwall.trust.offboarding import OffboardingPackage, seal_offboarding
 from shieldwall.trust.onboarding import (
     BadOnboardingProofError,
     OnboardingKey,
@@ -117,6 +120,10 @@ class SimulatedDevice:
     facts: DeviceFacts | None = None
     report: StatusReport | None = None
     sync_wanted: bool = False
+    protection: Protection = UNPROTECTED
+    leaving: bool = False
+    """Whether it is told to leave: its manifest is the order."""
+    goodbye: OffboardRequest | None = None
     offboarded: bool = False
     epoch: int = 1
     certificate_expires_at: datetime | None = None
@@ -124,7 +131,9 @@ class SimulatedDevice:
 
     @property
     def target(self) -> Digest:
-        return target_digest(self.items)
+        if self.leaving:
+            return ORDER_TO_LEAVE
+        return target_digest(self.items, {}, self.protection)
 
 
 class RefusedError(Exception):
@@ -208,6 +217,25 @@ class SimulatedGateway:
         with self.changed:
             for device in self.devices.values():
                 device.items = ordered(items)
+
+    def protect(self, until: datetime | None = None) -> None:
+        """Protect every device against tampering; until a moment there is time for troubleshooting."""
+        with self.changed:
+            for device in self.devices.values():
+                troubleshooting = None if until is None else moments.write(until)
+                device.protection = Protection(tamper=True, troubleshooting_until=troubleshooting)
+
+    def offboarding_bytes(self, *, signer: str = "onboarding", **changes: Any) -> bytes:
+        now = self.clock.now()
+        fields: dict[str, Any] = {
+            "v": 1,
+            "tenant_id": TENANT,
+            "package_id": PackageId("aaaaaaaa-0000-4000-8000-00000000000f"),
+            "not_before": moments.write(now - timedelta(minutes=5)),
+            "not_after": moments.write(now + timedelta(days=7)),
+            "platforms": ("linux",),
+        }
+        return encode(seal_offboarding(OffboardingPackage(**(fields | changes)), self.keys[signer]))
 
     def request_sync(self) -> None:
         with self.changed:
@@ -340,7 +368,7 @@ class SimulatedGateway:
             case KeyChangeRequest():
                 return self._change_key(device, message)
             case _:
-                device.offboarded = True
+                device.goodbye, device.offboarded = message, True
                 return _nothing()
 
     def _change_key(self, device: SimulatedDevice, request: KeyChangeRequest) -> HttpAnswer:
@@ -411,7 +439,9 @@ class SimulatedGateway:
             issued=moments.write(now),
             expires=moments.write(now + timedelta(days=7)),
             target=device.target,
-            items=device.items,
+            items=() if device.leaving else device.items,
+            protection=UNPROTECTED if device.leaving else device.protection,
+            offboard=device.leaving,
         )
         signer = self.manifest_key or self.keys["manifest"]
         return seal(encode(self.alter_manifest(manifest)), payload_types.MANIFEST, signer)

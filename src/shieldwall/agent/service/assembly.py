@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
+from shieldwall.agent.service.attempts import Attempts
 from shieldwall.agent.service.check_in import CheckIn
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.enforcement import Enforcement
 from shieldwall.agent.service.gateway import Gateway
+from shieldwall.agent.service.guard import Guard
 from shieldwall.agent.service.instance import Installation
 from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.loop import SteadyCheckIn
 from shieldwall.agent.service.offboarding import Offboard
 from shieldwall.agent.service.onboarding import Onboard
+from shieldwall.agent.service.own_files import OwnFiles
 from shieldwall.agent.service.ports import Enforcer, Machine, Randomness
 from shieldwall.agent.service.records import Identity, Server
 from shieldwall.agent.service.resync import Resync
-from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.state import ATTEMPTS, AgentState
 from shieldwall.agent.service.transport import Transport, parse_proxy_url, parse_server_url
+from shieldwall.agent.service.troubleshooting import Troubleshooting
 from shieldwall.agent.service.trusted_time import AskSignedTime, TrustedClock
 from shieldwall.agent.service.upkeep import Upkeep
 from shieldwall.agent.service.waiting import PolicySync
@@ -41,11 +46,24 @@ class Surroundings:
     clock: Clock
     randomness: Randomness
     journal: Journal
+    own_files: tuple[Path, ...] = ()
+    """Files of the agent beside its state: its program, its unit. Whoever changes them is told of."""
 
     @property
     def trusted_clock(self) -> TrustedClock:
         """Time as signed statements have corrected it."""
         return TrustedClock(local=self.clock, state=self.state)
+
+    @property
+    def guard(self) -> Guard:
+        """What notices that somebody tries to undo what is managed."""
+        attempts = Attempts(directory=self.state.directory / ATTEMPTS, disk=self.state.disk, clock=self.trusted_clock)
+        return Guard(state=self.state, attempts=attempts, own_files=OwnFiles(state=self.state, paths=self.own_files))
+
+    @property
+    def troubleshooting(self) -> Troubleshooting:
+        """Whether somebody may work at this device for a while."""
+        return Troubleshooting(state=self.state, machine=self.machine, clock=self.trusted_clock)
 
     def connect(self, server: Server, key: SigningKey) -> Gateway:
         """Open a conversation with a server in the name of a key. Raises: UnusableAddressError."""
@@ -83,7 +101,17 @@ class Surroundings:
         installation = Installation(
             identity=identity, state=self.state, machine=self.machine, randomness=self.randomness
         )
-        enforcement = Enforcement(state=self.state, delivery=delivery, enforcer=self.enforcer, machine=self.machine)
+        enforcement = Enforcement(
+            state=self.state,
+            delivery=delivery,
+            enforcer=self.enforcer,
+            machine=self.machine,
+            troubleshooting=self.troubleshooting,
+            guard=self.guard,
+        )
+        offboard = Offboard(
+            identity=identity, state=self.state, gateway=gateway, enforcement=enforcement, guard=self.guard
+        )
         check_in = CheckIn(
             state=self.state,
             gateway=gateway,
@@ -91,6 +119,8 @@ class Surroundings:
             installation=installation,
             delivery=delivery,
             enforcement=enforcement,
+            offboard=offboard,
+            attempts=self.guard.attempts,
             clock=self.trusted_clock,
         )
         ask_signed_time = AskSignedTime(
@@ -113,7 +143,7 @@ class Surroundings:
                 journal=self.journal,
             ),
             policy_sync=PolicySync(state=self.state, gateway=gateway),
-            offboard=Offboard(identity=identity, state=self.state, gateway=gateway, enforcement=enforcement),
+            offboard=offboard,
         )
 
 

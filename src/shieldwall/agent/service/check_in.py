@@ -1,5 +1,6 @@
 """One check-in, in its order.
 
+0. a departure that was ordered or allowed goes on, and nothing else happens
 1. finish what a crash left unfinished: the stored manifest holds before anything new is asked for
 2. take the next sequence number (on disk before it is sent)
 3. say where this device stands: digests of target, facts and status; facts and report where the server lacks them
@@ -8,7 +9,8 @@
 6. say at once what came of it (back to 2)
 
 A report that the server does not take is left out for the rest of the check-in: a new manifest may be its cure.
-Whatever fails, the device goes on enforcing what it enforced before.
+Whatever fails, the device goes on enforcing what it enforced before. Where the survey found another manager, or a
+machine that cannot be managed, it takes nothing but the order to let go.
 """
 
 from __future__ import annotations
@@ -20,15 +22,18 @@ import msgspec
 
 from shieldwall import __version__
 from shieldwall.agent.applier.budget import within_budget
+from shieldwall.agent.service.attempts import Attempts
 from shieldwall.agent.service.delays import until_next
 from shieldwall.agent.service.delivery import Delivery
-from shieldwall.agent.service.enforcement import Enforcement
+from shieldwall.agent.service.enforcement import Enforcement, lets_go
 from shieldwall.agent.service.errors import ProblemAnswerError, ReportRefusedError
 from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.instance import Installation
+from shieldwall.agent.service.offboarding import Offboard
 from shieldwall.agent.service.ports import Machine
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.clock import Clock
+from shieldwall.contract.enrollment import manager_of, stays_passive
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import PROTOCOL, CheckInAnswer, CheckInRequest, DeviceFacts, Have
@@ -46,12 +51,13 @@ _NOT_TAKEN: Final = frozenset({400, 413})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """How a check-in ended: what holds now, and when to come back."""
+    """How a check-in ended: what holds now, and when to come back; never, where this device has left."""
 
     next_check_in_seconds: int
     manifest_changed: bool
     rounds: int
     report: StatusReport | None
+    left: bool = False
 
 
 Told: TypeAlias = tuple[CheckInAnswer | None, ReportRefusedError | None]
@@ -68,6 +74,8 @@ class CheckIn:
     installation: Installation
     delivery: Delivery
     enforcement: Enforcement
+    offboard: Offboard
+    attempts: Attempts
     clock: Clock
 
     def __call__(self) -> Settled:
@@ -79,17 +87,19 @@ class CheckIn:
             ReportRefusedError: The server took everything but the report; what it wants enforced is enforced.
             ShieldwallError: The manifest does not verify, or the disk failed; the last known good stays in force.
         """
+        if self.offboard.is_due():
+            return self._left(0)
         facts = msgspec.structs.replace(self.machine.facts(), key_protection=self.gateway.key.protection)
-        if facts.managed_elsewhere is not None:
-            # Another manager has come: say so, and touch nothing.
-            return self._settled(1, changed=False, unfinished=self._tell(facts, None)[1])
-        unfinished = self._finish()
+        passive = stays_passive(manager=manager_of(facts), unsuitable=facts.unsuitable)
+        unfinished = None if self.enforcement.held_back() else self._finish()
         untold: ReportRefusedError | None = None
         refused_target: Digest | None = None
         changed = False
         for number in range(1, MAX_ROUNDS + 1):
             answer, untold = self._tell(facts, untold)
             manifest = None if answer is None or answer.manifest is None else self.delivery.verified(answer.manifest)
+            if passive and manifest is not None and not lets_go(manifest):
+                manifest = None  # not ours to enforce; the facts of this very check-in tell the server why
             repeated = manifest is not None and manifest.target == refused_target
             if answer is None or repeated or (manifest is None and not _wanted(answer, untold)):
                 return self._settled(number, changed=changed, unfinished=unfinished or untold)
@@ -98,10 +108,17 @@ class CheckIn:
                 if refused:
                     refused_target = manifest.target
                     self.enforcement.refuse(refused)
+                elif manifest.offboard:
+                    return self._left(number)
                 else:
                     changed, unfinished = True, None
                     self.enforcement.enforce()
         return self._settled(MAX_ROUNDS, changed=changed, unfinished=unfinished or untold)
+
+    def _left(self, rounds: int) -> Settled:
+        """Leave management, as was ordered or allowed."""
+        self.offboard.finish()
+        return Settled(next_check_in_seconds=0, manifest_changed=True, rounds=rounds, report=None, left=True)
 
     def _finish(self) -> ShieldwallError | None:
         """Finish what was left; a failure is kept for the end, for a new manifest may be the cure."""
@@ -137,6 +154,7 @@ class CheckIn:
         report = self._kept_report()
         facts_digest = digest_of(facts)
         status_digest = None if report is None else digest_of(report)
+        attempts = self.attempts.waiting()
         sequence = self.state.next_sequence()
         request = CheckInRequest(
             seq=sequence.seq,
@@ -153,8 +171,10 @@ class CheckIn:
             ),
             facts=facts if facts_digest != standing.acknowledged_facts else None,
             report=report if with_report and status_digest != standing.acknowledged_status else None,
+            attempts=tuple(attempts.values()),
         )
         answer = self.gateway.ask("/device/v1/checkin", request, CheckInAnswer)
+        self.attempts.told(attempts)
         want = () if answer is None else answer.want
         self.state.put_standing(
             msgspec.structs.replace(

@@ -55,19 +55,30 @@ class Delivery:
             return refused
         self.state.put_manifest(envelope)
         standing = self.state.standing()
-        self.state.put_standing(msgspec.structs.replace(standing, manifest_version=manifest.manifest_version))
+        self.state.put_standing(
+            msgspec.structs.replace(
+                standing, manifest_version=manifest.manifest_version, protected=manifest.protection.tamper
+            )
+        )
         return ()
+
+    def manifest(self) -> Manifest | None:
+        """Read back the manifest alone, verified again; ``None`` when none is there that holds."""
+        envelope = self.state.find_manifest()
+        try:
+            return None if envelope is None else self._opened(envelope, last_version=-1, now=_BEFORE_ALL_EXPIRY)
+        except RefusedDocumentError:
+            return None
 
     def stored(self) -> tuple[Manifest, tuple[PolicyDocument, ...]] | None:
         """Read back what to enforce, verified again (nor is the disk trusted); ``None`` when nothing whole is there.
 
         Expiry does not matter here: an expired manifest never removes protection.
         """
-        envelope = self.state.find_manifest()
-        if envelope is None:
+        manifest = self.manifest()
+        if manifest is None:
             return None
         try:
-            manifest = self._opened(envelope, last_version=-1, now=_BEFORE_ALL_EXPIRY)
             documents = tuple(
                 document for item in manifest.items if (document := self._stored_policy(item)) is not None
             )

@@ -58,8 +58,10 @@ class SteadyCheckIn:
         try:
             self.upkeep.settle()
             settled = self._cured()
-            if self.upkeep.keep_up():
+            if not settled.left and self.upkeep.keep_up():
                 settled = self._cured()  # the manifest speaks of the old key: here comes the one for the new
+            if settled.left:
+                return settled  # with the identity went everything there would be to remember
         except ShieldwallError as error:
             self._remember(error, wish)
             raise
@@ -120,9 +122,10 @@ class Loop:
     failures: int = 0
     may_listen: bool = True
     checked_in: float = 0.0
+    left: bool = False
 
     def run(self) -> None:
-        """Recover, then check in and wait, over and over."""
+        """Recover, then check in and wait, over and over, until stopped or until this device has left management."""
         self._start()
         due = self.monotonic()
         look = due + REFRESH_SECONDS
@@ -130,6 +133,8 @@ class Loop:
         while wake is not Wake.STOP:
             if wake is Wake.SYNC or self.monotonic() >= due:
                 due = self.monotonic() + self._check_in()
+                if self.left:
+                    return
             if self.monotonic() >= look:
                 look = self.monotonic() + REFRESH_SECONDS
                 if self._finds_drift() and not self.failures:
@@ -154,6 +159,10 @@ class Loop:
             asked = retry_after_seconds(error)
             return after_failure(self.failures, chance=self.chance(), retry_after_seconds=asked)
         self.failures = 0
+        if settled.left:
+            self.left = True
+            self.journal.say("left")
+            return 0.0
         self.checked_in = self.monotonic()
         self.journal.say("checkedIn", rounds=settled.rounds, changed=settled.manifest_changed)
         return float(settled.next_check_in_seconds)

@@ -56,6 +56,42 @@ class SequenceRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     seq: Sequence
 
 
+class Leaving(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """This device leaves management, by an order or a package that was verified; once begun, it is carried through."""
+
+    device_id: DeviceIdField
+    reason: str = ""
+    package_id: PackageIdField | None = None
+
+
+class TroubleshootingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How much time for troubleshooting is left, at a moment named by the boot and by how long it has lasted."""
+
+    until: str
+    seconds_left: float
+    boot_id: str
+    uptime: float
+
+
+class OwnFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How a file of the agent's looked; large ones without a digest."""
+
+    mode: int
+    owner: int
+    size: int
+    digest: DigestField | None = None
+
+
+class OwnFilesRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How the files of one version of the agent looked, and what of its state others may read or write."""
+
+    version: str
+    files: dict[str, OwnFile | None]
+    open_to_others: tuple[str, ...] = ()
+
+
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """What went wrong last, kept until a check-in succeeds."""
 
@@ -76,7 +112,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where device and server stand with each other.
 
     ``enforced`` is the target whose enforcement was completed last: when the stored manifest names another one,
-    there is unfinished business. ``answered_wish`` names the last ``shieldwall-agent sync`` that a finished check-in,
+    there is unfinished business. ``protected`` is what the last manifest said of tamper protection, for the case that
+    somebody takes the manifest away. ``answered_wish`` names the last ``shieldwall-agent sync`` that a finished check-in,
     good or bad, has served.
     """
 
@@ -84,6 +121,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     acknowledged_status: DigestField | None = None
     manifest_version: Sequence = 0
     enforced: DigestField | None = None
+    protected: bool = False
     next_check_in_seconds: int = DEFAULT_CHECK_IN_SECONDS
     last_check_in: str | None = None
     answered_wish: str = ""

@@ -12,6 +12,11 @@
 ``standing.json``     acknowledged digests, last check-in, last trouble
 ``time.json``         offset of trusted time, and its floor
 ``wish``              names the last request to check in now, by ``shieldwall-agent sync``
+``leaving.json``      a departure that was ordered or allowed, and is carried through; removed last
+``troubleshooting.json``  how much time for troubleshooting is left
+``attempts/NAME``     attempts to undo what is managed, of which the server has not heard
+``seals.json``        digest of the identity as the agent wrote it, on disk before it is
+``own-files.json``    how the agent's program and unit looked
 ``rotate``            there while somebody waits for a key change, by ``shieldwall-agent rotate-key``
 """
 
@@ -30,16 +35,19 @@ from shieldwall.agent.service.errors import NotOnboardedError, StateCorruptError
 from shieldwall.agent.service.records import (
     Identity,
     InstanceRecord,
+    Leaving,
+    OwnFilesRecord,
     PendingRegistration,
     SequenceRecord,
     Standing,
     TimeRecord,
+    TroubleshootingRecord,
 )
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import Digest
+from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.status import StatusReport
-from shieldwall.contract.strict_json import decode, encode
+from shieldwall.contract.strict_json import decode, digest_of_bytes, encode
 from shieldwall.trust.device_key import BadDeviceKeyError, SigningKey
 
 T = TypeVar("T")
@@ -56,6 +64,11 @@ REPORT: Final = "report.json"
 STANDING: Final = "standing.json"
 TIME: Final = "time.json"
 WISH: Final = "wish"
+LEAVING: Final = "leaving.json"
+TROUBLESHOOTING: Final = "troubleshooting.json"
+ATTEMPTS: Final = "attempts"
+SEALS: Final = "seals.json"
+OWN_FILES: Final = "own-files.json"
 ROTATE: Final = "rotate"
 
 
@@ -172,6 +185,72 @@ class AgentState:
         for name in (IDENTITY, PENDING, *secret, INSTANCE, SEQUENCE, MANIFEST, REPORT, STANDING, TIME, WISH, ROTATE):
             self.disk.remove(self.directory / name)
         self.keep_policies(())
+        for waiting in self.disk.names(self.directory / ATTEMPTS):
+            self.disk.remove(self.directory / ATTEMPTS / waiting)
+        for name in (SEALS, OWN_FILES, TROUBLESHOOTING, LEAVING):
+            self.disk.remove(self.directory / name)
+
+    def forget_past_life(self) -> None:
+        """Forget the rest of an identity where that was interrupted: a spent key must never be used again."""
+        if (
+            self.disk.read(self.directory / LEAVING) is not None
+            and self.find_identity() is None
+            and self.find_pending() is None
+        ):
+            self.forget()
+
+    # Leaving, and what protects this device
+
+    def find_leaving(self, device_id: DeviceId) -> Leaving | None:
+        """Read whether this device is about to leave; what speaks of another one is left from a past life."""
+        leaving = self._find(LEAVING, Leaving)
+        return leaving if leaving is not None and leaving.device_id == device_id else None
+
+    def put_leaving(self, leaving: Leaving) -> None:
+        """Begin to leave: from now on a restart goes on with it."""
+        self._put(LEAVING, leaving)
+
+    def find_troubleshooting(self) -> TroubleshootingRecord | None:
+        """Read how much time for troubleshooting is left."""
+        return self._find(TROUBLESHOOTING, TroubleshootingRecord)
+
+    def put_troubleshooting(self, record: TroubleshootingRecord) -> None:
+        """Keep how much time for troubleshooting is left."""
+        self._put(TROUBLESHOOTING, record)
+
+    def drop_troubleshooting(self) -> None:
+        """Forget a time for troubleshooting that nobody speaks of any more."""
+        if self.disk.read(self.directory / TROUBLESHOOTING) is not None:
+            self.disk.remove(self.directory / TROUBLESHOOTING)
+
+    def find_own_files(self) -> OwnFilesRecord | None:
+        """Read how the agent's files looked; a damaged record counts as none."""
+        try:
+            return self._find(OWN_FILES, OwnFilesRecord)
+        except StateCorruptError:
+            return None
+
+    def put_own_files(self, record: OwnFilesRecord) -> None:
+        """Keep how the agent's files look."""
+        self._put(OWN_FILES, record)
+
+    def is_seal_broken(self) -> bool:
+        """Say whether somebody else wrote in the place of the identity; each change is told once."""
+        content, accepted = self.disk.read(self.directory / IDENTITY), self._seals()
+        if content is None or digest_of_bytes(content) in accepted:
+            return False
+        self._put(SEALS, (digest_of_bytes(content),))
+        return bool(accepted)  # an identity that an older agent wrote is sealed as it is found
+
+    def _seal(self, content: bytes) -> None:
+        """Note what is about to be written; until it is, what stands there is right as well."""
+        self._put(SEALS, tuple(dict.fromkeys((*self._seals()[-1:], digest_of_bytes(content)))))
+
+    def _seals(self) -> tuple[Digest, ...]:
+        try:
+            return self._find(SEALS, tuple[Digest, ...]) or ()
+        except StateCorruptError:
+            return ()
 
     # Sequence
 
@@ -277,4 +356,7 @@ class AgentState:
             raise StateCorruptError(f"{self.directory / name} is damaged: {error.cause}") from error
 
     def _put(self, name: str, value: object) -> None:
-        self.disk.write(self.directory / name, encode(value))
+        content = encode(value)
+        if name == IDENTITY:
+            self._seal(content)
+        self.disk.write(self.directory / name, content)
