@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Update, bindparam, delete, exists, or_, selec
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
-from shieldwall.server.storage import statuses
+from shieldwall.server.storage import inventory_rows, statuses
 from shieldwall.server.storage.device_records import SPEAKING, CheckInState, DeviceState
 from shieldwall.server.storage.device_schema import sightings
 from shieldwall.server.storage.errors import NotFoundError
@@ -199,6 +199,7 @@ def set_status(connection: Connection, device_id: DeviceId, digest: Digest, at: 
     """Point a device to the report it sent; the one before goes, unless another device points to it."""
     tenant_id, before = connection.execute(_STATUS, {"device": device_id}).one()
     connection.execute(_SET_STATUS, {"device": device_id, "digest": digest, "at": at})
+    inventory_rows.take_report(connection, device_id, digest)
     if before not in {None, digest}:
         statuses.remove_unused(connection, TenantId(tenant_id), before)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
+from shieldwall.server.storage import inventory_rows
 from shieldwall.server.storage.device_records import SPEAKING, AttestationLevel, Device, DeviceState, Registration
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
@@ -127,6 +128,7 @@ def add(connection: Connection, device: Device) -> None:
         connection.execute(insert(devices).values(columns_of_device(device)))
     except IntegrityError as error:
         raise AlreadyExistsError(f"A device with the id or the key of {device.id} is registered already.") from error
+    inventory_rows.keep(connection, device)
 
 
 def put(connection: Connection, device: Device) -> None:
@@ -141,6 +143,7 @@ def put(connection: Connection, device: Device) -> None:
     result = connection.execute(update(devices).where(devices.c.id == device.id).values(columns))
     if result.rowcount == 0:
         raise NotFoundError(f"There is no device {device.id}.")
+    inventory_rows.keep(connection, device)
 
 
 def columns_of_device(device: Device) -> dict[str, Any]:

@@ -15,13 +15,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
+from shieldwall.server.storage.inventory_schema import inventory
 
-__all__ = ["Moment", "check_in_answers", "check_ins", "devices", "metadata"]
+__all__ = ["Moment", "check_in_answers", "check_ins", "devices", "inventory", "metadata"]
 
 tenants: Final = Table(
     "tenants",
@@ -50,6 +52,9 @@ status_documents: Final = Table(
     Column("tenant_id", UUID, ForeignKey("tenants.id"), primary_key=True),
     Column("digest", DIGEST, primary_key=True),
     Column("body", LargeBinary, nullable=False),
+    Column("trouble", Boolean, nullable=False, server_default=false()),
+    Column("repaired", Integer, nullable=False, server_default="0"),
+    Column("drifted", Integer, nullable=False, server_default="0"),
 )
 
 onboarding_packages: Final = Table(

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.status import StatusReport
+from shieldwall.server.storage import inventory_rows
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, status_documents
@@ -34,7 +35,7 @@ def keep(connection: Connection, tenant_id: TenantId, report: StatusReport) -> D
     """Keep a report once, and return the digest that names it."""
     body = strict_json.encode(report)
     digest = strict_json.digest_of_bytes(body)
-    row = {"tenant_id": tenant_id, "digest": digest, "body": body}
+    row = {"tenant_id": tenant_id, "digest": digest, "body": body, **inventory_rows.counted(report)}
     connection.execute(insert_ignoring(connection, status_documents), row)
     return digest
 

@@ -1,0 +1,192 @@
+"""Machines: the devices of a tenant as people look for them, with how each is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.errors import InvalidIdError, ShieldwallError
+from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
+from shieldwall.server.storage import devices, inventory
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.inventory import Cut, Filter, Health, Order, Position, Sort, Standing
+from shieldwall.trust import strict_base64
+
+INACTIVE_AFTER: Final = timedelta(days=7)
+"""Published: a device that was not in touch for so long is inactive."""
+_EXPORT_PORTION: Final = 500
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_NUMBER: Final = re.compile(r"-?[0-9]{1,14}\Z")
+_PHASES: Final = frozenset(str(number) for number in range(len(Health)))
+_ONBOARDING: Final[Mapping[DeviceState, str]] = {
+    DeviceState.PENDING: "pending",
+    DeviceState.ACTIVE: "onboarded",
+    DeviceState.QUARANTINED: "onboarded",
+    DeviceState.DISABLED: "onboarded",
+    DeviceState.LEAVING: "offboarding",
+    DeviceState.RETIRED: "offboarded",
+}
+ONBOARDING_STATUSES: Final = tuple(dict.fromkeys(_ONBOARDING.values()))
+
+
+class BadCursorError(ShieldwallError):
+    """The cursor is not one that we gave out, or not for this order."""
+
+    code = "invalidCursor"
+    remedy = "Follow the link of the page before as it stands, or begin with the first page."
+
+
+BY_NAME: Final = Order()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One device in a list. ``cursor`` leads to the rows after it."""
+
+    device: Device
+    health: Health
+    standing: Standing
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A list as somebody asks for it: which devices, in which order, which part."""
+
+    filter: Filter
+    order: Order = BY_NAME
+    cursor: str | None = None
+    size: int = 100
+
+
+def filter_at(now: datetime) -> Filter:
+    """Return the filter that every device but the retired ones fits at this moment."""
+    return Filter(inactive_before=now - INACTIVE_AFTER)
+
+
+def list_machines(connection: Connection, tenant_id: TenantId, wanted: Wanted) -> tuple[Machine, ...]:
+    """Return one page. Raises: BadCursorError."""
+    after = None if wanted.cursor is None else read_cursor(wanted.cursor, wanted.order)
+    found = inventory.portion(
+        connection, tenant_id, wanted.filter, Cut(order=wanted.order, after=after, size=wanted.size)
+    )
+    described = describe(connection, [each.device_id for each in found], wanted.filter.inactive_before)
+    return tuple(
+        Machine(
+            device=machine.device,
+            health=machine.health,
+            standing=machine.standing,
+            cursor=write_cursor(each.position, wanted.order),
+        )
+        for each in found
+        if (machine := described.get(each.device_id)) is not None
+    )
+
+
+def describe(
+    connection: Connection, device_ids: Collection[DeviceId], inactive_before: datetime
+) -> Mapping[DeviceId, Machine]:
+    """Return these devices, each with how it is."""
+    standing = inventory.standing(connection, device_ids)
+    return {
+        device.id: Machine(
+            device=device,
+            health=health_of(device, standing[device.id], inactive_before),
+            standing=standing[device.id],
+        )
+        for device in devices.find_many(connection, device_ids)
+    }
+
+
+def health_of(device: Device, standing: Standing, inactive_before: datetime) -> Health:
+    """Say whether a device is in touch and well."""
+    if (standing.last_check_in or device.registered_at) < inactive_before:
+        return Health.INACTIVE
+    return Health.IMPAIRED if standing.impaired else Health.ACTIVE
+
+
+def onboarding_status(device: Device) -> str:
+    """Say where a device stands between onboarding and offboarding, or that it is none to onboard."""
+    if device.unsuitable is not None and device.state is not DeviceState.RETIRED:
+        return "unsupported"
+    return _ONBOARDING[device.state]
+
+
+def states_of(statuses: Collection[str]) -> frozenset[DeviceState]:
+    """Return the states in which a device has one of these onboarding statuses."""
+    return frozenset(state for state, status in _ONBOARDING.items() if status in statuses)
+
+
+def count_machines(connection: Connection, tenant_id: TenantId, asked: Filter) -> int:
+    """Return how many devices fit."""
+    return inventory.count(connection, tenant_id, asked)
+
+
+def facets(
+    connection: Connection, tenant_id: TenantId, asked: Filter, names: Collection[str]
+) -> Mapping[str, Mapping[str, int]]:
+    """Count the devices that fit, by each of these facets."""
+    return inventory.count_facets(connection, tenant_id, asked, names)
+
+
+def all_machines(database: Database, tenant_id: TenantId, asked: Filter, order: Order) -> Iterator[Machine]:
+    """Yield every device that fits, read in portions, each in a transaction of its own.
+
+    So no transaction lasts as long as somebody's download. A device that changes meanwhile comes once at most.
+    """
+    after: str | None = None
+    while True:
+        wanted = Wanted(filter=asked, order=order, cursor=after, size=_EXPORT_PORTION)
+        with database.read() as connection:
+            found = list_machines(connection, tenant_id, wanted)
+        yield from found
+        if len(found) < _EXPORT_PORTION:
+            return
+        after = found[-1].cursor
+
+
+def write_cursor(position: Position, order: Order) -> str:
+    """Write the place after a row as plain text, for this order alone."""
+    key = position.key
+    text = str((key - _EPOCH) // _MILLISECOND) if isinstance(key, datetime) else str(key)
+    return f"{_name(order)}.{position.phase}.{strict_base64.encode_url(text.encode())}.{position.device_id}"
+
+
+def read_cursor(cursor: str, order: Order) -> Position:
+    """Read a place that ``write_cursor`` wrote. Raises: BadCursorError."""
+    try:
+        name, phase, shown, device_id = cursor.split(".")
+        key = strict_base64.decode_url(shown).decode()
+        if name != _name(order) or phase not in _PHASES or "\x00" in key:
+            raise BadCursorError("The cursor is not one of this list in this order.")
+        return Position(int(phase), _key(key, order, int(phase)), parse_device_id(device_id))
+    except (ValueError, OverflowError, InvalidIdError):
+        raise BadCursorError("The cursor cannot be read.") from None
+
+
+def _key(text: str, order: Order, phase: int) -> str | int | datetime:
+    """Read what a row was sorted by: a number for the exposure, a moment for the last check-in, else a text."""
+    match order.by:
+        case Sort.EXPOSURE:
+            return _number(text)
+        case Sort.LAST_CHECK_IN if (phase == 1) is not order.descending:
+            return _EPOCH + _number(text) * _MILLISECOND
+        case _:
+            return text
+
+
+def _number(text: str) -> int:
+    if not _NUMBER.match(text):
+        raise ValueError("not a number of ours")
+    return int(text)
+
+
+def _name(order: Order) -> str:
+    return f"{order.by.value}{'-' if order.descending else ''}"

@@ -1,0 +1,397 @@
+"""Lists of a tenant's devices: searched, filtered, sorted and cut into pages, all in SQL.
+
+A page never counts rows to skip: its cursor names the last row of the page before, by what it was sorted by and its id
+(keyset), so pages stay true while devices come and go. A sort has *phases*, taken one after the other, each with an
+index of its own: devices that never checked in cannot stand between moments, and the health of a device depends on
+the hour. ``portion`` reads one phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+
+from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.inventory_rows import SEPARATOR
+from shieldwall.server.storage.rows import portions
+from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory
+
+Condition: TypeAlias = ColumnElement[bool]
+_ESCAPE: Final = "\\"
+_FEW: Final = 2_000
+_HARDWARE: Final = (devices.c.machine_id_hash, devices.c.smbios_uuid_hash, devices.c.tpm_ek_hash)
+FACETS: Final = (
+    "health",
+    "state",
+    "os",
+    "osVersion",
+    "managedBy",
+    "enrollmentCode",
+    "agentVersion",
+    "attestation",
+    "drifted",
+    "tag",
+)
+
+
+class Health(StrEnum):
+    """Whether a device is in touch and well."""
+
+    IMPAIRED = "impaired"
+    """In touch, and reports errors, or that a product it steers does not work."""
+    INACTIVE = "inactive"
+    """Not in touch for so long that what it last said says nothing."""
+    ACTIVE = "active"
+
+
+class Sort(StrEnum):
+    """What a list is sorted by; devices that are alike in it are in the order of their ids."""
+
+    NAME = "name"
+    LAST_CHECK_IN = "lastCheckIn"
+    OS = "os"
+    HEALTH = "health"
+    AGENT_VERSION = "agentVersion"
+    EXPOSURE = "exposure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which devices are meant: those that fit every part that is given. Texts are compared whatever their case.
+
+    ``inactive_before`` is the moment that parts devices in touch from the others, by their last check-in, or by their
+    registration where they never checked in.
+    """
+
+    inactive_before: datetime
+    search: str = ""
+    health: frozenset[Health] = frozenset()
+    states: frozenset[DeviceState] = frozenset(DeviceState) - {DeviceState.RETIRED}
+    enrollment_codes: frozenset[int] = frozenset()
+    os_types: frozenset[str] = frozenset()
+    os_version: str | None = None
+    tags: tuple[str, ...] = ()
+    managed_by: str | None = None
+    agent_version: str | None = None
+    attestation: frozenset[str] = frozenset()
+    is_drifted: bool | None = None
+    is_duplicate: bool | None = None
+    seen_before: datetime | None = None
+    seen_after: datetime | None = None
+    group: GroupId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """After which row a portion begins: the phase of the sort, what the row is sorted by, its id."""
+
+    phase: int = 0
+    key: str | int | datetime | None = None
+    device_id: DeviceId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """One part of a sort: its column, which of the devices it is about, and where both stand."""
+
+    column: ColumnElement[Any]
+    only: tuple[Condition, ...] = ()
+    source: FromClause = inventory
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sort, and whether it is turned round."""
+
+    by: Sort = Sort.NAME
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Which part of a list is read: in which order, after which row, how much."""
+
+    order: Order = Order()
+    after: Position | None = None
+    size: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One row of a page: the device, and the position after it."""
+
+    device_id: DeviceId
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a device's report came to, and when it was last in touch."""
+
+    impaired: bool
+    repaired: int
+    drifted: int
+    last_check_in: datetime | None
+
+
+_STANDING: Final = (
+    select(
+        inventory.c.device_id,
+        inventory.c.impaired,
+        inventory.c.repaired,
+        inventory.c.drifted,
+        check_ins.c.last_check_in,
+    )
+    .join(check_ins, check_ins.c.device_id == inventory.c.device_id, isouter=True)
+    .where(inventory.c.device_id.in_(bindparam("ids", expanding=True)))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A filter, asked of one tenant."""
+
+    tenant_id: TenantId
+    filter: Filter
+    inactive: Select[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inactive", _inactive(self.tenant_id, self.filter.inactive_before))
+
+    def conditions(self) -> list[Condition]:
+        """Return what a row has to fit."""
+        asked = self.filter
+        found: list[Condition] = [inventory.c.tenant_id == self.tenant_id]
+        if asked.states != frozenset(DeviceState):
+            found.append(inventory.c.state.in_(sorted(state.value for state in asked.states)))
+        found += [_contains(inventory.c.search, word) for word in asked.search.casefold().split()]
+        found += [_contains(inventory.c.tags, f"{SEPARATOR}{tag.casefold()}{SEPARATOR}") for tag in asked.tags]
+        for column, values in (
+            (inventory.c.enrollment_code, asked.enrollment_codes),
+            (inventory.c.os_type, asked.os_types),
+            (inventory.c.attestation_level, asked.attestation),
+        ):
+            if values:
+                found.append(column.in_(sorted(values)))
+        for column, value in (
+            (inventory.c.os_version, asked.os_version),
+            (inventory.c.managed_by, asked.managed_by),
+            (inventory.c.agent_version, asked.agent_version),
+        ):
+            if value is not None:
+                found.append(column == value)
+        if asked.is_drifted is not None:
+            found.append(inventory.c.exposure > 0 if asked.is_drifted else inventory.c.exposure == 0)
+        if asked.is_duplicate is not None:
+            twins = duplicated(self.tenant_id)
+            found.append(_in(twins) if asked.is_duplicate else ~_in(twins))
+        if asked.group is not None:
+            found.append(_in(select(group_members.c.device_id).where(group_members.c.group_id == asked.group)))
+        if asked.health:
+            found.append(or_(*(and_(*self.of_health(health)) for health in sorted(asked.health))))
+        return [*found, *self._seen()]
+
+    def of_health(self, health: Health) -> tuple[Condition, ...]:
+        """Return what makes a row one of this health. The silent are few, so they are named and not the others."""
+        match health:
+            case Health.INACTIVE:
+                return (_in(self.inactive),)
+            case Health.IMPAIRED:
+                return (inventory.c.impaired == true(), ~_in(self.inactive))
+            case Health.ACTIVE:
+                return (inventory.c.impaired == false(), ~_in(self.inactive))
+
+    def phases(self, order: Order, seen: FromClause) -> tuple[_Phase, ...]:
+        """Return the parts of a sort, in the order in which they are read; ``seen`` are the check-ins."""
+        found = self._phases(order.by, seen)
+        return found[::-1] if order.descending else found
+
+    def _phases(self, by: Sort, seen: FromClause) -> tuple[_Phase, ...]:
+        match by:
+            case Sort.NAME:
+                return (_Phase(inventory.c.name_key),)
+            case Sort.OS:
+                return (_Phase(inventory.c.os_key),)
+            case Sort.AGENT_VERSION:
+                return (_Phase(inventory.c.agent_key),)
+            case Sort.EXPOSURE:
+                return (_Phase(inventory.c.exposure),)
+            case Sort.HEALTH:
+                return tuple(_Phase(inventory.c.name_key, self.of_health(health)) for health in Health)
+            case Sort.LAST_CHECK_IN:
+                moment, mine = seen.c.last_check_in, seen.c.tenant_id == self.tenant_id
+                never = _Phase(seen.c.device_id, (mine, moment.is_(None)), seen)
+                return (never, _Phase(moment, (mine, moment.is_not(None)), seen))
+
+    def _seen(self) -> list[Condition]:
+        asked = self.filter
+        mine = check_ins.c.tenant_id == self.tenant_id
+        found = []
+        if asked.seen_before is not None:
+            found.append(_in(select(check_ins.c.device_id).where(mine, check_ins.c.last_check_in < asked.seen_before)))
+        if asked.seen_after is not None:
+            found.append(_in(select(check_ins.c.device_id).where(mine, check_ins.c.last_check_in >= asked.seen_after)))
+        return found
+
+
+def portion(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut) -> tuple[Found, ...]:
+    """Return the next devices of a list, at most so many."""
+    question = _Question(tenant_id, asked)
+    conditions = question.conditions()
+    seen: FromClause = check_ins
+    if cut.order.by is Sort.LAST_CHECK_IN and (few := _seen_of_few(connection, conditions)) is not None:
+        seen, conditions = few, []
+    found: list[Found] = []
+    order, start, size = cut.order, cut.after or Position(), cut.size
+    phases = question.phases(order, seen)
+    for number in range(start.phase, len(phases)):
+        query = _ordered(phases[number], conditions, order, start if number == start.phase else Position())
+        rows = connection.execute(query.limit(size - len(found)))
+        found += [Found(DeviceId(device), Position(number, key, DeviceId(device))) for device, key in rows]
+        if len(found) >= size:
+            break
+    return tuple(found)
+
+
+def count(connection: Connection, tenant_id: TenantId, asked: Filter) -> int:
+    """Return how many devices fit."""
+    query = select(func.count()).select_from(inventory).where(*_Question(tenant_id, asked).conditions())
+    return connection.scalars(query).one()
+
+
+def count_facets(
+    connection: Connection, tenant_id: TenantId, asked: Filter, facets: Collection[str]
+) -> Mapping[str, Mapping[str, int]]:
+    """Count the devices that fit by each of these facets; a device counts once for each of its tags."""
+    question = _Question(tenant_id, asked)
+    columns = {name: column for name, column in _facet_columns(question).items() if name in facets}
+    if not columns:
+        return {}
+    query = select(*columns.values(), func.count()).where(*question.conditions()).group_by(*columns.values())
+    counts: dict[str, dict[str, int]] = {name: {} for name in columns}
+    for *values, number in connection.execute(query):
+        for name, value in zip(columns, values, strict=True):
+            for word in _words(name, value):
+                counts[name][word] = counts[name].get(word, 0) + number
+    return counts
+
+
+def standing(connection: Connection, device_ids: Collection[DeviceId]) -> Mapping[DeviceId, Standing]:
+    """Return what is kept beside the records of these devices."""
+    return {
+        DeviceId(device): Standing(*values)
+        for portion_of_ids in portions(sorted(device_ids))
+        for device, *values in connection.execute(_STANDING, {"ids": portion_of_ids})
+    }
+
+
+def duplicated(tenant_id: TenantId) -> Select[Any]:
+    """Select the ids of devices, not retired, whose hardware another one of the tenant names as well."""
+    here = (devices.c.tenant_id == tenant_id, devices.c.state != DeviceState.RETIRED.value)
+    shared = [
+        select(devices.c.id).where(
+            *here,
+            column.in_(select(column).where(*here, column.is_not(None)).group_by(column).having(func.count() > 1)),
+        )
+        for column in _HARDWARE
+    ]
+    return shared[0].union(*shared[1:]).subquery().select()
+
+
+def _inactive(tenant_id: TenantId, before: datetime) -> Select[Any]:
+    """Select the ids of devices that were not in touch since a moment."""
+    mine = check_ins.c.tenant_id == tenant_id
+    silent = select(check_ins.c.device_id).where(mine, check_ins.c.last_check_in < before)
+    never = (
+        select(check_ins.c.device_id)
+        .join(devices, devices.c.id == check_ins.c.device_id)
+        .where(mine, check_ins.c.last_check_in.is_(None), devices.c.registered_at < before)
+    )
+    return silent.union_all(never).subquery().select()
+
+
+def _seen_of_few(connection: Connection, conditions: list[Condition]) -> FromClause | None:
+    """Return the check-ins of the devices that fit, where these are few: no index knows check-ins by what is asked.
+
+    Where they are many, going through all check-ins in their order meets enough of them soon.
+    """
+    fitting = select(inventory.c.device_id).where(*conditions).order_by(inventory.c.name_key).limit(_FEW + 1)
+    found = list(connection.scalars(fitting))
+    if len(found) > _FEW:
+        return None
+    mine = select(check_ins).where(check_ins.c.device_id.in_(found))
+    return mine.limit(_FEW).subquery()  # the limit keeps the engine from taking all check-ins in their order after all
+
+
+def _ordered(phase: _Phase, conditions: Sequence[Condition], order: Order, after: Position) -> Select[Any]:
+    column, identity = phase.column, phase.source.c.device_id
+    source = phase.source
+    if source is not inventory and conditions:
+        source = source.join(inventory, inventory.c.device_id == identity)
+    query = select(identity, column).select_from(source).where(*conditions, *phase.only)
+    if after.device_id is not None:
+        place = tuple_(literal(after.key, column.type), literal(after.device_id))
+        here = tuple_(column, identity)
+        query = query.where(here < place if order.descending else here > place)
+    if order.descending:
+        return query.order_by(column.desc(), identity.desc())
+    return query.order_by(column, identity)
+
+
+def _in(chosen: Select[Any]) -> Condition:
+    return inventory.c.device_id.in_(chosen)
+
+
+def _contains(column: ColumnElement[str], text: str) -> Condition:
+    return column.contains(text, autoescape=True, escape=_ESCAPE)
+
+
+def _facet_columns(question: _Question) -> Mapping[str, ColumnElement[Any]]:
+    health = case(
+        (_in(question.inactive), Health.INACTIVE.value),
+        (inventory.c.impaired == true(), Health.IMPAIRED.value),
+        else_=Health.ACTIVE.value,
+    )
+    return {
+        "health": health,
+        "state": inventory.c.state,
+        "os": inventory.c.os_type,
+        "osVersion": inventory.c.os_version,
+        "managedBy": inventory.c.managed_by,
+        "enrollmentCode": inventory.c.enrollment_code,
+        "agentVersion": inventory.c.agent_version,
+        "attestation": inventory.c.attestation_level,
+        "drifted": inventory.c.exposure > 0,
+        "tag": inventory.c.tags,
+    }
+
+
+def _words(facet: str, value: Any) -> Sequence[str]:
+    match facet:
+        case "tag":
+            return [tag for tag in value.split(SEPARATOR) if tag]
+        case "drifted":
+            return ["true" if value else "false"]
+        case _:
+            return [str(value)]

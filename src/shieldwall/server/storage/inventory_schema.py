@@ -1,0 +1,76 @@
+"""The table that lists of devices are read from: one narrow row per device, with what people search and sort by.
+
+A row of ``devices`` holds a certificate and keys, so reading a hundred thousand of them to find fifty is slow, and
+texts that devices choose may be too long for an index. Here every key is bounded.
+
+What may be changed of a device in one statement, without anybody reading the device, is copied by a trigger: its state,
+its enrollment, its attestation and who manages it. Texts are written by ``inventory_rows.keep``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import DDL, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, event, false
+
+from shieldwall.server.storage.columns import NAME, UUID, metadata
+
+LONGEST_KEY: Final = 64
+KEY: Final = String(LONGEST_KEY).with_variant(String(LONGEST_KEY, collation="C"), "postgresql")
+"""A text that orders alike on both engines, by its characters' numbers."""
+
+inventory: Final = Table(
+    "inventory",
+    metadata,
+    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("name_key", KEY, nullable=False),
+    Column("os_key", KEY, nullable=False),
+    Column("agent_key", KEY, nullable=False),
+    Column("os_type", String(32), nullable=False),
+    Column("os_version", NAME, nullable=False),
+    Column("agent_version", NAME, nullable=False),
+    Column("managed_by", NAME, nullable=False),
+    Column("enrollment_code", Integer, nullable=False),
+    Column("attestation_level", String(8), nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("search", Text, nullable=False),
+    Column("engine_trouble", Boolean, nullable=False, server_default=false()),
+    Column("report_trouble", Boolean, nullable=False, server_default=false()),
+    Column("repaired", Integer, nullable=False, server_default="0"),
+    Column("drifted", Integer, nullable=False, server_default="0"),
+    Column("exposure", Integer, nullable=False, server_default="0"),
+    Column("impaired", Boolean, nullable=False, server_default=false()),
+    Index("ix_inventory_by_name", "tenant_id", "name_key", "device_id"),
+    Index("ix_inventory_by_os", "tenant_id", "os_key", "device_id"),
+    Index("ix_inventory_by_agent", "tenant_id", "agent_key", "device_id"),
+    Index("ix_inventory_by_exposure", "tenant_id", "exposure", "device_id"),
+    Index("ix_inventory_impaired", "tenant_id", "impaired", "name_key", "device_id"),
+)
+
+_FOLLOWED: Final = "state, enrollment_code, attestation_level, managed_elsewhere, manager"
+_FOLLOWING: Final = """
+UPDATE inventory SET state = NEW.state, enrollment_code = NEW.enrollment_code,
+    attestation_level = NEW.attestation_level,
+    managed_by = CASE WHEN NEW.state IN ('active', 'quarantined', 'leaving') AND NEW.enrollment_code = 1 THEN 'MDE'
+        ELSE COALESCE(NULLIF(NEW.managed_elsewhere, ''), NEW.manager, '') END
+    WHERE device_id = NEW.id;
+"""
+_TRIGGER: Final = f"CREATE TRIGGER inventory_follows AFTER UPDATE OF {_FOLLOWED} ON devices"
+_FUNCTION: Final = (
+    f"CREATE OR REPLACE FUNCTION inventory_follows() RETURNS trigger AS $$ BEGIN {_FOLLOWING} RETURN NULL; END $$"
+    " LANGUAGE plpgsql"
+)
+TRIGGERS: Final = {
+    "sqlite": (f"{_TRIGGER} BEGIN {_FOLLOWING} END",),
+    "postgresql": (
+        _FUNCTION,
+        f"{_TRIGGER} FOR EACH ROW EXECUTE FUNCTION inventory_follows()",
+    ),
+}
+"""A table of devices that is made anew (as SQLite's migrations do) needs them again."""
+
+for _dialect, _statements in TRIGGERS.items():
+    for _statement in _statements:
+        event.listen(inventory, "after_create", DDL(_statement).execute_if(dialect=_dialect))

@@ -1,0 +1,277 @@
+"""Lists of devices: every page and every filter says what going through the devices one by one would say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from sqlalchemy import update
+from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, counted_id, device_id, group_id
+
+from shieldwall.contract.ids import DeviceId, Digest, TenantId
+from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
+from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.storage import check_ins, devices, groups, inventory, statuses, tenants
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
+from shieldwall.server.storage.inventory import Cut, Filter, Health, Order, Sort
+from shieldwall.server.storage.migrate import upgrade
+from shieldwall.server.storage.schema import check_ins as check_in_rows
+from shieldwall.server.storage.schema import devices as device_rows
+from shieldwall.server.storage.schema import metadata
+
+BY_NAME = Order()
+LONG_AGO = NOON - timedelta(days=30)
+EVERYBODY = Filter(inactive_before=NOON - timedelta(days=7), states=frozenset(DeviceState))
+OTHERS = TenantId("00000000-0000-4000-8000-00000000000c")
+
+
+def join(database: Database, device: Device, *, seen: Any = NOON) -> DeviceId:
+    with database.write() as connection:
+        devices.add(connection, device)
+        check_ins.add(connection, device.id)
+        connection.execute(
+            update(check_in_rows).where(check_in_rows.c.device_id == device.id).values(last_check_in=seen)
+        )
+    return device.id
+
+
+def report(database: Database, device: DeviceId, *told: SettingStatus, refused: tuple[RefusedPolicy, ...] = ()) -> None:
+    with database.write() as connection:
+        digest = statuses.keep(connection, TENANT_ID, StatusReport(settings=told, refused=refused))
+        check_ins.set_status(connection, device, digest, NOON)
+
+
+def told(number: int, state: SettingState = SettingState.SUCCEEDED, **members: Any) -> SettingStatus:
+    return SettingStatus(setting=f"setting_{number}", state=state, **members)  # type: ignore[arg-type]  # an id
+
+
+def listed(database: Database, asked: Filter, order: Order = BY_NAME, size: int = 3) -> list[DeviceId]:
+    """Every device of a list, read in small pages."""
+    return list(_paged(database, asked, order, size))
+
+
+def _paged(database: Database, asked: Filter, order: Order, size: int) -> Iterator[DeviceId]:
+    after = None
+    while True:
+        with database.read() as connection:
+            found = inventory.portion(connection, TENANT_ID, asked, Cut(order=order, after=after, size=size))
+        yield from (each.device_id for each in found)
+        if len(found) < size:
+            return
+        after = found[-1].position
+
+
+@pytest.fixture
+def fleet(tenant_database: Database) -> Database:
+    """Twelve devices of all kinds, and one of another tenant that looks like the first."""
+    database = tenant_database
+    for number in range(1, 13):
+        changes: dict[str, Any] = {
+            "display_name": f"{'Web' if number % 3 else 'db'}-{number % 5}",
+            "os_type": "Linux" if number % 2 else "macOS",
+            "os_version": f"{number}.{number % 4}",
+            "agent_version": f"0.{number}.0",
+            "attestation_level": AttestationLevel.TPM if number == 5 else AttestationLevel.NONE,
+            "enrollment_code": 3 if number == 6 else 1,
+            "managed_elsewhere": "Intune" if number == 6 else None,
+            "tags": ("Edge", "100%") if number == 7 else (),
+            "providers": {"clamav": "notRunning"} if number == 8 else {"clamav": "1.4"},
+            "state": DeviceState.RETIRED if number == 9 else DeviceState.ACTIVE,
+            "machine_id_hash": digest_of_bytes(b"twin") if number in {10, 11} else digest_of_bytes(b"%d" % number),
+            "registered_at": LONG_AGO,
+        }
+        seen = {1: LONG_AGO, 2: None, 3: NOON - timedelta(days=6)}.get(number, NOON - timedelta(minutes=number % 4))
+        join(database, a_device(number, **changes), seen=seen)
+    report(database, device_id(4), told(1, SettingState.ERROR), told(2, code="repaired"))
+    report(database, device_id(12), told(1, value=1, read_back=2), told(2, value=1, read_back=1, effective=False))
+    with database.write() as connection:
+        tenants.add(connection, a_tenant(id=OTHERS, domain="third.example"))
+        devices.add(connection, a_device(99, tenant_id=OTHERS, display_name="Web-1"))
+        check_ins.add(connection, device_id(99))
+    return database
+
+
+def numbers(found: list[DeviceId]) -> list[int]:
+    return [int(each[-4:], 16) for each in found]
+
+
+def test_by_name_small_and_large_letters_are_alike(fleet: Database) -> None:
+    names = {number: f"{'web' if number % 3 else 'db'}-{number % 5}" for number in range(1, 13)}
+    expected = sorted(names, key=lambda number: (names[number], number))
+
+    assert numbers(listed(fleet, EVERYBODY)) == expected
+    assert numbers(listed(fleet, EVERYBODY, Order(descending=True))) == expected[::-1]
+
+
+def test_by_system_numbers_count_as_numbers(fleet: Database) -> None:
+    linux, macos = [1, 3, 5, 7, 9, 11], [2, 4, 6, 8, 10, 12]
+
+    assert numbers(listed(fleet, EVERYBODY, Order(by=Sort.OS))) == linux + macos
+    assert numbers(listed(fleet, EVERYBODY, Order(by=Sort.AGENT_VERSION))) == list(range(1, 13))
+
+
+def test_by_last_check_in_those_that_never_came_stand_before_all_others(fleet: Database) -> None:
+    assert numbers(listed(fleet, EVERYBODY, Order(by=Sort.LAST_CHECK_IN)))[:3] == [2, 1, 3]
+    assert numbers(listed(fleet, EVERYBODY, Order(by=Sort.LAST_CHECK_IN, descending=True)))[-3:] == [3, 1, 2]
+
+
+def test_by_health_trouble_comes_first_and_by_exposure_drift(fleet: Database) -> None:
+    assert set(numbers(listed(fleet, EVERYBODY, Order(by=Sort.HEALTH)))[:2]) == {4, 8}
+    assert set(numbers(listed(fleet, EVERYBODY, Order(by=Sort.HEALTH)))[2:4]) == {1, 2}
+    assert numbers(listed(fleet, EVERYBODY, Order(by=Sort.EXPOSURE, descending=True)))[:2] == [12, 4]
+
+
+def test_pages_hold_every_device_once_whatever_they_are_sorted_by(fleet: Database) -> None:
+    for by in Sort:
+        for descending in (False, True):
+            order = Order(by=by, descending=descending)
+            at_once = listed(fleet, EVERYBODY, order, 100)
+            assert sorted(numbers(at_once)) == list(range(1, 13))
+            for size in (1, 2, 5, 12):
+                assert listed(fleet, EVERYBODY, order, size) == at_once, (order, size)
+
+
+ASKED: tuple[tuple[dict[str, Any], list[int]], ...] = (
+    ({"search": "WEB-1"}, [1, 11]),
+    ({"search": "web 1.1"}, [1]),
+    ({"search": "100%"}, [7]),
+    ({"search": "_"}, []),
+    ({"search": device_id(5)}, [5]),
+    ({"health": frozenset({Health.INACTIVE})}, [1, 2]),
+    ({"health": frozenset({Health.IMPAIRED})}, [4, 8]),
+    ({"health": frozenset({Health.ACTIVE})}, [3, 5, 6, 7, 9, 10, 11, 12]),
+    ({"health": frozenset({Health.IMPAIRED, Health.INACTIVE})}, [1, 2, 4, 8]),
+    ({"states": frozenset({DeviceState.RETIRED})}, [9]),
+    ({"states": frozenset(DeviceState) - {DeviceState.RETIRED}}, [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]),
+    ({"enrollment_codes": frozenset({3})}, [6]),
+    ({"managed_by": "Intune"}, [6]),
+    ({"managed_by": ""}, [9]),
+    ({"os_types": frozenset({"macOS"})}, [2, 4, 6, 8, 10, 12]),
+    ({"os_version": "5.1"}, [5]),
+    ({"agent_version": "0.3.0"}, [3]),
+    ({"attestation": frozenset({"tpm"})}, [5]),
+    ({"tags": ("edge",)}, [7]),
+    ({"tags": ("edg",)}, []),
+    ({"tags": ("edge", "100%")}, [7]),
+    ({"is_drifted": True}, [4, 12]),
+    ({"is_duplicate": True}, [10, 11]),
+    ({"is_duplicate": False}, [1, 2, 3, 4, 5, 6, 7, 8, 9, 12]),
+    ({"seen_before": NOON - timedelta(days=5)}, [1, 3]),
+    ({"seen_after": NOON - timedelta(days=7)}, [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+    ({"group": group_id(1)}, [3, 4]),
+)
+
+
+def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
+    with fleet.write() as connection:
+        groups.add(connection, a_group(1))
+        groups.add_members(connection, group_id(1), [device_id(3), device_id(4)])
+    for changes, expected in ASKED:
+        asked = replace(EVERYBODY, **changes)
+        for by in (Sort.NAME, Sort.LAST_CHECK_IN, Sort.HEALTH):
+            assert sorted(numbers(listed(fleet, asked, Order(by=by)))) == expected, (changes, by)
+        with fleet.read() as connection:
+            assert inventory.count(connection, TENANT_ID, asked) == len(expected)
+
+
+def test_facets_count_what_the_filter_lets_through(fleet: Database) -> None:
+    with fleet.read() as connection:
+        counts = inventory.count_facets(connection, TENANT_ID, EVERYBODY, inventory.FACETS)
+        of_linux = replace(EVERYBODY, os_types=frozenset({"Linux"}))
+        assert inventory.count_facets(connection, TENANT_ID, of_linux, ["os"]) == {"os": {"Linux": 6}}
+
+    assert counts["health"] == {"active": 8, "impaired": 2, "inactive": 2}
+    assert counts["os"] == {"Linux": 6, "macOS": 6}
+    assert counts["state"] == {"active": 11, "retired": 1}
+    assert counts["tag"] == {"edge": 1, "100%": 1}
+    assert counts["drifted"] == {"false": 10, "true": 2}
+    assert counts["managedBy"] == {"MDE": 10, "Intune": 1, "": 1}
+    assert counts["attestation"] == {"none": 11, "tpm": 1}
+
+
+def test_what_is_listed_follows_the_newest_report_also_when_another_device_sent_it(tenant_database: Database) -> None:
+    for number in (1, 2):
+        join(tenant_database, a_device(number))
+    report(tenant_database, device_id(1), told(1, SettingState.ERROR), told(2, code="repaired"))
+    with tenant_database.write() as connection:
+        digest = check_ins.get(connection, device_id(1)).status_digest
+        assert digest is not None
+        check_ins.set_status(connection, device_id(2), digest, NOON)
+
+    with tenant_database.read() as connection:
+        kept = inventory.standing(connection, [device_id(1), device_id(2)])
+    assert kept[device_id(1)] == kept[device_id(2)]
+    assert (kept[device_id(2)].impaired, kept[device_id(2)].repaired) == (True, 1)
+
+    report(tenant_database, device_id(1), told(1))
+    with tenant_database.read() as connection:
+        kept = inventory.standing(connection, [device_id(1), device_id(2)])
+    assert (kept[device_id(1)].impaired, kept[device_id(1)].repaired, kept[device_id(2)].impaired) == (False, 0, True)
+
+
+def test_a_refused_policy_impairs_a_device(tenant_database: Database) -> None:
+    device = join(tenant_database, a_device(1))
+    refused = RefusedPolicy(policy_id=counted_id("c", 1), digest=Digest("0" * 64), code="x", cause="y")  # type: ignore[arg-type]  # an id
+    report(tenant_database, device, refused=(refused,))
+
+    assert numbers(listed(tenant_database, replace(EVERYBODY, health=frozenset({Health.IMPAIRED})))) == [1]
+
+
+@pytest.mark.parametrize("migrated", [False, True])
+def test_what_is_written_to_a_device_in_one_statement_is_listed_too(database_url: str, migrated: bool) -> None:
+    database = Database(database_url)
+    upgrade(database)
+    if not migrated:
+        with database.write() as connection:
+            metadata.drop_all(connection)
+            metadata.create_all(connection)
+    with database.write() as connection:
+        tenants.add(connection, a_tenant())
+    join(database, a_device(1))
+    for column, value, asked in (
+        ("state", "quarantined", {"states": frozenset({DeviceState.QUARANTINED})}),
+        ("attestation_level", "tofu", {"attestation": frozenset({"tofu"})}),
+        ("enrollment_code", 4, {"enrollment_codes": frozenset({4}), "managed_by": ""}),
+        ("managed_elsewhere", "Intune", {"managed_by": "Intune"}),
+    ):
+        with database.write() as connection:
+            connection.execute(update(device_rows).values({column: value}))
+        assert numbers(listed(database, replace(EVERYBODY, **asked))) == [1], column
+    database.close()
+
+
+HOSTILE = ("", "   ", "Ж" * 10_000, "\u202egnp.exe", "%_\\", "'; DROP TABLE devices; --", "😀" * 300, "\x1fa\x1f")
+
+
+def test_hostile_names_are_listed_searched_and_paged_like_others(tenant_database: Database) -> None:
+    for number, name in enumerate(HOSTILE, start=1):
+        kept = name[:256]
+        join(tenant_database, a_device(number, display_name=kept, os_version=kept, agent_version=kept))
+
+    for by in Sort:
+        assert len(set(listed(tenant_database, EVERYBODY, Order(by=by), 1))) == len(HOSTILE)
+    for number, name in enumerate(HOSTILE, start=1):
+        assert device_id(number) in listed(tenant_database, replace(EVERYBODY, search=name[:256]))
+        assert listed(tenant_database, replace(EVERYBODY, tags=(name[:100],))) == []
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=some.data())
+def test_paging_is_the_same_as_reading_at_once(fleet: Database, data: some.DataObject) -> None:
+    order = Order(by=data.draw(some.sampled_from(list(Sort))), descending=data.draw(some.booleans()))
+    asked = replace(
+        EVERYBODY,
+        health=data.draw(some.frozensets(some.sampled_from(list(Health)))),
+        os_types=data.draw(some.frozensets(some.sampled_from(["Linux", "macOS", "Windows"]))),
+        is_drifted=data.draw(some.sampled_from([None, True, False])),
+        is_duplicate=data.draw(some.sampled_from([None, None, True, False])),
+        search=data.draw(some.sampled_from(["", "web", "0.", "-1"])),
+    )
+
+    assert listed(fleet, asked, order, data.draw(some.integers(1, 7))) == listed(fleet, asked, order, 100)
