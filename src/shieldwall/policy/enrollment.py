@@ -61,6 +61,11 @@ class EnforcementScope(
     """Manage security settings using Configuration Manager: where it is, it stays in charge."""
     dynamic_tags: Annotated[tuple[TagRule, ...], msgspec.Meta(max_length=MAX_TAG_RULES)] = ()
 
+    @property
+    def coverages(self) -> frozenset[Coverage]:
+        """What holds for one platform or another."""
+        return frozenset((self.windows, self.windows_server, self.linux, self.mac_os))
+
     def coverage(self, os_type: str) -> Coverage | None:
         """Return what holds for an operating system, ``None`` for one that we do not know."""
         match os_type:

@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.policy.enrollment import (
-    TAG,
     Coverage,
     EnforcementScope,
     Enrollment,
@@ -52,11 +51,12 @@ class Deciding:
 
     def is_tagged(self, device: Device) -> bool:
         """Say whether a device counts as tagged; its properties are looked at only where a rule asks for them."""
-        return is_tagged(device.tags, self.rules, attributes_of(device) if self.rules else {})
+        return is_tagged(device.tags, self.rules, attributes_of(device) if self.asks_rules else {})
 
-    def depends_on_rules(self, os_type: str, tags: Iterable[str]) -> bool:
-        """Say whether only the rules of dynamic tags can tell if a device like this is taken."""
-        return bool(self.rules) and self.scope.coverage(os_type) is Coverage.TAGGED and TAG not in tags
+    @property
+    def asks_rules(self) -> bool:
+        """Whether the rules of dynamic tags can make a difference to any device."""
+        return bool(self.rules) and Coverage.TAGGED in self.scope.coverages
 
 
 def deciding(scope: EnforcementScope) -> Deciding:

@@ -14,13 +14,16 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.policy.device_sets import places
 from shieldwall.policy.enrollment import TAG, EnforcementScope, Enrollment, Reason, Standing, check, decide
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.attributes import described_fleet
 from shieldwall.server.directory.enrollment import Deciding, deciding
 from shieldwall.server.directory.membership import reevaluate_asking
-from shieldwall.server.storage import devices, enrollments, targets, tenants
+from shieldwall.server.storage import enrollments, targets, tenants
 from shieldwall.server.storage.device_records import MANAGED_CODE, SPEAKING, DeviceState
 from shieldwall.server.storage.enrollments import EnrolledRow
+from shieldwall.server.storage.fleets import Whose
 
 MOST_SAMPLES: Final = 5
 _MANAGEMENT_TYPE: Final = "managementType"
@@ -120,7 +123,7 @@ def _decided(connection: Connection, tenant_id: TenantId, scope: EnforcementScop
     """Decide every device. Devices that are alike are decided once."""
     rows = list(enrollments.rows(connection, tenant_id))
     now, then = deciding(tenants.enforcement_scope(connection, tenant_id)), deciding(scope)
-    was_tagged, will_be_tagged = (_tagged_by_rules(connection, each, rows) for each in (now, then))
+    was_tagged, will_be_tagged = (_tagged_by_rules(connection, tenant_id, each) for each in (now, then))
     known: dict[tuple[object, ...], tuple[Enrollment, Enrollment]] = {}
     found: list[_Decided] = []
     for row in rows:
@@ -134,10 +137,13 @@ def _decided(connection: Connection, tenant_id: TenantId, scope: EnforcementScop
     return found
 
 
-def _tagged_by_rules(connection: Connection, decided: Deciding, rows: Iterable[EnrolledRow]) -> frozenset[DeviceId]:
-    """Find the devices that only a dynamic tag makes tagged; nobody else is looked at closely."""
-    asked = [row.id for row in rows if decided.depends_on_rules(row.os_type, row.tags)]
-    return frozenset(device.id for device in devices.find_many(connection, asked) if decided.is_tagged(device))
+def _tagged_by_rules(connection: Connection, tenant_id: TenantId, decided: Deciding) -> frozenset[DeviceId]:
+    """Find the devices that dynamic tags name; nobody is looked at where a scope asks for no tag."""
+    if not decided.asks_rules:
+        return frozenset()
+    fleet = described_fleet(connection, tenant_id, decided.rules, Whose.EXISTING)
+    named = (places(fleet.columns.matching(rule)) for rule in decided.rules)
+    return frozenset(fleet.ids[place] for each in named for place in each)
 
 
 def _standing(row: EnrolledRow, *, by_rule: bool) -> Standing:
