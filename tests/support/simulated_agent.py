@@ -6,23 +6,29 @@ import io
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Final
 
 from tests.support.simulated_gateway import TENANT, HandClock, MemoryTransport, SimulatedGateway
 
 from shieldwall.agent.applier.state import AS_PUBLISHED, Terms
 from shieldwall.agent.host.errors import DiskFullError
+from shieldwall.agent.host.suitability import Sign
+from shieldwall.agent.host.survey import Finding, Survey
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
 from shieldwall.agent.service.check_in import Settled
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
+from shieldwall.contract.enrollment import manager_of
 from shieldwall.contract.ids import Digest, PolicyId, SettingId, TemplateId, TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
 from shieldwall.contract.settings import PolicyDocument, SimpleSetting, SimpleValue
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
+
+_SIGN: Final = PurePosixPath("/a/sign")
 
 
 class KilledError(BaseException):
@@ -42,8 +48,17 @@ class MemoryMachine:
     def facts(self) -> DeviceFacts:
         return self.said
 
-    def managed_elsewhere(self) -> str | None:
-        return self.said.managed_elsewhere
+    def survey(self) -> Survey:
+        """Find what is said, as a real survey would have found it."""
+        manager, unsuitable = manager_of(self.said), self.said.unsuitable
+        finding = Finding(product=self.said.managed_elsewhere or "Another manager", evidence=_SIGN, kind=manager)
+        return Survey(
+            managers=() if manager is None else (finding,),
+            neighbours=(),
+            unsuitable_sign=None
+            if unsuitable is None
+            else Sign(kind=unsuitable, finding="It cannot be managed.", evidence=str(_SIGN)),
+        )
 
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
         return HardwareIds(machine_id_hash=digest_of_bytes(tenant_id.encode()))

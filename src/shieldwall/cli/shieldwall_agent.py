@@ -22,11 +22,12 @@ from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import TamperProtectedError
 from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, EXPLAINED, exit_code
 from shieldwall.agent.service.lock import ask_to_check_in, ask_to_stop
-from shieldwall.agent.service.overview import EffectiveSetting, age_text, changes, effective, overview
+from shieldwall.agent.service.overview import EffectiveSetting, Overview, age_text, changes, effective, overview
 from shieldwall.agent.service.package_file import read_offboarding, read_package
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.contract.enrollment import EnrollmentCode
 from shieldwall.trust.offboarding import OffboardingPackage
 
 _EXAMPLES: Final = """
@@ -94,7 +95,11 @@ def onboard(
         opened = read_package(package, agent.surroundings.clock.now())
         with agent.lock.held():
             identity = agent.surroundings.onboard()(opened, proxy=proxy)
+        summary = overview(agent.surroundings, running=False)
     typer.echo(f"This device is onboarded as {identity.device_id}.")
+    if agent.surroundings.machine.survey().is_passive:
+        typer.echo("The agent stays passive: it reports, and enforces nothing.")
+    _show_survey(summary)
     typer.echo("Start the agent with: shieldwall-agent run")
 
 
@@ -145,8 +150,7 @@ def status(
         return
     if not summary.onboarded:
         typer.echo("This device is not onboarded.")
-        if summary.managed_elsewhere:
-            typer.echo(f"It is managed by {printable(summary.managed_elsewhere)}.")
+        _show_survey(summary)
         return
     now = agent.surroundings.trusted_clock.now()
     show_facts(
@@ -155,7 +159,8 @@ def status(
             ("Tenant", summary.tenant_id),
             ("Server", ", ".join(summary.servers)),
             ("Agent", "running" if summary.running else "not running"),
-            ("Managed elsewhere", _elsewhere(summary.managed_elsewhere)),
+            ("Managed elsewhere", summary.managed_elsewhere or "no"),
+            ("Enrollment", f"{summary.enrollment.code}: {summary.enrollment.cause}"),
             ("Last check-in", age_text(summary.last_check_in, now)),
             (
                 "Policies",
@@ -171,6 +176,7 @@ def status(
             ),
         )
     )
+    _show_survey(summary)
     for refused in summary.refused:
         typer.echo(f"Refused policy {refused.policy_id}: {printable(refused.cause)} [{printable(refused.code)}]")
     if summary.trouble is not None:
@@ -308,10 +314,12 @@ def _running(agent: LocalAgent) -> bool:
     return holder is not None and holder.running
 
 
-def _elsewhere(manager: str | None) -> str:
-    if manager is None:
-        return "no"
-    return f"{manager}: what is enforced stays, nothing new is taken and nothing put back"
+def _show_survey(summary: Overview) -> None:
+    """Say who else manages this device, or why it cannot be managed, and what gave that away."""
+    for sign in summary.survey:
+        typer.echo(f"{printable(sign.finding)} ({printable(sign.evidence)})")
+    if summary.enrollment.code not in {EnrollmentCode.MANAGED, EnrollmentCode.NOT_ENROLLED} and summary.survey:
+        typer.echo(f"What to do: {summary.enrollment.remedy}")
 
 
 def _protection(summary: Overview) -> str:

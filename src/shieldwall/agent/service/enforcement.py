@@ -3,8 +3,10 @@
 While there is time for troubleshooting, nothing is enforced and nothing put back; what the server sent meanwhile waits
 on disk and holds when the time is over. Nor does anything happen on a device that is about to leave.
 
-When another manager has come, what holds stays as it is: nothing is written, nothing repaired. Two managers that put
-back each other's changes every minute leave a device that nobody manages.
+Where the survey found another manager, or a machine that cannot be managed, nothing new is written and nothing is
+repaired: two managers that put back each other's changes every minute leave a device that nobody manages. What holds
+goes back to its state from before management once the server has sent an empty target; a file that looks like another
+manager's removes no protection by itself.
 """
 
 from __future__ import annotations
@@ -40,12 +42,19 @@ class Enforcement:
         """Return what is to be enforced, ``None`` when nothing whole is stored."""
         return self.delivery.stored()
 
+    def held_back(self) -> bool:
+        """Say whether there is something to enforce that is not ours to enforce now; letting go is always."""
+        if not self.machine.survey().is_passive:
+            return False
+        stored = self.stored()
+        return stored is None or not lets_go(stored[0])
+
     def start(self) -> None:
         """After a start of the agent: undo or finish what a crash interrupted, then enforce what is stored.
 
-        Beside another manager neither is done; whatever is unfinished waits until it has gone.
+        While the agent is held back neither is done; whatever is unfinished waits.
         """
-        if self.machine.managed_elsewhere() is not None:
+        if self.held_back():
             return
         self.enforcer.recover()
         self.enforce()
@@ -76,7 +85,7 @@ class Enforcement:
     def refresh(self) -> bool:
         """Look for drift, have it repaired; true when there is something new to tell."""
         noted = self.guard.look(self.delivery.manifest())
-        if self.state.find_manifest() is None or self.machine.managed_elsewhere() is not None:
+        if self.state.find_manifest() is None or self.machine.survey().is_passive:
             return noted
         manifest = self.delivery.manifest()
         if self.is_leaving(manifest):
@@ -112,6 +121,11 @@ class Enforcement:
             return False
         self.state.put_report(report)
         return True
+
+
+def lets_go(manifest: Manifest) -> bool:
+    """Say whether a manifest only takes away what is enforced."""
+    return not manifest.items
 
 
 def _with(report: StatusReport, refused: tuple[RefusedPolicy, ...]) -> StatusReport:
