@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from msgspec.structs import replace
+from tests.support.other_directory import Holder
 from tests.support.samples import TENANT_ID, HandClock
 
 from shieldwall.contract import strict_json
@@ -49,8 +51,17 @@ class Newcomer:
     def holding(cls, package: OnboardingPackageRecord) -> Newcomer:
         return cls(package_id=package.id, secret=package.key)
 
-    def asks(self, nonce: str, *, proven_for: TenantId = TENANT_ID, **changes: Any) -> RegisterRequest:
-        """The registration request with a proof over all of it."""
+    def asks(
+        self,
+        nonce: str,
+        *,
+        proven_for: TenantId = TENANT_ID,
+        existing: Holder | None = None,
+        chain: tuple[x509.Certificate, ...] = (),
+        details_too: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> RegisterRequest:
+        """The registration request with a proof over all of it, and one by the key of ``existing`` if any."""
         csr = strict_base64.encode(build_request(self.key, nonce))
         details = RegistrationDetails(
             instance_id="0" * 32,
@@ -68,8 +79,14 @@ class Newcomer:
             "shieldwall": details,
         }
         request = RegisterRequest(**(fields | changes))
-        details = request.shieldwall
-        mac = proof(self.secret, proven_for, nonce, public_key_info(self.key.public_key), proven_body(request))
+        spki = public_key_info(self.key.public_key)
+        details = replace(request.shieldwall, **(details_too or {}))
+        request = replace(request, shieldwall=details)
+        if existing is not None:
+            proven = existing.proof(request, tenant_id=proven_for, nonce=nonce, spki=spki, chain=chain)
+            details = replace(details, existing=proven)
+            request = replace(request, shieldwall=details)
+        mac = proof(self.secret, proven_for, nonce, spki, proven_body(request))
         onboarding = OnboardingProof(package_id=self.package_id, mac=mac)
         return replace(request, shieldwall=replace(details, onboarding=onboarding))
 
