@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection
-from tests.support.databases import database, database_url
+from tests.support.databases import bare_database, database, database_url
 from tests.support.office import Office
 from tests.support.samples import a_tenant
 
 from shieldwall.server.storage import tenants
 from shieldwall.server.storage.database import Database
 
-__all__ = ["connection", "database", "database_url", "office"]
+__all__ = ["bare_database", "connection", "database", "database_url", "office"]
 
 
 @pytest.fixture

@@ -131,11 +131,11 @@ def test_a_registration_is_found_again_by_key_and_request_while_it_is_active(
     connection: Connection, office: Office
 ) -> None:
     device = a_device(1)
-    assert find_registration(connection, device.key_thumbprint, device.request_digest) is None
+    assert find_registration(connection, TENANT_ID, device.key_thumbprint, device.request_digest) is None
     register(connection, office.acting, device)
-    assert find_registration(connection, device.key_thumbprint, device.request_digest) == device
+    assert find_registration(connection, TENANT_ID, device.key_thumbprint, device.request_digest) == device
     with pytest.raises(DuplicateKeyError):
-        find_registration(connection, device.key_thumbprint, digest_of_bytes(b"another request"))
+        find_registration(connection, TENANT_ID, device.key_thumbprint, digest_of_bytes(b"another request"))
     devices.retire(connection, office.acting, device.id)
     with pytest.raises(DuplicateKeyError):
-        find_registration(connection, device.key_thumbprint, device.request_digest)
+        find_registration(connection, TENANT_ID, device.key_thumbprint, device.request_digest)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.admin import AdminWorld, Client, create_admin_world
-from tests.support.databases import database, database_url
+from tests.support.databases import bare_database, database, database_url
+from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.schema import metadata
 
-__all__ = ["database", "database_url"]
+__all__ = ["bare_database", "database", "database_url"]
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminWorld]:
     opened = Database.at(folder / "shieldwall.db")
     with opened.write() as connection:
         metadata.create_all(connection)
-    yield create_admin_world(opened, folder / "data")
+    with with_second_tenant(opened):
+        yield create_admin_world(opened, folder / "data")
     opened.close()
 
 

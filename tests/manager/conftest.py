@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.databases import database, database_url
+from tests.support.databases import bare_database, database, database_url
 from tests.support.manager_world import World, add_tenant
 from tests.support.samples import TENANT_ID, CountingIds, HandClock
 
@@ -12,7 +12,7 @@ from shieldwall.catalog.model import Catalog
 from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.storage.database import Database
 
-__all__ = ["database", "database_url"]
+__all__ = ["bare_database", "database", "database_url"]
 
 
 @pytest.fixture(scope="session")

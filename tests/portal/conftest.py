@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.admin import AdminWorld, Client, create_admin_world
-from tests.support.databases import database, database_url
+from tests.support.databases import bare_database, database, database_url
 
 from shieldwall.server.storage.database import Database
 
-__all__ = ["database", "database_url"]
+__all__ = ["bare_database", "database", "database_url"]
 
 
 @pytest.fixture

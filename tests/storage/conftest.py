@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.databases import database, database_url
+from tests.support.databases import bare_database, database, database_url
 from tests.support.samples import a_tenant
 
 from shieldwall.server.storage import tenants
 from shieldwall.server.storage.database import Database
 
-__all__ = ["database", "database_url", "tenant_database"]
+__all__ = ["bare_database", "database", "database_url", "tenant_database"]
 
 
 @pytest.fixture

@@ -17,6 +17,12 @@ from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.storage.schema import Moment
 
 
+@pytest.fixture
+def database(bare_database: Database) -> Database:
+    """The engine itself is tried here, with rows that are nobody's."""
+    return bare_database
+
+
 class Broken(Exception):  # noqa: N818 - an accident of the test's own
     pass
 

@@ -21,6 +21,12 @@ from shieldwall.server.storage.errors import AlreadyExistsError
 from shieldwall.server.storage.group_commit import GroupCommit
 
 
+@pytest.fixture
+def database(bare_database: Database) -> Database:
+    """The engine itself is tried here, with rows that are nobody's."""
+    return bare_database
+
+
 class Broken(Exception):  # noqa: N818 - an accident of the test's own
     pass
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.samples import TENANT_ID, a_tenant, counted_id
+from tests.support.second_tenant import fabrikam
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage import tenants
@@ -20,7 +21,7 @@ def test_tenants_come_back_as_they_were_kept(database: Database) -> None:
         assert tenants.get(connection, TENANT_ID) == a_tenant()
         assert tenants.find_by_domain(connection, "other.example") == other
         assert tenants.find_by_domain(connection, "nobody.example") is None
-        assert tenants.list_tenants(connection) == (a_tenant(), other)
+        assert tenants.list_tenants(connection) == (a_tenant(), other, fabrikam())
         with pytest.raises(NotFoundError):
             tenants.get(connection, TenantId(counted_id("1", 2)))
 

@@ -24,7 +24,9 @@ from sqlalchemy import Connection
 from tests.support.manager_world import World, add_tenant
 from tests.support.policies import catalog
 from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
+from tests.support.second_tenant import FABRIKAM
 
+from shieldwall.contract.ids import TenantId
 from shieldwall.server.admin_front import AdminFront
 from shieldwall.server.admin_requests import WatchedRequests
 from shieldwall.server.directory import administrators, apps
@@ -37,6 +39,7 @@ from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.signer.keys import SigningKeys, create_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.records import Tenant
 from shieldwall.trust.certificates import LocalAuthority
 
 AUTHORITY: Final = "localhost:8443"
@@ -79,7 +82,7 @@ class _InProcess(httpx.BaseTransport):
 
 @dataclass(frozen=True)
 class AdminWorld:
-    """One tenant and its front doors."""
+    """One tenant and its front doors; Fabrikam is served beside it."""
 
     services: AdminServices
     clock: HandClock
@@ -125,18 +128,19 @@ class AdminWorld:
         """A caller without cookies."""
         return Client(self.application)
 
-    def application_client(self, *permissions: str, name: str = "Automation") -> Client:
+    def application_client(self, *permissions: str, name: str = "Automation", tenant: Tenant | None = None) -> Client:
         """A program that has a token with these permissions; none of them takes a token that allows nothing."""
+        services = self.services if tenant is None else self.services.of(tenant)
         with self.writing() as connection:
             app, secret = apps.create_app(
                 connection,
-                self.services.acting("console"),
+                services.acting("console"),
                 display_name=name,
                 permissions=permissions or ("Nothing.At.All",),
             )
         client = self.client()
         answer = client.post(
-            f"/{TENANT_ID}/oauth2/v2.0/token",
+            f"/{services.tenant.id}/oauth2/v2.0/token",
             data={
                 "grant_type": "client_credentials",
                 "client_id": app.client_id,
@@ -148,14 +152,15 @@ class AdminWorld:
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         return client
 
-    def invite(self, name: str = "Ada") -> str:
+    def invite(self, name: str = "Ada", tenant: Tenant | None = None) -> str:
         """A code that signs a person in once."""
+        services = self.services if tenant is None else self.services.of(tenant)
         with self.writing() as connection:
-            return administrators.invite(connection, self.services.acting("console"), display_name=name)
+            return administrators.invite(connection, services.acting("console"), display_name=name)
 
-    def sign_in(self, client: Client, name: str = "Ada") -> None:
+    def sign_in(self, client: Client, name: str = "Ada", tenant: Tenant | None = None) -> None:
         """Sign a client in to the admin center."""
-        answer = client.post("/sign-in", data={"code": self.invite(name)}, headers={"Origin": PUBLIC_URL})
+        answer = client.post("/sign-in", data={"code": self.invite(name, tenant)}, headers={"Origin": PUBLIC_URL})
         assert answer.status_code == 303, answer.text
 
 
@@ -163,7 +168,10 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
     """Put the services together over an empty database that has its tables."""
     add_tenant(database)
     clock = HandClock()
-    signer = InProcessSigner(keys=_keys(), ledger=Ledger(data / "signer"), clock=clock)
+    ledger = Ledger(data / "signer")
+    signers = _Signers(
+        {tenant: InProcessSigner(keys=_keys(tenant), ledger=ledger, clock=clock) for tenant in (TENANT_ID, FABRIKAM)}
+    )
     settings = ServerSettings(
         data=data,
         tenant_id=TENANT_ID,
@@ -179,21 +187,31 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
     services = AdminServices(
         database=database,
         catalog=catalog(),
-        signers=signer,
+        signers=signers,
         clock=clock,
         new_id=CountingIds(),
         tenancy=Tenancy(database),
         tenant=a_tenant(),
         settings=settings,
     )
-    return AdminWorld(services=services, clock=clock, signer=signer)
+    return AdminWorld(services=services, clock=clock, signer=signers.for_tenant(TENANT_ID))
+
+
+@dataclass(frozen=True)
+class _Signers:
+    """The signers of both tenants, in this process."""
+
+    held: dict[TenantId, InProcessSigner]
+
+    def for_tenant(self, tenant_id: TenantId) -> InProcessSigner:
+        return self.held[tenant_id]
 
 
 @cache
-def _keys() -> SigningKeys:
-    """Keys for every world of a test run: making them takes longer than most tests."""
+def _keys(tenant_id: TenantId) -> SigningKeys:
+    """Keys of a tenant for every world of a test run: making them takes longer than most tests."""
     with TemporaryDirectory() as folder:
-        return create_keys(Path(folder) / "keys", TENANT_ID, HandClock())
+        return create_keys(Path(folder) / "keys", tenant_id, HandClock())
 
 
 @cache

@@ -2,11 +2,12 @@
 
 A test directory takes them over in its ``conftest.py``::
 
-    from tests.support.databases import database, database_url
+    from tests.support.databases import bare_database, database, database_url
 
-    __all__ = ["database", "database_url"]
+    __all__ = ["bare_database", "database", "database_url"]
 
-``database`` has the schema, ``database_url`` names a database that is still empty.
+``database`` has the schema and a second tenant (``second_tenant``), ``bare_database`` the schema alone, and
+``database_url`` names a database that is still empty.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.postgresql import PostgresqlServer, find_programs
+from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.schema import metadata
@@ -37,13 +39,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """A database of the test's own, with every table and no row."""
+def bare_database(database_url: str) -> Iterator[Database]:
+    """A database of the test's own with every table and no row, for tests of the engine itself."""
     opened = Database(database_url)
     with opened.write() as connection:
         metadata.create_all(connection)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def database(bare_database: Database) -> Iterator[Database]:
+    """A database of the test's own with every table, and with no rows but those of Fabrikam, which must not change."""
+    with with_second_tenant(bare_database):
+        yield bare_database
 
 
 def _server(config: pytest.Config) -> PostgresqlServer:

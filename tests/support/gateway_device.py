@@ -34,7 +34,7 @@ class GatewayDevice:
 
     @property
     def enrollment(self) -> str:
-        return f"/{self.world.settings.tenant_id}/EnrollmentServer"
+        return f"/{self.world.services.tenant.id}/EnrollmentServer"
 
     def sign(self, to: str, body: bytes, **changed: Any) -> dict[str, str]:
         parts: dict[str, Any] = {

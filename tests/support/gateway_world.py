@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import uvloop
 from granian.constants import Interfaces
+from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.catalog import loader
 from shieldwall.contract import strict_json
@@ -30,8 +31,9 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
-from shieldwall.server.signer.service import SignerService
+from shieldwall.server.signer.tenants import TenantSigners
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.records import Tenant
 from shieldwall.server.supervise import is_listening
 from shieldwall.server.system import new_id
 from shieldwall.trust.onboarding import OnboardingPackage, open_package
@@ -94,6 +96,10 @@ class GatewayWorld:
     @property
     def acting(self) -> Acting:
         return self.services.acting("test")
+
+    def of(self, tenant: Tenant) -> GatewayWorld:
+        """The same gateway as another of its tenants sees it."""
+        return replace(self, services=self.services.of(tenant))
 
     def package(self, **draft: Any) -> OnboardingPackage:
         with self.services.database.write() as connection:
@@ -161,12 +167,12 @@ def gateway_world(data: Path, database: str | None = None) -> Iterator[GatewayWo
     )
     opened = Database(settings.database)
     ledger = Ledger(data / "signer")
-    signer = SignerService(keys=load_keys(settings.keys, settings.tenant_id), ledger=ledger, clock=clock)
+    signers = TenantSigners(lambda tenant_id: load_keys(settings.keys, tenant_id), ledger=ledger, clock=clock)
     tenancy = Tenancy(opened)
     services = AdminServices(
         database=opened,
         catalog=loader.load(),
-        signers=signer,
+        signers=signers,
         clock=clock,
         new_id=new_id,
         tenancy=tenancy,
@@ -176,8 +182,9 @@ def gateway_world(data: Path, database: str | None = None) -> Iterator[GatewayWo
     trust = ssl.create_default_context(cafile=str(settings.tls_authority))
     try:
         with (
+            with_second_tenant(opened),
             compose_gateway(
-                settings, database=opened, signers=signer, clock=clock, monotonic=time.monotonic
+                settings, database=opened, signers=signers, clock=clock, monotonic=time.monotonic
             ) as gateway,
             _served(settings, gateway),
         ):

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import Digest, KeyThumbprint
+from shieldwall.contract.ids import Digest, KeyThumbprint, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.membership import reevaluate_device
@@ -39,21 +39,24 @@ class RegistrationRejectedError(ShieldwallError):
     remedy = "Ask the administrator why; then let the agent onboard anew, with a new package."
 
 
-def find_registration(connection: Connection, thumbprint: KeyThumbprint, request_digest: Digest) -> Device | None:
-    """Return the device that this very request made before, ``None`` where the key is new.
+def find_registration(
+    connection: Connection, tenant_id: TenantId, thumbprint: KeyThumbprint, request_digest: Digest
+) -> Device | None:
+    """Return the device that this very request made in this tenant before, ``None`` where the key is new.
 
     The device is active or pending, or was dropped because its package was revoked.
 
     Raises:
         RegistrationRejectedError: An administrator rejected it.
-        DuplicateKeyError: The key registered with another request, or that device may not speak any more.
+        DuplicateKeyError: The key registered with another request or in another tenant, or that device may not speak
+            any more.
     """
     device = devices.find_by_key(connection, thumbprint)
     if device is None:
         if spent_keys.find(connection, thumbprint) is not None:
             raise DuplicateKeyError("The key of this request has been registered before.")
         return None
-    if device.request_digest == request_digest:
+    if device.tenant_id == tenant_id and device.request_digest == request_digest:
         if device.state in {DeviceState.ACTIVE, DeviceState.PENDING}:
             return device
         if device.state is DeviceState.RETIRED and device.state_reason == PACKAGE_REVOKED:
@@ -73,7 +76,7 @@ def register(connection: Connection, acting: Acting, device: Device, *, facts: D
         DuplicateKeyError: Its key is taken.
     """
     before = devices.find(connection, device.id)
-    if before is not None and before.state is DeviceState.RETIRED:
+    if before is not None and before.tenant_id == device.tenant_id and before.state is DeviceState.RETIRED:
         spend_key(connection, acting, before, "reonboarded")
         device_moves.remove(connection, before.tenant_id, before.id)
     device = enrolled(connection, device)

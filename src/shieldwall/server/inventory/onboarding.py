@@ -157,7 +157,8 @@ class Onboarding:
             raise DuplicateKeyError("The key of this request is that of an existing registration.")
         if joined is not None and not is_to_be_renewed(joined, now):
             return self._joined(joined, now)
-        device = find_registration(connection, thumbprint(asked.certified.public_key), asked.digest)
+        key = thumbprint(asked.certified.public_key)
+        device = find_registration(connection, self.tenant_id, key, asked.digest)
         return None if device is None else self._answer(connection, device, now)
 
     def _proven_package(

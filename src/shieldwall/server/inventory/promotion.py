@@ -72,7 +72,7 @@ class Promotion:
             raise DuplicateKeyError("The new key has been an identity before.")
 
         former = devices.find(connection, found.device_id)
-        if former is not None:  # a device that left; it makes room for the one that comes
+        if former is not None and former.tenant_id == self.acting.tenant_id:  # it left, and makes room
             spend_key(connection, self.acting, former, "reonboarded")
             device_moves.remove(connection, former.tenant_id, former.id)
         certificate = self.signer.issue_certificate(
