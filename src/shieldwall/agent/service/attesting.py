@@ -1,7 +1,8 @@
 """Showing the server that the device key lives in this machine's TPM; a key in a file has nothing to show.
 
 1. ``offer`` goes with the registration: endorsement key, attestation key and device key, as the TPM gives them.
-2. ``answer`` opens the challenge that comes back and lets the attestation key speak for the device key.
+2. ``answer`` opens the challenge that comes back and lets the attestation key speak for the device key; ``attest``
+   brings that to the server.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Final
 from shieldwall.agent.host.tpm import Endorsement
 from shieldwall.agent.host.tpm_device import TpmError
 from shieldwall.agent.service.device_keys import TpmKey, tpm_hash
-from shieldwall.agent.service.errors import UnusableAnswerError
+from shieldwall.agent.service.errors import RegistrationPendingError, UnusableAnswerError
+from shieldwall.agent.service.gateway import Gateway
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
-from shieldwall.contract.registration import AttestationChallenge, AttestationOffer, AttestRequest
+from shieldwall.contract.registration import AttestationChallenge, AttestationOffer, AttestRequest, RegisterAnswer
 from shieldwall.trust import strict_base64
 from shieldwall.trust.attestation import qualifier
 from shieldwall.trust.device_key import SigningKey
@@ -57,6 +59,26 @@ def answer(
         statement, signature = device.certify(key.key, key.attestation, qualifier(tenant_id, device_id, secret))
     encode = strict_base64.encode
     return AttestRequest(secret=encode(secret), certify_info=encode(statement), signature=encode(signature))
+
+
+def attest(gateway: Gateway, waits: RegistrationPendingError) -> RegisterAnswer:
+    """Prove to a server that lets this device wait for it where the key of this conversation lives.
+
+    Raises:
+        RegistrationPendingError: It waits for something else, or for that as well.
+        ProblemAnswerError: The server does not believe it.
+        UnusableAnswerError, TpmError: The challenge cannot be answered.
+        GatewayUnreachableError: No answer; the same registration again asks how it stands.
+    """
+    asked = waits.answer
+    if asked.challenge is None:
+        raise waits
+    proof = answer(gateway.key, asked.challenge, tenant_id=asked.tenant_id, device_id=asked.device_id)
+    path = f"/{asked.tenant_id}/EnrollmentServer/device/{asked.device_id}/attest"
+    identity = gateway.ask(path, proof, RegisterAnswer)
+    if identity is None or (identity.tenant_id, identity.device_id) != (asked.tenant_id, asked.device_id):
+        raise UnusableAnswerError("The server's answer to the attestation names another device.")
+    return identity
 
 
 def _offer(key: TpmKey, endorsement: Endorsement) -> AttestationOffer:

@@ -11,6 +11,7 @@
  ├── ``UnusableAnswerError``: the server answered something this protocol does not know
  ├── ``UnusableAddressError``: of a server or a proxy
  ├── ``CheckInFailedError``: what the running agent met, told by ``sync``
+ ├── ``RegistrationPendingError``: the server knows this device and does not let it in yet
  ├── ``AlreadyOnboardedError``, ``NotOnboardedError``, ``UnsuitablePackageError``: onboarding
  ├── ``TamperProtectedError``: this device does not leave by the word of whoever is at it
  ├── ``AgentBusyError``: another agent process holds the state directory
@@ -23,6 +24,7 @@ from typing import Final
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.messages import Problem
+from shieldwall.contract.registration import PendingAnswer
 
 
 class GatewayUnreachableError(ShieldwallError):
@@ -159,6 +161,24 @@ class AlreadyOnboardedError(ShieldwallError):
 
     code = "alreadyOnboarded"
     remedy = "Nothing needs doing. To move the device to another server, run shieldwall-agent offboard first."
+
+
+_WAITS_FOR: Final = {
+    "approval": "an administrator has to let it in",
+    "duplicateHardware": "a machine with the same hardware is there already, and an administrator has to look at both",
+    "attestation": "its TPM has to prove itself",
+}
+
+
+class RegistrationPendingError(ShieldwallError):
+    """The server has registered this device and does not let it in yet."""
+
+    code = "registrationPending"
+    remedy = "Run shieldwall-agent onboard with the same package again once an administrator has approved the device."
+
+    def __init__(self, answer: PendingAnswer) -> None:
+        super().__init__(f"The server knows this device as {answer.device_id}; {_WAITS_FOR[answer.reason]}.")
+        self.answer = answer
 
 
 class NotOnboardedError(ShieldwallError):

@@ -10,6 +10,7 @@ from shieldwall.agent.service.errors import (
     GatewayUnreachableError,
     NotOnboardedError,
     ProblemAnswerError,
+    RegistrationPendingError,
     TamperProtectedError,
     UnsuitablePackageError,
 )
@@ -27,11 +28,12 @@ _CODES: Final[tuple[tuple[type[ShieldwallError], int], ...]] = (
     (ProblemAnswerError, 8),
     (AgentBusyError, 9),
     (TamperProtectedError, 11),
+    (RegistrationPendingError, 12),
 )
 EXPLAINED: Final = (
     "0 done · 1 failed · 2 wrong usage · 4 not onboarded · "
     "5 onboarded already · 6 package refused · 7 server not reached · 8 server said no · 9 another agent process is at "
-    "work · 10 doctor found errors · 11 protected against tampering"
+    "work · 10 doctor found errors · 11 protected against tampering · 12 registered, and not let in yet"
 )
 
 

@@ -8,12 +8,18 @@ from urllib.parse import SplitResult
 
 import msgspec
 
-from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError, UnusableAnswerError
+from shieldwall.agent.service.errors import (
+    GatewayUnreachableError,
+    ProblemAnswerError,
+    RegistrationPendingError,
+    UnusableAnswerError,
+)
 from shieldwall.agent.service.ports import Randomness
 from shieldwall.agent.service.transport import HttpAnswer, Transport
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.messages import Problem
+from shieldwall.contract.registration import PendingAnswer
 from shieldwall.contract.strict_json import decode, encode
 from shieldwall.trust.device_key import SigningKey
 from shieldwall.trust.request_signature import sign_request
@@ -45,6 +51,7 @@ class Gateway:
         Raises:
             GatewayUnreachableError: No server answered.
             ProblemAnswerError: The server said no.
+            RegistrationPendingError: The server has registered this device and does not let it in yet.
             UnusableAnswerError: The server's answer is none of ours.
         """
         return self._ask(path, message, answer, signed=True, more_seconds=more_seconds)
@@ -93,6 +100,8 @@ def _read(received: HttpAnswer, path: str, answer: type[T]) -> T | None:
     try:
         if received.status in {200, 201}:
             return decode(received.body, answer)
+        if received.status == 202:
+            raise RegistrationPendingError(decode(received.body, PendingAnswer))
         if received.content_type == "application/problem+json":
             problem = decode(received.body, Problem)
             raise ProblemAnswerError(problem, retry_after_seconds=received.retry_after_seconds)

@@ -18,6 +18,7 @@ from shieldwall.agent.service import attesting
 from shieldwall.agent.service.errors import (
     AlreadyOnboardedError,
     ProblemAnswerError,
+    RegistrationPendingError,
     UnsuitablePackageError,
     UnusableAnswerError,
 )
@@ -66,6 +67,8 @@ class Onboard:
             AlreadyOnboardedError: There is an identity already.
             UnsuitablePackageError: The package is not meant for this kind of machine.
             ProblemAnswerError: The server refused; its code and remedy say why.
+            RegistrationPendingError: The server does not let it in yet; the same request asks again at the next call.
+            TpmError: The TPM does not answer the server's challenge; likewise.
             GatewayUnreachableError: No answer; the same request goes out at the next call.
         """
         self.state.forget_past_life()
@@ -79,6 +82,14 @@ class Onboard:
                 f"The package is for {', '.join(package.allowed_platforms)}, not for {platform}."
             )
 
+        try:
+            return self._registered(package, facts, proxy)
+        except RegistrationPendingError as waits:
+            # From here on the key is this device's: the request stays, and sent again it tells how things stand.
+            pending = self.state.get_pending()
+            return self._become(pending, attesting.attest(self.connect(pending.server, self.state.get_key()), waits))
+
+    def _registered(self, package: OnboardingPackage, facts: DeviceFacts, proxy: str | None) -> Identity:
         pending = self._begun(package) or self._begin(package, facts, proxy, self._own_key())
         try:
             return self._register(pending)
@@ -160,11 +171,14 @@ class Onboard:
         answer = self.connect(server, key).ask(path, pending.request, RegisterAnswer)
         if answer is None or answer.tenant_id != server.tenant_id:
             raise UnusableAnswerError("The server's answer to the registration names no identity in this tenant.")
+        return self._become(pending, answer)
+
+    def _become(self, pending: PendingRegistration, answer: RegisterAnswer) -> Identity:
         identity = Identity(
             device_id=answer.device_id,
             instance_id=pending.request.shieldwall.instance_id,
             certificate=answer.certificate,
-            server=server,
+            server=pending.server,
             registered_at=moments.write(self.clock.now()),
         )
         details = pending.request.shieldwall

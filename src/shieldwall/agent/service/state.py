@@ -136,6 +136,13 @@ class AgentState:
         """Read the registration that is on its way."""
         return self._find(PENDING, PendingRegistration)
 
+    def get_pending(self) -> PendingRegistration:
+        """Read the registration that is on its way. Raises: NotOnboardedError."""
+        pending = self.find_pending()
+        if pending is None:
+            raise NotOnboardedError(f"{self.directory} holds no registration that is on its way.")
+        return pending
+
     def put_pending(self, pending: PendingRegistration) -> None:
         """Keep a registration before it is sent."""
         self._put(PENDING, pending)
