@@ -282,7 +282,10 @@ def lost(path: str) -> GatewayUnreachableError:
 
 def test_a_disk_on_other_hardware_gets_another_instance_id(managed: SimulatedAgent, gateway: SimulatedGateway) -> None:
     registered = gateway.device.instance_id
-    seen = lambda: gateway.received[-1][1].instance_id  # noqa: E731 - the last request's
+
+    def seen() -> str:
+        return str(gateway.received[-1][1].instance_id)
+
     managed.check_in()
     assert seen() == registered
 
