@@ -10,6 +10,7 @@ from tests.support.samples import NOON, a_device
 
 from shieldwall.contract.status import SettingState
 from shieldwall.policy.resolve import Rule
+from shieldwall.server.directory.names import visible
 from shieldwall.server.portal.words import (
     CONFLICTS,
     RULES,
@@ -20,7 +21,6 @@ from shieldwall.server.portal.words import (
     plain,
     product_state,
     registration,
-    visible,
     yes_no,
 )
 from shieldwall.server.storage.device_records import DeviceState

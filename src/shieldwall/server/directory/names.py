@@ -6,6 +6,8 @@ import unicodedata
 from typing import Final
 
 LONGEST_NAME: Final = 256
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""Invisible characters that some scripts cannot be written without."""
 _NEVER: Final = frozenset({"Cc", "Cs"})
 """Control characters, which one engine does not even store, and halves of surrogate pairs, which are no characters."""
 
@@ -18,6 +20,18 @@ def is_name(text: str, longest: int = LONGEST_NAME) -> bool:
 def is_text(text: str, longest: int) -> bool:
     """Whether this can be a text of several lines, or none at all."""
     return len(text) <= longest and _is_plain(text.translate({ord(character): None for character in "\n\r\t"}))
+
+
+def visible(text: str) -> str:
+    """Show characters that steer a display instead of obeying them: what a device calls itself moves nothing."""
+    if text.isprintable():
+        return text
+    return "".join(f"⟨U+{ord(character):04X}⟩" if _steers(character) else character for character in text)
+
+
+def _steers(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in {"Cc", "Cs", "Zl", "Zp"} or (category == "Cf" and character not in _JOINERS)
 
 
 def _is_plain(text: str) -> bool:

@@ -18,6 +18,7 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import authorization_of
 from shieldwall.server.graph import (
+    alerts,
     assignment_filters,
     catalog,
     change_sets,
@@ -26,14 +27,18 @@ from shieldwall.server.graph import (
     directory_authorities,
     directory_devices,
     endorsements,
+    enforcement_scope,
     groups,
     identity,
+    machines,
+    offboarding,
     packages,
     pending_devices,
     policies,
     policy_history,
     policy_import,
     previews,
+    protection,
     reusable_settings,
 )
 from shieldwall.server.graph.bearer import Connection, finding_principal
@@ -53,13 +58,18 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *assignment_filters.HANDLERS,
     *reusable_settings.HANDLERS,
     *conflict_rules.HANDLERS,
+    *enforcement_scope.HANDLERS,
     *catalog.HANDLERS,
     *groups.HANDLERS,
     *devices.HANDLERS,
+    *machines.HANDLERS,
     *directory_devices.HANDLERS,
     *directory_authorities.HANDLERS,
     *pending_devices.HANDLERS,
     *packages.HANDLERS,
+    *offboarding.HANDLERS,
+    *protection.HANDLERS,
+    *alerts.HANDLERS,
     *endorsements.HANDLERS,
 )
 RETRY_SECONDS: Final = 30

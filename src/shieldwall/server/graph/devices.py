@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
-from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.effect_shapes import effective_resource
+from shieldwall.server.graph.machine_shapes import device_resources
+from shieldwall.server.graph.protection import device_protection
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -26,16 +27,11 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import (
-    Json,
-    managed_device_resource,
     organization_resource,
 )
-from shieldwall.server.inventory.offboarding import offboard
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.origins import origins_of
 from shieldwall.server.manager.statuses import effective_of
-from shieldwall.server.manager.summaries import summaries
-from shieldwall.server.storage.device_records import Device
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")
@@ -60,8 +56,8 @@ def list_managed_devices(services: Services, request: GraphRequest) -> Response[
     query = query_of(request)
     with services.database.read() as connection:
         found = devices.list_devices(connection, services.tenant.id, query.page)
-        standing = summaries(connection, [each.id for each in found])
-    rows = [(each.id, managed_device_resource(each, standing[each.id])) for each in found]
+        resources = device_resources(connection, found, services.clock.now())
+    rows = [(each.id, resource) for each, resource in zip(found, resources, strict=True)]
     return page_answer(services, request, query, rows)
 
 
@@ -71,16 +67,9 @@ def get_managed_device(services: Services, request: GraphRequest, device_id: Fro
     query = query_of(request)
     with services.database.read() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
-        resource = _managed(connection, device)
+        (resource,) = device_resources(connection, [device], services.clock.now())
+        resource["shieldwall"]["protection"] = device_protection(connection, device, services.clock.now())
     return answer(query.shape(resource))
-
-
-@delete(_ONE, opt=_WRITE, sync_to_thread=True)
-def offboard_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
-    """Let a device leave management: its key is refused from now on."""
-    with services.database.write() as connection:
-        offboard(connection, acting_for(services, request), parse_device_id(device_id))
-    return empty()
 
 
 @post(_ONE + "/syncDevice", opt=_OPERATE, sync_to_thread=True, status_code=204)
@@ -101,7 +90,7 @@ def change_tags(services: Services, request: GraphRequest, device_id: FromPath[s
     with services.database.write() as connection:
         acting = acting_for(services, request)
         device = devices.change_tags(connection, acting, wanted, add=asked.add, remove=asked.remove)
-        resource = _managed(connection, device)
+        (resource,) = device_resources(connection, [device], services.clock.now())
     return answer(resource)
 
 
@@ -126,13 +115,8 @@ def list_organizations(services: Services, request: GraphRequest) -> Response[by
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     list_managed_devices,
     get_managed_device,
-    offboard_device,
     sync_device,
     change_tags,
     effective_settings,
     list_organizations,
 )
-
-
-def _managed(connection: Connection, device: Device) -> Json:
-    return managed_device_resource(device, summaries(connection, [device.id])[device.id])

@@ -14,8 +14,9 @@ from litestar.response import Redirect
 from markupsafe import Markup
 
 from shieldwall.server.authorization import Principal
+from shieldwall.server.directory.names import visible
 from shieldwall.server.portal.sessions import form_token
-from shieldwall.server.portal.words import STATES, ago, product_state, visible
+from shieldwall.server.portal.words import STATES, ago, product_state
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import services_of_caller
 

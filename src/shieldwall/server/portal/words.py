@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,8 +15,6 @@ _STEPS: Final = (
     (timedelta(days=1), timedelta(hours=1), "hour"),
     (timedelta.max, timedelta(days=1), "day"),
 )
-_JOINERS: Final = frozenset("\u200c\u200d")
-"""Invisible characters that some scripts cannot be written without."""
 
 STATES: Final = {
     SettingState.ERROR: "Error",
@@ -67,13 +64,6 @@ def ago(at: datetime, now: datetime) -> str:
     raise AssertionError("the last step has no limit")
 
 
-def visible(text: str) -> str:
-    """Show characters that steer a display instead of obeying them: what a device calls itself moves nothing."""
-    if text.isprintable():
-        return text
-    return "".join(f"⟨U+{ord(character):04X}⟩" if _steers(character) else character for character in text)
-
-
 def yes_no(value: bool | None) -> str:
     """Say yes, no, or nothing where it is not known."""
     return "" if value is None else "yes" if value else "no"
@@ -117,8 +107,3 @@ def registration(device: Device) -> str:
     """Say how a device got its identity."""
     trust = f", {device.trust_type}" if device.trust_type else ""
     return f"{str(device.registration).capitalize()} registration{trust}"
-
-
-def _steers(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category in {"Cc", "Cs", "Zl", "Zp"} or (category == "Cf" and character not in _JOINERS)

@@ -8,7 +8,7 @@ the hour. ``portion`` reads one phase.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -41,6 +41,13 @@ Condition: TypeAlias = ColumnElement[bool]
 _ESCAPE: Final = "\\"
 _FEW: Final = 2_000
 _HARDWARE: Final = (devices.c.machine_id_hash, devices.c.smbios_uuid_hash, devices.c.tpm_ek_hash)
+_SHARED: Final = {
+    "machine_id_hash": "machineId",
+    "smbios_uuid_hash": "smbiosUuid",
+    "tpm_ek_hash": "tpmEndorsementKey",
+}
+_MOST_TWINS: Final = 1_000
+"""Pairs that a page of devices is shown with; a thousand clones of one disk need no more to be seen."""
 FACETS: Final = (
     "health",
     "state",
@@ -317,6 +324,24 @@ def duplicated(tenant_id: TenantId) -> Select[Any]:
         for column in _HARDWARE
     ]
     return shared[0].union(*shared[1:]).subquery().select()
+
+
+def shared_hardware(
+    connection: Connection, tenant_id: TenantId, device_ids: Collection[DeviceId]
+) -> Iterator[tuple[DeviceId, DeviceId, str]]:
+    """Yield each of these devices with another one, not retired, that names the same hardware, and what it is."""
+    other = devices.alias("other")
+    for column in _HARDWARE:
+        for few in portions(sorted(device_ids)):
+            query = (
+                select(devices.c.id, other.c.id)
+                .join(other, and_(other.c.tenant_id == tenant_id, other.c[column.name] == column))
+                .where(devices.c.id.in_(few), other.c.id != devices.c.id, other.c.state != DeviceState.RETIRED.value)
+                .order_by(devices.c.id, other.c.id)
+                .limit(_MOST_TWINS)
+            )
+            for device, twin in connection.execute(query):
+                yield DeviceId(device), DeviceId(twin), _SHARED[column.name]
 
 
 def _inactive(tenant_id: TenantId, before: datetime) -> Select[Any]:

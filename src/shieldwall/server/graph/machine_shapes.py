@@ -1,0 +1,54 @@
+"""Devices as the inventory sees them: a managedDevice, with health, enrollment and possible duplicates beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.graph.resources import Json, managed_device_resource, moment
+from shieldwall.server.inventory.machines import Machine, describe, filter_at, onboarding_status
+from shieldwall.server.inventory.twins import proposals
+from shieldwall.server.manager.summaries import summaries
+from shieldwall.server.storage.device_records import Device
+
+
+def machine_resources(connection: Connection, tenant_id: TenantId, machines: Sequence[Machine]) -> list[Json]:
+    """Shape devices for a list, in the order given."""
+    standing = summaries(connection, [each.device for each in machines])
+    twins = proposals(connection, tenant_id, [each.device for each in machines])
+    shaped = []
+    for each in machines:
+        resource = managed_device_resource(each.device, standing[each.device.id])
+        shared = twins.get(each.device.id, {})
+        resource["shieldwall"] |= inventory_members(each, [{"id": twin, "shares": shared[twin]} for twin in shared])
+        shaped.append(resource)
+    return shaped
+
+
+def device_resources(connection: Connection, devices: Sequence[Device], now: datetime) -> list[Json]:
+    """Shape devices of one tenant, in the order given."""
+    if not devices:
+        return []
+    described = describe(connection, [each.id for each in devices], filter_at(now).inactive_before)
+    return machine_resources(connection, devices[0].tenant_id, [described[each.id] for each in devices])
+
+
+def inventory_members(machine: Machine, duplicates: Collection[Json]) -> Json:
+    """Return what the inventory adds to a device."""
+    device = machine.device
+    return {
+        "health": machine.health.value,
+        "onboardingStatus": onboarding_status(device),
+        "stateReason": device.state_reason,
+        "attestationLevel": device.attestation_level.value,
+        "keyProtection": device.key_protection,
+        "lastSeenDateTime": moment(machine.standing.last_check_in),
+        "repairedSettings": machine.standing.repaired,
+        "driftedSettings": machine.standing.drifted,
+        "packageId": device.package_id,
+        "replaces": device.replaces,
+        "duplicates": list(duplicates),
+    }
