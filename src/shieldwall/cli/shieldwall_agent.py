@@ -159,6 +159,7 @@ def status(
             ("Tenant", summary.tenant_id),
             ("Server", ", ".join(summary.servers)),
             ("Agent", "running" if summary.running else "not running"),
+            ("Device key", "in the TPM" if summary.key_protection == "tpm" else "in a file"),
             ("Managed elsewhere", summary.managed_elsewhere or "no"),
             ("Enrollment", f"{summary.enrollment.code}: {summary.enrollment.cause}"),
             ("Last check-in", age_text(summary.last_check_in, now)),

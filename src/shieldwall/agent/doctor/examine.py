@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from shieldwall.agent.doctor import machine_checks, network_checks, state_checks
+from shieldwall.agent.doctor import machine_checks, network_checks, state_checks, tpm_checks
 from shieldwall.agent.doctor.model import Check, Examination, Severity, Subject, error
 from shieldwall.contract.errors import ShieldwallError
 
@@ -17,6 +17,7 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     machine_checks.engines,
     state_checks.identity,
     state_checks.key,
+    tpm_checks.tpm,
     state_checks.certificate,
     network_checks.way_to_server,
     network_checks.clock,

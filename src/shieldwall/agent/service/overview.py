@@ -19,6 +19,7 @@ from shieldwall.contract.messages import Manifest
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import ItemStatus, RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.trust import moments
+from shieldwall.trust.device_key import KeyProtection
 
 
 class PolicySummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -57,6 +58,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     device_id: DeviceId | None = None
     servers: tuple[str, ...] = ()
     registered_at: str | None = None
+    key_protection: KeyProtection | None = None
     last_check_in: str | None = None
     next_check_in_seconds: int | None = None
     manifest_version: int = 0
@@ -129,6 +131,7 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
         device_id=identity.device_id,
         servers=identity.server.urls,
         registered_at=identity.registered_at,
+        key_protection=state.get_key().protection,
         last_check_in=standing.last_check_in,
         next_check_in_seconds=standing.next_check_in_seconds,
         manifest_version=standing.manifest_version,
