@@ -96,6 +96,20 @@ def test_two_installations_give_themselves_away_whatever_they_boot() -> None:
     assert history.sign is CloneSign.ALTERNATING
 
 
+def test_one_disk_that_wanders_between_two_running_machines_is_found_by_their_boots() -> None:
+    history = History()
+    for number in range(4):
+        history.see(f"drawn anew {number}", "xy"[number % 2])
+    assert history.sign is CloneSign.ALTERNATING
+
+
+def test_boots_that_nobody_can_name_say_nothing() -> None:
+    history = History()
+    for number in range(6):
+        history.see(f"drawn anew {number}", "" if number % 2 else "x")
+    assert history.sign is None
+
+
 @dataclass(frozen=True)
 class Step:
     """What one machine does next."""

@@ -1,28 +1,30 @@
 """Is one identity at work on two machines? Decided from sightings alone; nothing here asks the database.
 
-A machine moves on: it boots, and its boot before never comes back; its hardware changes, and the installation gets a new
-id; its disk is set back, and it counts anew, once. Two machines with a copy of one disk go to and fro instead. What a
-machine alone can do is never taken for a clone:
+A machine moves on: it boots, and its boot before never comes back; its hardware changes, and the installation gets a
+new id; its disk is set back, and it counts anew, once. Two machines with a copy of one disk go to and fro instead. What
+a machine alone can do is never taken for a clone:
 
 * one resync in a day, or several from the same installation: a snapshot was restored;
 * ever new boots and ever new installations: it was restarted, or its machine id was made anew.
 
-And what two machines cannot help doing is: resyncs from two installations within a day, or two places that take turns.
+And what two machines cannot help doing is: resyncs from two installations within a day, or two installations, or two
+boots, that take turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from itertools import combinations, pairwise
+from operator import attrgetter
 from typing import Final
 
 from shieldwall.server.storage.sightings import Sighting, SightingKind
 
 RESYNC_WINDOW: Final = timedelta(hours=24)
 ALTERNATIONS: Final = 3
-"""There, back, and there again: this many changes between two places in turn."""
+"""There, back, and there again: so many changes between the same two."""
 
 
 class CloneSign(StrEnum):
@@ -37,7 +39,7 @@ def sign_of_clone(history: Sequence[Sighting]) -> CloneSign | None:
     seen = _since_release(history)
     if _resynced_from_two(seen):
         return CloneSign.TWO_RESYNCS
-    if any(_alternations(seen, of) >= ALTERNATIONS for of in (_installation, _boot)):
+    if any(_alternations(seen, of) >= ALTERNATIONS for of in (attrgetter("instance_id"), attrgetter("boot_id"))):
         return CloneSign.ALTERNATING
     return None
 
@@ -55,9 +57,12 @@ def _resynced_from_two(seen: Sequence[Sighting]) -> bool:
     )
 
 
-def _alternations(seen: Sequence[Sighting], of: Callable[[Sighting], Hashable]) -> int:
-    """Count how often the two places that change most often do so, whatever was seen in between."""
-    stops = [of(each) for each in seen]
+def _alternations(seen: Sequence[Sighting], of: Callable[[Sighting], str]) -> int:
+    """Count the changes between the two that take turns most often, whatever was seen in between.
+
+    A boot that its kernel does not name says nothing.
+    """
+    stops = [stop for stop in map(of, seen) if stop]
     return max(
         (
             sum(one != other for one, other in pairwise(stop for stop in stops if stop in pair))
@@ -65,11 +70,3 @@ def _alternations(seen: Sequence[Sighting], of: Callable[[Sighting], Hashable]) 
         ),
         default=0,
     )
-
-
-def _installation(sighting: Sighting) -> Hashable:
-    return sighting.instance_id
-
-
-def _boot(sighting: Sighting) -> Hashable:
-    return sighting.place

@@ -45,14 +45,14 @@ class Sighting:
     request_digest: Digest
     epoch: int
 
-    @property
-    def place(self) -> str:
-        """The place, as ``check_ins.Known.seen`` names it."""
-        return place(self.instance_id, self.boot_id)
+
+def place(self) -> str:
+    """The place, as ``check_ins.Known.seen`` names it."""
+    return place(self.instance_id, self.boot_id)
 
 
 def place(instance_id: str, boot_id: str) -> str:
-    """Name a place."""
+    """Name a place, as ``check_ins.Known.seen`` does."""
     return f"{instance_id} {boot_id}"
 
 
