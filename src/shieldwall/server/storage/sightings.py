@@ -46,11 +46,6 @@ class Sighting:
     epoch: int
 
 
-def place(self) -> str:
-    """The place, as ``check_ins.Known.seen`` names it."""
-    return place(self.instance_id, self.boot_id)
-
-
 def place(instance_id: str, boot_id: str) -> str:
     """Name a place, as ``check_ins.Known.seen`` does."""
     return f"{instance_id} {boot_id}"
