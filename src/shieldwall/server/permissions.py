@@ -21,6 +21,8 @@ PERMISSIONS: Final = (
     "Group.ReadWrite.All",
     "GroupMember.ReadWrite.All",
     "Organization.Read.All",
+    "SecurityAlert.Read.All",
+    "SecurityAlert.ReadWrite.All",
     "Shieldwall.Onboarding.ReadWrite.All",
 )
 RESERVED: Final = (

@@ -30,6 +30,7 @@ from shieldwall.server.graph import (
     enforcement_scope,
     groups,
     identity,
+    offboarding,
     machines,
     offboarding,
     packages,

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.device_schema import alerts
@@ -58,20 +58,40 @@ def raise_alert(connection: Connection, alert: Alert) -> None:
         connection.execute(insert(alerts).values(columns_of(alert, severity=alert.severity.value)))
 
 
-def find(connection: Connection, alert_id: str) -> Alert | None:
-    """Return an alert, or ``None``."""
-    row = connection.execute(select(alerts).where(alerts.c.id == alert_id)).one_or_none()
+def find(connection: Connection, tenant_id: TenantId, alert_id: str) -> Alert | None:
+    """Return an alert of a tenant, or ``None``."""
+    query = select(alerts).where(alerts.c.tenant_id == tenant_id, alerts.c.id == alert_id)
+    row = connection.execute(query).one_or_none()
     return None if row is None else _alert(row)
 
 
-def list_alerts(connection: Connection, tenant_id: TenantId, page: Page, *, is_open: bool = False) -> tuple[Alert, ...]:
-    """Return one page of a tenant's alerts, ordered by id; the open ones alone where that is asked."""
+def list_alerts(
+    connection: Connection, tenant_id: TenantId, page: Page, *, is_open: bool | None = None
+) -> tuple[Alert, ...]:
+    """Return one page of a tenant's alerts, ordered by id; the open ones alone, or the others, where that is asked."""
     query = select(alerts).where(alerts.c.tenant_id == tenant_id).order_by(alerts.c.id).limit(page.size)
-    if is_open:
-        query = query.where(alerts.c.resolved_at.is_(None))
+    if is_open is not None:
+        query = query.where(alerts.c.resolved_at.is_(None) if is_open else alerts.c.resolved_at.is_not(None))
     if page.after is not None:
         query = query.where(alerts.c.id > page.after)
     return tuple(map(_alert, connection.execute(query)))
+
+
+def newest_open(connection: Connection, tenant_id: TenantId, most: int) -> tuple[Alert, ...]:
+    """Return the open alerts of a tenant that were raised last, the newest first."""
+    query = (
+        select(alerts)
+        .where(alerts.c.tenant_id == tenant_id, alerts.c.resolved_at.is_(None))
+        .order_by(alerts.c.last_at.desc(), alerts.c.id)
+        .limit(most)
+    )
+    return tuple(map(_alert, connection.execute(query)))
+
+
+def count_open(connection: Connection, tenant_id: TenantId) -> int:
+    """Return how many alerts of a tenant are open."""
+    query = select(func.count()).where(alerts.c.tenant_id == tenant_id, alerts.c.resolved_at.is_(None))
+    return connection.scalars(query).one()
 
 
 def resolve(connection: Connection, alert_id: str, *, by: str, at: datetime) -> bool:
