@@ -25,6 +25,7 @@ from shieldwall.agent.providers.clamav import ClamavProvider
 from shieldwall.agent.providers.mdatp import MdatpProvider
 from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.agent.service.assembly import Surroundings
+from shieldwall.agent.service.awaiting import AwaitIdentity
 from shieldwall.agent.service.device_keys import OpenTpm
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.exit_codes import exit_code
@@ -35,7 +36,7 @@ from shieldwall.agent.service.machine import LocalMachine
 from shieldwall.agent.service.records import Server
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
-from shieldwall.agent.service.waiting import SignalPause
+from shieldwall.agent.service.waiting import Pause, SignalPause, Wake
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.errors import ShieldwallError
@@ -111,6 +112,8 @@ def run(agent: LocalAgent) -> None:
         AgentBusyError: Another agent runs in the same state directory.
     """
     with SignalPause() as pause, agent.lock.held(running=True):
+        if not _has_identity(agent, pause):
+            return
         enrolled = agent.surroundings.enrolled()
         Loop(
             check_in=enrolled.check_in,
@@ -120,7 +123,23 @@ def run(agent: LocalAgent) -> None:
             monotonic=time.monotonic,
             chance=_chance,
             journal=agent.surroundings.journal,
+            reassemble=agent.surroundings.enrolled,
         ).run()
+
+
+def _has_identity(agent: LocalAgent, pause: Pause) -> bool:
+    """Finish a promotion that was cut short, or wait to be let in; false where somebody broke the waiting off."""
+    surroundings = agent.surroundings
+    surroundings.promote().finish()
+    if surroundings.state.find_identity() is not None or surroundings.state.find_pending() is None:
+        return True
+    waiting = AwaitIdentity(
+        onboard=surroundings.onboard(),
+        rest=lambda seconds: pause.sleep(seconds) is not Wake.STOP,
+        tell=lambda reason: surroundings.journal.trouble("notLetIn", reason),
+        chance=_chance,
+    )
+    return waiting() is not None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -18,22 +18,26 @@ from shieldwall.agent.doctor.examine import examine, found_errors
 from shieldwall.agent.doctor.model import Severity, Subject
 from shieldwall.agent.doctor.network_checks import RealNetwork
 from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, PLATFORM, LocalAgent, local_agent
+from shieldwall.agent.service.awaiting import AwaitIdentity
 from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.errors import TamperProtectedError
+from shieldwall.agent.service.errors import RegistrationPendingError, TamperProtectedError
+from shieldwall.agent.service.existing import UnusableExistingError
 from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, EXPLAINED, exit_code
 from shieldwall.agent.service.lock import ask_to_check_in, ask_to_stop
 from shieldwall.agent.service.overview import EffectiveSetting, Overview, age_text, changes, effective, overview
 from shieldwall.agent.service.package_file import read_offboarding, read_package
+from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.enrollment import EnrollmentCode
 from shieldwall.trust.offboarding import OffboardingPackage
+from shieldwall.trust.onboarding import OnboardingPackage
 
 _EXAMPLES: Final = """
 \b
 Examples:
-  shieldwall-agent onboard shieldwall_onboarding.json
+  shieldwall-agent onboard shieldwall_onboarding.json --wait
   shieldwall-agent run
   shieldwall-agent sync
   shieldwall-agent effective
@@ -54,6 +58,13 @@ RootOption = Annotated[
 ]
 StateOption = Annotated[
     Path | None, typer.Option("--state", metavar="DIR", help="The agent's own files.", show_default=str(DEFAULT_STATE))
+]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option("--certificate", metavar="FILE", help="Certificate of a registration this machine has, PEM."),
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", help="Private key of that certificate, PEM, for root alone.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -85,22 +96,63 @@ def places(
 def onboard(
     context: typer.Context,
     package: Annotated[Path, typer.Argument(help="The onboarding package, readable for root alone.")],
+    *,
     proxy: Annotated[str | None, typer.Option(metavar="URL", help="HTTP proxy on the way to the server.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until an administrator has let this device in.")] = False,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
     root: RootOption = None,
     state: StateOption = None,
 ) -> None:
-    """Give this device an identity, with an onboarding package."""
+    """Give this device an identity, with an onboarding package.
+
+    A registration that this machine has in the directory already is used: a full join, or certificate and key of it.
+    """
     with speaking_plainly("onboard this device", exit_code=exit_code):
         agent = _agent(context, root, state)
         opened = read_package(package, agent.surroundings.clock.now())
         with agent.lock.held():
-            identity = agent.surroundings.onboard()(opened, proxy=proxy)
+            _use_files(agent, certificate, key)
+            identity = _onboarded(agent, opened, proxy, wait=wait)
         summary = overview(agent.surroundings, running=False)
     typer.echo(f"This device is onboarded as {identity.device_id}.")
+    if identity.registration == "full":
+        typer.echo("It uses the registration that it has in the directory.")
     if agent.surroundings.machine.survey().is_passive:
         typer.echo("The agent stays passive: it reports, and enforces nothing.")
     _show_survey(summary)
     typer.echo("Start the agent with: shieldwall-agent run")
+
+
+@app.command(epilog="Example: shieldwall-agent join /root/shieldwall_onboarding.json")
+def join(
+    context: typer.Context,
+    package: Annotated[
+        Path | None, typer.Argument(help="An onboarding package that allows the full join.", show_default=False)
+    ] = None,
+    *,
+    proxy: Annotated[str | None, typer.Option(metavar="URL", help="HTTP proxy on the way to the server.")] = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
+    root: RootOption = None,
+    state: StateOption = None,
+) -> None:
+    """Register this machine in the directory, or name the registration that it has there.
+
+    A device that is onboarded becomes that registration at its next check-in, one that is not when it onboards. The
+    registration stays when the device leaves management. Join again in time, and its certificate is renewed.
+    """
+    with speaking_plainly("join the directory", exit_code=exit_code):
+        agent = _agent(context, root, state)
+        if package is None and certificate is None:
+            raise UnusableExistingError("Neither a package nor a certificate is named.")
+        opened = None if package is None else read_package(package, agent.surroundings.clock.now())
+        _use_files(agent, certificate, key)
+        joined = None if opened is None else agent.surroundings.join()(opened, proxy=proxy)
+    if joined is None:
+        typer.echo(f"This machine uses the registration of {certificate}.")
+    else:
+        typer.echo(f"This machine is joined as {joined.device_id}.")
 
 
 @app.command()
@@ -108,7 +160,9 @@ def run(context: typer.Context, root: RootOption = None, state: StateOption = No
     """Check in and enforce, until stopped. This is what the service runs."""
     root, state = _places(context, root, state)
     with speaking_plainly("run the agent", exit_code=exit_code):
-        AgentState(directory=state, disk=LocalDisk()).get_identity()
+        kept = AgentState(directory=state, disk=LocalDisk())
+        if kept.find_pending() is None:  # one that waits to be let in may run, and asks until it is
+            kept.get_identity()
     program = [sys.executable, "-I", "-m", "shieldwall.agent.main", str(root.absolute()), str(state.absolute())]
     # Another process image, without what a command line needs; and nothing of the caller's environment steers it.
     os.execve(sys.executable, program, {"LANG": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})  # noqa: S606 - words, no shell
@@ -237,6 +291,7 @@ def offboard(
         if holder is not None and holder.running:
             ask_to_stop(holder)
         with agent.lock.held(patience_seconds=120.0):
+            agent.surroundings.promote().finish()
             agent.surroundings.enrolled().offboard(reason=reason, without_server=without_server, package=opened)
     typer.echo("This device is out of management; its settings are as they were before.")
 
@@ -291,6 +346,37 @@ def version() -> None:
 def main() -> None:
     """Run the command line."""
     app()
+
+
+def _use_files(agent: LocalAgent, certificate: Path | None, key: Path | None) -> None:
+    if (certificate is None) != (key is None):
+        raise UnusableExistingError("A certificate and its key are named together.")
+    if certificate is not None and key is not None:
+        agent.surroundings.existing.use_files(certificate, key)
+
+
+def _onboarded(agent: LocalAgent, package: OnboardingPackage, proxy: str | None, *, wait: bool) -> Identity:
+    onboard = agent.surroundings.onboard()
+    try:
+        return onboard(package, proxy=proxy)
+    except RegistrationPendingError as waits:
+        if not wait:
+            raise
+        typer.echo(printable(f"{waits.cause} Waiting ..."))
+    waiting = AwaitIdentity(
+        onboard=onboard,
+        rest=_rest,
+        tell=lambda reason: typer.echo(printable(reason.cause), err=True),
+        chance=lambda: 0.5,
+    )
+    identity = waiting()
+    assert identity is not None, "nobody breaks off a wait at the command line but by ending it"
+    return identity
+
+
+def _rest(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
 
 
 def _agent(context: typer.Context, root: Path | None, state: Path | None) -> LocalAgent:

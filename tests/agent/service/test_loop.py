@@ -68,6 +68,7 @@ class Life:
             monotonic=self.pause.monotonic,
             chance=lambda: self.chance,
             journal=self.laptop.surroundings.journal,
+            reassemble=self.laptop.surroundings.enrolled,
         ).run()
 
     @property

@@ -11,15 +11,18 @@ from shieldwall.agent.service.attempts import Attempts
 from shieldwall.agent.service.check_in import CheckIn
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.enforcement import Enforcement
+from shieldwall.agent.service.existing import ExistingState
 from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.guard import Guard
 from shieldwall.agent.service.instance import Installation
+from shieldwall.agent.service.joining import Join
 from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.loop import SteadyCheckIn
 from shieldwall.agent.service.offboarding import Offboard
 from shieldwall.agent.service.onboarding import Onboard
 from shieldwall.agent.service.own_files import OwnFiles
 from shieldwall.agent.service.ports import Enforcer, Machine, Randomness
+from shieldwall.agent.service.promoting import Promote
 from shieldwall.agent.service.records import Identity, Server
 from shieldwall.agent.service.resync import Resync
 from shieldwall.agent.service.state import ATTEMPTS, AgentState
@@ -85,7 +88,21 @@ class Surroundings:
             connect=self.connect,
             clock=self.trusted_clock,
             randomness=self.randomness,
+            existing=self.existing,
         )
+
+    @property
+    def existing(self) -> ExistingState:
+        """The registration that this machine may have in the directory beside its identity."""
+        return ExistingState(directory=self.state.directory, disk=self.state.disk)
+
+    def join(self) -> Join:
+        """Put the full join together."""
+        return Join(existing=self.existing, machine=self.machine, connect=self.connect, randomness=self.randomness)
+
+    def promote(self) -> Promote:
+        """Put promotion together."""
+        return Promote(state=self.state, existing=self.existing, connect=self.connect, journal=self.journal)
 
     def enrolled(self) -> Enrolled:
         """Put together what an onboarded device can do. Raises: NotOnboardedError, StateCorruptError, HostError."""
@@ -137,6 +154,7 @@ class Surroundings:
                 check_in=check_in,
                 ask_signed_time=ask_signed_time,
                 resync=Resync(identity=identity, state=self.state, gateway=gateway, installation=installation),
+                promote=self.promote(),
                 upkeep=Upkeep(state=self.state, gateway=gateway, clock=self.trusted_clock, journal=self.journal),
                 state=self.state,
                 clock=self.trusted_clock,

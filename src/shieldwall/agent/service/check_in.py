@@ -58,6 +58,8 @@ class Settled:
     rounds: int
     report: StatusReport | None
     left: bool = False
+    promoted: bool = False
+    """It did not come to a check-in: this device is another one now, and checks in as that."""
 
 
 Told: TypeAlias = tuple[CheckInAnswer | None, ReportRefusedError | None]

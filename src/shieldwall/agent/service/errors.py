@@ -174,7 +174,10 @@ class RegistrationPendingError(ShieldwallError):
     """The server has registered this device and does not let it in yet."""
 
     code = "registrationPending"
-    remedy = "Run shieldwall-agent onboard with the same package again once an administrator has approved the device."
+    remedy = (
+        "Start the agent with shieldwall-agent run: it asks again until an administrator has decided. Or run "
+        "shieldwall-agent onboard with the same package again, with --wait to wait here."
+    )
 
     def __init__(self, answer: PendingAnswer) -> None:
         super().__init__(f"The server knows this device as {answer.device_id}; {_WAITS_FOR[answer.reason]}.")

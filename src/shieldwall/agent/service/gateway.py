@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 from urllib.parse import SplitResult
 
 import msgspec
@@ -15,6 +16,7 @@ from shieldwall.agent.service.errors import (
     UnusableAnswerError,
 )
 from shieldwall.agent.service.ports import Randomness
+from shieldwall.agent.service.records import Server
 from shieldwall.agent.service.transport import HttpAnswer, Transport
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidJsonError
@@ -92,6 +94,10 @@ class Gateway:
             created=int(self.clock.now().timestamp()),
             nonce=self.randomness(16).hex(),
         )
+
+
+Connect: TypeAlias = Callable[[Server, SigningKey], Gateway]
+"""Opens a conversation with a server in the name of a key."""
 
 
 def _read(received: HttpAnswer, path: str, answer: type[T]) -> T | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,6 +19,7 @@ from shieldwall.agent.service.delays import after_failure
 from shieldwall.agent.service.enforcement import Enforcement
 from shieldwall.agent.service.errors import ProblemAnswerError, retry_after_seconds
 from shieldwall.agent.service.journal import Journal
+from shieldwall.agent.service.promoting import Promote
 from shieldwall.agent.service.records import Trouble
 from shieldwall.agent.service.resync import Resync
 from shieldwall.agent.service.state import AgentState
@@ -34,6 +35,7 @@ SYNC_SPACING_SECONDS: Final = 5
 _CLOCK_SKEW: Final = "clockSkew"
 _CERTIFICATE_EXPIRED: Final = "certificateExpired"
 _NUMBERS_REFUSED: Final = "seqConflict"
+_PROMOTED: Final = Settled(next_check_in_seconds=0, manifest_changed=False, rounds=0, report=None, promoted=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +49,22 @@ class SteadyCheckIn:
     check_in: CheckIn
     ask_signed_time: AskSignedTime
     resync: Resync
+    promote: Promote
     upkeep: Upkeep
     state: AgentState
     clock: Clock
     journal: Journal
 
     def __call__(self) -> Settled:
-        """Check in. Raises: as ``CheckIn``; the trouble is on disk then, for ``status`` to show."""
+        """Check in, unless this device has become another one; then its parts have to be put together anew.
+
+        Raises:
+            ShieldwallError: As ``CheckIn``; the trouble is on disk then, for ``status`` to show.
+        """
         wish = self.state.wish()
         try:
+            if self.promote():
+                return _PROMOTED
             self.upkeep.settle()
             settled = self._cured()
             if not settled.left and self.upkeep.keep_up():
@@ -108,9 +117,28 @@ class SteadyCheckIn:
             self.journal.trouble("troubleNotKept", other)
 
 
+class Parts(Protocol):
+    """What depends on who this device is."""
+
+    @property
+    def check_in(self) -> SteadyCheckIn:
+        """Its check-in."""
+        ...
+
+    @property
+    def enforcement(self) -> Enforcement:
+        """Its enforcement."""
+        ...
+
+    @property
+    def policy_sync(self) -> PolicySync:
+        """Its wait for a policy sync."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Loop:
-    """Runs until somebody asks it to stop."""
+    """Runs until somebody asks it to stop. ``reassemble`` puts together who this device is after a promotion."""
 
     check_in: SteadyCheckIn
     enforcement: Enforcement
@@ -119,6 +147,7 @@ class Loop:
     monotonic: Callable[[], float]
     chance: Callable[[], float]
     journal: Journal
+    reassemble: Callable[[], Parts]
     failures: int = 0
     may_listen: bool = True
     checked_in: float = 0.0
@@ -153,6 +182,10 @@ class Loop:
         self.may_listen = True
         try:
             settled = self.check_in()
+            if settled.promoted:
+                parts = self.reassemble()
+                self.check_in, self.enforcement, self.policy_sync = parts.check_in, parts.enforcement, parts.policy_sync
+                settled = self.check_in()
         except ShieldwallError as error:
             self.failures += 1
             self.journal.trouble("checkInFailed", error)

@@ -6,14 +6,9 @@ gives the same identity again (it knows the key and the request).
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from msgspec.structs import replace
-
-from shieldwall import __version__
 from shieldwall.agent.service import attesting
 from shieldwall.agent.service.errors import (
     AlreadyOnboardedError,
@@ -22,29 +17,24 @@ from shieldwall.agent.service.errors import (
     UnsuitablePackageError,
     UnusableAnswerError,
 )
-from shieldwall.agent.service.gateway import Empty, Gateway
+from shieldwall.agent.service.existing import ExistingState
+from shieldwall.agent.service.gateway import Connect, Empty
 from shieldwall.agent.service.ports import Machine, Randomness
-from shieldwall.agent.service.records import Identity, InstanceRecord, PendingRegistration, Server
+from shieldwall.agent.service.records import Identity, InstanceRecord, PendingRegistration
+from shieldwall.agent.service.registering import RegistrationWriter, server_of
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.messages import PROTOCOL, DeviceFacts
+from shieldwall.contract.messages import DeviceFacts
 from shieldwall.contract.registration import (
-    CertificateRequest,
     NonceAnswer,
-    OnboardingProof,
     RegisterAnswer,
-    RegisterRequest,
-    RegistrationDetails,
 )
 from shieldwall.trust import moments
-from shieldwall.trust.certificate_request import build_request
-from shieldwall.trust.device_key import SigningKey, public_key_info
-from shieldwall.trust.onboarding import OnboardingPackage, proof, proven_body
-
-Connect: TypeAlias = Callable[[Server, SigningKey], Gateway]
-"""Opens a conversation with a server in the name of a key."""
+from shieldwall.trust.device_key import SigningKey
+from shieldwall.trust.onboarding import OnboardingPackage
 
 _STALE_NONCE: Final = "badNonce"
+_CLOCK_SKEW: Final = "clockSkew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +46,7 @@ class Onboard:
     connect: Connect
     clock: Clock
     randomness: Randomness
+    existing: ExistingState
 
     def __call__(self, package: OnboardingPackage, *, proxy: str | None = None) -> Identity:
         """Onboard; safe to call again after any failure.
@@ -82,25 +73,39 @@ class Onboard:
                 f"The package is for {', '.join(package.allowed_platforms)}, not for {platform}."
             )
 
-        try:
-            return self._registered(package, facts, proxy)
-        except RegistrationPendingError as waits:
-            # From here on the key is this device's: the request stays, and sent again it tells how things stand.
-            pending = self.state.get_pending()
-            return self._become(pending, attesting.attest(self.connect(pending.server, self.state.get_key()), waits))
-
-    def _registered(self, package: OnboardingPackage, facts: DeviceFacts, proxy: str | None) -> Identity:
         pending = self._begun(package) or self._begin(package, facts, proxy, self._own_key())
         try:
-            return self._register(pending)
+            return self._decided(pending)
         except ProblemAnswerError as refusal:
-            if refusal.problem.status == 429 or refusal.problem.status >= 500:
-                raise  # not an answer to this request; it stays as it is
-            self.state.drop_pending()
             if refusal.problem.code != _STALE_NONCE:
                 raise
             # The nonce had run out before its request ever arrived, so the key is still nobody's.
-            return self._register(self._begin(package, facts, proxy, self._own_key()))
+            return self._decided(self._begin(package, facts, proxy, self._own_key()))
+
+    def again(self) -> Identity:
+        """Ask how a registration stands that was sent before, without its package.
+
+        Raises:
+            NotOnboardedError: None is on its way.
+            RegistrationPendingError: It still waits.
+            ProblemAnswerError: It was refused, and this machine has to be onboarded anew with a package.
+            GatewayUnreachableError: No answer; ask again later.
+        """
+        return self._decided(self.state.get_pending())
+
+    def _decided(self, pending: PendingRegistration) -> Identity:
+        try:
+            return self._register(pending)
+        except RegistrationPendingError as waits:
+            # From here on the key is this device's: the request stays, and sent again it tells how things stand.
+            return self._become(pending, attesting.attest(self.connect(pending.server, self.state.get_key()), waits))
+        except ProblemAnswerError as refusal:
+            if refusal.problem.status == 429 or refusal.problem.status >= 500 or refusal.problem.code == _CLOCK_SKEW:
+                raise  # not an answer to this request; it stays as it is
+            self.state.drop_pending()
+            if refusal.problem.code != _STALE_NONCE:
+                self.state.make_key()  # the server may have registered the key before it said no
+            raise
 
     def _begun(self, package: OnboardingPackage) -> PendingRegistration | None:
         pending = self.state.find_pending()
@@ -119,51 +124,15 @@ class Onboard:
     def _begin(
         self, package: OnboardingPackage, facts: DeviceFacts, proxy: str | None, key: SigningKey
     ) -> PendingRegistration:
-        server = Server(
-            tenant_id=package.tenant_id,
-            urls=tuple(package.server_urls),
-            tls_roots=tuple(package.tls_roots),
-            trust_root=package.trust_root,
-            proxy=proxy,
-        )
+        server = server_of(package, proxy)
         gateway = self.connect(server, key)
         nonce = gateway.ask_unsigned(f"/{server.tenant_id}/EnrollmentServer/nonce", Empty(), NonceAnswer).nonce
-        pending = PendingRegistration(
-            package_id=package.package_id, server=server, request=self._request(package, facts, key, nonce)
-        )
+        write = RegistrationWriter(package=package, machine=self.machine, randomness=self.randomness)
+        holding = self.existing.find(package.tenant_id)
+        request = write(facts, key, nonce, join_type="synthetic", holding=holding)
+        pending = PendingRegistration(package_id=package.package_id, server=server, request=request)
         self.state.put_pending(pending)
         return pending
-
-    def _request(self, package: OnboardingPackage, facts: DeviceFacts, key: SigningKey, nonce: str) -> RegisterRequest:
-        unproven = OnboardingProof(package_id=package.package_id, mac="")
-        offer, tpm = attesting.offer(key) or (None, None)
-        details = RegistrationDetails(
-            instance_id=self.randomness(16).hex(),
-            hardware=replace(self.machine.hardware(package.tenant_id), tpm_ek_hash=tpm),
-            agent_version=__version__,
-            protocol=PROTOCOL,
-            onboarding=unproven,
-            attestation=offer,
-            facts=replace(facts, key_protection=key.protection),
-        )
-        request = RegisterRequest(
-            certificate_request=CertificateRequest(
-                type="pkcs10", data=base64.b64encode(build_request(key, nonce)).decode("ascii")
-            ),
-            join_type="synthetic",
-            device_display_name=facts.display_name,
-            device_type="Linux",
-            operating_system_version=facts.os_version,
-            shieldwall=details,
-        )
-        mac = proof(
-            package.onboarding_key.secret(),
-            package.tenant_id,
-            nonce,
-            public_key_info(key.public_key),
-            proven_body(request),
-        )
-        return replace(request, shieldwall=replace(details, onboarding=replace(unproven, mac=mac)))
 
     def _register(self, pending: PendingRegistration) -> Identity:
         server, key = pending.server, self.state.get_key()
@@ -179,6 +148,7 @@ class Onboard:
             instance_id=pending.request.shieldwall.instance_id,
             certificate=answer.certificate,
             server=pending.server,
+            registration="synthetic" if pending.request.shieldwall.existing is None else "full",
             registered_at=moments.write(self.clock.now()),
         )
         details = pending.request.shieldwall

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -38,6 +38,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     certificate: str
     server: Server
     registered_at: str
+    registration: Literal["synthetic", "full"] = "synthetic"
     key_since: str = ""
     """When the device key was changed last; empty for the key of the registration."""
 

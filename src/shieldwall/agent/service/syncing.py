@@ -48,7 +48,9 @@ class Sync:
         holder = self.lock.holder()
         if holder is None or not holder.running or not self._asked(holder):
             with self.lock.held():
-                self.surroundings.enrolled().check_in()
+                self.surroundings.promote().finish()
+                if self.surroundings.enrolled().check_in().promoted:
+                    self.surroundings.enrolled().check_in()
         return Synced(before=before, after=state.find_report())
 
     def _asked(self, holder: Holder) -> bool:
