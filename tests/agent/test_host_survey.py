@@ -66,8 +66,8 @@ def test_a_marker_that_is_a_broken_link_counts_as_there(tmp_path: Path) -> None:
 def test_a_device_of_microsofts_channel_is_managed_elsewhere_even_by_an_empty_file() -> None:
     survey_ = found(ATTACHED)
 
-    assert (survey_.manager, survey_.managed_elsewhere) == ("microsoftChannel", MICROSOFT_CHANNEL)
-    assert survey_.managers[0].evidence == ATTACHED
+    assert (survey_.manager, survey_.managed_elsewhere) == ("microsoftChannel", "Microsoft Defender for Endpoint")
+    assert (survey_.managers[0].product, survey_.managers[0].evidence) == (MICROSOFT_CHANNEL, ATTACHED)
     assert survey_.is_passive
 
 
@@ -77,7 +77,7 @@ def test_a_device_of_microsofts_channel_is_managed_elsewhere_even_by_an_empty_fi
         ("/etc/intune", "Intune"),
         ("/opt/microsoft/intune", "Intune"),
         ("/usr/bin/intune-portal", "Intune"),
-        ("/Library/Managed Preferences/com.microsoft.wdav.plist", "an MDM (Defender preferences of macOS)"),
+        ("/Library/Managed Preferences/com.microsoft.wdav.plist", "MDM"),
         ("/usr/local/bin/jamf", "Jamf"),
         ("/opt/vmware/ws1-hub", "Workspace ONE"),
     ],
@@ -93,7 +93,7 @@ def test_an_mdm_is_known_by_what_it_installs(path: str, product: str) -> None:
 def test_beside_configuration_manager_alone_the_agent_follows_the_server(path: str) -> None:
     survey_ = found(path)
 
-    assert survey_.manager == "configurationManager"
+    assert (survey_.manager, survey_.managed_elsewhere) == ("configurationManager", "ConfigMgr")
     assert not survey_.is_passive
 
 
@@ -228,7 +228,7 @@ def test_what_was_found_stands_in_the_facts() -> None:
 
     told = found(ATTACHED, NON_PERSISTENT_MARKER, "/var/lib/samba/private/sam.ldb").upon(plain)
 
-    assert (told.managed_elsewhere, told.manager) == (MICROSOFT_CHANNEL, "microsoftChannel")
+    assert (told.managed_elsewhere, told.manager) == ("Microsoft Defender for Endpoint", "microsoftChannel")
     assert (told.unsuitable, told.is_domain_controller) == ("nonPersistentDesktop", True)
     assert found().upon(told) == plain
 

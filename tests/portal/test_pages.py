@@ -108,7 +108,7 @@ def test_the_device_page_says_what_holds_who_set_it_and_what_lost(world: AdminWo
     words = text_of(ada.get(f"/devices/{device}").text)
 
     assert "Managed by MDE" in words
-    assert "Enrollment status 2: Never enrolled" in words
+    assert "Enrollment status 1: Enrolled; the device has not checked in yet" in words
     assert "Lost Weak wants Disabled" in words
     assert "The strongest value wins." in words
     assert "Written yes, by mdatp Read back the same Effective not known" in words

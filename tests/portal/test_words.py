@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.samples import NOON, a_device
 
 from shieldwall.contract.status import SettingState
+from shieldwall.policy.enrollment import Enrollment, Reason
 from shieldwall.policy.resolve import Rule
 from shieldwall.server.directory.names import visible
 from shieldwall.server.portal.words import (
@@ -110,16 +111,25 @@ def test_a_managed_device_is_managed_by_mde() -> None:
     device = a_device()
 
     assert managed_by(device) == "MDE"
-    assert enrollment(device, checked_in=True) == "1: Enrolled"
-    assert enrollment(device, checked_in=False).startswith("2: Never enrolled")
+    assert enrollment(device, Enrollment(Reason.MANAGED), checked_in=True) == "1: Enrolled"
+    assert enrollment(device, Enrollment(Reason.MANAGED), checked_in=False) == (
+        "1: Enrolled; the device has not checked in yet"
+    )
     assert registration(device) == "Synthetic registration"
 
 
 def test_a_device_with_another_manager_is_not_enrolled() -> None:
-    device = a_device(managed_elsewhere="Intune")
+    device = a_device(managed_elsewhere="Intune", enrollment_code=3)
 
     assert managed_by(device) == "Intune"
-    assert enrollment(device, checked_in=True).startswith("Not enrolled: Intune")
+    assert enrollment(device, Enrollment(Reason.MDM), checked_in=True).startswith("3: Managed by Intune. An MDM")
+
+
+def test_a_device_that_nobody_manages_says_so() -> None:
+    device = a_device(enrollment_code=2)
+
+    assert managed_by(device) == "Nobody"
+    assert enrollment(device, Enrollment(Reason.TAG_MISSING), checked_in=True).startswith("2: Never enrolled. ")
 
 
 @pytest.mark.parametrize("state", [DeviceState.DISABLED, DeviceState.RETIRED])
@@ -127,4 +137,4 @@ def test_nobody_manages_a_device_that_left(state: DeviceState) -> None:
     device = a_device(state=state, managed_elsewhere="Intune")
 
     assert managed_by(device).startswith("Nobody")
-    assert enrollment(device, checked_in=True) == "Not enrolled any more"
+    assert enrollment(device, Enrollment(Reason.MDM), checked_in=True) == "Not enrolled any more"

@@ -55,6 +55,8 @@ def show_device(device: DeviceArgument, *, as_json: JsonOption = False) -> None:
         show_json(found)
         return
     ours = found.pop("shieldwall")
+    enrolled = ours.pop("enrollment")
+    ours["enrollment"] = f"{enrolled['code']} ({enrolled['status']}): {enrolled['cause']} {enrolled['remedy']}"
     rows = [(name, value) for name, value in (found | ours).items() if not name.startswith("@") and value is not None]
     show_facts(rows)
 
@@ -122,6 +124,39 @@ def tag_device(
         body = {"add": add or [], "remove": remove or []}
         found = session.call("POST", f"{DEVICES}/{find_device(session, device)}/changeTags", body)
     show_facts([("Device", found["deviceName"]), ("Tags", ", ".join(found["shieldwall"]["tags"]) or "none")])
+
+
+@app.command("disable")
+def disable_device(device: DeviceArgument) -> None:
+    """Let a device speak no more, from its next request on. It keeps what it enforces.
+
+    Example: shieldwall device disable web-01
+    """
+    with speaking_plainly("disable the device"), connected() as session:
+        session.call("POST", f"{DEVICES}/{find_device(session, device)}/disable")
+    typer.echo(f"Disabled {printable(device)}. It keeps what it enforces; let it back with: shieldwall device enable")
+
+
+@app.command("enable")
+def enable_device(device: DeviceArgument) -> None:
+    """Let a disabled device speak again; one that was in quarantine goes back there.
+
+    Example: shieldwall device enable web-01
+    """
+    with speaking_plainly("enable the device"), connected() as session:
+        session.call("POST", f"{DEVICES}/{find_device(session, device)}/enable")
+    typer.echo(f"Enabled {printable(device)}. It is let in at its next check-in.")
+
+
+@app.command("release")
+def release_device(device: DeviceArgument) -> None:
+    """Release a device from quarantine, after its copy was onboarded anew or is gone.
+
+    Example: shieldwall device release web-01
+    """
+    with speaking_plainly("release the device"), connected() as session:
+        session.call("POST", f"{DEVICES}/{find_device(session, device)}/releaseFromQuarantine")
+    typer.echo(f"Released {printable(device)}. It counts its requests anew and gets every policy at its next check-in.")
 
 
 @app.command("offboard")

@@ -8,6 +8,7 @@ import typer
 
 from shieldwall.cli import (
     attestation_commands,
+    clean_up_commands,
     conflict_rule_commands,
     declared_commands,
     device_commands,
@@ -17,6 +18,7 @@ from shieldwall.cli import (
     package_commands,
     policy_commands,
     reusable_commands,
+    scope_commands,
     shieldwall_server,
 )
 
@@ -31,7 +33,9 @@ app.add_typer(policy_commands.app, name="policy")
 app.add_typer(filter_commands.app, name="filter")
 app.add_typer(reusable_commands.app, name="reusable")
 app.add_typer(conflict_rule_commands.app, name="conflict-rules")
+app.add_typer(scope_commands.app, name="scope")
 app.add_typer(device_commands.app, name="device")
+app.add_typer(clean_up_commands.app, name="clean-up")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(package_commands.app, name="package")
 app.add_typer(attestation_commands.app, name="attestation")

@@ -24,6 +24,12 @@ from shieldwall.contract.messages import DeviceFacts, ManagerKind, Unsuitable
 
 MICROSOFT_CHANNEL: Final = "Microsoft Defender for Endpoint security settings management"
 CONFIGURATION_MANAGER: Final = "Configuration Manager"
+_SOME_MDM: Final = "An MDM (Defender preferences of macOS)"
+_SHORT_NAMES: Final = {
+    MICROSOFT_CHANNEL: "Microsoft Defender for Endpoint",
+    CONFIGURATION_MANAGER: "ConfigMgr",
+    _SOME_MDM: "MDM",
+}
 
 
 def _all(kind: ManagerKind, product: str, *paths: str) -> Iterable[tuple[PurePosixPath, ManagerKind, str]]:
@@ -41,7 +47,7 @@ _MANAGERS: Final[tuple[tuple[PurePosixPath, ManagerKind, str], ...]] = (
     *_all("mdm", "Intune", "/etc/intune", "/opt/microsoft/intune", "/usr/bin/intune-portal", "/Library/Intune"),
     *_all(
         "mdm",
-        "an MDM (Defender preferences of macOS)",
+        _SOME_MDM,
         "/Library/Managed Preferences/com.microsoft.wdav.plist",
         "/Library/Managed Preferences/com.microsoft.wdav.ext.plist",
     ),
@@ -82,6 +88,11 @@ class Finding:
     kind: ManagerKind | None = None
     """What kind of manager it is; ``None`` for a neighbour."""
 
+    @property
+    def short_name(self) -> str:
+        """The name under which Microsoft's lists show a manager, where it has one there."""
+        return _SHORT_NAMES.get(self.product, self.product)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -117,8 +128,8 @@ class Survey:
 
     @property
     def managed_elsewhere(self) -> str | None:
-        """Name the other managers in words for facts, ``None`` when there is none."""
-        return " and ".join(dict.fromkeys(finding.product for finding in self.managers)) or None
+        """Name the other managers for facts, by the names that lists of devices show; ``None`` when there is none."""
+        return " and ".join(dict.fromkeys(finding.short_name for finding in self.managers)) or None
 
     @property
     def unsuitable(self) -> Unsuitable | None:

@@ -7,12 +7,12 @@ worked out whenever it is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.contract.ids import DeviceId
 from shieldwall.policy.enrollment import (
     Coverage,
     EnforcementScope,
@@ -79,12 +79,13 @@ def enrolled_anew(connection: Connection, before: Device, device: Device) -> Dev
     return device if _matters(before) == _matters(device) else enrolled(connection, device)
 
 
-def enrollments(
-    connection: Connection, tenant_id: TenantId, device_list: Iterable[Device]
-) -> Mapping[DeviceId, Enrollment]:
-    """Return how these devices of a tenant are enrolled, with the reason."""
-    decided = deciding(tenants.enforcement_scope(connection, tenant_id))
-    return {device.id: decided(device) for device in device_list}
+def enrollments(connection: Connection, device_list: Collection[Device]) -> Mapping[DeviceId, Enrollment]:
+    """Return how these devices are enrolled, with the reason."""
+    decided = {
+        tenant: deciding(tenants.enforcement_scope(connection, tenant))
+        for tenant in {device.tenant_id for device in device_list}
+    }
+    return {device.id: decided[device.tenant_id](device) for device in device_list}
 
 
 def _matters(device: Device) -> tuple[object, ...]:

@@ -50,6 +50,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "cannotMerge": 409,
     "notPending": 409,
     "stillReferenced": 409,
+    "wrongDeviceState": 409,
     "preconditionFailed": 412,
     "contentTooLarge": 413,
     "unsupportedMediaType": 415,

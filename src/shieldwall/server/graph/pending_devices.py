@@ -53,7 +53,7 @@ def approve_device(
         device = pending.approve(
             connection, acting, services.signer, parse_device_id(device_id), replaces=asked.replace
         )
-        resource = managed_device_resource(device, summaries(connection, [device.id])[device.id])
+        resource = managed_device_resource(device, summaries(connection, [device])[device.id])
     return answer(resource)
 
 
@@ -71,7 +71,7 @@ def list_duplicates(services: Services, request: GraphRequest, device_id: FromPa
     query = query_of(request)
     with services.database.read() as connection:
         found = pending.duplicates(connection, services.tenant.id, parse_device_id(device_id))
-        standing = summaries(connection, [each.id for each in found])
+        standing = summaries(connection, found)
     resources = [
         managed_device_resource(each, standing[each.id]) | {"comparison": _comparison(found[0], each)} for each in found
     ]

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from shieldwall.contract.enrollment import status_in_words
+from shieldwall.policy.enrollment import Enrollment
 from shieldwall.server.manager.summaries import DeviceSummary
-from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.inventory_rows import managed_by
 from shieldwall.server.storage.records import Group, OnboardingPackageRecord, Tenant
 
 Json = dict[str, Any]
@@ -38,6 +41,17 @@ def group_resource(group: Group) -> Json:
     }
 
 
+def enrollment_resource(enrollment: Enrollment) -> Json:
+    """Shape how a device is enrolled (ours): the published code, and why in our own words."""
+    return {
+        "code": int(enrollment.code),
+        "status": status_in_words(enrollment.code),
+        "reason": enrollment.reason.value,
+        "cause": enrollment.cause,
+        "remedy": enrollment.remedy,
+    }
+
+
 def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
     """Shape a managedDevice, with our own facts under ``shieldwall``."""
     return {
@@ -61,11 +75,15 @@ def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
         "shieldwall": {
             "registration": device.registration,
             "deviceState": device.state,
+            "deviceStateReason": device.state_reason,
             "state": standing.state,
             "upToDate": standing.is_current,
-            "managedBy": "MDE" if _is_managed(device) else device.managed_elsewhere,
+            "managedBy": managed_by(device) or "unknown",
+            "enrollment": enrollment_resource(standing.enrollment),
             "agentVersion": device.agent_version,
             "catalogVersion": device.catalog_version,
+            "keyProtection": device.key_protection,
+            "attestationLevel": device.attestation_level,
             "providers": dict(device.providers),
             "tags": list(device.tags),
         },
@@ -104,7 +122,3 @@ def collection(context: str, values: Sequence[Json], next_link: str | None = Non
     if next_link is not None:
         body["@odata.nextLink"] = next_link
     return body
-
-
-def _is_managed(device: Device) -> bool:
-    return device.state is DeviceState.ACTIVE and device.managed_elsewhere is None

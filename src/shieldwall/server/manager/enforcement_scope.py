@@ -7,7 +7,7 @@ is taken gets the policies assigned to it. Both hear of it at once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,11 +15,21 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.policy.device_sets import places
-from shieldwall.policy.enrollment import TAG, EnforcementScope, Enrollment, Reason, Standing, check, decide
+from shieldwall.policy.enrollment import (
+    TAG,
+    EnforcementScope,
+    Enrollment,
+    InvalidScopeError,
+    Reason,
+    Standing,
+    check,
+    decide,
+)
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import described_fleet
 from shieldwall.server.directory.enrollment import Deciding, deciding
 from shieldwall.server.directory.membership import reevaluate_asking
+from shieldwall.server.directory.names import is_name
 from shieldwall.server.storage import enrollments, targets, tenants
 from shieldwall.server.storage.device_records import MANAGED_CODE, SPEAKING, DeviceState
 from shieldwall.server.storage.enrollments import EnrolledRow
@@ -74,7 +84,19 @@ def preview_scope(connection: Connection, tenant_id: TenantId, scope: Enforcemen
         InvalidScopeError: The scope contradicts itself.
         InvalidRuleError: A rule of a dynamic tag cannot be read.
     """
-    return _effect(_decided(connection, tenant_id, check(scope)))
+    return _effect(_decided(connection, tenant_id, _checked(scope)))
+
+
+def change_scope(
+    connection: Connection, acting: Acting, changed: Callable[[EnforcementScope], EnforcementScope]
+) -> tuple[EnforcementScope, ScopeEffect]:
+    """Make another scope of the present one; who changes something else at the same time is not undone.
+
+    Raises: as ``save_scope``, and what ``changed`` raises.
+    """
+    targets.lock(connection)
+    scope = changed(tenants.enforcement_scope(connection, acting.tenant_id))
+    return scope, save_scope(connection, acting, scope)
 
 
 def save_scope(connection: Connection, acting: Acting, scope: EnforcementScope) -> ScopeEffect:
@@ -84,7 +106,7 @@ def save_scope(connection: Connection, acting: Acting, scope: EnforcementScope) 
     """
     targets.lock(connection)  # from here on no device is enrolled by the scope from before
     before = tenants.enforcement_scope(connection, acting.tenant_id)
-    decided = _decided(connection, acting.tenant_id, check(scope))
+    decided = _decided(connection, acting.tenant_id, _checked(scope))
     effect = _effect(decided)
     if scope != before:
         tenants.put_enforcement_scope(connection, acting.tenant_id, scope)
@@ -117,6 +139,12 @@ class _Decided:
     @property
     def is_managed(self) -> bool:
         return self.after.is_managed and self.row.state in SPEAKING
+
+
+def _checked(scope: EnforcementScope) -> EnforcementScope:
+    if not all(is_name(each.display_name) for each in scope.dynamic_tags):
+        raise InvalidScopeError("A dynamic tag has a name of 1 to 256 plain characters.")
+    return check(scope)
 
 
 def _decided(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> list[_Decided]:

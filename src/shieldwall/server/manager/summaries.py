@@ -9,22 +9,26 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.status import SettingState, StatusReport, gravest
+from shieldwall.policy.enrollment import Enrollment
+from shieldwall.server.directory.enrollment import enrollments
 from shieldwall.server.storage import check_ins, statuses
-from shieldwall.server.storage.device_records import CheckInState
+from shieldwall.server.storage.device_records import CheckInState, Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSummary:
-    """How a device stands: its check-ins, its gravest state, and whether that is about its present target."""
+    """How a device stands: check-ins, gravest state, whether that is about its present target, and its enrollment."""
 
     check_in: CheckInState
     state: SettingState
     is_current: bool
+    enrollment: Enrollment
 
 
-def summaries(connection: Connection, device_ids: Collection[DeviceId]) -> Mapping[DeviceId, DeviceSummary]:
+def summaries(connection: Connection, device_list: Collection[Device]) -> Mapping[DeviceId, DeviceSummary]:
     """Return how each of these devices stands."""
-    found = {device: check_ins.get(connection, device) for device in device_ids}
+    found = {device.id: check_ins.get(connection, device.id) for device in device_list}
+    enrolled = enrollments(connection, device_list)
     sent = {(each.tenant_id, each.status_digest) for each in found.values() if each.status_digest}
     reports = {
         (tenant, digest): report
@@ -34,15 +38,24 @@ def summaries(connection: Connection, device_ids: Collection[DeviceId]) -> Mappi
         ).items()
     }
     return {
-        device: summary(state, reports.get((state.tenant_id, state.status_digest)) if state.status_digest else None)
+        device: summary(
+            state,
+            reports.get((state.tenant_id, state.status_digest)) if state.status_digest else None,
+            enrolled[device],
+        )
         for device, state in found.items()
     }
 
 
-def summary(check_in: CheckInState, report: StatusReport | None) -> DeviceSummary:
+def summary(check_in: CheckInState, report: StatusReport | None, enrollment: Enrollment) -> DeviceSummary:
     """Say how a device stands that sent this report last; one about an older target counts for nothing."""
     is_current = report is not None and report.target == check_in.target_digest
-    return DeviceSummary(check_in=check_in, state=state_of(check_in.target_digest, report), is_current=is_current)
+    return DeviceSummary(
+        check_in=check_in,
+        state=state_of(check_in.target_digest, report),
+        is_current=is_current,
+        enrollment=enrollment,
+    )
 
 
 def state_of(target: Digest | None, report: StatusReport | None) -> SettingState:

@@ -18,6 +18,7 @@ from shieldwall.contract.ids import UUID_PATTERN, GroupId, parse_device_id, pars
 from shieldwall.contract.status import SettingState
 from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices, groups
+from shieldwall.server.directory.enrollment import enrollments
 from shieldwall.server.inventory import packages
 from shieldwall.server.manager import assignments, policies, statuses, sync
 from shieldwall.server.manager.statuses import DeviceEffect
@@ -116,7 +117,7 @@ def list_devices(services: Services, rendering: Renderer, request: PageRequest) 
     """Show the devices."""
     with services.database.read() as connection:
         found = devices.list_devices(connection, services.tenant.id, _page(request))
-        standing = summaries(connection, [device.id for device in found])
+        standing = summaries(connection, found)
         count = stored_devices.count(connection, services.tenant.id)
     return rendering.page(
         request,
@@ -138,6 +139,7 @@ def show_device(
         device = devices.get_device(connection, tenant, wanted)
         effect = statuses.effective_of(connection, services.catalog, tenant, wanted)
         memberships = groups.groups_of(connection, tenant, wanted)
+        enrolled = enrollments(connection, [device])[device.id]
     return rendering.page(
         request,
         "device.html",
@@ -146,7 +148,8 @@ def show_device(
         effect=effect,
         can_sync=device.state is DeviceState.ACTIVE,
         managed_by=managed_by(device),
-        enrollment=enrollment(device, checked_in=effect.check_in.last_check_in is not None),
+        enrollment=enrollment(device, enrolled, checked_in=effect.check_in.last_check_in is not None),
+        remedy="" if enrolled.is_managed else enrolled.remedy,
         registration=registration(device),
         groups=[group.display_name for group in memberships],
         settings=effective_rows(services.catalog, effect.settings),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from shieldwall.contract.enrollment import status_in_words
 from shieldwall.contract.status import SettingState
+from shieldwall.policy.enrollment import Enrollment
 from shieldwall.policy.resolve import Rule
 from shieldwall.server.storage.device_records import Device, DeviceState
 
@@ -91,16 +93,19 @@ def product_state(version: str) -> str:
 
 def managed_by(device: Device) -> str:
     """Say who manages a device."""
-    return _DEVICE_STATES.get(device.state) or device.managed_elsewhere or "MDE"
+    if device.state in _DEVICE_STATES:
+        return _DEVICE_STATES[device.state]
+    return "MDE" if device.is_managed else device.managed_elsewhere or "Nobody"
 
 
-def enrollment(device: Device, *, checked_in: bool) -> str:
-    """Say how a device is enrolled, with the published code where there is one."""
-    if device.state is not DeviceState.ACTIVE:
+def enrollment(device: Device, enrolled: Enrollment, *, checked_in: bool) -> str:
+    """Say how a device is enrolled, with the published code, and why where it is not managed."""
+    if device.state in {DeviceState.DISABLED, DeviceState.RETIRED}:
         return "Not enrolled any more"
-    if device.managed_elsewhere is not None:
-        return f"Not enrolled: {device.managed_elsewhere} manages the device, so the agent stays passive"
-    return "1: Enrolled" if checked_in else "2: Never enrolled; the device has not checked in yet"
+    code = f"{enrolled.code}: {status_in_words(enrolled.code)}"
+    if enrolled.is_managed:
+        return code if checked_in else f"{code}; the device has not checked in yet"
+    return f"{code}. {enrolled.cause}"
 
 
 def registration(device: Device) -> str:
