@@ -16,7 +16,7 @@ from typing import Annotated, BinaryIO, Final
 import typer
 
 from shieldwall.cli import server_tenants
-from shieldwall.cli.presentation import speaking_plainly
+from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.cli.server_tenants import ACTOR, DataOption, TenantOption
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
@@ -144,6 +144,29 @@ def invite(
         with main.open_services(settings.load(data), tenant) as services, services.database.write() as connection:
             code = directory_administrators.invite(connection, services.acting(ACTOR), display_name=name)
         typer.echo(f"{services.settings.public_url}/sign-in?code={code}")
+
+
+@app.command("clean-up")
+def clean_up(
+    data: DataOption,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be cleaned up; change nothing.")] = False,
+) -> None:
+    """Clean up now, as the running server does every hour: by the rules of each tenant."""
+    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.housekeeping import Housekeeping  # noqa: PLC0415 - as above
+
+    with speaking_plainly("clean up"), main.open_services(settings.load(data)) as services:
+        housekeeping = Housekeeping(services=services)
+        for tenant, done in housekeeping.looked() if dry_run else housekeeping.cleaned():
+            counts = {
+                "devices replaced": done.replaced,
+                "devices retired": done.retired,
+                "devices removed": done.removed,
+                **{f"rows of {table} removed": count for table, count in done.rows.items()},
+            }
+            told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
+            typer.echo(f"{printable(tenant.display_name)}: {told}{' (dry run)' if dry_run else ''}")
 
 
 def _tell_step(step: str) -> None:

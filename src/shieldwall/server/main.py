@@ -39,6 +39,7 @@ from shieldwall.server.gateway.routes import Router
 from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
+from shieldwall.server.housekeeping import Housekeeping
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding
 from shieldwall.server.inventory.promotion import Promotion
@@ -117,11 +118,12 @@ class Admin:
 
     application: ASGIApplication
     connections: ConnectionGuard
+    housekeeping: Housekeeping
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep going what turns beside the application."""
-        async with _beside(self.connections.run()):
+        async with _beside(self.connections.run(), self.housekeeping.run()):
             yield
 
 
@@ -301,7 +303,7 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
         connections=connections,
     )
     watched = WatchedRequests(application=front, measures=AdminMeasures(registry), new_request_id=RequestIds())
-    return Admin(application=watched, connections=connections)
+    return Admin(application=watched, connections=connections, housekeeping=Housekeeping(services=services))
 
 
 @contextmanager

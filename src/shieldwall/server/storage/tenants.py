@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Column, Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -15,6 +15,8 @@ from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.storage.rows import columns_of, to_text
 from shieldwall.server.storage.schema import tenants
+
+T = TypeVar("T")
 
 _TENANTS: Final = select(tenants.c.id, tenants.c.display_name, tenants.c.domain, tenants.c.created_at)
 
@@ -76,6 +78,16 @@ def enforcement_scope(connection: Connection, tenant_id: TenantId) -> Enforcemen
 def put_enforcement_scope(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> None:
     """Replace the enforcement scope of a tenant. Raises: NotFoundError."""
     _put_choice(connection, tenant_id, tenants.c.enforcement_scope, scope)
+
+
+def clean_up(connection: Connection, tenant_id: TenantId, kind: type[T]) -> T:
+    """Return a tenant's rules of cleaning up, which are of this kind. Raises: NotFoundError."""
+    return strict_json.decode(_choice(connection, tenant_id, tenants.c.clean_up), kind)
+
+
+def put_clean_up(connection: Connection, tenant_id: TenantId, rules: Any) -> None:
+    """Replace the rules of cleaning up of a tenant. Raises: NotFoundError."""
+    _put_choice(connection, tenant_id, tenants.c.clean_up, rules)
 
 
 def _choice(connection: Connection, tenant_id: TenantId, column: Column[str]) -> bytes:
