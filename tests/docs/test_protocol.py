@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from datetime import timedelta
@@ -15,29 +16,39 @@ from tests.support.documentation import DOCS, ROOT, Block, blocks, pages, record
 
 from shieldwall.agent.service import delays
 from shieldwall.agent.service.transport import MAX_ANSWER_BYTES
-from shieldwall.contract import messages, settings, status, strict_json
+from shieldwall.contract import messages, registration, settings, status, strict_json
 from shieldwall.contract.messages import CheckInAnswer, Envelope, FetchAnswer, Manifest, TimeRequest, TimeStatement
-from shieldwall.contract.registration import NonceAnswer, RegisterAnswer, RegisterRequest
+from shieldwall.contract.registration import (
+    AttestationOffer,
+    AttestRequest,
+    NonceAnswer,
+    PendingAnswer,
+    RegisterAnswer,
+    RegisterRequest,
+)
 from shieldwall.server import connections
 from shieldwall.server.gateway import wait_channels
 from shieldwall.server.gateway.endpoints.discovery import DiscoverAnswer
+from shieldwall.server.inventory.attestation import CHALLENGE_LIFETIME
 from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.listener import HEADER_BYTES, HEADER_MILLISECONDS
 from shieldwall.server.main import UNSIGNED_AT_ONCE, UNSIGNED_PER_SECOND
 from shieldwall.server.signer.service import MANIFEST_LIFETIME
 from shieldwall.trust import moments, request_signature
+from shieldwall.trust.attestation import check_answer, read_offer, secret_digest
 from shieldwall.trust.certificates import DEVICE_DAYS
 from shieldwall.trust.device_key import public_key_from_bytes, public_key_info, thumbprint
 from shieldwall.trust.onboarding import OnboardingPackage, check_proof, open_package, proven_body
 from shieldwall.trust.request_signature import SignedHeaders, parse_signature
 from shieldwall.trust.roots import Role, TrustRoot
-from shieldwall.trust.strict_base64 import decode_url
+from shieldwall.trust.strict_base64 import decode, decode_url
+from shieldwall.trust.tpm import curve_key, read_certification, read_public_area
 from shieldwall.trust.verification import open_manifest, open_policy
 
 PAGE: Final = DOCS / "protocol.md"
 KINDS: Final = {
     name: kind
-    for module in (messages, settings, status)
+    for module in (messages, registration, settings, status)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 } | {"DiscoverAnswer": DiscoverAnswer}
@@ -110,7 +121,32 @@ def test_no_example_is_missing() -> None:
     assert {block.kind for block in recorded(PAGE).values()} >= spoken | begun | documents | {
         "OffboardRequest",
         "Problem",
+        "AttestationOffer",
+        "PendingAnswer",
+        "AttestRequest",
     }
+
+
+def test_the_attestation_of_the_conversation_proves_what_the_page_says() -> None:
+    offer = strict_json.decode(content("attestation-offer"), AttestationOffer)
+    waits = strict_json.decode(content("pending-answer"), PendingAnswer)
+    answer = strict_json.decode(content("attest-request"), AttestRequest)
+    device_key = curve_key(read_public_area(decode(offer.device_public)))
+    secret = decode(answer.secret)
+
+    check_answer(
+        read_offer(offer, device_key),
+        answer,
+        expected=secret_digest(secret),
+        tenant_id=waits.tenant_id,
+        device_id=waits.device_id,
+    )
+    spoken = b"shieldwall-attest-v1\0" + f"{waits.tenant_id}\0{waits.device_id}\0".encode() + secret
+    assert read_certification(decode(answer.certify_info)).qualifier == hashlib.sha256(spoken).digest()
+    assert waits.challenge is not None
+    ends = moments.parse(waits.challenge.expires) - moments.parse(waits.server_time)
+    assert ends == CHALLENGE_LIFETIME
+    assert "ten\nminutes and answered once" in PAGE.read_text()
 
 
 def test_the_signature_of_the_worked_example_holds() -> None:

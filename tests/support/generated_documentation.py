@@ -35,7 +35,14 @@ CATALOG: Final = DOCS / "catalog.md"
 
 _GROUPS: Final = {
     "errors-refused": ("trust.refusals", "trust.dsse", "trust.roots"),
-    "errors-onboarding": ("trust.onboarding", "trust.certificate_request", "server.inventory"),
+    "errors-onboarding": (
+        "trust.onboarding",
+        "trust.certificate_request",
+        "trust.tpm",
+        "trust.endorsement",
+        "trust.attestation",
+        "server.inventory",
+    ),
     "errors-requests": (
         "contract",
         "trust.request_signature",

@@ -21,6 +21,7 @@ from tests.support.documentation import DOCS, write_recorded
 from tests.support.gateway_device import GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
+from tests.support.pretend_tpm import PretendTpm
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import SettingId
@@ -36,6 +37,7 @@ from shieldwall.contract.messages import (
     TimeRequest,
     WaitRequest,
 )
+from shieldwall.contract.registration import PendingAnswer
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.initialise import Initialise
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
@@ -133,6 +135,8 @@ def converse(world: GatewayWorld) -> Iterator[tuple[str, str]]:
     yield "register-request", shown(device.last[1])
     yield "register-answer", shown(registered.body)
 
+    yield from attesting(world)
+
     world.clock.forward(minutes=5)
     answered = device.check_in(have=Have(facts=digest_of(FACTS)), facts=FACTS)
     assert answered.status == 200, answered.body
@@ -170,6 +174,21 @@ def converse(world: GatewayWorld) -> Iterator[tuple[str, str]]:
     leaving = strict_json.convert(device.numbered(reason="Decommissioned"), OffboardRequest)
     assert device.send(f"{device.enrollment}/device/{device.device_id}/offboard", leaving).status == 204
     yield "offboard-request", shown(leaving)
+
+
+def attesting(world: GatewayWorld) -> Iterator[tuple[str, str]]:
+    """Let another machine come, with a TPM that was made up for this conversation."""
+    machine = PretendTpm()
+    device = Recorder(world, key=machine.device_key)
+    body = device.registration(world.package(), shown={"attestation": machine.offer()})
+    waits = strict_json.decode(device.send(f"{device.enrollment}/device", body).body, PendingAnswer)
+    assert waits.challenge is not None
+    yield "attestation-offer", shown(machine.offer())
+    yield "pending-answer", shown(waits)
+    answer = machine.answer(waits.challenge, tenant_id=waits.tenant_id, device_id=waits.device_id)
+    path = f"{device.enrollment}/device/{waits.device_id}/attest"
+    assert device.send(path, answer).status == 201
+    yield "attest-request", shown(answer)
 
 
 def signed(device: Recorder) -> Iterator[tuple[str, str]]:
