@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from tests.support.manager_world import World
 from tests.support.samples import NOON, TENANT_ID, counted_id, device_id, group_id
 
-from shieldwall.contract.ids import DeviceId
+from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.messages import UNPROTECTED, Protection
 from shieldwall.contract.target import ORDER_TO_LEAVE
 from shieldwall.policy.classify import ChangeClass
@@ -181,9 +181,11 @@ def test_troubleshooting_is_neither_too_short_nor_too_long(world: World, window:
 
 def test_troubleshooting_is_for_devices_that_are_managed(world: World) -> None:
     with world.database.write() as connection:
-        for number, changes in enumerate(({"state": DeviceState.DISABLED}, {"enrollment_code": 4}), start=1):
+        disabled = world.join(connection, 1, state=DeviceState.DISABLED)
+        elsewhere = world.join(connection, 2, enrollment_code=4)
+        for device in (disabled, elsewhere):
             with pytest.raises(DeviceNotManagedError):
-                start_troubleshooting(connection, world.acting, world.join(connection, number, **changes))
+                start_troubleshooting(connection, world.acting, device)
 
 
 def test_a_device_told_to_leave_is_protected_no_more_and_gets_the_order_alone(world: World) -> None:
@@ -203,7 +205,7 @@ def test_a_device_told_to_leave_is_protected_no_more_and_gets_the_order_alone(wo
 
 
 def test_two_tenants_do_not_touch_each_other(world: World) -> None:
-    other = counted_id("9", 1)
+    other = TenantId(counted_id("9", 1))
     with world.database.write() as connection:
         laptop = world.join(connection, 1)
         with pytest.raises(NotFoundError):

@@ -20,7 +20,7 @@ from litestar.types import AsyncAnyCallable
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
-from shieldwall.server.portal import pages, scope_pages, signing_in
+from shieldwall.server.portal import alert_pages, pages, protection_pages, scope_pages, signing_in
 from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, principal_of
 from shieldwall.server.services import AdminServices
@@ -61,6 +61,13 @@ def create_routes(services: AdminServices) -> Router:
             pages.sync_device,
             pages.list_groups,
             pages.list_packages,
+            alert_pages.list_alerts,
+            alert_pages.resolve_alert,
+            protection_pages.show_protection,
+            protection_pages.preview_protection,
+            protection_pages.save_protection,
+            protection_pages.troubleshoot,
+            protection_pages.offboard_device,
             scope_pages.show_scope,
             scope_pages.preview_scope,
             scope_pages.save_scope,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from litestar import Request, Response, get, post
@@ -20,7 +21,7 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices, groups
 from shieldwall.server.directory.enrollment import enrollments
 from shieldwall.server.inventory import packages
-from shieldwall.server.manager import assignments, policies, statuses, sync
+from shieldwall.server.manager import assignments, policies, protection, statuses, sync
 from shieldwall.server.manager.statuses import DeviceEffect
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.portal.rendering import Rendering, redirect
@@ -41,7 +42,7 @@ from shieldwall.server.portal.words import enrollment, managed_by, registration
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import devices as stored_devices
 from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage import revisions
+from shieldwall.server.storage import alerts, revisions
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page, Policy
 
@@ -60,6 +61,7 @@ def overview(services: Services, rendering: Renderer, request: PageRequest) -> R
         rows = _policy_rows(services, connection, Page(size=_PAGE_SIZE))
         count = stored_devices.count(connection, services.tenant.id)
         standing = fleet(connection, services.tenant.id)
+        alert_count = alerts.count_open(connection, services.tenant.id)
     return rendering.page(
         request,
         "overview.html",
@@ -67,6 +69,7 @@ def overview(services: Services, rendering: Renderer, request: PageRequest) -> R
         policies=sorted(rows, key=_trouble, reverse=True),
         device_count=count,
         fleet=standing,
+        alert_count=alert_count,
         counts=counts_of(standing.counts),
     )
 
@@ -139,6 +142,7 @@ def show_device(
         device = devices.get_device(connection, tenant, wanted)
         effect = statuses.effective_of(connection, services.catalog, tenant, wanted)
         memberships = groups.groups_of(connection, tenant, wanted)
+        is_protected = protection.is_device_protected(connection, device)
         enrolled = enrollments(connection, [device])[device.id]
     return rendering.page(
         request,
@@ -151,6 +155,8 @@ def show_device(
         enrollment=enrollment(device, enrolled, checked_in=effect.check_in.last_check_in is not None),
         remedy="" if enrolled.is_managed else enrolled.remedy,
         registration=registration(device),
+        is_protected=is_protected,
+        troubleshooting_until=_future(device.troubleshooting_until, services.clock.now()),
         groups=[group.display_name for group in memberships],
         settings=effective_rows(services.catalog, effect.settings),
         notices=_notices(effect),
@@ -194,6 +200,11 @@ def list_packages(services: Services, rendering: Renderer, request: PageRequest)
         packages=rows,
         **_paging(request, [package.id for package in found]),
     )
+
+
+def _future(at: datetime | None, now: datetime) -> datetime | None:
+    """Return a moment that is still to come."""
+    return at if at is not None and at > now else None
 
 
 def _policy_rows(services: AdminServices, connection: Connection, page: Page) -> list[PolicyRow]:

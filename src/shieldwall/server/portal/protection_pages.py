@@ -1,0 +1,131 @@
+"""Tamper protection of the tenant, and what can be done to one device: troubleshooting, and telling it to leave."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import parse_device_id
+from shieldwall.contract.strict_json import digest_of
+from shieldwall.policy.protection import ProtectionSettings
+from shieldwall.server.directory.acting import Acting
+from shieldwall.server.inventory.offboarding import order_to_leave
+from shieldwall.server.manager import protection
+from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
+from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.rendering import Rendering, redirect
+from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import devices, groups, targets
+
+_ON_OFF: Final = {"on": True, "off": False}
+
+
+@get("/protection", opt=SIGNED_IN, sync_to_thread=True)
+def show_protection(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
+    """Show who is protected."""
+    with services.database.read() as connection:
+        found = protection.get_settings(connection, services.tenant.id)
+        effect = protection.preview(connection, services.tenant.id, found)
+        return _page(connection, rendering, request, found, effect)
+
+
+@post("/protection/preview", opt=SIGNED_IN, sync_to_thread=True, status_code=200)
+def preview_protection(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str]:
+    """Say how many devices gain protection and how many lose it; only from there it can be saved."""
+    check_form(services, request, form)
+    with services.database.read() as connection:
+        present = protection.get_settings(connection, services.tenant.id)
+        wanted = msgspec.structs.replace(present, enabled=_enabled(form.get("enabled", "")))
+        effect = protection.preview(connection, services.tenant.id, wanted)
+        return _page(connection, rendering, request, present, effect, wanted=wanted)
+
+
+@post("/protection", opt=SIGNED_IN, sync_to_thread=True)
+def save_protection(
+    services: Services, rendering: Renderer, request: PageRequest, form: Form
+) -> Response[str] | Redirect:
+    """Protect devices as the form says, if that does what its preview said."""
+    check_form(services, request, form)
+    with services.database.write() as connection:
+        targets.lock(connection)
+        present = protection.get_settings(connection, services.tenant.id)
+        wanted = msgspec.structs.replace(present, enabled=_enabled(form.get("enabled", "")))
+        effect = protection.preview(connection, services.tenant.id, wanted)
+        told = (form.get("seen"), form.get("gained"), form.get("lost"))
+        if told == (digest_of(present), str(effect.gained), str(effect.lost)):
+            protection.replace_settings(connection, _acting(services, request), wanted)
+            return redirect("/protection")
+        return _page(connection, rendering, request, present, effect, wanted=wanted, is_stale=True)
+
+
+@post("/devices/{device_id:str}/troubleshooting", opt=SIGNED_IN, sync_to_thread=True)
+def troubleshoot(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
+    """Give time for troubleshooting on a device, in hours; none ends it."""
+    check_form(services, request, form)
+    device, hours = parse_device_id(device_id), form.get("hours", "")
+    if not hours.isascii() or not hours.isdigit() or len(hours) > 2:
+        raise InvalidProtectionError("Troubleshooting lasts from 1 to 24 hours.")
+    with services.database.write() as connection:
+        acting = _acting(services, request)
+        if int(hours):
+            protection.start_troubleshooting(connection, acting, device, window=timedelta(hours=int(hours)))
+        else:
+            protection.stop_troubleshooting(connection, acting, device)
+    return redirect(f"/devices/{device}")
+
+
+@post("/devices/{device_id:str}/offboard", opt=SIGNED_IN, sync_to_thread=True)
+def offboard_device(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
+    """Tell a device to leave, or retire one that does not come; the form names the device once more."""
+    check_form(services, request, form)
+    wanted = parse_device_id(device_id)
+    with services.database.write() as connection:
+        acting = _acting(services, request)
+        device = devices.find(connection, wanted)
+        if device is not None and device.tenant_id == acting.tenant_id and form.get("name") != device.display_name:
+            raise InvalidProtectionError(
+                "The name does not fit the device, so nothing was done.", remedy="Type the device's name to confirm."
+            )
+        order_to_leave(connection, acting, wanted, force=form.get("force") == "on")
+    return redirect(f"/devices/{wanted}")
+
+
+def _page(
+    connection: Connection,
+    rendering: Rendering,
+    request: PageRequest,
+    present: ProtectionSettings,
+    effect: ProtectionEffect,
+    *,
+    wanted: ProtectionSettings | None = None,
+    is_stale: bool = False,
+) -> Response[str]:
+    return rendering.page(
+        request,
+        "protection.html",
+        section="/protection",
+        settings=present,
+        groups=[(groups.get(connection, group).display_name, word) for group, word in present.groups.items()],
+        excluded=devices.find_many(connection, present.excluded),
+        effect=effect,
+        wanted=wanted,
+        seen=digest_of(present),
+        is_stale=is_stale,
+    )
+
+
+def _enabled(word: str) -> bool:
+    if word not in _ON_OFF:
+        raise InvalidProtectionError("Tamper protection is on or off.")
+    return _ON_OFF[word]
+
+
+def _acting(services: AdminServices, request: PageRequest) -> Acting:
+    return services.acting(f"person:{request.scope['user'].display_name}")
