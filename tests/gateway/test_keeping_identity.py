@@ -22,7 +22,7 @@ from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_certificate import read_certificate
-from shieldwall.trust.device_key import DeviceKey
+from shieldwall.trust.device_key import DeviceKey, SigningKey
 
 __all__ = ["database_url"]
 
@@ -57,14 +57,14 @@ def renew(device: GatewayDevice) -> Reply:
     return device.send(own(device, "renew"), renewal(device))
 
 
-def key_change(device: GatewayDevice, new: DeviceKey, nonce: str | None = None) -> bytes:
+def key_change(device: GatewayDevice, new: SigningKey, nonce: str | None = None) -> bytes:
     device.seq += 1
     csr = base64.b64encode(build_request(new, nonce or device.nonce())).decode()
     request = CertificateRequest(type="pkcs10", data=csr)
     return strict_json.encode(KeyChangeRequest(seq=device.seq, epoch=device.epoch, certificate_request=request))
 
 
-def change_key(device: GatewayDevice, new: DeviceKey) -> Reply:
+def change_key(device: GatewayDevice, new: SigningKey) -> Reply:
     reply = device.send(own(device, "keyChange"), key_change(device, new))
     if reply.status == 200:
         device.key = new
@@ -175,7 +175,13 @@ def test_who_may_not_speak_gets_the_one_answer(
     new = DeviceKey.generate()
     expected = constant(world)
     disable(world, device, state)
-    reply = {"renew": renew, "keyChange": lambda it: change_key(it, new), "resync": resync}[verb](device)
+    match verb:
+        case "renew":
+            reply = renew(device)
+        case "keyChange":
+            reply = change_key(device, new)
+        case _:
+            reply = resync(device)
     assert reply.shape == expected
 
 

@@ -27,6 +27,7 @@ from shieldwall.agent.service.lock import ask_to_check_in, ask_to_stop
 from shieldwall.agent.service.overview import EffectiveSetting, Overview, age_text, changes, effective, overview
 from shieldwall.agent.service.package_file import read_offboarding, read_package
 from shieldwall.agent.service.records import Identity
+from shieldwall.agent.service.rotating import RotateKey
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
@@ -237,6 +238,19 @@ def status(
     if summary.trouble is not None:
         typer.echo(f"Trouble since {summary.trouble.since}: {printable(summary.trouble.cause)}")
         typer.echo(f"What to do: {printable(summary.trouble.remedy)}")
+
+
+@app.command("rotate-key")
+def rotate_key(context: typer.Context, root: RootOption = None, state: StateOption = None) -> None:
+    """Change the device key now; the old one is refused from then on. Works beside a running agent.
+
+    The agent does so by itself every two years.
+    """
+    with speaking_plainly("change the device key", exit_code=exit_code):
+        agent = _agent(context, root, state)
+        sync = Sync(surroundings=agent.surroundings, lock=agent.lock, monotonic=time.monotonic, sleep=time.sleep)
+        thumbprint = RotateKey(state=agent.surroundings.state, sync=sync)()
+    typer.echo(f"The device key is {thumbprint} now.")
 
 
 @app.command("effective")

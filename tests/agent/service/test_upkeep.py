@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,9 @@ from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway
 from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError
 from shieldwall.agent.service.instance import is_another_machine
+from shieldwall.agent.service.lock import StateLock
+from shieldwall.agent.service.rotating import RotateKey
+from shieldwall.agent.service.syncing import Sync
 from shieldwall.agent.service.upkeep import KEY_LIFE, RENEW_AFTER, SPREAD, spread
 from shieldwall.contract.ids import DeviceId, Digest, SettingId, TenantId
 from shieldwall.contract.messages import HardwareIds
@@ -322,3 +326,26 @@ def test_the_instance_id_is_bound_to_the_tenant(managed: SimulatedAgent) -> None
     record = managed.state.find_instance()
     assert record is not None
     assert record.hardware == managed.machine.hardware(TENANT)
+
+
+def a_rotation(laptop: SimulatedAgent) -> RotateKey:
+    lock = StateLock(directory=laptop.directory, monotonic=time.monotonic, sleep=time.sleep)
+    sync = Sync(surroundings=laptop.surroundings, lock=lock, monotonic=time.monotonic, sleep=time.sleep)
+    return RotateKey(state=laptop.state, sync=sync)
+
+
+def test_somebody_changes_the_key_by_hand(managed: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    before = managed.state.get_key().thumbprint
+    named = a_rotation(managed)()
+    assert named == managed.state.get_key().thumbprint == thumbprint(gateway.device.key) != before
+    assert not managed.state.is_rotation_wished()
+
+
+def test_a_key_that_could_not_be_changed_by_hand_is_not_changed_behind_the_back(managed: SimulatedAgent) -> None:
+    managed.network.away = True
+    with pytest.raises(GatewayUnreachableError):
+        a_rotation(managed)()
+    managed.network.away = False
+    before = managed.state.get_key().thumbprint
+    managed.check_in()
+    assert managed.state.get_key().thumbprint == before
