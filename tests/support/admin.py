@@ -24,7 +24,6 @@ from sqlalchemy import Connection
 from tests.support.manager_world import World, add_tenant
 from tests.support.policies import catalog
 from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
-from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.admin_front import AdminFront
@@ -168,10 +167,7 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
     """Put the services together over an empty database that has its tables."""
     add_tenant(database)
     clock = HandClock()
-    ledger = Ledger(data / "signer")
-    signers = _Signers(
-        {tenant: InProcessSigner(keys=_keys(tenant), ledger=ledger, clock=clock) for tenant in (TENANT_ID, FABRIKAM)}
-    )
+    signers = _Signers(data, clock)
     settings = ServerSettings(
         data=data,
         tenant_id=TENANT_ID,
@@ -199,12 +195,17 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
 
 @dataclass(frozen=True)
 class _Signers:
-    """The signers of both tenants, in this process."""
+    """The signer of each tenant, in this process."""
 
-    held: dict[TenantId, InProcessSigner]
+    data: Path
+    clock: HandClock
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.data / "signer")
 
     def for_tenant(self, tenant_id: TenantId) -> InProcessSigner:
-        return self.held[tenant_id]
+        return InProcessSigner(keys=_keys(tenant_id), ledger=self.ledger, clock=self.clock)
 
 
 @cache

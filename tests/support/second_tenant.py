@@ -15,7 +15,9 @@ from typing import Any, Final
 from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, Table, select
 from tests.support.samples import NOON, a_device, a_group, a_package
 
-from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, PackageId, TenantId
+from shieldwall.contract import strict_json
+from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, PackageId, SettingId, TenantId
+from shieldwall.contract.settings import ChoiceSetting, ChoiceValue
 from shieldwall.server.storage import check_ins, devices, groups, packages, tenants
 from shieldwall.server.storage.columns import Moment
 from shieldwall.server.storage.database import Database
@@ -44,8 +46,11 @@ _WORDS: Final[dict[str, Any]] = {
     "permissions": "[]",
     "details": "{}",
     "settings": b"[]",
-    "setting_instance": b"{}",
+    "setting_instance": strict_json.encode(
+        ChoiceSetting(definition=SettingId("choice"), value=ChoiceValue(value="choice_1"))
+    ),
     "secret_hash": "x",
+    "severity": "high",
     "rule": '(device.deviceOSType -eq "Linux")',
     "name": "Antivirus",
 }
