@@ -6,13 +6,13 @@ import platform
 import tempfile
 from pathlib import Path
 
-from benchmarks import agent, check_in, preview
+from benchmarks import agent, check_in, groups, inventory, preview
 
 
 def main() -> None:
     """Measure everything, one part after the other."""
     print(f"Python {platform.python_version()}, {platform.machine()}, {platform.release()}\n", flush=True)
-    for part in (check_in, agent, preview):
+    for part in (check_in, agent, preview, groups, inventory):
         with tempfile.TemporaryDirectory() as home:
             part.measure(Path(home))
         print(flush=True)

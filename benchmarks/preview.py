@@ -7,18 +7,17 @@ devices get the same policies. The change edits a policy and assigns it to every
 from __future__ import annotations
 
 import random
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.check_in import SystemClock
+from benchmarks.fleets import TENANT, add_devices, add_tenant, device_id, group_id, median_cost, moment
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog, Kind
 from shieldwall.contract import strict_json
 from shieldwall.contract.conflicts import PUBLISHED
-from shieldwall.contract.ids import PolicyId, SettingId, TemplateId, TenantId
+from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import (
     ChoiceSetting,
     ChoiceValue,
@@ -39,14 +38,13 @@ from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.manager.policies import Policies
 from shieldwall.server.manager.preview import Proposal, preview
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import migrate, tenants
+from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.records import AssignmentKind, Tenant
-from shieldwall.server.storage.schema import check_ins, devices, group_members, groups
+from shieldwall.server.storage.records import AssignmentKind
+from shieldwall.server.storage.schema import group_members, groups
 from shieldwall.server.system import new_id
 
 DEVICES, POLICIES, GROUPS, GROUPS_OF_A_DEVICE = 100_000, 100, 200, 6
-TENANT = TenantId("00000000-0000-4000-8000-00000000000a")
 ANTIVIRUS = TemplateId("4cfd164c-5e8a-4ea9-b15d-9aa71e4ffff4_1")
 EXCLUSIONS = "linux_mdatp_managed_antivirusengine_exclusions"
 
@@ -54,7 +52,7 @@ EXCLUSIONS = "linux_mdatp_managed_antivirusengine_exclusions"
 def measure(home: Path, *, fleet: int = DEVICES) -> None:
     """Measure and print."""
     catalog, chance = load(), random.Random(1)  # noqa: S311 - made-up fleets, nothing secret
-    drafts = [_draft(catalog, chance, number) for number in range(POLICIES)]
+    drafts = [antivirus_draft(catalog, chance, number) for number in range(POLICIES)]
     _measure_resolve(catalog, drafts[:50])
     database = Database(f"sqlite:///{home / 'fleet.db'}")
     migrate.upgrade(database)
@@ -67,9 +65,9 @@ def _measure_resolve(catalog: Catalog, drafts: list[PolicyDraft]) -> None:
     bodies = [strict_json.encode(document) for document in documents]
     prepared = [prepare(catalog, document) for document in documents]
     settings = len(resolve_prepared(catalog, prepared, PUBLISHED).settings)
-    decided = _median(50, lambda: resolve_prepared(catalog, prepared, PUBLISHED))
-    readied = _median(20, lambda: [prepare(catalog, document) for document in documents])
-    read = _median(10, lambda: [strict_json.decode(body, PolicyDocument) for body in bodies])
+    decided = median_cost(50, lambda: resolve_prepared(catalog, prepared, PUBLISHED))
+    readied = median_cost(20, lambda: [prepare(catalog, document) for document in documents])
+    read = median_cost(10, lambda: [strict_json.decode(body, PolicyDocument) for body in bodies])
     print(
         f"resolve          {decided * 1e3:8.2f} ms CPU: one device, {len(drafts)} policies, {settings} settings; "
         f"to make them ready {readied * 1e3:.1f} ms, to read them {read * 1e3:.1f} ms, once a revision"
@@ -89,31 +87,30 @@ def _measure_preview(
     )
     authoring = Policies(catalog=catalog, signer=signer)
     with database.write() as connection:
-        tenants.add(connection, Tenant(id=TENANT, display_name="Bench", domain="bench.example", created_at=_moment()))
+        add_tenant(connection)
         saved = [authoring.create(connection, acting, draft) for draft in drafts]
         connection.execute(groups.insert(), list(_groups()))
         for policy in saved:
             wanted = [
-                Assigned(kind=AssignmentKind.INCLUDE, group_id=_group_id(number))  # type: ignore[arg-type]  # an id
+                Assigned(kind=AssignmentKind.INCLUDE, group_id=group_id(number))  # type: ignore[arg-type]  # an id
                 for number in chance.sample(range(GROUPS), chance.randint(2, 20))
             ]
             assign(connection, acting, policy.id, wanted)
-        connection.execute(devices.insert(), list(_devices(catalog, fleet)))
-        connection.execute(check_ins.insert(), [_check_in(number) for number in range(fleet)])
+        add_devices(connection, range(fleet), catalog_version=catalog.version)
         connection.execute(group_members.insert(), list(_memberships(chance, fleet)))
     everybody = (Assigned(kind=AssignmentKind.ALL_DEVICES),)
-    edit = Update(policy=saved[0].id, draft=_draft(catalog, chance, POLICIES), assigned=everybody)
+    edit = Update(policy=saved[0].id, draft=antivirus_draft(catalog, chance, POLICIES), assigned=everybody)
     proposal = Proposal(change_set=ChangeSet(changes=(edit,)))
     with database.read() as connection:
         shown = preview(connection, catalog, acting, proposal)
-        cost = _median(5, lambda: preview(connection, catalog, acting, proposal))
+        cost = median_cost(5, lambda: preview(connection, catalog, acting, proposal))
     print(
         f"preview          {cost:8.2f} s CPU: {fleet} devices, {POLICIES} policies; {len(shown.comparison.changes)} "
         f"changes found on {count(shown.comparison.changed)} devices (bar: 3 s)"
     )
 
 
-def _draft(catalog: Catalog, chance: random.Random, number: int) -> PolicyDraft:
+def antivirus_draft(catalog: Catalog, chance: random.Random, number: int) -> PolicyDraft:
     """Write an antivirus policy: half of the plain settings there are, and twenty exclusions."""
     plain = [
         catalog.definition(offered.definition)
@@ -161,84 +158,26 @@ def _document(draft: PolicyDraft, number: int) -> PolicyDocument:
         platforms=draft.platforms,
         technologies=draft.technologies,
         template_id=draft.template_id,
-        modified_at=(_moment() + timedelta(minutes=number)).isoformat(),
+        modified_at=(moment() + timedelta(minutes=number)).isoformat(),
         catalog_version="2026.11.2",
         settings=draft.settings,
     )
 
 
-def _moment() -> datetime:
-    return datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-def _device_id(number: int) -> str:
-    return f"aaaaaaaa-0000-4000-8000-{number:012x}"
-
-
-def _group_id(number: int) -> str:
-    return f"cccccccc-0000-4000-8000-{number:012x}"
-
-
 def _groups() -> Iterator[dict[str, object]]:
     for number in range(GROUPS):
         yield {
-            "id": _group_id(number),
+            "id": group_id(number),
             "tenant_id": TENANT,
             "display_name": f"Group {number}",
             "description": "",
             "mail_nickname": f"group{number}",
             "membership_rule": None,
-            "created_at": _moment(),
+            "created_at": moment(),
         }
-
-
-def _devices(catalog: Catalog, fleet: int) -> Iterator[dict[str, object]]:
-    for number in range(fleet):
-        yield {
-            "id": _device_id(number),
-            "object_id": f"dddddddd-0000-4000-8000-{number:012x}",
-            "tenant_id": TENANT,
-            "display_name": f"server-{number}",
-            "registration": "synthetic",
-            "trust_type": None,
-            "state": "active",
-            "os_type": "Linux",
-            "os_version": "Debian 12",
-            "architecture": "x86_64",
-            "manufacturer": "",
-            "model": "",
-            "agent_version": "0.1.0",
-            "catalog_version": catalog.version,
-            "providers": "{}",
-            "managed_elsewhere": None,
-            "tags": "[]",
-            "key_thumbprint": f"{number:043d}",
-            "public_key": b"",
-            "certificate": "",
-            "request_digest": f"{number:064d}",
-            "instance_id": f"{number:032d}",
-            "machine_id_hash": None,
-            "smbios_uuid_hash": None,
-            "package_id": None,
-            "registered_at": _moment(),
-            "retired_at": None,
-        }
-
-
-def _check_in(number: int) -> dict[str, object]:
-    return {"device_id": _device_id(number), "epoch": 0, "seq": 0}
 
 
 def _memberships(chance: random.Random, fleet: int) -> Iterator[dict[str, object]]:
     for number in range(fleet):
         for group in chance.sample(range(GROUPS), GROUPS_OF_A_DEVICE):
-            yield {"group_id": _group_id(group), "device_id": _device_id(number)}
-
-
-def _median(times: int, work: Callable[[], object]) -> float:
-    costs = []
-    for _ in range(times):
-        before = time.process_time()
-        work()
-        costs.append(time.process_time() - before)
-    return statistics.median(costs)
+            yield {"group_id": group_id(group), "device_id": device_id(number), "tenant_id": TENANT}

@@ -30,6 +30,7 @@ from shieldwall.server.directory.filter_rules import Narrowing, lets_through, ma
 from shieldwall.server.directory.membership import narrowings_in_use
 from shieldwall.server.storage import assignments, check_ins, devices, groups, protection, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
+from shieldwall.server.storage.bulk import MOST_AT_ONCE
 from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 from shieldwall.server.storage.rows import portions
@@ -91,7 +92,7 @@ def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: dateti
     targets.lock(connection)
     computed = _Computed(connection, now)
     changed: set[DeviceId] = set()
-    for portion in portions(sorted(set(device_ids))):
+    for portion in portions(sorted(set(device_ids)), MOST_AT_ONCE):
         memberships = groups.memberships(connection, portion)
         present = targets.present(connection, portion)
         matched = computed.matched(present)

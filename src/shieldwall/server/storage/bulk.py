@@ -10,6 +10,8 @@ from typing import Any, Final
 from sqlalchemy import ARRAY, ColumnElement, Connection, String, Text, any_, func, literal, select
 from sqlalchemy.sql.schema import Column
 
+MOST_AT_ONCE: Final = 20_000
+"""Rows that one statement writes: none may come near the time that a statement has."""
 _TEXTS: Final = ARRAY(Text())
 
 
@@ -21,15 +23,15 @@ class Listed:
     place: ColumnElement[str]
 
 
-def listed(connection: Connection, values: Collection[str]) -> Listed:
-    """Lay out a list as rows, to be inserted or joined."""
+def listed(connection: Connection, values: Collection[str], *, start: int = 0) -> Listed:
+    """Lay out a list as rows, to be inserted or joined; places are counted from ``start``."""
     if connection.dialect.name == "sqlite":
         rows = func.json_each(literal(json.dumps(list(values)), String())).table_valued("key", "value")
-        return Listed(rows.c.value, func.printf("%08x", rows.c.key))
+        return Listed(rows.c.value, func.printf("%08x", rows.c.key + start))
     unnested = (
         func.unnest(literal(list(values), _TEXTS)).table_valued("value", with_ordinality="place").render_derived()
     )
-    return Listed(unnested.c.value, func.lpad(func.to_hex(unnested.c.place), 8, "0"))
+    return Listed(unnested.c.value, func.lpad(func.to_hex(unnested.c.place - 1 + start), 8, "0"))
 
 
 def is_one_of(connection: Connection, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:

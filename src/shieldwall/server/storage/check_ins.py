@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.server.storage import inventory_rows, statuses
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import SPEAKING, CheckInState, DeviceState
 from shieldwall.server.storage.device_schema import sightings
 from shieldwall.server.storage.errors import NotFoundError
@@ -94,11 +95,7 @@ _SET_STATUS: Final = (
     .where(bindparam("device") == _ID)
     .values(status_digest=bindparam("digest"), status_at=bindparam("at"))
 )
-_SET_TARGET: Final = (
-    check_ins.update()
-    .where(_ID.in_(bindparam("ids", expanding=True)))
-    .values(target_digest=bindparam("digest"), sync_requested_at=bindparam("at"))
-)
+_SET_TARGET: Final = check_ins.update().values(target_digest=bindparam("digest"), sync_requested_at=bindparam("at"))
 _SYNC: Final = (
     check_ins.update().where(_ID.in_(bindparam("ids", expanding=True))).values(sync_requested_at=bindparam("at"))
 )
@@ -206,7 +203,8 @@ def set_status(connection: Connection, device_id: DeviceId, digest: Digest, at: 
 
 def set_target(connection: Connection, device_ids: Collection[DeviceId], digest: Digest, at: datetime) -> None:
     """Give devices a new target, and ask those that wait to come and fetch it."""
-    connection.execute(_SET_TARGET, {"ids": list(device_ids), "digest": digest, "at": at})
+    theirs = is_one_of(connection, _ID, device_ids)
+    connection.execute(_SET_TARGET.where(theirs), {"digest": digest, "at": at})
 
 
 def request_sync(connection: Connection, device_ids: Collection[DeviceId], at: datetime) -> int:

@@ -9,11 +9,11 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
-from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.bulk import MOST_AT_ONCE, is_one_of
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Group, Page, ProcessingState
-from shieldwall.server.storage.rows import columns_of
+from shieldwall.server.storage.rows import columns_of, portions
 from shieldwall.server.storage.schema import devices, group_members, groups
 
 
@@ -95,7 +95,7 @@ def remove(connection: Connection, group_id: GroupId) -> None:
 def add_members(connection: Connection, group_id: GroupId, device_ids: Iterable[DeviceId]) -> None:
     """Let devices of the group's tenant belong to it; those that do already stay."""
     columns = ["group_id", "device_id", "tenant_id"]
-    if joining := sorted(set(device_ids)):
+    for joining in portions(sorted(set(device_ids)), MOST_AT_ONCE):
         of_one_tenant = select(groups.c.id, devices.c.id, groups.c.tenant_id).where(
             groups.c.id == group_id,
             is_one_of(connection, devices.c.id, joining),
@@ -106,7 +106,7 @@ def add_members(connection: Connection, group_id: GroupId, device_ids: Iterable[
 
 def remove_members(connection: Connection, group_id: GroupId, device_ids: Iterable[DeviceId]) -> None:
     """Let devices belong to a group no more."""
-    if leaving := sorted(set(device_ids)):
+    for leaving in portions(sorted(set(device_ids)), MOST_AT_ONCE):
         theirs = is_one_of(connection, group_members.c.device_id, leaving)
         connection.execute(delete(group_members).where(group_members.c.group_id == group_id, theirs))
 
@@ -165,7 +165,7 @@ def memberships(connection: Connection, device_ids: Iterable[DeviceId]) -> Mappi
     query = select(group_members.c.device_id, group_members.c.group_id).where(
         is_one_of(connection, group_members.c.device_id, sorted(found))
     )
-    for device_id, group_id in connection.execute(query):
+    for device_id, group_id in connection.execute(query).all():
         found[device_id].add(group_id)
     return {device_id: frozenset(group_ids) for device_id, group_ids in found.items()}
 

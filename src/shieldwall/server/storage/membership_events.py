@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, insert, literal, or_, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
-from shieldwall.server.storage.bulk import listed
+from shieldwall.server.storage.bulk import MOST_AT_ONCE, listed
 from shieldwall.server.storage.records import MembershipCause, MembershipEvent, Page
+from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import membership_events
 
-_PLACE = 8
+_PLACE: Final = 8
 """Digits of an event's id that count the devices of one change."""
 
 
@@ -33,9 +34,7 @@ class Change:
 
 def add(connection: Connection, change: Change, device_ids: Collection[DeviceId]) -> None:
     """Add the events of a change, one a device."""
-    if not device_ids:
-        return
-    rows, columns = listed(connection, sorted(device_ids)), membership_events.c
+    columns = membership_events.c
     alike = {
         "tenant_id": change.tenant_id,
         "group_id": change.group_id,
@@ -44,8 +43,10 @@ def add(connection: Connection, change: Change, device_ids: Collection[DeviceId]
         "cause": f"{change.cause} {change.actor}",
     }
     chosen = [literal(value, columns[name].type).label(name) for name, value in alike.items()]
-    source = select((rows.place + change.id[_PLACE:]).label("id"), rows.value, *chosen)
-    connection.execute(insert(membership_events).from_select(["id", "device_id", *alike], source))
+    for start, devices in enumerate(portions(sorted(device_ids), MOST_AT_ONCE)):
+        rows = listed(connection, devices, start=start * MOST_AT_ONCE)
+        source = select((rows.place + change.id[_PLACE:]).label("id"), rows.value, *chosen)
+        connection.execute(insert(membership_events).from_select(["id", "device_id", *alike], source))
 
 
 def list_events(

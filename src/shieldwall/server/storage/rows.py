@@ -34,7 +34,7 @@ def map_from(text: str) -> dict[str, str]:
     return strict_json.decode(text.encode(), dict[str, str])
 
 
-def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut a list of ids into parts that one statement can name."""
-    for start in range(0, len(values), _MOST_PARAMETERS):
-        yield values[start : start + _MOST_PARAMETERS]
+def portions(values: Sequence[T], size: int = _MOST_PARAMETERS) -> Iterator[Sequence[T]]:
+    """Cut a list of ids into parts that one statement can name, or that one wants to hold at a time."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

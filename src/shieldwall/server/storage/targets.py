@@ -14,6 +14,7 @@ from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
 from shieldwall.contract.target import Target, read_target, write_target
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
@@ -36,8 +37,9 @@ _DEVICES: Final = (
         devices.c.troubleshooting_until,
     )
     .join(check_ins, check_ins.c.device_id == devices.c.id)
-    .where(devices.c.id.in_(bindparam("ids", expanding=True)), devices.c.state.in_(sorted(SPEAKING)))
+    .where(devices.c.state.in_(sorted(SPEAKING)))
 )
+_STATES: Final = {state.value: state for state in DeviceState}
 
 _LOCK: Final = select(func.pg_advisory_xact_lock(0x5348_4C44))
 """The number means "targeting" to us and nothing to PostgreSQL."""
@@ -101,15 +103,8 @@ def get_many(connection: Connection, tenant_id: TenantId, digests: Collection[Di
 
 def present(connection: Connection, device_ids: Collection[DeviceId]) -> tuple[Targeted, ...]:
     """Return those of these devices that may check in, with their present targets."""
+    rows = connection.execute(_DEVICES.where(is_one_of(connection, devices.c.id, device_ids))).all()
     return tuple(
-        Targeted(
-            device_id=row.id,
-            tenant_id=row.tenant_id,
-            target=row.target_digest,
-            state=DeviceState(row.state),
-            enrollment_code=row.enrollment_code,
-            is_domain_controller=row.is_domain_controller,
-            troubleshooting_until=row.troubleshooting_until,
-        )
-        for row in connection.execute(_DEVICES, {"ids": list(device_ids)})
+        Targeted(device_id, tenant_id, target, _STATES[state], *others)
+        for device_id, tenant_id, target, state, *others in rows
     )
