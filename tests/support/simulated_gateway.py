@@ -48,6 +48,8 @@ from shieldwall.contract.registration import (
     KeyChangeAnswer,
     KeyChangeRequest,
     NonceAnswer,
+    PendingAnswer,
+    PromoteRequest,
     RegisterAnswer,
     RegisterRequest,
     RenewAnswer,
@@ -63,6 +65,9 @@ from shieldwall.trust import moments, payload_types
 from shieldwall.trust.certificates import DEVICE_DAYS, DeviceAuthority, LocalAuthority, read_request
 from shieldwall.trust.device_key import PublicKey, thumbprint
 from shieldwall.trust.dsse import EnvelopeKey, seal
+from shieldwall.trust.existing_keys import read_existing_certificate
+from shieldwall.trust.key_proofs import check_existing, spoken_about
+from shieldwall.trust.key_proofs import message as key_message
 from shieldwall.trust.offboarding import OffboardingPackage, seal_offboarding
 from shieldwall.trust.onboarding import (
     BadOnboardingProofError,
@@ -136,6 +141,15 @@ class SimulatedDevice:
         return target_digest(self.items, {}, self.protection)
 
 
+@dataclass(frozen=True)
+class Promoted:
+    """A promotion that came to pass, for whoever asks once more."""
+
+    former_id: DeviceId
+    former_key: PublicKey
+    answer: RegisterAnswer
+
+
 class RefusedError(Exception):
     """Becomes a problem document."""
 
@@ -156,6 +170,12 @@ class SimulatedGateway:
     received: list[tuple[str, Any]] = field(default_factory=list)
     """Every body that passed its checks, with its path."""
     devices: dict[KeyThumbprint, SimulatedDevice] = field(default_factory=dict)
+    joins: dict[KeyThumbprint, RegisterAnswer] = field(default_factory=dict)
+    promoted: dict[Digest, Promoted] = field(default_factory=dict)
+    approves: bool = False
+    """Whether somebody has to let devices in; they wait as long as this holds."""
+    rejects: bool = False
+    refuses_promotion: tuple[int, str] | None = None
     policies: dict[Digest, Envelope] = field(default_factory=dict)
     want: tuple[Any, ...] = ()
     alter_manifest: Callable[[Manifest], Manifest] = lambda manifest: manifest
@@ -279,6 +299,9 @@ class SimulatedGateway:
             handlers[f"{path}/offboard"] = lambda request: self._known(request, OffboardRequest)
             handlers[f"{path}/renew"] = lambda request: self._known(request, RenewRequest)
             handlers[f"{path}/keyChange"] = lambda request: self._known(request, KeyChangeRequest)
+            handlers[f"{path}/promote"] = self._promote
+        for promoted in self.promoted.values():
+            handlers[f"{own}/device/{promoted.former_id}/promote"] = self._promote
         if request.path not in handlers:
             raise RefusedError(404, "notFound")
         return handlers[request.path](request)
@@ -301,10 +324,12 @@ class SimulatedGateway:
         der = base64.b64decode(request.certificate_request.data, validate=True)
         asked = read_request(der)
         name = self._verified(received, asked.public_key)
+        if name in self.joins:
+            return _json(self.joins[name], status=201)
         known = self.devices.get(name)
         if known is not None:
             if known.request_digest == hashlib.sha256(der).hexdigest():
-                return _json(known.answer, status=201)
+                return self._waiting(known) or _json(known.answer, status=201)
             raise RefusedError(409, "duplicateKey")
         if asked.nonce not in self.nonces:
             raise RefusedError(401, "badNonce")
@@ -325,13 +350,68 @@ class SimulatedGateway:
             server_time=moments.write(now),
         )
         self.received.append((received.path, request))
-        self.devices[name] = SimulatedDevice(
+        if request.join_type == "full":
+            self.joins[name] = answer
+            return _json(answer, status=201)
+        self.devices[name] = made = SimulatedDevice(
             id=device_id,
             key=asked.public_key,
             instance_id=request.shieldwall.instance_id,
             request_digest=hashlib.sha256(der).hexdigest(),
             answer=answer,
         )
+        return self._waiting(made) or _json(answer, status=201)
+
+    def _waiting(self, device: SimulatedDevice) -> HttpAnswer | None:
+        """Say that a device is not let in, or turn it away; ``None`` where it may come."""
+        if self.rejects:
+            raise RefusedError(403, "registrationRejected")
+        if not self.approves:
+            return None
+        answer = PendingAnswer(
+            tenant_id=TENANT,
+            device_id=device.id,
+            reason="approval",
+            retry_after_seconds=60,
+            server_time=self._time_text(),
+        )
+        return _json(answer, status=202)
+
+    def _promote(self, received: Request) -> HttpAnswer:
+        request = decode(received.body, PromoteRequest)
+        asked = read_request(base64.b64decode(request.certificate_request.data, validate=True))
+        digest = digest_of_bytes(received.body)
+        if (done := self.promoted.get(digest)) is not None:
+            self._verified(received, done.former_key)
+            return _json(done.answer, status=201)
+        former = self._verified(received, None)
+        device = self.devices[former]
+        if self.refuses_promotion is not None:
+            raise RefusedError(*self.refuses_promotion)
+        if request.epoch != device.epoch or request.seq <= device.last_sequence:
+            raise RefusedError(409, "seqConflict")
+        if asked.nonce not in self.nonces:
+            raise RefusedError(400, "badNonce")
+        existing = read_existing_certificate(base64.b64decode(request.existing.certificate))
+        data = key_message(TENANT, asked.nonce, asked.spki, spoken_about(request))
+        check_existing(
+            existing.public_key, request.existing.algorithm, base64.b64decode(request.existing.signature), data
+        )
+        (full,) = existing.named_devices()
+        self.nonces.discard(asked.nonce)
+        answer = RegisterAnswer(
+            tenant_id=TENANT,
+            device_id=full,
+            certificate=self.devices_authority.issue(asked.public_key, TENANT, full, self.clock.now()),
+            epoch=device.epoch + 1,
+            next_check_in_seconds=300,
+            server_time=self._time_text(),
+        )
+        self.promoted[digest] = Promoted(device.id, device.key, answer)
+        self.received.append((received.path, request))
+        self.devices[thumbprint(asked.public_key)] = self.devices.pop(former)
+        device.id, device.key, device.epoch, device.last_sequence = full, asked.public_key, answer.epoch, 0
+        device.last_body = device.last_answer = None
         return _json(answer, status=201)
 
     def _known(self, request: Request, kind: type[Any]) -> HttpAnswer:
