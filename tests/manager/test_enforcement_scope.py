@@ -48,6 +48,12 @@ def counts(effect: ScopeEffect) -> tuple[dict[tuple[str, Reason], int], dict[tup
     )
 
 
+def events(connection: Connection, activity: str) -> list[dict[str, Any]]:
+    """What the audit trail says of activities of one kind."""
+    found = audit.list_events(connection, TENANT_ID, Page(size=50))
+    return [decode_any(each.details.encode()) for each in found if each.activity == activity]
+
+
 def says(world: World, connection: Connection, device: DeviceId, seq: int = 1, **facts: Any) -> None:
     """Let a device check in with facts."""
     request = CheckInRequest(
@@ -204,6 +210,8 @@ def test_what_a_device_says_of_itself_decides_anew(world: World, facts: dict[str
 
         says(world, connection, device, **facts)
         assert (code_of(connection, device), policies_of(connection, device)) == (code, set())
+        (event,) = events(connection, "device.enrollmentChanged")
+        assert (event["before"], event["after"], event["manager"]) == (1, code, facts.get("managed_elsewhere"))
 
         says(world, connection, device, seq=2)
         assert (code_of(connection, device), policies_of(connection, device)) == (1, {policy.id})
@@ -258,13 +266,8 @@ def test_a_saved_scope_stands_in_the_audit_trail_with_what_it_did(world: World) 
         save_scope(connection, world.acting, OFF)
         save_scope(connection, world.acting, OFF)
 
-        (event,) = [
-            each
-            for each in audit.list_events(connection, TENANT_ID, Page(size=50))
-            if each.activity == "enforcementScope.changed"
-        ]
+        (details,) = events(connection, "enforcementScope.changed")
 
-    details = decode_any(event.details.encode())
     assert (details["taken"], details["released"]) == (0, 1)
     assert (details["before"], details["after"]) == ({}, {"isAllowed": False})
 

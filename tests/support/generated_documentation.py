@@ -24,6 +24,7 @@ from shieldwall.agent.providers.mdatp import MdatpProvider
 from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog, Merge, PolicyTemplate, SettingDefinition
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, errors_of_code
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId
 from shieldwall.server.gateway.problems import STATUS_OF as DEVICE_STATUS
@@ -32,16 +33,22 @@ from shieldwall.server.graph.errors import STATUS_OF as API_STATUS
 ERRORS: Final = DOCS / "errors.md"
 PROVIDERS: Final = DOCS / "providers.md"
 CATALOG: Final = DOCS / "catalog.md"
+ENROLLMENT: Final = DOCS / "enrollment.md"
 
 _GROUPS: Final = {
     "errors-refused": ("trust.refusals", "trust.dsse", "trust.roots"),
     "errors-onboarding": (
-        "trust.onboarding",
-        "trust.certificate_request",
-        "trust.tpm",
-        "trust.endorsement",
-        "trust.attestation",
         "server.inventory",
+        "trust.attestation",
+        "trust.certificate_request",
+        "trust.device_certificate",
+        "trust.endorsement",
+        "trust.existing_keys",
+        "trust.key_proofs",
+        "trust.offboarding",
+        "trust.onboarding",
+        "trust.onboarding_scripts",
+        "trust.tpm",
     ),
     "errors-requests": (
         "contract",
@@ -119,6 +126,23 @@ def provider_tables() -> dict[str, str]:
     return {"templates": "\n".join(tables.values())}
 
 
+def enrollment_tables() -> dict[str, str]:
+    """Write the enrollment codes, and the errors that are shown by one."""
+    codes = [
+        (str(int(code)), status.published, status.cause, status.remedy, "yes" if status.given else "no")
+        for code, status in sorted(STATUSES.items())
+    ]
+    errors = [
+        (str(int(code)), ", ".join(f"`{error}`" for error in errors_of_code(code)))
+        for code in EnrollmentCode
+        if errors_of_code(code)
+    ]
+    return {
+        "enrollment-codes": table(("Status", "Published as", "Cause", "What to do", "Given"), codes),
+        "enrollment-errors": table(("Status", "Errors"), errors),
+    }
+
+
 def enforcers(setting: SettingId) -> tuple[str, ...]:
     """Name the providers that enforce a setting where every product is there: what they themselves say."""
     answers = ((provider.name, provider.support(_with_everything(), setting)) for provider in providers())
@@ -143,7 +167,12 @@ def _with_everything() -> MemoryHost:
 
 def contents() -> dict[Path, dict[str, str]]:
     """Return everything that is generated, by page and name."""
-    return {ERRORS: error_tables(), PROVIDERS: provider_tables(), CATALOG: catalog_tables()}
+    return {
+        ERRORS: error_tables(),
+        PROVIDERS: provider_tables(),
+        CATALOG: catalog_tables(),
+        ENROLLMENT: enrollment_tables(),
+    }
 
 
 def main() -> None:

@@ -260,13 +260,41 @@ def status_in_words(code: int) -> str:
 
 _ERRORS: Final[Mapping[EnrollmentCode, tuple[str, ...]]] = MappingProxyType(
     {
+        EnrollmentCode.NOT_ENROLLED: ("registrationPending",),
+        EnrollmentCode.MANAGED_BY_MDM: ("managedElsewhere",),
         EnrollmentCode.IDENTITY_REFUSED: (
+            "attestationFailed",
+            "attestationMalformed",
+            "attestationMismatch",
+            "attestationRequired",
+            "attestationUnsuitable",
             "badSignature",
+            "certificateExpired",
             "deviceNotActive",
-            "seqConflict",
+            "deviceQuarantined",
             "duplicateKey",
+            "endorsementCertificate",
             "refusedByServer",
+            "registrationRejected",
+            "seqConflict",
+            "tpmFailed",
         ),
+        EnrollmentCode.JOIN_FAILED: (
+            "badExistingProof",
+            "existingKeyUnusable",
+            "existingUnusable",
+            "fullJoinNotAllowed",
+            "registrationDisabled",
+            "registrationInUse",
+            "registrationUnknown",
+        ),
+        EnrollmentCode.CERTIFICATE_OF_ANOTHER_TENANT: (
+            "badDeviceCertificate",
+            "existingCertificateExpired",
+            "existingCertificateInvalid",
+            "existingCertificateUntrusted",
+        ),
+        EnrollmentCode.PROMOTION_FAILED: ("notSynthetic",),
         EnrollmentCode.PACKAGE_REFUSED: (
             "badNonce",
             "badOnboardingProof",
@@ -333,6 +361,11 @@ _CODE_OF_ERROR: Final[Mapping[str, EnrollmentCode]] = MappingProxyType(
 )
 MAPPED_ERRORS: Final = frozenset(_CODE_OF_ERROR)
 """The error codes that have an enrollment code of their own."""
+
+
+def errors_of_code(code: EnrollmentCode) -> tuple[str, ...]:
+    """Return the codes of the errors that a device shows by this enrollment code, in order."""
+    return tuple(sorted(_ERRORS.get(code, ())))
 
 
 def code_of_error(error: str) -> EnrollmentCode:

@@ -194,7 +194,7 @@ def _change(
 ) -> Device:
     if device == before:
         return before
-    device = enrolled_anew(connection, before, device)
+    device = enrolled_anew(connection, acting, before, device)
     devices.put(connection, device)
     acting.record(connection, activity, "device", device.id, name=device.display_name, **details)
     moved = bool(reevaluate_device(connection, acting, device))

@@ -23,6 +23,7 @@ from shieldwall.policy.enrollment import (
     tag_rules,
 )
 from shieldwall.policy.membership import MembershipRule
+from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.storage import targets, tenants
 from shieldwall.server.storage.device_records import Device, DeviceState
@@ -74,9 +75,26 @@ def enrolled(connection: Connection, device: Device) -> Device:
     return device if device.enrollment_code == code else replace(device, enrollment_code=int(code))
 
 
-def enrolled_anew(connection: Connection, before: Device, device: Device) -> Device:
-    """Return a device that changed with the code that it has by now; nothing is asked where nothing matters to it."""
-    return device if _matters(before) == _matters(device) else enrolled(connection, device)
+def enrolled_anew(connection: Connection, acting: Acting, before: Device, device: Device) -> Device:
+    """Return a device that changed with the code that it has by now; the audit trail says where that is another one.
+
+    Nothing is asked where nothing matters to the enrollment.
+    """
+    if _matters(before) == _matters(device):
+        return device
+    device = enrolled(connection, device)
+    if device.enrollment_code != before.enrollment_code:
+        acting.record(
+            connection,
+            "device.enrollmentChanged",
+            "device",
+            device.id,
+            name=device.display_name,
+            before=before.enrollment_code,
+            after=device.enrollment_code,
+            manager=device.managed_elsewhere,
+        )
+    return device
 
 
 def enrollments(connection: Connection, device_list: Collection[Device]) -> Mapping[DeviceId, Enrollment]:

@@ -197,7 +197,7 @@ class CheckIn:
             return known
         check_ins.set_facts(connection, caller.id, digest)
         before = devices.get(connection, caller.id)
-        device = enrolled_anew(connection, before, with_facts(before, facts))
+        device = enrolled_anew(connection, self.acting_for(caller), before, with_facts(before, facts))
         devices.put(connection, device)
         target = known.target
         asked_for = attributes_of(device) != attributes_of(before)  # an agent's upgrade moves nobody between groups
