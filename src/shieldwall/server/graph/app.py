@@ -33,6 +33,8 @@ from shieldwall.server.graph import (
     groups,
     identity,
     machines,
+    managed_tenants,
+    memberships,
     offboarding,
     packages,
     pending_devices,
@@ -63,6 +65,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *enforcement_scope.HANDLERS,
     *catalog.HANDLERS,
     *groups.HANDLERS,
+    *memberships.HANDLERS,
     *devices.HANDLERS,
     *device_states.HANDLERS,
     *machines.HANDLERS,
@@ -75,6 +78,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *protection.HANDLERS,
     *alerts.HANDLERS,
     *endorsements.HANDLERS,
+    *managed_tenants.HANDLERS,
 )
 RETRY_SECONDS: Final = 30
 

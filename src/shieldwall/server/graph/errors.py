@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.policy.membership import InvalidRuleError
 
 STATUS_OF: Final[Mapping[str, int]] = {
     "deviceNotManaged": 400,
@@ -39,6 +40,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "directoryAuthorityInvalid": 400,
     "nothingToReplace": 400,
     "policyTooLarge": 400,
+    "scriptPlatform": 400,
     "tooManyAssigned": 400,
     "unknownFilter": 400,
     "unknownGroup": 400,
@@ -156,6 +158,8 @@ def error_body(error: ShieldwallError, *, request_id: str, client_request_id: st
             "client-request-id": client_request_id,
         },
     }
+    if isinstance(error, InvalidRuleError):
+        body["innerError"]["position"] = error.position
     if isinstance(error, InvalidPolicyError):
         body["details"] = [_detail(finding) for finding in error.findings]
     return {"error": body}

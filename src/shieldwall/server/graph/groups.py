@@ -32,9 +32,9 @@ from shieldwall.server.graph.requests import (
 from shieldwall.server.graph.resources import group_resource
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Group
+from shieldwall.server.storage.records import Group, ProcessingState
 
-_READ: Final = allow("Group.Read.All", "Group.ReadWrite.All")
+READ: Final = allow("Group.Read.All", "Group.ReadWrite.All")
 _WRITE: Final = allow("Group.ReadWrite.All")
 _WRITE_MEMBERS: Final = allow("GroupMember.ReadWrite.All", "Group.ReadWrite.All")
 _REFERENCE: Final = re.compile(r"/(?:directoryObjects|devices)(?:/|\(')([0-9a-fA-F-]{36})(?:'\))?\Z")
@@ -46,7 +46,7 @@ _CHANGEABLE: Final = frozenset(
 )
 
 
-@get("/groups", opt=_READ, sync_to_thread=True)
+@get("/groups", opt=READ, sync_to_thread=True)
 def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     """List groups, in pages."""
     query = query_of(request)
@@ -66,7 +66,7 @@ def create_group(services: Services, request: GraphRequest, body: RawBody) -> Re
     return answer(group_resource(group), status=201)
 
 
-@get("/groups/{group_id:str}", opt=_READ, sync_to_thread=True)
+@get("/groups/{group_id:str}", opt=READ, sync_to_thread=True)
 def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
     """Return one group."""
     query = query_of(request)
@@ -93,9 +93,8 @@ def delete_group(services: Services, request: GraphRequest, group_id: FromPath[s
     return empty()
 
 
-@get("/groups/{group_id:str}/members", opt=_READ, sync_to_thread=True)
 def list_members(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
-    """List the devices of a group."""
+    """List the devices of a group; groups do not belong to groups."""
     query = query_of(request)
     with services.database.read() as connection:
         found = groups.members(connection, services.tenant.id, parse_group_id(group_id), query.page)
@@ -133,7 +132,10 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     get_group,
     patch_group,
     delete_group,
-    list_members,
+    *(
+        get(f"/groups/{{group_id:str}}/{members}", opt=READ, sync_to_thread=True)(list_members)
+        for members in ("members", "members/device", "transitiveMembers", "transitiveMembers/device")
+    ),
     add_member,
     remove_member,
 )
@@ -166,17 +168,23 @@ def _draft(members: dict[str, Any], before: Group | None) -> GroupDraft:
     unknown = set(members) - _CHANGEABLE - _READ_ONLY
     if unknown:
         raise InvalidJsonError(f"The member {min(unknown)!r} is not one of a group.")
-    if members.get("membershipRuleProcessingState") not in (None, "On"):
-        raise InvalidRequestError("membershipRuleProcessingState can only be On: a rule is followed at once.")
     for required in ("displayName", "mailNickname"):
         if before is None and required not in members:
             raise InvalidJsonError(f"The member {required!r} is missing.")
+    rule = _text(members, "membershipRule", (before.membership_rule or "") if before else "") or None
     return GroupDraft(
         display_name=_text(members, "displayName", before.display_name if before else ""),
         description=_text(members, "description", before.description if before else ""),
         mail_nickname=_text(members, "mailNickname", before.mail_nickname if before else ""),
-        membership_rule=_text(members, "membershipRule", (before.membership_rule or "") if before else "") or None,
+        membership_rule=rule,
+        processing_state=_processing_state(members, before, rule),
     )
+
+
+def _processing_state(members: dict[str, Any], before: Group | None, rule: str | None) -> ProcessingState:
+    if members.get("membershipRuleProcessingState") is not None:
+        return convert(members["membershipRuleProcessingState"], ProcessingState)
+    return before.processing_state if before is not None and rule is not None else ProcessingState.ON
 
 
 def _text(members: dict[str, Any], name: str, otherwise: str) -> str:

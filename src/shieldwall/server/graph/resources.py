@@ -35,7 +35,7 @@ def group_resource(group: Group) -> Json:
         "securityEnabled": True,
         "groupTypes": ["DynamicMembership"] if group.is_dynamic else [],
         "membershipRule": group.membership_rule,
-        "membershipRuleProcessingState": "On" if group.is_dynamic else None,
+        "membershipRuleProcessingState": group.processing_state if group.is_dynamic else None,
         "createdDateTime": moment(group.created_at),
         "deletedDateTime": None,
     }
@@ -101,6 +101,10 @@ def package_resource(package: OnboardingPackageRecord) -> Json:
         "uses": package.uses,
         "allowedPlatforms": list(package.platforms),
         "tags": list(package.tags),
+        "approval": package.approval,
+        "attestation": package.attestation,
+        "joinType": package.join_type,
+        "createdBy": package.created_by,
         "createdDateTime": moment(package.created_at),
         "revokedDateTime": moment(package.revoked_at),
     }

@@ -62,6 +62,12 @@ def list_with_rule_like(connection: Connection, tenant_id: TenantId, word: str) 
     return tuple(map(_group, connection.execute(query)))
 
 
+def names(connection: Connection, group_ids: Collection[GroupId]) -> Mapping[GroupId, str]:
+    """Return the display names of those of these groups that are there."""
+    query = select(groups.c.id, groups.c.display_name).where(is_one_of(connection, groups.c.id, group_ids))
+    return {GroupId(group_id): name for group_id, name in connection.execute(query)}
+
+
 def add(connection: Connection, group: Group) -> None:
     """Add a group. Raises: AlreadyExistsError."""
     try:
