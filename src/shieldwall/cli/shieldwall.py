@@ -7,11 +7,12 @@ from typing import Final
 import typer
 
 from shieldwall.cli import (
+    admission_commands,
     attestation_commands,
     clean_up_commands,
     conflict_rule_commands,
     declared_commands,
-    device_commands,
+    directory_commands,
     filter_commands,
     group_commands,
     login_commands,
@@ -20,6 +21,7 @@ from shieldwall.cli import (
     reusable_commands,
     scope_commands,
     shieldwall_server,
+    tenant_commands,
 )
 
 app: Final = typer.Typer(
@@ -34,11 +36,13 @@ app.add_typer(filter_commands.app, name="filter")
 app.add_typer(reusable_commands.app, name="reusable")
 app.add_typer(conflict_rule_commands.app, name="conflict-rules")
 app.add_typer(scope_commands.app, name="scope")
-app.add_typer(device_commands.app, name="device")
+app.add_typer(admission_commands.app, name="device")  # with all the other commands about devices
+app.add_typer(directory_commands.app, name="directory")
 app.add_typer(clean_up_commands.app, name="clean-up")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(package_commands.app, name="package")
 app.add_typer(attestation_commands.app, name="attestation")
+app.add_typer(tenant_commands.app, name="tenant")
 app.add_typer(shieldwall_server.app, name="server")
 
 
