@@ -16,15 +16,19 @@ from tests.support.documentation import DOCS, ROOT, Block, blocks, pages, record
 
 from shieldwall.agent.service import delays
 from shieldwall.agent.service.transport import MAX_ANSWER_BYTES
+from shieldwall.agent.service.upkeep import RENEW_AFTER
 from shieldwall.contract import messages, registration, settings, status, strict_json
 from shieldwall.contract.messages import CheckInAnswer, Envelope, FetchAnswer, Manifest, TimeRequest, TimeStatement
 from shieldwall.contract.registration import (
     AttestationOffer,
     AttestRequest,
+    KeyChangeAnswer,
+    KeyChangeRequest,
     NonceAnswer,
     PendingAnswer,
     RegisterAnswer,
     RegisterRequest,
+    RenewAnswer,
 )
 from shieldwall.server import connections
 from shieldwall.server.gateway import wait_channels
@@ -37,6 +41,7 @@ from shieldwall.server.signer.service import MANIFEST_LIFETIME
 from shieldwall.trust import moments, request_signature
 from shieldwall.trust.attestation import check_answer, read_offer, secret_digest
 from shieldwall.trust.certificates import DEVICE_DAYS
+from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import public_key_from_bytes, public_key_info, thumbprint
 from shieldwall.trust.onboarding import OnboardingPackage, check_proof, open_package, proven_body
 from shieldwall.trust.request_signature import SignedHeaders, parse_signature
@@ -124,7 +129,26 @@ def test_no_example_is_missing() -> None:
         "AttestationOffer",
         "PendingAnswer",
         "AttestRequest",
+        "RenewRequest",
+        "RenewAnswer",
+        "KeyChangeRequest",
+        "KeyChangeAnswer",
+        "ResyncRequest",
+        "ResyncAnswer",
     }
+
+
+def test_the_certificates_of_the_conversation_are_for_the_keys_that_asked() -> None:
+    registered = strict_json.decode(content("register-answer"), RegisterAnswer)
+    renewed = strict_json.decode(content("renew-answer"), RenewAnswer)
+    asked = strict_json.decode(content("key-change-request"), KeyChangeRequest)
+    changed = strict_json.decode(content("key-change-answer"), KeyChangeAnswer)
+    new_key = thumbprint(read_certificate_request(asked).public_key)
+
+    first, second, third = (read_certificate(answer.certificate) for answer in (registered, renewed, changed))
+    assert first.key == second.key == parse_signature(headers()).keyid != new_key
+    assert third.key == new_key
+    assert (second.not_after - first.not_after).days == RENEW_AFTER.days
 
 
 def test_the_attestation_of_the_conversation_proves_what_the_page_says() -> None:

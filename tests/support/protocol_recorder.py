@@ -18,7 +18,7 @@ from unittest import mock
 
 import msgspec
 from tests.support.documentation import DOCS, write_recorded
-from tests.support.gateway_device import GatewayDevice, digest_of
+from tests.support.gateway_device import INSTANCE, GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
 from tests.support.pretend_tpm import PretendTpm
@@ -32,12 +32,19 @@ from shieldwall.contract.messages import (
     Envelope,
     FetchAnswer,
     FetchRequest,
+    HardwareIds,
     Have,
     OffboardRequest,
     TimeRequest,
     WaitRequest,
 )
-from shieldwall.contract.registration import PendingAnswer
+from shieldwall.contract.registration import (
+    CertificateRequest,
+    KeyChangeRequest,
+    PendingAnswer,
+    RenewRequest,
+    ResyncRequest,
+)
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.initialise import Initialise
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
@@ -45,10 +52,11 @@ from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies, PolicyDraft
 from shieldwall.server.manager.sync import request_sync
 from shieldwall.server.storage.records import AssignmentKind, Policy
-from shieldwall.trust.device_key import public_key_bytes
+from shieldwall.trust.certificate_request import build_request
+from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 from shieldwall.trust.onboarding import open_package
 from shieldwall.trust.request_signature import signature_base
-from shieldwall.trust.strict_base64 import decode, encode_url
+from shieldwall.trust.strict_base64 import decode, encode, encode_url
 
 PAGE = DOCS / "protocol.md"
 GATEWAY_URL = "https://sdm.example:8444"
@@ -167,10 +175,12 @@ def converse(world: GatewayWorld) -> Iterator[tuple[str, str]]:
     yield "time-request", shown(time_request)
     yield "time", shown(payload(strict_json.decode(told.body, Envelope)))
 
+    yield from renewing(world, device)
     old = strict_json.encode(strict_json.decode(device.check_in_request(), CheckInRequest))
     refused = device.send("/device/v1/checkin", old.replace(f'"seq":{device.seq}'.encode(), b'"seq":1'))
     assert refused.code == "seqConflict"
     yield "problem", shown(refused.body)
+    yield from counting_anew(device)
     leaving = strict_json.convert(device.numbered(reason="Decommissioned"), OffboardRequest)
     assert device.send(f"{device.enrollment}/device/{device.device_id}/offboard", leaving).status == 204
     yield "offboard-request", shown(leaving)
@@ -209,6 +219,43 @@ def signed(device: Recorder) -> Iterator[tuple[str, str]]:
         parameters=headers["Signature-Input"].removeprefix("sw="),
     )
     yield "signature-base", base.decode("ascii")
+
+
+def renewing(world: GatewayWorld, device: Recorder) -> Iterator[tuple[str, str]]:
+    """Renew the certificate, and change the key."""
+    world.clock.forward(days=45)
+    path = f"{device.enrollment}/device/{device.device_id}"
+    request = strict_json.convert(device.numbered(), RenewRequest)
+    renewed = device.send(f"{path}/renew", request)
+    assert renewed.status == 200, renewed.body
+    yield "renew-request", shown(request)
+    yield "renew-answer", shown(renewed.body)
+
+    key = DeviceKey.generate()
+    csr = CertificateRequest(type="pkcs10", data=encode(build_request(key, device.nonce())))
+    device.seq += 1
+    change = KeyChangeRequest(seq=device.seq, epoch=device.epoch, certificate_request=csr)
+    changed = device.send(f"{path}/keyChange", change)
+    assert changed.status == 200, changed.body
+    device.key = key
+    yield "key-change-request", shown(change)
+    yield "key-change-answer", shown(changed.body)
+
+
+def counting_anew(device: Recorder) -> Iterator[tuple[str, str]]:
+    """Ask for a new epoch."""
+    request = ResyncRequest(
+        nonce=device.nonce(),
+        instance_id=INSTANCE,
+        boot_id="5d7f6c02-61f1-4b1c-9a9c-5b0d6a1f2c37",
+        hardware=HardwareIds(machine_id_hash=digest_of("a machine id")),
+        reason="seqConflict",
+    )
+    answered = device.send("/device/v1/resync", request)
+    assert answered.status == 200, answered.body
+    device.epoch, device.seq = answered.json["epoch"], 0
+    yield "resync-request", shown(request)
+    yield "resync-answer", shown(answered.body)
 
 
 def waiting(world: GatewayWorld, device: Recorder) -> Iterator[tuple[str, str]]:

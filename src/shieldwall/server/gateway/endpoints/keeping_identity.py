@@ -50,18 +50,18 @@ class KeepingIdentity:
 
     def routes(self) -> tuple[Route, ...]:
         """List the paths."""
-        device = "/{tenant}/EnrollmentServer/device/{device}"
+        base = "/{tenant}/EnrollmentServer/device/{device}"
         return (
             Route(
                 method="POST",
-                path=f"{device}/renew",
+                path=f"{base}/renew",
                 access=Access.DEVICE,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_renew,
             ),
             Route(
                 method="POST",
-                path=f"{device}/keyChange",
+                path=f"{base}/keyChange",
                 access=Access.DEVICE,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_key_change,
