@@ -135,6 +135,10 @@ def invite(
     data: DataOption,
     name: Annotated[str, typer.Option("--name", help="Who is invited, for the audit trail.")] = "Administrator",
     tenant: TenantOption = None,
+    *,
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="Also let the person see the figures of all tenants of this server.")
+    ] = False,
 ) -> None:
     """Print a link that lets one person sign in once, within fifteen minutes."""
     from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
@@ -142,7 +146,14 @@ def invite(
 
     with speaking_plainly("invite an administrator"):
         with main.open_services(settings.load(data), tenant) as services, services.database.write() as connection:
-            code = directory_administrators.invite(connection, services.acting(ACTOR), display_name=name)
+            if all_tenants and not services.serves_home:
+                raise directory_administrators.InvalidAdministratorError(
+                    "Only people of the tenant that the server was made with may see all tenants.",
+                    remedy="Invite the person without --tenant.",
+                )
+            code = directory_administrators.invite(
+                connection, services.acting(ACTOR), display_name=name, sees_tenants=all_tenants
+            )
         typer.echo(f"{services.settings.public_url}/sign-in?code={code}")
 
 

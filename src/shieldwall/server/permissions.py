@@ -20,6 +20,7 @@ PERMISSIONS: Final = (
     "Group.Read.All",
     "Group.ReadWrite.All",
     "GroupMember.ReadWrite.All",
+    "ManagedTenants.Read.All",
     "Organization.Read.All",
     "SecurityAlert.Read.All",
     "SecurityAlert.ReadWrite.All",

@@ -49,9 +49,16 @@ def new_token() -> str:
 
 
 def invite(
-    connection: Connection, acting: Acting, *, display_name: str, make_token: Callable[[], str] = new_token
+    connection: Connection,
+    acting: Acting,
+    *,
+    display_name: str,
+    sees_tenants: bool = False,
+    make_token: Callable[[], str] = new_token,
 ) -> str:
     """Invite a person and return the code that lets them in once.
+
+    ``sees_tenants`` lets somebody of the server's own tenant see the figures of all others as well.
 
     Raises:
         InvalidAdministratorError: The name is empty, too long or holds control characters.
@@ -68,9 +75,11 @@ def invite(
             tenant_id=acting.tenant_id,
             display_name=display_name,
             expires_at=now + INVITATION_LIFETIME,
+            sees_tenants=sees_tenants,
         ),
     )
-    acting.record(connection, "administrator.invited", "administrator", display_name[:128])
+    told = {"seesTenants": True} if sees_tenants else {}
+    acting.record(connection, "administrator.invited", "administrator", display_name[:128], **told)
     return code
 
 
@@ -94,6 +103,7 @@ def redeem(
         created_at=now,
         last_seen_at=now,
         expires_at=now + SESSION_LIFETIME,
+        sees_tenants=invitation.sees_tenants,
     )
     sessions.remove_expired(connection, now)
     sessions.add(connection, session)

@@ -20,7 +20,7 @@ from litestar.types import AsyncAnyCallable
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
-from shieldwall.server.portal import alert_pages, pages, protection_pages, scope_pages, signing_in
+from shieldwall.server.portal import alert_pages, pages, protection_pages, scope_pages, signing_in, tenant_pages
 from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, principal_of
 from shieldwall.server.services import AdminServices
@@ -71,6 +71,7 @@ def create_routes(services: AdminServices) -> Router:
             scope_pages.show_scope,
             scope_pages.preview_scope,
             scope_pages.save_scope,
+            tenant_pages.list_tenants,
             static_file,
         ],
         dependencies={

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from shieldwall.server.authorization import Principal
 from shieldwall.server.directory.names import visible
-from shieldwall.server.portal.sessions import form_token
+from shieldwall.server.portal.sessions import TENANTS, form_token
 from shieldwall.server.portal.words import STATES, ago, product_state
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import services_of_caller
@@ -47,6 +47,7 @@ class Rendering:
         content = self.environment.get_template(template).render(
             tenant=services_of_caller(self.services, principal).tenant,
             principal=principal if isinstance(principal, Principal) else None,
+            sees_tenants=isinstance(principal, Principal) and TENANTS in principal.permissions,
             csrf=form_token(request),
             **{"section": "", **shown},
         )

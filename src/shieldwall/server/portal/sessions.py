@@ -19,7 +19,9 @@ from shieldwall.server.storage.records import Session
 
 COOKIE: Final = "__Host-shieldwall"
 ADMINISTRATOR: Final = "Shieldwall.Portal.Administrator"
-"""What a session may do: everything in the admin center."""
+"""What a session may do: everything in the admin center of its tenant."""
+TENANTS: Final = "Shieldwall.Portal.Tenants"
+"""What some sessions of the server's own tenant may do beside: see the figures of all tenants."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -42,12 +44,13 @@ def principal_of(services: AdminServices, connection: Connection) -> Principal:
     if not refreshing and administrators.needs_note(session, now=now):
         with services.database.write() as transaction:
             administrators.note_use(transaction, session, now=now)
+    sees_tenants = session.sees_tenants and session.tenant_id == services.settings.tenant_id
     return Principal(
         kind="person",
         id=session.display_name,
         display_name=session.display_name,
         tenant_id=session.tenant_id,
-        permissions=frozenset({ADMINISTRATOR}),
+        permissions=frozenset({ADMINISTRATOR, TENANTS} if sees_tenants else {ADMINISTRATOR}),
     )
 
 

@@ -21,6 +21,8 @@ class Invitation:
     display_name: str
     expires_at: datetime
     used_at: datetime | None = None
+    sees_tenants: bool = False
+    """Whether the person shall see all tenants of the server."""
 
 
 def add(connection: Connection, invitation: Invitation) -> None:

@@ -207,6 +207,8 @@ class Session:
     created_at: datetime
     last_seen_at: datetime
     expires_at: datetime
+    sees_tenants: bool = False
+    """Whether the person sees all tenants of the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

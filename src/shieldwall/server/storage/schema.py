@@ -249,6 +249,7 @@ invitations: Final = Table(
     Column("display_name", NAME, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("used_at", Moment),
+    Column("sees_tenants", Boolean, nullable=False, server_default=false()),
 )
 
 sessions: Final = Table(
@@ -260,6 +261,7 @@ sessions: Final = Table(
     Column("created_at", Moment, nullable=False),
     Column("last_seen_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
+    Column("sees_tenants", Boolean, nullable=False, server_default=false()),
 )
 
 audit_events: Final = Table(
