@@ -30,7 +30,7 @@ from shieldwall.contract.messages import MAX_BODY_BYTES
 from shieldwall.server.directory.devices import retire
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.packages import revoke_package
-from shieldwall.server.storage import audit, check_ins, devices
+from shieldwall.server.storage import alerts, audit, check_ins, devices
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 from shieldwall.trust.certificate_request import NONCE_EXTENSION, build_request
@@ -442,6 +442,9 @@ def test_a_package_is_refused_when_it_is_over(world: GatewayWorld) -> None:
         assert GatewayDevice(world).register(revoked).code == "packageRevoked"
     finally:
         world.clock.forward(minutes=-1, seconds=-1)
+    with world.services.database.read() as connection:
+        raised = {each.title for each in alerts.list_alerts(connection, world.acting.tenant_id, Page())}
+    assert len([title for title in raised if title.endswith("is still tried")]) == 2
 
 
 def test_a_package_is_for_its_platforms_alone(world: GatewayWorld) -> None:

@@ -137,6 +137,10 @@ class OnboardingPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         tuple[Literal["linux", "windows", "macos"], ...], msgspec.Meta(min_length=1, max_length=3)
     ] = ("linux",)
     tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=16)] = ()
+    attestation: Literal["none", "optional", "tpm-required"] = "optional"
+    approval: Literal["auto", "manual"] = "auto"
+    """What awaits whoever comes with it; the server decides by its own record and not by what stands here."""
+    join_type: Literal["synthetic", "full"] = "synthetic"
 
     def __post_init__(self) -> None:
         """Refuse addresses that are not HTTPS, times and roots that are none. Raises: ValueError."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -11,7 +12,10 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_package_id
+from shieldwall.contract.messages import Envelope
+from shieldwall.contract.strict_json import encode
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -24,7 +28,17 @@ from shieldwall.server.graph.requests import (
 )
 from shieldwall.server.graph.resources import package_resource
 from shieldwall.server.inventory import packages
-from shieldwall.server.inventory.packages import LONGEST_LIFETIME, PackageDraft, Platform, ServerAddress
+from shieldwall.server.inventory.packages import (
+    LONGEST_LIFETIME,
+    Approval,
+    Attestation,
+    JoinType,
+    PackageDraft,
+    Platform,
+    ServerAddress,
+)
+from shieldwall.trust.onboarding import open_package
+from shieldwall.trust.onboarding_scripts import ScriptKind, make_script
 
 _WRITE: Final = allow(
     "Shieldwall.Onboarding.ReadWrite.All",
@@ -50,6 +64,11 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_uses: int = 500
     allowed_platforms: tuple[Platform, ...] = ("linux",)
     tags: tuple[str, ...] = ()
+    approval: Approval = "auto"
+    attestation: Attestation = "optional"
+    join_type: JoinType = "synthetic"
+    scripts: tuple[ScriptKind, ...] = ()
+    """Files that onboard machines with the package, to be made along with it: only now is its secret known."""
 
 
 @get(_PATH, opt=_READ, sync_to_thread=True)
@@ -71,13 +90,39 @@ def create_package(services: Services, request: GraphRequest, body: RawBody) -> 
         max_uses=asked.max_uses,
         platforms=asked.allowed_platforms,
         tags=asked.tags,
+        approval=asked.approval,
+        attestation=asked.attestation,
+        join_type=asked.join_type,
     )
     roots = (services.settings.tls_authority.read_text(),)
     address = ServerAddress(urls=(services.settings.gateway_url,), tls_roots=roots)
     with services.database.write() as connection:
         acting = acting_for(services, request)
         record, envelope = packages.create_package(connection, acting, services.signer, draft, address)
-    return answer({**package_resource(record), "package": envelope}, status=201)
+        scripts = _scripts(asked.scripts, envelope, services.clock.now())
+    made = {**package_resource(record), "package": envelope}
+    return answer(made | ({"scripts": scripts} if scripts else {}), status=201)
+
+
+@get(_PATH + "/{package_id:str}", opt=_READ, sync_to_thread=True)
+def get_package(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[bytes]:
+    """Return one package, without its secret (ours)."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        record = packages.get_package(connection, services.tenant.id, parse_package_id(package_id))
+    return answer(query.shape(package_resource(record)))
+
+
+@get(_PATH + "/{package_id:str}/devices", opt=_READ, sync_to_thread=True)
+def list_package_devices(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[bytes]:
+    """List the devices that came with a package, retired ones included (ours)."""
+    query, wanted = query_of(request), parse_package_id(package_id)
+    with services.database.read() as connection:
+        found = packages.devices_of_package(connection, services.tenant.id, wanted, query.page)
+        resources = device_resources(connection, found, services.clock.now())
+    return page_answer(
+        services, request, query, [(each.id, shaped) for each, shaped in zip(found, resources, strict=True)]
+    )
 
 
 @post(_PATH + "/{package_id:str}/revoke", opt=_WRITE, sync_to_thread=True, status_code=204)
@@ -88,4 +133,16 @@ def revoke_package(services: Services, request: GraphRequest, package_id: FromPa
     return empty()
 
 
-HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (list_packages, create_package, revoke_package)
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    list_packages,
+    create_package,
+    get_package,
+    list_package_devices,
+    revoke_package,
+)
+
+
+def _scripts(kinds: Iterable[ScriptKind], envelope: Envelope, now: datetime) -> dict[str, str]:
+    file = encode(envelope)
+    opened = open_package(file, now)
+    return {kind: make_script(kind, opened, file) for kind in kinds}

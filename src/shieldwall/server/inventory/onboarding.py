@@ -36,7 +36,7 @@ from shieldwall.server.directory.registration import (
     register,
     same_hardware,
 )
-from shieldwall.server.inventory import attestation
+from shieldwall.server.inventory import attestation, package_watch
 from shieldwall.server.inventory.claims import Asked, proven_registration
 from shieldwall.server.inventory.joining import find_join, is_to_be_renewed, join
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
@@ -148,6 +148,13 @@ class Onboarding:
             return self._joined(join(connection, self._acting(certified), self.signer, asked), now)
         return self._registered(connection, asked, package, existing)
 
+    def note_refusal(
+        self, connection: Connection, request: RegisterRequest, certified: CertificateRequestFacts, code: str
+    ) -> None:
+        """Note that a package let somebody not in who holds it. Its own transaction: the other one is undone."""
+        package_id = request.shieldwall.onboarding.package_id
+        package_watch.note_refusal(connection, self._acting(certified), package_id, code)
+
     def _known(
         self, connection: Connection, asked: Asked[RegisterRequest], now: datetime
     ) -> RegisterAnswer | PendingAnswer | None:
@@ -194,6 +201,7 @@ class Onboarding:
         facts = asked.request.shieldwall.facts
         acting = replace(acting, actor=f"device:{device.id}")
         device = register(connection, acting, device, facts=None if facts is None else strict_json.digest_of(facts))
+        package_watch.note_use(connection, acting, package)
         if twins:
             tell_of_duplicates(connection, acting, device, twins)
         if found is not None:

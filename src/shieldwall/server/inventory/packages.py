@@ -18,6 +18,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.inventory.pending import drop_pending_of
 from shieldwall.server.storage import packages
+from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import OnboardingPackageRecord, Page
 from shieldwall.trust import moments, strict_base64
@@ -30,6 +31,9 @@ CLOCK_LAG: Final = timedelta(minutes=5)
 PLATFORMS: Final = ("linux", "windows", "macos")
 
 Platform: TypeAlias = Literal["linux", "windows", "macos"]
+Approval: TypeAlias = Literal["auto", "manual"]
+Attestation: TypeAlias = Literal["none", "optional", "tpm-required"]
+JoinType: TypeAlias = Literal["synthetic", "full"]
 
 
 class InvalidPackageDraftError(ShieldwallError):
@@ -64,6 +68,9 @@ class PackageDraft:
     max_uses: int = 500
     platforms: tuple[Platform, ...] = ("linux",)
     tags: tuple[str, ...] = ()
+    approval: Approval = "auto"
+    attestation: Attestation = "optional"
+    join_type: JoinType = "synthetic"
 
     def __post_init__(self) -> None:
         """Refuse to exist when wrong."""
@@ -123,10 +130,14 @@ def create_package(
         tags=tuple(sorted(set(draft.tags))),
         created_at=now,
         revoked_at=None,
+        approval=draft.approval,
+        attestation=draft.attestation,
+        join_type=draft.join_type,
+        created_by=acting.actor[:256],
     )
     envelope = signer.seal_package(_document(record, signer.trust_root(), address))
     packages.add(connection, record)
-    acting.record(connection, "package.created", "package", record.id, name=record.display_name, uses=record.max_uses)
+    acting.record(connection, "package.created", "package", record.id, **_traits(record))
     return record, envelope
 
 
@@ -156,6 +167,14 @@ def revoke_package(connection: Connection, acting: Acting, package_id: PackageId
         acting.record(connection, "package.revoked", "package", package_id, name=record.display_name, dropped=dropped)
 
 
+def devices_of_package(
+    connection: Connection, tenant_id: TenantId, package_id: PackageId, page: Page
+) -> tuple[Device, ...]:
+    """Return one page of the devices that came with a package and are still known, by id. Raises: NotFoundError."""
+    get_package(connection, tenant_id, package_id)
+    return packages.list_devices(connection, package_id, page)
+
+
 def _document(record: OnboardingPackageRecord, root: TrustRoot, address: ServerAddress) -> OnboardingPackage:
     members = {
         "v": 1,
@@ -170,11 +189,25 @@ def _document(record: OnboardingPackageRecord, root: TrustRoot, address: ServerA
         "maxUses": record.max_uses,
         "allowedPlatforms": record.platforms,
         "tags": record.tags,
+        "attestation": record.attestation,
+        "approval": record.approval,
+        "joinType": record.join_type,
     }
     try:
         return msgspec.convert(members, OnboardingPackage)
     except msgspec.ValidationError as error:
         raise InvalidPackageDraftError(f"No device would accept the package: {error}.", member="serverUrls") from None
+
+
+def _traits(record: OnboardingPackageRecord) -> dict[str, object]:
+    return {
+        "name": record.display_name,
+        "uses": record.max_uses,
+        "platforms": record.platforms,
+        "approval": record.approval,
+        "attestation": record.attestation,
+        "joinType": record.join_type,
+    }
 
 
 def _second(moment: datetime) -> datetime:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shieldwall.contract.ids import PackageId, TenantId
+from shieldwall.contract.ids import DeviceId, PackageId, TenantId
+from shieldwall.server.storage import devices as stored_devices
+from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import OnboardingPackageRecord, Page
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
+from shieldwall.server.storage.schema import devices
 from shieldwall.server.storage.schema import onboarding_packages as packages
 
 
@@ -64,6 +67,20 @@ def revoke(connection: Connection, package_id: PackageId, at: datetime) -> None:
     connection.execute(
         update(packages).where(packages.c.id == package_id, packages.c.revoked_at.is_(None)).values(revoked_at=at)
     )
+
+
+def list_devices(connection: Connection, package_id: PackageId, page: Page) -> tuple[Device, ...]:
+    """Return one page of the devices that came with a package, ordered by id."""
+    query = select(devices.c.id).where(devices.c.package_id == package_id).order_by(devices.c.id).limit(page.size)
+    if page.after is not None:
+        query = query.where(devices.c.id > page.after)
+    return stored_devices.find_many(connection, map(DeviceId, connection.scalars(query)))
+
+
+def uses_since(connection: Connection, package_id: PackageId, since: datetime) -> int:
+    """Return how many devices came with a package since a moment."""
+    query = select(func.count()).select_from(devices)
+    return connection.scalars(query.where(devices.c.package_id == package_id, devices.c.registered_at >= since)).one()
 
 
 def _package(row: Row[Any]) -> OnboardingPackageRecord:

@@ -20,6 +20,7 @@ from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import PathTenants, check_own_tenant
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
+from shieldwall.server.inventory.package_check import PackageRefusedError
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.goodbye import say_goodbye
 from shieldwall.server.manager.sequence import Numbered
@@ -93,7 +94,12 @@ class Enrolling:
             raise BadSignatureError("The request is signed by another key than it asks to register.")
         call.unverified.verify(certified.public_key)
         digest = call.body_digest
-        answer = await self.writer.submit(lambda connection: onboarding(connection, request, certified, digest))
+        try:
+            answer = await self.writer.submit(lambda connection: onboarding(connection, request, certified, digest))
+        except PackageRefusedError as error:
+            code = error.code
+            await self.writer.submit(lambda connection: onboarding.note_refusal(connection, request, certified, code))
+            raise
         if isinstance(answer, PendingAnswer):
             return answer_json(answer, status=202)
         return answer_json(answer, status=201)
