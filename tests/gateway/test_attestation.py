@@ -21,7 +21,7 @@ from shieldwall.agent.service.device_keys import TpmKey, make_tpm_key
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.messages import HardwareIds
-from shieldwall.contract.registration import AttestRequest, PendingAnswer
+from shieldwall.contract.registration import AttestationChallenge, AttestRequest, PendingAnswer
 from shieldwall.server.inventory import endorsements
 from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
@@ -213,3 +213,51 @@ def test_hostile_offers_are_refused_with_a_code_and_leave_nothing(world: Gateway
     with world.services.database.read() as connection:
         assert devices.find_by_key(connection, lies.device_key.thumbprint) is None
     assert device.register(package).status == 201
+
+
+@pytest.mark.swtpm
+def test_a_device_that_is_in_asks_to_be_challenged_for_its_present_key_alone(
+    world: GatewayWorld, chip: EmulatedTpm
+) -> None:
+    machine = machine_in(world, chip, attestation="none")
+    identity = machine.register()
+    assert identity.status == 201
+    assert machine.stored(identity).attestation_level is AttestationLevel.NONE
+    machine.device.device_id, machine.device.epoch = DeviceId(identity.json["deviceId"]), identity.json["epoch"]
+    path = f"{machine.device.enrollment}/device/{machine.device.device_id}/challenge"
+
+    def ask(offer: object) -> Reply:
+        number = machine.device.numbered()
+        return machine.device.send(path, strict_json.encode({**number, "attestation": offer}))
+
+    other = attesting.offer(make_tpm_key(chip.open))
+    assert other is not None
+    assert ask(other[0]).code == "attestationMismatch"
+    assert ask({}).status == 400
+    challenged = ask(machine.shown["attestation"])
+    assert challenged.status == 200, challenged.body
+    challenge = strict_json.decode(challenged.body, AttestationChallenge)
+    assert machine.stored(identity).attestation_level is AttestationLevel.NONE
+    answer = attesting.answer(
+        machine.key, challenge, tenant_id=world.settings.tenant_id, device_id=machine.device.device_id
+    )
+
+    assert machine.attest(identity, answer).status == 201
+
+    assert machine.stored(identity).attestation_level is AttestationLevel.TRUST_ON_FIRST_USE
+    machine.device.seq = 0
+    assert ask(machine.shown["attestation"]).code == "seqConflict"
+    stranger = GatewayDevice(world)
+    assert stranger.send(path, b"{}").status == 401
+
+
+@pytest.mark.swtpm
+def test_a_device_that_waits_is_not_challenged_twice_over(world: GatewayWorld, chip: EmulatedTpm) -> None:
+    machine = machine_in(world, chip)
+    waits = machine.register()
+    machine.device.epoch = 1
+    path = f"{machine.device.enrollment}/device/{waits.json['deviceId']}/challenge"
+    body = strict_json.encode({**machine.device.numbered(), "attestation": machine.shown["attestation"]})
+
+    assert machine.device.send(path, body).status == 401
+    assert machine.attest(waits).status == 201

@@ -18,6 +18,7 @@ from shieldwall.agent.doctor.examine import examine, found_errors
 from shieldwall.agent.doctor.model import Severity, Subject
 from shieldwall.agent.doctor.network_checks import RealNetwork
 from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, PLATFORM, LocalAgent, local_agent
+from shieldwall.agent.service.attest_key import AttestKey
 from shieldwall.agent.service.awaiting import AwaitIdentity
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import RegistrationPendingError, TamperProtectedError
@@ -251,6 +252,19 @@ def rotate_key(context: typer.Context, root: RootOption = None, state: StateOpti
         sync = Sync(surroundings=agent.surroundings, lock=agent.lock, monotonic=time.monotonic, sleep=time.sleep)
         thumbprint = RotateKey(state=agent.surroundings.state, sync=sync)()
     typer.echo(f"The device key is {thumbprint} now.")
+
+
+@app.command("attest")
+def attest_key(context: typer.Context, root: RootOption = None, state: StateOption = None) -> None:
+    """Prove to the server anew that the device key is in this machine's TPM. Works beside a running agent.
+
+    The agent does so by itself when it onboards and when it has a new key.
+    """
+    with speaking_plainly("attest the device key", exit_code=exit_code):
+        agent = _agent(context, root, state)
+        sync = Sync(surroundings=agent.surroundings, lock=agent.lock, monotonic=time.monotonic, sleep=time.sleep)
+        AttestKey(state=agent.surroundings.state, sync=sync)()
+    typer.echo("The TPM has spoken for the device key; the server shows the attestation level.")
 
 
 @app.command("effective")

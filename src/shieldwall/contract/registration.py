@@ -159,15 +159,20 @@ class RenewAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     server_time: str
 
 
-class KeyChangeRequest(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
-):
+class ChallengeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A device that is in already asks to be challenged, for a key that is new or for a server that trusts more now."""
+
+    seq: Sequence
+    epoch: Sequence
+    attestation: AttestationOffer
+
+
+class KeyChangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Ask to be known by another key from now on. The old key signs the request, the new one stands behind its CSR."""
 
     seq: Sequence
     epoch: Sequence
     certificate_request: CertificateRequest
-    attestation: AttestationOffer | None = None
 
 
 class KeyChangeAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

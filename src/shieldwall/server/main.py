@@ -200,7 +200,7 @@ def compose_gateway(
         (
             *Discovery(tenants=path_tenants, gateway_url=settings.gateway_url, clock=clock).routes(),
             *enrolling.routes(),
-            *Attesting(signers=signers, acting_for=acting_for, writer=writer).routes(),
+            *Attesting(signers=signers, acting_for=acting_for, writer=writer, clock=clock).routes(),
             *Promoting(promotion_for=promotion_for, writer=writer, clock=clock).routes(),
             *KeepingIdentity(
                 signers=signers, sealer=sealer, acting_for=acting_for, writer=writer, clock=clock

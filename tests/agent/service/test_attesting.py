@@ -16,16 +16,19 @@ from tests.support.databases import database_url
 from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
 from tests.support.swtpm import EmulatedTpm, running_tpm
 
-from shieldwall.agent.host.tpm import Tpm
+from shieldwall.agent.host.tpm import Tpm, WrappedKey
 from shieldwall.agent.host.tpm_device import TpmError
 from shieldwall.agent.service.assembly import Surroundings
+from shieldwall.agent.service.attest_key import AttestKey
 from shieldwall.agent.service.device_keys import OpenTpm
 from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.errors import ProblemAnswerError, RegistrationPendingError
+from shieldwall.agent.service.errors import KeyInFileError, ProblemAnswerError, RegistrationPendingError
 from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.agent.service.journal import Journal
+from shieldwall.agent.service.lock import StateLock
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.syncing import Sync
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.inventory import endorsements, pending
@@ -194,3 +197,100 @@ def test_the_state_of_a_device_is_of_no_use_on_another_machine(machine: Machine)
         copy = replace(machine, open_tpm=other.open)
         with pytest.raises(TpmError):
             copy.surroundings.enrolled().check_in()
+
+
+def attest(machine: Machine) -> None:
+    machine.surroundings.state.wish_attestation()
+    machine.surroundings.enrolled().check_in()
+
+
+def test_a_new_key_is_attested_as_the_first_one_was(machine: Machine) -> None:
+    identity = machine.onboard(machine.package())
+    before = machine.stored(identity.device_id)
+    machine.surroundings.state.wish_rotation()
+
+    machine.surroundings.enrolled().check_in()
+
+    after = machine.stored(identity.device_id)
+    assert after.key_thumbprint != before.key_thumbprint
+    assert machine.surroundings.state.get_key().protection == "tpm"
+    assert after.attestation_level is AttestationLevel.TRUST_ON_FIRST_USE
+    assert not machine.surroundings.state.is_attestation_wished()
+
+
+def test_a_new_key_in_a_file_does_not_inherit_what_was_proven_of_the_old_one(
+    machine: Machine, chip: EmulatedTpm
+) -> None:
+    identity = machine.onboard(machine.package())
+
+    class Broken(Tpm):
+        """Makes no keys any more."""
+
+        def make_key(self, *_: object) -> WrappedKey:
+            raise TpmError("The TPM is full.")
+
+    broken = replace(machine, open_tpm=lambda: Broken(chip.path))
+    broken.surroundings.state.wish_rotation()
+    broken.surroundings.enrolled().check_in()
+    broken.surroundings.enrolled().check_in()
+
+    stored = machine.stored(identity.device_id)
+    assert (stored.attestation_level, stored.key_protection) == (AttestationLevel.NONE, "software")
+    assert not broken.surroundings.state.is_attestation_wished()
+
+
+def test_whoever_is_trusted_since_counts_when_the_device_attests_anew(machine: Machine) -> None:
+    identity = machine.onboard(machine.package(attestation="none"))
+    assert machine.stored(identity.device_id).attestation_level is AttestationLevel.NONE
+
+    attest(machine)
+    stored = machine.stored(identity.device_id)
+    assert stored.attestation_level is AttestationLevel.TRUST_ON_FIRST_USE
+    assert stored.tpm_ek_hash is not None
+    with machine.world.services.database.write() as connection:
+        acting = machine.world.acting
+        made = endorsements.trust_tpm(connection, acting, display_name="web-01", ek_hash=stored.tpm_ek_hash)
+    attest(machine)
+    assert machine.stored(identity.device_id).attestation_level is AttestationLevel.TPM
+    with machine.world.services.database.write() as connection:
+        endorsements.distrust(connection, machine.world.acting, made.id)
+    attest(machine)
+    assert machine.stored(identity.device_id).attestation_level is AttestationLevel.TRUST_ON_FIRST_USE
+
+
+def test_an_attestation_that_fails_for_now_is_tried_again(machine: Machine, chip: EmulatedTpm) -> None:
+    identity = machine.onboard(machine.package(attestation="none"))
+
+    class Moody(Tpm):
+        """Opens no secrets today."""
+
+        def activate(self, *_: object, **__: object) -> bytes:
+            raise TpmError("The TPM is moody.")
+
+    attest(replace(machine, open_tpm=lambda: Moody(chip.path)))
+    assert machine.surroundings.state.is_attestation_wished()
+    assert machine.stored(identity.device_id).attestation_level is AttestationLevel.NONE
+
+    machine.surroundings.enrolled().check_in()
+
+    assert machine.stored(identity.device_id).attestation_level is AttestationLevel.TRUST_ON_FIRST_USE
+
+
+def test_a_key_in_a_file_is_not_attested_and_the_command_says_so(machine: Machine) -> None:
+    bare = replace(machine, open_tpm=None)
+    bare.onboard(bare.package())
+    lock = StateLock(directory=bare.directory, monotonic=time.monotonic, sleep=time.sleep)
+    sync = Sync(surroundings=bare.surroundings, lock=lock, monotonic=time.monotonic, sleep=time.sleep)
+
+    with pytest.raises(KeyInFileError):
+        AttestKey(state=bare.surroundings.state, sync=sync)()
+
+
+def test_the_command_attests_where_no_agent_runs(machine: Machine) -> None:
+    identity = machine.onboard(machine.package(attestation="none"))
+    lock = StateLock(directory=machine.directory, monotonic=time.monotonic, sleep=time.sleep)
+    sync = Sync(surroundings=machine.surroundings, lock=lock, monotonic=time.monotonic, sleep=time.sleep)
+
+    AttestKey(state=machine.surroundings.state, sync=sync)()
+
+    assert machine.stored(identity.device_id).attestation_level is AttestationLevel.TRUST_ON_FIRST_USE

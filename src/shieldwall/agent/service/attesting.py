@@ -14,8 +14,15 @@ from shieldwall.agent.host.tpm_device import TpmError
 from shieldwall.agent.service.device_keys import TpmKey, tpm_hash
 from shieldwall.agent.service.errors import RegistrationPendingError, UnusableAnswerError
 from shieldwall.agent.service.gateway import Gateway
+from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
-from shieldwall.contract.registration import AttestationChallenge, AttestationOffer, AttestRequest, RegisterAnswer
+from shieldwall.contract.registration import (
+    AttestationChallenge,
+    AttestationOffer,
+    AttestRequest,
+    ChallengeRequest,
+    RegisterAnswer,
+)
 from shieldwall.trust import strict_base64
 from shieldwall.trust.attestation import qualifier
 from shieldwall.trust.device_key import SigningKey
@@ -79,6 +86,28 @@ def attest(gateway: Gateway, waits: RegistrationPendingError) -> RegisterAnswer:
     if identity is None or (identity.tenant_id, identity.device_id) != (asked.tenant_id, asked.device_id):
         raise UnusableAnswerError("The server's answer to the attestation names another device.")
     return identity
+
+
+def attest_anew(state: AgentState, gateway: Gateway) -> bool:
+    """Let the TPM prove once more, or for a new key, that the key in use is in it; false where it is in none.
+
+    Raises:
+        ShieldwallError: It cannot, or the server does not believe it.
+    """
+    shown = offer(gateway.key)
+    if shown is None:
+        return False
+    identity = state.get_identity()
+    tenant_id, device_id = identity.server.tenant_id, identity.device_id
+    path = f"/{tenant_id}/EnrollmentServer/device/{device_id}"
+    number = state.next_sequence()
+    request = ChallengeRequest(seq=number.seq, epoch=number.epoch, attestation=shown[0])
+    challenge = gateway.ask(f"{path}/challenge", request, AttestationChallenge)
+    if challenge is None:
+        raise UnusableAnswerError("The server's answer holds no challenge.")
+    proof = answer(gateway.key, challenge, tenant_id=tenant_id, device_id=device_id)
+    gateway.ask(f"{path}/attest", proof, RegisterAnswer)
+    return True
 
 
 def _offer(key: TpmKey, endorsement: Endorsement) -> AttestationOffer:

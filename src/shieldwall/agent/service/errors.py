@@ -14,6 +14,7 @@
  ├── ``RegistrationPendingError``: the server knows this device and does not let it in yet
  ├── ``AlreadyOnboardedError``, ``NotOnboardedError``, ``UnsuitablePackageError``: onboarding
  ├── ``TamperProtectedError``: this device does not leave by the word of whoever is at it
+ ├── ``KeyInFileError``: what only a key in a TPM can do
  ├── ``AgentBusyError``: another agent process holds the state directory
  └── ``StateCorruptError``: a file in the state directory is not what the agent wrote
 """
@@ -206,6 +207,13 @@ class TamperProtectedError(ShieldwallError):
         "Offboard the device in the admin center, or ask an administrator for an offboarding package and run "
         "shieldwall-agent offboard --package FILE."
     )
+
+
+class KeyInFileError(ShieldwallError):
+    """The device key is in a file, and a TPM is asked for."""
+
+    code = "keyInFile"
+    remedy = "On a machine with a TPM, let the agent make a new key there: shieldwall-agent rotate-key."
 
 
 class AgentBusyError(ShieldwallError):

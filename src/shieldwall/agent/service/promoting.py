@@ -70,6 +70,7 @@ class Promote:
             return False
         identity = self.state.find_identity()
         if identity is not None and identity.device_id == decided.synthetic_id:
+            self.state.wish_attestation()  # the server knows nothing of where the new key lives
             self.state.put_key(read_key(decided.key.encode(), self.state.open_tpm))
             self.state.put_identity(
                 replace(

@@ -18,6 +18,7 @@
 ``seals.json``        digest of the identity as the agent wrote it, on disk before it is
 ``own-files.json``    how the agent's program and unit looked
 ``rotate``            there while somebody waits for a key change, by ``shieldwall-agent rotate-key``
+``attest``            there while the device key is to be attested: it is new, or somebody asked for it
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ ATTEMPTS: Final = "attempts"
 SEALS: Final = "seals.json"
 OWN_FILES: Final = "own-files.json"
 ROTATE: Final = "rotate"
+ATTEST: Final = "attest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,18 @@ class AgentState:
         """Ask for a key change at the next check-in."""
         self.disk.write(self.directory / ROTATE, b"")
 
+    def is_attestation_wished(self) -> bool:
+        """Say whether the device key is to be attested."""
+        return self.disk.read(self.directory / ATTEST) is not None
+
+    def wish_attestation(self) -> None:
+        """Ask for the device key to be attested at the next check-in."""
+        self.disk.write(self.directory / ATTEST, b"")
+
+    def drop_attestation(self) -> None:
+        """End the wait for an attestation."""
+        self.disk.remove(self.directory / ATTEST)
+
     def drop_rotation(self) -> None:
         """End the wait for a key change."""
         self.disk.remove(self.directory / ROTATE)
@@ -189,7 +203,8 @@ class AgentState:
     def forget(self) -> None:
         """Leave management: the identity goes first, so that nothing half remembered is ever used."""
         secret = (KEY, NEXT_KEY)
-        for name in (IDENTITY, PENDING, *secret, INSTANCE, SEQUENCE, MANIFEST, REPORT, STANDING, TIME, WISH, ROTATE):
+        wishes = (WISH, ROTATE, ATTEST)
+        for name in (IDENTITY, PENDING, *secret, INSTANCE, SEQUENCE, MANIFEST, REPORT, STANDING, TIME, *wishes):
             self.disk.remove(self.directory / name)
         self.keep_policies(())
         for waiting in self.disk.names(self.directory / ATTEMPTS):

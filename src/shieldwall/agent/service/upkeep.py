@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from shieldwall.agent.service import attesting
 from shieldwall.agent.service.errors import ProblemAnswerError, UnusableAnswerError
 from shieldwall.agent.service.gateway import Empty, Gateway
 from shieldwall.agent.service.journal import Journal
@@ -47,6 +48,8 @@ SPREAD: Final = timedelta(days=10)
 _UNKNOWN_KEY: Final = "badSignature"
 _SPENT_KEY: Final = "duplicateKey"
 _NUMBERS_REFUSED: Final = "seqConflict"
+_FINAL: Final = frozenset({400, 403})
+"""The server does not believe the TPM, and would not the next time either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,12 @@ class Upkeep:
         Raises:
             ShieldwallError: Somebody waits for a key change, and it failed. What is merely due is tried again later.
         """
+        has_changed = self._keep_identity()
+        if self.state.is_attestation_wished():
+            self._attest()
+        return has_changed
+
+    def _keep_identity(self) -> bool:
         if self.state.is_rotation_wished():
             self.state.drop_rotation()
             self.change_key()
@@ -87,6 +96,17 @@ class Upkeep:
         except ShieldwallError as error:
             self.journal.trouble("upkeepFailed", error)
         return False
+
+    def _attest(self) -> None:
+        """Let the TPM prove that the key in use is in it; what fails for now is tried again after the next check-in."""
+        try:
+            if attesting.attest_anew(self.state, self.gateway):
+                self.journal.say("keyAttested", key=self.gateway.key.thumbprint)
+        except ShieldwallError as error:
+            self.journal.trouble("attestationFailed", error)
+            if not isinstance(error, ProblemAnswerError) or error.problem.status not in _FINAL:
+                return
+        self.state.drop_attestation()
 
     def renew(self) -> None:
         """Get a new certificate for the key in use. Raises: ShieldwallError."""
@@ -149,6 +169,7 @@ class Upkeep:
         return True
 
     def _use(self, following: SigningKey, certificate: str | None = None) -> None:
+        self.state.wish_attestation()  # the server knows nothing of where the new key lives
         self.state.put_key(following)
         self.gateway.key = following
         kept = self.state.get_identity().certificate if certificate is None else certificate

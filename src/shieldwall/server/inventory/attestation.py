@@ -133,6 +133,18 @@ def ask(
     return message
 
 
+def ask_anew(
+    connection: Connection, device: Device, offer: AttestationOffer, now: datetime, make_random: MakeRandom
+) -> AttestationChallenge:
+    """Challenge a device that is in already; its level stays as it is until it has answered.
+
+    Raises:
+        ShieldwallError: The offer is malformed, contradicts itself or is for another key.
+    """
+    offered = read_offer(offer, public_key_from_bytes(device.public_key))
+    return ask(connection, device, ShownTpm(offer=offer, tpm=offered), now, make_random)
+
+
 def with_challenge(
     connection: Connection,
     device: Device,

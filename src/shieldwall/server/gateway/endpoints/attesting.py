@@ -1,20 +1,32 @@
-"""``attest``: the TPM of a device answers the challenge that came with its registration."""
+"""``attest``: the TPM of a device answers a challenge, which came with its registration or was asked for since."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import MAX_SMALL_BODY_BYTES
-from shieldwall.contract.registration import AttestRequest, PendingAnswer, RegisterAnswer
+from shieldwall.contract.registration import (
+    AttestationChallenge,
+    AttestRequest,
+    ChallengeRequest,
+    PendingAnswer,
+    RegisterAnswer,
+)
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import check_own_tenant
+from shieldwall.server.inventory.attestation import ask_anew
 from shieldwall.server.inventory.attested import attested
+from shieldwall.server.manager import turns
+from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
 from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage import devices
@@ -32,28 +44,50 @@ class Attesting:
     signers: Signers
     acting_for: Callable[[CallingDevice], Acting]
     writer: GroupCommit
+    clock: Clock
+    make_random: Callable[[int], bytes] = secrets.token_bytes
 
     def routes(self) -> tuple[Route, ...]:
-        """List the path."""
+        """List the paths."""
+        device = "/{tenant}/EnrollmentServer/device/{device}"
         return (
             Route(
                 method="POST",
-                path="/{tenant}/EnrollmentServer/device/{device}/attest",
+                path=f"{device}/challenge",
+                access=Access.DEVICE,
+                body_limit=MAX_SMALL_BODY_BYTES,
+                handler=self.post_challenge,
+            ),
+            Route(
+                method="POST",
+                path=f"{device}/attest",
                 access=Access.DEVICE,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_attest,
             ),
         )
 
+    async def post_challenge(self, call: Call) -> Answer:
+        """Challenge the TPM that a device shows, where it is in already."""
+        caller, digest = _own_path(call), call.body_digest
+        request = call.decoded(ChallengeRequest)
+        return answer_json(
+            await self.writer.submit(lambda connection: self._challenged(connection, caller, request, digest))
+        )
+
     async def post_attest(self, call: Call) -> Answer:
         """Check the answer; 201 with the identity, or 202 where an administrator has to agree as well."""
-        check_own_tenant(call)
-        caller = call.device
-        if call.parameters["device"] != caller.id:
-            raise NoSuchPathError("There is nothing at this path.")
+        caller = _own_path(call)
         request = call.decoded(AttestRequest)
         answer = await self.writer.submit(lambda connection: self._attested(connection, caller, request))
         return answer_json(answer, status=202 if isinstance(answer, PendingAnswer) else 201)
+
+    def _challenged(
+        self, connection: Connection, caller: CallingDevice, request: ChallengeRequest, digest: Digest
+    ) -> AttestationChallenge:
+        now = self.clock.now()
+        turns.take(connection, caller, Numbered(request.epoch, request.seq, digest), now)
+        return ask_anew(connection, devices.get(connection, caller.id), request.attestation, now, self.make_random)
 
     def _attested(
         self, connection: Connection, caller: CallingDevice, request: AttestRequest
@@ -67,3 +101,11 @@ class Attesting:
             raise DeviceNotActiveError(f"The device {caller.id} may not speak, or not with this key.")
         signer = self.signers.for_tenant(caller.tenant_id)
         return attested(connection, self.acting_for(caller), signer, device, request)
+
+
+def _own_path(call: Call) -> CallingDevice:
+    """Return the calling device, whose own path this is. Raises: NoSuchPathError."""
+    check_own_tenant(call)
+    if call.parameters["device"] != call.device.id:
+        raise NoSuchPathError("There is nothing at this path.")
+    return call.device
