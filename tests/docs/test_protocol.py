@@ -22,10 +22,12 @@ from shieldwall.contract.messages import CheckInAnswer, Envelope, FetchAnswer, M
 from shieldwall.contract.registration import (
     AttestationOffer,
     AttestRequest,
+    ExistingRegistrationProof,
     KeyChangeAnswer,
     KeyChangeRequest,
     NonceAnswer,
     PendingAnswer,
+    PromoteRequest,
     RegisterAnswer,
     RegisterRequest,
     RenewAnswer,
@@ -43,6 +45,8 @@ from shieldwall.trust.attestation import check_answer, read_offer, secret_digest
 from shieldwall.trust.certificates import DEVICE_DAYS
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import public_key_from_bytes, public_key_info, thumbprint
+from shieldwall.trust.existing_keys import read_existing_certificate
+from shieldwall.trust.key_proofs import check_existing, message, spoken_about
 from shieldwall.trust.onboarding import OnboardingPackage, check_proof, open_package, proven_body
 from shieldwall.trust.request_signature import SignedHeaders, parse_signature
 from shieldwall.trust.roots import Role, TrustRoot
@@ -324,3 +328,15 @@ def test_every_route_of_the_gateway_is_documented_and_no_other() -> None:
 )
 def test_a_limit_on_the_page_is_that_of_the_code(said: str) -> None:
     assert said in PAGE.read_text()
+
+
+def test_the_existing_registration_on_the_page_is_proven() -> None:
+    request = strict_json.decode(content("promote-request"), PromoteRequest)
+    asked = read_certificate_request(request)
+    presented = read_existing_certificate(decode(request.existing.certificate))
+    promoted = strict_json.decode(content("promote-answer"), RegisterAnswer)
+    data = message(package().tenant_id, asked.nonce, asked.spki, spoken_about(request))
+
+    check_existing(presented.public_key, request.existing.algorithm, decode(request.existing.signature), data)
+    assert presented.named_devices() == {promoted.device_id}
+    assert strict_json.decode(content("existing-proof"), ExistingRegistrationProof) == request.existing

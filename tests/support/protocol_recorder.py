@@ -20,11 +20,12 @@ import msgspec
 from tests.support.documentation import DOCS, write_recorded
 from tests.support.gateway_device import INSTANCE, GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
+from tests.support.other_directory import OtherDirectory
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
 from tests.support.pretend_tpm import PretendTpm
 
 from shieldwall.contract import strict_json
-from shieldwall.contract.ids import SettingId
+from shieldwall.contract.ids import DeviceId, SettingId
 from shieldwall.contract.messages import (
     CheckInAnswer,
     CheckInRequest,
@@ -40,12 +41,15 @@ from shieldwall.contract.messages import (
 )
 from shieldwall.contract.registration import (
     CertificateRequest,
+    ExistingRegistrationProof,
     KeyChangeRequest,
     PendingAnswer,
+    PromoteRequest,
     RenewRequest,
     ResyncRequest,
 )
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.server.directory.registrations import RegistrationDraft, import_registration
 from shieldwall.server.initialise import Initialise
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
 from shieldwall.server.manager.assignments import Assigned, assign
@@ -53,7 +57,7 @@ from shieldwall.server.manager.policies import Policies, PolicyDraft
 from shieldwall.server.manager.sync import request_sync
 from shieldwall.server.storage.records import AssignmentKind, Policy
 from shieldwall.trust.certificate_request import build_request
-from shieldwall.trust.device_key import DeviceKey, public_key_bytes
+from shieldwall.trust.device_key import DeviceKey, public_key_bytes, public_key_info
 from shieldwall.trust.onboarding import open_package
 from shieldwall.trust.request_signature import signature_base
 from shieldwall.trust.strict_base64 import decode, encode, encode_url
@@ -144,6 +148,7 @@ def converse(world: GatewayWorld) -> Iterator[tuple[str, str]]:
     yield "register-answer", shown(registered.body)
 
     yield from attesting(world)
+    yield from promoting(world)
 
     world.clock.forward(minutes=5)
     answered = device.check_in(have=Have(facts=digest_of(FACTS)), facts=FACTS)
@@ -199,6 +204,33 @@ def attesting(world: GatewayWorld) -> Iterator[tuple[str, str]]:
     path = f"{device.enrollment}/device/{waits.device_id}/attest"
     assert device.send(path, answer).status == 201
     yield "attest-request", shown(answer)
+
+
+def promoting(world: GatewayWorld) -> Iterator[tuple[str, str]]:
+    """Let another machine come, which then turns out to have a registration in another directory."""
+    device = Recorder(world)
+    assert device.register(world.package()).status == 201
+    full = DeviceId("6d6a3c0e-93b1-4a52-8f0c-2f1f64c6a1d7")
+    holder = OtherDirectory(world.clock.now()).holder(full)
+    with world.services.database.write() as connection:
+        draft = RegistrationDraft(device_id=full, display_name="web-02", certificate=holder.presented)
+        import_registration(connection, world.acting, draft)
+    key, nonce, tenant = DeviceKey.generate(), device.nonce(), world.settings.tenant_id
+    device.seq += 1
+    request = PromoteRequest(
+        seq=device.seq,
+        epoch=device.epoch,
+        certificate_request=CertificateRequest(type="pkcs10", data=encode(build_request(key, nonce))),
+        existing=ExistingRegistrationProof(certificate="", algorithm="ecdsa-p256-sha256", signature=""),
+        instance_id=INSTANCE,
+    )
+    existing = holder.proof(request, tenant_id=tenant, nonce=nonce, spki=public_key_info(key.public_key))
+    request = msgspec.structs.replace(request, existing=existing)
+    promoted = device.send(f"{device.enrollment}/device/{device.device_id}/promote", request)
+    assert promoted.status == 201, promoted.body
+    yield "existing-proof", shown(existing)
+    yield "promote-request", shown(request)
+    yield "promote-answer", shown(promoted.body)
 
 
 def signed(device: Recorder) -> Iterator[tuple[str, str]]:
