@@ -65,6 +65,8 @@ class RefusedError(ShieldwallError):
     def __init__(self, status: int, code: str, cause: str) -> None:
         super().__init__(f"{cause} (HTTP {status}, {code})")
         self.status = status
+        self.position: int | None = None
+        """Where in a membership rule the fault is, in characters."""
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -218,6 +220,8 @@ def _refusal(status: int, answer: dict[str, Any]) -> RefusedError:
     if isinstance(reason, dict):  # Graph
         inner = reason.get("innerError") or {}
         refusal = RefusedError(status, str(inner.get("code", reason.get("code"))), str(reason.get("message")))
+        position = inner.get("position")
+        refusal.position = position if isinstance(position, int) else None
         for detail in reason.get("details") or ():
             refusal.add_note(f"{detail.get('target')}: {detail.get('message')} [{detail.get('code')}]")
         return refusal

@@ -13,9 +13,10 @@ from shieldwall.cli.names import GROUPS, find_group
 from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
 from shieldwall.cli.previews import show_preview
+from shieldwall.cli.rule_errors import pointing_at
 from shieldwall.contract.errors import ShieldwallError
 
-app: Final = typer.Typer(no_args_is_help=True, help="Groups of devices: list, create, add a device, preview.")
+app: Final = typer.Typer(no_args_is_help=True, help="Groups of devices: list, create, change, members, rules.")
 
 GroupArgument = Annotated[str, typer.Argument(help="Id or exact name of the group.")]
 
@@ -40,7 +41,7 @@ def create_group(
     }
     if rule is not None:
         body |= {"groupTypes": ["DynamicMembership"], "membershipRule": rule, "membershipRuleProcessingState": "On"}
-    with speaking_plainly("make the group", as_json=as_json), connected() as session:
+    with speaking_plainly("make the group", as_json=as_json), connected() as session, pointing_at(rule):
         made = session.call("POST", GROUPS, body)
     if as_json:
         show_json(made)
@@ -73,8 +74,14 @@ def list_groups(*, as_json: JsonOption = False) -> None:
         return
     show_table(
         ("Name", "Membership rule", "Id"),
-        [(each["displayName"], each["membershipRule"] or "assigned", each["id"]) for each in found],
+        [(each["displayName"], rule_in_words(each), each["id"]) for each in found],
     )
+
+
+def rule_in_words(group: dict[str, Any]) -> str:
+    """Say in one cell what decides who belongs."""
+    paused = " (paused)" if group["membershipRuleProcessingState"] == "Paused" else ""
+    return f"{group['membershipRule']}{paused}" if group["membershipRule"] else "assigned"
 
 
 @app.command("preview")
@@ -90,7 +97,7 @@ def preview_group(
 
     Example: shieldwall group preview "Web servers" --rule '(device.displayName -startsWith "www")'
     """
-    with speaking_plainly("preview the group", as_json=as_json), connected() as session:
+    with speaking_plainly("preview the group", as_json=as_json), connected() as session, pointing_at(rule):
         body: dict[str, Any] = {} if rule is None else {"membershipRule": rule}
         for member, devices in (("addMembers", add), ("removeMembers", remove)):
             if devices:

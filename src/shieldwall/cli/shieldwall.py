@@ -14,8 +14,8 @@ from shieldwall.cli import (
     declared_commands,
     directory_commands,
     filter_commands,
-    group_commands,
     login_commands,
+    membership_commands,
     package_commands,
     policy_commands,
     reusable_commands,
@@ -39,7 +39,7 @@ app.add_typer(scope_commands.app, name="scope")
 app.add_typer(admission_commands.app, name="device")  # with all the other commands about devices
 app.add_typer(directory_commands.app, name="directory")
 app.add_typer(clean_up_commands.app, name="clean-up")
-app.add_typer(group_commands.app, name="group")
+app.add_typer(membership_commands.app, name="group")  # with all the other commands about groups
 app.add_typer(package_commands.app, name="package")
 app.add_typer(attestation_commands.app, name="attestation")
 app.add_typer(tenant_commands.app, name="tenant")
