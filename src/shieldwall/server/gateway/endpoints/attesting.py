@@ -49,18 +49,17 @@ class Attesting:
 
     def routes(self) -> tuple[Route, ...]:
         """List the paths."""
-        device = "/{tenant}/EnrollmentServer/device/{device}"
         return (
             Route(
                 method="POST",
-                path=f"{device}/challenge",
+                path="/{tenant}/EnrollmentServer/device/{device}/challenge",
                 access=Access.DEVICE,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_challenge,
             ),
             Route(
                 method="POST",
-                path=f"{device}/attest",
+                path="/{tenant}/EnrollmentServer/device/{device}/attest",
                 access=Access.DEVICE,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_attest,
