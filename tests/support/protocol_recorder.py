@@ -169,7 +169,7 @@ def converse(world: GatewayWorld) -> Iterator[tuple[str, str]]:
     yield "report", shown(report(policy, strict_json.decode_any(payload(manifest))["target"]))
 
     yield from waiting(world, device)
-    time_request = TimeRequest(nonce=secrets.token_hex(16))
+    time_request = TimeRequest(nonce=secrets.token_hex(16), tenant_id=world.settings.tenant_id)
     told = world.ask(
         "POST",
         "/device/v1/time",
