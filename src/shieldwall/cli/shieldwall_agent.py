@@ -206,12 +206,15 @@ def status(
         return
     if not summary.onboarded:
         typer.echo("This device is not onboarded.")
+        if summary.waiting:
+            typer.echo("It has asked to be let in, and waits. The running agent asks again until that is decided.")
         _show_survey(summary)
         return
     now = agent.surroundings.trusted_clock.now()
     show_facts(
         (
             ("Device", summary.device_id),
+            ("Registration", summary.registration),
             ("Tenant", summary.tenant_id),
             ("Server", ", ".join(summary.servers)),
             ("Agent", "running" if summary.running else "not running"),
@@ -290,6 +293,7 @@ def show_effective(
 @app.command()
 def offboard(
     context: typer.Context,
+    *,
     reason: Annotated[str, typer.Option(help="For the server's records.")] = "",
     without_server: Annotated[
         bool,

@@ -76,7 +76,13 @@ _NO_LONGER_KNOWN: Final = (
     "The server no longer takes this device for one of its own: it was removed or disabled there, or the server was "
     f"restored from an older backup. If it is only disabled, enable it in the admin center; else {_LEAVE_AND_COME_BACK}"
 )
+MANAGED_ELSEWHERE: Final = "managedElsewhere"
+"""The server's code for a registration that another manager owns."""
 _REMEDIES: Final = {
+    MANAGED_ELSEWHERE: (
+        "Another manager owns the registration of this machine, so the agent stays passive. Take the machine out of "
+        "it, or say in the directory that it is managed no more; then onboard again."
+    ),
     "badSignature": _NO_LONGER_KNOWN,
     "deviceNotActive": _NO_LONGER_KNOWN,
     "seqConflict": (

@@ -51,6 +51,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     onboarded: bool
     running: bool
+    waiting: bool = False
+    """Whether it has asked to be let in, and nothing is decided."""
+    registration: str | None = None
     managed_elsewhere: str | None = None
     enrollment: EnrollmentView
     survey: tuple[SurveySign, ...] = ()
@@ -108,6 +111,7 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
     if state.find_identity() is None:
         return Overview(
             onboarded=False,
+            waiting=state.find_pending() is not None,
             running=running,
             managed_elsewhere=found.managed_elsewhere,
             enrollment=_view(own_code(found) or EnrollmentCode.NOT_ENROLLED),
@@ -129,6 +133,7 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
         survey=signs(found),
         tenant_id=identity.server.tenant_id,
         device_id=identity.device_id,
+        registration=identity.registration,
         servers=identity.server.urls,
         registered_at=identity.registered_at,
         key_protection=state.get_key().protection,

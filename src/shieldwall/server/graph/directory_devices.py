@@ -18,7 +18,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.registrations import InvalidRegistrationError
 from shieldwall.server.graph.directory_bodies import DevicePatch, ImportRequest, manager_of
-from shieldwall.server.graph.directory_shapes import device_resource, registration_resource
+from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY, device_resource, registration_resource
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -41,7 +41,6 @@ _READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
 _WRITE: Final = allow("Device.ReadWrite.All")
 _PATH: Final = "/devices"
 _ONE: Final = _PATH + "/{named:str}"
-_ALTERNATE: Final = "deviceId="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +110,9 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 
 def _named(connection: Connection, tenant_id: TenantId, name: str) -> Named:
     """Find what an id names; object ids go first, as in Graph. Raises: NotFoundError, InvalidIdError."""
-    wanted = parse_device_id(name.removeprefix(_ALTERNATE))
+    wanted = parse_device_id(name.removeprefix(ALTERNATE_KEY))
     device = registration = None
-    if not name.startswith(_ALTERNATE):
+    if not name.startswith(ALTERNATE_KEY):
         device = devices.find_by_object_id(connection, tenant_id, wanted)
         registration = registration_rows.find_by_object_id(connection, tenant_id, wanted)
     if device is None and registration is None:

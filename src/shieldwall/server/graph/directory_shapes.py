@@ -14,6 +14,8 @@ from shieldwall.server.storage.registrations import ExistingRegistration
 from shieldwall.server.storage.trusted_authorities import TrustedAuthority
 from shieldwall.trust.existing_keys import read_directory_authority
 
+ALTERNATE_KEY: Final = "deviceId="
+"""How a path that names a device by its device id alone arrives here (``graph.paths``)."""
 SECURITY_IDENTIFIER_TYPE: Final = 2
 """The only kind of ``alternativeSecurityIds`` that devices have."""
 _PREFIX: Final = "X509:<SHA1-TP-PUBKEY>"

@@ -17,7 +17,7 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices as directory_devices
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.groups import GroupDraft
-from shieldwall.server.graph.directory_shapes import device_resource
+from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY, device_resource
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -143,8 +143,10 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 
 def member_named(services: AdminServices, connection: Connection, text: str) -> DeviceId:
     """Find a device by its object id, as Graph names members, or by its device id. Raises: NotFoundError."""
-    wanted = parse_device_id(text)
-    device = directory_devices.find_by_object_id(connection, services.tenant.id, wanted)
+    wanted = parse_device_id(text.removeprefix(ALTERNATE_KEY))
+    device = None
+    if not text.startswith(ALTERNATE_KEY):
+        device = directory_devices.find_by_object_id(connection, services.tenant.id, wanted)
     if device is None:
         try:
             device = directory_devices.get_device(connection, services.tenant.id, wanted)
