@@ -36,6 +36,9 @@ from shieldwall.server.storage.records import Assignment, AssignmentKind
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.targets import Targeted
 
+_DECISIVE: Final = Targeted._fields.index("state")
+"""From here on stands what a target depends on."""
+
 
 def items_for(
     memberships: Collection[GroupId],
@@ -153,6 +156,8 @@ class _Computed:
     assigned: dict[TenantId, tuple[AssignedItem, ...]] = field(default_factory=dict)
     narrowings: dict[TenantId, tuple[Narrowing, ...]] = field(default_factory=dict)
     digests: dict[_Alike, Digest] = field(default_factory=dict)
+    known: dict[tuple[TenantId, object], Digest] = field(default_factory=dict)
+    """The same by what is read of devices, so that most are found without deciding anything."""
 
     def matched(self, present: Collection[Targeted]) -> Mapping[DeviceId, frozenset[AssignmentFilterId]]:
         """Return the filters that each device matches; devices are looked at only where filters narrow anything."""
@@ -173,12 +178,16 @@ class _Computed:
             self.assigned[tenant_id] = assignments.items_of_tenant(self.connection, tenant_id)
             self.rules[tenant_id] = tenants.conflict_rules(self.connection, tenant_id)
             self.protection[tenant_id] = protection.settings(self.connection, tenant_id)
-        aim = aim_of(device)
-        protected = self._protection(device, memberships) if aim in _PROTECTABLE else UNPROTECTED
-        alike = _Alike(tenant_id, memberships, matched, aim, protected)
-        if alike not in self.digests:
-            self.digests[alike] = self._keep(alike)
-        return self.digests[alike]
+        decisive = (memberships, matched, device[_DECISIVE:], self.protection[tenant_id].is_excluded(device.device_id))
+        found = self.known.get((tenant_id, decisive))
+        if found is None:
+            aim = aim_of(device)
+            protected = self._protection(device, memberships) if aim in _PROTECTABLE else UNPROTECTED
+            alike = _Alike(tenant_id, memberships, matched, aim, protected)
+            if alike not in self.digests:
+                self.digests[alike] = self._keep(alike)
+            found = self.known[tenant_id, decisive] = self.digests[alike]
+        return found
 
     def _protection(self, device: Targeted, memberships: frozenset[GroupId]) -> Protection:
         return protection_of(

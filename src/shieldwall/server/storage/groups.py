@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.functions import aggregate_strings
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.storage.bulk import MOST_AT_ONCE, is_one_of
@@ -167,13 +168,18 @@ def count_members(connection: Connection, group_id: GroupId) -> int:
 
 def memberships(connection: Connection, device_ids: Iterable[DeviceId]) -> Mapping[DeviceId, frozenset[GroupId]]:
     """Return the groups of each of these devices; a device without groups has an empty set."""
-    found: dict[DeviceId, set[GroupId]] = {device_id: set() for device_id in device_ids}
-    query = select(group_members.c.device_id, group_members.c.group_id).where(
-        is_one_of(connection, group_members.c.device_id, sorted(found))
+    found: dict[DeviceId, frozenset[GroupId]] = dict.fromkeys(device_ids, frozenset())
+    query = (
+        select(group_members.c.device_id, aggregate_strings(group_members.c.group_id, " "))
+        .where(is_one_of(connection, group_members.c.device_id, sorted(found)))
+        .group_by(group_members.c.device_id)
     )
-    for device_id, group_id in connection.execute(query).all():
-        found[device_id].add(group_id)
-    return {device_id: frozenset(group_ids) for device_id, group_ids in found.items()}
+    alike: dict[str, frozenset[GroupId]] = {}  # devices in the same groups share one set, whose hash is found once
+    for device_id, group_ids in connection.execute(query).all():
+        if group_ids not in alike:
+            alike[group_ids] = frozenset(map(GroupId, group_ids.split(" ")))
+        found[device_id] = alike[group_ids]
+    return found
 
 
 def _columns(group: Group) -> dict[str, Any]:

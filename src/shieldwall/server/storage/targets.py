@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -45,8 +44,7 @@ _LOCK: Final = select(func.pg_advisory_xact_lock(0x5348_4C44))
 """The number means "targeting" to us and nothing to PostgreSQL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Targeted:
+class Targeted(NamedTuple):
     """A device that may check in, its present target, and what its next one depends on beside groups and filters."""
 
     device_id: DeviceId
