@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
@@ -258,6 +259,26 @@ def test_a_scope_that_contradicts_itself_changes_nothing(world: World) -> None:
 
         assert get_scope(connection, TENANT_ID) == DEFAULT
         assert code_of(connection, device) == 1
+
+
+def test_a_device_that_changes_while_a_scope_is_saved_is_decided_by_the_new_scope(world: World) -> None:
+    with world.database.write() as connection:
+        device = world.join(connection, 1, tags=())
+
+    def saves() -> None:
+        with world.database.write() as connection:
+            save_scope(connection, world.acting, TAGGED)
+
+    with ThreadPoolExecutor() as pool:
+        with world.database.write() as connection:
+            directory.rename(connection, world.acting, device, "web-1")  # decided by the scope of before
+            saving = pool.submit(saves)
+            time.sleep(0.3)
+            assert not saving.done(), "saving waits for whoever is deciding a device"
+        saving.result(timeout=20)
+
+    with world.database.read() as connection:
+        assert (code_of(connection, device), devices.get(connection, device).display_name) == (2, "web-1")
 
 
 def test_a_saved_scope_stands_in_the_audit_trail_with_what_it_did(world: World) -> None:

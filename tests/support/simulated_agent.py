@@ -23,7 +23,7 @@ from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.enrollment import manager_of
 from shieldwall.contract.ids import Digest, PolicyId, SettingId, TemplateId, TenantId
-from shieldwall.contract.messages import DeviceFacts, HardwareIds
+from shieldwall.contract.messages import DeviceFacts, HardwareIds, ManagerKind
 from shieldwall.contract.settings import PolicyDocument, SimpleSetting, SimpleValue
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
@@ -51,9 +51,12 @@ class MemoryMachine:
     def survey(self) -> Survey:
         """Find what is said, as a real survey would have found it."""
         manager, unsuitable = manager_of(self.said), self.said.unsuitable
-        finding = Finding(product=self.said.managed_elsewhere or "Another manager", evidence=_SIGN, kind=manager)
+        kinds: tuple[ManagerKind, ...] = () if manager is None else (manager,)
+        if manager == "several":
+            kinds = ("configurationManager", "microsoftChannel")
+        product = self.said.managed_elsewhere or "Another manager"
         return Survey(
-            managers=() if manager is None else (finding,),
+            managers=tuple(Finding(product=product, evidence=_SIGN, kind=kind) for kind in kinds),
             neighbours=(),
             unsuitable_sign=None
             if unsuitable is None

@@ -136,6 +136,30 @@ def test_each_trouble_is_found(patient: Patient) -> None:
     assert "away" in patient.examined()["lastCheckIn"].finding
 
 
+def test_whatever_keeps_a_device_from_being_managed_is_found_with_its_enrollment_status(patient: Patient) -> None:
+    machine = patient.laptop.machine
+    plain = machine.said
+    for said, check, severity, words in (
+        ({"managed_elsewhere": "Intune", "manager": "mdm"}, "otherManager", Severity.ERROR, "Enrollment status 3."),
+        ({"managed_elsewhere": "Both", "manager": "several"}, "otherManager", Severity.ERROR, "Enrollment status 43."),
+        (
+            {"managed_elsewhere": "ConfigMgr", "manager": "configurationManager"},
+            "otherManager",
+            Severity.WARNING,
+            "the enforcement scope of the tenant says who has authority",
+        ),
+        ({"unsuitable": "unsupportedOs"}, "suitability", Severity.ERROR, "Enrollment status 5."),
+        ({"unsuitable": "nonPersistentDesktop"}, "suitability", Severity.ERROR, "Enrollment status 6."),
+    ):
+        machine.said = msgspec.structs.replace(plain, **said)
+
+        found = patient.examined()[check]
+
+        assert (found.severity, words in found.finding) == (severity, True)
+        assert found.evidence
+        assert found.remedy
+
+
 def test_an_old_check_in_and_an_old_certificate_are_found(patient: Patient, gateway: SimulatedGateway) -> None:
     patient.laptop.clock.advance(days=91)
 

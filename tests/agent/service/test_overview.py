@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from tests.support.simulated_agent import SimulatedAgent, a_policy
 from tests.support.simulated_gateway import NOON, SimulatedGateway
 
 from shieldwall.agent.service.overview import age_text, changes, overview
+from shieldwall.agent.service.records import Trouble
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.trust import moments
@@ -54,6 +57,43 @@ def test_ages_are_told_in_one_unit(seconds: int, text: str) -> None:
 
 def test_never_is_never() -> None:
     assert age_text(None, NOON) == "never"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({}, EnrollmentCode.MANAGED),
+        ({"managed_elsewhere": "Intune", "manager": "mdm"}, EnrollmentCode.MANAGED_BY_MDM),
+        ({"managed_elsewhere": "Both", "manager": "several"}, EnrollmentCode.TWO_MANAGERS),
+        (
+            {"managed_elsewhere": "ConfigMgr", "manager": "configurationManager"},
+            EnrollmentCode.MANAGED_BY_CONFIGURATION_MANAGER,
+        ),
+        ({"unsuitable": "unsupportedOs"}, EnrollmentCode.UNSUPPORTED_SYSTEM),
+        ({"unsuitable": "nonPersistentDesktop"}, EnrollmentCode.NON_PERSISTENT_DESKTOP),
+    ],
+)
+def test_an_overview_says_how_the_device_is_enrolled_and_what_gives_that_away(
+    laptop: SimulatedAgent, said: dict[str, Any], code: EnrollmentCode
+) -> None:
+    assert overview(laptop.surroundings, running=True).enrollment.code == EnrollmentCode.NOT_ENROLLED
+    laptop.onboard()
+    laptop.check_in()
+    laptop.machine.said = msgspec.structs.replace(laptop.machine.said, **said)
+
+    shown = overview(laptop.surroundings, running=True)
+
+    assert shown.enrollment.code == code
+    assert (shown.enrollment.cause, shown.enrollment.remedy) == (STATUSES[code].cause, STATUSES[code].remedy)
+    assert bool(shown.survey) is bool(said)
+
+
+def test_what_a_device_meets_has_an_enrollment_code(laptop: SimulatedAgent) -> None:
+    laptop.onboard()
+    trouble = Trouble(code="clockSkew", cause="It is late.", remedy="Set it.", since="2026-11-23T12:00:00Z")
+    laptop.state.put_standing(msgspec.structs.replace(laptop.state.standing(), trouble=trouble))
+
+    assert overview(laptop.surroundings, running=True).enrollment.code == EnrollmentCode.CLOCK
 
 
 def test_an_overview_tells_unfinished_business(laptop: SimulatedAgent, gateway: SimulatedGateway) -> None:

@@ -16,7 +16,14 @@ import pytest
 from tests.support.simulated_gateway import TENANT, SimulatedGateway, served
 
 from shieldwall.agent.service import transport
-from shieldwall.agent.service.errors import GatewayUnreachableError, UnusableAddressError
+from shieldwall.agent.service.errors import (
+    GatewayUnreachableError,
+    NameServiceSilentError,
+    NameUnknownError,
+    ProxyFailedError,
+    ServerNotTrustedError,
+    UnusableAddressError,
+)
 from shieldwall.agent.service.transport import (
     HttpAnswer,
     HttpsTransport,
@@ -147,7 +154,7 @@ def test_a_certificate_of_another_authority_is_refused(authority: LocalAuthority
     stranger = LocalAuthority.create(datetime.now(UTC))
     with (
         speaking(stranger, tmp_path, says("")) as url,
-        pytest.raises(GatewayUnreachableError, match="certificate is not accepted"),
+        pytest.raises(ServerNotTrustedError, match="certificate is not accepted"),
     ):
         post(authority, url)
 
@@ -155,7 +162,7 @@ def test_a_certificate_of_another_authority_is_refused(authority: LocalAuthority
 def test_a_certificate_for_another_name_is_refused(authority: LocalAuthority, tmp_path: Path) -> None:
     with (
         speaking(authority, tmp_path, says(""), host="127.0.0.2") as url,
-        pytest.raises(GatewayUnreachableError, match=r"certificate is not accepted .*127\.0\.0\.2"),
+        pytest.raises(ServerNotTrustedError, match=r"certificate is not accepted .*127\.0\.0\.2"),
     ):
         post(authority, url)
 
@@ -163,8 +170,41 @@ def test_a_certificate_for_another_name_is_refused(authority: LocalAuthority, tm
 def test_nobody_there_is_said(authority: LocalAuthority) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(GatewayUnreachableError, match="refused"):
+    with pytest.raises(GatewayUnreachableError, match="refused") as nobody:
         post(authority, parse_server_url(f"https://localhost:{port}"))
+    assert nobody.value.code == "gatewayUnreachable"
+
+
+def test_a_proxy_that_does_not_answer_is_told_from_a_server_that_does_not(authority: LocalAuthority) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    network = HttpsTransport(
+        context=tls_context((authority.certificate_pem,)),
+        monotonic=time.monotonic,
+        proxy=f"http://127.0.0.1:{port}",
+    )
+
+    with pytest.raises(ProxyFailedError):
+        network.post(parse_server_url("https://gateway.example"), "/x", headers={}, body=b"{}", timeout_seconds=5.0)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), NameUnknownError),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), NameServiceSilentError),
+    ],
+)
+def test_a_name_that_is_unknown_is_told_from_a_name_service_that_is_silent(
+    authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch, failure: OSError, kind: type[GatewayUnreachableError]
+) -> None:
+    def resolve(*_arguments: object, **_more: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    with pytest.raises(kind, match=r"gateway\.example does not answer"):
+        post(authority, parse_server_url("https://gateway.example"))
 
 
 def test_a_proxy_of_the_environment_is_not_used(
