@@ -75,7 +75,7 @@ class RegistrationWriter:
             certificate_request=certificate_request(key, nonce),
             join_type=join_type,
             device_display_name=facts.display_name,
-            device_type="Linux",
+            device_type=_device_type(facts),
             operating_system_version=facts.os_version,
             shieldwall=details,
         )
@@ -85,3 +85,8 @@ class RegistrationWriter:
             request = replace(request, shieldwall=details)
         mac = proof(package.onboarding_key.secret(), package.tenant_id, nonce, spki, proven_body(request))
         return replace(request, shieldwall=replace(details, onboarding=replace(unproven, mac=mac)))
+
+
+def _device_type(facts: DeviceFacts) -> Literal["Linux", "Windows", "macOS"]:
+    """Name the operating system as MS-DRS does, which knows no server of its own."""
+    return "Windows" if facts.os_type == "Windows Server" else facts.os_type
