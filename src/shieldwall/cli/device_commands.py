@@ -164,16 +164,24 @@ def offboard_device(
     device: DeviceArgument,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do not wait for the device: refuse its key from now on.")
+    ] = False,
 ) -> None:
-    """Let a device leave management. Its key is refused from now on; the machine can onboard again as a new device.
+    """Tell a device to leave management: it restores its state from before with its next check-in, and is then retired.
+
+    Until it comes it is shown as leaving. The machine can onboard again, as a new device.
 
     Example: shieldwall device offboard web-01 --yes
     """
     if not yes:
         typer.confirm(f"Offboard {device}? It cannot be undone.", abort=True)
     with speaking_plainly("offboard the device"), connected() as session:
-        session.call("DELETE", f"{DEVICES}/{find_device(session, device)}")
-    typer.echo(f"Offboarded {printable(device)}. On the device itself: shieldwall-agent offboard")
+        session.call("DELETE", f"{DEVICES}/{find_device(session, device)}{'?force=true' if force else ''}")
+    if force:
+        typer.echo(f"Retired {printable(device)}. On the device itself: shieldwall-agent offboard --without-server")
+    else:
+        typer.echo(f"Told {printable(device)} to leave. It does with its next check-in.")
 
 
 def find_device(session: GraphSession, wanted: str) -> str:

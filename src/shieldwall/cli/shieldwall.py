@@ -8,6 +8,7 @@ import typer
 
 from shieldwall.cli import (
     admission_commands,
+    alert_commands,
     attestation_commands,
     clean_up_commands,
     conflict_rule_commands,
@@ -16,8 +17,10 @@ from shieldwall.cli import (
     filter_commands,
     login_commands,
     membership_commands,
+    offboarding_commands,
     package_commands,
     policy_commands,
+    protection_commands,
     reusable_commands,
     scope_commands,
     shieldwall_server,
@@ -41,6 +44,9 @@ app.add_typer(directory_commands.app, name="directory")
 app.add_typer(clean_up_commands.app, name="clean-up")
 app.add_typer(membership_commands.app, name="group")  # with all the other commands about groups
 app.add_typer(package_commands.app, name="package")
+package_commands.app.command("offboarding")(offboarding_commands.create_offboarding_package)
+app.add_typer(protection_commands.app, name="protection")
+app.add_typer(alert_commands.app, name="alert")
 app.add_typer(attestation_commands.app, name="attestation")
 app.add_typer(tenant_commands.app, name="tenant")
 app.add_typer(shieldwall_server.app, name="server")
