@@ -214,6 +214,9 @@ def test_a_tenant_added_while_the_server_runs_is_served_at_once(
     nobody = get(console, f"{console.gateway_url}/{'0' * 8}-0000-4000-8000-{'0' * 12}/Discover?api-version=1.0")
     assert nobody[0] == 404
     assert "/sign-in?code=" in console("admin", "invite", *data, "--tenant", fabrikam).stdout
+    assert "/sign-in?code=" in console("admin", "invite", *data, "--all-tenants").stdout
+    refused = console("admin", "invite", *data, "--tenant", fabrikam, "--all-tenants")
+    assert (refused.returncode, "[invalidAdministrator]" in refused.stderr) == (1, True)
 
     with SignerClient(console.data) as signers:
         statements = [
