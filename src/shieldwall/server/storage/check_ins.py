@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Update, bindparam, delete, exists, or_, select
+from sqlalchemy import Connection, Update, bindparam, delete, exists, literal_column, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
@@ -23,6 +23,8 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.schema import check_in_answers, check_ins, devices
 
 _ID: Final = check_ins.c.device_id
+_SPEAKING: Final = [literal_column(f"'{state.value}'") for state in sorted(SPEAKING)]
+"""Written into the statement: a list of values would be laid out anew at every check-in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def _takes_number() -> Update:
             exists().where(
                 devices.c.id == _ID,
                 devices.c.key_thumbprint == bindparam("key"),
-                devices.c.state.in_(sorted(SPEAKING)),
+                devices.c.state.in_(_SPEAKING),
                 or_(
                     devices.c.certificate_expires_at.is_(None),  # issued before ends were kept: renewed in its time
                     devices.c.certificate_expires_at > bindparam("valid_at"),
@@ -70,10 +72,10 @@ _CHECK_IN: Final = (
         check_ins.c.status_digest,
         # Not by the column of the outer table: SQLite's RETURNING would take its name for the inner one's.
         select(devices.c.state).where(devices.c.id == bindparam("device")).scalar_subquery(),
-        select(sightings.c.instance_id + " " + sightings.c.boot_id)
+        select(sightings.c.instance_id + literal_column("' '") + sightings.c.boot_id)
         .where(sightings.c.device_id == bindparam("device"))
         .order_by(sightings.c.at.desc())
-        .limit(1)
+        .limit(literal_column("1"))
         .scalar_subquery(),
     )
 )
