@@ -176,6 +176,17 @@ def test_keys_of_another_kind_are_refused_in_every_place(part: str) -> None:
             read_offer(replace(device.offer(), **{part: text}), device.device_key.public_key)
 
 
+def test_a_key_that_signs_and_protects_others_as_well_is_refused() -> None:
+    device = PretendTpm()
+    area = device.device_area
+    protecting = area[:10] + bytes.fromhex("000600800043") + area[12:]
+    assert tpm.read_public_area(protecting).is_storage
+
+    offer = replace(device.offer(), device_public=strict_base64.encode(protecting))
+    with pytest.raises(UnsuitableTpmKeyError, match="another purpose"):
+        read_offer(offer, device.device_key.public_key)
+
+
 def test_a_point_off_the_curve_is_refused() -> None:
     device = PretendTpm()
     area = device.endorsement_area[:-1] + bytes([device.endorsement_area[-1] ^ 1])

@@ -28,6 +28,18 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 PUBLIC = KEY.public_key()
 
 
+USES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
 def named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
@@ -35,17 +47,22 @@ def named(name: str) -> x509.Name:
 class Authority:
     """A maker of TPMs."""
 
-    def __init__(self, name: str = "Maker", *, parent: Authority | None = None, ca: bool = True) -> None:
+    def __init__(
+        self, name: str = "Maker", *, parent: Authority | None = None, ca: bool | None = True, signs: bool | None = None
+    ) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = named(name)
-        self.certificate = (parent or self).issue(self.key.public_key(), subject=self.name, ca=ca, purpose=None)
+        self.certificate = (parent or self).issue(
+            self.key.public_key(), subject=self.name, ca=ca, signs=signs, purpose=None
+        )
 
     def issue(
         self,
         key: Any = PUBLIC,
         *,
         subject: x509.Name | None = None,
-        ca: bool = False,
+        ca: bool | None = False,
+        signs: bool | None = None,
         purpose: x509.ObjectIdentifier | None = FOR_ENDORSEMENT_KEYS,
         until: datetime = NOON + timedelta(days=3650),
     ) -> x509.Certificate:
@@ -57,8 +74,12 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(NOON - timedelta(days=1000))
             .not_valid_after(until)
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
+        if ca is not None:
+            builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        if signs is not None:
+            others = dict.fromkeys(USES, False)
+            builder = builder.add_extension(x509.KeyUsage(key_cert_sign=signs, **others), critical=True)
         if subject is None:  # a maker names the model in a critical alternative name, and nothing in the subject
             model = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.ObjectIdentifier("2.23.133.2.2"), "T")]))
             builder = builder.add_extension(x509.SubjectAlternativeName([model]), critical=True)
@@ -93,8 +114,14 @@ def test_a_chain_leads_over_the_makers_intermediate() -> None:
 
 def test_whoever_is_no_authority_certifies_nobody() -> None:
     """Else one certified key of the maker would be as good as the maker's own."""
-    impostor = Authority("Impostor", parent=MAKER, ca=False)
-    assert not is_endorsed(PUBLIC, impostor.issue(), (impostor.certificate,), TRUSTED, NOON)
+    for impostor in (
+        Authority("Impostor", parent=MAKER, ca=False),
+        Authority("Impostor", parent=MAKER, ca=None),
+        Authority("Impostor", parent=MAKER, signs=False),
+    ):
+        assert not is_endorsed(PUBLIC, impostor.issue(), (impostor.certificate,), TRUSTED, NOON)
+    plant = Authority("Plant", parent=MAKER, signs=True)
+    assert is_endorsed(PUBLIC, plant.issue(), (plant.certificate,), TRUSTED, NOON)
 
 
 def test_a_certificate_for_another_purpose_vouches_for_nothing() -> None:

@@ -25,7 +25,7 @@ from shieldwall.contract.registration import AttestationOffer, AttestRequest
 from shieldwall.trust import strict_base64, tpm
 from shieldwall.trust.device_key import PublicKey, is_signed_by, public_key_bytes
 from shieldwall.trust.endorsement import endorsement_hash, read_certificate, read_endorsement_certificate
-from shieldwall.trust.tpm_credential import SECRET_BYTES, Credential, make_credential
+from shieldwall.trust.tpm_credential import Credential, make_credential
 
 _CONTEXT: Final = b"shieldwall-attest-v1\0"
 
@@ -121,7 +121,7 @@ def check_answer(
         AttestationFailedError: The proof does not hold.
     """
     secret = _bytes(answer.secret)
-    if len(secret) != SECRET_BYTES or not hmac.compare_digest(secret_digest(secret), expected):
+    if not hmac.compare_digest(secret_digest(secret), expected):
         raise AttestationFailedError("The secret of the challenge is another one.")
     statement = _bytes(answer.certify_info)
     if not is_signed_by(offered.attestation_key, _bytes(answer.signature), statement):

@@ -124,11 +124,6 @@ def is_endorsed(
     return True
 
 
-def _is_authority(_policy: Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
-    if not constraints.ca:
-        raise ValueError("not an authority")
-
-
 def _may_certify(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("must not certify")
@@ -146,9 +141,10 @@ def _is_for_endorsement(_policy: Policy, _certificate: x509.Certificate, usage: 
         raise ValueError("not for endorsement keys")
 
 
+# That whoever certifies is an authority (basicConstraints) the library demands by itself.
 _AUTHORITIES: Final = (
     ExtensionPolicy.permit_all()
-    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _is_authority)
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
     .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_certify)
 )
 _ENDORSEMENT_KEYS: Final = (
