@@ -270,6 +270,29 @@ def test_a_group_that_would_be_decided_by_another_rule(world: World) -> None:
         }
 
 
+def test_a_group_that_asks_for_one_that_would_change(world: World) -> None:
+    with world.database.write() as connection:
+        leaving, coming = (world.join(connection, number) for number in (1, 2))
+        chosen_group = directory_groups.create_group(
+            connection, world.acting, GroupDraft(display_name="Chosen", mail_nickname="chosen")
+        )
+        directory_groups.add_member(connection, world.acting, chosen_group.id, leaving)
+        rule = f"device.memberOf -any (group.objectId -in ['{chosen_group.id}'])"
+        draft_asking = GroupDraft(display_name="Asking", mail_nickname="asking", membership_rule=rule)
+        asking = directory_groups.create_group(connection, world.acting, draft_asking)
+        policy = world.policies.create(connection, world.acting, a_draft())
+        assign(connection, world.acting, policy.id, [include(asking.id)])
+
+        proposed = GroupProposal(group_id=chosen_group.id, add=(coming,), remove=(leaving,))
+        shown = preview(connection, world.catalog, world.acting, Proposal(groups=(proposed,)))
+
+        names = {device: devices.get(connection, device).display_name for device in (leaving, coming)}
+        assert {
+            (change.before.kind, change.after.kind): set(shown.examples(change.devices))
+            for change in shown.comparison.changes
+        } == {("value", "unset"): {names[leaving]}, ("unset", "value"): {names[coming]}}
+
+
 def test_rules_of_conflict_that_would_be_chosen_otherwise(world: World) -> None:
     with world.database.write() as connection:
         device = world.join(connection, 1)

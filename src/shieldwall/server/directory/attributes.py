@@ -102,9 +102,14 @@ class DescribedFleet:
 
 
 def described_fleet(
-    connection: Connection, tenant_id: TenantId, rules: Iterable[MembershipRule], whose: Whose
+    connection: Connection,
+    tenant_id: TenantId,
+    rules: Collection[MembershipRule],
+    whose: Whose,
+    *,
+    proposed: Mapping[GroupId, Collection[DeviceId]] = MappingProxyType({}),
 ) -> DescribedFleet:
-    """Read of a tenant's devices what these rules ask, and nothing else."""
+    """Read of a tenant's devices what these rules ask, and nothing else; some groups may be proposed to be others."""
     asked = sorted({name for rule in rules for name in rule.properties()})
     named = frozenset[GroupId]().union(*(rule.groups() for rule in rules))
     sources = {name: _SOURCES[name] for name in asked if name != MEMBER_OF}
@@ -115,7 +120,9 @@ def described_fleet(
         name: Column.of(_values(source, [by_field[each] for each in source.fields])) for name, source in sources.items()
     }
     if MEMBER_OF in asked:
-        columns[MEMBER_OF] = Column.of(_memberships(connection, ids, named))
+        pairs = [*groups.member_pairs(connection, named - proposed.keys())]
+        pairs += [(device_id, group_id) for group_id in named & proposed.keys() for device_id in proposed[group_id]]
+        columns[MEMBER_OF] = Column.of(_memberships(ids, pairs))
     return DescribedFleet(tuple(ids), RuleColumns(len(ids), columns))
 
 
@@ -125,8 +132,8 @@ def _values(source: _Source, read: Sequence[Sequence[Any]]) -> list[Value]:
     return [source.value(*row) for row in zip(*read, strict=True)]
 
 
-def _memberships(connection: Connection, ids: Sequence[DeviceId], named: Collection[GroupId]) -> list[Value]:
+def _memberships(ids: Sequence[DeviceId], pairs: Iterable[tuple[DeviceId, GroupId]]) -> list[Value]:
     belongs: dict[DeviceId, tuple[str, ...]] = {}
-    for device_id, group_id in groups.member_pairs(connection, named):
+    for device_id, group_id in pairs:
         belongs[device_id] = (*belongs.get(device_id, ()), group_id)
     return [belongs.get(device_id, ()) for device_id in ids]

@@ -15,6 +15,7 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, PolicyId, parse_assignment_filter_id, parse_group_id, parse_policy_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.directory import groups
+from shieldwall.server.directory.group_rules import checked_rule
 from shieldwall.server.directory.groups import DynamicGroupError
 from shieldwall.server.graph import assignment_filters, conflict_rules
 from shieldwall.server.graph.change_set_bodies import read_change_set
@@ -89,6 +90,8 @@ def preview_group(services: Services, request: GraphRequest, group_id: FromPath[
             return Proposal()
         if group.is_dynamic and asked.membership_rule is None:
             raise DynamicGroupError(f"The members of {group.display_name} are decided by its rule.")
+        if asked.membership_rule is not None:
+            checked_rule(connection, services.tenant.id, wanted, asked.membership_rule)
         proposed = GroupProposal(
             group_id=wanted,
             rule=asked.membership_rule,

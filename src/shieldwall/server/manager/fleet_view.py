@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
 from shieldwall.catalog.firewall.templates import is_firewall
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, TemplateId, TenantId
 from shieldwall.policy.applicability import Traits, traits_of
-from shieldwall.policy.device_sets import NOBODY, DeviceSet, everybody, of_places
+from shieldwall.policy.device_sets import NOBODY, DeviceSet, everybody, of_places, places
 from shieldwall.policy.fleet import Fleet
 from shieldwall.policy.membership import MembershipRule
 from shieldwall.server.directory.attributes import described_fleet
@@ -42,9 +43,9 @@ class FleetView:
         for place, device in enumerate(found):
             alike[device.os_type, device.catalog_version].append(place)
         traits: dict[Traits, DeviceSet] = {}
-        for (os_type, version), places in alike.items():
+        for (os_type, version), theirs in alike.items():
             own = traits_of(os_type, version)
-            traits[own] = traits.get(own, NOBODY) | of_places(places, len(self.ids))
+            traits[own] = traits.get(own, NOBODY) | of_places(theirs, len(self.ids))
         self.fleet = Fleet(traits=traits)
         controllers = (place for place, device in enumerate(found) if device.is_domain_controller)
         self.domain_controllers = of_places(controllers, len(found))
@@ -56,8 +57,8 @@ class FleetView:
 
     def of_ids(self, device_ids: Iterable[DeviceId]) -> DeviceSet:
         """Return the set of the managed ones of these devices."""
-        places = (self._places.get(device) for device in device_ids)
-        return of_places((place for place in places if place is not None), len(self.ids))
+        found = (self._places.get(device) for device in device_ids)
+        return of_places((place for place in found if place is not None), len(self.ids))
 
     def of_group(self, group_id: GroupId) -> DeviceSet:
         """Return the members of a group."""
@@ -65,10 +66,16 @@ class FleetView:
             self._groups[group_id] = self.of_ids(fleets.members(self.connection, group_id))
         return self._groups[group_id]
 
-    def matching(self, rule: MembershipRule | Narrowing) -> DeviceSet:
-        """Return the devices that a membership rule or an assignment filter names."""
+    def matching(
+        self, rule: MembershipRule | Narrowing, groups: Mapping[GroupId, DeviceSet] = MappingProxyType({})
+    ) -> DeviceSet:
+        """Return the devices that a membership rule or an assignment filter names, were some groups as given."""
         asked = rule.whole_rule if isinstance(rule, Narrowing) else rule
-        return described_fleet(self.connection, self.tenant_id, [asked], Whose.MANAGED).columns.matching(asked)
+        proposed = {
+            group: [self.ids[place] for place in places(groups[group])] for group in asked.groups() & groups.keys()
+        }
+        fleet = described_fleet(self.connection, self.tenant_id, [asked], Whose.MANAGED, proposed=proposed)
+        return fleet.columns.matching(asked)
 
 
 @dataclass(slots=True)

@@ -18,13 +18,14 @@ from sqlalchemy import Connection
 from shieldwall.catalog.model import Catalog
 from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.conflicts import ConflictRules
-from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, PolicyId, SettingId
+from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, PolicyId, SettingId, TenantId
 from shieldwall.policy.compare import Change, Comparison, compare
 from shieldwall.policy.device_sets import NOBODY, DeviceSet, places
 from shieldwall.policy.fleet import Situation, Standing
 from shieldwall.policy.membership import parse_rule
 from shieldwall.policy.prepared import PreparedPolicy, prepare
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.membership import groups_asking_for
 from shieldwall.server.manager.assignments import assignment, check_assignments
 from shieldwall.server.manager.change_plans import ChangeSet, Planned, at, plan
 from shieldwall.server.manager.drafts import draft_of
@@ -32,7 +33,7 @@ from shieldwall.server.manager.fleet_view import FleetView, Reaching
 from shieldwall.server.manager.publishing import body_of, document, published
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.storage import assignments, fleets, revisions, tenants
-from shieldwall.server.storage.records import Assignment, Policy
+from shieldwall.server.storage.records import Assignment, Policy, ProcessingState
 
 MOST_EXAMPLES: Final = 5
 """Devices named for each finding."""
@@ -115,6 +116,7 @@ class _Previewing:
         after = self._proposed(before, planned)
         view = FleetView(self.connection, tenant)
         groups = {each.group_id: _group(view, each) for each in proposal.groups}
+        groups |= _following(self.connection, tenant, view, groups)
         moved = groups.keys() | proposal.filter_rules.keys()
         everything = before.keys() | after.keys()
         changed = _changed(before, after, frozenset(moved)) if rules == wanted_rules else everything
@@ -201,6 +203,19 @@ def _group(view: FleetView, proposed: GroupProposal) -> DeviceSet:
     if proposed.rule is not None:
         return view.matching(parse_rule(proposed.rule))
     return (view.of_group(proposed.group_id) | view.of_ids(proposed.add)) & ~view.of_ids(proposed.remove)
+
+
+def _following(
+    connection: Connection, tenant_id: TenantId, view: FleetView, groups: Mapping[GroupId, DeviceSet]
+) -> dict[GroupId, DeviceSet]:
+    """Return the groups whose rules ask for the members of those that would change, as they would be."""
+    asking = {
+        each.id: each.membership_rule
+        for group in groups
+        for each in groups_asking_for(connection, tenant_id, group)
+        if each.processing_state is ProcessingState.ON
+    }
+    return {group: view.matching(parse_rule(rule), groups) for group, rule in asking.items() if rule is not None}
 
 
 def _changed(
