@@ -1,9 +1,9 @@
 """The gateway's front: every request passes here, in the order of checks of the device protocol, cheap before costly.
 
 1. method and path: only what a route declares exists; 2. host, content type, size, pace; 3. the headers of the
-signature; 4. the key it names; 5. its window; 6. digest and signature. Then the handler: strict JSON, and in one
-transaction the device's state and the sequence number. Nothing is written before the signature holds, and nothing is
-acknowledged before it is on disk.
+signature; 4. its window; 5. the key it names; 6. digest and signature. Then the handler: strict JSON, and in one
+transaction whether that key is the device's present one, its state and the sequence number. Nothing is written before
+the signature holds, and nothing is acknowledged before it is on disk.
 """
 
 from __future__ import annotations

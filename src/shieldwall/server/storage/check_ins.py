@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Update, bindparam, delete, exists, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, delete, exists, literal_column, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
@@ -23,7 +23,7 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.schema import check_in_answers, check_ins, devices
 
 _ID: Final = check_ins.c.device_id
-_SPEAKING: Final = [literal_column(f"'{state.value}'") for state in sorted(SPEAKING)]
+_SPEAKING: Final[list[ColumnElement[str]]] = [literal_column(f"'{state.value}'") for state in sorted(SPEAKING)]
 """Written into the statement: a list of values would be laid out anew at every check-in."""
 
 
