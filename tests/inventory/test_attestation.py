@@ -281,6 +281,16 @@ def test_whoever_needs_approval_needs_it_after_the_tpm_as_well(gate: Gate, machi
     assert approved.state is DeviceState.ACTIVE
 
 
+def test_whoever_does_not_prove_its_tpm_can_be_turned_away(gate: Gate, machine: PretendTpm) -> None:
+    gate.package()
+    waits = gate.challenged(machine)
+
+    with gate.database.write() as connection:
+        pending.reject(connection, gate.office.acting, waits.device_id)
+
+    assert gate.device(waits).state is DeviceState.RETIRED
+
+
 def test_a_machine_that_is_here_already_still_waits_for_an_administrator(gate: Gate, machine: PretendTpm) -> None:
     gate.package()
     known = HardwareIds(tpm_ek_hash=hash_of(machine))

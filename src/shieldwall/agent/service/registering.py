@@ -61,7 +61,8 @@ class RegistrationWriter:
         """Write a registration of ``key``, proven by the registration that this machine holds, if any."""
         package, spki = self.package, public_key_info(key.public_key)
         unproven = OnboardingProof(package_id=package.package_id, mac="")
-        offer, tpm = attesting.offer(key) or (None, None)
+        shown = None if package.attestation == "none" else attesting.offer(key)
+        offer, tpm = shown or (None, None)
         details = RegistrationDetails(
             instance_id=self.randomness(16).hex(),
             hardware=replace(self.machine.hardware(package.tenant_id), tpm_ek_hash=tpm),

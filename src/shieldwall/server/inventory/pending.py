@@ -63,6 +63,8 @@ def approve(
         NothingToReplaceError: It follows no other device.
     """
     before = _waiting(connection, acting, device_id)
+    if before.state_reason == ATTESTATION:
+        raise NotPendingError(f"The device {device_id} has not proven its TPM yet.")
     if replaces and before.replaces is None:
         raise NothingToReplaceError(f"The device {device_id} follows no other device.")
     device = certify(connection, signer, before)
@@ -192,8 +194,6 @@ def _waiting(connection: Connection, acting: Acting, device_id: DeviceId) -> Dev
     device = get_device(connection, acting.tenant_id, device_id)
     if device.state is not DeviceState.PENDING:
         raise NotPendingError(f"The device {device_id} does not wait: it is {device.state.value}.")
-    if device.state_reason == ATTESTATION:
-        raise NotPendingError(f"The device {device_id} has not proven its TPM yet.")
     return device
 
 
