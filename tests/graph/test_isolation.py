@@ -64,6 +64,7 @@ BODIES: Final[dict[str, Any]] = {
     "POST configurationPolicies/{policy_id}/rollback": {"revision": 1},
     "POST configurationPolicies/{policy_id}/preview": {"name": "x"},
     "POST groups/{group_id}/preview": {"delete": True},
+    "POST groups/{group_id}/evaluateDynamicMembership": {"memberId": SOMETHING},
     "PATCH groups/{group_id}": {"displayName": "x"},
     "POST groups/{group_id}/members/$ref": {"@odata.id": f"https://x/devices/{SOMETHING}"},
     "PATCH assignmentFilters/{filter_id}": {"displayName": "x"},
@@ -138,6 +139,10 @@ def test_a_body_cannot_name_what_another_tenant_has(graph: Client) -> None:
     their_filter = "fab00000-0000-4000-8000-000000000005"
     calls: list[tuple[str, Any]] = [
         (f"{GROUPS}/{group}/members/$ref", {"@odata.id": f"https://x/devices/{FABRIKAM_DEVICE}"}),
+        (
+            "/beta/groups/evaluateDynamicMembership",
+            {"memberId": FABRIKAM_DEVICE, "membershipRule": "device.displayName -ne null"},
+        ),
         (f"{POLICIES}/{policy}/assign", {"assignments": [to_group(FABRIKAM_GROUP)]}),
         (f"{POLICIES}/{policy}/assign", {"assignments": [to_group(FABRIKAM_GROUP, excluded=True)]}),
         (f"{POLICIES}/{policy}/assign", {"assignments": [narrowed(TO_ALL_DEVICES, their_filter)]}),

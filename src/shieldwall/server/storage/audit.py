@@ -28,7 +28,8 @@ def list_events(
     if object_id is not None:
         query = query.where(audit_events.c.object_id == object_id)
     if page.after is not None:
-        last = select(audit_events.c.at).where(audit_events.c.id == page.after).scalar_subquery()
+        own = (audit_events.c.id == page.after, audit_events.c.tenant_id == tenant_id)
+        last = select(audit_events.c.at).where(*own).scalar_subquery()
         same_moment = and_(audit_events.c.at == last, audit_events.c.id < page.after)
         query = query.where(or_(audit_events.c.at < last, same_moment))
     return tuple(AuditEvent(**row._asdict()) for row in connection.execute(query))
