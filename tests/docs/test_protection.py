@@ -27,14 +27,14 @@ def test_every_kind_of_alert_about_tampering_is_there_and_no_other() -> None:
 
 
 def test_the_numbers_are_those_of_the_code() -> None:
-    hours = (window // timedelta(hours=1) for window in (DEFAULT_WINDOW, LONGEST_WINDOW))
+    default, longest = (window // timedelta(hours=1) for window in (DEFAULT_WINDOW, LONGEST_WINDOW))
+    shortest = SHORTEST_WINDOW // timedelta(minutes=1)
     for words in (
-        "{} hours unless said otherwise, at least {} minutes and at most {} hours".format(
-            next(hours), SHORTEST_WINDOW // timedelta(minutes=1), next(hours)
-        ),
-        f"expires after {DEFAULT_LIFETIME.days} days unless said otherwise and after {LONGEST_LIFETIME.days} at the latest",
+        f"{default} hours unless said otherwise, at least {shortest} minutes and at most {longest} hours",
+        f"expires after {DEFAULT_LIFETIME.days} days unless said otherwise",
+        f"and after {LONGEST_LIFETIME.days} at the latest",
         f"At most {MAX_GROUPS} groups and {MAX_EXCLUDED:,} excluded devices",
         f"at most {MOST_WAITING} different attempts",
     ):
         assert words in LINES, words
-    assert START_COSTS == timedelta(minutes=1).total_seconds()
+    assert timedelta(minutes=1).total_seconds() == START_COSTS

@@ -29,7 +29,7 @@ from shieldwall.server.manager.protection import (
     start_troubleshooting,
     stop_troubleshooting,
 )
-from shieldwall.server.storage import audit, check_ins, devices, targets
+from shieldwall.server.storage import audit, check_ins, devices, groups, targets
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
@@ -158,6 +158,17 @@ def test_troubleshooting_is_in_the_target_until_it_is_over(world: World) -> None
         assert protection_at(connection, laptop) == Protection(tamper=True)
         assert devices.get(connection, laptop).troubleshooting_until is None
         assert end_troubleshooting(connection, world.acting) == frozenset()
+
+
+def test_a_device_told_to_leave_leaves_its_groups_with_a_trace(world: World) -> None:
+    with world.database.write() as connection:
+        laptop = world.join(connection, 1)
+        group = world.group(connection, 1, laptop)
+
+        order_to_leave(connection, world.acting, laptop)
+
+        assert groups.member_ids(connection, group) == frozenset()
+        assert check_ins.get(connection, laptop).target_digest == ORDER_TO_LEAVE
 
 
 def test_troubleshooting_can_be_ended_early(world: World) -> None:

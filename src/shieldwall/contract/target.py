@@ -38,6 +38,8 @@ def write_target(
 
     The order the items come in does not matter.
     """
+    if protection == UNPROTECTED:
+        protection = UNPROTECTED  # the encoder leaves out a default that is the very object, not one that is equal to it
     target = Target(items=ordered(items), conflict_rules=dict(rules), protection=protection, offboard=offboard)
     return encode(target.items if target == Target(items=target.items) else target)
 

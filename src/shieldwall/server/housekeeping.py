@@ -11,6 +11,7 @@ import structlog
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.inventory.cleaning import ACTOR, Cleaning, CleanUp, get_rules, preview
+from shieldwall.server.manager.protection import end_troubleshooting
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import tenants
 from shieldwall.server.storage.records import Tenant
@@ -51,6 +52,8 @@ class Housekeeping:
     def clean(self, tenant: Tenant) -> CleanUp:
         """Clean up one tenant."""
         services = self.services.of(tenant)
+        with services.database.write() as connection:
+            end_troubleshooting(connection, services.acting(ACTOR))
         return Cleaning(database=services.database, acting=services.acting(ACTOR), signer=services.signer)()
 
     def looked(self) -> Iterator[tuple[Tenant, CleanUp]]:

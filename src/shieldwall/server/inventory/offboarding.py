@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId, PackageId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device, retire
-from shieldwall.server.storage import devices, groups
+from shieldwall.server.directory.membership import leave_all_groups
+from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import Device, DeviceState
 
 
@@ -33,7 +34,7 @@ def order_to_leave(connection: Connection, acting: Acting, device_id: DeviceId, 
         return before
     device = replace(before, state=DeviceState.LEAVING, troubleshooting_until=None)
     devices.put(connection, device)
-    groups.remove_from_all(connection, device_id)
+    leave_all_groups(connection, acting, device_id)
     acting.record(connection, "device.leavingOrdered", "device", device_id, name=device.display_name)
     acting.tell(connection, [device_id])
     return device
