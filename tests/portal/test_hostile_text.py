@@ -28,6 +28,11 @@ HOSTILE = (
     "Ж" * 256,
     "x" * 256,
     "&amp;&lt;",
+    "\x1b[31mred\x1b[0m",
+    "'; DROP TABLE devices; --",
+    "😀",
+    "",
+    "   ",
 )
 
 
@@ -50,7 +55,9 @@ def test_whatever_a_device_calls_itself_is_text_on_every_page(world: AdminWorld,
     )
     with world.writing() as connection:
         manager = world.manager
-        policy = manager.policies.create(connection, manager.acting, a_draft(name[:200]))
+        policy = manager.policies.create(
+            connection, manager.acting, a_draft(name[:200] if name.isprintable() and name.strip() else "Policy")
+        )
         assign(connection, manager.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
         told = SettingStatus(
             setting=CLOUD,
@@ -66,6 +73,7 @@ def test_whatever_a_device_calls_itself_is_text_on_every_page(world: AdminWorld,
 
     for path in ("/", "/devices", f"/devices/{device}", f"/policies/{policy.id}"):
         page = ada.get(path).text
+        assert "\x1b" not in page
         assert not re.search(r"<(script(?! src=\"/static/)|img|h1>owned)", page)
         assert not re.search(r"<[^>]*\son\w+=", page)
         assert "\u202e" not in page

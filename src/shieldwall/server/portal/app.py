@@ -20,7 +20,15 @@ from litestar.types import AsyncAnyCallable
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
-from shieldwall.server.portal import alert_pages, pages, protection_pages, scope_pages, signing_in, tenant_pages
+from shieldwall.server.portal import (
+    alert_pages,
+    device_pages,
+    pages,
+    protection_pages,
+    scope_pages,
+    signing_in,
+    tenant_pages,
+)
 from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, principal_of
 from shieldwall.server.services import AdminServices
@@ -56,11 +64,11 @@ def create_routes(services: AdminServices) -> Router:
             pages.overview,
             pages.list_policies,
             pages.show_policy,
-            pages.list_devices,
-            pages.show_device,
-            pages.sync_device,
             pages.list_groups,
             pages.list_packages,
+            pages.show_package,
+            pages.revoke_package,
+            *device_pages.HANDLERS,
             alert_pages.list_alerts,
             alert_pages.resolve_alert,
             protection_pages.show_protection,

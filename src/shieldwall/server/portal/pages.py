@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from litestar import Request, Response, get, post
@@ -15,15 +14,12 @@ from litestar.response import Redirect
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import InvalidIdError
-from shieldwall.contract.ids import UUID_PATTERN, GroupId, parse_device_id, parse_policy_id
+from shieldwall.contract.ids import UUID_PATTERN, GroupId, parse_package_id, parse_policy_id
 from shieldwall.contract.status import SettingState
 from shieldwall.server.authorization import allow
-from shieldwall.server.directory import devices, groups
-from shieldwall.server.directory.enrollment import enrollments
+from shieldwall.server.directory import groups
 from shieldwall.server.inventory import packages
-from shieldwall.server.manager import assignments, policies, protection, statuses, sync
-from shieldwall.server.manager.statuses import DeviceEffect
-from shieldwall.server.manager.summaries import summaries
+from shieldwall.server.manager import assignments, policies, statuses
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import ADMINISTRATOR, check_form
 from shieldwall.server.portal.standing import fleet
@@ -32,18 +28,14 @@ from shieldwall.server.portal.views import (
     PackageRow,
     PolicyRow,
     counts_of,
-    device_row,
-    effective_rows,
     package_state,
     setting_rows,
     targets_in_words,
 )
-from shieldwall.server.portal.words import enrollment, managed_by, registration
 from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import alerts, revisions
 from shieldwall.server.storage import devices as stored_devices
 from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage import alerts, revisions
-from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page, Policy
 
 PageRequest: TypeAlias = Request[Any, Any, State]
@@ -115,64 +107,6 @@ def show_policy(
     )
 
 
-@get("/devices", opt=SIGNED_IN, sync_to_thread=True)
-def list_devices(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
-    """Show the devices."""
-    with services.database.read() as connection:
-        found = devices.list_devices(connection, services.tenant.id, _page(request))
-        standing = summaries(connection, found)
-        count = stored_devices.count(connection, services.tenant.id)
-    return rendering.page(
-        request,
-        "devices.html",
-        section="/devices",
-        devices=[device_row(device, standing[device.id]) for device in found],
-        device_count=count,
-        **_paging(request, [device.id for device in found]),
-    )
-
-
-@get("/devices/{device_id:str}", opt=SIGNED_IN, sync_to_thread=True)
-def show_device(
-    services: Services, rendering: Renderer, request: PageRequest, device_id: FromPath[str]
-) -> Response[str]:
-    """Show one device: what is in effect, who set it, what lost."""
-    wanted, tenant = parse_device_id(device_id), services.tenant.id
-    with services.database.read() as connection:
-        device = devices.get_device(connection, tenant, wanted)
-        effect = statuses.effective_of(connection, services.catalog, tenant, wanted)
-        memberships = groups.groups_of(connection, tenant, wanted)
-        is_protected = protection.is_device_protected(connection, device)
-        enrolled = enrollments(connection, [device])[device.id]
-    return rendering.page(
-        request,
-        "device.html",
-        section="/devices",
-        device=device,
-        effect=effect,
-        can_sync=device.state is DeviceState.ACTIVE,
-        managed_by=managed_by(device),
-        enrollment=enrollment(device, enrolled, checked_in=effect.check_in.last_check_in is not None),
-        remedy="" if enrolled.is_managed else enrolled.remedy,
-        registration=registration(device),
-        is_protected=is_protected,
-        troubleshooting_until=_future(device.troubleshooting_until, services.clock.now()),
-        groups=[group.display_name for group in memberships],
-        settings=effective_rows(services.catalog, effect.settings),
-        notices=_notices(effect),
-    )
-
-
-@post("/devices/{device_id:str}/sync", opt=SIGNED_IN, sync_to_thread=True)
-def sync_device(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
-    """Ask a device to check in now."""
-    check_form(services, request, form)
-    with services.database.write() as connection:
-        device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
-        sync.request_sync(connection, [device.id], services.clock.now())
-    return redirect(f"/devices/{device.id}")
-
-
 @get("/groups", opt=SIGNED_IN, sync_to_thread=True)
 def list_groups(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the groups."""
@@ -202,9 +136,35 @@ def list_packages(services: Services, rendering: Renderer, request: PageRequest)
     )
 
 
-def _future(at: datetime | None, now: datetime) -> datetime | None:
-    """Return a moment that is still to come."""
-    return at if at is not None and at > now else None
+@get("/packages/{package_id:str}", opt=SIGNED_IN, sync_to_thread=True)
+def show_package(
+    services: Services, rendering: Renderer, request: PageRequest, package_id: FromPath[str]
+) -> Response[str]:
+    """Show one package: what it allows, who made it, who came with it."""
+    wanted, tenant = parse_package_id(package_id), services.tenant.id
+    with services.database.read() as connection:
+        package = packages.get_package(connection, tenant, wanted)
+        found = packages.devices_of_package(connection, tenant, wanted, _page(request))
+    return rendering.page(
+        request,
+        "package.html",
+        section="/packages",
+        package=package,
+        state=package_state(package, services.clock.now()),
+        devices=found,
+        can_revoke=package.revoked_at is None,
+        **_paging(request, [device.id for device in found]),
+    )
+
+
+@post("/packages/{package_id:str}/revoke", opt=SIGNED_IN, sync_to_thread=True)
+def revoke_package(services: Services, request: PageRequest, package_id: FromPath[str], form: Form) -> Redirect:
+    """Let nobody onboard with a package any more."""
+    check_form(services, request, form)
+    wanted = parse_package_id(package_id)
+    with services.database.write() as connection:
+        packages.revoke_package(connection, services.acting(request.scope["user"].actor), wanted)
+    return redirect(f"/packages/{wanted}")
 
 
 def _policy_rows(services: AdminServices, connection: Connection, page: Page) -> list[PolicyRow]:
@@ -232,18 +192,6 @@ def _trouble(row: PolicyRow) -> tuple[int, int]:
     return row.counts[SettingState.ERROR], row.counts[SettingState.CONFLICT]
 
 
-def _notices(effect: DeviceEffect) -> list[str]:
-    said = []
-    if effect.check_in.sync_requested_at is not None:
-        said.append("The device is asked to check in now.")
-    if not effect.is_current and effect.policies:
-        said.append("The device has not reported yet on what it shall enforce now.")
-    if effect.strays:
-        count = len(effect.strays)
-        said.append(f"The device also reports {count} setting{'' if count == 1 else 's'} that no policy of it sets.")
-    return said
-
-
 def _page(request: PageRequest) -> Page:
     after = request.query_params.get("after")
     if after is not None and not re.match(UUID_PATTERN, after):
@@ -253,4 +201,7 @@ def _page(request: PageRequest) -> Page:
 
 def _paging(request: PageRequest, ids: Sequence[str]) -> dict[str, Any]:
     """Say where the next page of a listing begins, if there is one, and whether this is the first."""
-    return {"following": ids[-1] if len(ids) == _PAGE_SIZE else None, "paged": "after" in request.query_params}
+    return {
+        "following": f"?after={ids[-1]}" if len(ids) == _PAGE_SIZE else None,
+        "paged": "after" in request.query_params,
+    }

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from shieldwall.server.authorization import Principal
 from shieldwall.server.directory.names import visible
 from shieldwall.server.portal.sessions import TENANTS, form_token
-from shieldwall.server.portal.words import STATES, ago, product_state
+from shieldwall.server.portal.words import HEALTH, STATES, ago, product_state
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import services_of_caller
 
@@ -74,8 +74,10 @@ def create_rendering(services: AdminServices) -> Rendering:
         return ago(at, services.clock.now())
 
     environment.filters["ago"] = since
+    environment.filters["list_pair"] = lambda value: (value, value)
     environment.filters["product_state"] = product_state
     environment.globals["states"] = STATES
+    environment.globals["health_words"] = HEALTH
     return Rendering(services, environment)
 
 

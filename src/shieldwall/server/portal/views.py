@@ -15,11 +15,20 @@ from shieldwall.policy.flatten import flatten
 from shieldwall.policy.resolve import Conflict, Contender, Decided, Resolution
 from shieldwall.policy.values import Item, SettingValue
 from shieldwall.policy.words import category_of, lines_of, name_of
+from shieldwall.server.inventory.machines import Machine
 from shieldwall.server.manager.statuses import EffectiveSetting
 from shieldwall.server.manager.summaries import DeviceSummary
 from shieldwall.server.portal.words import CONFLICTS, RULES, STATES, managed_by, plain, yes_no
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.records import Assignment, AssignmentKind, Group, OnboardingPackageRecord, Policy
+from shieldwall.server.storage.records import (
+    Assignment,
+    AssignmentKind,
+    AuditEvent,
+    Group,
+    MembershipEvent,
+    OnboardingPackageRecord,
+    Policy,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +48,8 @@ class DeviceRow:
     device: Device
     managed_by: str
     state: SettingState
+    health: str
+    exposure: int
     last_check_in: datetime | None
 
 
@@ -108,19 +119,54 @@ class PackageRow:
     state: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinRow:
+    """Another device that may be the same machine, and what both share."""
+
+    device: Device
+    shares: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """Something that happened to a device."""
+
+    at: datetime
+    what: str
+    actor: str
+
+
 def counts_of(counts: Mapping[SettingState, int]) -> dict[SettingState, int]:
     """Put counts into the order in which they are shown."""
     return {state: counts.get(state, 0) for state in STATES}
 
 
-def device_row(device: Device, standing: DeviceSummary) -> DeviceRow:
+def machine_row(machine: Machine, standing: DeviceSummary) -> DeviceRow:
     """Show a device in a list."""
     return DeviceRow(
-        device=device,
-        managed_by=managed_by(device),
+        device=machine.device,
+        managed_by=managed_by(machine.device),
         state=standing.state,
+        health=machine.health.value,
+        exposure=machine.standing.repaired + machine.standing.drifted,
         last_check_in=standing.check_in.last_check_in,
     )
+
+
+def history_rows(
+    events: Iterable[AuditEvent], moves: Iterable[MembershipEvent], groups: Mapping[GroupId, str]
+) -> list[HistoryRow]:
+    """Show what happened to a device, newest first."""
+    acts = [HistoryRow(at=each.at, what=each.activity, actor=each.actor) for each in events]
+    joined = [
+        HistoryRow(
+            at=each.at,
+            what=f"{'joined' if each.joined else 'left'} {groups.get(each.group_id, 'a deleted group')}",
+            actor=each.actor,
+        )
+        for each in moves
+    ]
+    return sorted([*acts, *joined], key=lambda row: row.at, reverse=True)
 
 
 def setting_rows(catalog: Catalog, document: PolicyDocument) -> list[SettingRow]:

@@ -56,6 +56,10 @@ _DEVICE_STATES: Final = {
 }
 
 
+HEALTH: Final = {"active": "Active", "impaired": "Impaired", "inactive": "Inactive"}
+"""Whether a device is in touch and well."""
+
+
 def ago(at: datetime, now: datetime) -> str:
     """Say how long ago a moment was, in its largest whole unit."""
     passed = max(now - at, timedelta(0))

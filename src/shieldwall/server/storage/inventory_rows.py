@@ -84,7 +84,7 @@ def row_of(device: Device) -> dict[str, Any]:
         "device_id": device.id,
         "tenant_id": device.tenant_id,
         "state": device.state.value,
-        "name_key": key_of(device.display_name),
+        "name_key": key_of(in_order(device.display_name)),
         "os_key": key_of(f"{device.os_type} {in_order(device.os_version)}"),
         "agent_key": key_of(in_order(device.agent_version)),
         "os_type": device.os_type,

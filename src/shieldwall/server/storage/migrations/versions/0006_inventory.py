@@ -191,7 +191,7 @@ def _row(device: dict[str, Any]) -> dict[str, Any]:
         "device_id": device["id"],
         "tenant_id": device["tenant_id"],
         "state": device["state"],
-        "name_key": _key(device["display_name"]),
+        "name_key": _key(_in_order(device["display_name"])),
         "os_key": _key(f"{device['os_type']} {_in_order(device['os_version'])}"),
         "agent_key": _key(_in_order(device["agent_version"])),
         "os_type": device["os_type"],
