@@ -10,8 +10,8 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.directory import registration
 from shieldwall.server.gateway import problems
 from shieldwall.server.gateway.problems import STATUS_OF, status_of
-from shieldwall.server.inventory import nonces, onboarding
-from shieldwall.server.inventory.onboarding import PackageRefusedError
+from shieldwall.server.inventory import nonces, package_check, promotion
+from shieldwall.server.inventory.package_check import PackageRefusedError
 from shieldwall.server.manager import sequence, turns
 from shieldwall.server.storage import database
 from shieldwall.trust import certificate_request, request_signature
@@ -22,7 +22,8 @@ REACHABLE = (
     request_signature,
     certificate_request,
     nonces,
-    onboarding,
+    package_check,
+    promotion,
     registration,
     turns,
     sequence,

@@ -73,7 +73,11 @@ class Sync:
 
 
 def _failure(trouble: Trouble) -> ShieldwallError:
-    unreachable = {kind.code: kind for kind in (GatewayUnreachableError, *GatewayUnreachableError.__subclasses__())}
+    kinds: tuple[type[GatewayUnreachableError], ...] = (
+        GatewayUnreachableError,
+        *GatewayUnreachableError.__subclasses__(),
+    )
+    unreachable = {kind.code: kind for kind in kinds}
     if trouble.code in unreachable:
         return unreachable[trouble.code](trouble.cause)
     return CheckInFailedError(trouble.cause, remedy=trouble.remedy)

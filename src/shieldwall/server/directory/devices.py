@@ -113,7 +113,7 @@ def change_details(
         InvalidDeviceError: A part is too long, or not one that there is.
     """
     before = get_device(connection, acting.tenant_id, device_id)
-    noted = before.extension_attributes | (attributes or {})
+    noted: dict[str, str | None] = {**before.extension_attributes, **(attributes or {})}
     kept = {name: value for name, value in sorted(noted.items()) if value is not None}
     for name, value in kept.items():
         if name not in EXTENSION_ATTRIBUTES or not is_name(value, MAX_ATTRIBUTE_LENGTH):
