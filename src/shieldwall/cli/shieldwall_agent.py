@@ -120,8 +120,6 @@ def onboard(
     typer.echo(f"This device is onboarded as {identity.device_id}.")
     if identity.registration == "full":
         typer.echo("It uses the registration that it has in the directory.")
-    if agent.surroundings.machine.survey().is_passive:
-        typer.echo("The agent stays passive: it reports, and enforces nothing.")
     _show_survey(summary)
     typer.echo("Start the agent with: shieldwall-agent run")
 
@@ -437,6 +435,8 @@ def _show_survey(summary: Overview) -> None:
     """Say who else manages this device, or why it cannot be managed, and what gave that away."""
     for sign in summary.survey:
         typer.echo(f"{printable(sign.finding)} ({printable(sign.evidence)})")
+    if summary.is_passive:
+        typer.echo("The agent stays passive: it reports, nothing new is taken and nothing put back.")
     if summary.enrollment.code not in {EnrollmentCode.MANAGED, EnrollmentCode.NOT_ENROLLED} and summary.survey:
         typer.echo(f"What to do: {summary.enrollment.remedy}")
 

@@ -74,10 +74,12 @@ def test_never_is_never() -> None:
     ],
 )
 def test_an_overview_says_how_the_device_is_enrolled_and_what_gives_that_away(
-    laptop: SimulatedAgent, said: dict[str, Any], code: EnrollmentCode
+    laptop: SimulatedAgent, gateway: SimulatedGateway, said: dict[str, Any], code: EnrollmentCode
 ) -> None:
     assert overview(laptop.surroundings, running=True).enrollment.code == EnrollmentCode.NOT_ENROLLED
     laptop.onboard()
+    if code != EnrollmentCode.MANAGED_BY_CONFIGURATION_MANAGER:
+        gateway.assign(gateway.publish(a_policy()))
     laptop.check_in()
     laptop.machine.said = msgspec.structs.replace(laptop.machine.said, **said)
 
@@ -86,6 +88,15 @@ def test_an_overview_says_how_the_device_is_enrolled_and_what_gives_that_away(
     assert shown.enrollment.code == code
     assert (shown.enrollment.cause, shown.enrollment.remedy) == (STATUSES[code].cause, STATUSES[code].remedy)
     assert bool(shown.survey) is bool(said)
+
+
+def test_a_device_without_policies_leaves_open_why(laptop: SimulatedAgent) -> None:
+    laptop.onboard()
+    laptop.check_in()
+
+    shown = overview(laptop.surroundings, running=True).enrollment
+
+    assert (shown.code, "the enforcement scope leaves it out" in shown.cause) == (EnrollmentCode.MANAGED, True)
 
 
 def test_what_a_device_meets_has_an_enrollment_code(laptop: SimulatedAgent) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,9 @@ from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import ItemStatus, RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.trust import moments
 from shieldwall.trust.device_key import KeyProtection
+
+Stored: TypeAlias = tuple[Manifest, tuple[PolicyDocument, ...]]
+"""The manifest that is stored, with its policies."""
 
 
 class PolicySummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -55,6 +58,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Whether it has asked to be let in, and nothing is decided."""
     registration: str | None = None
     managed_elsewhere: str | None = None
+    is_passive: bool = False
     enrollment: EnrollmentView
     survey: tuple[SurveySign, ...] = ()
     tenant_id: TenantId | None = None
@@ -114,6 +118,7 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
             waiting=state.find_pending() is not None,
             running=running,
             managed_elsewhere=found.managed_elsewhere,
+            is_passive=found.is_passive,
             enrollment=_view(own_code(found) or EnrollmentCode.NOT_ENROLLED),
             survey=signs(found),
         )
@@ -127,9 +132,8 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
         onboarded=True,
         running=running,
         managed_elsewhere=found.managed_elsewhere,
-        enrollment=_view(
-            own_code(found) or _met(standing, found, gets_policies=stored is not None and bool(stored[1]))
-        ),
+        is_passive=found.is_passive,
+        enrollment=_as_told(own_code(found) or _met(standing, found, stored), stored),
         survey=signs(found),
         tenant_id=identity.server.tenant_id,
         device_id=identity.device_id,
@@ -182,15 +186,32 @@ def signs(found: Survey) -> tuple[SurveySign, ...]:
     return (*managers, *machine)
 
 
-def _met(standing: Standing, found: Survey, *, gets_policies: bool) -> EnrollmentCode:
+def _met(standing: Standing, found: Survey, stored: Stored | None) -> EnrollmentCode:
     """Return the code for what the device met last."""
     if standing.trouble is not None:
         return code_of_error(standing.trouble.code)
     if standing.last_check_in is None:
         return EnrollmentCode.NOT_ENROLLED
-    if found.manager == "configurationManager" and not gets_policies:
+    if found.manager == "configurationManager" and not _gets_policies(stored):
         return EnrollmentCode.MANAGED_BY_CONFIGURATION_MANAGER
     return EnrollmentCode.MANAGED
+
+
+def _gets_policies(stored: Stored | None) -> bool:
+    return stored is not None and bool(stored[1])
+
+
+def _as_told(code: EnrollmentCode, stored: Stored | None) -> EnrollmentView:
+    """Say how the device is enrolled; without policies only the server knows whether it is out of scope."""
+    view = _view(code)
+    if code is not EnrollmentCode.MANAGED or _gets_policies(stored):
+        return view
+    return msgspec.structs.replace(
+        view,
+        cause="The server takes this device's check-ins and has sent no policies: none is assigned to it, or the "
+        "enforcement scope leaves it out.",
+        remedy="Look at the enrollment status of this device in the admin center.",
+    )
 
 
 def _view(code: EnrollmentCode) -> EnrollmentView:
@@ -234,7 +255,7 @@ def _named(status: SettingStatus, catalog: Catalog, policies: Mapping[PolicyId, 
     )
 
 
-def _summaries(stored: tuple[Manifest, tuple[PolicyDocument, ...]] | None) -> tuple[PolicySummary, ...]:
+def _summaries(stored: Stored | None) -> tuple[PolicySummary, ...]:
     documents = () if stored is None else stored[1]
     return tuple(
         PolicySummary(id=document.policy_id, name=document.name, revision=document.revision) for document in documents
