@@ -39,7 +39,7 @@ def write_target(
     The order the items come in does not matter.
     """
     if protection == UNPROTECTED:
-        protection = UNPROTECTED  # the encoder leaves out a default that is the very object, not one that is equal to it
+        protection = UNPROTECTED  # of objects that are equal, the encoder leaves out the very default alone
     target = Target(items=ordered(items), conflict_rules=dict(rules), protection=protection, offboard=offboard)
     return encode(target.items if target == Target(items=target.items) else target)
 
