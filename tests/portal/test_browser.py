@@ -225,10 +225,33 @@ def test_every_page_fits_a_telephone_and_can_be_read(office: Office, ada: Watche
     page = ada.page
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
-    for path in ("/", "/devices", f"/devices/{office.device}", "/policies", f"/policies/{office.policy}", "/groups"):
+    one = (f"/devices/{office.device}", f"/policies/{office.policy}")
+    for path in ("/", "/devices", *one, "/policies", "/groups", "/scope"):
         page.goto(f"{office.url}{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
         assert json.loads(page.evaluate(FAINTEST)) >= 4.5, path
+    assert ada.complaints == []
+
+
+def test_a_scope_is_previewed_and_then_saved(office: Office, ada: Watched) -> None:
+    page = ada.page
+    page.goto(f"{office.url}/scope")
+    page.get_by_label("macOS").select_option("off")
+    page.get_by_label("Dynamic tags").fill(
+        'Web: device.displayName -startsWith "web"\nDatabases: device.deviceModel -eq "db"'
+    )
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_label("macOS")).to_have_value("off")
+    page.get_by_role("button", name="Save: take 0, release 0").click()
+
+    expect(page).to_have_url(f"{office.url}/scope")
+    expect(page.get_by_label("macOS")).to_have_value("off")
+    expect(page.get_by_label("Dynamic tags")).to_contain_text("Databases: ")
+    page.get_by_label("macOS").select_option("all")
+    page.get_by_label("Dynamic tags").fill("")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("macOS")).to_have_value("all")
     assert ada.complaints == []
 
 
