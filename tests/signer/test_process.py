@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
-from tests.support.trust import DEVICE, OTHER_TENANT, TENANT, policy_of
+from tests.support.trust import DEVICE, NOON, OTHER_TENANT, TENANT, HandClock, policy_of
 
 from shieldwall.contract import strict_json
+from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import Manifest
 from shieldwall.server.signer import wire
 from shieldwall.server.signer.client import SignerClient
@@ -28,6 +31,7 @@ from shieldwall.server.signer.errors import (
     SignerUnavailableError,
     UnsignableDocumentError,
 )
+from shieldwall.server.signer.keys import create_keys
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.serving import MAX_CONNECTIONS
 from shieldwall.server.signer.sockets import connect, socket_path
@@ -62,8 +66,8 @@ def start(data: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def version_of(signer: Signer) -> int:
-    envelope = signer.sign_manifest(tenant_id=TENANT, device_id=DEVICE, device_key=KEY.thumbprint, items=())
+def version_of(signer: Signer, tenant_id: TenantId = TENANT) -> int:
+    envelope = signer.sign_manifest(tenant_id=tenant_id, device_id=DEVICE, device_key=KEY.thumbprint, items=())
     payload = open_envelope(envelope, payload_types.MANIFEST, signer.trust_root().keys(Role.MANIFEST))
     return strict_json.decode(payload, Manifest).manifest_version
 
@@ -126,6 +130,30 @@ def said(data: Path) -> str:
     assert process.stdout.readline() == b"ready\n"
     _, said = process.communicate(timeout=20)
     return said.decode()
+
+
+def test_a_data_directory_of_one_tenant_goes_on_as_that_of_the_first_of_several(data: Path) -> None:
+    (data / "signer").mkdir(0o700)
+    with closing(sqlite3.connect(data / "signer" / "ledger.sqlite3")) as before:
+        before.execute("create table manifest_number (incarnation integer primary key, reserved integer not null)")
+        before.execute("create table policy_revision (policy_id text, revision integer, digest text)")
+        before.execute("insert into manifest_number values (1, 3000)")
+        before.commit()
+
+    with running(data), SignerClient(data) as client:
+        first, second = client.for_tenant(TENANT), client.for_tenant(OTHER_TENANT)
+        assert version_of(first) == (1 << 40) + 3001
+        with pytest.raises(OtherTenantError):
+            second.trust_root()
+
+        create_keys(data / "keys", OTHER_TENANT, HandClock(NOON + timedelta(days=1)))
+
+        assert second.trust_root().tenant_id == OTHER_TENANT, "added while the signer runs"
+        assert version_of(second, OTHER_TENANT) == (1 << 40) + 1
+        with pytest.raises(OtherTenantError):
+            version_of(second, TENANT)
+    with running(data), SignerClient(data) as client:
+        assert version_of(client.for_tenant(TENANT)) > (1 << 40) + 3001
 
 
 def test_a_signed_revision_is_remembered_when_the_signer_is_killed(data: Path) -> None:
