@@ -31,7 +31,7 @@ def test_an_index_names_the_rules_that_match(rules: list[Sketch], found: list[De
 
 
 @law
-@given(sketches, st.lists(devices, max_size=12))
+@given(sketches, st.one_of(st.lists(devices, max_size=2), st.lists(devices, max_size=12)))
 def test_columns_name_the_devices_that_match(sketch: Sketch, found: list[Described]) -> None:
     rule = parse_rule(spelled(sketch))
     matching = [place for place, device in enumerate(found) if rule.matches(device)]
@@ -85,6 +85,14 @@ def test_an_index_forgets_before_it_grows_without_bound() -> None:
 
     for number in range(9_000):
         assert index.matching({"displayName": f"device-{number}"}) == ({"odd"} if number % 2 else set())
+
+
+def test_a_collection_that_all_devices_have_alike_is_looked_into() -> None:
+    rule = parse_rule('device.deviceTag -eq "web"')
+
+    assert a_fleet([{"deviceTag": ("web", "db")}]).matching(rule) == 0b1
+    assert a_fleet([{"deviceTag": ("db",)}] * 2).matching(rule) == 0
+    assert a_fleet([{"deviceTag": ("WEB",)}, {}, {"deviceTag": ("Web",)}]).matching(rule) == 0b101
 
 
 def test_many_distinct_names_are_found_by_halving() -> None:

@@ -62,8 +62,8 @@ class Column:
         return np.asarray(holds[self.codes])
 
     def _spans(self, leaf: Leaf) -> list[tuple[int, int]] | None:
-        """Find the codes that are meant by halving, where only texts are here and that is possible."""
-        if not isinstance(leaf, Comparison) or len(self.folded) < len(self.values) - 1:
+        """Find the codes that are meant by halving, where only texts, or none, are here and that is possible."""
+        if not isinstance(leaf, Comparison) or self.values[len(self.folded) :] not in ((), (None,)):
             return None
         texts = [value.casefold() for value in leaf.values if isinstance(value, str)]
         if len(texts) < len(leaf.values):

@@ -107,14 +107,18 @@ def described_fleet(
     rules: Collection[MembershipRule],
     whose: Whose,
     *,
+    among: Collection[DeviceId] | None = None,
     proposed: Mapping[GroupId, Collection[DeviceId]] = MappingProxyType({}),
 ) -> DescribedFleet:
-    """Read of a tenant's devices what these rules ask, and nothing else; some groups may be proposed to be others."""
+    """Read of a tenant's devices, or those ``among`` them, what these rules ask, and nothing else.
+
+    Some groups may be proposed to have other members than they have.
+    """
     asked = sorted({name for rule in rules for name in rule.properties()})
     named = frozenset[GroupId]().union(*(rule.groups() for rule in rules))
     sources = {name: _SOURCES[name] for name in asked if name != MEMBER_OF}
     fields = sorted({each for source in sources.values() for each in source.fields} - {"id"})
-    ids, read = fleets.columns(connection, tenant_id, fields, whose)
+    ids, read = fleets.columns(connection, tenant_id, fields, whose, among=among)
     by_field: dict[str, Sequence[Any]] = {"id": ids, **dict(zip(fields, read, strict=True))}
     columns = {
         name: Column.of(_values(source, [by_field[each] for each in source.fields])) for name, source in sources.items()

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, TenantId
 from shieldwall.policy.device_sets import places
 from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, parse_rule
 from shieldwall.policy.rule_index import RuleIndex
@@ -119,6 +119,23 @@ def leave_all_groups(connection: Connection, acting: Acting, device_id: DeviceId
 def narrowings_in_use(connection: Connection, tenant_id: TenantId) -> tuple[Narrowing, ...]:
     """Return the filters of a tenant that narrow an assignment, read."""
     return tuple(narrowing(kept) for kept in filters.list_used(connection, tenant_id))
+
+
+def matching_each(
+    connection: Connection, tenant_id: TenantId, device_ids: Collection[DeviceId], narrowings: Collection[Narrowing]
+) -> dict[DeviceId, frozenset[AssignmentFilterId]]:
+    """Return the filters that each of these devices matches; one that matches none may be left out."""
+    rules = {each.id: each.whole_rule for each in narrowings}
+    fleet = described_fleet(connection, tenant_id, tuple(rules.values()), Whose.EXISTING, among=device_ids)
+    found: dict[DeviceId, frozenset[AssignmentFilterId]] = {}
+    larger: dict[tuple[frozenset[AssignmentFilterId], AssignmentFilterId], frozenset[AssignmentFilterId]] = {}
+    for filter_id, rule in rules.items():
+        for place in places(fleet.columns.matching(rule)):
+            known = (found.get(fleet.ids[place], frozenset()), filter_id)
+            if known not in larger:  # devices that match the same filters share one set
+                larger[known] = known[0] | {filter_id}
+            found[fleet.ids[place]] = larger[known]
+    return found
 
 
 def matches_otherwise(connection: Connection, before: Device, after: Device) -> bool:

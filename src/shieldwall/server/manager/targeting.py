@@ -25,9 +25,8 @@ from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, Digest, GroupId, PolicyId, TenantId
 from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
 from shieldwall.policy.protection import ProtectionSettings, protection_of
-from shieldwall.server.directory.attributes import attributes_of
-from shieldwall.server.directory.filter_rules import Narrowing, lets_through, matching
-from shieldwall.server.directory.membership import narrowings_in_use
+from shieldwall.server.directory.filter_rules import Narrowing, lets_through
+from shieldwall.server.directory.membership import matching_each, narrowings_in_use
 from shieldwall.server.storage import assignments, check_ins, devices, groups, protection, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.bulk import MOST_AT_ONCE
@@ -161,13 +160,16 @@ class _Computed:
 
     def matched(self, present: Collection[Targeted]) -> Mapping[DeviceId, frozenset[AssignmentFilterId]]:
         """Return the filters that each device matches; devices are looked at only where filters narrow anything."""
-        for tenant in {device.tenant_id for device in present} - self.narrowings.keys():
-            self.narrowings[tenant] = narrowings_in_use(self.connection, tenant)
-        narrowed = [device.device_id for device in present if self.narrowings[device.tenant_id]]
-        return {
-            device.id: matching(self.narrowings[device.tenant_id], attributes_of(device))
-            for device in devices.find_many(self.connection, narrowed)
-        }
+        of_tenant: defaultdict[TenantId, list[DeviceId]] = defaultdict(list)
+        for device in present:
+            of_tenant[device.tenant_id].append(device.device_id)
+        found: dict[DeviceId, frozenset[AssignmentFilterId]] = {}
+        for tenant, device_ids in of_tenant.items():
+            if tenant not in self.narrowings:
+                self.narrowings[tenant] = narrowings_in_use(self.connection, tenant)
+            if narrowings := self.narrowings[tenant]:
+                found |= matching_each(self.connection, tenant, device_ids, narrowings)
+        return found
 
     def target(
         self, device: Targeted, memberships: frozenset[GroupId], matched: frozenset[AssignmentFilterId]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState
 from shieldwall.server.storage.devices import PARSED
 from shieldwall.server.storage.rows import portions
@@ -48,15 +49,25 @@ def managed(connection: Connection, tenant_id: TenantId) -> list[ManagedDevice]:
 
 
 def columns(
-    connection: Connection, tenant_id: TenantId, fields: Sequence[str], whose: Whose
+    connection: Connection,
+    tenant_id: TenantId,
+    fields: Sequence[str],
+    whose: Whose,
+    *,
+    among: Collection[DeviceId] | None = None,
 ) -> tuple[list[DeviceId], list[list[Any]]]:
-    """Return the ids of devices in their order, and for each of these fields its values in the same order."""
+    """Return the ids of devices in their order, and for each of these fields its values in the same order.
+
+    ``among`` names the devices that are asked about, where it is not all of them.
+    """
     these = _IS_MANAGED if whose is Whose.MANAGED else devices.c.state != DeviceState.RETIRED.value
     query = (
         select(devices.c.id, *(devices.c[name] for name in fields))
         .where(devices.c.tenant_id == tenant_id, these)
         .order_by(devices.c.id)
     )
+    if among is not None:
+        query = query.where(is_one_of(connection, devices.c.id, among))
     rows = connection.execute(query).all()
     if not rows:
         return [], [[] for _ in fields]
