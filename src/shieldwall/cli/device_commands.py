@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from shieldwall.cli.graph_session import GraphSession, connected
-from shieldwall.cli.options import JsonOption
-from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.machine_queries import (
+    MACHINES,
+    AfterOption,
+    AgentOption,
+    AttestationOption,
+    BeforeOption,
+    CodeOption,
+    DescendingOption,
+    DriftedOption,
+    DuplicateOption,
+    GroupFilterOption,
+    HealthOption,
+    ManagerOption,
+    MostOption,
+    RetiredOption,
+    SearchOption,
+    SortOption,
+    StateOption,
+    StatusOption,
+    SystemOption,
+    TagOption,
+    VersionOption,
+    address,
+)
+from shieldwall.cli.options import JsonOption, YesOption
+from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
 app: Final = typer.Typer(no_args_is_help=True, help="Devices: list, show, what is in effect, sync, tag, offboard.")
@@ -18,19 +45,44 @@ DeviceArgument = Annotated[str, typer.Argument(help="Id or exact name of the dev
 
 
 @app.command("list")
-def list_devices(*, as_json: JsonOption = False) -> None:
-    """List the managed devices.
+def list_devices(
+    *,
+    search: SearchOption = None,
+    health: HealthOption = None,
+    onboarding: StatusOption = None,
+    state: StateOption = None,
+    enrollment_code: CodeOption = None,
+    system: SystemOption = None,
+    os_version: VersionOption = None,
+    tag: TagOption = None,
+    managed_by: ManagerOption = None,
+    agent_version: AgentOption = None,
+    attestation: AttestationOption = None,
+    drifted: DriftedOption = None,
+    duplicate: DuplicateOption = None,
+    seen_before: BeforeOption = None,
+    seen_after: AfterOption = None,
+    group: GroupFilterOption = None,
+    include_retired: RetiredOption = False,
+    sort: SortOption = "name",
+    descending: DescendingOption = False,
+    most: MostOption = 1_000_000,
+    as_json: JsonOption = False,
+) -> None:
+    """List devices: all but those that left, or those that fit every option given.
 
-    Example: shieldwall device list --json
+    Example: shieldwall device list --health impaired --os Linux --tag edge --sort lastCheckIn
     """
+    asked = _asked(locals())
     with speaking_plainly("list the devices", as_json=as_json), connected() as session:
-        found = list(session.pages(DEVICES))
+        found = list(islice(session.pages(address(asked)), most))
     if as_json:
         show_json(found)
         return
     rows = [
         (
             each["deviceName"],
+            each["shieldwall"]["health"],
             each["operatingSystem"],
             each["osVersion"],
             each["shieldwall"]["managedBy"],
@@ -40,7 +92,88 @@ def list_devices(*, as_json: JsonOption = False) -> None:
         )
         for each in found
     ]
-    show_table(("Device", "System", "Version", "Managed by", "Last check-in", "Up to date", "Id"), rows)
+    show_table(("Device", "Health", "System", "Version", "Managed by", "Last check-in", "Up to date", "Id"), rows)
+
+
+@app.command("export")
+def export_devices(
+    *,
+    out: Annotated[Path, typer.Option("--out", help="File to write; must not exist.", dir_okay=False)],
+    file_format: Annotated[Literal["csv", "json"], typer.Option("--format", help="csv or json.")] = "csv",
+    search: SearchOption = None,
+    health: HealthOption = None,
+    onboarding: StatusOption = None,
+    state: StateOption = None,
+    enrollment_code: CodeOption = None,
+    system: SystemOption = None,
+    os_version: VersionOption = None,
+    tag: TagOption = None,
+    managed_by: ManagerOption = None,
+    agent_version: AgentOption = None,
+    attestation: AttestationOption = None,
+    drifted: DriftedOption = None,
+    duplicate: DuplicateOption = None,
+    seen_before: BeforeOption = None,
+    seen_after: AfterOption = None,
+    group: GroupFilterOption = None,
+    include_retired: RetiredOption = False,
+    sort: SortOption = "name",
+    descending: DescendingOption = False,
+) -> None:
+    """Write the devices that fit to a file; no cell of the CSV is taken for a formula.
+
+    Example: shieldwall device export --out devices.csv --os Linux
+    """
+    asked = _asked(locals()) | {"format": file_format}
+    with speaking_plainly("export the devices"), connected() as session:
+        try:
+            with out.open("xb") as stream:
+                session.download(address(asked, path=f"{MACHINES}/export"), stream)
+        except OSError as error:
+            raise ShieldwallError(
+                f"{out} cannot be written: {error.strerror}.", remedy="Name a file that is not there yet."
+            ) from None
+        except ShieldwallError:
+            out.unlink()
+            raise
+    typer.echo(f"Wrote {out}.")
+
+
+@app.command("count")
+def count_devices(
+    *, search: SearchOption = None, include_retired: RetiredOption = False, as_json: JsonOption = False
+) -> None:
+    """Count devices by health, state, system, manager, version, tag and more.
+
+    Example: shieldwall device count
+    """
+    asked = _asked({"search": search, "include_retired": include_retired})
+    with speaking_plainly("count the devices", as_json=as_json), connected() as session:
+        found = session.call("GET", address(asked, path=f"{MACHINES}/facets"))
+    if as_json:
+        show_json(found)
+        return
+    rows = [(facet, word or "-", count) for facet, words in found["facets"].items() for word, count in words.items()]
+    show_table(("What", "Which", "Devices"), rows)
+
+
+@app.command("merge")
+def merge_devices(
+    device: Annotated[str, typer.Argument(help="Id or exact name of the device that goes.")],
+    into: Annotated[str, typer.Argument(help="Id of the device that stays.")],
+    *,
+    yes: YesOption = False,
+) -> None:
+    """Let one device take the place of another: tags, assigned groups and notes go over, and the other one retires.
+
+    Example: shieldwall device merge 3f2b8c1e-6f0a-4f7e-9d0c-0a1b2c3d4e5f 5a1d2c3b-6f0a-4f7e-9d0c-0a1b2c3d4e5f
+    """
+    if not yes:
+        typer.confirm(f"Retire {printable(device)} in favour of {printable(into)}? It cannot be undone.", abort=True)
+    with speaking_plainly("merge the devices"), connected() as session:
+        stays = find_device(session, into)
+        found = session.call("POST", f"{DEVICES}/{find_device(session, device)}/merge", {"into": stays})
+    show_facts([("Device", found["deviceName"]), ("Tags", ", ".join(found["shieldwall"]["tags"]) or "none")])
 
 
 @app.command("show")
@@ -57,7 +190,11 @@ def show_device(device: DeviceArgument, *, as_json: JsonOption = False) -> None:
     ours = found.pop("shieldwall")
     enrolled = ours.pop("enrollment")
     ours["enrollment"] = f"{enrolled['code']} ({enrolled['status']}): {enrolled['cause']} {enrolled['remedy']}"
-    rows = [(name, value) for name, value in (found | ours).items() if not name.startswith("@") and value is not None]
+    rows = [
+        (name, in_words(value))
+        for name, value in (found | ours).items()
+        if not name.startswith("@") and value is not None
+    ]
     show_facts(rows)
 
 
@@ -186,11 +323,44 @@ def offboard_device(
 
 def find_device(session: GraphSession, wanted: str) -> str:
     """Turn an id or exact name into the id of a device. Raises: ShieldwallError when none or several fit."""
+    asked = {"search": wanted[:256] or None, "includeRetired": True}
     found: list[dict[str, Any]] = [
-        each for each in session.pages(DEVICES) if wanted.lower() in {each["id"], each["deviceName"].lower()}
+        each for each in session.pages(address(asked)) if wanted.lower() in {each["id"], each["deviceName"].lower()}
     ]
     if len(found) == 1:
         return str(found[0]["id"])
     if not found:
         raise ShieldwallError(f"There is no device {wanted!r}.", remedy="List them: shieldwall device list.")
     raise ShieldwallError(f"{len(found)} devices are named {wanted!r}.", remedy="Use the id instead.")
+
+
+def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Name options as the API does."""
+    return {
+        name: options.get(option) or None if option in _FLAGS else options.get(option)
+        for option, name in _NAMES.items()
+    }
+
+
+_FLAGS: Final = frozenset({"include_retired", "descending"})
+_NAMES: Final = {
+    "search": "search",
+    "health": "health",
+    "onboarding": "onboardingStatus",
+    "state": "state",
+    "enrollment_code": "enrollmentCode",
+    "system": "os",
+    "os_version": "osVersion",
+    "tag": "tag",
+    "managed_by": "managedBy",
+    "agent_version": "agentVersion",
+    "attestation": "attestation",
+    "drifted": "drifted",
+    "duplicate": "duplicate",
+    "seen_before": "seenBefore",
+    "seen_after": "seenAfter",
+    "group": "group",
+    "include_retired": "includeRetired",
+    "sort": "sort",
+    "descending": "descending",
+}

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 from urllib.parse import quote
 
 import msgspec
@@ -170,6 +170,22 @@ class GraphSession:
             if following is None:
                 return
             answer = self.call("GET", following)
+
+    def download(self, path: str, stream: BinaryIO) -> None:
+        """Write what a path answers to a stream, piece by piece. Raises: ServerUnreachableError, RefusedError."""
+        import httpx  # noqa: PLC0415 - takes longer to import than --help to print
+
+        url = self._login.graph.rstrip("/") + path
+        headers = {"Authorization": f"Bearer {self._access_token()}"}
+        try:
+            with waiting("Waiting for the server …"), self._http.stream("GET", url, headers=headers) as response:
+                if not response.is_success:
+                    response.read()
+                    answer = _parsed(response)
+                    raise _refusal(response.status_code, answer if isinstance(answer, dict) else {})
+                stream.writelines(response.iter_bytes())
+        except httpx.HTTPError as error:
+            raise ServerUnreachableError(f"{url} cannot be reached: {error}.") from error
 
     def authenticate(self) -> None:
         """Ask for a token now. Raises: ServerUnreachableError, RefusedError."""
