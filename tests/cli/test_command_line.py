@@ -82,11 +82,15 @@ def test_a_device_is_found_tagged_synced_and_offboarded(shieldwall: CommandLine,
         in shieldwall("device", "tag", device, "--add", "web", "--add", "edge", "--remove", "MDE-Management").stdout
     )
     shieldwall("device", "sync", device)
+    for action, state in (("disable", "disabled"), ("enable", "active")):
+        shieldwall("device", action, device)
+        assert shieldwall.json("device", "show", device, "--json")["shieldwall"]["deviceState"] == state
+    assert "wrongDeviceState" in shieldwall("device", "release", device, status=1).stderr
     shieldwall("group", "create", "Chosen")
     shieldwall("group", "add", "Chosen", device)
     assert shieldwall("device", "offboard", device, stdin="n\n", status=None).returncode != 0
     shieldwall("device", "offboard", device, "--yes")
-    assert shieldwall.json("device", "show", device, "--json")["shieldwall"]["deviceState"] == "retired"
+    assert shieldwall.json("device", "show", device, "--json")["shieldwall"]["deviceState"] == "leaving"
     assert "no device" in shieldwall("device", "show", "nobody", status=1).stderr
 
 

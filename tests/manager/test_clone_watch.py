@@ -16,7 +16,9 @@ from shieldwall.contract.messages import CheckInRequest, Have, Protection
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.contract.target import Target
 from shieldwall.server.directory import devices as directory
+from shieldwall.server.directory import groups
 from shieldwall.server.directory.devices import CLONED_IDENTITY, WrongDeviceStateError
+from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.manager import clone_watch
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.check_in import ToAnswer, Unchanged
@@ -24,6 +26,7 @@ from shieldwall.server.manager.policies import PolicyDraft
 from shieldwall.server.manager.strengthening import strengthens
 from shieldwall.server.manager.turns import DeviceNotActiveError
 from shieldwall.server.storage import alerts, audit, check_ins, devices, sightings, targets
+from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import AssignmentKind, Page
@@ -196,6 +199,24 @@ def test_a_release_starts_a_new_epoch_and_forgets_what_was_seen(world: World, tw
         assert devices.get(connection, twins.id).state is DeviceState.ACTIVE
         with pytest.raises(WrongDeviceStateError):
             clone_watch.release(connection, world.acting, twins.id)
+
+
+def test_groups_that_ask_whether_it_is_enabled_follow_a_quarantine_and_its_end(world: World, twins: Twins) -> None:
+    enabled = GroupDraft(
+        display_name="Enabled", mail_nickname="enabled", membership_rule="(device.accountEnabled -eq true)"
+    )
+    with world.database.write() as connection:
+        group = groups.create_group(connection, world.acting, enabled)
+        policy = world.policies.create(connection, world.acting, a_draft(cloud="true"))
+        assign(connection, world.acting, policy.id, [Assigned(kind=AssignmentKind.INCLUDE, group_id=group.id)])
+        with_policy = check_ins.get(connection, twins.id).target_digest
+        twins.quarantine(connection)
+
+        assert twins.id not in group_store.member_ids(connection, group.id)
+        assert twins.check_in(connection, have=Have(target=with_policy)) == Unchanged(), "what it had it keeps"
+        clone_watch.release(connection, world.acting, twins.id)
+        assert twins.id in group_store.member_ids(connection, group.id)
+        assert check_ins.get(connection, twins.id).target_digest == with_policy
 
 
 def test_disabled_out_of_quarantine_and_enabled_is_back_in_it(world: World, twins: Twins) -> None:

@@ -21,6 +21,7 @@ from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway,
 
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
+from shieldwall.trust.device_key import thumbprint
 
 SECONDS = 60
 FAKE_MDATP = Path(__file__).parents[2] / "support/fake_mdatp"
@@ -154,9 +155,26 @@ def test_sync_works_beside_a_running_agent_and_shows_that_it_failed(device: Devi
         assert gateway.device.report.target == gateway.device.target
 
         gateway.device.last_sequence += 100
+        assert device("sync").returncode == 0, "it counts anew by itself"
+        gateway.refuses_for_ever = True
+        gateway.device.last_sequence += 100
         failed = device("sync")
         assert failed.returncode != 0
         assert "seqConflict" in failed.stderr
+
+
+def test_a_key_is_changed_by_hand_with_and_without_a_running_agent(device: Device, gateway: SimulatedGateway) -> None:
+    device("onboard", str(device.package))
+    keys = [thumbprint(gateway.device.key)]
+    changed = device("rotate-key")
+    keys.append(thumbprint(gateway.device.key))
+    assert (changed.returncode, keys[1] in changed.stdout) == (0, True), changed.stderr
+    with device.running():
+        changed = device("rotate-key")
+        keys.append(thumbprint(gateway.device.key))
+        assert (changed.returncode, keys[2] in changed.stdout) == (0, True), changed.stderr
+        assert device("sync").returncode == 0
+    assert len(set(keys)) == 3
 
 
 def test_a_policy_sync_reaches_a_running_agent_within_seconds(device: Device, gateway: SimulatedGateway) -> None:

@@ -14,6 +14,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import CLONED_IDENTITY, WrongDeviceStateError, get_device
+from shieldwall.server.directory.membership import reevaluate_device
 from shieldwall.server.manager.clones import CloneSign, sign_of_clone
 from shieldwall.server.storage import alerts, check_ins, device_states, sightings
 from shieldwall.server.storage.alerts import Alert, Severity
@@ -83,8 +84,7 @@ def release(connection: Connection, acting: Acting, device_id: DeviceId) -> Devi
         connection, acting.tenant_id, device_id, CLONED_IDENTITY, by=acting.actor, at=acting.clock.now()
     )
     acting.record(connection, "device.released", "device", device_id, name=device.display_name)
-    acting.tell(connection, [device_id])
-    return get_device(connection, acting.tenant_id, device_id)
+    return _aimed_anew(connection, acting, device_id)
 
 
 def _quarantine(
@@ -94,7 +94,7 @@ def _quarantine(
         connection, device_id, of={DeviceState.ACTIVE}, to=DeviceState.QUARANTINED, reason=CLONED_IDENTITY
     ):
         return False
-    device = get_device(connection, acting.tenant_id, device_id)
+    device = _aimed_anew(connection, acting, device_id)
     now = acting.clock.now()
     shown = [
         {"at": each.at.isoformat(), "kind": each.kind.value, "instanceId": each.instance_id, "bootId": each.boot_id}
@@ -124,3 +124,11 @@ def _quarantine(
         sign=sign.value,
     )
     return True
+
+
+def _aimed_anew(connection: Connection, acting: Acting, device_id: DeviceId) -> Device:
+    """Let a device whose state is another follow the groups whose rules ask for that, and return it."""
+    device = get_device(connection, acting.tenant_id, device_id)
+    reevaluate_device(connection, acting, device)
+    acting.tell(connection, [device_id])
+    return device
