@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.support.command_line import CommandLine
@@ -36,7 +36,7 @@ def test_what_is_not_asked_stands_nowhere(asked: dict[str, Any], expected: str) 
 
 
 def test_the_kinds_of_scripts_are_those_there_are() -> None:
-    assert Kind.__args__ == KINDS
+    assert get_args(Kind) == KINDS
 
 
 @pytest.fixture(scope="module")

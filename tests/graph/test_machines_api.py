@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 from tests.support.admin import AdminWorld, Client
@@ -41,7 +42,7 @@ def join(world: AdminWorld, number: int, **changes: object) -> DeviceId:
         return world.manager.join(connection, number, **changes)
 
 
-def names(graph: Client, **parameters: object) -> list[str]:
+def names(graph: Client, **parameters: Any) -> list[str]:
     found = graph.get(MACHINES, params=parameters)
     assert found.status_code == 200, found.text
     return [each["deviceName"] for each in found.json()["value"]]

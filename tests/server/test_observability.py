@@ -33,3 +33,21 @@ def test_every_event_is_one_json_line_and_no_local_variable_is_in_it() -> None:
     assert (said["event"], said["process"], said["level"], said["request_id"]) == ("said", "test", "info", "r-1")
     assert (old["event"], old["level"]) == ("old ways", "warning")
     assert [each["exception"][0]["exc_value"] for each in failed] == ["it broke", "it broke"]
+
+
+HOSTILE = "\u202egnp.exe \x1b[31m =cmd() '; DROP TABLE devices; -- <script> \U0001f600 \r\nforged line \u2028 end"
+
+
+def test_what_a_device_calls_itself_stays_on_its_line_and_steers_nothing() -> None:
+    program = (
+        "import structlog\n"
+        "from shieldwall.server.observability import log_as_json\n"
+        "log_as_json('test')\n"
+        f"structlog.get_logger().warning('said', name={HOSTILE!a})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    line = done.stderr.decode()
+    assert line.count("\n") == 1
+    assert not {"\x1b", "\u202e", "\u2028", "\r"} & set(line)
+    assert json.loads(line)["name"] == HOSTILE

@@ -73,4 +73,5 @@ TRIGGERS: Final = {
 
 for _dialect, _statements in TRIGGERS.items():
     for _statement in _statements:
-        event.listen(inventory, "after_create", DDL(_statement).execute_if(dialect=_dialect))
+        made = DDL(_statement)  # type: ignore[no-untyped-call]  # as the library has it
+        event.listen(inventory, "after_create", made.execute_if(dialect=_dialect))
