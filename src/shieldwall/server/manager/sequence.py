@@ -20,7 +20,8 @@ class SequenceConflictError(ShieldwallError):
 
     code = "seqConflict"
     remedy = (
-        "The device's state was set back, or copied to a second machine. Restore its newest state, or onboard it again."
+        "The device's state was set back, or copied to a second machine. Its agent asks to count anew by itself; where "
+        "that does not help, two machines share one identity, and one of them has to be onboarded again."
     )
 
 
