@@ -137,7 +137,14 @@ def test_the_same_hardware_with_another_key_waits_and_both_are_shown(gate: Gate)
 def test_approved_as_a_second_device_nothing_moves(gate: Gate) -> None:
     first = gate.receives(on_machine(gate, gate.newcomer()))
     second = gate.waits(on_machine(gate, gate.newcomer()))
+    third = gate.waits(on_machine(gate, gate.newcomer()))
     approve(gate, second.device_id)
+    with gate.database.write() as connection:
+        assert [alert.device_id for alert in alerts.list_alerts(connection, TENANT_ID, Page(), is_open=True)] == [
+            third.device_id
+        ]
+        pending.reject(connection, gate.office.acting, third.device_id)
+        assert alerts.list_alerts(connection, TENANT_ID, Page(), is_open=True) == ()
     assert gate.device(first.device_id).state is DeviceState.ACTIVE
     assert gate.device(second.device_id).state is DeviceState.ACTIVE
 

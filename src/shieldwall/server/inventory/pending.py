@@ -17,7 +17,7 @@ from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.membership import add_members
 from shieldwall.server.directory.registration import PACKAGE_REVOKED, REJECTED, let_in, same_hardware
 from shieldwall.server.storage import device_moves, device_states, devices, groups
-from shieldwall.server.storage.alerts import Alert, Severity, raise_alert
+from shieldwall.server.storage.alerts import Alert, Severity, raise_alert, resolve_of_device
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.records import MembershipCause
 from shieldwall.trust.device_certificate import read_certificate
@@ -69,6 +69,7 @@ def approve(
         raise NothingToReplaceError(f"The device {device_id} follows no other device.")
     device = certify(connection, signer, before)
     acting.record(connection, "device.approved", "device", device_id, name=device.display_name)
+    _settled(connection, acting, device_id)
     if replaces and before.replaces is not None:
         return replace_device(connection, acting, device_id, before.replaces)
     let_in(connection, acting, device)
@@ -201,4 +202,12 @@ def _turned_away(connection: Connection, acting: Acting, device_id: DeviceId, ac
     device = retire(connection, acting, device_id, activity=activity, reason=reason)
     device = replace(device, state_reason=reason)
     devices.put(connection, device)
+    _settled(connection, acting, device_id)
     return device
+
+
+def _settled(connection: Connection, acting: Acting, device_id: DeviceId) -> None:
+    """Close the alert about a duplicate: somebody has decided."""
+    resolve_of_device(
+        connection, acting.tenant_id, device_id, DUPLICATE_HARDWARE, by=acting.actor, at=acting.clock.now()
+    )
