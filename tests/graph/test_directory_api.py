@@ -151,10 +151,12 @@ def test_a_device_is_tagged_synced_and_offboarded(graph: Client, world: AdminWor
         assert check_ins.get(connection, device).sync_requested_at == world.clock.now()
 
     assert graph.delete(path).status_code == 204
+    assert graph.get(path).json()["shieldwall"]["deviceState"] == "leaving"
+    assert graph.delete(f"{path}?force=true").status_code == 204
     assert graph.get(path).json()["shieldwall"]["deviceState"] == "retired"
     with world.services.database.read() as connection:
         activities = {event.activity: event.actor for event in audit.list_events(connection, TENANT_ID, Page())}
-    wanted = {"device.tagged", "device.syncRequested", "device.offboarded"}
+    wanted = {"device.tagged", "device.syncRequested", "device.leavingOrdered", "device.retired"}
     assert {activities.get(activity) for activity in wanted} == {"app:Automation"}
 
 

@@ -85,7 +85,7 @@ def get_tamper_protection(services: Services, request: GraphRequest) -> Response
     return answer(query.shape(resource))
 
 
-@post(PATH + "/preview", opt=READ, sync_to_thread=True, status_code=200)
+@post(PATH + "/preview", opt=WRITE, sync_to_thread=True, status_code=200)
 def preview_tamper_protection(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say how many devices a change would protect, and how many would lose protection; nothing changes (ours)."""
     wanted = body_of(request, body, ProtectionRequest).settings()
