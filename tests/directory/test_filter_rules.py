@@ -10,8 +10,8 @@ from tests.support.samples import NOON, TENANT_ID, a_device, counted_id
 from shieldwall.contract.ids import AssignmentFilterId
 from shieldwall.policy.membership import PROPERTIES, InvalidRuleError, parse_rule
 from shieldwall.policy.rule_tree import KINDS, Kind
+from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.filter_rules import PLATFORMS, lets_through, matching, narrowing, read_filter_rule
-from shieldwall.server.directory.membership import attributes_of
 from shieldwall.server.storage.records import Assignment, AssignmentFilter, AssignmentKind, FilterKind
 
 

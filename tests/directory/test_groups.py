@@ -209,7 +209,7 @@ def test_a_device_that_another_manager_holds_is_not_ours_and_one_without_tags_ha
 )
 def test_a_group_that_cannot_be_is_refused_by_the_part_that_is_wrong(changes: dict[str, str], member: str) -> None:
     with pytest.raises(InvalidGroupError) as refused:
-        GroupDraft(**({"display_name": "n", "mail_nickname": "n"} | changes))
+        GroupDraft(**({"display_name": "n", "mail_nickname": "n"} | changes))  # type: ignore[arg-type]  # texts alone
     assert refused.value.member == member
 
 

@@ -410,7 +410,7 @@ def test_check_ins_that_arrive_together_share_a_commit_and_a_bad_one_harms_no_ot
     assert seqs == [1] * 6 + [0] + [1] * 13
 
 
-def test_an_upgraded_agent_asks_no_group_whether_it_belongs(
+def test_what_no_rule_can_ask_for_asks_no_group_whether_a_device_belongs(
     world: World, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[DeviceId] = []
@@ -423,11 +423,12 @@ def test_an_upgraded_agent_asks_no_group_whether_it_belongs(
         laptop.have = msgspec.structs.replace(laptop.have, facts=strict_json.digest_of(FACTS))
         laptop.check_in(connection, facts=FACTS)
         asked.clear()
-        for said in ({"agent_version": "9.9"}, {"providers": {"mdatp": "101"}}, {"catalog_version": "2027.1"}):
+        for said in ({"providers": {"mdatp": "101"}}, {"catalog_version": "2027.1"}, {"architecture": "riscv64"}):
             facts = msgspec.structs.replace(FACTS, **said)
             laptop.have = msgspec.structs.replace(laptop.have, facts=strict_json.digest_of(facts))
             laptop.check_in(connection, facts=facts)
         assert asked == []
 
-        laptop.check_in(connection, facts=msgspec.structs.replace(FACTS, os_version="Debian 13"))
-        assert asked == [laptop.id]
+        for said in ({"os_version": "Debian 13"}, {"os_version": "Debian 13", "agent_version": "9.9"}):
+            laptop.check_in(connection, facts=msgspec.structs.replace(FACTS, **said))
+        assert asked == [laptop.id] * 2
