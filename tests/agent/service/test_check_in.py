@@ -446,6 +446,7 @@ def test_a_device_that_the_server_does_not_know_is_told_how_to_come_back(
 ) -> None:
     gateway.device.offboarded = code == "badSignature"
     gateway.device.last_sequence += 10
+    gateway.refuses_for_ever = True
 
     with pytest.raises(ProblemAnswerError, match=code) as refusal:
         protected.check_in()
