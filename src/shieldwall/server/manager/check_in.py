@@ -200,7 +200,7 @@ class CheckIn:
         device = enrolled_anew(connection, self.acting_for(caller), before, with_facts(before, facts))
         devices.put(connection, device)
         target = known.target
-        asked_for = attributes_of(device) != attributes_of(before)  # an agent's upgrade moves nobody between groups
+        asked_for = attributes_of(device) != attributes_of(before)  # another catalog moves nobody between groups
         moved = asked_for and bool(reevaluate_device(connection, self.acting_for(caller), device))
         aims_otherwise = moved or _aims_otherwise(before, device) or matches_otherwise(connection, before, device)
         if aims_otherwise and retarget(connection, [caller.id], self.clock.now()):
