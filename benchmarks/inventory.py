@@ -142,16 +142,20 @@ def _check_in(chance: random.Random, device: Device) -> dict[str, Any]:
 
 
 def _pages(database: Database, asked: Filter, order: Order) -> float:
-    """Read the first page and the one after it, and return what one costs."""
+    """Read the first page and, where there is one, the page after it; return what one costs."""
+    pages = 0
 
     def read() -> None:
+        nonlocal pages
+        pages = 1
         with database.read() as connection:
             first = list_machines(connection, TENANT, Wanted(filter=asked, order=order, size=PAGE))
-            if first:
+            if len(first) == PAGE:
+                pages = 2
                 after = first[-1].cursor
                 list_machines(connection, TENANT, Wanted(filter=asked, order=order, cursor=after, size=PAGE))
 
-    return _median(3, read) / 2
+    return _median(3, read) / pages
 
 
 def _median(times: int, work: Callable[[], object]) -> float:

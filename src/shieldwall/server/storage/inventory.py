@@ -266,11 +266,15 @@ def portion(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut
     """Return the next devices of a list, at most so many."""
     question = _Question(tenant_id, asked)
     conditions = question.conditions()
-    seen: FromClause = check_ins
-    if cut.order.by is Sort.LAST_CHECK_IN and (few := _seen_of_few(connection, conditions)) is not None:
-        seen, conditions = few, []
-    found: list[Found] = []
     order, start, size = cut.order, cut.after or Position(), cut.size
+    seen: FromClause = check_ins
+    if (order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags) and (
+        few := _few(connection, question)
+    ) is not None:
+        conditions = [inventory.c.device_id.in_(few)]
+        if order.by is Sort.LAST_CHECK_IN:
+            seen, conditions = _seen(few), []
+    found: list[Found] = []
     phases = question.phases(order, seen)
     for number in range(start.phase, len(phases)):
         query = _ordered(phases[number], conditions, order, start if number == start.phase else Position())
@@ -356,17 +360,21 @@ def _inactive(tenant_id: TenantId, before: datetime) -> Select[Any]:
     return silent.union_all(never).subquery().select()
 
 
-def _seen_of_few(connection: Connection, conditions: list[Condition]) -> FromClause | None:
-    """Return the check-ins of the devices that fit, where these are few: no index knows check-ins by what is asked.
+def _few(connection: Connection, question: _Question) -> list[str] | None:
+    """Return the devices that fit, where these are few and no index knows them by what is asked.
 
-    Where they are many, going through all check-ins in their order meets enough of them soon.
+    Where they are many, going through all devices in the order wanted meets enough of them soon. Going through them in
+    no order at all is twice as fast, so the tenant is asked for in a way that no index answers.
     """
-    fitting = select(inventory.c.device_id).where(*conditions).order_by(inventory.c.name_key).limit(_FEW + 1)
-    found = list(connection.scalars(fitting))
-    if len(found) > _FEW:
-        return None
-    mine = select(check_ins).where(check_ins.c.device_id.in_(found))
-    return mine.limit(_FEW).subquery()  # the limit keeps the engine from taking all check-ins in their order after all
+    _, *others = question.conditions()
+    mine = func.coalesce(inventory.c.tenant_id, "") == question.tenant_id
+    found = list(connection.scalars(select(inventory.c.device_id).where(mine, *others).limit(_FEW + 1)))
+    return None if len(found) > _FEW else found
+
+
+def _seen(few: Sequence[str]) -> FromClause:
+    """Return the check-ins of these devices; the limit keeps the engine from taking all check-ins in their order."""
+    return select(check_ins).where(check_ins.c.device_id.in_(few)).limit(_FEW).subquery()
 
 
 def _ordered(phase: _Phase, conditions: Sequence[Condition], order: Order, after: Position) -> Select[Any]:
