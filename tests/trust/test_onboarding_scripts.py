@@ -16,6 +16,7 @@ import pytest
 import yaml
 from tests.support.samples import NOON, TENANT_ID, HandClock, package_id
 
+from shieldwall.cli.shieldwall_agent import _tell_what_awaits
 from shieldwall.contract import strict_json
 from shieldwall.server.signer.keys import create_keys
 from shieldwall.server.signer.ledger import Ledger
@@ -233,3 +234,13 @@ def test_a_package_says_what_awaits_and_older_ones_still_open(file: bytes) -> No
         del members[newer]
     older = msgspec.convert(members, OnboardingPackage)
     assert (older.approval, older.attestation, older.join_type) == ("auto", "optional", "synthetic")
+
+
+def test_the_agent_tells_a_person_what_awaits(file: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    package = open_package(file, NOON)
+    _tell_what_awaits(package)
+    assert "an administrator has to let the device in" in (told := capsys.readouterr().out)
+    assert "TPM" in told
+
+    _tell_what_awaits(msgspec.structs.replace(package, approval="auto", attestation="optional"))
+    assert capsys.readouterr().out == ""

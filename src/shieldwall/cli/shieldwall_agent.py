@@ -113,6 +113,7 @@ def onboard(
     with speaking_plainly("onboard this device", exit_code=exit_code):
         agent = _agent(context, root, state)
         opened = read_package(package, agent.surroundings.clock.now())
+        _tell_what_awaits(opened)
         with agent.lock.held():
             _use_files(agent, certificate, key)
             identity = _onboarded(agent, opened, proxy, wait=wait)
@@ -122,6 +123,13 @@ def onboard(
         typer.echo("It uses the registration that it has in the directory.")
     _show_survey(summary)
     typer.echo("Start the agent with: shieldwall-agent run")
+
+
+def _tell_what_awaits(package: OnboardingPackage) -> None:
+    if package.approval == "manual":
+        typer.echo("With this package, an administrator has to let the device in.")
+    if package.attestation == "tpm-required":
+        typer.echo("With this package, the device has to prove that its key is in a TPM.")
 
 
 @app.command(epilog="Example: shieldwall-agent join /root/shieldwall_onboarding.json")
@@ -423,7 +431,11 @@ def _opened(agent: LocalAgent, package: Path | None) -> OffboardingPackage | Non
     identity = agent.surroundings.state.get_identity()
     if package is None:
         return None
-    return read_offboarding(package, identity, PLATFORM, agent.surroundings.trusted_clock.now())
+    try:
+        return read_offboarding(package, identity, PLATFORM, agent.surroundings.trusted_clock.now())
+    except (InvalidPackageError, UnsuitablePackageError) as refusal:
+        agent.surroundings.enrolled().offboard.note_refused_package(refusal.code)
+        raise
 
 
 def _running(agent: LocalAgent) -> bool:
