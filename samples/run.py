@@ -89,8 +89,10 @@ class Lab:
             permissions = (
                 "DeviceManagementConfiguration.ReadWrite.All",
                 "DeviceManagementManagedDevices.ReadWrite.All",
+                "DeviceManagementServiceConfig.ReadWrite.All",
                 "Group.ReadWrite.All",
-                "Device.Read.All",
+                "Device.ReadWrite.All",
+                "SecurityAlert.ReadWrite.All",
                 "Shieldwall.Onboarding.ReadWrite.All",
             )
             options = [word for permission in permissions for word in ("--permission", permission)]

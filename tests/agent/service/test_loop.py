@@ -170,6 +170,29 @@ def test_a_policy_sync_is_heard_at_once(life: Life, gateway: SimulatedGateway) -
     assert life.events.count("checkedIn") == 2
 
 
+def test_a_line_that_broke_is_tried_again_before_the_next_check_in(life: Life, gateway: SimulatedGateway) -> None:
+    gateway.channels = True
+    wait, tries = gateway._wait, []
+
+    def breaking(device: object, request: WaitRequest) -> object:
+        life.pause._pass(float(request.seconds))
+        tries.append(life.pause.now)
+        if len(tries) == 1:
+            raise GatewayUnreachableError("The line broke.")
+        return wait(device, request)  # type: ignore[arg-type]  # as it came
+
+    gateway._wait = breaking  # type: ignore[method-assign,assignment]  # a server that really waits
+    gateway.assign(gateway.publish(a_policy(firewall="on")))
+    life.pause.at[900.0] = lambda: gateway.assign(gateway.publish(a_policy(firewall="locked")))
+    life.pause.at[910.0] = gateway.request_sync
+    life.pause.until = 1_200.0
+
+    life.run()
+
+    assert tries[1] - tries[0] > 300, "not at once: a fleet whose line broke would come all together"
+    assert life.laptop.enforcer.now == {"firewall": "locked"}
+
+
 def test_a_server_that_never_makes_the_device_wait_does_not_keep_it_busy(life: Life, gateway: SimulatedGateway) -> None:
     gateway.channels = True
     life.pause.until = 600.0

@@ -17,7 +17,7 @@ import msgspec
 from shieldwall.agent.service.check_in import CheckIn, Settled
 from shieldwall.agent.service.delays import after_failure
 from shieldwall.agent.service.enforcement import Enforcement
-from shieldwall.agent.service.errors import ProblemAnswerError, retry_after_seconds
+from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError, retry_after_seconds
 from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.promoting import Promote
 from shieldwall.agent.service.records import Trouble
@@ -32,6 +32,8 @@ from shieldwall.trust import moments
 
 REFRESH_SECONDS: Final = 60
 SYNC_SPACING_SECONDS: Final = 5
+LISTEN_AGAIN_SECONDS: Final = 300
+"""After a line broke that a device was waiting on; twice as long at most, so that a fleet does not come at once."""
 _CLOCK_SKEW: Final = "clockSkew"
 _CERTIFICATE_EXPIRED: Final = "certificateExpired"
 _NUMBERS_REFUSED: Final = "seqConflict"
@@ -150,6 +152,7 @@ class Loop:
     reassemble: Callable[[], Parts]
     failures: int = 0
     may_listen: bool = True
+    silent_until: float = 0.0
     checked_in: float = 0.0
     left: bool = False
 
@@ -208,7 +211,7 @@ class Loop:
             return False
 
     def _wait(self, seconds: float) -> Wake:
-        if seconds < 1 or self.failures or not self.may_listen:
+        if seconds < 1 or self.failures or not self.may_listen or self.monotonic() < self.silent_until:
             return self.pause.sleep(max(seconds, 0.0))
         until = self.monotonic() + seconds
         wake = self.pause.during(lambda: self._listen(int(seconds)))
@@ -223,6 +226,11 @@ class Loop:
     def _listen(self, seconds: int) -> Wake:
         try:
             heard = self.policy_sync.wait(seconds)
+        except GatewayUnreachableError as error:
+            # A line that broke says nothing about whether the server has room for those who wait.
+            self.journal.trouble("waitFailed", error)
+            self.silent_until = self.monotonic() + LISTEN_AGAIN_SECONDS * (1 + self.chance())
+            return Wake.TIME
         except ShieldwallError as error:
             self.journal.trouble("waitFailed", error)
             heard = None

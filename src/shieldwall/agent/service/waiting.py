@@ -10,7 +10,7 @@ from enum import Enum, auto
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
-from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError, UnusableAnswerError
+from shieldwall.agent.service.errors import ProblemAnswerError, UnusableAnswerError
 from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.messages import WaitAnswer, WaitRequest
@@ -93,12 +93,16 @@ class PolicySync:
     gateway: Gateway
 
     def wait(self, seconds: int) -> Wake | None:
-        """Wait at most so long; ``None`` when the server cannot keep this device waiting."""
+        """Wait at most so long; ``None`` when the server cannot keep this device waiting.
+
+        Raises:
+            GatewayUnreachableError: The line broke, or there was none.
+        """
         sequence = self.state.next_sequence()
         request = WaitRequest(seq=sequence.seq, epoch=sequence.epoch, seconds=seconds)
         try:
             answer = self.gateway.ask("/device/v1/wait", request, WaitAnswer, more_seconds=seconds)
-        except (GatewayUnreachableError, ProblemAnswerError, UnusableAnswerError):
+        except (ProblemAnswerError, UnusableAnswerError):
             return None
         return Wake.TIME if answer is None else Wake.SYNC
 
