@@ -21,7 +21,7 @@ from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, PLATFORM, LocalAg
 from shieldwall.agent.service.attest_key import AttestKey
 from shieldwall.agent.service.awaiting import AwaitIdentity
 from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.errors import RegistrationPendingError, TamperProtectedError
+from shieldwall.agent.service.errors import RegistrationPendingError, TamperProtectedError, UnsuitablePackageError
 from shieldwall.agent.service.existing import UnusableExistingError
 from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, EXPLAINED, exit_code
 from shieldwall.agent.service.lock import ask_to_check_in, ask_to_stop
@@ -34,7 +34,7 @@ from shieldwall.agent.service.syncing import Sync
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.enrollment import EnrollmentCode
 from shieldwall.trust.offboarding import OffboardingPackage
-from shieldwall.trust.onboarding import OnboardingPackage
+from shieldwall.trust.onboarding import InvalidPackageError, OnboardingPackage
 
 _EXAMPLES: Final = """
 \b

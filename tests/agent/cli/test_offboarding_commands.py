@@ -12,6 +12,14 @@ from shieldwall.contract.messages import CheckInRequest
 __all__ = ["device", "gateway"]
 
 
+REFUSED = ("packageType", "unsuitablePackage")
+
+
+def subjects(gateway: SimulatedGateway) -> set[str]:
+    requests = [message for _, message in gateway.received if isinstance(message, CheckInRequest)]
+    return {attempt.subject for request in requests for attempt in request.attempts}
+
+
 def attempts(gateway: SimulatedGateway) -> list[str]:
     requests = [message for _, message in gateway.received if isinstance(message, CheckInRequest)]
     return [attempt.kind for request in requests for attempt in request.attempts]
@@ -41,6 +49,8 @@ def test_a_protected_device_refuses_tells_and_leaves_with_a_package(
         file.write_bytes(gateway.offboarding_bytes())
         file.chmod(0o666)
         assert device("offboard", "--package", str(file)).returncode == 6
+        device("sync")
+        assert subjects(gateway) >= {f"shieldwall-agent offboard --package: {code}" for code in REFUSED}
         file.chmod(0o600)
         left = device("offboard", "--package", str(file))
         assert left.returncode == 0, left.stderr

@@ -51,6 +51,11 @@ class Offboard:
             self.guard.attempts.note("offboardRefused", "shieldwall-agent offboard")
             raise TamperProtectedError("Tamper protection is on for this device.")
 
+    def note_refused_package(self, code: str) -> None:
+        """Let the server hear of a package that does not let this device go, if it needs one."""
+        if self.guard.is_protected(self.enforcement.delivery.manifest()):
+            self.guard.attempts.note("offboardRefused", f"shieldwall-agent offboard --package: {code}")
+
     def __call__(
         self, *, reason: str = "", without_server: bool = False, package: OffboardingPackage | None = None
     ) -> None:

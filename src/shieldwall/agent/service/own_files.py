@@ -6,7 +6,6 @@ one attempt. Another version of the agent brings other files, and they count fro
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 from shieldwall import __version__
 from shieldwall.agent.service.records import OwnFile, OwnFilesRecord
 from shieldwall.agent.service.state import IDENTITY, KEY, AgentState
+from shieldwall.contract.strict_json import digest_of_bytes
 
 _READ_WHOLE: Final = 64 * 1024
 """Larger files, which are programs, are known by owner, mode and size."""
@@ -59,5 +59,5 @@ def _look(path: Path) -> OwnFile | None:
         mode=stat.S_IMODE(about.st_mode),
         owner=about.st_uid,
         size=about.st_size,
-        digest=None if content is None else hashlib.sha256(content).hexdigest(),
+        digest=None if content is None else digest_of_bytes(content),
     )
