@@ -1,7 +1,7 @@
 """The agent's own files: its program, its unit, what it keeps. Changed by anybody else, they are told of.
 
-This hinders nobody who owns the machine; it makes the change heard of. What was told is the new normal, so one change is
-one attempt. Another version of the agent brings other files, and they count from the start.
+This hinders nobody who owns the machine; it makes the change heard of. What was told is the new normal, so one change
+is one attempt. Another version of the agent brings other files, and they count from the start.
 """
 
 from __future__ import annotations

@@ -114,8 +114,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     ``enforced`` is the target whose enforcement was completed last: when the stored manifest names another one,
     there is unfinished business. ``protected`` is what the last manifest said of tamper protection, for the case that
-    somebody takes the manifest away. ``answered_wish`` names the last ``shieldwall-agent sync`` that a finished check-in,
-    good or bad, has served.
+    somebody takes the manifest away. ``answered_wish`` names the last ``shieldwall-agent sync`` that a finished
+    check-in, good or bad, has served.
     """
 
     acknowledged_facts: DigestField | None = None
