@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -12,7 +14,7 @@ from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory import devices, groups
 from shieldwall.server.directory.devices import InvalidDeviceError
 from shieldwall.server.directory.groups import GroupDraft
-from shieldwall.server.directory.registration import DuplicateKeyError, find_registration, register
+from shieldwall.server.directory.registration import DuplicateKeyError, find_registration, register, same_hardware
 from shieldwall.server.storage import check_ins, tenants
 from shieldwall.server.storage import devices as device_store
 from shieldwall.server.storage import groups as group_store
@@ -117,14 +119,22 @@ def test_a_registered_device_enters_its_groups_and_starts_to_count(connection: C
     assert office.told == [{device_id(1)}]
 
 
-def test_the_same_hardware_under_another_key_is_registered_and_noted(connection: Connection, office: Office) -> None:
-    machine = digest_of_bytes(b"machine")
-    register(connection, office.acting, a_device(1, machine_id_hash=machine))
-    register(connection, office.acting, a_device(2, machine_id_hash=machine))
-    events = office.trail(connection)
-    assert [event.activity for event in events] == ["device.registered"] * 2 + ["device.duplicateHardware"]
-    assert (events[-1].object_id, device_id(1) in events[-1].details) == (device_id(2), True)
-    assert device_store.get(connection, device_id(1)).state is DeviceState.ACTIVE
+def test_the_same_hardware_is_found_by_any_hash_those_let_in_first_and_the_retired_never(
+    connection: Connection, office: Office
+) -> None:
+    machine, chip = digest_of_bytes(b"machine"), digest_of_bytes(b"chip")
+    others: tuple[dict[str, Any], ...] = (
+        {"machine_id_hash": machine},
+        {"machine_id_hash": machine, "state": DeviceState.PENDING},
+        {"tpm_ek_hash": chip},
+        {"machine_id_hash": machine, "state": DeviceState.RETIRED},
+        {"machine_id_hash": chip},
+    )
+    for number, fields in enumerate(others, start=1):
+        register(connection, office.acting, a_device(number, registered_at=NOON + timedelta(hours=number), **fields))
+    newcomer = a_device(9, machine_id_hash=machine, tpm_ek_hash=chip)
+    assert [each.id for each in same_hardware(connection, newcomer)] == [device_id(3), device_id(1), device_id(2)]
+    assert same_hardware(connection, a_device(9)) == ()
 
 
 def test_a_registration_is_found_again_by_key_and_request_while_it_is_active(
