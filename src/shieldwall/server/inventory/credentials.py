@@ -67,10 +67,11 @@ def renew(connection: Connection, acting: Acting, issuer: Issuer, device_id: Dev
 def change_key(
     connection: Connection,
     acting: Acting,
-    issuer: Issuer,
-    sealer: NonceSealer,
     device_id: DeviceId,
     certified: CertificateRequestFacts,
+    *,
+    issuer: Issuer,
+    sealer: NonceSealer,
 ) -> str:
     """Let a device be known by the key of its certificate request from now on; the old one is spent at once.
 

@@ -21,10 +21,11 @@ from shieldwall.server.storage.sightings import SightingKind
 def resync(
     connection: Connection,
     acting: Acting,
-    sealer: NonceSealer,
     caller: CallingDevice,
     request: ResyncRequest,
     body_digest: Digest,
+    *,
+    sealer: NonceSealer,
 ) -> int:
     """Start a new epoch for a device and return it; its numbers begin after 0.
 

@@ -98,7 +98,7 @@ class KeepingIdentity:
         request = call.decoded(ResyncRequest)
         acting = self.acting_for(device)
         epoch = await self.writer.submit(
-            lambda connection: resync(connection, acting, self.sealer, device, request, digest)
+            lambda connection: resync(connection, acting, device, request, digest, sealer=self.sealer)
         )
         return answer_json(ResyncAnswer(epoch=epoch, server_time=self._time()))
 
@@ -130,7 +130,9 @@ class KeepingIdentity:
                 raise
             return made  # this very request changed the key, and the answer was lost on its way
         issuer = self.signers.for_tenant(device.tenant_id)
-        return credentials.change_key(connection, self.acting_for(device), issuer, self.sealer, device.id, certified)
+        return credentials.change_key(
+            connection, self.acting_for(device), device.id, certified, issuer=issuer, sealer=self.sealer
+        )
 
     def _time(self) -> str:
         return moments.write(self.clock.now())
