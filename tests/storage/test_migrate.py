@@ -107,7 +107,7 @@ def test_every_row_gets_its_tenant_and_can_go_back(empty: Database) -> None:
     with empty.write() as connection:
         command.upgrade(_config(connection), "0004")
         before = _fill(connection)
-    upgrade(empty)
+        command.upgrade(_config(connection), "0005")
     with empty.write() as connection:
         after = _rows(connection)
         for table, rows in before.items():
