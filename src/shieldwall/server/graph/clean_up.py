@@ -89,7 +89,7 @@ def update_clean_up_rule(
     return answer(rule_resource(services.tenant.id, rules))
 
 
-@post(PATH + "/preview", opt=_READ, sync_to_thread=True, status_code=200)
+@post(PATH + "/preview", opt=_WRITE, sync_to_thread=True, status_code=200)
 def preview_clean_up(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say how many devices and rows a rule would clean up now; nothing is changed (ours)."""
     members = members_of(request, body)

@@ -45,7 +45,7 @@ def update_enforcement_scope(services: Services, request: GraphRequest, body: Ra
     return answer(scope_resource(scope) | {"effect": effect_resource(effect)})
 
 
-@post(PATH + "/preview", opt=_READ, sync_to_thread=True, status_code=200)
+@post(PATH + "/preview", opt=_WRITE, sync_to_thread=True, status_code=200)
 def preview_enforcement_scope(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say how many devices a change would take and release, per platform and reason; nothing is changed (ours)."""
     members = members_of(request, body)
