@@ -6,13 +6,13 @@ from typing import Annotated, Final
 
 import typer
 
-from shieldwall.cli import device_commands
+from shieldwall.cli import device_actions
 from shieldwall.cli.device_commands import DEVICES, DeviceArgument, find_device
 from shieldwall.cli.graph_session import connected
 from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
 
-app: Final = device_commands.app
+app: Final = device_actions.app
 """The same group of commands, with these in it."""
 
 
