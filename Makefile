@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup run test check fix bench campaign clean
+.PHONY: help setup run test check fix bench campaign scenario clean
 
 help: ## Say what can be done here
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ bench: setup ## Measure, as ratios in one run; the figures are kept in benchmark
 
 campaign: setup ## Try every law of policies a hundred thousand times; hours, CI tries the same laws briefly
 	@pytest --hypothesis-profile=campaign --timeout=0 $(or $(ARGS),tests/policy)
+
+scenario: setup ## Take two hundred devices and three real agents through every life there is, and show where each ended
+	@scripts/debian-packages
+	@pytest -p no:randomly --capture=no --show-capture=no tests/life $(ARGS)
 
 clean: ## Remove what was built; keeps the data of `make run` in var/run
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
