@@ -22,6 +22,7 @@ from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
 from shieldwall.server.portal import (
     alert_pages,
+    device_action_pages,
     device_pages,
     pages,
     protection_pages,
@@ -69,13 +70,12 @@ def create_routes(services: AdminServices) -> Router:
             pages.show_package,
             pages.revoke_package,
             *device_pages.HANDLERS,
+            *device_action_pages.HANDLERS,
             alert_pages.list_alerts,
             alert_pages.resolve_alert,
             protection_pages.show_protection,
             protection_pages.preview_protection,
             protection_pages.save_protection,
-            protection_pages.troubleshoot,
-            protection_pages.offboard_device,
             scope_pages.show_scope,
             scope_pages.preview_scope,
             scope_pages.save_scope,

@@ -1,4 +1,4 @@
-"""The pages of devices: the list with search, filters and sorting, its export, one device, and merging two."""
+"""The pages of devices: the list with search, filters and sorting, its export, and one device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
 from shieldwall.server.directory import devices, groups
 from shieldwall.server.directory.enrollment import enrollments
-from shieldwall.server.inventory import machine_export, machines, twins
+from shieldwall.server.inventory import machine_export, machines
 from shieldwall.server.inventory.machine_queries import (
     ORDERING,
     PARAMETERS,
@@ -27,14 +27,16 @@ from shieldwall.server.inventory.machines import Wanted, onboarding_status
 from shieldwall.server.manager import protection, statuses, sync
 from shieldwall.server.manager.statuses import DeviceEffect
 from shieldwall.server.manager.summaries import summaries
+from shieldwall.server.portal.device_actions import possible
+from shieldwall.server.portal.device_twins import twin_rows
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import HEADERS, redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.portal.views import HistoryRow, TwinRow, effective_rows, history_rows, machine_row
+from shieldwall.server.portal.views import HistoryRow, effective_rows, history_rows, machine_row
 from shieldwall.server.portal.words import enrollment, managed_by, registration
 from shieldwall.server.storage import audit, membership_events, packages
 from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 
 _PAGE_SIZE: Final = 50
@@ -102,7 +104,8 @@ def show_device(
         enrolled = enrollments(connection, [device])[device.id]
         machine = machines.describe(connection, [device.id], machines.filter_at(now).inactive_before)[device.id]
         package = None if device.package_id is None else packages.find(connection, device.package_id)
-        alike = _twins(connection, tenant, device)
+        alike = twin_rows(connection, tenant, device)
+        is_excluded = device.id in protection.get_settings(connection, tenant).excluded
         history = _history(connection, tenant, device.id)
     return rendering.page(
         request,
@@ -123,6 +126,8 @@ def show_device(
         can_keep=device.state in {DeviceState.ACTIVE, DeviceState.QUARANTINED},
         history=history,
         is_protected=is_protected,
+        is_excluded=is_excluded,
+        actions=possible(device, is_excluded=is_excluded),
         troubleshooting_until=_future(device.troubleshooting_until, now),
         groups=[group.display_name for group in memberships],
         settings=effective_rows(services.catalog, effect.settings),
@@ -140,16 +145,6 @@ def sync_device(services: Services, request: PageRequest, device_id: FromPath[st
     return redirect(f"/devices/{device.id}")
 
 
-@post("/devices/{device_id:str}/merge", opt=SIGNED_IN, sync_to_thread=True)
-def merge_device(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
-    """Let this device take the place of the one that the form names."""
-    check_form(services, request, form)
-    stays, former = parse_device_id(device_id), parse_device_id(form.get("former", ""))
-    with services.database.write() as connection:
-        twins.merge(connection, services.acting(request.scope["user"].actor), former, stays)
-    return redirect(f"/devices/{stays}")
-
-
 def _asked(request: PageRequest) -> dict[str, Sequence[str]]:
     """Return what the form asks; what was left blank is not asked. Raises: InvalidMachineQueryError."""
     given = {name: request.query_params.getall(name) for name in request.query_params}
@@ -161,13 +156,6 @@ def _asked(request: PageRequest) -> dict[str, Sequence[str]]:
 
 def _query(asked: Mapping[str, Sequence[str]]) -> str:
     return urlencode(asked, doseq=True)
-
-
-def _twins(connection: Connection, tenant_id: TenantId, device: Device) -> list[TwinRow]:
-    shared = twins.proposals(connection, tenant_id, [device]).get(device.id, {})
-    return [
-        TwinRow(device=devices.get_device(connection, tenant_id, twin), shares=words) for twin, words in shared.items()
-    ]
 
 
 def _history(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> list[HistoryRow]:
@@ -196,4 +184,4 @@ def _notices(effect: DeviceEffect) -> list[str]:
     return said
 
 
-HANDLERS: Final[tuple[Any, ...]] = (list_devices, export_devices, show_device, sync_device, merge_device)
+HANDLERS: Final[tuple[Any, ...]] = (list_devices, export_devices, show_device, sync_device)

@@ -1,21 +1,17 @@
-"""Tamper protection of the tenant, and what can be done to one device: troubleshooting, and telling it to leave."""
+"""The page of tamper protection: who is protected, what a change would do, and only then saving it."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import FromPath
 from litestar.response import Redirect
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import parse_device_id
 from shieldwall.contract.strict_json import digest_of
 from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.manager import protection
 from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -63,38 +59,6 @@ def save_protection(
             protection.replace_settings(connection, _acting(services, request), wanted)
             return redirect("/protection")
         return _page(connection, rendering, request, present, effect, wanted=wanted, is_stale=True)
-
-
-@post("/devices/{device_id:str}/troubleshooting", opt=SIGNED_IN, sync_to_thread=True)
-def troubleshoot(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
-    """Give time for troubleshooting on a device, in hours; none ends it."""
-    check_form(services, request, form)
-    device, hours = parse_device_id(device_id), form.get("hours", "")
-    if not hours.isascii() or not hours.isdigit() or len(hours) > 2:
-        raise InvalidProtectionError("Troubleshooting lasts from 1 to 24 hours.")
-    with services.database.write() as connection:
-        acting = _acting(services, request)
-        if int(hours):
-            protection.start_troubleshooting(connection, acting, device, window=timedelta(hours=int(hours)))
-        else:
-            protection.stop_troubleshooting(connection, acting, device)
-    return redirect(f"/devices/{device}")
-
-
-@post("/devices/{device_id:str}/offboard", opt=SIGNED_IN, sync_to_thread=True)
-def offboard_device(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
-    """Tell a device to leave, or retire one that does not come; the form names the device once more."""
-    check_form(services, request, form)
-    wanted = parse_device_id(device_id)
-    with services.database.write() as connection:
-        acting = _acting(services, request)
-        device = devices.find(connection, wanted)
-        if device is not None and device.tenant_id == acting.tenant_id and form.get("name") != device.display_name:
-            raise InvalidProtectionError(
-                "The name does not fit the device, so nothing was done.", remedy="Type the device's name to confirm."
-            )
-        order_to_leave(connection, acting, wanted, force=form.get("force") == "on")
-    return redirect(f"/devices/{wanted}")
 
 
 def _page(

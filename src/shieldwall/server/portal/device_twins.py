@@ -1,0 +1,17 @@
+"""A device beside the others that may be the same machine, for every page that compares them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.directory.devices import get_device
+from shieldwall.server.inventory import twins
+from shieldwall.server.portal.views import TwinRow
+from shieldwall.server.storage.device_records import Device
+
+
+def twin_rows(connection: Connection, tenant_id: TenantId, device: Device) -> list[TwinRow]:
+    """Show the devices that may be the same machine as this one, and what they share."""
+    shared = twins.proposals(connection, tenant_id, [device]).get(device.id, {})
+    return [TwinRow(device=get_device(connection, tenant_id, twin), shares=words) for twin, words in shared.items()]
