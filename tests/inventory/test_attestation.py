@@ -17,7 +17,7 @@ from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest
-from shieldwall.contract.messages import HardwareIds
+from shieldwall.contract.messages import PROTOCOL, HardwareIds
 from shieldwall.contract.registration import (
     AttestationOffer,
     AttestRequest,
@@ -75,7 +75,7 @@ class Gate:
             instance_id="0" * 32,
             hardware=hardware or HardwareIds(),
             agent_version="0.1.0",
-            protocol=1,
+            protocol=PROTOCOL,
             onboarding=OnboardingProof(package_id=package_id(1), mac=""),
             attestation=offer,
         )

@@ -16,7 +16,15 @@ from tests.support.samples import TENANT_ID, device_id
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, Digest, PolicyId
-from shieldwall.contract.messages import CheckInAnswer, CheckInRequest, DeviceFacts, FetchRequest, Have, WaitRequest
+from shieldwall.contract.messages import (
+    PROTOCOL,
+    CheckInAnswer,
+    CheckInRequest,
+    DeviceFacts,
+    FetchRequest,
+    Have,
+    WaitRequest,
+)
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.directory import devices as directory
 from shieldwall.server.directory import groups as directory_groups
@@ -72,7 +80,7 @@ class Laptop:
             "instance_id": "0" * 32,
             "boot_id": "boot",
             "agent_version": "0.1.0",
-            "protocol": 1,
+            "protocol": PROTOCOL,
             "have": self.have,
         }
         return CheckInRequest(**(fields | changes))

@@ -12,7 +12,7 @@ from tests.support.samples import TENANT_ID, device_id
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, PolicyId
-from shieldwall.contract.messages import CheckInRequest, Have, Protection
+from shieldwall.contract.messages import PROTOCOL, CheckInRequest, Have, Protection
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.contract.target import Target
 from shieldwall.server.directory import devices as directory
@@ -54,7 +54,7 @@ class Twins:
             "instance_id": INSTANCES[name],
             "boot_id": boot or f"boot of {name}",
             "agent_version": "0.1.0",
-            "protocol": 1,
+            "protocol": PROTOCOL,
             "have": Have(target=check_ins.get(connection, self.id).target_digest),
         }
         request = CheckInRequest(**(fields | members))
@@ -253,7 +253,7 @@ def test_a_key_that_was_put_back_by_an_old_copy_of_the_device_stays_away(world: 
 def test_nothing_of_a_check_in_happens_with_a_key_of_before(world: World, twins: Twins) -> None:
     spent = replace(caller(twins.id), key=caller(device_id(9)).key)
     request = CheckInRequest(
-        seq=1, epoch=1, instance_id="0" * 32, boot_id="", agent_version="1", protocol=1, have=Have()
+        seq=1, epoch=1, instance_id="0" * 32, boot_id="", agent_version="1", protocol=PROTOCOL, have=Have()
     )
     with world.database.write() as connection:
         before = check_ins.get(connection, twins.id)

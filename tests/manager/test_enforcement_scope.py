@@ -17,7 +17,7 @@ from tests.support.manager_world import World, a_draft, a_firewall_draft, caller
 from tests.support.samples import TENANT_ID, a_device, a_group, device_id
 
 from shieldwall.contract.ids import DeviceId
-from shieldwall.contract.messages import CheckInRequest, DeviceFacts, Have
+from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, Have
 from shieldwall.contract.strict_json import decode_any, digest_of_bytes
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, InvalidScopeError, Reason, TagRule
 from shieldwall.policy.membership import InvalidRuleError
@@ -55,7 +55,9 @@ def events(connection: Connection, activity: str) -> list[dict[str, Any]]:
     return [decode_any(each.details.encode()) for each in found if each.activity == activity]
 
 
-def says(world: World, connection: Connection, device: DeviceId, seq: int = 1, **facts: Any) -> None:
+def says(
+    world: World, connection: Connection, device: DeviceId, seq: int = 1, *, protocol: int = PROTOCOL, **facts: Any
+) -> None:
     """Let a device check in with facts."""
     request = CheckInRequest(
         seq=seq,
@@ -63,7 +65,7 @@ def says(world: World, connection: Connection, device: DeviceId, seq: int = 1, *
         instance_id=f"{int(device.rpartition('-')[2], 16):032x}",
         boot_id="boot",
         agent_version="1",
-        protocol=1,
+        protocol=protocol,
         have=Have(),
         facts=DeviceFacts(**({"display_name": "web-1", "os_type": "Linux", "os_version": "Debian 12"} | facts)),
     )

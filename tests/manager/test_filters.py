@@ -12,7 +12,7 @@ from tests.support.samples import TENANT_ID, counted_id
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import AssignmentFilterId, TenantId
-from shieldwall.contract.messages import CheckInRequest, DeviceFacts, Have
+from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, Have
 from shieldwall.policy.membership import InvalidRuleError
 from shieldwall.server.directory import devices as directory
 from shieldwall.server.directory.membership import matches_otherwise
@@ -128,7 +128,7 @@ def test_a_device_gets_what_a_filter_lets_through_in_the_answer_to_its_new_facts
             instance_id="b" * 32,
             boot_id="c" * 32,
             agent_version="0.1.0",
-            protocol=1,
+            protocol=PROTOCOL,
             have=Have(),
             facts=facts,
         )

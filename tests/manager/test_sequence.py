@@ -20,6 +20,7 @@ def standing_at(last: Numbered) -> CheckInState:
         request_digest=last.digest,
         last_check_in=None,
         target_digest=None,
+        protocol=2,
         facts_digest=None,
         status_digest=None,
         status_at=None,

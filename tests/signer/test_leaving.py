@@ -12,8 +12,10 @@ from tests.support.trust import DEVICE, NOON, OTHER_TENANT, PACKAGE, TENANT
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
+from shieldwall.contract.enrollment import EnrollmentCode
+from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.messages import Manifest, Protection
-from shieldwall.contract.target import ORDER_TO_LEAVE
+from shieldwall.contract.target import ORDER_TO_LEAVE, target_digest
 from shieldwall.server.signer.errors import OtherTenantError, UnsignableDocumentError
 from shieldwall.server.signer.ports import Signer
 from shieldwall.trust import moments
@@ -51,6 +53,30 @@ def a_package(**changes: Any) -> OffboardingPackage:
         "platforms": ("linux",),
     }
     return OffboardingPackage(**(members | changes))
+
+
+@pytest.mark.parametrize("code", [2, EnrollmentCode.TENANT_SWITCH_OFF])
+def test_the_enrollment_is_part_of_what_is_signed(any_signer: Signer, code: int) -> None:
+    manifest = signed(any_signer, enrollment=code)
+
+    assert (manifest.enrollment, manifest.items) == (code, ())
+    assert manifest.target == target_digest((), enrollment=code) != signed(any_signer).target
+    assert signed(any_signer).enrollment == 1
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"enrollment": 2, "items": (ITEM,)},
+        {"enrollment": 2, "protection": Protection(tamper=True)},
+        {"enrollment": 2, "offboard": True},
+        {"enrollment": 256},
+        {"enrollment": -1},
+    ],
+)
+def test_an_enrollment_that_makes_no_sense_is_not_signed(any_signer: Signer, members: dict[str, Any]) -> None:
+    with pytest.raises(ShieldwallError):
+        signed(any_signer, **members)
 
 
 def test_protection_is_part_of_what_is_signed(any_signer: Signer) -> None:

@@ -15,7 +15,7 @@ from tests.support.samples import TENANT_ID, HandClock
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest, PackageId, TenantId
-from shieldwall.contract.messages import HardwareIds
+from shieldwall.contract.messages import PROTOCOL, HardwareIds
 from shieldwall.contract.registration import CertificateRequest, OnboardingProof, RegisterRequest, RegistrationDetails
 from shieldwall.server.signer.keys import create_keys
 from shieldwall.server.signer.ledger import Ledger
@@ -67,7 +67,7 @@ class Newcomer:
             instance_id="0" * 32,
             hardware=HardwareIds(),
             agent_version="0.1.0",
-            protocol=1,
+            protocol=PROTOCOL,
             onboarding=OnboardingProof(package_id=self.package_id, mac=""),
         )
         fields: dict[str, Any] = {

@@ -11,7 +11,7 @@ from tests.support.gateway_world import GatewayWorld, Reply
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, Digest
-from shieldwall.contract.messages import CheckInRequest, DeviceFacts, HardwareIds, Have
+from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, HardwareIds, Have
 from shieldwall.contract.registration import CertificateRequest, OnboardingProof, RegisterRequest, RegistrationDetails
 from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_key import DeviceKey, SigningKey, public_key_info
@@ -78,7 +78,7 @@ class GatewayDevice:
                 instance_id=INSTANCE,
                 **({"hardware": HardwareIds()} | shown),
                 agent_version="0.1.0",
-                protocol=1,
+                protocol=PROTOCOL,
                 onboarding=OnboardingProof(package_id=package.package_id, mac=""),
             ),
         )
@@ -109,7 +109,7 @@ class GatewayDevice:
             instance_id=INSTANCE,
             boot_id="boot",
             agent_version="0.1.0",
-            protocol=1,
+            protocol=PROTOCOL,
             have=members.pop("have", Have()),
         )
         return strict_json.encode(msgspec.structs.replace(request, **members))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.trust import NOON, OTHER_TENANT, PACKAGE, SECRET, TENANT, package_of
 
 from shieldwall.contract import strict_json
-from shieldwall.contract.messages import HardwareIds
+from shieldwall.contract.messages import PROTOCOL, HardwareIds
 from shieldwall.contract.registration import CertificateRequest, OnboardingProof, RegisterRequest, RegistrationDetails
 from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.trust import moments, payload_types
@@ -202,7 +202,7 @@ def registration(mac: str = "") -> RegisterRequest:
             instance_id="0" * 32,
             hardware=HardwareIds(),
             agent_version="0.1.0",
-            protocol=1,
+            protocol=PROTOCOL,
             onboarding=OnboardingProof(package_id=PACKAGE, mac=mac),
         ),
     )

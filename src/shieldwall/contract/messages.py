@@ -23,7 +23,11 @@ from shieldwall.contract.ids import (
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import MAX_INTEGER
 
-PROTOCOL: Final = 1
+PROTOCOLS: Final = (1, 2)
+"""What a server speaks, by what a device understands: from 2 on ``protection``, ``offboard`` and ``enrollment``."""
+PROTOCOL: Final = PROTOCOLS[-1]
+WHOLE_MANIFESTS: Final = 2
+"""The first protocol in which a manifest may have those members: a device that speaks less refuses what has them."""
 MAX_CHECK_IN_BYTES: Final = 1024 * 1024
 MAX_BODY_BYTES: Final = 256 * 1024
 MAX_SMALL_BODY_BYTES: Final = 16 * 1024
@@ -45,6 +49,10 @@ ManagerKind = Literal["mdm", "configurationManager", "microsoftChannel", "severa
 """Who else may manage a device: an MDM such as Intune, Configuration Manager, Microsoft's own settings management, or
 the last two at once."""
 Unsuitable = Literal["nonPersistentDesktop", "unsupportedOs"]
+EnrollmentField = Annotated[int, msgspec.Meta(ge=0, le=255)]
+"""A published enrollment code (``contract.enrollment``), or one that a newer server knows."""
+MANAGED_CODE: Final = 1
+"""The one enrollment code of devices that get policies."""
 
 
 class DeviceFacts(
@@ -256,6 +264,8 @@ class Manifest(
     protection: Protection = UNPROTECTED
     offboard: bool = False
     """The order to leave management: restore the state from before, say goodbye, forget the identity."""
+    enrollment: EnrollmentField = MANAGED_CODE
+    """How the server has enrolled the device; only where that is 1 is there anything to enforce."""
 
 
 class Problem(

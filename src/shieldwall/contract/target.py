@@ -9,17 +9,18 @@ import msgspec
 
 from shieldwall.contract.conflicts import PUBLISHED, ConflictFamily, ConflictRule, ConflictRules
 from shieldwall.contract.ids import Digest
-from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
+from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, EnrollmentField, ManifestItem, Protection
 from shieldwall.contract.strict_json import decode, digest_of_bytes, encode
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """Policy revisions in their one order, the rules by which they are brought together, and how they are protected."""
+    """Policy revisions in their one order, how they are brought together and protected, and the enrollment."""
 
     items: tuple[ManifestItem, ...]
     conflict_rules: dict[ConflictFamily, ConflictRule] = {}
     protection: Protection = UNPROTECTED
     offboard: bool = False
+    enrollment: EnrollmentField = MANAGED_CODE
 
 
 def ordered(items: Iterable[ManifestItem]) -> tuple[ManifestItem, ...]:
@@ -33,6 +34,7 @@ def write_target(
     protection: Protection = UNPROTECTED,
     *,
     offboard: bool = False,
+    enrollment: int = MANAGED_CODE,
 ) -> bytes:
     """Write a target in its one form: the items alone where there is nothing else to say.
 
@@ -40,7 +42,13 @@ def write_target(
     """
     if protection == UNPROTECTED:
         protection = UNPROTECTED  # of objects that are equal, the encoder leaves out the very default alone
-    target = Target(items=ordered(items), conflict_rules=dict(rules), protection=protection, offboard=offboard)
+    target = Target(
+        items=ordered(items),
+        conflict_rules=dict(rules),
+        protection=protection,
+        offboard=offboard,
+        enrollment=int(enrollment),  # nor does it leave out an enumeration's member that equals the default
+    )
     return encode(target.items if target == Target(items=target.items) else target)
 
 
@@ -57,9 +65,10 @@ def target_digest(
     protection: Protection = UNPROTECTED,
     *,
     offboard: bool = False,
+    enrollment: int = MANAGED_CODE,
 ) -> Digest:
-    """Name a set of items, the rules they are brought together by, and how they are protected."""
-    return digest_of_bytes(write_target(items, rules, protection, offboard=offboard))
+    """Name a set of items, the rules they are brought together by, how they are protected, and the enrollment."""
+    return digest_of_bytes(write_target(items, rules, protection, offboard=offboard, enrollment=enrollment))
 
 
 ORDER_TO_LEAVE: Final = target_digest((), offboard=True)

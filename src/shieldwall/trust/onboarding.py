@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -153,9 +154,20 @@ class OnboardingPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             _check_certificate(pem)
 
 
+_LATER_MEMBERS: Final = MappingProxyType({"attestation": "optional", "approval": "auto", "joinType": "synthetic"})
+"""What packages did not say at first, and what holds where one says nothing of it."""
+
+
 def seal_package(package: OnboardingPackage, key: EnvelopeKey) -> Envelope:
-    """Sign a package with the onboarding role's key."""
-    return seal(strict_json.encode(package), payload_types.ONBOARDING, key)
+    """Sign a package with the onboarding role's key.
+
+    Agents from before refuse what they do not know, so a package names later members only where they are not as usual.
+    """
+    members = msgspec.to_builtins(package)
+    for name, usual in _LATER_MEMBERS.items():
+        if members[name] == usual:
+            del members[name]
+    return seal(strict_json.encode(members), payload_types.ONBOARDING, key)
 
 
 def open_package(data: bytes, now: datetime, *, tenant_id: TenantId | None = None) -> OnboardingPackage:
@@ -195,6 +207,15 @@ def proven_body(request: RegisterRequest) -> bytes:
     """Return the canonical bytes of a registration without its proof: what the proof speaks about."""
     members = msgspec.to_builtins(request)
     del members["shieldwall"]["onboarding"]
+    return strict_json.encode(members)
+
+
+def older_proven_body(request: RegisterRequest) -> bytes:
+    """Return what agents that speak protocol 1 prove: they name a hash of hardware also where they have none."""
+    members = msgspec.to_builtins(request)
+    del members["shieldwall"]["onboarding"]
+    hardware = members["shieldwall"]["hardware"]
+    members["shieldwall"]["hardware"] = {"machineIdHash": None, "smbiosUuidHash": None} | hardware
     return strict_json.encode(members)
 
 

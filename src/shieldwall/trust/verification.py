@@ -64,7 +64,13 @@ def open_manifest(
     # 3. It says one thing only.
     if len({item.policy_id for item in manifest.items}) != len(manifest.items):
         raise refusals.ManifestItemsError("The manifest names a policy twice.")
-    target = target_digest(manifest.items, manifest.conflict_rules, manifest.protection, offboard=manifest.offboard)
+    target = target_digest(
+        manifest.items,
+        manifest.conflict_rules,
+        manifest.protection,
+        offboard=manifest.offboard,
+        enrollment=manifest.enrollment,
+    )
     if target != manifest.target:
         raise refusals.ManifestItemsError("The items and rules of the manifest do not make up the target it names.")
     return manifest

@@ -14,10 +14,11 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, Value
 from shieldwall.policy.rule_columns import Column, RuleColumns
 from shieldwall.server.storage import fleets, groups
-from shieldwall.server.storage.device_records import MANAGED_CODE, SPEAKING, AttestationLevel, Device, DeviceState
+from shieldwall.server.storage.device_records import SPEAKING, AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.fleets import Whose
 
 MANAGEMENT_TYPE: Final = "MicrosoftSense"

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest, KeyThumbprint, TenantId
+from shieldwall.contract.messages import PROTOCOL
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.membership import reevaluate_device
@@ -66,11 +67,13 @@ def find_registration(
     raise DuplicateKeyError("The key of this request has been registered before.")
 
 
-def register(connection: Connection, acting: Acting, device: Device, *, facts: Digest | None = None) -> Device:
+def register(
+    connection: Connection, acting: Acting, device: Device, *, facts: Digest | None = None, protocol: int = PROTOCOL
+) -> Device:
     """Take a new device into the directory and into the dynamic groups that name it; its requests are counted from 0.
 
-    ``facts`` names what it said of itself along with the request. Where the registration was used before, by a device
-    that has left, that one makes room.
+    ``facts`` names what it said of itself along with the request, ``protocol`` is what it understands. Where the
+    registration was used before, by a device that has left, that one makes room.
 
     Raises:
         DuplicateKeyError: Its key is taken.
@@ -94,7 +97,7 @@ def register(connection: Connection, acting: Acting, device: Device, *, facts: D
         registration=device.registration.value,
         pending=device.state_reason if device.state is DeviceState.PENDING else None,
     )
-    check_ins.add(connection, device.id, epoch=FIRST_EPOCH)
+    check_ins.add(connection, device.id, epoch=FIRST_EPOCH, protocol=min(protocol, PROTOCOL))
     if facts is not None:
         check_ins.set_facts(connection, device.id, facts)
     reevaluate_device(connection, acting, device, MembershipCause.DEVICE_REGISTERED)

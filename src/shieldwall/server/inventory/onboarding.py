@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
-from shieldwall.contract.messages import SHORTEST_CHECK_IN_SECONDS
+from shieldwall.contract.messages import SHORTEST_CHECK_IN_SECONDS, WHOLE_MANIFESTS
 from shieldwall.contract.registration import (
     KeyChangeRequest,
     PendingAnswer,
@@ -60,7 +60,7 @@ from shieldwall.trust import moments, strict_base64
 from shieldwall.trust.certificate_request import BadCertificateRequestError, CertificateRequestFacts, read_request
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import public_key_bytes, thumbprint
-from shieldwall.trust.onboarding import BadOnboardingProofError, check_proof, proven_body
+from shieldwall.trust.onboarding import BadOnboardingProofError, check_proof, older_proven_body, proven_body
 
 RETRY_AFTER_SECONDS: Final = 60
 _NO_KEY: Final = bytes(32)
@@ -175,7 +175,9 @@ class Onboarding:
         package = packages.find(connection, proof.package_id)
         belongs = package is not None and package.tenant_id == self.tenant_id
         key = package.key if package is not None and belongs else _NO_KEY
-        check_proof(key, self.tenant_id, certified.nonce, certified.spki, proven_body(request), mac=proof.mac)
+        is_older = request.shieldwall.protocol < WHOLE_MANIFESTS
+        body = older_proven_body(request) if is_older else proven_body(request)
+        check_proof(key, self.tenant_id, certified.nonce, certified.spki, body, mac=proof.mac)
         if package is None or not belongs:  # whoever proved holding no key at all
             raise BadOnboardingProofError("The proof of onboarding does not fit the package, the key and the request.")
         return package
@@ -198,9 +200,10 @@ class Onboarding:
             device = replace(device, state=DeviceState.PENDING, state_reason=reason)
         else:
             device = self._certified(device, asked.certified)
-        facts = asked.request.shieldwall.facts
+        details = asked.request.shieldwall
+        facts = None if details.facts is None else strict_json.digest_of(details.facts)
         acting = replace(acting, actor=f"device:{device.id}")
-        device = register(connection, acting, device, facts=None if facts is None else strict_json.digest_of(facts))
+        device = register(connection, acting, device, facts=facts, protocol=details.protocol)
         package_watch.note_use(connection, acting, package)
         if twins:
             tell_of_duplicates(connection, acting, device, twins)

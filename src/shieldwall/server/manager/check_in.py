@@ -3,7 +3,8 @@
 It has two halves, because signing must not hold up the writer. ``record`` runs inside the transaction that makes the
 check-in durable:
 
-1. take the sequence number; a repeat gets its answer again, anything else is refused; note a new place;
+1. take the sequence number; a repeat gets its answer again, anything else is refused; note a new place, and what the
+   device understands;
 2. keep the facts, if they came: they may move the device between groups, and so change its target;
 3. keep the report, if it came, or point to the same report of another device;
 4. raise alerts, if it tells of attempts to undo what is managed;
@@ -31,13 +32,14 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.messages import (
     DEFAULT_CHECK_IN_SECONDS,
+    PROTOCOL,
     CheckInAnswer,
     CheckInRequest,
     DeviceFacts,
     Have,
 )
 from shieldwall.contract.status import StatusReport
-from shieldwall.contract.target import ORDER_TO_LEAVE, Target
+from shieldwall.contract.target import Target
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.enrollment import enrolled_anew
@@ -119,7 +121,9 @@ class CheckIn:
             return self._repeat(connection, caller, request, body_digest)
         if known.seen != place(request.instance_id, request.boot_id):
             known = self._keep_place(connection, caller, request, body_digest, known)
-        if known.target == ORDER_TO_LEAVE:
+        if known.protocol != (protocol := min(request.protocol, PROTOCOL)):
+            known = self._keep_protocol(connection, caller, protocol, known)
+        if known.state is DeviceState.LEAVING:
             return self._compare(connection, caller, request, known)
         if request.attempts:
             raise_tamper_alerts(connection, caller, request, self.clock.now())
@@ -144,6 +148,7 @@ class CheckIn:
                 conflict_rules=outcome.target.conflict_rules,
                 protection=outcome.target.protection,
                 offboard=outcome.target.offboard,
+                enrollment=outcome.target.enrollment,
             )
         return strict_json.encode(
             CheckInAnswer(
@@ -168,7 +173,7 @@ class CheckIn:
             return AnsweredBefore(body=kept)
         # It was answered with 204, or the server stopped before the answer was kept: comparing again has no effect.
         state = devices.get(connection, caller.id).state
-        known = Known(last.target_digest, last.facts_digest, last.status_digest, state, None)
+        known = Known(last.target_digest, last.facts_digest, last.status_digest, state, None, last.protocol)
         return self._compare(connection, caller, request, known)
 
     def _keep_place(
@@ -191,6 +196,10 @@ class CheckIn:
         )
         return replace(known, state=DeviceState.QUARANTINED) if quarantined else known
 
+    def _keep_protocol(self, connection: Connection, caller: CallingDevice, protocol: int, known: Known) -> Known:
+        check_ins.set_protocol(connection, caller.id, protocol)
+        return replace(known, protocol=protocol, target=self._aimed_anew(connection, caller, known))
+
     def _keep_facts(self, connection: Connection, caller: CallingDevice, facts: DeviceFacts, known: Known) -> Known:
         digest = strict_json.digest_of(facts)
         if digest == known.facts:
@@ -199,14 +208,17 @@ class CheckIn:
         before = devices.get(connection, caller.id)
         device = enrolled_anew(connection, self.acting_for(caller), before, with_facts(before, facts))
         devices.put(connection, device)
-        target = known.target
         asked_for = attributes_of(device) != attributes_of(before)  # another catalog moves nobody between groups
         moved = asked_for and bool(reevaluate_device(connection, self.acting_for(caller), device))
         aims_otherwise = moved or _aims_otherwise(before, device) or matches_otherwise(connection, before, device)
-        if aims_otherwise and retarget(connection, [caller.id], self.clock.now()):
-            target = check_ins.get(connection, caller.id).target_digest
-            check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
+        target = self._aimed_anew(connection, caller, known) if aims_otherwise else known.target
         return replace(known, target=target, facts=digest)
+
+    def _aimed_anew(self, connection: Connection, caller: CallingDevice, known: Known) -> Digest | None:
+        if not retarget(connection, [caller.id], self.clock.now()):
+            return known.target
+        check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
+        return check_ins.get(connection, caller.id).target_digest
 
     def _keep_report(self, connection: Connection, caller: CallingDevice, report: StatusReport, known: Known) -> Known:
         digest = statuses.keep(connection, caller.tenant_id, report)
@@ -225,7 +237,7 @@ class CheckIn:
 
     def _compare(self, connection: Connection, caller: CallingDevice, request: CheckInRequest, known: Known) -> Outcome:
         want: tuple[Part, ...] = ()
-        is_leaving = known.target == ORDER_TO_LEAVE
+        is_leaving = known.state is DeviceState.LEAVING
         if request.facts is None and request.have.facts != known.facts and not is_leaving:
             want += ("facts",)
         if request.report is None and request.have.status != known.status and not is_leaving:

@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.policy.device_sets import places
 from shieldwall.policy.enrollment import (
     TAG,
@@ -31,7 +32,7 @@ from shieldwall.server.directory.enrollment import Deciding, deciding
 from shieldwall.server.directory.membership import reevaluate_asking
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.storage import enrollments, targets, tenants
-from shieldwall.server.storage.device_records import MANAGED_CODE, SPEAKING, DeviceState
+from shieldwall.server.storage.device_records import SPEAKING, DeviceState
 from shieldwall.server.storage.enrollments import EnrolledRow
 from shieldwall.server.storage.fleets import Whose
 
@@ -212,15 +213,19 @@ def _moved(groups: Mapping[tuple[str, Reason], list[EnrolledRow]]) -> tuple[Move
 
 
 def _carry_out(connection: Connection, acting: Acting, decided: Iterable[_Decided]) -> None:
-    """Give every device its code, let those that moved change groups, and aim policies at them anew."""
+    """Give every device its code, let those that moved change groups, and aim policies at them anew.
+
+    One that stays unmanaged for another reason gets a target that says so.
+    """
     recoded: defaultdict[int, list[DeviceId]] = defaultdict(list)
-    moved: set[DeviceId] = set()
+    moved = False
     for each in decided:
         if each.row.code != each.after.code:
             recoded[int(each.after.code)].append(each.row.id)
             if MANAGED_CODE in {each.row.code, each.after.code}:
-                moved.add(each.row.id)
+                moved = True
     for code, device_ids in recoded.items():
         enrollments.set_code(connection, device_ids, code)
-    if moved:
-        acting.tell(connection, moved | reevaluate_asking(connection, acting, _MANAGEMENT_TYPE))
+    if recoded:
+        joined = reevaluate_asking(connection, acting, _MANAGEMENT_TYPE) if moved else frozenset[DeviceId]()
+        acting.tell(connection, joined.union(*recoded.values()))

@@ -5,7 +5,8 @@ filter narrows the assignment it stands in. Devices with the same groups that ma
 so a change is computed once per distinct set of both, and only rows that really change are written.
 
 A device that this channel does not manage shall enforce nothing, and so goes back to its state from before; a domain
-controller never gets firewall policy; one that leaves gets the order to.
+controller never gets firewall policy; one that leaves gets the order to. A device that does not understand whole
+manifests is told what to enforce and nothing else: it refuses what has a member it does not know.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from shieldwall.catalog.firewall.templates import is_firewall
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, Digest, GroupId, PolicyId, TenantId
-from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
+from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, WHOLE_MANIFESTS, ManifestItem, Protection
 from shieldwall.policy.protection import ProtectionSettings, protection_of
 from shieldwall.server.directory.filter_rules import Narrowing, lets_through
 from shieldwall.server.directory.membership import matching_each, narrowings_in_use
 from shieldwall.server.storage import assignments, check_ins, devices, groups, protection, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.bulk import MOST_AT_ONCE
-from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.targets import Targeted
@@ -80,10 +81,15 @@ _PROTECTABLE: Final = frozenset({Aim.MANAGED, Aim.DOMAIN_CONTROLLER})
 def aim_of(device: Targeted) -> Aim:
     """Say what a device is to its policies."""
     if device.state is DeviceState.LEAVING:
-        return Aim.LEAVING
+        return Aim.LEAVING if _understands(device) else Aim.UNMANAGED
     if device.enrollment_code != MANAGED_CODE:
         return Aim.UNMANAGED
     return Aim.DOMAIN_CONTROLLER if device.is_domain_controller else Aim.MANAGED
+
+
+def _understands(device: Targeted) -> bool:
+    """Say whether a device understands more of a manifest than what to enforce."""
+    return device.protocol >= WHOLE_MANIFESTS
 
 
 def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: datetime) -> frozenset[DeviceId]:
@@ -142,6 +148,7 @@ class _Alike(NamedTuple):
     matched: frozenset[AssignmentFilterId]
     aim: Aim
     protection: Protection
+    enrollment: int
 
 
 @dataclass(slots=True)
@@ -184,8 +191,10 @@ class _Computed:
         found = self.known.get((tenant_id, decisive))
         if found is None:
             aim = aim_of(device)
-            protected = self._protection(device, memberships) if aim in _PROTECTABLE else UNPROTECTED
-            alike = _Alike(tenant_id, memberships, matched, aim, protected)
+            understands = _understands(device)
+            protected = self._protection(device, memberships) if understands and aim in _PROTECTABLE else UNPROTECTED
+            enrollment = device.enrollment_code if understands and aim is Aim.UNMANAGED else MANAGED_CODE
+            alike = _Alike(tenant_id, memberships, matched, aim, protected, enrollment)
             if alike not in self.digests:
                 self.digests[alike] = self._keep(alike)
             found = self.known[tenant_id, decisive] = self.digests[alike]
@@ -205,7 +214,7 @@ class _Computed:
             case Aim.LEAVING:
                 return targets.keep(self.connection, alike.tenant_id, (), offboard=True)
             case Aim.UNMANAGED:
-                return targets.keep(self.connection, alike.tenant_id, ())
+                return targets.keep(self.connection, alike.tenant_id, (), enrollment=alike.enrollment)
             case Aim.MANAGED | Aim.DOMAIN_CONTROLLER:
                 assigned = self.assigned[alike.tenant_id]
                 if alike.aim is Aim.DOMAIN_CONTROLLER:

@@ -13,7 +13,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
-from shieldwall.contract.messages import UNPROTECTED, Envelope, ManifestItem, Protection
+from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, Envelope, ManifestItem, Protection
 from shieldwall.server.signer import wire
 from shieldwall.server.signer.errors import BY_CODE, BadFrameError, SignerError, SignerUnavailableError
 from shieldwall.server.signer.sockets import connect, socket_path
@@ -119,6 +119,7 @@ class TenantSignerClient:
         conflict_rules: ConflictRules = PUBLISHED,
         protection: Protection = UNPROTECTED,
         offboard: bool = False,
+        enrollment: int = MANAGED_CODE,
     ) -> Envelope:
         """Sign what one device shall enforce."""
         request = wire.SignManifest(
@@ -129,6 +130,7 @@ class TenantSignerClient:
             conflict_rules=dict(conflict_rules),
             protection=protection,
             offboard=offboard,
+            enrollment=int(enrollment),
         )
         return self._ask(request, Envelope)
 

@@ -37,6 +37,7 @@ def perform(signer: Signer, request: wire.Request) -> Any:  # noqa: PLR0911 - on
                 conflict_rules=request.conflict_rules,
                 protection=request.protection,
                 offboard=request.offboard,
+                enrollment=request.enrollment,
             )
         case wire.SignTime():
             return signer.sign_time(request.nonce)

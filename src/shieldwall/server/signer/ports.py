@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
-from shieldwall.contract.messages import UNPROTECTED, Envelope, ManifestItem, Protection
+from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, Envelope, ManifestItem, Protection
 from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.onboarding import OnboardingPackage
 from shieldwall.trust.roots import TrustRoot
@@ -38,6 +38,7 @@ class Signer(Protocol):
         conflict_rules: ConflictRules = PUBLISHED,
         protection: Protection = UNPROTECTED,
         offboard: bool = False,
+        enrollment: int = MANAGED_CODE,
     ) -> Envelope:
         """Sign what one device shall enforce; the signer gives number, time and expiry."""
         ...

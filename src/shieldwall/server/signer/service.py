@@ -15,6 +15,7 @@ from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, DeviceIdField, KeyThumbprint, TenantId
 from shieldwall.contract.messages import (
+    MANAGED_CODE,
     MAX_BODY_BYTES,
     UNPROTECTED,
     Envelope,
@@ -88,19 +89,23 @@ class SignerService:
         conflict_rules: ConflictRules = PUBLISHED,
         protection: Protection = UNPROTECTED,
         offboard: bool = False,
+        enrollment: int = MANAGED_CODE,
     ) -> Envelope:
         """Sign what a device shall enforce, under a number that is used this once.
 
         Raises:
-            UnsignableDocumentError: A policy stands in it twice, it is too large for a device, or it is an order to
-                leave that wants something enforced as well.
+            UnsignableDocumentError: A policy stands in it twice, it is too large for a device, or it wants something
+                enforced where a device is not managed or has to leave.
             OtherTenantError: Of another tenant.
         """
         self._refuse_other_tenant(tenant_id)
         if len({item.policy_id for item in items}) != len(items):
             raise UnsignableDocumentError("The manifest names a policy twice.")
-        if offboard and (items or conflict_rules or protection != UNPROTECTED):
+        is_empty = not items and not conflict_rules and protection == UNPROTECTED
+        if offboard and not (is_empty and enrollment == MANAGED_CODE):
             raise UnsignableDocumentError("The order to leave wants something enforced.")
+        if enrollment != MANAGED_CODE and not is_empty:
+            raise UnsignableDocumentError("A device that is not managed shall enforce something.")
         now = self.clock.now()
         incarnation = self.keys.unit.incarnation
         manifest = Manifest(
@@ -111,11 +116,12 @@ class SignerService:
             manifest_version=(incarnation << COUNTER_BITS) + self.ledger.next_number(tenant_id, incarnation),
             issued=moments.write(now),
             expires=moments.write(now + MANIFEST_LIFETIME),
-            target=target_digest(items, conflict_rules, protection, offboard=offboard),
+            target=target_digest(items, conflict_rules, protection, offboard=offboard, enrollment=enrollment),
             items=ordered(items),
             conflict_rules=dict(conflict_rules),
             protection=protection,
             offboard=offboard,
+            enrollment=int(enrollment),
         )
         payload = strict_json.encode(manifest)
         if len(payload) > MAX_MANIFEST_BYTES:

@@ -14,7 +14,15 @@ import msgspec
 
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import DeviceIdField, TenantIdField, ThumbprintField
-from shieldwall.contract.messages import MAX_MANIFEST_ITEMS, UNPROTECTED, InstanceId, ManifestItem, Protection
+from shieldwall.contract.messages import (
+    MANAGED_CODE,
+    MAX_MANIFEST_ITEMS,
+    UNPROTECTED,
+    EnrollmentField,
+    InstanceId,
+    ManifestItem,
+    Protection,
+)
 from shieldwall.server.signer.errors import BadFrameError
 from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.onboarding import OnboardingPackage
@@ -58,6 +66,7 @@ class SignManifest(
     conflict_rules: dict[ConflictFamily, ConflictRule] = {}
     protection: Protection = UNPROTECTED
     offboard: bool = False
+    enrollment: EnrollmentField = MANAGED_CODE
 
 
 class SignTime(

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Update, bindparam, delete, exi
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
+from shieldwall.contract.messages import PROTOCOL
 from shieldwall.server.storage import inventory_rows, statuses
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import SPEAKING, CheckInState, DeviceState
@@ -37,6 +38,8 @@ class Known:
     state: DeviceState
     seen: str | None
     """The place, as ``sightings.place`` names it."""
+    protocol: int
+    """What it understands, as far as the server knows."""
 
 
 def _takes_number() -> Update:
@@ -77,6 +80,7 @@ _CHECK_IN: Final = (
         .order_by(sightings.c.at.desc())
         .limit(literal_column("1"))
         .scalar_subquery(),
+        check_ins.c.protocol,
     )
 )
 _ONE: Final = select(check_ins).where(bindparam("device") == _ID)
@@ -98,15 +102,17 @@ _SET_STATUS: Final = (
     .values(status_digest=bindparam("digest"), status_at=bindparam("at"))
 )
 _SET_TARGET: Final = check_ins.update().values(target_digest=bindparam("digest"), sync_requested_at=bindparam("at"))
+_SET_PROTOCOL: Final = check_ins.update().where(bindparam("device") == _ID).values(protocol=bindparam("spoken"))
 _SYNC: Final = (
     check_ins.update().where(_ID.in_(bindparam("ids", expanding=True))).values(sync_requested_at=bindparam("at"))
 )
 _DUE: Final = select(_ID).where(_ID.in_(bindparam("ids", expanding=True)), check_ins.c.sync_requested_at.is_not(None))
 
 
-def add(connection: Connection, device_id: DeviceId, *, epoch: int = 1) -> None:
-    """Start the sequence of a new device."""
-    connection.execute(_ADD, {"device_id": device_id, "of_device": device_id, "epoch": epoch, "seq": 0})
+def add(connection: Connection, device_id: DeviceId, *, epoch: int = 1, protocol: int = PROTOCOL) -> None:
+    """Start the sequence of a new device that speaks this protocol."""
+    row = {"device_id": device_id, "of_device": device_id, "epoch": epoch, "seq": 0, "protocol": protocol}
+    connection.execute(_ADD, row)
 
 
 def check_in(
@@ -132,7 +138,7 @@ def check_in(
             "valid_at": at,
         },
     ).one_or_none()
-    return None if row is None else Known(row[0], row[1], row[2], DeviceState(row[3]), row[4])
+    return None if row is None else Known(row[0], row[1], row[2], DeviceState(row[3]), row[4], row[5])
 
 
 def take_number(
@@ -192,6 +198,11 @@ def find(connection: Connection, device_id: DeviceId) -> CheckInState | None:
 def set_facts(connection: Connection, device_id: DeviceId, digest: Digest) -> None:
     """Point a device to the facts it sent."""
     connection.execute(_SET_FACTS, {"device": device_id, "digest": digest})
+
+
+def set_protocol(connection: Connection, device_id: DeviceId, protocol: int) -> None:
+    """Note what a device understands from now on."""
+    connection.execute(_SET_PROTOCOL, {"device": device_id, "spoken": protocol})
 
 
 def set_status(connection: Connection, device_id: DeviceId, digest: Digest, at: datetime) -> None:

@@ -8,9 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, PackageId, TenantId
-
-MANAGED_CODE: Final = 1
-"""The enrollment code of a device that this channel manages."""
+from shieldwall.contract.messages import MANAGED_CODE
 
 
 class Registration(StrEnum):
@@ -141,3 +139,5 @@ class CheckInState:
     status_at: datetime | None
     sync_requested_at: datetime | None
     tenant_id: TenantId
+    protocol: int
+    """What the device understands, of ``contract.messages.PROTOCOLS``."""

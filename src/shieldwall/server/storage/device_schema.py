@@ -94,6 +94,7 @@ check_ins: Final = Table(
     Column("status_at", Moment),
     Column("sync_requested_at", Moment),
     Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("protocol", Integer, nullable=False, server_default="1"),
     Index(None, "tenant_id", "last_check_in", "device_id"),
     Index(None, "tenant_id", "target_digest", "status_digest"),
     Index(None, "tenant_id", "status_digest"),

@@ -10,8 +10,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.server.storage.bulk import is_one_of
-from shieldwall.server.storage.device_records import MANAGED_CODE, DeviceState
+from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.devices import PARSED
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import devices, group_members
@@ -30,7 +31,16 @@ class Whose(Enum):
 
     MANAGED = auto()
     EXISTING = auto()
-    """All but retired ones: those that may belong to groups."""
+    """All but retired ones."""
+    STAYING = auto()
+    """Neither retired nor told to leave: those that may belong to groups."""
+
+
+_THESE: Final = {
+    Whose.MANAGED: _IS_MANAGED,
+    Whose.EXISTING: devices.c.state != DeviceState.RETIRED.value,
+    Whose.STAYING: devices.c.state.not_in([DeviceState.LEAVING.value, DeviceState.RETIRED.value]),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +70,9 @@ def columns(
 
     ``among`` names the devices that are asked about, where it is not all of them.
     """
-    these = _IS_MANAGED if whose is Whose.MANAGED else devices.c.state != DeviceState.RETIRED.value
     query = (
         select(devices.c.id, *(devices.c[name] for name in fields))
-        .where(devices.c.tenant_id == tenant_id, these)
+        .where(devices.c.tenant_id == tenant_id, _THESE[whose])
         .order_by(devices.c.id)
     )
     if among is not None:

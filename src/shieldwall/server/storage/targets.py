@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from shieldwall.contract import strict_json
 from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
-from shieldwall.contract.messages import UNPROTECTED, ManifestItem, Protection
+from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, ManifestItem, Protection
 from shieldwall.contract.target import Target, read_target, write_target
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.database import insert_ignoring
@@ -34,6 +34,7 @@ _DEVICES: Final = (
         devices.c.enrollment_code,
         devices.c.is_domain_controller,
         devices.c.troubleshooting_until,
+        check_ins.c.protocol,
     )
     .join(check_ins, check_ins.c.device_id == devices.c.id)
     .where(devices.c.state.in_(sorted(SPEAKING)))
@@ -54,6 +55,7 @@ class Targeted(NamedTuple):
     enrollment_code: int
     is_domain_controller: bool
     troubleshooting_until: datetime | None
+    protocol: int
 
 
 def lock(connection: Connection) -> None:
@@ -73,9 +75,10 @@ def keep(
     protection: Protection = UNPROTECTED,
     *,
     offboard: bool = False,
+    enrollment: int = MANAGED_CODE,
 ) -> Digest:
     """Keep a target once, and return the digest that names it."""
-    body = write_target(items, rules, protection, offboard=offboard)
+    body = write_target(items, rules, protection, offboard=offboard, enrollment=enrollment)
     digest = strict_json.digest_of_bytes(body)
     row = {"tenant_id": tenant_id, "digest": digest, "body": body}
     connection.execute(insert_ignoring(connection, target_documents), row)

@@ -8,7 +8,7 @@ import msgspec
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import TenantId
-from shieldwall.contract.messages import PROTOCOL
+from shieldwall.contract.messages import PROTOCOLS
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import PathTenants
@@ -56,7 +56,7 @@ class Discovery:
         return answer_json(
             DiscoverAnswer(
                 tenant_id=tenant_id,
-                protocols=(PROTOCOL,),
+                protocols=PROTOCOLS,
                 nonce=f"{enrollment}/nonce",
                 device=f"{enrollment}/device",
                 check_in=f"{self.gateway_url}/device/v1/checkin",
