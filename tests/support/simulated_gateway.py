@@ -27,6 +27,7 @@ from shieldwall.agent.service.transport import HttpAnswer
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, PackageId, TenantId
 from shieldwall.contract.messages import (
+    MANAGED_CODE,
     UNPROTECTED,
     CheckInAnswer,
     CheckInRequest,
@@ -126,6 +127,7 @@ class SimulatedDevice:
     report: StatusReport | None = None
     sync_wanted: bool = False
     protection: Protection = UNPROTECTED
+    enrollment: int = MANAGED_CODE
     leaving: bool = False
     """Whether it is told to leave: its manifest is the order."""
     goodbye: OffboardRequest | None = None
@@ -138,6 +140,8 @@ class SimulatedDevice:
     def target(self) -> Digest:
         if self.leaving:
             return ORDER_TO_LEAVE
+        if self.enrollment != MANAGED_CODE:
+            return target_digest((), enrollment=self.enrollment)
         return target_digest(self.items, {}, self.protection)
 
 
@@ -510,6 +514,7 @@ class SimulatedGateway:
         """Sign a new manifest."""
         self.manifest_counter += 1
         now = self.clock.now()
+        is_managed = not device.leaving and device.enrollment == MANAGED_CODE
         manifest = Manifest(
             tenant_id=TENANT,
             incarnation=1,
@@ -519,9 +524,10 @@ class SimulatedGateway:
             issued=moments.write(now),
             expires=moments.write(now + timedelta(days=7)),
             target=device.target,
-            items=() if device.leaving else device.items,
-            protection=UNPROTECTED if device.leaving else device.protection,
+            items=device.items if is_managed else (),
+            protection=device.protection if is_managed else UNPROTECTED,
             offboard=device.leaving,
+            enrollment=MANAGED_CODE if device.leaving else device.enrollment,
         )
         signer = self.manifest_key or self.keys["manifest"]
         return seal(encode(self.alter_manifest(manifest)), payload_types.MANIFEST, signer)

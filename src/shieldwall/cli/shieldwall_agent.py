@@ -449,8 +449,10 @@ def _show_survey(summary: Overview) -> None:
         typer.echo(f"{printable(sign.finding)} ({printable(sign.evidence)})")
     if summary.is_passive:
         typer.echo("The agent stays passive: it reports, nothing new is taken and nothing put back.")
-    if summary.enrollment.code not in {EnrollmentCode.MANAGED, EnrollmentCode.NOT_ENROLLED} and summary.survey:
-        typer.echo(f"What to do: {summary.enrollment.remedy}")
+    enrollment = summary.enrollment
+    unmanaged = enrollment.code not in {EnrollmentCode.MANAGED, EnrollmentCode.NOT_ENROLLED} and summary.survey
+    if unmanaged or (enrollment.told and enrollment.code != EnrollmentCode.MANAGED):
+        typer.echo(f"What to do: {enrollment.remedy}")
 
 
 def _protection(summary: Overview) -> str:

@@ -160,6 +160,17 @@ def test_whatever_keeps_a_device_from_being_managed_is_found_with_its_enrollment
         assert found.remedy
 
 
+def test_the_server_s_word_is_found(patient: Patient, gateway: SimulatedGateway) -> None:
+    assert patient.examined()["enrollment"].severity is Severity.OK
+
+    gateway.device.enrollment = 8
+    patient.laptop.check_in()
+
+    found = patient.examined()["enrollment"]
+    assert (found.severity, found.remedy) == (Severity.WARNING, "Allow it in the enforcement scope.")
+    assert "status 8" in found.evidence
+
+
 def test_an_old_check_in_and_an_old_certificate_are_found(patient: Patient, gateway: SimulatedGateway) -> None:
     patient.laptop.clock.advance(days=91)
 

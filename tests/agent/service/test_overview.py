@@ -78,8 +78,9 @@ def test_an_overview_says_how_the_device_is_enrolled_and_what_gives_that_away(
 ) -> None:
     assert overview(laptop.surroundings, running=True).enrollment.code == EnrollmentCode.NOT_ENROLLED
     laptop.onboard()
-    if code != EnrollmentCode.MANAGED_BY_CONFIGURATION_MANAGER:
-        gateway.assign(gateway.publish(a_policy()))
+    gateway.assign(gateway.publish(a_policy()))
+    if code == EnrollmentCode.MANAGED_BY_CONFIGURATION_MANAGER:
+        gateway.device.enrollment = code
     laptop.check_in()
     laptop.machine.said = msgspec.structs.replace(laptop.machine.said, **said)
 
@@ -90,13 +91,13 @@ def test_an_overview_says_how_the_device_is_enrolled_and_what_gives_that_away(
     assert bool(shown.survey) is bool(said)
 
 
-def test_a_device_without_policies_leaves_open_why(laptop: SimulatedAgent) -> None:
+def test_a_device_without_policies_is_managed_where_the_server_says_so(laptop: SimulatedAgent) -> None:
     laptop.onboard()
     laptop.check_in()
 
     shown = overview(laptop.surroundings, running=True).enrollment
 
-    assert (shown.code, "the enforcement scope leaves it out" in shown.cause) == (EnrollmentCode.MANAGED, True)
+    assert (shown.code, shown.cause) == (EnrollmentCode.MANAGED, STATUSES[EnrollmentCode.MANAGED].cause)
 
 
 def test_what_a_device_meets_has_an_enrollment_code(laptop: SimulatedAgent) -> None:

@@ -23,6 +23,7 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     network_checks.clock,
     state_checks.process,
     state_checks.last_check_in,
+    state_checks.enrollment,
     state_checks.settings,
     state_checks.drift,
 )

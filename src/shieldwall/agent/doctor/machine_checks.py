@@ -8,7 +8,7 @@ from typing import Final
 from shieldwall.agent.doctor.model import Check, Subject, error, ok, warning
 from shieldwall.agent.host.facts import os_release
 from shieldwall.agent.host.survey import CONFIGURATION_MANAGER, Finding, Survey
-from shieldwall.agent.service.overview import own_code
+from shieldwall.agent.service.enrollment import own_code
 from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
 
 ENOUGH_BYTES: Final = 64 * 1024 * 1024

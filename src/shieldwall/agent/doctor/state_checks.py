@@ -9,8 +9,10 @@ from typing import Final
 from cryptography import x509
 
 from shieldwall.agent.doctor.model import Check, Subject, error, ok, warning
+from shieldwall.agent.service.enrollment import view
 from shieldwall.agent.service.state import KEY
 from shieldwall.contract.enrollment import code_of_error
+from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.contract.status import SettingState
 from shieldwall.trust import moments
 
@@ -111,6 +113,22 @@ def last_check_in(subject: Subject) -> Iterable[Check]:
             )
         else:
             yield ok("lastCheckIn", "The device checks in.", evidence)
+
+
+def enrollment(subject: Subject) -> Iterable[Check]:
+    """Ask what the server makes of this device."""
+    if subject.surroundings.state.find_identity() is None:
+        return
+    manifest = subject.surroundings.enrolled().enforcement.delivery.manifest()
+    if manifest is None:
+        return  # nothing was told; the last check-in says why
+    told = view(manifest.enrollment)
+    evidence = f"enrollment status {told.code} ({told.status}), by the manifest of {manifest.issued}"
+    if manifest.enrollment == MANAGED_CODE:
+        yield ok("enrollment", told.cause, evidence)
+    else:
+        finding = f"The server does not manage this device. {told.cause}"
+        yield warning("enrollment", finding, evidence=evidence, remedy=told.remedy)
 
 
 def settings(subject: Subject) -> Iterable[Check]:

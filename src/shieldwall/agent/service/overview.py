@@ -11,9 +11,9 @@ import msgspec
 
 from shieldwall.agent.host.survey import Survey
 from shieldwall.agent.service.assembly import Surroundings
-from shieldwall.agent.service.records import Standing, Trouble
+from shieldwall.agent.service.enrollment import EnrollmentView, enrollment_of
+from shieldwall.agent.service.records import Trouble
 from shieldwall.catalog.model import Catalog
-from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, code_of_error
 from shieldwall.contract.ids import DeviceId, Digest, PolicyId, SettingId, TenantId
 from shieldwall.contract.messages import Manifest
 from shieldwall.contract.settings import PolicyDocument
@@ -31,15 +31,6 @@ class PolicySummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: PolicyId
     name: str
     revision: int
-
-
-class EnrollmentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How this device is enrolled, as far as it can tell itself: the server may leave it out of scope."""
-
-    code: int
-    status: str
-    cause: str
-    remedy: str
 
 
 class SurveySign(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -119,7 +110,7 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
             running=running,
             managed_elsewhere=found.managed_elsewhere,
             is_passive=found.is_passive,
-            enrollment=_view(own_code(found) or EnrollmentCode.NOT_ENROLLED),
+            enrollment=enrollment_of(found),
             survey=signs(found),
         )
     enrolled = surroundings.enrolled()
@@ -133,7 +124,12 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
         running=running,
         managed_elsewhere=found.managed_elsewhere,
         is_passive=found.is_passive,
-        enrollment=_as_told(own_code(found) or _met(standing, found, stored), stored),
+        enrollment=enrollment_of(
+            found,
+            trouble=None if standing.trouble is None else standing.trouble.code,
+            has_checked_in=standing.last_check_in is not None,
+            told=None if manifest is None else manifest.enrollment,
+        ),
         survey=signs(found),
         tenant_id=identity.server.tenant_id,
         device_id=identity.device_id,
@@ -157,21 +153,6 @@ def overview(surroundings: Surroundings, *, running: bool) -> Overview:
     )
 
 
-def own_code(found: Survey) -> EnrollmentCode | None:
-    """Return the enrollment code that the survey alone decides; Configuration Manager is left to the server."""
-    match found.manager, found.unsuitable:
-        case "several", _:
-            return EnrollmentCode.TWO_MANAGERS
-        case (("mdm" | "microsoftChannel"), _):
-            return EnrollmentCode.MANAGED_BY_MDM
-        case _, "nonPersistentDesktop":
-            return EnrollmentCode.NON_PERSISTENT_DESKTOP
-        case _, "unsupportedOs":
-            return EnrollmentCode.UNSUPPORTED_SYSTEM
-        case _:
-            return None
-
-
 def signs(found: Survey) -> tuple[SurveySign, ...]:
     """List what the survey found that bears on who manages the device, with the evidence."""
     managers = [
@@ -184,39 +165,6 @@ def signs(found: Survey) -> tuple[SurveySign, ...]:
         if sign is not None
     ]
     return (*managers, *machine)
-
-
-def _met(standing: Standing, found: Survey, stored: Stored | None) -> EnrollmentCode:
-    """Return the code for what the device met last."""
-    if standing.trouble is not None:
-        return code_of_error(standing.trouble.code)
-    if standing.last_check_in is None:
-        return EnrollmentCode.NOT_ENROLLED
-    if found.manager == "configurationManager" and not _gets_policies(stored):
-        return EnrollmentCode.MANAGED_BY_CONFIGURATION_MANAGER
-    return EnrollmentCode.MANAGED
-
-
-def _gets_policies(stored: Stored | None) -> bool:
-    return stored is not None and bool(stored[1])
-
-
-def _as_told(code: EnrollmentCode, stored: Stored | None) -> EnrollmentView:
-    """Say how the device is enrolled; without policies only the server knows whether it is out of scope."""
-    view = _view(code)
-    if code is not EnrollmentCode.MANAGED or _gets_policies(stored):
-        return view
-    return msgspec.structs.replace(
-        view,
-        cause="The server takes this device's check-ins and has sent no policies: none is assigned to it, or the "
-        "enforcement scope leaves it out.",
-        remedy="Look at the enrollment status of this device in the admin center.",
-    )
-
-
-def _view(code: EnrollmentCode) -> EnrollmentView:
-    status = STATUSES[code]
-    return EnrollmentView(code=int(code), status=status.published, cause=status.cause, remedy=status.remedy)
 
 
 def effective(surroundings: Surroundings, catalog: Catalog) -> Effective:
