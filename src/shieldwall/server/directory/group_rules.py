@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
@@ -10,10 +12,20 @@ from shieldwall.policy.rule_verdicts import Verdict, explain
 from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.invalid_group import InvalidGroupError
-from shieldwall.server.directory.membership import groups_asking_for
+from shieldwall.server.directory.membership import devices_named_by, groups_asking_for
 from shieldwall.server.storage import groups
 
 _MEMBER = "membershipRule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """Which devices would join a group and which would leave it."""
+
+    gained: frozenset[DeviceId]
+    lost: frozenset[DeviceId]
+    members: int
+    """How many it would have then."""
 
 
 def checked_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId | None, text: str) -> MembershipRule:
@@ -49,3 +61,9 @@ def evaluate(connection: Connection, tenant_id: TenantId, device_id: DeviceId, r
     device = get_device(connection, tenant_id, device_id)
     belongs = groups.memberships(connection, [device_id])[device_id]
     return explain(rule, {**attributes_of(device), MEMBER_OF: tuple(sorted(belongs))})
+
+
+def preview_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId, rule: MembershipRule) -> Moves:
+    """Say which devices a group would gain and lose, were it filled by this rule now."""
+    named, present = devices_named_by(connection, tenant_id, rule), groups.member_ids(connection, group_id)
+    return Moves(gained=named - present, lost=present - named, members=len(named))

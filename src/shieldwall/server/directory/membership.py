@@ -55,13 +55,17 @@ def reevaluate_group(
     targets.lock(connection)
     if group.membership_rule is None or group.processing_state is ProcessingState.PAUSED:
         return frozenset()
-    rule = parse_rule(group.membership_rule)
-    fleet = described_fleet(connection, group.tenant_id, [rule], Whose.EXISTING)
-    named = frozenset(fleet.ids[place] for place in places(fleet.columns.matching(rule)))
+    named = devices_named_by(connection, group.tenant_id, parse_rule(group.membership_rule))
     present = groups.member_ids(connection, group.id)
     _move(connection, acting, group.id, named - present, joined=True, cause=cause)
     _move(connection, acting, group.id, present - named, joined=False, cause=cause)
     return (named ^ present) | follow_members(connection, acting, group, cause)
+
+
+def devices_named_by(connection: Connection, tenant_id: TenantId, rule: MembershipRule) -> frozenset[DeviceId]:
+    """Return the devices of a tenant that a rule names now, of those that may belong to groups."""
+    fleet = described_fleet(connection, tenant_id, [rule], Whose.STAYING)
+    return frozenset(fleet.ids[place] for place in places(fleet.columns.matching(rule)))
 
 
 def follow_members(connection: Connection, acting: Acting, group: Group, cause: MembershipCause) -> frozenset[DeviceId]:
@@ -111,7 +115,7 @@ def remove_members(
 
 
 def leave_all_groups(connection: Connection, acting: Acting, device_id: DeviceId) -> None:
-    """Take a device that is retired out of every group, of paused ones too."""
+    """Take a device that is retired, or told to leave, out of every group, of paused ones too."""
     for group_id in sorted(groups.memberships(connection, [device_id])[device_id]):
         _move(connection, acting, group_id, [device_id], joined=False, cause=MembershipCause.DEVICE_RETIRED)
 
@@ -202,4 +206,4 @@ def _move(
 
 
 def _may_belong(device: Device) -> bool:
-    return device.state is not DeviceState.RETIRED
+    return device.state not in {DeviceState.LEAVING, DeviceState.RETIRED}

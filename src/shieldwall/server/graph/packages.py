@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -12,8 +11,6 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_package_id
-from shieldwall.contract.messages import Envelope
-from shieldwall.contract.strict_json import encode
 from shieldwall.server.authorization import allow
 from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.requests import (
@@ -35,10 +32,9 @@ from shieldwall.server.inventory.packages import (
     JoinType,
     PackageDraft,
     Platform,
-    ServerAddress,
 )
-from shieldwall.trust.onboarding import open_package
-from shieldwall.trust.onboarding_scripts import ScriptKind, make_script
+from shieldwall.server.package_handout import hand_out_package
+from shieldwall.trust.onboarding_scripts import ScriptKind
 
 _WRITE: Final = allow(
     "Shieldwall.Onboarding.ReadWrite.All",
@@ -94,14 +90,10 @@ def create_package(services: Services, request: GraphRequest, body: RawBody) -> 
         attestation=asked.attestation,
         join_type=asked.join_type,
     )
-    roots = (services.settings.tls_authority.read_text(),)
-    address = ServerAddress(urls=(services.settings.gateway_url,), tls_roots=roots)
     with services.database.write() as connection:
-        acting = acting_for(services, request)
-        record, envelope = packages.create_package(connection, acting, services.signer, draft, address)
-        scripts = _scripts(asked.scripts, envelope, services.clock.now())
-    made = {**package_resource(record), "package": envelope}
-    return answer(made | ({"scripts": scripts} if scripts else {}), status=201)
+        made = hand_out_package(services, connection, acting_for(services, request), draft, asked.scripts)
+    resource = {**package_resource(made.record), "package": made.envelope}
+    return answer(resource | ({"scripts": made.scripts} if made.scripts else {}), status=201)
 
 
 @get(_PATH + "/{package_id:str}", opt=_READ, sync_to_thread=True)
@@ -140,9 +132,3 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     list_package_devices,
     revoke_package,
 )
-
-
-def _scripts(kinds: Iterable[ScriptKind], envelope: Envelope, now: datetime) -> dict[str, str]:
-    file = encode(envelope)
-    opened = open_package(file, now)
-    return {kind: make_script(kind, opened, file) for kind in kinds}

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from litestar.response import Redirect
 from sqlalchemy import Connection
 
-from shieldwall.contract.errors import InvalidIdError
-from shieldwall.contract.ids import UUID_PATTERN, GroupId, parse_package_id, parse_policy_id
+from shieldwall.contract.ids import GroupId, parse_policy_id
 from shieldwall.contract.status import SettingState
 from shieldwall.server.authorization import allow
-from shieldwall.server.directory import groups
-from shieldwall.server.inventory import packages
 from shieldwall.server.manager import assignments, policies, statuses
-from shieldwall.server.portal.rendering import Rendering, redirect
-from shieldwall.server.portal.sessions import ADMINISTRATOR, check_form
+from shieldwall.server.portal.paging import PAGE_SIZE, page_of, paging
+from shieldwall.server.portal.rendering import Rendering
+from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.portal.standing import fleet
 from shieldwall.server.portal.views import (
-    GroupRow,
-    PackageRow,
     PolicyRow,
     counts_of,
-    package_state,
     setting_rows,
     targets_in_words,
 )
@@ -43,14 +36,13 @@ Services: TypeAlias = NamedDependency[AdminServices]
 Renderer: TypeAlias = NamedDependency[Rendering]
 Form: TypeAlias = NamedDependency[Mapping[str, str]]
 SIGNED_IN: Final = allow(ADMINISTRATOR)
-_PAGE_SIZE: Final = 50
 
 
 @get("/", opt=SIGNED_IN, sync_to_thread=True)
 def overview(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show how the tenant stands."""
     with services.database.read() as connection:
-        rows = _policy_rows(services, connection, Page(size=_PAGE_SIZE))
+        rows = _policy_rows(services, connection, Page(size=PAGE_SIZE))
         count = stored_devices.count(connection, services.tenant.id)
         standing = fleet(connection, services.tenant.id)
         alert_count = alerts.count_open(connection, services.tenant.id)
@@ -70,13 +62,13 @@ def overview(services: Services, rendering: Renderer, request: PageRequest) -> R
 def list_policies(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the policies."""
     with services.database.read() as connection:
-        rows = _policy_rows(services, connection, _page(request))
+        rows = _policy_rows(services, connection, page_of(request))
     return rendering.page(
         request,
         "policies.html",
         section="/policies",
         policies=rows,
-        **_paging(request, [row.policy.id for row in rows]),
+        **paging(request, [row.policy.id for row in rows]),
     )
 
 
@@ -92,7 +84,7 @@ def show_policy(
         assigned = assignments.assignments_of(connection, tenant, policy.id)
         names = _group_names(connection, [each.group_id for each in assigned if each.group_id is not None])
         counts = counts_of(statuses.policy_counts(connection, catalog, tenant, policy.id).devices)
-        found = statuses.policy_devices(connection, catalog, tenant, policy.id, _page(request))
+        found = statuses.policy_devices(connection, catalog, tenant, policy.id, page_of(request))
     return rendering.page(
         request,
         "policy.html",
@@ -103,68 +95,8 @@ def show_policy(
         targets=targets_in_words(assigned, names),
         counts=counts,
         devices=found,
-        **_paging(request, [each.device_id for each in found]),
+        **paging(request, [each.device_id for each in found]),
     )
-
-
-@get("/groups", opt=SIGNED_IN, sync_to_thread=True)
-def list_groups(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
-    """Show the groups."""
-    with services.database.read() as connection:
-        found = groups.list_groups(connection, services.tenant.id, _page(request))
-        rows = [
-            GroupRow(group=group, member_count=stored_groups.count_members(connection, group.id)) for group in found
-        ]
-    return rendering.page(
-        request, "groups.html", section="/groups", groups=rows, **_paging(request, [group.id for group in found])
-    )
-
-
-@get("/packages", opt=SIGNED_IN, sync_to_thread=True)
-def list_packages(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
-    """Show the onboarding packages."""
-    with services.database.read() as connection:
-        found = packages.list_packages(connection, services.tenant.id, _page(request))
-    now = services.clock.now()
-    rows = [PackageRow(package=package, state=package_state(package, now)) for package in found]
-    return rendering.page(
-        request,
-        "packages.html",
-        section="/packages",
-        packages=rows,
-        **_paging(request, [package.id for package in found]),
-    )
-
-
-@get("/packages/{package_id:str}", opt=SIGNED_IN, sync_to_thread=True)
-def show_package(
-    services: Services, rendering: Renderer, request: PageRequest, package_id: FromPath[str]
-) -> Response[str]:
-    """Show one package: what it allows, who made it, who came with it."""
-    wanted, tenant = parse_package_id(package_id), services.tenant.id
-    with services.database.read() as connection:
-        package = packages.get_package(connection, tenant, wanted)
-        found = packages.devices_of_package(connection, tenant, wanted, _page(request))
-    return rendering.page(
-        request,
-        "package.html",
-        section="/packages",
-        package=package,
-        state=package_state(package, services.clock.now()),
-        devices=found,
-        can_revoke=package.revoked_at is None,
-        **_paging(request, [device.id for device in found]),
-    )
-
-
-@post("/packages/{package_id:str}/revoke", opt=SIGNED_IN, sync_to_thread=True)
-def revoke_package(services: Services, request: PageRequest, package_id: FromPath[str], form: Form) -> Redirect:
-    """Let nobody onboard with a package any more."""
-    check_form(services, request, form)
-    wanted = parse_package_id(package_id)
-    with services.database.write() as connection:
-        packages.revoke_package(connection, services.acting(request.scope["user"].actor), wanted)
-    return redirect(f"/packages/{wanted}")
 
 
 def _policy_rows(services: AdminServices, connection: Connection, page: Page) -> list[PolicyRow]:
@@ -190,18 +122,3 @@ def _group_names(connection: Connection, wanted: Sequence[GroupId]) -> dict[Grou
 
 def _trouble(row: PolicyRow) -> tuple[int, int]:
     return row.counts[SettingState.ERROR], row.counts[SettingState.CONFLICT]
-
-
-def _page(request: PageRequest) -> Page:
-    after = request.query_params.get("after")
-    if after is not None and not re.match(UUID_PATTERN, after):
-        raise InvalidIdError("The link to this page of the list is broken.", remedy="Begin with its first page.")
-    return Page(size=_PAGE_SIZE, after=after)
-
-
-def _paging(request: PageRequest, ids: Sequence[str]) -> dict[str, Any]:
-    """Say where the next page of a listing begins, if there is one, and whether this is the first."""
-    return {
-        "following": f"?after={ids[-1]}" if len(ids) == _PAGE_SIZE else None,
-        "paged": "after" in request.query_params,
-    }

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from shieldwall.server.authorization import Principal
 from shieldwall.server.directory.names import visible
 from shieldwall.server.portal.sessions import TENANTS, form_token
-from shieldwall.server.portal.words import HEALTH, STATES, ago, product_state
+from shieldwall.server.portal.words import HEALTH, STATES, ago, plain, product_state
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import services_of_caller
 
@@ -75,6 +75,7 @@ def create_rendering(services: AdminServices) -> Rendering:
 
     environment.filters["ago"] = since
     environment.filters["list_pair"] = lambda value: (value, value)
+    environment.filters["plain"] = plain
     environment.filters["product_state"] = product_state
     environment.globals["states"] = STATES
     environment.globals["health_words"] = HEALTH
