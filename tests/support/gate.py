@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from tests.support.enrolment import Newcomer, body_digest
 from tests.support.office import Office
 from tests.support.samples import TENANT_ID, a_package, package_id
@@ -46,9 +47,11 @@ class Gate:
         return Newcomer.holding(a_package())
 
     def asks(self, request: RegisterRequest) -> RegisterAnswer | PendingAnswer:
-        certified = read_certificate_request(request)
         with self.database.write() as connection:
-            return self.onboarding(connection, request, certified, body_digest(request))
+            return self.onboards(connection, request)
+
+    def onboards(self, connection: Connection, request: RegisterRequest) -> RegisterAnswer | PendingAnswer:
+        return self.onboarding(connection, request, read_certificate_request(request), body_digest(request))
 
     def receives(self, request: RegisterRequest) -> RegisterAnswer:
         answer = self.asks(request)

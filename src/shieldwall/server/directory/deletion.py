@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.devices import get_device
+from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.directory.membership import leave_all_groups
 from shieldwall.server.directory.registration import spend_key
 from shieldwall.server.directory.registrations import delete_registration
@@ -32,7 +32,7 @@ def delete_device(connection: Connection, acting: Acting, device_id: DeviceId) -
         delete_registration(connection, acting, registration)
         if not device_moves.exists(connection, device_id):
             return
-    device = get_device(connection, acting.tenant_id, device_id)
+    device = hold_device(connection, acting, device_id)
     leave_all_groups(connection, acting, device_id)
     spend_key(connection, acting, device, DELETED)
     device_moves.remove(connection, acting.tenant_id, device_id)

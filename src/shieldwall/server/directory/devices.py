@@ -14,7 +14,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.enrollment import enrolled_anew
 from shieldwall.server.directory.membership import leave_all_groups, matches_otherwise, reevaluate_device
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import devices
+from shieldwall.server.storage import devices, enrollments, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
@@ -60,6 +60,34 @@ def get_device(connection: Connection, tenant_id: TenantId, device_id: DeviceId)
     return device
 
 
+def hold_device(connection: Connection, acting: Acting, device_id: DeviceId) -> Device:
+    """Return a device of this tenant to be changed: nobody else changes it until this transaction ends.
+
+    Raises:
+        NotFoundError: There is no such device.
+    """
+    targets.lock(connection)
+    device = devices.hold(connection, device_id)
+    if device is None or device.tenant_id != acting.tenant_id:
+        raise NotFoundError(f"There is no device {device_id}.")
+    return device
+
+
+def follow(connection: Connection, acting: Acting, before: Device) -> Device:
+    """Let all that is derived of a device follow a change by ``device_states``: enrollment, groups and policies.
+
+    ``before`` is what it was; returned is what it is.
+    """
+    targets.lock(connection)
+    changed = devices.get(connection, before.id)
+    device = enrolled_anew(connection, acting, before, changed)
+    if device.enrollment_code != changed.enrollment_code:
+        enrollments.set_code(connection, [device.id], device.enrollment_code)
+    reevaluate_device(connection, acting, device)
+    acting.tell(connection, [device.id])
+    return device
+
+
 def find_by_object_id(connection: Connection, tenant_id: TenantId, object_id: str) -> Device | None:
     """Return the device whose directory object has this id, or ``None``."""
     device = devices.find_by_object_id(connection, object_id)
@@ -75,7 +103,7 @@ def rename(connection: Connection, acting: Acting, device_id: DeviceId, display_
     """
     if not is_name(display_name):
         raise InvalidDeviceError("A device's name has 1 to 256 plain characters.", member="displayName")
-    before = get_device(connection, acting.tenant_id, device_id)
+    before = hold_device(connection, acting, device_id)
     return _change(connection, acting, before, replace(before, display_name=display_name), "device.renamed")
 
 
@@ -88,7 +116,7 @@ def change_tags(
         NotFoundError: There is no such device.
         InvalidDeviceError: A tag is empty or too long, or there are too many.
     """
-    before = get_device(connection, acting.tenant_id, device_id)
+    before = hold_device(connection, acting, device_id)
     tags = tuple(sorted((set(before.tags) | set(add)) - set(remove)))
     if len(tags) > MAX_TAGS or not all(is_name(tag, MAX_TAG_LENGTH) for tag in tags):
         raise InvalidDeviceError(
@@ -112,7 +140,7 @@ def change_details(
         NotFoundError: There is no such device.
         InvalidDeviceError: A part is too long, or not one that there is.
     """
-    before = get_device(connection, acting.tenant_id, device_id)
+    before = hold_device(connection, acting, device_id)
     noted: dict[str, str | None] = {**before.extension_attributes, **(attributes or {})}
     kept = {name: value for name, value in sorted(noted.items()) if value is not None}
     for name, value in kept.items():
@@ -152,7 +180,7 @@ def set_enabled(connection: Connection, acting: Acting, device_id: DeviceId, *, 
         NotFoundError: There is no such device, or it is retired.
         WrongDeviceStateError: It waits to be let in, or is told to leave.
     """
-    before = get_device(connection, acting.tenant_id, device_id)
+    before = hold_device(connection, acting, device_id)
     if before.state is DeviceState.RETIRED:
         raise NotFoundError(f"The device {device_id} was retired.")
     if before.state not in _SWITCHED:
@@ -172,16 +200,24 @@ def retire(
     *,
     activity: str = "device.retired",
     reason: str = "",
+    state_reason: str | None = None,
 ) -> Device:
     """End a device's life: it belongs to no group, its key is refused for ever. Twice is once.
+
+    ``reason`` is what the audit trail says, ``state_reason`` a code that stays with the device.
 
     Raises:
         NotFoundError: There is no such device.
     """
-    before = get_device(connection, acting.tenant_id, device_id)
+    before = hold_device(connection, acting, device_id)
     if before.state is DeviceState.RETIRED:
         return before
-    device = replace(before, state=DeviceState.RETIRED, retired_at=acting.clock.now())
+    device = replace(
+        before,
+        state=DeviceState.RETIRED,
+        state_reason=before.state_reason if state_reason is None else state_reason,
+        retired_at=acting.clock.now(),
+    )
     devices.put(connection, device)
     leave_all_groups(connection, acting, device_id)
     acting.record(connection, activity, "device", device_id, name=device.display_name, reason=reason)

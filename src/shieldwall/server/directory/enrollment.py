@@ -80,7 +80,7 @@ def enrolled_anew(connection: Connection, acting: Acting, before: Device, device
 
     Nothing is asked where nothing matters to the enrollment.
     """
-    if _matters(before) == _matters(device):
+    if matters(before) == matters(device):
         return device
     device = enrolled(connection, device)
     if device.enrollment_code != before.enrollment_code:
@@ -106,5 +106,6 @@ def enrollments(connection: Connection, device_list: Collection[Device]) -> Mapp
     return {device.id: decided[device.tenant_id](device) for device in device_list}
 
 
-def _matters(device: Device) -> tuple[object, ...]:
+def matters(device: Device) -> tuple[object, ...]:
+    """Return everything of a device that its enrollment may depend on."""
     return device.state, device.manager, device.unsuitable, device.is_domain_controller, attributes_of(device)

@@ -13,7 +13,7 @@ from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.policy.membership import parse_rule
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of
-from shieldwall.server.directory.devices import get_device
+from shieldwall.server.directory.devices import WrongDeviceStateError, get_device, hold_device
 from shieldwall.server.directory.group_rules import checked_rule
 from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import (
@@ -216,11 +216,14 @@ def add_member(connection: Connection, acting: Acting, group_id: GroupId, device
         NotFoundError: There is no such group or device.
         DynamicGroupError: A rule decides who belongs.
         RetiredDeviceError: The device is retired.
+        WrongDeviceStateError: It is told to leave.
     """
     group = _assigned(connection, acting, group_id)
-    device = get_device(connection, acting.tenant_id, device_id)
+    device = hold_device(connection, acting, device_id)
     if device.state is DeviceState.RETIRED:
         raise RetiredDeviceError(f"{device.display_name} was retired.")
+    if device.state is DeviceState.LEAVING:
+        raise WrongDeviceStateError(f"{device.display_name} is told to leave, and belongs to no group any more.")
     if groups.is_member(connection, group_id, device_id):
         return
     moved = add_members(connection, acting, group, [device_id], MembershipCause.ADDED)

@@ -14,7 +14,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import devices, registrations, spent_keys, trusted_authorities
+from shieldwall.server.storage import devices, registrations, spent_keys, targets, trusted_authorities
 from shieldwall.server.storage.device_records import Device, DeviceState, TrustType
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
@@ -255,6 +255,7 @@ def claim(
         raise RegistrationManagedElsewhereError(
             f"The registration {found.device_id} is managed by another manager: {found.manager}."
         )
+    targets.lock(connection)  # two that claim it at once do so one after the other
     device = devices.find(connection, found.device_id)
     if device is not None and device.state is not DeviceState.RETIRED:
         raise RegistrationInUseError(f"The registration {found.device_id} is in use by a device.")

@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.registration import AttestRequest, PendingAnswer, RegisterAnswer
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.devices import follow, hold_device
 from shieldwall.server.directory.registration import let_in, same_hardware
-from shieldwall.server.inventory.attestation import REQUIRED, AttestationRequiredError, prove
+from shieldwall.server.inventory.attestation import REQUIRED, AttestationRequiredError, NoOpenChallengeError, prove
 from shieldwall.server.inventory.onboarding import pending_answer, reason_to_wait, register_answer
 from shieldwall.server.inventory.pending import ATTESTATION, CertificateIssuer, certify
 from shieldwall.server.storage import check_ins, devices, packages
@@ -22,16 +23,21 @@ def attested(
     """Take the answer of a device's TPM, and tell the device how its registration goes on.
 
     Raises:
-        NoOpenChallengeError: Nothing is asked of it.
+        NoOpenChallengeError: Nothing is asked of it, or it is in another state by now.
         AttestationFailedError: The proof does not hold; nothing has changed.
         AttestationRequiredError: Its TPM, trusted when it registered, is trusted no more.
     """
-    device = prove(connection, acting, device, answer)
+    before = hold_device(connection, acting, device.id)
+    if before.state is not device.state:
+        raise NoOpenChallengeError(f"The device {device.id} is {before.state.value} now.")
+    prove(connection, acting, device, answer)
+    device = follow(connection, acting, before)
     if device.state is DeviceState.PENDING and device.state_reason == ATTESTATION:
         device = _gone_on(connection, signer, device)
+        if device.state is not DeviceState.PENDING:
+            let_in(connection, acting, device)
     if device.state is DeviceState.PENDING:
         return pending_answer(device, acting.clock.now())
-    let_in(connection, acting, device)
     return register_answer(
         devices.get(connection, device.id), check_ins.get(connection, device.id).epoch, acting.clock.now()
     )

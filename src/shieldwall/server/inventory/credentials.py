@@ -15,7 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.devices import follow, hold_device
 from shieldwall.server.directory.registration import DuplicateKeyError, spend_key
+from shieldwall.server.inventory.joining import find_join
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
 from shieldwall.server.storage import device_states, devices, nonces, spent_keys
 from shieldwall.server.storage.device_records import Device, DeviceState
@@ -46,6 +48,11 @@ class Issuer(Protocol):
     def issue_certificate(self, *, spki: bytes, tenant_id: TenantId, device_id: DeviceId) -> str:
         """Certify that a key is a device's; the answer is PEM."""
         ...
+
+
+def present(connection: Connection, device_id: DeviceId) -> str:
+    """Return the certificate that a device has. Raises: NotFoundError."""
+    return devices.get(connection, device_id).certificate
 
 
 def renew(connection: Connection, acting: Acting, issuer: Issuer, device_id: DeviceId) -> str:
@@ -80,7 +87,7 @@ def change_key(
         BadNonceError: The nonce of the request is not ours, too old, or used.
         DuplicateKeyError: The new key is, or was once, somebody's identity.
     """
-    device, now = devices.get(connection, device_id), acting.clock.now()
+    device, now = hold_device(connection, acting, device_id), acting.clock.now()
     if device.state is DeviceState.QUARANTINED:
         raise DeviceQuarantinedError("The identity of this device was seen on two machines.")
     nonce = sealer.open(certified.nonce, device.tenant_id, now)
@@ -88,7 +95,11 @@ def change_key(
     if not nonces.use(connection, device.tenant_id, nonce.digest, nonce.expires_at):
         raise BadNonceError("The nonce has been used.")
     new = thumbprint(certified.public_key)
-    if devices.find_by_key(connection, new) is not None or spent_keys.find(connection, new) is not None:
+    if (
+        devices.find_by_key(connection, new) is not None
+        or spent_keys.find(connection, new) is not None
+        or find_join(connection, device.tenant_id, certified) is not None
+    ):
         raise DuplicateKeyError("The new key has been an identity before.")
     credential = _credential(issuer, device, new, certified)
     spend_key(connection, acting, device, KEY_CHANGED, is_repeatable=True)
@@ -105,6 +116,7 @@ def change_key(
         former=device.key_thumbprint,
         present=new,
     )
+    follow(connection, acting, device)  # nothing is attested of the new key
     return credential.certificate
 
 

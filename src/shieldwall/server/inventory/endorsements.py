@@ -6,7 +6,6 @@ have proven to hold it: that proof does not age, only the trust in the TPM is ne
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -14,8 +13,8 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest, TenantId, parse_digest
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.devices import follow
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.directory.registration import let_in
 from shieldwall.server.storage import device_states, devices, trusted_authorities
 from shieldwall.server.storage.device_records import AttestationLevel
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
@@ -125,4 +124,4 @@ def _set_level(
             acting.record(
                 connection, "device.attested", "device", device.id, name=device.display_name, level=after.value
             )
-            let_in(connection, acting, replace(device, attestation_level=after))
+            follow(connection, acting, device)

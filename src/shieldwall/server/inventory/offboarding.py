@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, PackageId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.devices import get_device, retire
+from shieldwall.server.directory.devices import hold_device, retire
+from shieldwall.server.directory.enrollment import enrolled_anew
 from shieldwall.server.directory.membership import leave_all_groups
 from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import Device, DeviceState
@@ -27,12 +28,13 @@ def order_to_leave(connection: Connection, acting: Acting, device_id: DeviceId, 
     Raises:
         NotFoundError: There is no such device.
     """
-    before = get_device(connection, acting.tenant_id, device_id)
+    before = hold_device(connection, acting, device_id)
     if force or before.state is DeviceState.PENDING:
         return retire(connection, acting, device_id, reason="forced" if force else "")
     if before.state in {DeviceState.LEAVING, DeviceState.RETIRED}:
         return before
     device = replace(before, state=DeviceState.LEAVING, troubleshooting_until=None)
+    device = enrolled_anew(connection, acting, before, device)
     devices.put(connection, device)
     leave_all_groups(connection, acting, device_id)
     acting.record(connection, "device.leavingOrdered", "device", device_id, name=device.display_name)
@@ -55,7 +57,7 @@ def offboard(
     Raises:
         NotFoundError: There is no such device.
     """
-    device = get_device(connection, acting.tenant_id, device_id)
+    device = hold_device(connection, acting, device_id)
     if device.state is not DeviceState.RETIRED:
         how = {DeviceState.LEAVING: "order"}.get(device.state, "device" if package_id is None else "package")
         acting.record(

@@ -12,7 +12,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, PackageId, TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.devices import get_device, retire
+from shieldwall.server.directory.devices import get_device, hold_device, retire
 from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.membership import add_members
 from shieldwall.server.directory.registration import PACKAGE_REVOKED, REJECTED, let_in, same_hardware
@@ -126,8 +126,8 @@ def replace_device(connection: Connection, acting: Acting, device_id: DeviceId, 
     Raises:
         NotFoundError: One of them is not there.
     """
-    device = get_device(connection, acting.tenant_id, device_id)
-    former = get_device(connection, acting.tenant_id, former_id)
+    device = hold_device(connection, acting, device_id)
+    former = hold_device(connection, acting, former_id)
     taken = groups.memberships(connection, [former_id])[former_id]
     assigned = sorted(each for each in taken if not groups.get(connection, each).is_dynamic)
     for group_id in assigned:
@@ -192,16 +192,14 @@ def tell_of_duplicates(connection: Connection, acting: Acting, device: Device, t
 
 
 def _waiting(connection: Connection, acting: Acting, device_id: DeviceId) -> Device:
-    device = get_device(connection, acting.tenant_id, device_id)
+    device = hold_device(connection, acting, device_id)
     if device.state is not DeviceState.PENDING:
         raise NotPendingError(f"The device {device_id} does not wait: it is {device.state.value}.")
     return device
 
 
 def _turned_away(connection: Connection, acting: Acting, device_id: DeviceId, activity: str, reason: str) -> Device:
-    device = retire(connection, acting, device_id, activity=activity, reason=reason)
-    device = replace(device, state_reason=reason)
-    devices.put(connection, device)
+    device = retire(connection, acting, device_id, activity=activity, reason=reason, state_reason=reason)
     _settled(connection, acting, device_id)
     return device
 

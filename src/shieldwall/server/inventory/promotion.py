@@ -14,7 +14,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint
 from shieldwall.contract.registration import PromoteRequest, RegisterAnswer
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.devices import get_device
+from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.registration import DuplicateKeyError, let_in, spend_key
 from shieldwall.server.inventory.claims import Asked, proven_registration
@@ -57,7 +57,7 @@ class Promotion:
             ShieldwallError: The registration may not be used (``inventory.claims``).
         """
         now, new_key = self.acting.clock.now(), thumbprint(asked.certified.public_key)
-        before = get_device(connection, self.acting.tenant_id, device_id)
+        before = hold_device(connection, self.acting, device_id)
         if before.registration is not Registration.SYNTHETIC or before.state is not DeviceState.ACTIVE:
             raise NotSyntheticError(f"The device {device_id} is no active device with a synthetic registration.")
         nonce = self.sealer.open(asked.certified.nonce, self.acting.tenant_id, now)

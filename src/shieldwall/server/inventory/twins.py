@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.devices import get_device
+from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.inventory.pending import replace_device
 from shieldwall.server.storage import inventory
 from shieldwall.server.storage.device_records import SPEAKING, Device, DeviceState
@@ -51,7 +51,7 @@ def merge(connection: Connection, acting: Acting, device_id: DeviceId, into: Dev
         NotFoundError: One of them is not there.
         CannotMergeError: It is the same device, or the one that shall stay cannot speak.
     """
-    former, device = get_device(connection, acting.tenant_id, device_id), get_device(connection, acting.tenant_id, into)
+    former, device = (hold_device(connection, acting, each) for each in (device_id, into))
     if former.id == device.id:
         raise CannotMergeError("A device cannot be merged into itself.")
     if device.state not in SPEAKING or device.state is DeviceState.LEAVING:

@@ -42,7 +42,7 @@ from shieldwall.contract.status import StatusReport
 from shieldwall.contract.target import Target
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of
-from shieldwall.server.directory.enrollment import enrolled_anew
+from shieldwall.server.directory.enrollment import enrolled_anew, matters
 from shieldwall.server.directory.facts import with_facts
 from shieldwall.server.directory.membership import matches_otherwise, reevaluate_device
 from shieldwall.server.manager import clone_watch
@@ -205,7 +205,7 @@ class CheckIn:
         if digest == known.facts:
             return known
         check_ins.set_facts(connection, caller.id, digest)
-        before = devices.get(connection, caller.id)
+        before = self._held(connection, caller, facts)
         device = enrolled_anew(connection, self.acting_for(caller), before, with_facts(before, facts))
         devices.put(connection, device)
         asked_for = attributes_of(device) != attributes_of(before)  # another catalog moves nobody between groups
@@ -219,6 +219,16 @@ class CheckIn:
             return known.target
         check_ins.clear_sync(connection, caller.id)  # it gets the new target in this very answer
         return check_ins.get(connection, caller.id).target_digest
+
+    def _held(self, connection: Connection, caller: CallingDevice, facts: DeviceFacts) -> Device:
+        """Return the calling device to be changed; the lock of targeting comes first where targets may follow."""
+        before = devices.get(connection, caller.id)
+        told = with_facts(before, facts)
+        if attributes_of(told) != attributes_of(before) or matters(told) != matters(before):
+            targets.lock(connection)
+        held = devices.hold(connection, caller.id)
+        assert held is not None, "a device that checks in is there: its row of check-ins is locked"
+        return held
 
     def _keep_report(self, connection: Connection, caller: CallingDevice, report: StatusReport, known: Known) -> Known:
         digest = statuses.keep(connection, caller.tenant_id, report)

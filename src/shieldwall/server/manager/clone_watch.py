@@ -13,8 +13,7 @@ from sqlalchemy import Connection
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.devices import CLONED_IDENTITY, WrongDeviceStateError, get_device
-from shieldwall.server.directory.membership import reevaluate_device
+from shieldwall.server.directory.devices import CLONED_IDENTITY, WrongDeviceStateError, follow, hold_device
 from shieldwall.server.manager.clones import CloneSign, sign_of_clone
 from shieldwall.server.storage import alerts, check_ins, device_states, sightings
 from shieldwall.server.storage.alerts import Alert, Severity
@@ -64,7 +63,7 @@ def release(connection: Connection, acting: Acting, device_id: DeviceId) -> Devi
         NotFoundError: There is no such device.
         WrongDeviceStateError: It is not in quarantine.
     """
-    device = get_device(connection, acting.tenant_id, device_id)
+    device = hold_device(connection, acting, device_id)
     if not device_states.move(connection, device_id, of={DeviceState.QUARANTINED}, to=DeviceState.ACTIVE, reason=None):
         raise WrongDeviceStateError(f"The device {device.display_name!r} is not in quarantine.")
     epoch = check_ins.start_epoch(connection, device_id)
@@ -84,17 +83,18 @@ def release(connection: Connection, acting: Acting, device_id: DeviceId) -> Devi
         connection, acting.tenant_id, device_id, CLONED_IDENTITY, by=acting.actor, at=acting.clock.now()
     )
     acting.record(connection, "device.released", "device", device_id, name=device.display_name)
-    return _aimed_anew(connection, acting, device_id)
+    return follow(connection, acting, device)
 
 
 def _quarantine(
     connection: Connection, acting: Acting, device_id: DeviceId, sign: CloneSign, history: tuple[Sighting, ...]
 ) -> bool:
+    before = hold_device(connection, acting, device_id)
     if not device_states.move(
         connection, device_id, of={DeviceState.ACTIVE}, to=DeviceState.QUARANTINED, reason=CLONED_IDENTITY
     ):
         return False
-    device = _aimed_anew(connection, acting, device_id)
+    device = follow(connection, acting, before)
     now = acting.clock.now()
     shown = [
         {"at": each.at.isoformat(), "kind": each.kind.value, "instanceId": each.instance_id, "bootId": each.boot_id}
@@ -124,11 +124,3 @@ def _quarantine(
         sign=sign.value,
     )
     return True
-
-
-def _aimed_anew(connection: Connection, acting: Acting, device_id: DeviceId) -> Device:
-    """Let a device whose state is another follow the groups whose rules ask for that, and return it."""
-    device = get_device(connection, acting.tenant_id, device_id)
-    reevaluate_device(connection, acting, device)
-    acting.tell(connection, [device_id])
-    return device

@@ -24,7 +24,7 @@ from shieldwall.policy.protection import (
     protected_among,
 )
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.devices import get_device
+from shieldwall.server.directory.devices import get_device, hold_device
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.storage import devices, fleets, groups, protection, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
@@ -148,7 +148,7 @@ def start_troubleshooting(
     """
     if not SHORTEST_WINDOW <= window <= LONGEST_WINDOW:
         raise InvalidProtectionError("Troubleshooting lasts from 5 minutes to 24 hours.")
-    device = get_device(connection, acting.tenant_id, device_id)
+    device = hold_device(connection, acting, device_id)
     if not device.is_managed or device.state is DeviceState.LEAVING:
         raise DeviceNotManagedError(f"{device.display_name} is not managed.")
     until = (acting.clock.now() + window).replace(microsecond=0)
@@ -168,7 +168,7 @@ def start_troubleshooting(
 
 def stop_troubleshooting(connection: Connection, acting: Acting, device_id: DeviceId) -> Device:
     """End the time for troubleshooting now; where there is none, nothing happens. Raises: NotFoundError."""
-    device = get_device(connection, acting.tenant_id, device_id)
+    device = hold_device(connection, acting, device_id)
     if device.troubleshooting_until is None:
         return device
     protection.set_window(connection, device_id, None)

@@ -49,6 +49,17 @@ def find(connection: Connection, device_id: DeviceId) -> Device | None:
     return None if row is None else _device(row)
 
 
+def hold(connection: Connection, device_id: DeviceId) -> Device | None:
+    """Return a device, or ``None``, that nobody else changes until this transaction ends.
+
+    Whoever reads a device to put it back changed reads it so; else it would undo what was changed in between. Where
+    targets follow, ``targets.lock`` comes before it, never after. SQLite has one writer anyway.
+    """
+    query = select(devices).where(devices.c.id == device_id).with_for_update(key_share=True)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _device(row)
+
+
 def find_by_object_id(connection: Connection, object_id: str) -> Device | None:
     """Return the device whose directory object has this id, or ``None``."""
     row = connection.execute(select(devices).where(devices.c.object_id == object_id)).one_or_none()
@@ -134,7 +145,8 @@ def add(connection: Connection, device: Device) -> None:
 def put(connection: Connection, device: Device) -> None:
     """Replace a device, but for its key, certificate and attestation: those change by ``device_states`` alone.
 
-    Whoever read the device before its key changed, and puts it back after, would bring the old key back.
+    Whoever read the device before its key changed, and puts it back after, would bring the old key back. The other
+    columns are the caller's to hold (``hold``).
 
     Raises:
         NotFoundError: There is no such device.
