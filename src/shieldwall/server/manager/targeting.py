@@ -12,7 +12,7 @@ manifests is told what to enforce and nothing else: it refuses what has a member
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -35,9 +35,6 @@ from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.targets import Targeted
-
-_DECISIVE: Final = Targeted._fields.index("state")
-"""From here on stands what a target depends on."""
 
 
 def items_for(
@@ -105,10 +102,10 @@ def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: dateti
         present = targets.present(connection, portion)
         matched = computed.matched(present)
         wanted: defaultdict[Digest, list[DeviceId]] = defaultdict(list)
-        for device in present:
-            digest = computed.target(device, memberships[device.device_id], matched.get(device.device_id, frozenset()))
-            if digest != device.target:
-                wanted[digest].append(device.device_id)
+        for targeted, ids in present.items():
+            for digest, device_list in computed.wanted(targeted, ids, memberships, matched):
+                if digest != targeted.target:
+                    wanted[digest] += device_list
         for digest, device_list in wanted.items():
             check_ins.set_target(connection, device_list, digest, now)
             changed.update(device_list)
@@ -162,14 +159,14 @@ class _Computed:
     assigned: dict[TenantId, tuple[AssignedItem, ...]] = field(default_factory=dict)
     narrowings: dict[TenantId, tuple[Narrowing, ...]] = field(default_factory=dict)
     digests: dict[_Alike, Digest] = field(default_factory=dict)
-    known: dict[tuple[TenantId, object], Digest] = field(default_factory=dict)
-    """The same by what is read of devices, so that most are found without deciding anything."""
 
-    def matched(self, present: Collection[Targeted]) -> Mapping[DeviceId, frozenset[AssignmentFilterId]]:
+    def matched(
+        self, present: Mapping[Targeted, Collection[DeviceId]]
+    ) -> Mapping[DeviceId, frozenset[AssignmentFilterId]]:
         """Return the filters that each device matches; devices are looked at only where filters narrow anything."""
         of_tenant: defaultdict[TenantId, list[DeviceId]] = defaultdict(list)
-        for device in present:
-            of_tenant[device.tenant_id].append(device.device_id)
+        for targeted, ids in present.items():
+            of_tenant[targeted.tenant_id] += ids
         found: dict[DeviceId, frozenset[AssignmentFilterId]] = {}
         for tenant, device_ids in of_tenant.items():
             if tenant not in self.narrowings:
@@ -178,33 +175,55 @@ class _Computed:
                 found |= matching_each(self.connection, tenant, device_ids, narrowings)
         return found
 
-    def target(
-        self, device: Targeted, memberships: frozenset[GroupId], matched: frozenset[AssignmentFilterId]
+    def wanted(
+        self,
+        targeted: Targeted,
+        device_ids: Collection[DeviceId],
+        memberships: Mapping[DeviceId, frozenset[GroupId]],
+        matched: Mapping[DeviceId, frozenset[AssignmentFilterId]],
+    ) -> Iterator[tuple[Digest, list[DeviceId]]]:
+        """Yield the targets that these devices shall have, each with devices alike in all it depends on."""
+        excluded = frozenset(self._protection_of(targeted.tenant_id).excluded)
+        no_filter = frozenset[AssignmentFilterId]()
+        alike: defaultdict[tuple[object, ...], list[DeviceId]] = defaultdict(list)
+        for device_id in device_ids:
+            alike[memberships[device_id], matched.get(device_id, no_filter), device_id in excluded].append(device_id)
+        for each in alike.values():
+            first = each[0]
+            yield self._target(targeted, first, memberships[first], matched.get(first, no_filter)), each
+
+    def _target(
+        self,
+        device: Targeted,
+        device_id: DeviceId,
+        memberships: frozenset[GroupId],
+        matched: frozenset[AssignmentFilterId],
     ) -> Digest:
         """Return the digest of the target of a device like this, which is kept on first sight."""
         tenant_id = device.tenant_id
         if tenant_id not in self.assigned:
             self.assigned[tenant_id] = assignments.items_of_tenant(self.connection, tenant_id)
             self.rules[tenant_id] = tenants.conflict_rules(self.connection, tenant_id)
-            self.protection[tenant_id] = protection.settings(self.connection, tenant_id)
-        decisive = (memberships, matched, device[_DECISIVE:], self.protection[tenant_id].is_excluded(device.device_id))
-        found = self.known.get((tenant_id, decisive))
-        if found is None:
-            aim = aim_of(device)
-            understands = _understands(device)
-            protected = self._protection(device, memberships) if understands and aim in _PROTECTABLE else UNPROTECTED
-            enrollment = device.enrollment_code if understands and aim is Aim.UNMANAGED else MANAGED_CODE
-            alike = _Alike(tenant_id, memberships, matched, aim, protected, enrollment)
-            if alike not in self.digests:
-                self.digests[alike] = self._keep(alike)
-            found = self.known[tenant_id, decisive] = self.digests[alike]
-        return found
+        aim = aim_of(device)
+        understands = _understands(device)
+        is_protectable = understands and aim in _PROTECTABLE
+        protected = self._protection(device, device_id, memberships) if is_protectable else UNPROTECTED
+        enrollment = device.enrollment_code if understands and aim is Aim.UNMANAGED else MANAGED_CODE
+        alike = _Alike(tenant_id, memberships, matched, aim, protected, enrollment)
+        if alike not in self.digests:
+            self.digests[alike] = self._keep(alike)
+        return self.digests[alike]
 
-    def _protection(self, device: Targeted, memberships: frozenset[GroupId]) -> Protection:
+    def _protection_of(self, tenant_id: TenantId) -> ProtectionSettings:
+        if tenant_id not in self.protection:
+            self.protection[tenant_id] = protection.settings(self.connection, tenant_id)
+        return self.protection[tenant_id]
+
+    def _protection(self, device: Targeted, device_id: DeviceId, memberships: frozenset[GroupId]) -> Protection:
         return protection_of(
-            self.protection[device.tenant_id],
+            self._protection_of(device.tenant_id),
             memberships,
-            device.device_id,
+            device_id,
             troubleshooting_until=device.troubleshooting_until,
             now=self.now,
         )

@@ -1,4 +1,7 @@
-"""Many ids in one statement: a list travels as one parameter, however long it is."""
+"""Many ids in one statement: a list travels as one parameter, however long it is; and so it comes back.
+
+Ids hold no spaces, so a list of them is one text.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, String, Text, any_, func, literal, select
+from sqlalchemy.sql.functions import aggregate_strings
 from sqlalchemy.sql.schema import Column
 
 MOST_AT_ONCE: Final = 20_000
 """Rows that one statement writes: none may come near the time that a statement has."""
 _TEXTS: Final = ARRAY(Text())
+_BETWEEN: Final = " "
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list as rows: its texts, and the place of each as eight hexadecimal digits."""
+    """A list as rows: its ids, and the place of each as eight hexadecimal digits."""
 
     value: ColumnElement[str]
     place: ColumnElement[str]
@@ -28,14 +33,27 @@ def listed(connection: Connection, values: Collection[str], *, start: int = 0) -
     if connection.dialect.name == "sqlite":
         rows = func.json_each(literal(json.dumps(list(values)), String())).table_valued("key", "value")
         return Listed(rows.c.value, func.printf("%08x", rows.c.key + start))
-    unnested = (
-        func.unnest(literal(list(values), _TEXTS)).table_valued("value", with_ordinality="place").render_derived()
-    )
+    unnested = func.unnest(_array(values)).table_valued("value", with_ordinality="place").render_derived()
     return Listed(unnested.c.value, func.lpad(func.to_hex(unnested.c.place - 1 + start), 8, "0"))
 
 
 def is_one_of(connection: Connection, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
-    """Say that a column holds one of these texts."""
+    """Say that a column holds one of these ids."""
     if connection.dialect.name == "sqlite":
         return column.in_(select(listed(connection, values).value))
-    return column == any_(literal(list(values), _TEXTS))
+    return column == any_(_array(values))
+
+
+def together(column: ColumnElement[str]) -> ColumnElement[str]:
+    """Bring the ids of all rows of a group back as one text: much cheaper than a row for each."""
+    return aggregate_strings(column, _BETWEEN)
+
+
+def apart(ids: str) -> list[str]:
+    """Read what ``together`` brought back."""
+    return ids.split(_BETWEEN)
+
+
+def _array(values: Collection[str]) -> ColumnElement[Any]:
+    """Lay out ids as an array; the driver takes far longer to write one by itself."""
+    return func.string_to_array(literal(_BETWEEN.join(values), Text()), _BETWEEN, type_=_TEXTS)

@@ -7,10 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql.functions import aggregate_strings
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
-from shieldwall.server.storage.bulk import MOST_AT_ONCE, is_one_of
+from shieldwall.server.storage.bulk import MOST_AT_ONCE, apart, is_one_of, together
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Group, Page, ProcessingState
@@ -169,16 +168,15 @@ def count_members(connection: Connection, group_id: GroupId) -> int:
 def memberships(connection: Connection, device_ids: Iterable[DeviceId]) -> Mapping[DeviceId, frozenset[GroupId]]:
     """Return the groups of each of these devices; a device without groups has an empty set."""
     found: dict[DeviceId, frozenset[GroupId]] = dict.fromkeys(device_ids, frozenset())
-    query = (
-        select(group_members.c.device_id, aggregate_strings(group_members.c.group_id, " "))
+    each = (
+        select(group_members.c.device_id, together(group_members.c.group_id).label("group_ids"))
         .where(is_one_of(connection, group_members.c.device_id, sorted(found)))
         .group_by(group_members.c.device_id)
+        .subquery()
     )
-    alike: dict[str, frozenset[GroupId]] = {}  # devices in the same groups share one set, whose hash is found once
-    for device_id, group_ids in connection.execute(query).all():
-        if group_ids not in alike:
-            alike[group_ids] = frozenset(map(GroupId, group_ids.split(" ")))
-        found[device_id] = alike[group_ids]
+    alike = select(each.c.group_ids, together(each.c.device_id)).group_by(each.c.group_ids)
+    for group_ids, ids in connection.execute(alike):  # devices in the same groups share one set
+        found.update(dict.fromkeys(map(DeviceId, apart(ids)), frozenset(map(GroupId, apart(group_ids)))))
     return found
 
 

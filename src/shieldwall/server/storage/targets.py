@@ -13,7 +13,7 @@ from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, ManifestItem, Protection
 from shieldwall.contract.target import Target, read_target, write_target
-from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.bulk import apart, is_one_of, together
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
@@ -25,19 +25,20 @@ _BODY: Final = select(target_documents.c.body).where(_OF_TENANT, target_document
 _BODIES: Final = select(target_documents.c.digest, target_documents.c.body).where(
     _OF_TENANT, target_documents.c.digest.in_(bindparam("digests", expanding=True))
 )
+_DECISIVE: Final = (
+    devices.c.tenant_id,
+    check_ins.c.target_digest,
+    devices.c.state,
+    devices.c.enrollment_code,
+    devices.c.is_domain_controller,
+    devices.c.troubleshooting_until,
+    check_ins.c.protocol,
+)
 _DEVICES: Final = (
-    select(
-        devices.c.id,
-        devices.c.tenant_id,
-        check_ins.c.target_digest,
-        devices.c.state,
-        devices.c.enrollment_code,
-        devices.c.is_domain_controller,
-        devices.c.troubleshooting_until,
-        check_ins.c.protocol,
-    )
+    select(together(devices.c.id), *_DECISIVE)
     .join(check_ins, check_ins.c.device_id == devices.c.id)
     .where(devices.c.state.in_(sorted(SPEAKING)))
+    .group_by(*_DECISIVE)
 )
 _STATES: Final = {state.value: state for state in DeviceState}
 
@@ -46,9 +47,8 @@ _LOCK: Final = select(func.pg_advisory_xact_lock(0x5348_4C44))
 
 
 class Targeted(NamedTuple):
-    """A device that may check in, its present target, and what its next one depends on beside groups and filters."""
+    """The present target of devices that may check in, and what their next depends on beside groups and filters."""
 
-    device_id: DeviceId
     tenant_id: TenantId
     target: Digest | None
     state: DeviceState
@@ -102,10 +102,10 @@ def get_many(connection: Connection, tenant_id: TenantId, digests: Collection[Di
     }
 
 
-def present(connection: Connection, device_ids: Collection[DeviceId]) -> tuple[Targeted, ...]:
-    """Return those of these devices that may check in, with their present targets."""
-    rows = connection.execute(_DEVICES.where(is_one_of(connection, devices.c.id, device_ids))).all()
-    return tuple(
-        Targeted(device_id, tenant_id, target, _STATES[state], *others)
-        for device_id, tenant_id, target, state, *others in rows
-    )
+def present(connection: Connection, device_ids: Collection[DeviceId]) -> dict[Targeted, list[DeviceId]]:
+    """Return those of these devices that may check in, by what they have in common."""
+    rows = connection.execute(_DEVICES.where(is_one_of(connection, devices.c.id, device_ids)))
+    return {
+        Targeted(tenant_id, target, _STATES[state], *others): list(map(DeviceId, apart(ids)))
+        for ids, tenant_id, target, state, *others in rows
+    }
