@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,10 +16,14 @@ from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.inventory.packages import CLOCK_LAG, PLATFORMS, InvalidPackageDraftError, Platform
 from shieldwall.server.storage import offboarding_packages
+from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.offboarding_packages import OffboardingPackageRecord
 from shieldwall.server.storage.records import Page
 from shieldwall.trust import moments
 from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME, MAX_DEVICES, OffboardingPackage
+
+LATEST_GOODBYE: Final = timedelta(days=30)
+"""A device that left without a connection says so when it has one again: so long after its package ended, at most."""
 
 
 class OffboardingSigner(Protocol):
@@ -77,6 +81,7 @@ def create_package(
         not_after=end,
         created_at=now,
         created_by=acting.actor[:256],
+        device_ids=tuple(sorted(set(draft.device_ids))),
     )
     envelope = signer.seal_offboarding(
         msgspec.convert(
@@ -87,7 +92,7 @@ def create_package(
                 "notBefore": moments.write(max(now - CLOCK_LAG, end - LONGEST_LIFETIME)),
                 "notAfter": moments.write(end),
                 "platforms": record.platforms,
-                "deviceIds": tuple(sorted(set(draft.device_ids))),
+                "deviceIds": record.device_ids,
             },
             OffboardingPackage,
         )
@@ -100,7 +105,7 @@ def create_package(
         record.id,
         name=record.display_name,
         until=moments.write(end),
-        devices=sorted(set(draft.device_ids)),
+        devices=record.device_ids,
     )
     return record, envelope
 
@@ -110,7 +115,15 @@ def list_packages(connection: Connection, tenant_id: TenantId, page: Page) -> tu
     return offboarding_packages.list_packages(connection, tenant_id, page)
 
 
-def is_known(connection: Connection, tenant_id: TenantId, package_id: PackageId | None) -> bool:
-    """Say whether a package was made by this tenant."""
+def lets_go(connection: Connection, device: Device, package_id: PackageId | None, now: datetime) -> bool:
+    """Say whether a device may have left with a package: its tenant made that, for it, and not too long ago.
+
+    All that a device says of its package is the id, which may be read off any copy of one.
+    """
     record = None if package_id is None else offboarding_packages.find(connection, package_id)
-    return record is not None and record.tenant_id == tenant_id
+    return (
+        record is not None
+        and record.tenant_id == device.tenant_id
+        and (not record.device_ids or device.id in record.device_ids)
+        and now < record.not_after + LATEST_GOODBYE
+    )

@@ -8,12 +8,12 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.messages import OffboardRequest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.inventory.offboarding import offboard
-from shieldwall.server.inventory.offboarding_packages import is_known
+from shieldwall.server.inventory.offboarding_packages import lets_go
 from shieldwall.server.manager.protection import is_device_protected
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.storage import alerts, devices
 from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.device_records import Device
 
 
 def say_goodbye(connection: Connection, acting: Acting, caller: CallingDevice, request: OffboardRequest) -> Device:
@@ -26,10 +26,9 @@ def say_goodbye(connection: Connection, acting: Acting, caller: CallingDevice, r
         NotFoundError: There is no such device.
     """
     device = devices.get(connection, caller.id)
-    package_id = request.package_id if is_known(connection, caller.tenant_id, request.package_id) else None
-    allowed = device.state is not DeviceState.ACTIVE or package_id is not None
-    if not allowed and is_device_protected(connection, device):
-        now = acting.clock.now()
+    now = acting.clock.now()
+    package_id = request.package_id if lets_go(connection, device, request.package_id, now) else None
+    if package_id is None and is_device_protected(connection, device):
         alerts.raise_alert(
             connection,
             Alert(

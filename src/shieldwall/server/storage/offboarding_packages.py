@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
-from shieldwall.contract.ids import PackageId, TenantId
+from shieldwall.contract.ids import DeviceId, PackageId, TenantId
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import offboarding_packages as packages
@@ -25,11 +25,17 @@ class OffboardingPackageRecord:
     not_after: datetime
     created_at: datetime
     created_by: str
+    device_ids: tuple[DeviceId, ...] = ()
+    """Those it was made for; none means all."""
 
 
 def add(connection: Connection, package: OffboardingPackageRecord) -> None:
     """Add a package."""
-    connection.execute(insert(packages).values(columns_of(package, platforms=to_text(package.platforms))))
+    connection.execute(
+        insert(packages).values(
+            columns_of(package, platforms=to_text(package.platforms), device_ids=to_text(package.device_ids))
+        )
+    )
 
 
 def find(connection: Connection, package_id: PackageId) -> OffboardingPackageRecord | None:
@@ -48,4 +54,5 @@ def list_packages(connection: Connection, tenant_id: TenantId, page: Page) -> tu
 
 def _package(row: Row[Any]) -> OffboardingPackageRecord:
     columns = row._asdict()
-    return OffboardingPackageRecord(**(columns | {"platforms": strings_from(columns["platforms"])}))
+    lists = {name: strings_from(columns[name]) for name in ("platforms", "device_ids")}
+    return OffboardingPackageRecord(**(columns | lists))

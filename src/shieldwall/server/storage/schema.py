@@ -88,6 +88,7 @@ offboarding_packages: Final = Table(
     Column("not_after", Moment, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("created_by", NAME, nullable=False),
+    Column("device_ids", Text, nullable=False, server_default="[]"),
 )
 
 used_nonces: Final = Table(
