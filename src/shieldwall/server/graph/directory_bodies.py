@@ -9,14 +9,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from shieldwall.contract.ids import parse_device_id
+from shieldwall.server.directory.certificate_texts import read_certificate_text
 from shieldwall.server.directory.registrations import InvalidRegistrationError, RegistrationDraft
 from shieldwall.server.graph.directory_shapes import SECURITY_IDENTIFIER_TYPE, named_thumbprint, thumbprint_of
 from shieldwall.server.graph.resources import MANAGEMENT_TYPE
 from shieldwall.server.storage.device_records import TrustType
-from shieldwall.trust import strict_base64
-from shieldwall.trust.existing_keys import ExistingCertificate, read_existing_certificate
+from shieldwall.trust.existing_keys import ExistingCertificate
 
-_PEM = "-----BEGIN CERTIFICATE-----"
 MDM = "MDM"
 """Who manages a device that is said to be managed, and nothing more."""
 
@@ -51,7 +50,7 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             BadExistingCertificateError: The certificate cannot be read, or its key is of no kind that we take.
             InvalidIdError: The device id is none.
         """
-        certificate = _certificate(self.certificate)
+        certificate = read_certificate_text(self.certificate)
         for each in self.alternative_security_ids:
             _check_identifier(each, certificate)
         return RegistrationDraft(
@@ -94,20 +93,6 @@ def manager_of(is_managed: bool | None, management_type: str | None) -> str | No
     if is_managed is False or management_type == MANAGEMENT_TYPE:
         return None
     return management_type or (MDM if is_managed else None)
-
-
-def _certificate(text: str) -> ExistingCertificate:
-    try:
-        der = (
-            base64.b64decode("".join(text.partition(_PEM)[2].partition("-----END")[0].split()), validate=True)
-            if _PEM in text
-            else strict_base64.decode(text)
-        )
-    except ValueError:
-        raise InvalidRegistrationError(
-            "The certificate is neither PEM nor base64 of DER.", member="certificate"
-        ) from None
-    return read_existing_certificate(der)
 
 
 def _check_identifier(identifier: SecurityIdentifier, certificate: ExistingCertificate) -> None:

@@ -22,6 +22,8 @@ from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
 from shieldwall.server.portal import (
     alert_pages,
+    authority_pages,
+    clean_up_pages,
     device_action_pages,
     device_pages,
     group_pages,
@@ -30,6 +32,7 @@ from shieldwall.server.portal import (
     package_pages,
     pages,
     protection_pages,
+    registration_pages,
     scope_pages,
     signing_in,
     tenant_pages,
@@ -80,6 +83,9 @@ def create_routes(services: AdminServices) -> Router:
             protection_pages.show_protection,
             protection_pages.preview_protection,
             protection_pages.save_protection,
+            *registration_pages.HANDLERS,
+            *authority_pages.HANDLERS,
+            *clean_up_pages.HANDLERS,
             scope_pages.show_scope,
             scope_pages.preview_scope,
             scope_pages.save_scope,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import GroupId, parse_policy_id
 from shieldwall.contract.status import SettingState
 from shieldwall.server.authorization import allow
+from shieldwall.server.inventory.machines import facets, filter_at
 from shieldwall.server.manager import assignments, policies, statuses
 from shieldwall.server.portal.paging import PAGE_SIZE, page_of, paging
 from shieldwall.server.portal.rendering import Rendering
@@ -29,6 +30,8 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import alerts, revisions
 from shieldwall.server.storage import devices as stored_devices
 from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.inventory import Health
 from shieldwall.server.storage.records import Page, Policy
 
 PageRequest: TypeAlias = Request[Any, Any, State]
@@ -36,6 +39,12 @@ Services: TypeAlias = NamedDependency[AdminServices]
 Renderer: TypeAlias = NamedDependency[Rendering]
 Form: TypeAlias = NamedDependency[Mapping[str, str]]
 SIGNED_IN: Final = allow(ADMINISTRATOR)
+_AWAITING: Final = (
+    ("state", DeviceState.PENDING.value, "waiting to be let in"),
+    ("state", DeviceState.QUARANTINED.value, "in quarantine"),
+    ("health", Health.INACTIVE.value, "inactive"),
+)
+"""What the first page counts: the facet, its value, and how that is said."""
 
 
 @get("/", opt=SIGNED_IN, sync_to_thread=True)
@@ -46,6 +55,9 @@ def overview(services: Services, rendering: Renderer, request: PageRequest) -> R
         count = stored_devices.count(connection, services.tenant.id)
         standing = fleet(connection, services.tenant.id)
         alert_count = alerts.count_open(connection, services.tenant.id)
+        awaiting: list[tuple[int, str, str]] = []
+        if "x-requested-for" not in request.headers:  # a refresh takes the fleet alone
+            awaiting = _awaiting(connection, services)
     return rendering.page(
         request,
         "overview.html",
@@ -54,6 +66,7 @@ def overview(services: Services, rendering: Renderer, request: PageRequest) -> R
         device_count=count,
         fleet=standing,
         alert_count=alert_count,
+        awaiting=awaiting,
         counts=counts_of(standing.counts),
     )
 
@@ -97,6 +110,14 @@ def show_policy(
         devices=found,
         **paging(request, [each.device_id for each in found]),
     )
+
+
+def _awaiting(connection: Connection, services: AdminServices) -> list[tuple[int, str, str]]:
+    """Count the devices that wait for somebody's decision or fell silent, each with where they are listed."""
+    fitting = filter_at(services.clock.now())
+    counted = facets(connection, services.tenant.id, fitting, ("state", "health"))
+    found = [(counted[facet].get(word, 0), words, f"/devices?{facet}={word}") for facet, word, words in _AWAITING]
+    return [each for each in found if each[0]]
 
 
 def _policy_rows(services: AdminServices, connection: Connection, page: Page) -> list[PolicyRow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -84,6 +84,25 @@ def list_unused(connection: Connection, tenant_id: TenantId, page: Page) -> tupl
     return tuple(map(_registration, connection.execute(query)))
 
 
+def list_all(
+    connection: Connection, tenant_id: TenantId, page: Page
+) -> tuple[tuple[ExistingRegistration, DeviceId | None], ...]:
+    """Return one page of the registrations, ordered by device id, each with the device that uses it."""
+    query = (
+        select(registrations, devices.c.id.label("used_by"))
+        .outerjoin(devices, devices.c.id == registrations.c.device_id)
+        .where(registrations.c.tenant_id == tenant_id)
+        .order_by(registrations.c.device_id)
+        .limit(page.size)
+    )
+    if page.after is not None:
+        query = query.where(registrations.c.device_id > page.after)
+    return tuple(
+        (_read({name: value for name, value in row.items() if name != "used_by"}), row["used_by"])
+        for row in connection.execute(query).mappings()
+    )
+
+
 def add(connection: Connection, registration: ExistingRegistration) -> None:
     """Add a registration. Raises: AlreadyExistsError."""
     try:
@@ -120,6 +139,9 @@ def _columns(registration: ExistingRegistration) -> dict[str, Any]:
 
 
 def _registration(row: Row[Any]) -> ExistingRegistration:
-    columns = row._asdict()
+    return _read(row._asdict())
+
+
+def _read(columns: Mapping[str, Any]) -> ExistingRegistration:
     parsed = {"trust_type": TrustType(columns["trust_type"]), "source": RegistrationSource(columns["source"])}
-    return ExistingRegistration(**(columns | parsed))
+    return ExistingRegistration(**(dict(columns) | parsed))
