@@ -16,6 +16,7 @@ from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import NotOnboardedError
 from shieldwall.agent.service.journal import Journal
+from shieldwall.agent.service.overview import overview
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.agent.service.waiting import Wake
@@ -28,6 +29,9 @@ from shieldwall.trust.onboarding import OnboardingPackage
 pytest.importorskip("granian", reason="the server is not installed")
 
 from tests.support.gateway_world import GatewayWorld, gateway_world
+
+from shieldwall.policy.enrollment import Coverage, EnforcementScope
+from shieldwall.server.manager.enforcement_scope import save_scope
 
 
 def a_package(world: GatewayWorld) -> OnboardingPackage:
@@ -77,6 +81,29 @@ def test_agent_and_gateway_understand_each_other(world: GatewayWorld, surroundin
     assert identity.server.tenant_id == world.settings.tenant_id
     with pytest.raises(NotOnboardedError):
         surroundings.enrolled()
+
+
+def test_the_agent_shows_the_enrollment_that_the_server_decided(
+    world: GatewayWorld, surroundings: Surroundings
+) -> None:
+    def shown() -> tuple[int, bool]:
+        enrollment = overview(surroundings, running=True).enrollment
+        return enrollment.code, enrollment.told
+
+    surroundings.onboard()(a_package(world))
+    assert shown() == (2, False), "nobody has said anything yet"
+    for scope, code in (
+        (EnforcementScope(), 1),
+        (EnforcementScope(is_allowed=False), 8),
+        (EnforcementScope(linux=Coverage.TAGGED), 2),
+        (EnforcementScope(), 1),
+    ):
+        with world.services.database.write() as connection:
+            save_scope(connection, world.acting, scope)
+        surroundings.enrolled().check_in()
+
+        assert shown() == (code, True)
+        assert surroundings.enrolled().check_in().rounds == 1, "both hold the same"
 
 
 def test_a_report_that_an_older_agent_kept_and_could_never_send_is_cut_and_taken(
