@@ -4,7 +4,8 @@
 2. a request that was kept goes out once more, as it is: its answer may have been lost
 3. else, where this machine holds a registration now: nonce → key → request on disk → send → answer on disk → 1.
 
-A refusal is told and forgotten: the device goes on as what it is, and asks again at a later check-in.
+A refusal is told and forgotten: the device goes on as what it is, and asks again at a later check-in. Whoever is about
+to leave begins none; should one be decided already, the departure goes on under the new name.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Promote:
             return False
         identity = self.state.find_identity()
         if identity is not None and identity.device_id == decided.synthetic_id:
+            if (leaving := self.state.find_leaving(identity.device_id)) is not None:
+                self.state.put_leaving(replace(leaving, device_id=decided.answer.device_id))
             self.state.wish_attestation()  # the server knows nothing of where the new key lives
             self.state.put_key(read_key(decided.key.encode(), self.state.open_tpm))
             self.state.put_identity(
@@ -86,8 +89,10 @@ class Promote:
         return identity is not None
 
     def _appeared(self, identity: Identity) -> Holding | None:
-        if identity.registration == "full" or self.state.find_next_key() is not None:
-            return None  # nothing to become; or a key change is on its way, and one thing comes after the other
+        if identity.registration == "full" or self.state.find_leaving(identity.device_id) is not None:
+            return None  # nothing to become; or about to leave, and then as what it is
+        if self.state.find_next_key() is not None:
+            return None  # a key change is on its way, and one thing comes after the other
         try:
             return self.existing.find(identity.server.tenant_id)
         except UnusableExistingError as error:
