@@ -12,8 +12,11 @@ from tests.support.samples import NOON, TENANT_ID
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.storage import check_ins, statuses
-from shieldwall.server.storage.records import AssignmentKind
+from shieldwall.server.portal.device_actions import ACTIONS
+from shieldwall.server.storage import check_ins, membership_events, statuses
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.membership_events import Change
+from shieldwall.server.storage.records import AssignmentKind, MembershipCause
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -55,6 +58,17 @@ def test_whatever_a_device_calls_itself_is_text_on_every_page(world: AdminWorld,
     )
     with world.writing() as connection:
         manager = world.manager
+        group = manager.group(connection, 1, device)
+        change = Change(
+            id=manager.new_id(),
+            tenant_id=TENANT_ID,
+            group_id=group,
+            at=NOON,
+            joined=True,
+            cause=MembershipCause.ADDED,
+            actor=name[:64],
+        )
+        membership_events.add(connection, change, [device])
         policy = manager.policies.create(
             connection, manager.acting, a_draft(name[:200] if name.isprintable() and name.strip() else "Policy")
         )
@@ -71,7 +85,8 @@ def test_whatever_a_device_calls_itself_is_text_on_every_page(world: AdminWorld,
         report = StatusReport(target=check_ins.get(connection, device).target_digest, settings=(told,))
         check_ins.set_status(connection, device, statuses.keep(connection, TENANT_ID, report), NOON)
 
-    for path in ("/", "/devices", f"/devices/{device}", f"/policies/{policy.id}"):
+    asking = [f"/devices/{device}/{each.name}" for each in ACTIONS if DeviceState.ACTIVE in each.states]
+    for path in ("/", "/devices", f"/devices/{device}", f"/policies/{policy.id}", f"/groups/{group}", *asking):
         page = ada.get(path).text
         assert "\x1b" not in page
         assert not re.search(r"<(script(?! src=\"/static/)|img|h1>owned)", page)

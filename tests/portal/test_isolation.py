@@ -22,6 +22,7 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "policy_id": schema.policies.c.id,
     "group_id": schema.groups.c.id,
     "package_id": schema.onboarding_packages.c.id,
+    "authority_id": metadata.tables["trusted_authorities"].c.id,
     "alert_id": metadata.tables["alerts"].c.id,
 }
 """Which column the parameter of a path names."""
@@ -30,6 +31,9 @@ FIXED: Final = {"kind": "json"}
 FORMS: Final[dict[str, dict[str, str]]] = {
     "/devices/{device_id}/merge": {"former": counted_id("c", 1)},
     "/devices/{device_id}/troubleshooting": {"hours": "1"},
+    "/groups/{group_id}/rule/preview": {"rule": "device.objectId -ne null"},
+    "/groups/{group_id}/rule": {"rule": "device.objectId -ne null"},
+    "/clean-up/preview": {"silence": "30", "forget": "180", "history": "365"},
 }
 """What else a form of a page says."""
 _CSRF: Final = re.compile(r'name="csrf" value="([0-9a-f]+)"')

@@ -22,7 +22,16 @@ from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import AssignmentKind, Policy
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
-PAGES = ("/", "/devices", "/policies", "/groups", "/packages")
+PAGES = (
+    "/",
+    "/devices",
+    "/policies",
+    "/groups",
+    "/packages",
+    "/offboarding-packages",
+    "/registrations",
+    "/authorities",
+)
 
 
 def assigned(world: AdminWorld, connection: Connection, name: str = "Antivirus", **settings: Any) -> Policy:

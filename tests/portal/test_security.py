@@ -29,6 +29,13 @@ PRIVATE = (
     f"/policies/{device_id(1)}",
     "/groups",
     "/packages",
+    "/packages/new",
+    "/offboarding-packages",
+    "/registrations",
+    "/authorities",
+    "/clean-up",
+    f"/devices/{device_id(1)}/delete",
+    f"/groups/{device_id(1)}/rule",
 )
 ORIGIN = {"Origin": PUBLIC_URL}
 
@@ -70,7 +77,9 @@ def test_asking_for_the_methods_of_a_page_is_answered_and_tells_nothing_else(cli
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-@pytest.mark.parametrize("path", [f"/devices/{device_id(1)}/sync", "/sign-out"])
+@pytest.mark.parametrize(
+    "path", [f"/devices/{device_id(1)}/sync", f"/devices/{device_id(1)}/delete", "/packages", "/sign-out"]
+)
 def test_strangers_change_nothing(client: Client, path: str) -> None:
     assert client.post(path, headers=ORIGIN).headers["location"] == "/sign-in"
 
@@ -227,7 +236,9 @@ FORGED = (
 )
 
 
-@pytest.mark.parametrize("path", [f"/devices/{device_id(1)}/sync", "/sign-out"])
+@pytest.mark.parametrize(
+    "path", [f"/devices/{device_id(1)}/sync", f"/devices/{device_id(1)}/delete", "/packages", "/sign-out"]
+)
 def test_a_forged_form_is_refused(world: AdminWorld, ada: Client, path: str) -> None:
     device = device_of(world)
     with world.writing() as connection:
@@ -374,7 +385,7 @@ def test_other_methods_are_not_possible(ada: Client, path: str) -> None:
     assert is_signed_in(ada)
 
 
-@pytest.mark.parametrize("path", ["/devices", "/policies", "/groups", "/packages"])
+@pytest.mark.parametrize("path", ["/devices", "/policies", "/groups", "/packages", "/registrations"])
 def test_a_broken_place_in_a_list_is_refused(ada: Client, path: str) -> None:
     for after in ("x", "", "\x00", "' or 1=1 --", "9" * 5000):
         assert ada.get(path, params={"after": after}).status_code == 400, after

@@ -58,7 +58,7 @@ def trust_authority(services: Services, request: PageRequest, form: Form) -> Red
     """Trust an authority by its certificate, or one TPM by its hash."""
     check_form(services, request, form)
     kind = choice(form, "kind", "Vouches for", [kind for kind, _ in _KINDS])
-    name, value = form.get("name", "").strip(), form.get("certificate", "").strip()
+    name, value = form.get("name", "").strip(), form.get("certificate", "").replace("\r\n", "\n").strip()
     with services.database.write() as connection:
         acting = services.acting(request.scope["user"].actor)
         match kind:
