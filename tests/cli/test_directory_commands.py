@@ -90,7 +90,8 @@ def test_devices_that_wait_are_compared_approved_rejected_and_deleted(shieldwall
     shieldwall("device", "reject", "wait-3")
     assert "notPending" in shieldwall("device", "approve", "wait-3", status=1).stderr
     states = {
-        each["deviceName"]: each["shieldwall"]["deviceState"] for each in shieldwall.json("device", "list", "--json")
+        each["deviceName"]: each["shieldwall"]["deviceState"]
+        for each in shieldwall.json("device", "list", "--include-retired", "--json")
     }
     assert states == {"wait-1": "retired", "wait-2": "active", "wait-3": "retired"}
 
