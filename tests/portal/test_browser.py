@@ -2,163 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
-from tests.support.gateway_world import free_port
-from tests.support.manager_world import CLOUD, a_draft
-from tests.support.samples import a_device
+from playwright.sync_api import Browser, BrowserContext, expect
+from tests.support.portal_browser import Office, Watched, ada, browser, context, office
 
-from shieldwall.contract.ids import DeviceId, PolicyId
-from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
-from shieldwall.server import settings as settings_file
-from shieldwall.server.directory import administrators
-from shieldwall.server.main import open_services
-from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.manager.policies import Policies
-from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import check_ins, devices, statuses
-from shieldwall.server.storage.records import AssignmentKind
+from shieldwall.contract.status import SettingState
+
+__all__ = ["ada", "browser", "context", "office"]
 
 pytestmark = pytest.mark.browser
 
-SHIELDWALL: Final = str(Path(sys.executable).with_name("shieldwall"))
-ARGUMENTS: Final = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+DEEPER: Final = (
+    "/packages",
+    "/packages/new",
+    "/offboarding-packages",
+    "/registrations",
+    "/authorities",
+    "/clean-up",
 )
-HOSTILE: Final = '<script>document.title="owned"</script>\u202egro.live'
-
-
-@dataclass(frozen=True)
-class Office:
-    """A server of three processes, with one device and one policy in its database."""
-
-    services: AdminServices
-    device: DeviceId
-    policy: PolicyId
-
-    @property
-    def url(self) -> str:
-        return self.services.settings.public_url
-
-    def link(self) -> str:
-        """A link that signs in once."""
-        with self.services.database.write() as connection:
-            code = administrators.invite(connection, self.services.acting("console"), display_name="Ada")
-        return f"{self.url}/sign-in?code={code}"
-
-    def reports(self, state: SettingState) -> None:
-        """The device reports that its one setting is in this state."""
-        with self.services.database.write() as connection:
-            target = check_ins.get(connection, self.device).target_digest
-            told = SettingStatus(setting=CLOUD, state=state, code="notEffective", reason="The engine sleeps.")
-            report = StatusReport(target=target, settings=(told,))
-            check_ins.set_status(
-                connection,
-                self.device,
-                statuses.keep(connection, self.services.tenant.id, report),
-                self.services.clock.now(),
-            )
-
-    def is_asked(self) -> bool:
-        with self.services.database.read() as connection:
-            return check_ins.get(connection, self.device).sync_requested_at is not None
-
-
-@dataclass
-class Watched:
-    """A page and everything its browser complained about."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        self.page.on("requestfailed", self._failed)
-
-    def _failed(self, request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # what a page still loads when it is left
-            self.complaints.append(f"failed: {request.url}")
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    data = tmp_path_factory.mktemp("server") / "data"
-    words = ["server", "init", "--data", str(data)]
-    words += ["--public-url", f"https://localhost:{free_port()}", "--gateway-url", f"https://localhost:{free_port()}"]
-    subprocess.run([SHIELDWALL, *words], check=True, capture_output=True, timeout=60)
-    with _running(data), open_services(settings_file.load(data)) as services:
-        acting = services.acting("test")
-        with services.database.write() as connection:
-            device = a_device(1, tenant_id=services.tenant.id, display_name=HOSTILE)
-            devices.add(connection, device)
-            check_ins.add(connection, device.id)
-            policies = Policies(catalog=services.catalog, signer=services.signer)
-            policy = policies.create(connection, acting, a_draft("Baseline"))
-            assign(connection, acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
-            check_ins.clear_sync(connection, device.id)
-        yield Office(services=services, device=device.id, policy=policy.id)
-
-
-@contextlib.contextmanager
-def _running(data: Path) -> Iterator[None]:
-    command = [SHIELDWALL, "server", "run", "--data", str(data)]
-    with (
-        (data.parent / "server.log").open("wb") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,
-    ):
-        try:
-            assert server.stdout is not None
-            assert "Admin center" in server.stdout.readline(), (data.parent / "server.log").read_text()
-            yield
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(ignore_https_errors=True)
-    context.set_default_timeout(15_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def ada(context: BrowserContext, office: Office) -> Watched:
-    """A page on which Ada has just signed in by her link."""
-    watched = Watched(context.new_page())
-    watched.page.goto(office.link())
-    watched.page.get_by_role("button", name="Sign in").click()
-    watched.page.wait_for_url(f"{office.url}/")
-    return watched
 
 
 def test_an_administrator_finds_a_device_asks_it_to_come_and_leaves(office: Office, ada: Watched) -> None:
@@ -225,8 +90,9 @@ def test_every_page_fits_a_telephone_and_can_be_read(office: Office, ada: Watche
     page = ada.page
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
-    one = (f"/devices/{office.device}", f"/policies/{office.policy}")
-    for path in ("/", "/devices", *one, "/policies", "/groups", "/scope"):
+    device = f"/devices/{office.device}"
+    one = (device, f"{device}/tags", f"{device}/merge", f"{device}/offboard", f"/policies/{office.policy}")
+    for path in ("/", "/devices", *one, *DEEPER, "/policies", "/groups", "/scope"):
         page.goto(f"{office.url}{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
         assert json.loads(page.evaluate(FAINTEST)) >= 4.5, path
