@@ -26,11 +26,24 @@ from shieldwall.server.storage.schema import metadata
 _SERVER = pytest.StashKey[PostgresqlServer]()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+_ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
+
+
+@pytest.fixture(params=_ENGINES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of the test's own, with nothing in it."""
+    yield from _urls(request, tmp_path)
+
+
+@pytest.fixture(scope="module", params=_ENGINES)
+def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for all tests of a module, where each looks at its own rows alone."""
+    yield from _urls(request, tmp_path_factory.mktemp("database"))
+
+
+def _urls(request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'shieldwall.db'}"
+        yield f"sqlite:///{directory / 'shieldwall.db'}"
         return
     server = _server(request.config)
     url = server.create_database()

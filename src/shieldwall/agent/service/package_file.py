@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -21,10 +22,14 @@ def read_package(path: Path, now: datetime) -> OnboardingPackage:
     """Read and verify a package file.
 
     Raises:
-        UnsuitablePackageError: The file is a link, not a file, readable by everybody, or too large.
+        UnsuitablePackageError: The file is a link, not a file, readable or writable by everybody, or too large.
         InvalidPackageError: Its content is not a package of today; the code says why.
     """
-    return open_package(_content(path, stat.S_IROTH, "readable by everybody on this machine; it holds a secret"), now)
+    forbidden = {
+        stat.S_IROTH: "readable by everybody on this machine; it holds a secret",
+        stat.S_IWOTH: "writable by everybody on this machine; it says whom to obey",
+    }
+    return open_package(_content(path, forbidden), now)
 
 
 def read_offboarding(path: Path, identity: Identity, platform: str, now: datetime) -> OffboardingPackage:
@@ -34,7 +39,7 @@ def read_offboarding(path: Path, identity: Identity, platform: str, now: datetim
         UnsuitablePackageError: The file is a link, not a file, writable by others, or too large.
         InvalidPackageError: It does not let this device go today; the code says why.
     """
-    content = _content(path, stat.S_IWGRP | stat.S_IWOTH, "writable by others on this machine")
+    content = _content(path, {stat.S_IWGRP | stat.S_IWOTH: "writable by others on this machine"})
     return open_offboarding(
         content,
         identity.server.trust_root,
@@ -45,7 +50,7 @@ def read_offboarding(path: Path, identity: Identity, platform: str, now: datetim
     )
 
 
-def _content(path: Path, forbidden: int, why: str) -> bytes:
+def _content(path: Path, forbidden: Mapping[int, str]) -> bytes:
     try:
         # O_NONBLOCK: a pipe in the place of the file must not make us wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -59,8 +64,9 @@ def _content(path: Path, forbidden: int, why: str) -> bytes:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise UnsuitablePackageError(f"{path} is not a file.")
-        if about.st_mode & forbidden:
-            raise UnsuitablePackageError(f"{path} is {why}.")
+        for bits, why in forbidden.items():
+            if about.st_mode & bits:
+                raise UnsuitablePackageError(f"{path} is {why}.")
         content = os.read(descriptor, MAX_PACKAGE_BYTES + 1)
     finally:
         os.close(descriptor)

@@ -68,7 +68,8 @@ class Router:
         """Check and take the routes. Raises: UndeclaredAccessError, DuplicateRouteError."""
         self._fixed: dict[str, dict[str, Match]] = {}
         self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
-        for route in routes:
+        self.routes: Final = tuple(routes)
+        for route in self.routes:
             self._add(route)
 
     def match(self, method: str, path: str) -> Match:

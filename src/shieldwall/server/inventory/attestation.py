@@ -16,6 +16,7 @@ from msgspec.structs import replace as replaced
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.registration import (
     AttestationChallenge,
     AttestationOffer,
@@ -143,6 +144,12 @@ def ask_anew(
     """
     offered = read_offer(offer, public_key_from_bytes(device.public_key))
     return ask(connection, device, ShownTpm(offer=offer, tpm=offered), now, make_random)
+
+
+def asked_before(connection: Connection, device_id: DeviceId, now: datetime) -> AttestationChallenge | None:
+    """Return what a device is asked still, with time left to answer it; ``None`` where it has to be asked anew."""
+    opened = attestation_challenges.find(connection, device_id)
+    return None if opened is None or opened.expires_at - now < _LEAST_LEFT else opened.challenge
 
 
 def with_challenge(

@@ -23,10 +23,10 @@ from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import check_own_tenant
-from shieldwall.server.inventory.attestation import ask_anew
+from shieldwall.server.inventory.attestation import ask_anew, asked_before
 from shieldwall.server.inventory.attested import attested
 from shieldwall.server.manager import turns
-from shieldwall.server.manager.sequence import Numbered
+from shieldwall.server.manager.sequence import Numbered, Turn
 from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
 from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage import devices
@@ -85,7 +85,9 @@ class Attesting:
         self, connection: Connection, caller: CallingDevice, request: ChallengeRequest, digest: Digest
     ) -> AttestationChallenge:
         now = self.clock.now()
-        turns.take(connection, caller, Numbered(request.epoch, request.seq, digest), now)
+        turn = turns.take(connection, caller, Numbered(request.epoch, request.seq, digest), now)
+        if turn is Turn.REPEAT and (before := asked_before(connection, caller.id, now)) is not None:
+            return before  # by this very request; its answer was lost on its way
         return ask_anew(connection, devices.get(connection, caller.id), request.attestation, now, self.make_random)
 
     def _attested(

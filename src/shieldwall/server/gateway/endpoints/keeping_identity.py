@@ -20,6 +20,7 @@ from shieldwall.contract.registration import (
 )
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import check_own_tenant
@@ -29,10 +30,9 @@ from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.resync import resync
-from shieldwall.server.manager.sequence import Numbered, SequenceConflictError
+from shieldwall.server.manager.sequence import Numbered, SequenceConflictError, Turn
 from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
 from shieldwall.server.signer.ports import Signers
-from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.trust import moments
 from shieldwall.trust.certificate_request import CertificateRequestFacts
 from shieldwall.trust.device_key import thumbprint
@@ -45,7 +45,7 @@ class KeepingIdentity:
     signers: Signers
     sealer: NonceSealer
     acting_for: Callable[[CallingDevice], Acting]
-    writer: GroupCommit
+    writer: PacedWriter
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
@@ -79,7 +79,9 @@ class KeepingIdentity:
         """Issue a new certificate for the same key: all that a device with an expired one may ask for."""
         device, digest = _own_path(call), call.body_digest
         request = call.decoded(RenewRequest)
-        certificate = await self.writer.submit(lambda connection: self._renew(connection, device, request, digest))
+        certificate = await self.writer.submit(
+            device, lambda connection: self._renew(connection, device, request, digest)
+        )
         return answer_json(RenewAnswer(certificate=certificate, server_time=self._time()))
 
     async def post_key_change(self, call: Call) -> Answer:
@@ -88,7 +90,7 @@ class KeepingIdentity:
         request = call.decoded(KeyChangeRequest)
         certified = read_certificate_request(request)
         certificate = await self.writer.submit(
-            lambda connection: self._change_key(connection, device, request, certified, digest)
+            device, lambda connection: self._change_key(connection, device, request, certified, digest)
         )
         return answer_json(KeyChangeAnswer(certificate=certificate, server_time=self._time()))
 
@@ -98,18 +100,21 @@ class KeepingIdentity:
         request = call.decoded(ResyncRequest)
         acting = self.acting_for(device)
         epoch = await self.writer.submit(
-            lambda connection: resync(connection, acting, device, request, digest, sealer=self.sealer)
+            device, lambda connection: resync(connection, acting, device, request, digest, sealer=self.sealer)
         )
         return answer_json(ResyncAnswer(epoch=epoch, server_time=self._time()))
 
     def _renew(self, connection: Connection, device: CallingDevice, request: RenewRequest, digest: Digest) -> str:
         number, now = Numbered(request.epoch, request.seq, digest), self.clock.now()
         try:
-            turns.take(connection, device, number, now, grace=RENEWAL_GRACE)
+            turn = turns.take(connection, device, number, now, grace=RENEWAL_GRACE)
         except SequenceConflictError:
             if not turns.has_expired(connection, device, now):
                 raise
             # A disk set back too far for its certificate: nothing but a good one lets it ask to count anew.
+        else:
+            if turn is Turn.REPEAT and not turns.has_expired(connection, device, now):
+                return credentials.present(connection, device.id)  # made by this very request; its answer was lost
         issuer = self.signers.for_tenant(device.tenant_id)
         return credentials.renew(connection, self.acting_for(device), issuer, device.id)
 
