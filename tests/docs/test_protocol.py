@@ -38,7 +38,12 @@ from shieldwall.server.gateway.endpoints.discovery import DiscoverAnswer
 from shieldwall.server.inventory.attestation import CHALLENGE_LIFETIME
 from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.listener import HEADER_BYTES, HEADER_MILLISECONDS
-from shieldwall.server.main import UNSIGNED_AT_ONCE, UNSIGNED_PER_SECOND
+from shieldwall.server.main import (
+    OF_ONE_DEVICE_AT_ONCE,
+    OF_ONE_DEVICE_PER_MINUTE,
+    UNSIGNED_AT_ONCE,
+    UNSIGNED_PER_SECOND,
+)
 from shieldwall.server.signer.service import MANIFEST_LIFETIME
 from shieldwall.trust import moments, request_signature
 from shieldwall.trust.attestation import check_answer, read_offer, secret_digest
@@ -311,6 +316,7 @@ def test_every_route_of_the_gateway_is_documented_and_no_other() -> None:
     [
         f"{wait_channels.MOST_CHANNELS} devices wait already",
         f"| {UNSIGNED_PER_SECOND:.0f} a second each, {UNSIGNED_AT_ONCE} at once",
+        f"| {OF_ONE_DEVICE_PER_MINUTE:.0f} a minute, {OF_ONE_DEVICE_AT_ONCE} at once",
         f"closed after {connections.SILENT_SECONDS:.0f} s without a request, {connections.IDLE_SECONDS:.0f} s after",
         f"| {messages.MAX_MANIFEST_ITEMS:,} |",
         f"| {settings.MAX_SETTINGS:,} |",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.server.gateway.rate_limit import TokenBucket
+from shieldwall.server.gateway.rate_limit import TokenBucket, TokenBuckets
 
 
 @given(
@@ -30,3 +30,33 @@ def test_a_bucket_fills_again_with_time() -> None:
     taken.append(bucket.take())
 
     assert taken == [True, False, True]
+
+
+def test_everybody_has_a_bucket_of_their_own() -> None:
+    now = 0.0
+    buckets = TokenBuckets(rate=1, burst=2, monotonic=lambda: now)
+
+    assert [buckets.take("a") for _ in range(3)] == [True, True, False]
+    assert buckets.take("b")
+    now = 1.0
+    assert [buckets.take("a"), buckets.take("a")] == [True, False]
+
+
+def test_only_so_many_are_remembered_and_who_asks_again_and_again_is() -> None:
+    buckets = TokenBuckets(rate=1, burst=1, monotonic=lambda: 0.0, most_names=3)
+
+    assert buckets.take("loud")
+    for number in range(10):
+        assert buckets.take(f"other {number}")
+        assert not buckets.take("loud")
+    assert buckets.take("other 0"), "forgotten, and so full again"
+
+
+def test_what_was_taken_for_nothing_is_given_back_and_never_more() -> None:
+    buckets = TokenBuckets(rate=1, burst=1, monotonic=lambda: 0.0)
+
+    assert buckets.take("a")
+    buckets.give_back("a")
+    buckets.give_back("a")
+    buckets.give_back("stranger")
+    assert [buckets.take("a"), buckets.take("a")] == [True, False]

@@ -34,7 +34,8 @@ from shieldwall.server.gateway.endpoints.promoting import Promoting
 from shieldwall.server.gateway.endpoints.telling_time import TellingTime
 from shieldwall.server.gateway.guard import normal_authority
 from shieldwall.server.gateway.measures import GatewayMeasures
-from shieldwall.server.gateway.rate_limit import TokenBucket
+from shieldwall.server.gateway.pacing import PacedWriter
+from shieldwall.server.gateway.rate_limit import TokenBucket, TokenBuckets
 from shieldwall.server.gateway.routes import Router
 from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.server.gateway.wait_channels import WaitChannels
@@ -64,6 +65,9 @@ from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 UNSIGNED_PER_SECOND: Final = 50.0
 UNSIGNED_AT_ONCE: Final = 200
+OF_ONE_DEVICE_PER_MINUTE: Final = 1.0
+OF_ONE_DEVICE_AT_ONCE: Final = 60
+"""Renewals, key changes and resyncs of one device together; and as many check-ins of one device that bring facts."""
 
 
 async def run(settings: ServerSettings, on_ready: Callable[[], None]) -> None:
@@ -171,6 +175,12 @@ def compose_gateway(
     def bucket() -> TokenBucket:
         return TokenBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic)
 
+    def paced_writer() -> PacedWriter:
+        rate = OF_ONE_DEVICE_PER_MINUTE / 60
+        return PacedWriter(
+            writer=writer, buckets=TokenBuckets(rate=rate, burst=OF_ONE_DEVICE_AT_ONCE, monotonic=monotonic)
+        )
+
     channels = WaitChannels(lambda waiting: workers.run(due, waiting))
 
     def onboarding_for(tenant_id: TenantId) -> Onboarding:
@@ -203,7 +213,11 @@ def compose_gateway(
             *Attesting(signers=signers, acting_for=acting_for, writer=writer, clock=clock).routes(),
             *Promoting(promotion_for=promotion_for, writer=writer, clock=clock).routes(),
             *KeepingIdentity(
-                signers=signers, sealer=sealer, acting_for=acting_for, writer=writer, clock=clock
+                signers=signers,
+                sealer=sealer,
+                acting_for=acting_for,
+                writer=paced_writer(),
+                clock=clock,
             ).routes(),
             *CheckingIn(
                 check_in=CheckIn(signers=signers, clock=clock, acting_for=acting_for, catalog=cache(loader.load)),
@@ -211,6 +225,7 @@ def compose_gateway(
                 writer=writer,
                 workers=workers,
                 channels=channels,
+                facts_writer=paced_writer(),
             ).routes(),
             *TellingTime(
                 home=settings.tenant_id, tenants=path_tenants, signers=signers, workers=workers, bucket=bucket()

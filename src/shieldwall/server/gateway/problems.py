@@ -121,7 +121,7 @@ class MisdirectedError(RefusedError):
 
 
 class TooManyRequestsError(RefusedError):
-    """An endpoint that anyone may call is asked too often."""
+    """Something is asked too often: by anyone without a signature, or by one device."""
 
     code = "tooManyRequests"
     remedy = "Wait as long as Retry-After says."

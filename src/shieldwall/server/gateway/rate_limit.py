@@ -1,8 +1,10 @@
-"""A bound on what anyone may ask without a signature."""
+"""Bounds on what anyone may ask without a signature, and on what a single device may ask that costs for good."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 
 class TokenBucket:
@@ -24,3 +26,34 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+    def give_back(self) -> None:
+        """Take back a token that was taken for nothing."""
+        self._tokens = min(self._burst, self._tokens + 1)
+
+
+MOST_NAMES: Final = 10_000
+
+
+class TokenBuckets:
+    """A bucket of its own for each name; those that were used longest ago are forgotten, and so are full again."""
+
+    def __init__(
+        self, *, rate: float, burst: int, monotonic: Callable[[], float], most_names: int = MOST_NAMES
+    ) -> None:
+        self._new: Final = partial(TokenBucket, rate=rate, burst=burst, monotonic=monotonic)
+        self._most_names: Final = most_names
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def take(self, name: str) -> bool:
+        """Take one token of a name; false when there is none."""
+        bucket = self._buckets.pop(name, None) or self._new()
+        self._buckets[name] = bucket  # last in the order, which is that of use
+        if len(self._buckets) > self._most_names:
+            del self._buckets[next(iter(self._buckets))]
+        return bucket.take()
+
+    def give_back(self, name: str) -> None:
+        """Take back a token of a name that was taken for nothing."""
+        if (bucket := self._buckets.get(name)) is not None:
+            bucket.give_back()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from sqlalchemy import Connection
+
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import (
     MAX_CHECK_IN_BYTES,
@@ -15,11 +17,12 @@ from shieldwall.contract.messages import (
     WaitRequest,
 )
 from shieldwall.server.gateway.calls import JSON, Answer, Call, answer_json
+from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.manager import fetch, sync
-from shieldwall.server.manager.check_in import AnsweredBefore, CheckIn, ToAnswer, Unchanged
+from shieldwall.server.manager.check_in import AnsweredBefore, CheckIn, Outcome, ToAnswer, Unchanged
 from shieldwall.server.storage.group_commit import GroupCommit
 
 _UNCHANGED = Answer(status=204)
@@ -34,6 +37,8 @@ class CheckingIn:
     writer: GroupCommit
     workers: Workers
     channels: WaitChannels
+    facts_writer: PacedWriter
+    """Facts may move a device between groups each time, and the history of that is kept."""
 
     def routes(self) -> tuple[Route, ...]:
         """List what a device may ask again and again."""
@@ -65,7 +70,14 @@ class CheckingIn:
         """Report and ask: 204 when nothing differs, else what to do next."""
         request = call.decoded(CheckInRequest)
         device, digest = call.device, call.body_digest
-        outcome = await self.writer.submit(lambda connection: self.check_in.record(connection, device, request, digest))
+
+        def record(connection: Connection) -> Outcome:
+            return self.check_in.record(connection, device, request, digest)
+
+        if request.facts is None:
+            outcome = await self.writer.submit(record)
+        else:
+            outcome = await self.facts_writer.submit(device, record)
         match outcome:
             case Unchanged():
                 return _UNCHANGED
