@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
+from shieldwall.server.storage.columns import DIGEST, NAME, ROOM_TO_CHANGE, UUID, Moment, metadata
 
 _NOTHING: Final = text("''")
 
@@ -78,6 +78,7 @@ devices: Final = Table(
     Index(None, "tenant_id", "smbios_uuid_hash", "state"),
     Index(None, "tenant_id", "tpm_ek_hash", "state"),
     Index(None, "package_id"),
+    postgresql_with=ROOM_TO_CHANGE,
 )
 
 check_ins: Final = Table(
@@ -98,6 +99,7 @@ check_ins: Final = Table(
     Index(None, "tenant_id", "last_check_in", "device_id"),
     Index(None, "tenant_id", "target_digest", "status_digest"),
     Index(None, "tenant_id", "status_digest"),
+    postgresql_with=ROOM_TO_CHANGE,
 )
 
 check_in_answers: Final = Table(

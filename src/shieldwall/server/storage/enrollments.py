@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.storage.bulk import MOST_AT_ONCE, is_one_of
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.rows import portions, strings_from
 from shieldwall.server.storage.schema import devices
@@ -27,7 +28,6 @@ _ROWS: Final = (
     .where(devices.c.tenant_id == bindparam("tenant"), devices.c.state != DeviceState.RETIRED.value)
     .order_by(devices.c.id)
 )
-_SET: Final = update(devices).where(devices.c.id.in_(bindparam("ids", expanding=True)))
 
 
 class EnrolledRow(NamedTuple):
@@ -56,5 +56,6 @@ def rows(connection: Connection, tenant_id: TenantId) -> Iterator[EnrolledRow]:
 
 def set_code(connection: Connection, device_ids: Collection[DeviceId], code: int) -> None:
     """Give these devices an enrollment code."""
-    for portion in portions(sorted(device_ids)):
-        connection.execute(_SET.values(enrollment_code=code), {"ids": portion})
+    for portion in portions(sorted(device_ids), MOST_AT_ONCE // 4):  # each is a wide row, and a row of the list
+        theirs = is_one_of(connection, devices.c.id, portion)
+        connection.execute(update(devices).where(theirs).values(enrollment_code=code))

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import DDL, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, event, false
 
-from shieldwall.server.storage.columns import NAME, UUID, metadata
+from shieldwall.server.storage.columns import NAME, ROOM_TO_CHANGE, UUID, metadata
 
 LONGEST_KEY: Final = 64
 KEY: Final = String(LONGEST_KEY).with_variant(String(LONGEST_KEY, collation="C"), "postgresql")
@@ -47,6 +47,7 @@ inventory: Final = Table(
     Index("ix_inventory_by_agent", "tenant_id", "agent_key", "device_id"),
     Index("ix_inventory_by_exposure", "tenant_id", "exposure", "device_id"),
     Index("ix_inventory_impaired", "tenant_id", "impaired", "name_key", "device_id"),
+    postgresql_with=ROOM_TO_CHANGE,
 )
 
 _FOLLOWED: Final = "state, enrollment_code, attestation_level, managed_elsewhere, manager"
