@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import pytest
 from tests.graph.test_registrations_api import waiting
 from tests.portal.test_pages import text_of
 from tests.portal.test_scope import fields_of, sends
 from tests.support.admin import AdminWorld, Client
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
+from tests.support.second_tenant import FABRIKAM_DEVICE
 
 from shieldwall.server.directory.devices import CLONED_IDENTITY
 from shieldwall.server.manager.protection import get_settings
@@ -17,7 +20,7 @@ from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.records import Page
 
 FIRST, SECOND = f"/devices/{device_id(1)}", f"/devices/{device_id(2)}"
-CLONED = {"state": DeviceState.QUARANTINED, "state_reason": CLONED_IDENTITY}
+CLONED: Final[dict[str, Any]] = {"state": DeviceState.QUARANTINED, "state_reason": CLONED_IDENTITY}
 
 
 def join(world: AdminWorld, number: int = 1, **changes: object) -> None:
@@ -188,6 +191,14 @@ def test_a_duplicate_is_shown_beside_it_and_merged(world: AdminWorld, ada: Clien
     assert former is not None
     assert "edge" in found.tags
     assert former.state is DeviceState.RETIRED
+
+
+def test_another_tenants_device_is_nobodys_former_self(world: AdminWorld, ada: Client) -> None:
+    join(world)
+    before = device_of(world)
+    assert ada.get(f"{FIRST}/merge?former={FABRIKAM_DEVICE}").status_code == 404
+    assert does(ada, FIRST, "merge", former=FABRIKAM_DEVICE) == 404
+    assert device_of(world) == before
 
 
 @pytest.mark.parametrize("name", ["device-1", "\u202emoc.osotnoc", "  spaced  ", ""])

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import Connection
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.manager_world import CLOUD, DIAGNOSTIC, a_draft
-from tests.support.samples import NOON, TENANT_ID, a_package, device_id
+from tests.support.samples import NOON, TENANT_ID, a_package, device_id, package_id
 
 from shieldwall.contract.ids import DeviceId, SettingId
 from shieldwall.contract.messages import MAX_MANIFEST_ITEMS
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.portal.device_actions import ACTIONS
 from shieldwall.server.portal.words import STATES
 from shieldwall.server.storage import check_ins, packages, statuses
 from shieldwall.server.storage.device_records import DeviceState
@@ -291,10 +292,28 @@ def test_every_page_is_well_formed_and_can_be_read_out(world: AdminWorld, ada: C
         policy = assigned(world, connection, "Strong", cloud="true", diagnostic="0")
         assigned(world, connection, "Weak", cloud="false", diagnostic="1")
         reports(connection, device, told(CLOUD, SettingState.ERROR, code="x", reason="y"))
-        world.manager.group(connection, 1, device)
+        group = world.manager.group(connection, 1, device)
         packages.add(connection, a_package(1))
 
-    for path in (*PAGES, f"/devices/{device}", f"/policies/{policy.id}", "/sign-in", "/sign-in?code=x", "/devices/x"):
+    asking = [f"/devices/{device}/{each.name}" for each in ACTIONS if DeviceState.ACTIVE in each.states]
+    one = (
+        f"/groups/{group}",
+        f"/groups/{group}/rule",
+        f"/packages/{package_id(1)}",
+        f"/packages/{package_id(1)}/revoke",
+    )
+    for path in (
+        *PAGES,
+        *asking,
+        *one,
+        "/packages/new",
+        "/clean-up",
+        f"/devices/{device}",
+        f"/policies/{policy.id}",
+        "/sign-in",
+        "/sign-in?code=x",
+        "/devices/x",
+    ):
         assert Structure(ada.get(path).text).problems == [], path
 
 

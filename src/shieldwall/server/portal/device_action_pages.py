@@ -17,11 +17,10 @@ from shieldwall.contract.ids import TenantId, parse_device_id
 from shieldwall.server.directory.devices import WrongDeviceStateError, get_device
 from shieldwall.server.manager import protection
 from shieldwall.server.portal.device_actions import ACTIONS, Action, require_name
-from shieldwall.server.portal.device_twins import twin_rows
+from shieldwall.server.portal.device_twins import TwinRow, twin_rows
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.portal.views import TwinRow
 from shieldwall.server.storage.device_records import Device
 
 _HOURS: Final = (1, 4, 8, 24)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.inventory import twins
-from shieldwall.server.portal.views import TwinRow
 from shieldwall.server.storage.device_records import Device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinRow:
+    """Another device that may be the same machine, and what both share."""
+
+    device: Device
+    shares: tuple[str, ...]
 
 
 def twin_rows(connection: Connection, tenant_id: TenantId, device: Device) -> list[TwinRow]:

@@ -120,14 +120,6 @@ class PackageRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TwinRow:
-    """Another device that may be the same machine, and what both share."""
-
-    device: Device
-    shares: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRow:
     """Something that happened to a device."""
 
