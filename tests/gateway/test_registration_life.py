@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
 from tests.support.databases import database_url
-from tests.support.gateway_device import FACTS, INSTANCE, GatewayDevice, digest_of
+from tests.support.gateway_device import FACTS, GatewayDevice, digest_of
+from tests.support.gateway_requests import Promoting, imported
 from tests.support.gateway_world import START, GatewayWorld, Reply, gateway_world
 from tests.support.other_directory import Holder, OtherDirectory, a_key
 from tests.support.samples import device_id
+from tests.support.whole_database import everything
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.messages import HardwareIds, Have
 from shieldwall.contract.registration import (
-    CertificateRequest,
-    ExistingRegistrationProof,
     OnboardingProof,
-    PromoteRequest,
     RegisterRequest,
 )
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.directory import registrations
 from shieldwall.server.directory.deletion import delete_device
-from shieldwall.server.directory.registrations import RegistrationDraft
 from shieldwall.server.inventory import pending
 from shieldwall.server.storage import check_ins, devices
 from shieldwall.server.storage.device_records import Registration
 from shieldwall.server.storage.schema import onboarding_packages
-from shieldwall.trust.certificate_request import build_request
-from shieldwall.trust.device_key import DeviceKey, SigningKey, public_key_info
+from shieldwall.trust.device_key import DeviceKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage, proof, proven_body
 from shieldwall.trust.strict_base64 import decode_url
 
 __all__ = ["database_url"]
 
 FULL = device_id(77)
-NOTHING = ExistingRegistrationProof(certificate="", algorithm="ecdsa-p256-sha256", signature="")
 
 
 @pytest.fixture
@@ -56,12 +50,6 @@ def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
 @pytest.fixture
 def directory() -> OtherDirectory:
     return OtherDirectory(START)
-
-
-def imported(world: GatewayWorld, holder: Holder, name: DeviceId = FULL, **changes: Any) -> None:
-    with world.services.database.write() as connection:
-        draft = RegistrationDraft(device_id=name, display_name="x", certificate=holder.presented, **changes)
-        registrations.import_registration(connection, world.acting, draft)
 
 
 def set_package(world: GatewayWorld, **columns: str) -> None:
@@ -91,35 +79,6 @@ def registers(device: GatewayDevice, body: bytes) -> Reply:
     if reply.status == 201:
         device.device_id, device.epoch = DeviceId(reply.json["deviceId"]), reply.json["epoch"]
     return reply
-
-
-@dataclass
-class Promoting:
-    """A synthetic device, and the request by which it becomes another one."""
-
-    device: GatewayDevice
-    holder: Holder
-    new_key: SigningKey
-
-    def body(self, *, nonce: str | None = None, **changes: Any) -> bytes:
-        nonce = nonce or self.device.nonce()
-        csr = base64.b64encode(build_request(self.new_key, nonce)).decode()
-        self.device.seq += 1
-        request = PromoteRequest(
-            seq=self.device.seq,
-            epoch=self.device.epoch,
-            certificate_request=CertificateRequest(type="pkcs10", data=csr),
-            existing=NOTHING,
-            instance_id=INSTANCE,
-        )
-        tenant = self.device.world.settings.tenant_id
-        proven = self.holder.proof(
-            request, tenant_id=tenant, nonce=nonce, spki=public_key_info(self.new_key.public_key)
-        )
-        return strict_json.encode(replace(request, **({"existing": proven} | changes)))
-
-    def sends(self, body: bytes) -> Reply:
-        return self.device.send(f"{self.device.enrollment}/device/{self.device.device_id}/promote", body)
 
 
 def test_who_waits_is_answered_202_until_it_is_decided(world: GatewayWorld) -> None:
@@ -173,7 +132,7 @@ def test_facts_sent_along_need_not_be_sent_again(world: GatewayWorld) -> None:
 @pytest.mark.parametrize("kind", ["p384", "rsa"])
 def test_a_device_uses_the_registration_it_has(world: GatewayWorld, directory: OtherDirectory, kind: str) -> None:
     holder = directory.holder(FULL, key=a_key(kind))
-    imported(world, holder)
+    imported(world, holder, FULL)
     device = GatewayDevice(world)
     reply = registers(device, registration(device, world.package(), holder=holder))
     assert (reply.status, reply.json["deviceId"]) == (201, FULL)
@@ -182,7 +141,7 @@ def test_a_device_uses_the_registration_it_has(world: GatewayWorld, directory: O
 
 def test_each_registration_that_may_not_be_used_has_its_answer(world: GatewayWorld, directory: OtherDirectory) -> None:
     package, good = world.package(), directory.holder(FULL)
-    imported(world, good)
+    imported(world, good, FULL)
     disabled, managed = (directory.holder(device_id(number)) for number in (78, 79))
     old = directory.holder(device_id(80), days=0)
     imported(world, disabled, device_id(78), is_enabled=False)
@@ -216,7 +175,7 @@ def test_a_promotion_misses_no_check_in_and_is_repeated_when_its_answer_is_lost(
     world: GatewayWorld, directory: OtherDirectory
 ) -> None:
     holder = directory.holder(FULL, key=a_key("rsa"))
-    imported(world, holder)
+    imported(world, holder, FULL)
     device = GatewayDevice(world)
     device.register()
     device.check_in(facts=FACTS)
@@ -246,7 +205,7 @@ def test_a_promotion_misses_no_check_in_and_is_repeated_when_its_answer_is_lost(
 
 def test_a_promotion_that_may_not_be_changes_nothing(world: GatewayWorld, directory: OtherDirectory) -> None:
     holder, other = directory.holder(FULL), directory.holder(device_id(78))
-    imported(world, holder)
+    imported(world, holder, FULL)
     imported(world, other, device_id(78))
     device, stranger = GatewayDevice(world), GatewayDevice(world)
     device.register()
@@ -270,6 +229,56 @@ def test_a_promotion_that_may_not_be_changes_nothing(world: GatewayWorld, direct
     assert promoting.sends(body).status == 201, "none of that used the nonce"
     with world.services.database.read() as connection:
         assert devices.get(connection, stranger.device_id).registration is Registration.SYNTHETIC
+
+
+def a_p256_key(holder: Holder) -> ec.EllipticCurvePrivateKey:
+    assert isinstance(holder.key, ec.EllipticCurvePrivateKey)
+    return holder.key
+
+
+def test_a_promotion_with_swapped_keys_is_nobodys(world: GatewayWorld, directory: OtherDirectory) -> None:
+    holder = directory.holder(FULL)
+    imported(world, holder, FULL)
+    synthetic_key, full_key = DeviceKey.generate(), DeviceKey(a_p256_key(holder))
+    device = GatewayDevice(world, key=synthetic_key)
+    device.register()
+    promoting = Promoting(device, holder, DeviceKey.generate())
+    sound = promoting.body()
+    path = f"{device.enrollment}/device/{device.device_id}/promote"
+    before = everything(world.services.database)
+
+    signed_by_the_full = GatewayDevice(world, key=full_key, device_id=device.device_id, epoch=device.epoch)
+    assert signed_by_the_full.send(path, sound).code == "badSignature"
+    signed_by_the_new = GatewayDevice(world, key=promoting.new_key, device_id=device.device_id, epoch=device.epoch)
+    assert signed_by_the_new.send(path, sound).code == "badSignature"
+    by_the_synthetic = Promoting(device, Holder(synthetic_key.private_key, holder.certificate), DeviceKey.generate())
+    assert by_the_synthetic.sends(by_the_synthetic.body()).code == "badExistingProof"
+    to_the_full_key = Promoting(device, holder, full_key)
+    assert to_the_full_key.sends(to_the_full_key.body()).code == "duplicateKey"
+    assert everything(world.services.database) == before
+    assert promoting.sends(promoting.body()).status == 201
+
+
+def test_a_promoted_device_is_promoted_no_further(world: GatewayWorld, directory: OtherDirectory) -> None:
+    holder, second = directory.holder(FULL), directory.holder(device_id(78))
+    imported(world, holder, FULL)
+    imported(world, second, device_id(78))
+    device = GatewayDevice(world)
+    device.register()
+    promoting = Promoting(device, holder, DeviceKey.generate())
+    assert promoting.sends(promoting.body()).status == 201
+    full = GatewayDevice(world, key=promoting.new_key, device_id=FULL, epoch=2)
+    assert full.check_in().status in {200, 204}
+    before = everything(world.services.database)
+
+    for target in (second, holder):
+        again = Promoting(full, target, DeviceKey.generate())
+        reply = again.sends(again.body())
+        assert (reply.status, reply.code) == (409, "notSynthetic")
+
+    assert everything(world.services.database) == before
+    full.seq -= 2
+    assert full.check_in().status in {200, 204}
 
 
 def replace_device(stranger: GatewayDevice, device: GatewayDevice) -> GatewayDevice:
