@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from tests.support.samples import a_tenant, counted_id
 
-from shieldwall.server.storage import tenants
+from shieldwall.server.storage import targets, tenants
 from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.storage.errors import AlreadyExistsError
 from shieldwall.server.storage.group_commit import GroupCommit
@@ -214,3 +214,44 @@ def test_a_process_killed_in_the_middle_of_commits_loses_nothing_it_acknowledged
     assert writer.returncode == -signal.SIGKILL
     assert len(acknowledged) >= 200
     assert numbers(database) >= set(acknowledged)
+
+
+def test_what_may_aim_waits_for_the_lock_alone_and_with_nothing_in_its_hands(
+    database: Database, group_commit: GroupCommit
+) -> None:
+    """Else two that wait for each other would be the rule: whoever aims a fleet anew writes to all its rows."""
+    if database.is_sqlite:
+        pytest.skip("has one writer anyway")
+    began, go_on, locked = threading.Event(), threading.Event(), list[bool]()
+
+    def first(_: Connection) -> None:
+        began.set()
+        assert go_on.wait(5)
+
+    def aiming(connection: Connection) -> int:
+        locked.append(is_locked(connection))
+        return adding(2)(connection)
+
+    async def story() -> None:
+        blocking = asyncio.ensure_future(group_commit.submit(first))
+        await asyncio.to_thread(began.wait, 5)
+        aims = asyncio.ensure_future(group_commit.submit(aiming, aims=True))
+        plain = asyncio.ensure_future(group_commit.submit(adding(1)))
+        await asyncio.sleep(0)  # both are in the queue, behind the first
+        with database.write() as other:
+            targets.lock(other)
+            go_on.set()
+            await asyncio.wait_for(asyncio.gather(blocking, plain), 4)
+            assert numbers(database) == {1}
+            assert not aims.done()
+        assert await aims == 2
+        assert locked == [True]
+
+    asyncio.run(story())
+    assert numbers(database) == {1, 2}
+
+
+def is_locked(connection: Connection) -> bool:
+    """Whether this very transaction holds an advisory lock."""
+    mine = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
+    return bool(connection.execute(text(mine)).scalar_one())

@@ -24,12 +24,12 @@ class PacedWriter:
     writer: GroupCommit
     buckets: TokenBuckets
 
-    async def submit(self, device: CallingDevice, work: Callable[[Connection], T]) -> T:
+    async def submit(self, device: CallingDevice, work: Callable[[Connection], T], *, aims: bool = False) -> T:
         """Do as ``GroupCommit.submit``. Raises: TooManyRequestsError, and what that raises."""
         if not self.buckets.take(device.id):
             raise TooManyRequestsError("This device asks for that too often.")
         try:
-            return await self.writer.submit(work)
+            return await self.writer.submit(work, aims=aims)
         except ShieldwallError:
             self.buckets.give_back(device.id)
             raise

@@ -26,7 +26,7 @@ from shieldwall.server.inventory.pending import (
     may_replace_itself,
     replace_device,
 )
-from shieldwall.server.storage import check_ins, devices, retention, tenants
+from shieldwall.server.storage import check_ins, devices, retention, targets, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.retention import Horizon
@@ -140,6 +140,7 @@ class Cleaning:
         return True
 
     def _retire(self, connection: Connection, before: datetime) -> int:
+        targets.lock(connection)  # before the rows that are held, like everybody
         found = retention.silent(connection, self.acting.tenant_id, before, _AT_ONCE)
         for device_id in found:
             retire(connection, self.acting, device_id, reason=INACTIVE)

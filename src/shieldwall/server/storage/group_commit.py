@@ -3,6 +3,9 @@
 Requests that arrive while a commit is under way wait together and go into the next transaction. None is acknowledged
 before the commit is on disk, and one that fails takes nothing else with it: the batch is then undone and run once more,
 each piece in a savepoint of its own. Mostly nothing fails, and savepoints cost more than the writes they guard.
+
+Work that may aim policies anew goes into a transaction of its own kind, which begins with the lock of targeting: taken
+later, it would be a deadlock with whoever holds it and waits for a row that was written before in the same transaction.
 """
 
 from __future__ import annotations
@@ -10,17 +13,19 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
+from shieldwall.server.storage import targets
 from shieldwall.server.storage.database import Database, StorageUnavailableError, translated
 
 T = TypeVar("T")
 
-_Work = tuple[Callable[[Connection], Any], "Future[Any]"]
+_Work = tuple[Callable[[Connection], Any], "Future[Any]", bool]
 _Outcome = tuple[Any, Exception | None]
 _MOST_PER_COMMIT: Final = 512
 
@@ -38,10 +43,11 @@ class GroupCommit:
         self.works = 0
         self._thread.start()
 
-    async def submit(self, work: Callable[[Connection], T]) -> T:
+    async def submit(self, work: Callable[[Connection], T], *, aims: bool = False) -> T:
         """Run ``work`` in the next transaction; return its result once that is durable.
 
-        It may run twice, the first time undone: it must have no effect but on its connection.
+        It may run twice, the first time undone: it must have no effect but on its connection. ``aims`` says that it may
+        aim policies anew.
 
         Raises:
             StorageUnavailableError: The commit failed, and nothing of the transaction happened; or this is closed.
@@ -51,7 +57,7 @@ class GroupCommit:
         with self._door:  # so that nothing is put behind the end of the queue, where nobody would answer
             if self._closed:
                 raise StorageUnavailableError("The server is stopping.", remedy="Try again in a minute.")
-            self._queue.put((work, future))
+            self._queue.put((work, future, aims))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
@@ -64,7 +70,9 @@ class GroupCommit:
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
             batch, ends = self._gather(first)
-            self._commit(batch)
+            for aims in (False, True):
+                if alike := [each for each in batch if each[2] is aims]:
+                    self._commit(alike, aims=aims)
             if ends:
                 return
 
@@ -80,15 +88,15 @@ class GroupCommit:
             batch.append(following)
         return batch, False
 
-    def _commit(self, batch: list[_Work]) -> None:
-        works = [work for work, _ in batch]
+    def _commit(self, batch: list[_Work], *, aims: bool) -> None:
+        works = [work for work, _, _ in batch]
         try:
-            outcomes = self._together(works)
+            outcomes = self._together(works, aims=aims)
         except Exception:  # noqa: BLE001 - whatever it is, the second run finds out whose it is
-            outcomes = self._one_by_one(works)
+            outcomes = self._one_by_one(works, aims=aims)
         self.commits += 1
         self.works += len(batch)
-        for (_, future), (result, failure) in zip(batch, outcomes, strict=True):
+        for (_, future, _), (result, failure) in zip(batch, outcomes, strict=True):
             if not future.set_running_or_notify_cancel():
                 continue  # the asker went away; what it asked for is done all the same
             if failure is None:
@@ -96,16 +104,23 @@ class GroupCommit:
             else:
                 future.set_exception(failure)
 
-    def _together(self, works: list[Callable[[Connection], Any]]) -> list[_Outcome]:
-        with self._database.write() as connection:
+    def _together(self, works: list[Callable[[Connection], Any]], *, aims: bool) -> list[_Outcome]:
+        with self._transaction(aims=aims) as connection:
             return [(work(connection), None) for work in works]
 
-    def _one_by_one(self, works: list[Callable[[Connection], Any]]) -> list[_Outcome]:
+    def _one_by_one(self, works: list[Callable[[Connection], Any]], *, aims: bool) -> list[_Outcome]:
         try:
-            with self._database.write() as connection:
+            with self._transaction(aims=aims) as connection:
                 return [_attempt(connection, work) for work in works]
         except Exception as failed_commit:  # noqa: BLE001 - every waiter must hear of it, whatever it is
             return [(None, failed_commit)] * len(works)
+
+    @contextmanager
+    def _transaction(self, *, aims: bool) -> Iterator[Connection]:
+        with self._database.write() as connection:
+            if aims:
+                targets.lock(connection)
+            yield connection
 
 
 def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> _Outcome:

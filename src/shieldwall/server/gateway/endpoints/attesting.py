@@ -78,7 +78,7 @@ class Attesting:
         """Check the answer; 201 with the identity, or 202 where an administrator has to agree as well."""
         caller = _own_path(call)
         request = call.decoded(AttestRequest)
-        answer = await self.writer.submit(lambda connection: self._attested(connection, caller, request))
+        answer = await self.writer.submit(lambda connection: self._attested(connection, caller, request), aims=True)
         return answer_json(answer, status=202 if isinstance(answer, PendingAnswer) else 201)
 
     def _challenged(

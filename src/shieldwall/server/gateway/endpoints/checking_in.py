@@ -77,7 +77,7 @@ class CheckingIn:
         if request.facts is None:
             outcome = await self.writer.submit(record)
         else:
-            outcome = await self.facts_writer.submit(device, record)
+            outcome = await self.facts_writer.submit(device, record, aims=True)
         match outcome:
             case Unchanged():
                 return _UNCHANGED

@@ -95,7 +95,9 @@ class Enrolling:
         call.unverified.verify(certified.public_key)
         digest = call.body_digest
         try:
-            answer = await self.writer.submit(lambda connection: onboarding(connection, request, certified, digest))
+            answer = await self.writer.submit(
+                lambda connection: onboarding(connection, request, certified, digest), aims=True
+            )
         except PackageRefusedError as error:
             code = error.code
             await self.writer.submit(lambda connection: onboarding.note_refusal(connection, request, certified, code))
@@ -111,7 +113,7 @@ class Enrolling:
         if call.parameters["device"] != device.id:
             raise NoSuchPathError("There is nothing at this path.")
         request = call.decoded(OffboardRequest)
-        await self.writer.submit(lambda connection: self._offboard(connection, device, request, digest))
+        await self.writer.submit(lambda connection: self._offboard(connection, device, request, digest), aims=True)
         return Answer(status=204)
 
     def _offboard(

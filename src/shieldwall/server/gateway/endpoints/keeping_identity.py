@@ -90,7 +90,7 @@ class KeepingIdentity:
         request = call.decoded(KeyChangeRequest)
         certified = read_certificate_request(request)
         certificate = await self.writer.submit(
-            device, lambda connection: self._change_key(connection, device, request, certified, digest)
+            device, lambda connection: self._change_key(connection, device, request, certified, digest), aims=True
         )
         return answer_json(KeyChangeAnswer(certificate=certificate, server_time=self._time()))
 

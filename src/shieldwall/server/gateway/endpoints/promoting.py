@@ -51,7 +51,7 @@ class Promoting:
             raise NoSuchPathError("There is nothing at this path.")
         request = call.decoded(PromoteRequest)
         asked = Asked(request=request, certified=read_certificate_request(request), digest=call.body_digest)
-        answer = await self.writer.submit(lambda connection: self._promote(connection, caller, asked))
+        answer = await self.writer.submit(lambda connection: self._promote(connection, caller, asked), aims=True)
         return answer_json(answer, status=201)
 
     def _promote(self, connection: Connection, caller: CallingDevice, asked: Asked[PromoteRequest]) -> RegisterAnswer:
