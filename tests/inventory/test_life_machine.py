@@ -37,6 +37,7 @@ from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.storage import devices, inventory_rows, tenants
 from shieldwall.server.storage import groups as group_store
+from shieldwall.server.storage import protection as protection_store
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.device_schema import alerts, spent_keys
@@ -287,6 +288,7 @@ class Lives(RuleBasedStateMachine):
         columns = [key.parent for key in keys if key.column is device_table.c.id]
         for column in (*columns, device_table.c.replaces, alerts.c.device_id, membership_events.c.device_id):
             assert not gone & set(self.connection.scalars(select(column)))
+        assert not gone & set(protection_store.settings(self.connection, TENANT_ID).excluded)
 
     @invariant()
     def no_step_goes_without_a_trace(self) -> None:

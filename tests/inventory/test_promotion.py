@@ -20,7 +20,9 @@ from shieldwall.contract.registration import (
     RegisterAnswer,
 )
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.directory import groups, registrations
+from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import change_tags, set_enabled
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.directory.registration import DuplicateKeyError
@@ -33,7 +35,7 @@ from shieldwall.server.inventory.claims import Asked
 from shieldwall.server.inventory.nonces import BadNonceError
 from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.inventory.promotion import NotSyntheticError, Promotion
-from shieldwall.server.storage import alerts, check_ins, devices, identities, spent_keys, statuses
+from shieldwall.server.storage import alerts, check_ins, devices, identities, protection, spent_keys, statuses
 from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_records import Registration, TrustType
@@ -236,3 +238,21 @@ def test_only_an_active_synthetic_device_is_promoted(laptop: Laptop) -> None:
     laptop.promotes(laptop.asks())
     full = Laptop(gate=laptop.gate, holder=laptop.holder, synthetic=FULL, old_key=laptop.old_key)
     full.refused(NotSyntheticError, full.asks())
+
+
+def test_who_is_excepted_from_protection_stays_so_under_the_new_name_and_nobody_inherits_it(laptop: Laptop) -> None:
+    gate = laptop.gate
+
+    def excluded() -> tuple[DeviceId, ...]:
+        with gate.database.read() as connection:
+            return protection.settings(connection, TENANT_ID).excluded
+
+    with gate.database.write() as connection:
+        wanted = ProtectionSettings(enabled=True, excluded=(laptop.synthetic,))
+        protection.put_settings(connection, TENANT_ID, wanted)
+    laptop.promotes(laptop.asks())
+    assert excluded() == (FULL,)
+
+    with gate.database.write() as connection:
+        delete_device(connection, gate.office.acting, FULL)
+    assert excluded() == (), "or the next device of this registration would be as unprotected"

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, delete, select, update
 
 from shieldwall.contract.ids import DeviceId, PackageId, TenantId
 from shieldwall.server.storage import devices as device_rows
-from shieldwall.server.storage import statuses
+from shieldwall.server.storage import protection, statuses
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.device_schema import alerts
 from shieldwall.server.storage.errors import NotFoundError
@@ -32,6 +32,7 @@ def remove(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> 
     for column in (*_references(), alerts.c.device_id, membership_events.c.device_id):
         connection.execute(delete(column.table).where(column == device_id))
     _forget(connection, device_id)
+    protection.hand_over_exclusion(connection, tenant_id, device_id)
     if report is not None:
         statuses.remove_unused(connection, tenant_id, report)
 
@@ -53,6 +54,7 @@ def hand_over(connection: Connection, former: DeviceId, device: Device, *, epoch
         update(check_ins).where(check_ins.c.device_id == device.id).values(epoch=epoch, seq=0, request_digest=None)
     )
     _forget(connection, former)
+    protection.hand_over_exclusion(connection, device.tenant_id, former, device.id)
     device_rows.put(connection, device)  # whatever is derived from the record follows it
 
 

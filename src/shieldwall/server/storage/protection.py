@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, select, update
 
 from shieldwall.contract import strict_json
@@ -27,6 +28,17 @@ def put_settings(connection: Connection, tenant_id: TenantId, wanted: Protection
     changed = connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(tamper_protection=text))
     if changed.rowcount == 0:
         raise NotFoundError(f"There is no tenant {tenant_id}.")
+
+
+def hand_over_exclusion(connection: Connection, tenant_id: TenantId, former: DeviceId, *heirs: DeviceId) -> None:
+    """Except the heirs of a device that is gone from protection, if it was; never whoever gets its id by chance.
+
+    The caller holds ``targets.lock``.
+    """
+    found = settings(connection, tenant_id)
+    if found.is_excluded(former):
+        excluded = tuple(sorted({*found.excluded, *heirs} - {former}))
+        put_settings(connection, tenant_id, replace(found, excluded=excluded))
 
 
 def set_window(connection: Connection, device_id: DeviceId, until: datetime | None) -> None:
