@@ -56,13 +56,13 @@ def wait_for_port(port: int) -> None:
     wait_until(lambda: _listens(port), f"port {port}")
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60, every: float = 0.05) -> None:
     """Ask until it is so. Raises: TimeoutError."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come in {seconds:.0f} s")
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def run(*command: str, environment: dict[str, str] | None = None) -> str:
@@ -83,8 +83,8 @@ class Server:
         self.environment = {"SHIELDWALL_CONFIG": str(home / "cli")}
 
     @contextmanager
-    def running(self) -> Iterator[list[int]]:
-        """Run it; gives the process ids of gateway and signer."""
+    def running(self, *permissions: str) -> Iterator[list[int]]:
+        """Run it; gives the process ids of gateway and signer. Who talks to it may make packages, and what is named."""
         run(
             *(SHIELDWALL, "server", "init", "--data", str(self.data)),
             *("--public-url", f"https://localhost:{self.admin_port}"),
@@ -94,9 +94,9 @@ class Server:
             wait_for_port(self.gateway_port)
             wait_for_port(self.admin_port)
             app = self.home / "app.json"
-            permission = "Shieldwall.Onboarding.ReadWrite.All"
             words = ("server", "app", "create", "--data", str(self.data), "--name", "Benchmark", "--out", str(app))
-            run(SHIELDWALL, *words, "--permission", permission)
+            allowed = ("Shieldwall.Onboarding.ReadWrite.All", *permissions)
+            run(SHIELDWALL, *words, *(word for each in allowed for word in ("--permission", each)))
             run(SHIELDWALL, "login", "--app", str(app), environment=self.environment)
             run(SHIELDWALL, "package", "create", "--out", str(self.package), environment=self.environment)
             measured = ("gateway_process", "signer")
