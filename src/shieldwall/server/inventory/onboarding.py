@@ -141,7 +141,6 @@ class Onboarding:
                 return twin  # sent twice, and the other one was quicker
             raise BadNonceError("The nonce has been used.")
         if not packages.take_use(connection, package.id):
-            check_package(packages.get(connection, package.id), request, now)  # it may have been revoked meanwhile
             raise PackageExhaustedError(f"The onboarding package has been used {package.max_uses} times.")
 
         # 7. The device enters the directory under its id: it is let in at once, or waits for an administrator.
