@@ -16,7 +16,7 @@ import pytest
 import yaml
 from tests.support.samples import NOON, TENANT_ID, HandClock, package_id
 
-from shieldwall.cli.shieldwall_agent import _tell_what_awaits
+from shieldwall.cli.agent_coming import _tell_what_awaits
 from shieldwall.contract import strict_json
 from shieldwall.server.signer.keys import create_keys
 from shieldwall.server.signer.ledger import Ledger

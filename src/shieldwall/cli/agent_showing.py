@@ -1,0 +1,167 @@
+"""``shieldwall-agent status|effective|doctor``: how a device is, and what is in effect on it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shieldwall.agent.doctor.bundle import bundle as pack
+from shieldwall.agent.doctor.examine import examine, found_errors
+from shieldwall.agent.doctor.model import Severity, Subject
+from shieldwall.agent.doctor.network_checks import RealNetwork
+from shieldwall.agent.service.disk import LocalDisk
+from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, exit_code
+from shieldwall.agent.service.overview import EffectiveSetting, Overview, age_text, effective, overview
+from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, is_running
+from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.contract.enrollment import EnrollmentCode
+
+
+@app.command()
+def status(
+    context: typer.Context, as_json: JsonOption = False, root: RootOption = None, state: StateOption = None
+) -> None:
+    """Show where this device stands."""
+    with speaking_plainly("read where this device stands", as_json=as_json, exit_code=exit_code):
+        agent = agent_of(context, root, state)
+        summary = overview(agent.surroundings, running=is_running(agent))
+    if as_json:
+        show_json(summary)
+        return
+    if not summary.onboarded:
+        typer.echo("This device is not onboarded.")
+        if summary.waiting:
+            typer.echo("It has asked to be let in, and waits. The running agent asks again until that is decided.")
+        show_survey(summary)
+        return
+    now = agent.surroundings.trusted_clock.now()
+    show_facts(
+        (
+            ("Device", summary.device_id),
+            ("Registration", summary.registration),
+            ("Tenant", summary.tenant_id),
+            ("Server", ", ".join(summary.servers)),
+            ("Agent", "running" if summary.running else "not running"),
+            ("Device key", "in the TPM" if summary.key_protection == "tpm" else "in a file"),
+            ("Managed elsewhere", summary.managed_elsewhere or "no"),
+            ("Enrollment", f"{summary.enrollment.code}: {summary.enrollment.cause}"),
+            ("Last check-in", age_text(summary.last_check_in, now)),
+            (
+                "Policies",
+                ", ".join(f"{each.name} (revision {each.revision})" for each in summary.policies) or "none",
+            ),
+            ("Settings", ", ".join(f"{count} {word}" for word, count in summary.settings.items()) or "none"),
+            ("Tamper protection", _protection(summary)),
+            (
+                "In effect",
+                "yes"
+                if summary.target == summary.enforced
+                else "not yet: the newest policies are still to be enforced",
+            ),
+        )
+    )
+    show_survey(summary)
+    for refused in summary.refused:
+        typer.echo(f"Refused policy {refused.policy_id}: {printable(refused.cause)} [{printable(refused.code)}]")
+    if summary.trouble is not None:
+        typer.echo(f"Trouble since {summary.trouble.since}: {printable(summary.trouble.cause)}")
+        typer.echo(f"What to do: {printable(summary.trouble.remedy)}")
+
+
+@app.command("effective")
+def show_effective(
+    context: typer.Context, as_json: JsonOption = False, root: RootOption = None, state: StateOption = None
+) -> None:
+    """Show, setting by setting, what is in effect, and which policy says so."""
+    with speaking_plainly("read what is in effect", as_json=as_json, exit_code=exit_code):
+        agent = agent_of(context, root, state)
+        found = effective(agent.surroundings, agent.catalog)
+    if as_json:
+        show_json(found)
+        return
+    show_table(
+        ("Setting", "Value", "State", "Provider", "Policy", "Written", "Read back", "Effective"),
+        [_row(setting) for setting in found.settings],
+        empty="No policy speaks about this device yet.",
+    )
+    for refused in found.refused:
+        typer.echo(f"Refused policy {refused.policy_id}: {printable(refused.cause)} [{printable(refused.code)}]")
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FILE", help="Write a zip without secrets for support.")
+    ] = None,
+    root: RootOption = None,
+    state: StateOption = None,
+) -> None:
+    """Examine this device: what is wrong, how that shows, what to do."""
+    with speaking_plainly("examine this device", as_json=as_json, exit_code=exit_code):
+        agent = agent_of(context, root, state)
+        running = is_running(agent)
+        checks = examine(
+            Subject(
+                host=agent.host,
+                providers=agent.providers,
+                surroundings=agent.surroundings,
+                network=RealNetwork(),
+                free_bytes=lambda path: shutil.disk_usage(path).free,
+                mode=lambda path: path.stat().st_mode & 0o7777,
+                running=running,
+            )
+        )
+        if bundle is not None:
+            LocalDisk().write(bundle, pack(agent.surroundings, checks, running=running))
+    if as_json:
+        show_json({"checks": checks})
+    else:
+        words = {Severity.OK: "ok", Severity.WARNING: "look at", Severity.ERROR: "wrong"}
+        show_table(
+            ("", "Finding", "Evidence", "What to do"),
+            [(words[check.severity], check.finding, check.evidence, check.remedy) for check in checks],
+        )
+        if bundle is not None:
+            typer.echo(f"Written: {bundle}")
+    if found_errors(checks):
+        raise typer.Exit(DOCTOR_FOUND_ERRORS)
+
+
+def show_survey(summary: Overview) -> None:
+    """Say who else manages this device, or why it cannot be managed, and what gave that away."""
+    for sign in summary.survey:
+        typer.echo(f"{printable(sign.finding)} ({printable(sign.evidence)})")
+    if summary.is_passive:
+        typer.echo("The agent stays passive: it reports, nothing new is taken and nothing put back.")
+    enrollment = summary.enrollment
+    unmanaged = enrollment.code not in {EnrollmentCode.MANAGED, EnrollmentCode.NOT_ENROLLED} and summary.survey
+    if unmanaged or (enrollment.told and enrollment.code != EnrollmentCode.MANAGED):
+        typer.echo(f"What to do: {enrollment.remedy}")
+
+
+def _protection(summary: Overview) -> str:
+    if summary.leaving:
+        return "off: this device is about to leave management"
+    words = "on" if summary.protected else "off"
+    if summary.troubleshooting_until is None:
+        return words
+    return f"{words}; troubleshooting until {summary.troubleshooting_until}: nothing is enforced or put back"
+
+
+def _row(setting: EffectiveSetting) -> tuple[str, ...]:
+    state = setting.state.value if setting.reason is None else f"{setting.state.value}: {setting.reason}"
+    return (
+        setting.name,
+        in_words(setting.value),
+        state,
+        setting.provider or "",
+        ", ".join(policy.name for policy in setting.policies),
+        "yes" if setting.written else "no",
+        in_words(setting.read_back),
+        {True: "yes", False: "no", None: "not probed"}[setting.effective],
+    )
