@@ -1,6 +1,6 @@
 """Many ids in one statement: a list travels as one parameter, however long it is; and so it comes back.
 
-Ids hold no spaces, so a list of them is one text.
+Ids are not empty and hold no spaces, so a list of them is one text; of other texts an array has to be made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BETWEEN: Final = " "
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list as rows: its ids, and the place of each as eight hexadecimal digits."""
+    """A list as rows: its texts, and the place of each as eight hexadecimal digits."""
 
     value: ColumnElement[str]
     place: ColumnElement[str]
@@ -38,7 +38,7 @@ def listed(connection: Connection, values: Collection[str], *, start: int = 0) -
 
 
 def is_one_of(connection: Connection, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
-    """Say that a column holds one of these ids."""
+    """Say that a column holds one of these texts."""
     if connection.dialect.name == "sqlite":
         return column.in_(select(listed(connection, values).value))
     return column == any_(_array(values))
@@ -55,5 +55,7 @@ def apart(ids: str) -> list[str]:
 
 
 def _array(values: Collection[str]) -> ColumnElement[Any]:
-    """Lay out ids as an array; the driver takes far longer to write one by itself."""
+    """Lay out texts as an array; the driver takes far longer to write one by itself."""
+    if any(_BETWEEN in value or not value for value in values):
+        return literal(list(values), _TEXTS)
     return func.string_to_array(literal(_BETWEEN.join(values), Text()), _BETWEEN, type_=_TEXTS)
