@@ -28,6 +28,8 @@ from shieldwall.cli.presentation import in_words, show_json, show_table, speakin
 from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.onboarding import InvalidPackageError
 
+__all__ = ["app", "main"]
+
 OTHER_COMMANDS: Final = (agent_coming, agent_showing)
 """Commands of the same group that stand in files of their own."""
 
