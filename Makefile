@@ -15,9 +15,9 @@ run: setup ## Run the whole system with sample devices; Ctrl-C ends it, running 
 	@scripts/debian-packages nft ip clamd
 	@exec python -m samples.run
 
-test: setup ## Run every test; installs the Debian packages it needs where it may
+test: setup ## Run every test, on two cores; installs the Debian packages it needs where it may
 	@scripts/debian-packages
-	@pytest $(ARGS)
+	@pytest --numprocesses=$(or $(PROCESSES),2) --dist=loadfile $(ARGS)
 
 check: setup ## Formatter, linter, types and import contracts: before every commit
 	@ruff format --check --quiet . || { echo 'Run: make fix'; exit 1; }

@@ -15,7 +15,8 @@ from unittest import mock
 
 import pytest
 from tests.support.documentation import DOCS, blocks
-from tests.support.gateway_world import GatewayWorld, free_port, until
+from tests.support.gateway_world import GatewayWorld, until
+from tests.support.ports import free_port
 from tests.support.protocol_recorder import converse, named_world
 
 from shieldwall.trust.certificates import LocalAuthority

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 from samples.device import SampleDevice
 from samples.processes import AGENT, SHIELDWALL
 from samples.run import ASSIGNMENTS, POLICIES
+from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 FIREWALL = "Linux servers: firewall rules"
@@ -114,7 +114,7 @@ def eventually(true: Callable[[], bool], *, seconds: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def running_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleSystem]:
-    found = SampleSystem(tmp_path_factory.mktemp("system"), _free_port(), _free_port())
+    found = SampleSystem(tmp_path_factory.mktemp("system"), free_port(), free_port())
     found.start()
     yield found
     found.stop()
@@ -124,10 +124,3 @@ def running_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleS
 def system(running_system: SampleSystem) -> SampleSystem:
     running_system.settle()
     return running_system
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -19,7 +19,7 @@ import pytest
 from samples.device import LOCAL_MDATP, SampleDevice
 from samples.processes import AGENT
 from samples.run import Lab
-from tests.support.gateway_world import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
 

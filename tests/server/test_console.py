@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.gateway_world import free_port
+from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.administrators import redeem

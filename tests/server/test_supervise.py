@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.gateway_world import free_port
+from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server import supervise as module

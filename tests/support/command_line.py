@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.gateway_world import free_port
+from tests.support.ports import free_port
 from tests.support.samples import a_device
 
 from shieldwall.contract.ids import TenantId

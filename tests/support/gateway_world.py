@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 from granian.constants import Interfaces
+from tests.support.ports import free_port
 from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.catalog import loader
@@ -223,12 +224,6 @@ def _served(settings: ServerSettings, gateway: Gateway) -> Iterator[None]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(30)
         loop.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(true: Callable[[], bool], seconds: float = 20.0) -> None:

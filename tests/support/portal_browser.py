@@ -17,8 +17,8 @@ from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
-from tests.support.gateway_world import free_port
 from tests.support.manager_world import CLOUD, a_draft
+from tests.support.ports import free_port
 from tests.support.samples import a_device
 
 from shieldwall.contract.ids import DeviceId, GroupId, PolicyId
