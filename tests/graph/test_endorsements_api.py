@@ -52,7 +52,7 @@ def test_makers_and_single_tpms_are_trusted_listed_and_distrusted(graph: Client)
         {"displayName": "a\u0000b", "endorsementKeyHash": HASH},
         {"displayName": "x", "endorsementKeyHash": HASH, "surprise": 1},
     ],
-    ids=str,
+    ids=lambda body: ", ".join(body) or "nothing",
 )
 def test_what_cannot_be_trusted_is_refused(embedded_graph: Client, body: dict[str, Any]) -> None:
     answer = embedded_graph.post(ENDORSEMENTS, json=body)

@@ -242,6 +242,7 @@ COVERED_TEXT = " ".join(f'"{name}"' for name in COVERED)
         (f'keyid="{KEY.thumbprint}"', 'keyid=""'),
         (f'keyid="{KEY.thumbprint}"', f'keyid="{KEY.thumbprint}="'),
     ],
+    ids=lambda text: text.replace(KEY.thumbprint, "KEY"),
 )
 def test_signed_but_not_in_our_profile_is_refused(old: str, new: str) -> None:
     parameters = parameters_of(signed())
