@@ -24,7 +24,7 @@ def test_the_one_rule_is_read_changed_and_previewed(graph: Client, world: AdminW
 
     assert graph.post(f"{RULES}/preview", json={}).json()["devicesRetired"] == 0
     world.clock.advance(days=31)
-    later = world.application_client("DeviceManagementManagedDevices.Read.All")
+    later = world.application_client("DeviceManagementManagedDevices.ReadWrite.All")
     assert later.post(f"{RULES}/preview", json={}).json()["devicesRetired"] == 1
     assert later.post(f"{RULES}/preview", json={DAYS: 0}).json()["devicesRetired"] == 0
     assert later.patch(f"{RULES}/{TENANT_ID}", json={DAYS: 0}).status_code == 403

@@ -128,7 +128,7 @@ def test_a_scope_that_cannot_be_is_refused(embedded_graph: Client, body: dict[st
 def test_reading_and_changing_take_their_permissions(world: AdminWorld) -> None:
     with closing(world.application_client("DeviceManagementServiceConfig.Read.All")) as reader:
         assert reader.get(SCOPE).status_code == 200
-        assert reader.post(f"{SCOPE}/preview", json={"linux": "off"}).status_code == 200
+        assert reader.post(f"{SCOPE}/preview", json={"linux": "off"}).status_code == 403
         assert reader.patch(SCOPE, json={"linux": "off"}).status_code == 403
     with closing(world.application_client("DeviceManagementConfiguration.ReadWrite.All")) as other:
         assert other.get(SCOPE).status_code == 403
