@@ -27,8 +27,11 @@ def test_the_one_rule_is_read_changed_and_previewed(graph: Client, world: AdminW
     later = world.application_client("DeviceManagementManagedDevices.ReadWrite.All")
     assert later.post(f"{RULES}/preview", json={}).json()["devicesRetired"] == 1
     assert later.post(f"{RULES}/preview", json={DAYS: 0}).json()["devicesRetired"] == 0
-    assert later.patch(f"{RULES}/{TENANT_ID}", json={DAYS: 0}).status_code == 403
     later.close()
+    reader = world.application_client("DeviceManagementManagedDevices.Read.All")
+    for answer in (reader.patch(f"{RULES}/{TENANT_ID}", json={DAYS: 0}), reader.post(f"{RULES}/preview", json={})):
+        assert answer.status_code == 403
+    reader.close()
 
 
 @pytest.mark.parametrize(
