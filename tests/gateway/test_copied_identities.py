@@ -12,7 +12,7 @@ from tests.support.life import BEFORE, Life, LifeDevice, a_life
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
 
 from shieldwall.agent.service.errors import ProblemAnswerError, RegistrationPendingError
-from shieldwall.contract.ids import PolicyId
+from shieldwall.contract.ids import DeviceId, PolicyId
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies, PolicyDraft
 from shieldwall.server.storage import alerts, audit, check_ins, devices, sightings
@@ -79,7 +79,7 @@ def days(device: LifeDevice, count: int) -> None:
 
 def record(device: LifeDevice) -> Any:
     with device.life.server.services.database.read() as connection:
-        return devices.get(connection, device.id)  # type: ignore[arg-type]
+        return devices.get(connection, DeviceId(device.id))
 
 
 def state(device: LifeDevice) -> tuple[str, str | None]:
@@ -275,7 +275,7 @@ def test_a_machine_id_made_anew_alarms_nobody(life: Life, laptop: LifeDevice) ->
         moves_on(laptop)
     assert open_alerts(life) == []
     with life.server.services.database.read() as connection:
-        seen = sightings.of_device(connection, laptop.id)  # type: ignore[arg-type]
+        seen = sightings.of_device(connection, DeviceId(laptop.id))
     assert len({each.instance_id for each in seen}) == 5, "each is known all the same"
 
 

@@ -309,7 +309,7 @@ def test_a_goodbye_without_leave_from_a_protected_device_is_taken_with_alarm(
 ) -> None:
     protect(world)
     other_package = "aaaaaaaa-0000-4000-8000-000000000001"
-    goodbye = OffboardRequest(**device.numbered(), reason="bye", package_id=other_package)  # type: ignore[arg-type]
+    goodbye = OffboardRequest(**device.numbered(), reason="bye", package_id=other_package)  # type: ignore[arg-type]  # members of a mapping
 
     reply = device.send(f"{device.enrollment}/device/{device.device_id}/offboard", goodbye)
 

@@ -9,8 +9,6 @@ from tests.life.office import Office
 from tests.life.staying import newcomers
 from tests.support.life import Life, LifeDevice
 
-from shieldwall.contract.ids import SettingId
-
 SCOPE = "/beta/deviceManagement/enforcementScope"
 
 
@@ -143,9 +141,8 @@ def groups_follow(life: Life, office: Office, ledger: Ledger) -> None:
     ledger.ended("moves between dynamic groups, also paused ones", "where the rule says, with its history", *devices)
 
 
-def is_released(life: Life, device: LifeDevice, code: int, setting: SettingId | None = None) -> bool:
+def is_released(life: Life, device: LifeDevice, code: int) -> bool:
     """Whether a device is not managed, for this reason, and enforces nothing."""
-    del setting
     seen = life.managed(device)["shieldwall"]
     in_directory = life.get(f"/v1.0/devices(deviceId='{device.id}')")
     return (

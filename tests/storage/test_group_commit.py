@@ -216,12 +216,14 @@ def test_a_process_killed_in_the_middle_of_commits_loses_nothing_it_acknowledged
     assert numbers(database) >= set(acknowledged)
 
 
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
 def test_what_may_aim_waits_for_the_lock_alone_and_with_nothing_in_its_hands(
     database: Database, group_commit: GroupCommit
 ) -> None:
-    """Else two that wait for each other would be the rule: whoever aims a fleet anew writes to all its rows."""
-    if database.is_sqlite:
-        pytest.skip("has one writer anyway")
+    """Else two that wait for each other would be the rule: whoever aims a fleet anew writes to all its rows.
+
+    SQLite has one writer anyway.
+    """
     began, go_on, locked = threading.Event(), threading.Event(), list[bool]()
 
     def first(_: Connection) -> None:

@@ -39,8 +39,7 @@ def reject_device(device: DeviceArgument) -> None:
 
     Example: shieldwall device reject web-01
     """
-    with speaking_plainly("reject the device"), connected() as session:
-        session.call("POST", f"{DEVICES}/{find_device(session, device)}/reject")
+    device_actions.act_on(device, "reject", doing="reject the device")
     typer.echo(f"Rejected {printable(device)}.")
 
 

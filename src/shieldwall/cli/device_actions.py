@@ -11,7 +11,13 @@ from shieldwall.cli.graph_session import connected
 from shieldwall.cli.options import YesOption
 from shieldwall.cli.presentation import printable, show_facts, speaking_plainly
 
-__all__ = ["app"]
+__all__ = ["act_on", "app"]
+
+
+def act_on(device: str, action: str, *, doing: str) -> None:
+    """Call an action of a device that takes nothing; ``doing`` says in plain words what failed where it does."""
+    with speaking_plainly(doing), connected() as session:
+        session.call("POST", f"{DEVICES}/{find_device(session, device)}/{action}")
 
 
 @app.command("sync")
@@ -20,8 +26,7 @@ def sync_device(device: DeviceArgument) -> None:
 
     Example: shieldwall device sync web-01
     """
-    with speaking_plainly("ask for a policy sync"), connected() as session:
-        session.call("POST", f"{DEVICES}/{find_device(session, device)}/syncDevice")
+    act_on(device, "syncDevice", doing="ask for a policy sync")
     typer.echo("Asked. A connected device checks in within seconds, another one at its next check-in.")
 
 
@@ -48,8 +53,7 @@ def disable_device(device: DeviceArgument) -> None:
 
     Example: shieldwall device disable web-01
     """
-    with speaking_plainly("disable the device"), connected() as session:
-        session.call("POST", f"{DEVICES}/{find_device(session, device)}/disable")
+    act_on(device, "disable", doing="disable the device")
     typer.echo(f"Disabled {printable(device)}. It keeps what it enforces; let it back with: shieldwall device enable")
 
 
@@ -59,8 +63,7 @@ def enable_device(device: DeviceArgument) -> None:
 
     Example: shieldwall device enable web-01
     """
-    with speaking_plainly("enable the device"), connected() as session:
-        session.call("POST", f"{DEVICES}/{find_device(session, device)}/enable")
+    act_on(device, "enable", doing="enable the device")
     typer.echo(f"Enabled {printable(device)}. It is let in at its next check-in.")
 
 
@@ -70,8 +73,7 @@ def release_device(device: DeviceArgument) -> None:
 
     Example: shieldwall device release web-01
     """
-    with speaking_plainly("release the device"), connected() as session:
-        session.call("POST", f"{DEVICES}/{find_device(session, device)}/releaseFromQuarantine")
+    act_on(device, "releaseFromQuarantine", doing="release the device")
     typer.echo(f"Released {printable(device)}. It counts its requests anew and gets every policy at its next check-in.")
 
 

@@ -182,7 +182,7 @@ def test_a_challenge_that_ran_out_is_made_anew(machine: Machine, chip: EmulatedT
 
         def activate(self, *arguments: object, **named: object) -> bytes:
             machine.world.clock.forward(minutes=11)
-            return super().activate(*arguments, **named)  # type: ignore[arg-type]
+            return super().activate(*arguments, **named)  # type: ignore[arg-type]  # whatever it was asked
 
     package = machine.package()
     slow = replace(machine, open_tpm=lambda: Slow(chip.path))

@@ -36,7 +36,7 @@ class Laptop(SimulatedAgent):
             host=LocalHost(Path("/")),
             providers=(),
             surroundings=self.surroundings,
-            network=None,  # type: ignore[arg-type]
+            network=None,  # type: ignore[arg-type]  # nothing is asked there
             free_bytes=lambda _: 0,
             mode=lambda _: 0,
             running=False,
