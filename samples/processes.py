@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -21,12 +21,22 @@ class SampleError(Exception):
     """The sample system cannot go on; the message says why and what to do."""
 
 
-def run(command: Sequence[str], *, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end and return what it printed. Raises: SampleError, with its own words."""
+def run(
+    command: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    good: Collection[int] = (0,),
+) -> str:
+    """Run a program to its end and return what it printed; ``good`` are the ways to end that are none to complain of.
+
+    Raises:
+        SampleError: It ended another way; with its own words.
+    """
     done = subprocess.run(
         command, input=stdin, capture_output=True, check=False, timeout=120, env={**os.environ, **(environment or {})}
     )
-    if done.returncode != 0:
+    if done.returncode not in good:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
         raise SampleError(f"{' '.join(command)} ended with {done.returncode}:\n{said}")
     return done.stdout.decode()
