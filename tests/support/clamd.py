@@ -59,7 +59,7 @@ class Clamd:
 
     def start(self, program: Path = Path("/usr/sbin/clamd")) -> None:
         done = subprocess.run([program, "-c", self.configuration], check=False, timeout=60, capture_output=True)
-        # The child that is ready sends SIGINT to the parent, which on a busy machine does not expect it yet and dies of it.
+        # A child that is ready sends SIGINT to its parent, which on a busy machine does not expect it yet and dies.
         assert done.returncode in (0, -signal.SIGINT), done.stderr
 
     def stop(self) -> None:
