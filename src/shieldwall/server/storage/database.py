@@ -29,6 +29,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.storage.folding import FUNCTION, fold_or_none
 
 _BUSY_MILLISECONDS: Final = 10_000
 _WRITE: Final = "shieldwall_write"
@@ -112,6 +113,7 @@ def _sqlite(url: str) -> Engine:
         raw.isolation_level = None  # transactions are ours to begin, see `begin`
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MILLISECONDS}"):
             raw.execute(f"PRAGMA {pragma}")
+        raw.create_function(FUNCTION, 1, fold_or_none, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement
 
 from shieldwall.contract.ids import (
     AssignmentFilterId,
@@ -19,6 +22,7 @@ from shieldwall.contract.ids import (
     TenantId,
 )
 from shieldwall.contract.settings import SettingInstance
+from shieldwall.server.storage.order_terms import OrderTerm, Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,10 +231,20 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Which part of a listing: at most ``size`` rows after the row named ``after``, the last of the page before."""
+    """Which part of a listing: at most ``size`` rows after the row named ``after``, the last of the page before.
+
+    ``storage.paging`` reads it. ``where`` are conditions beside those of the listing itself, ``order`` what it is
+    ordered by before the names of its rows, ``place`` the values of the row ``after`` in that order, one a term.
+    ``skip`` leaves out so many rows, and ``tally`` is where the number of all rows is asked for.
+    """
 
     size: int = 100
     after: str | None = None
+    where: tuple[ColumnElement[bool], ...] = ()
+    order: tuple[OrderTerm, ...] = ()
+    place: tuple[Any, ...] = ()
+    skip: int = 0
+    tally: Tally | None = None
 
 
 class MembershipCause(StrEnum):
