@@ -43,10 +43,11 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "package_id": schema.onboarding_packages.c.id,
     "authority_id": metadata.tables["trusted_authorities"].c.id,
     "alert_id": metadata.tables["alerts"].c.id,
+    "event_id": metadata.tables["audit_events"].c.id,
     "endorsement_id": metadata.tables["trusted_authorities"].c.id,
 }
 """Which column the parameter of a path names."""
-FIXED: Final = {"revision": "1", "rule_id": SOMETHING}
+FIXED: Final = {"revision": "1", "rule_id": SOMETHING, "category": "category=Surprise"}
 """Parameters that say which part of something is meant, or what only the tenant itself has."""
 OF_EVERYBODY: Final = (
     "/configurationPolicyTemplates/",

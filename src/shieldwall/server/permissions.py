@@ -8,8 +8,11 @@ from typing import Final
 from shieldwall.contract.errors import ShieldwallError
 
 PERMISSIONS: Final = (
+    "AuditLog.Read.All",
     "Device.Read.All",
     "Device.ReadWrite.All",
+    "DeviceManagementApps.Read.All",
+    "DeviceManagementApps.ReadWrite.All",
     "DeviceManagementConfiguration.Read.All",
     "DeviceManagementConfiguration.ReadWrite.All",
     "DeviceManagementManagedDevices.PrivilegedOperations.All",
@@ -27,7 +30,6 @@ PERMISSIONS: Final = (
     "Shieldwall.Onboarding.ReadWrite.All",
 )
 RESERVED: Final = (
-    "AuditLog.Read.All",
     "DeviceManagementRBAC.Read.All",
     "DeviceManagementRBAC.ReadWrite.All",
     "Directory.Read.All",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -27,6 +28,19 @@ class _Moment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an act comes from: who by id, from which address, with which request (a UUID)."""
+
+    actor_id: str | None = None
+    ip_address: str | None = None
+    correlation_id: str | None = None
+
+
+NOWHERE: Final = Origin()
+"""Of what the server does by itself, or somebody at its console."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Acting:
     """Somebody at work in one tenant, under the name that the audit trail shows.
 
@@ -39,6 +53,7 @@ class Acting:
     clock: Clock
     new_id: Callable[[], str]
     on_devices_changed: Callable[[Connection, frozenset[DeviceId]], None]
+    origin: Origin = NOWHERE
 
     def at_once(self) -> Acting:
         """Return the same somebody, to whom all that is done from here on happens in one moment."""
@@ -61,6 +76,9 @@ class Acting:
                 object_kind=kind,
                 object_id=object_id,
                 details=strict_json.encode(details).decode(),
+                actor_id=self.origin.actor_id,
+                ip_address=self.origin.ip_address,
+                correlation_id=self.origin.correlation_id,
             ),
         )
 

@@ -20,6 +20,7 @@ from shieldwall.server.authorization import authorization_of
 from shieldwall.server.graph import (
     alerts,
     assignment_filters,
+    audit_events,
     catalog,
     change_sets,
     clean_up,
@@ -79,6 +80,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *alerts.HANDLERS,
     *endorsements.HANDLERS,
     *managed_tenants.HANDLERS,
+    *audit_events.HANDLERS,
 )
 RETRY_SECONDS: Final = 30
 

@@ -139,6 +139,8 @@ def replace_device(connection: Connection, acting: Acting, device_id: DeviceId, 
         device_category=device.device_category or former.device_category,
         device_ownership=former.device_ownership,
         extension_attributes=former.extension_attributes | device.extension_attributes,
+        notes=device.notes or former.notes,
+        managed_name=device.managed_name or former.managed_name,
         replaces=None,
     )
     device = enrolled(connection, device)

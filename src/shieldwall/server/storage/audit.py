@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage.records import AuditEvent, Page
@@ -33,3 +33,16 @@ def list_events(
         same_moment = and_(audit_events.c.at == last, audit_events.c.id < page.after)
         query = query.where(or_(audit_events.c.at < last, same_moment))
     return tuple(AuditEvent(**row._asdict()) for row in connection.execute(query))
+
+
+def find(connection: Connection, tenant_id: TenantId, event_id: str) -> AuditEvent | None:
+    """Return an event of this tenant, or ``None``."""
+    query = select(audit_events).where(audit_events.c.id == event_id, audit_events.c.tenant_id == tenant_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else AuditEvent(**row._asdict())
+
+
+def list_activities(connection: Connection, tenant_id: TenantId, *where: ColumnElement[bool]) -> tuple[str, ...]:
+    """Return the activities that a tenant's trail holds under these conditions, each once and in order."""
+    query = select(audit_events.c.activity).where(audit_events.c.tenant_id == tenant_id, *where).distinct()
+    return tuple(connection.scalars(query.order_by(audit_events.c.activity)))

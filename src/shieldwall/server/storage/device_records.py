@@ -117,6 +117,10 @@ class Device:
     """The device this one seems to be the successor of: a suggestion, until an administrator follows it."""
     troubleshooting_until: datetime | None = None
     """Until then tamper protection lets whoever is at the device change things."""
+    notes: str = ""
+    """What administrators wrote down about it."""
+    managed_name: str | None = None
+    """What administrators call it, where that is not the name it gives itself."""
 
     @property
     def is_managed(self) -> bool:

@@ -73,6 +73,8 @@ devices: Final = Table(
     Column("certificate_expires_at", Moment),
     Column("replaces", UUID),
     Column("troubleshooting_until", Moment),
+    Column("notes", Text, nullable=False, server_default=_NOTHING),
+    Column("managed_name", NAME),
     Index(None, "tenant_id", "display_name"),
     Index(None, "tenant_id", "machine_id_hash", "state"),
     Index(None, "tenant_id", "smbios_uuid_hash", "state"),

@@ -217,7 +217,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """Who did what to what, when."""
+    """Who did what to what, when; ``actor_id`` and what follows only where somebody came over the network."""
 
     id: str
     tenant_id: TenantId
@@ -227,6 +227,10 @@ class AuditEvent:
     object_kind: str
     object_id: str
     details: str
+    actor_id: str | None = None
+    ip_address: str | None = None
+    correlation_id: str | None = None
+    """What all that one request did has in common: a UUID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

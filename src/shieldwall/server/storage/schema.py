@@ -19,11 +19,12 @@ from sqlalchemy import (
     text,
 )
 
+from shieldwall.server.storage import report_schema
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
 from shieldwall.server.storage.inventory_schema import inventory
 
-__all__ = ["Moment", "check_in_answers", "check_ins", "devices", "inventory", "metadata"]
+__all__ = ["Moment", "check_in_answers", "check_ins", "devices", "inventory", "metadata", "report_schema"]
 
 tenants: Final = Table(
     "tenants",
@@ -276,5 +277,9 @@ audit_events: Final = Table(
     Column("object_kind", String(64), nullable=False),
     Column("object_id", String(128), nullable=False),
     Column("details", Text, nullable=False),
+    Column("actor_id", String(64)),
+    Column("ip_address", String(45)),
+    Column("correlation_id", UUID),
     Index(None, "tenant_id", "at"),
+    Index(None, "tenant_id", "activity", "at"),
 )

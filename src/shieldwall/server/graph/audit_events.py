@@ -1,0 +1,65 @@
+"""``/deviceManagement/auditEvents``: who did what to what, when; newest first."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Response, get
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+from shieldwall.server.authorization import allow
+from shieldwall.server.graph.audit_shapes import CATEGORIES, audit_event_resource, category_column
+from shieldwall.server.graph.errors import InvalidQueryError
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
+from shieldwall.server.storage import audit
+from shieldwall.server.storage.errors import NotFoundError
+
+_READ: Final = allow("AuditLog.Read.All", "DeviceManagementApps.Read.All", "DeviceManagementApps.ReadWrite.All")
+_PATH: Final = "/deviceManagement/auditEvents"
+_CATEGORY: Final = "category="
+
+
+@get(_PATH, opt=_READ, sync_to_thread=True)
+def list_audit_events(services: Services, request: GraphRequest) -> Response[bytes]:
+    """List audit events, newest first, in pages."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        found = audit.list_events(connection, services.tenant.id, query.page)
+    return page_answer(services, request, query, [(each.id, audit_event_resource(each)) for each in found])
+
+
+@get(_PATH + "/getAuditCategories", opt=_READ, sync_to_thread=False)
+def list_audit_categories() -> Response[bytes]:
+    """Name the categories that audit events have."""
+    return answer({"value": list(CATEGORIES)})
+
+
+@get(_PATH + "/getAuditActivityTypes/{category:str}", opt=_READ, sync_to_thread=True)
+def list_audit_activity_types(services: Services, category: FromPath[str]) -> Response[bytes]:
+    """Name the activities of a category that the trail of this tenant knows."""
+    name = category.removeprefix(_CATEGORY)
+    if not category.startswith(_CATEGORY) or name not in CATEGORIES:
+        raise InvalidQueryError(f"category is one of {', '.join(CATEGORIES)}.")
+    with services.database.read() as connection:
+        found = audit.list_activities(connection, services.tenant.id, category_column() == name)
+    return answer({"value": list(found)})
+
+
+@get(_PATH + "/{event_id:str}", opt=_READ, sync_to_thread=True)
+def get_audit_event(services: Services, request: GraphRequest, event_id: FromPath[str]) -> Response[bytes]:
+    """Return one audit event."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        found = audit.find(connection, services.tenant.id, event_id)
+    if found is None:
+        raise NotFoundError(f"There is no audit event {event_id[:64]!r}.")
+    return answer(query.shape(audit_event_resource(found)))
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    list_audit_events,
+    list_audit_categories,
+    list_audit_activity_types,
+    get_audit_event,
+)

@@ -1,0 +1,192 @@
+"""Audit events in Graph's shape: what of ours becomes which of the published members. Pure.
+
+Our activities are ``object.verb`` (``policy.created``); they stand in ``activityType`` as they are, so that they can be
+asked for. Components and resource types are the names that Intune's trail gives to what we have too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, case
+
+from shieldwall.contract.strict_json import decode_any, encode
+from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.storage.records import AuditEvent
+from shieldwall.server.storage.schema import audit_events
+
+_LONGEST_VALUE: Final = 4_096
+_WORD: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """How the trail names a kind of objects."""
+
+    component: str
+    category: str
+    resource_type: str
+
+
+SUBJECTS: Final[Mapping[str, Subject]] = {
+    "alert": Subject("SecurityAlert", "Security", "Alert"),
+    "app": Subject("RoleBasedAccessControl", "Role", "Application"),
+    "assignmentFilter": Subject("AssignmentFilter", "AssignmentFilter", "DeviceAndAppManagementAssignmentFilter"),
+    "changeSet": Subject("DeviceConfiguration", "DeviceConfiguration", "ChangeSet"),
+    "device": Subject("ManagedDevices", "Device", "ManagedDevice"),
+    "directoryAuthority": Subject("Enrollment", "Enrollment", "DirectoryAuthority"),
+    "endorsement": Subject("Enrollment", "Enrollment", "Endorsement"),
+    "group": Subject("Group", "Group", "Group"),
+    "offboardingPackage": Subject("Enrollment", "Enrollment", "OffboardingPackage"),
+    "package": Subject("Enrollment", "Enrollment", "OnboardingPackage"),
+    "person": Subject("RoleBasedAccessControl", "Role", "User"),
+    "policy": Subject("DeviceConfiguration", "DeviceConfiguration", "DeviceManagementConfigurationPolicy"),
+    "reusableSetting": Subject("DeviceConfiguration", "DeviceConfiguration", "DeviceManagementReusablePolicySetting"),
+    "roleAssignment": Subject("RoleBasedAccessControl", "Role", "RoleAssignment"),
+    "roleDefinition": Subject("RoleBasedAccessControl", "Role", "RoleDefinition"),
+    "scopeTag": Subject("RoleBasedAccessControl", "Role", "RoleScopeTag"),
+    "tenant": Subject("DeviceManagementSettings", "Setting", "DeviceManagementSettings"),
+}
+"""By the kind of the object; what is not named here is ``OTHER``."""
+OTHER: Final = Subject("Other", "Other", "Other")
+CATEGORIES: Final = tuple(sorted({each.category for each in (*SUBJECTS.values(), OTHER)}))
+
+_OPERATIONS: Final[Mapping[str, str]] = {
+    "created": "Create",
+    "added": "Create",
+    "registered": "Create",
+    "deleted": "Delete",
+    "removed": "Delete",
+    "changed": "Patch",
+    "renamed": "Patch",
+    "detailsChanged": "Patch",
+}
+"""By the verb of an activity; every other verb is an action."""
+_ACTION: Final = "Action"
+_ACTORS: Final[Mapping[str, str]] = {"app": "Application", "person": "ItPro"}
+_SYSTEM: Final = "System"
+"""The server by itself, somebody at its console, or a device."""
+
+
+def audit_event_resource(event: AuditEvent) -> Json:
+    """Shape an auditEvent."""
+    subject = SUBJECTS.get(event.object_kind, OTHER)
+    details = _details(event)
+    return {
+        "id": event.id,
+        "displayName": in_words(event.activity),
+        "componentName": subject.component,
+        "activity": in_words(event.activity),
+        "activityDateTime": moment(event.at),
+        "activityType": event.activity,
+        "activityOperationType": operation_of(event.activity),
+        "activityResult": "Success",
+        "category": subject.category,
+        "correlationId": event.correlation_id or event.id,
+        "actor": _actor(event),
+        "resources": [
+            {
+                "displayName": _name(details) or event.object_id,
+                "resourceId": event.object_id,
+                "auditResourceType": subject.resource_type,
+                "type": subject.resource_type,
+                "modifiedProperties": list(_modified(details)),
+            }
+        ],
+    }
+
+
+def in_words(activity: str) -> str:
+    """Write an activity for people: ``device.tagsChanged`` → ``Device tags changed``."""
+    words = [word.lower() for part in activity.split(".") for word in _WORD.findall(part)]
+    return " ".join(words).capitalize()
+
+
+def operation_of(activity: str) -> str:
+    """Say whether an activity creates, changes or deletes, or is another action."""
+    return _OPERATIONS.get(activity.rpartition(".")[2], _ACTION)
+
+
+def category_column() -> ColumnElement[str]:
+    """Return the category of an event as SQL, to be asked for."""
+    return _of_kind({kind: subject.category for kind, subject in SUBJECTS.items()}, OTHER.category)
+
+
+def component_column() -> ColumnElement[str]:
+    """Return the component of an event as SQL."""
+    return _of_kind({kind: subject.component for kind, subject in SUBJECTS.items()}, OTHER.component)
+
+
+def resource_type_column() -> ColumnElement[str]:
+    """Return the type of what an event is about as SQL."""
+    return _of_kind({kind: subject.resource_type for kind, subject in SUBJECTS.items()}, OTHER.resource_type)
+
+
+def operation_column() -> ColumnElement[str]:
+    """Return the kind of an operation as SQL."""
+    ends = [(audit_events.c.activity.like(f"%.{verb}"), operation) for verb, operation in _OPERATIONS.items()]
+    return case(*ends, else_=_ACTION)
+
+
+def actor_type_column() -> ColumnElement[str]:
+    """Return the type of whoever acted as SQL."""
+    begins = [(audit_events.c.actor.like(f"{kind}:%"), name) for kind, name in _ACTORS.items()]
+    return case(*begins, else_=_SYSTEM)
+
+
+def _of_kind(names: Mapping[str, str], otherwise: str) -> ColumnElement[str]:
+    return case(names, value=audit_events.c.object_kind, else_=otherwise)
+
+
+def _actor(event: AuditEvent) -> Json:
+    kind, _, name = event.actor.partition(":")
+    kind, name = (kind, name) if kind in _ACTORS else ("", event.actor)
+    is_person, is_app = kind == "person", kind == "app"
+    return {
+        "auditActorType": _ACTORS.get(kind, _SYSTEM),
+        "type": _ACTORS.get(kind, _SYSTEM),
+        "userPrincipalName": name if is_person else None,
+        "userId": event.actor_id if is_person else None,
+        "applicationDisplayName": None if is_person else name,
+        "applicationId": event.actor_id if is_app else None,
+        "servicePrincipalName": event.actor_id if is_app else None,
+        "ipAddress": event.ip_address,
+        "userPermissions": [],
+        "userRoleScopeTags": [],
+        "remoteTenantId": None,
+        "remoteUserId": None,
+    }
+
+
+def _details(event: AuditEvent) -> Mapping[str, Any]:
+    details = decode_any(event.details.encode())
+    return details if isinstance(details, dict) else {}
+
+
+def _name(details: Mapping[str, Any]) -> str:
+    return str(details.get("name") or details.get("title") or "")
+
+
+def _modified(details: Mapping[str, Any]) -> Iterator[Json]:
+    """Yield what changed: of a state before and one after what differs, else every detail as it is now."""
+    before, after = details.get("before"), details.get("after")
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in sorted({*before, *after}):
+            if before.get(name) != after.get(name):
+                yield _property(name, before.get(name), after.get(name))
+    for name, value in details.items():
+        if name not in {"name", "title"} and not (name in {"before", "after"} and isinstance(value, dict)):
+            yield _property(name, None, value)
+
+
+def _property(name: str, old: object, new: object) -> Json:
+    return {"displayName": name, "oldValue": _text(old), "newValue": _text(new)}
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return (value if isinstance(value, str) else encode(value).decode())[:_LONGEST_VALUE]
