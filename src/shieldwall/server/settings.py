@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
@@ -43,6 +43,17 @@ class InvalidUrlError(ShieldwallError):
     remedy = "Use the form https://host or https://host:port, without a path."
 
 
+class OutgoingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Whom the server itself may connect to: receivers of events, and whoever signs people in elsewhere."""
+
+    private_networks: bool = True
+    """Whether they may live in the organisation's own networks."""
+    loopback: bool = False
+    """Whether they may live on this machine; plain http is allowed there then."""
+    certificate_authority: str | None = None
+    """A file, seen from the data directory: authorities that are trusted beside those of this machine."""
+
+
 class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """``server.json``. ``listen`` is an address of this machine; a proxy or firewall rule opens it to others."""
 
@@ -53,6 +64,7 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     listen: Host = "127.0.0.1"
     public_port: Port
     gateway_port: Port
+    outgoing: OutgoingSettings = OutgoingSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +79,7 @@ class ServerSettings:
     listen: str
     public_port: int
     gateway_port: int
+    outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
 
     @property
     def keys(self) -> Path:
