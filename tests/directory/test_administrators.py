@@ -11,7 +11,8 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import administrators
 from shieldwall.server.directory.administrators import InvalidAdministratorError, InvalidInvitationError
 from shieldwall.server.storage import audit, tenants
-from shieldwall.server.storage.records import Page, Session
+from shieldwall.server.storage.identity_records import Session
+from shieldwall.server.storage.records import Page
 
 
 def sign_in(connection: Connection, office: Office) -> tuple[Session, str]:
@@ -27,6 +28,7 @@ def test_a_code_lets_one_person_in_once(connection: Connection, office: Office) 
     with pytest.raises(InvalidInvitationError):
         administrators.redeem(connection, office.acting, code)
     assert [event.activity for event in office.trail(connection)] == [
+        "role.assigned",
         "administrator.invited",
         "administrator.signedIn",
     ]
@@ -48,7 +50,7 @@ def test_a_code_lets_into_its_own_tenant_and_no_other(connection: Connection, of
 
     assert session.tenant_id == other
     events = audit.list_events(connection, other, Page())
-    assert {event.activity for event in events} == {"administrator.signedIn", "administrator.invited"}
+    assert {event.activity for event in events} == {"administrator.signedIn", "administrator.invited", "role.assigned"}
     assert audit.list_events(connection, TENANT_ID, Page()) == ()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,10 +11,11 @@ from tests.support.samples import NOON, TENANT_ID, a_tenant, counted_id
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import apps
 from shieldwall.server.directory.apps import InvalidAppError, InvalidClientError
+from shieldwall.server.storage import app_credentials, tenants
 from shieldwall.server.storage import apps as app_store
-from shieldwall.server.storage import tenants
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import App, Page
+from shieldwall.server.storage.identity_records import App
+from shieldwall.server.storage.records import Page
 
 
 def create(connection: Connection, office: Office, **changes: object) -> tuple[App, str]:
@@ -32,7 +34,8 @@ def test_an_app_is_known_by_its_secret_until_that_expires(connection: Connection
 
 def test_the_secret_is_kept_nowhere(connection: Connection, office: Office) -> None:
     app, secret = create(connection, office)
-    kept = app_store.get(connection, app.client_id)
+    (kept,) = app_credentials.of_app(connection, app.client_id)
+    assert kept.secret_hash is not None
     assert kept.secret_hash.startswith("$argon2id$")
     assert secret not in kept.secret_hash
     assert all(secret not in event.details for event in office.trail(connection))
@@ -81,7 +84,10 @@ def test_an_app_goes_and_only_its_own_tenant_can_let_it_go(connection: Connectio
     other = TenantId(counted_id("1", 1))
     tenants.add(connection, a_tenant(id=other, domain="other.example"))
     assert apps.list_apps(connection, other, Page()) == ()
-    foreign = App(**{name: getattr(app, name) for name in app.__slots__} | {"client_id": "x", "tenant_id": other})
+    foreign = App(
+        **{name: getattr(app, name) for name in app.__slots__}
+        | {"client_id": "x", "object_id": "x", "tenant_id": other}
+    )
     app_store.add(connection, foreign)
     with pytest.raises(NotFoundError):
         apps.delete_app(connection, office.acting, "x")

@@ -6,7 +6,8 @@ from tests.support.samples import NOON, TENANT_ID, counted_id
 from shieldwall.server.storage import apps
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
-from shieldwall.server.storage.records import App, Page
+from shieldwall.server.storage.identity_records import App
+from shieldwall.server.storage.records import Page
 
 
 def an_app(number: int) -> App:
@@ -14,10 +15,11 @@ def an_app(number: int) -> App:
         client_id=counted_id("9", number),
         tenant_id=TENANT_ID,
         display_name=f"app-{number}",
-        secret_hash="$argon2id$secret",
+        object_id=counted_id("8", number),
         permissions=("Device.Read.All", "Group.Read.All"),
+        redirect_uris=("http://localhost",),
         created_at=NOON,
-        expires_at=NOON,
+        valid_from=NOON,
     )
 
 

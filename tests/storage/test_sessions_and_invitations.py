@@ -4,25 +4,43 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
-from tests.support.samples import NOON, TENANT_ID
+import pytest
+from tests.support.samples import NOON, TENANT_ID, counted_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import invitations, sessions
+from shieldwall.server.storage import invitations, people, sessions
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.identity_records import Person, ProofMethod, Session
 from shieldwall.server.storage.invitations import Invitation
-from shieldwall.server.storage.records import Session
 
 LATER = NOON + timedelta(minutes=15)
 TOKEN, CODE = digest_of_bytes(b"token"), digest_of_bytes(b"code")
+ADA = Person(
+    id=counted_id("8", 1),
+    tenant_id=TENANT_ID,
+    user_name="ada",
+    display_name="Ada",
+    created_at=NOON,
+    valid_from=NOON,
+)
 SESSION = Session(
     token_digest=TOKEN,
     tenant_id=TENANT_ID,
+    person_id=ADA.id,
+    proved_at=NOON,
+    method=ProofMethod.CODE,
     display_name="Ada",
     created_at=NOON,
     last_seen_at=NOON,
     expires_at=LATER,
 )
-INVITATION = Invitation(code_digest=CODE, tenant_id=TENANT_ID, display_name="Ada", expires_at=LATER)
+INVITATION = Invitation(code_digest=CODE, tenant_id=TENANT_ID, display_name="Ada", expires_at=LATER, person_id=ADA.id)
+
+
+@pytest.fixture(autouse=True)
+def ada(tenant_database: Database) -> None:
+    with tenant_database.write() as connection:
+        people.add(connection, ADA)
 
 
 def test_a_session_lives_until_it_is_removed(tenant_database: Database) -> None:

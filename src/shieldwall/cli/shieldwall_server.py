@@ -126,7 +126,9 @@ def create_app(
                 "certificateAuthority": found.tls_authority.read_text("ascii"),
             }
             file.write(strict_json.encode(login) + b"\n")
-    typer.echo(f"The application {name} is made; its login is in {out}. It ends on {made.expires_at:%Y-%m-%d}.")
+    typer.echo(
+        f"The application {name} is made; its login is in {out}. Its secret ends in {directory_apps.SECRET_LIFETIME.days} days."
+    )
     typer.echo(f"Next: shieldwall login --app {out}")
 
 

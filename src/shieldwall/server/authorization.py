@@ -2,14 +2,16 @@
 
 Default-deny: a route that does not declare its audience stops the start-up.
 
-A route carries its declaration in ``opt``: either ``PUBLIC`` or ``allow(...)`` with the application permissions of
-which one suffices. The guard runs before the handler, on every route.
+A route carries its declaration in ``opt``: either ``PUBLIC`` or ``allow(...)`` with the permissions of which one
+suffices, and the action that a person's roles must grant. The guard runs before the handler, on every route.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 from litestar import Litestar
@@ -17,7 +19,12 @@ from litestar.routes import HTTPRoute
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.grants import FULL, Access
 
+PERSON: Final = "person"
+PROOF_LIFETIME: Final = timedelta(minutes=10)
+"""How long a person's proof of who they are is fresh enough for a sensitive act."""
 _DECLARATION: Final = "authorization"
 
 
@@ -35,35 +42,77 @@ class ForbiddenError(ShieldwallError):
     remedy = "Ask an administrator for one of the permissions named."
 
 
+class StepUpRequiredError(ShieldwallError):
+    """The act is a sensitive one, and it is too long ago that the person proved who they are."""
+
+    code = "stepUpRequired"
+    remedy = "Prove again who you are, with your passkey, and repeat the request."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Whoever a token or a session speaks for."""
+    """Whoever a token or a session speaks for.
+
+    An application may what its ``permissions`` say. A person may what their roles grant (``access``), through a token
+    no more than its ``permissions``, the scopes consented to, let through. ``proved_at`` is when the person last
+    showed who they are; applications have none.
+    """
 
     kind: str
     id: str
     display_name: str
     tenant_id: TenantId
     permissions: frozenset[str]
+    access: Access = FULL
+    proved_at: datetime | None = None
 
     @property
     def actor(self) -> str:
         """How the audit trail names this principal."""
         return f"{self.kind}:{self.display_name}"
 
+    @property
+    def is_person(self) -> bool:
+        """Whether roles decide, beside permissions."""
+        return self.kind == PERSON
+
+
+class Reach(StrEnum):
+    """How far a route reaches, which decides what a grant narrowed by scope tags or groups lets through."""
+
+    OPEN = "open"
+    """It shows what is the same for all who may: the catalog, the organisation."""
+    TENANT = "tenant"
+    """It is about the whole tenant: a narrowed grant does not suffice. What is not declared is this."""
+    OBJECT = "object"
+    """It is about the object that its path names, which is looked at before the handler runs."""
+    LISTED = "listed"
+    """It lists, and leaves out what the caller does not see."""
+    NAMED = "named"
+    """It is about objects that the body names; the handler looks at each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """What a route asks of its caller: one of ``permissions``, or nothing when it is public."""
+    """What a route asks of its caller: one of ``permissions``, or nothing when it is public.
+
+    Of a person it asks the ``action`` too, as far as ``reach`` says; while no action is declared, every action there
+    is. A ``sensitive`` route wants a proof of who they are that is not older than ``PROOF_LIFETIME``.
+    """
 
     permissions: frozenset[str]
     public: bool = False
+    action: ResourceAction | None = None
+    reach: Reach = Reach.TENANT
+    sensitive: bool = False
 
-    def admit(self, principal: Principal | None) -> None:
-        """Let the caller pass.
+    def admit(self, principal: Principal | None, now: datetime) -> None:
+        """Let the caller pass; what the path names is looked at afterwards.
 
         Raises:
             UnauthenticatedError: There is no caller and the route is not public.
-            ForbiddenError: The caller holds none of the permissions.
+            ForbiddenError: The caller holds none of the permissions, or no role that grants the action.
+            StepUpRequiredError: The person has to prove again who they are.
         """
         if self.public:
             return
@@ -72,6 +121,19 @@ class Authorization:
         if not self.permissions & principal.permissions:
             wanted = " or ".join(sorted(self.permissions))
             raise ForbiddenError(f"{principal.display_name} lacks the permission for this: {wanted}.")
+        if not self._granted(principal.access):
+            wanted = self.action.value if self.action else "every action"
+            raise ForbiddenError(f"No role of {principal.display_name} grants this here: {wanted}.")
+        proved = principal.proved_at
+        if self.sensitive and principal.is_person and (proved is None or now - proved > PROOF_LIFETIME):
+            raise StepUpRequiredError("This needs a fresh proof of who you are.")
+
+    def _granted(self, access: Access) -> bool:
+        if self.action is None:
+            return all(access.may_everywhere(action) for action in ResourceAction)
+        if self.reach is Reach.TENANT:
+            return access.may_everywhere(self.action)
+        return access.may(self.action)
 
 
 class UndeclaredRouteError(ShieldwallError):
@@ -84,10 +146,15 @@ class UndeclaredRouteError(ShieldwallError):
 PUBLIC: Final[Mapping[str, Any]] = {_DECLARATION: Authorization(frozenset(), public=True)}
 
 
-def allow(*permissions: str) -> dict[str, Any]:
-    """Declare the permissions of which one lets a caller in."""
+def allow(
+    *permissions: str,
+    action: ResourceAction | None = None,
+    reach: Reach = Reach.TENANT,
+    sensitive: bool = False,
+) -> dict[str, Any]:
+    """Declare the permissions of which one lets a caller in, and what a person must be granted beside."""
     assert permissions
-    return {_DECLARATION: Authorization(frozenset(permissions))}
+    return {_DECLARATION: Authorization(frozenset(permissions), action=action, reach=reach, sensitive=sensitive)}
 
 
 def authorization_of(opt: Mapping[str, Any]) -> Authorization:

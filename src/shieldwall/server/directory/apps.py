@@ -16,11 +16,13 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import apps
+from shieldwall.server.storage import app_credentials, apps
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import App, Page
+from shieldwall.server.storage.identity_records import App, AppCredential, CredentialKind
+from shieldwall.server.storage.records import Page
 
 LONGEST_LIFETIME: Final = timedelta(days=730)
+SECRET_LIFETIME: Final = timedelta(days=180)
 MAX_SECRET_LENGTH: Final = 256
 _PERMISSION: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z]+){1,4}\Z")
 # Secrets are 256 random bits, so the hash need not be slow for people's sake; these are OWASP's smallest parameters.
@@ -60,7 +62,7 @@ def create_app(
     *,
     display_name: str,
     permissions: tuple[str, ...],
-    lifetime: timedelta = timedelta(days=180),
+    lifetime: timedelta = SECRET_LIFETIME,
     make_secret: Callable[[], str] = new_secret,
 ) -> tuple[App, str]:
     """Make an application. The secret is in the answer and nowhere else; we keep its hash.
@@ -79,13 +81,27 @@ def create_app(
     app = App(
         client_id=acting.new_id(),
         tenant_id=acting.tenant_id,
+        object_id=acting.new_id(),
         display_name=display_name,
-        secret_hash=_hasher().hash(secret),
         permissions=tuple(sorted(set(permissions))),
         created_at=now,
-        expires_at=now + lifetime,
+        valid_from=now,
     )
     apps.add(connection, app)
+    app_credentials.add(
+        connection,
+        AppCredential(
+            id=acting.new_id(),
+            tenant_id=acting.tenant_id,
+            client_id=app.client_id,
+            kind=CredentialKind.SECRET,
+            display_name="First secret",
+            secret_hash=_hasher().hash(secret),
+            hint=secret[:3],
+            starts_at=now,
+            expires_at=now + lifetime,
+        ),
+    )
     acting.record(connection, "app.created", "app", app.client_id, name=display_name, permissions=app.permissions)
     return app, secret
 
@@ -101,10 +117,19 @@ def authenticate_app(connection: Connection, tenant_id: TenantId, client_id: str
     app = apps.find(connection, client_id)
     if app is not None and app.tenant_id != tenant_id:
         app = None  # unknown here
-    matches = _verified(_NOBODY if app is None else app.secret_hash, secret[:MAX_SECRET_LENGTH])
-    if app is None or not matches or len(secret) > MAX_SECRET_LENGTH or now >= app.expires_at:
+    hashes = [] if app is None or not app.enabled else _secret_hashes(connection, app, now)
+    matches = [_verified(each, secret[:MAX_SECRET_LENGTH]) for each in hashes or [_NOBODY]]
+    if app is None or not hashes or not any(matches) or len(secret) > MAX_SECRET_LENGTH:
         raise InvalidClientError("The client id or its secret is not right.")
     return app
+
+
+def _secret_hashes(connection: Connection, app: App, now: datetime) -> list[str]:
+    return [
+        credential.secret_hash
+        for credential in app_credentials.of_app(connection, app.client_id)
+        if credential.secret_hash is not None and credential.starts_at <= now < credential.expires_at
+    ]
 
 
 def list_apps(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[App, ...]:

@@ -25,6 +25,7 @@ from shieldwall.server.graph import (
     change_sets,
     clean_up,
     conflict_rules,
+    device_management,
     device_states,
     devices,
     directory_authorities,
@@ -37,6 +38,7 @@ from shieldwall.server.graph import (
     managed_tenants,
     memberships,
     offboarding,
+    onboarding_summary,
     packages,
     pending_devices,
     policies,
@@ -45,6 +47,7 @@ from shieldwall.server.graph import (
     previews,
     protection,
     reusable_settings,
+    threat_connectors,
 )
 from shieldwall.server.graph.bearer import Connection, finding_principal
 from shieldwall.server.graph.catalog_resources import CatalogResources
@@ -81,6 +84,9 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *endorsements.HANDLERS,
     *managed_tenants.HANDLERS,
     *audit_events.HANDLERS,
+    *device_management.HANDLERS,
+    *onboarding_summary.HANDLERS,
+    *threat_connectors.HANDLERS,
 )
 RETRY_SECONDS: Final = 30
 
@@ -170,7 +176,7 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
             return  # the framework answers, with the header Allow that a 405 tells anybody as well
         authorization = authorization_of(handler.opt)
         principal = None if authorization.public else await sync_to_thread(principal_of, connection)
-        authorization.admit(principal)
+        authorization.admit(principal, services.clock.now())
         connection.scope["user"] = principal
 
     return guard

@@ -20,7 +20,7 @@ from shieldwall.contract.errors import InvalidIdError, InvalidJsonError, Shieldw
 from shieldwall.contract.ids import TenantId, parse_tenant_id
 from shieldwall.contract.strict_json import decode_any
 from shieldwall.server.authorization import Principal, UnauthenticatedError
-from shieldwall.server.storage.records import App
+from shieldwall.server.storage.identity_records import App
 
 LIFETIME: Final = timedelta(hours=1)
 _LEEWAY_SECONDS: Final = 60

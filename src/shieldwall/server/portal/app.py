@@ -136,7 +136,7 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
             return  # the framework answers, with the header Allow that a 405 tells anybody as well
         authorization = authorization_of(handler.opt)
         principal = None if authorization.public else await sync_to_thread(principal_of, services, connection)
-        authorization.admit(principal)
+        authorization.admit(principal, services.clock.now())
         connection.scope["user"] = principal
 
     return guard

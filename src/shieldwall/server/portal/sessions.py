@@ -11,11 +11,13 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import Principal, UnauthenticatedError
+from shieldwall.server.authorization import PERSON, Principal, UnauthenticatedError
 from shieldwall.server.directory import administrators
+from shieldwall.server.directory.access_of_people import access_of
 from shieldwall.server.directory.administrators import SESSION_LIFETIME
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage.records import Session
+from shieldwall.server.storage import people
+from shieldwall.server.storage.identity_records import Session
 
 COOKIE: Final = "__Host-shieldwall"
 ADMINISTRATOR: Final = "Shieldwall.Portal.Administrator"
@@ -44,13 +46,20 @@ def principal_of(services: AdminServices, connection: Connection) -> Principal:
     if not refreshing and administrators.needs_note(session, now=now):
         with services.database.write() as transaction:
             administrators.note_use(transaction, session, now=now)
-    sees_tenants = session.sees_tenants and session.tenant_id == services.settings.tenant_id
+    with services.database.read() as transaction:
+        person = people.find(transaction, session.person_id)
+        if person is None or not person.enabled or session.created_at < person.valid_from:
+            raise UnauthenticatedError("Nobody is signed in.", remedy="Sign in again with a new link.")
+        access = access_of(transaction, person)
+    sees_tenants = person.sees_tenants and person.tenant_id == services.settings.tenant_id
     return Principal(
-        kind="person",
-        id=session.display_name,
-        display_name=session.display_name,
-        tenant_id=session.tenant_id,
+        kind=PERSON,
+        id=person.id,
+        display_name=person.display_name,
+        tenant_id=person.tenant_id,
         permissions=frozenset({ADMINISTRATOR, TENANTS} if sees_tenants else {ADMINISTRATOR}),
+        access=access,
+        proved_at=session.proved_at,
     )
 
 

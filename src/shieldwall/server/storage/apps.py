@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
-from shieldwall.server.storage.records import App, Page
+from shieldwall.server.storage.identity_records import App
+from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import apps
+
+_LISTS: Final = ("permissions", "delegated", "redirect_uris")
 
 
 def get(connection: Connection, client_id: str) -> App:
@@ -38,7 +41,7 @@ def list_apps(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[
 def add(connection: Connection, app: App) -> None:
     """Add an application. Raises: AlreadyExistsError."""
     try:
-        connection.execute(insert(apps).values(columns_of(app, permissions=to_text(app.permissions))))
+        connection.execute(insert(apps).values(_columns(app)))
     except IntegrityError as error:
         raise AlreadyExistsError(f"An application {app.client_id} is there already.") from error
 
@@ -49,6 +52,10 @@ def remove(connection: Connection, client_id: str) -> None:
         raise NotFoundError(f"There is no application {client_id}.")
 
 
+def _columns(app: App) -> dict[str, Any]:
+    return columns_of(app, **{name: to_text(getattr(app, name)) for name in _LISTS})
+
+
 def _app(row: Row[Any]) -> App:
     columns = row._asdict()
-    return App(**(columns | {"permissions": strings_from(columns["permissions"])}))
+    return App(**columns | {name: strings_from(columns[name]) for name in _LISTS})

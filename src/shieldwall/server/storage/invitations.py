@@ -20,9 +20,8 @@ class Invitation:
     tenant_id: TenantId
     display_name: str
     expires_at: datetime
+    person_id: str
     used_at: datetime | None = None
-    sees_tenants: bool = False
-    """Whether the person shall see all tenants of the server."""
 
 
 def add(connection: Connection, invitation: Invitation) -> None:

@@ -189,33 +189,6 @@ class ReusableSetting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class App:
-    """An application that may ask for tokens with a client secret."""
-
-    client_id: str
-    tenant_id: TenantId
-    display_name: str
-    secret_hash: str = field(repr=False)
-    permissions: tuple[str, ...]
-    created_at: datetime
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A person signed in to the admin center; the token itself is never kept."""
-
-    token_digest: Digest = field(repr=False)
-    tenant_id: TenantId
-    display_name: str
-    created_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
-    sees_tenants: bool = False
-    """Whether the person sees all tenants of the server."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
     """Who did what to what, when; ``actor_id`` and what follows only where somebody came over the network."""
 

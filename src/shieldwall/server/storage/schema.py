@@ -17,14 +17,25 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 
-from shieldwall.server.storage import report_schema
+from shieldwall.server.storage import access_schema, identity_schema, report_schema
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
 from shieldwall.server.storage.inventory_schema import inventory
 
-__all__ = ["Moment", "check_in_answers", "check_ins", "devices", "inventory", "metadata", "report_schema"]
+__all__ = [
+    "Moment",
+    "access_schema",
+    "check_in_answers",
+    "check_ins",
+    "devices",
+    "identity_schema",
+    "inventory",
+    "metadata",
+    "report_schema",
+]
 
 tenants: Final = Table(
     "tenants",
@@ -237,10 +248,15 @@ apps: Final = Table(
     Column("client_id", UUID, primary_key=True),
     Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
     Column("display_name", NAME, nullable=False),
-    Column("secret_hash", Text, nullable=False),
     Column("permissions", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
-    Column("expires_at", Moment, nullable=False),
+    Column("object_id", UUID, nullable=False, unique=True),
+    Column("delegated", Text, nullable=False, server_default=text("'[]'")),
+    Column("redirect_uris", Text, nullable=False, server_default=text("'[]'")),
+    Column("is_public", Boolean, nullable=False, server_default=false()),
+    Column("enabled", Boolean, nullable=False, server_default=true()),
+    Column("valid_from", Moment, nullable=False),
+    Index(None, "tenant_id", "display_name"),
 )
 
 invitations: Final = Table(
@@ -251,7 +267,7 @@ invitations: Final = Table(
     Column("display_name", NAME, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("used_at", Moment),
-    Column("sees_tenants", Boolean, nullable=False, server_default=false()),
+    Column("person_id", UUID, ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
 )
 
 sessions: Final = Table(
@@ -263,7 +279,10 @@ sessions: Final = Table(
     Column("created_at", Moment, nullable=False),
     Column("last_seen_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
-    Column("sees_tenants", Boolean, nullable=False, server_default=false()),
+    Column("person_id", UUID, ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("proved_at", Moment, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("client", NAME, nullable=False, server_default=text("''")),
 )
 
 audit_events: Final = Table(

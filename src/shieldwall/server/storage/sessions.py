@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, insert, select, update
 
 from shieldwall.contract.ids import Digest
-from shieldwall.server.storage.records import Session
+from shieldwall.server.storage.identity_records import ProofMethod, Session
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import sessions
 
@@ -15,7 +15,7 @@ from shieldwall.server.storage.schema import sessions
 def find(connection: Connection, token_digest: Digest) -> Session | None:
     """Return a session, or ``None``; whether it is still good is for the caller to say."""
     row = connection.execute(select(sessions).where(sessions.c.token_digest == token_digest)).one_or_none()
-    return None if row is None else Session(**row._asdict())
+    return None if row is None else Session(**row._asdict() | {"method": ProofMethod(row.method)})
 
 
 def add(connection: Connection, session: Session) -> None:

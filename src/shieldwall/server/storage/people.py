@@ -1,0 +1,52 @@
+"""People who administer tenants, and the groups they belong to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from shieldwall.contract.ids import GroupId, TenantId
+from shieldwall.server.storage.access_schema import group_people
+from shieldwall.server.storage.identity_records import Person
+from shieldwall.server.storage.identity_schema import people
+from shieldwall.server.storage.rows import columns_of
+
+
+def find(connection: Connection, person_id: str) -> Person | None:
+    """Return a person, or ``None``."""
+    row = connection.execute(select(people).where(people.c.id == person_id)).one_or_none()
+    return None if row is None else Person(**row._asdict())
+
+
+def find_by_user_name(connection: Connection, tenant_id: TenantId, user_name: str) -> Person | None:
+    """Return the person of a tenant who has this user name, in any case, or ``None``."""
+    named = (people.c.tenant_id == tenant_id, people.c.user_name == user_name.lower())
+    row = connection.execute(select(people).where(*named)).one_or_none()
+    return None if row is None else Person(**row._asdict())
+
+
+def count(connection: Connection, tenant_id: TenantId) -> int:
+    """Return how many people a tenant has."""
+    return connection.execute(select(func.count()).where(people.c.tenant_id == tenant_id)).scalar_one()
+
+
+def add(connection: Connection, person: Person) -> None:
+    """Add a person."""
+    connection.execute(insert(people).values(columns_of(person)))
+
+
+def change(connection: Connection, person: Person) -> None:
+    """Write a person anew."""
+    connection.execute(update(people).where(people.c.id == person.id).values(columns_of(person)))
+
+
+def signed_in(connection: Connection, person_id: str, at: datetime) -> None:
+    """Note when a person signed in."""
+    connection.execute(update(people).where(people.c.id == person_id).values(last_sign_in_at=at))
+
+
+def groups_of(connection: Connection, person_id: str) -> frozenset[GroupId]:
+    """Return the groups that a person belongs to."""
+    query = select(group_people.c.group_id).where(group_people.c.person_id == person_id)
+    return frozenset(GroupId(group_id) for group_id in connection.execute(query).scalars())
