@@ -20,7 +20,14 @@ from sqlalchemy import (
     true,
 )
 
-from shieldwall.server.storage import access_schema, identity_schema, report_schema
+from shieldwall.server.storage import (
+    access_schema,
+    change_schema,
+    change_triggers,
+    events_schema,
+    identity_schema,
+    report_schema,
+)
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
 from shieldwall.server.storage.inventory_schema import inventory
@@ -28,9 +35,12 @@ from shieldwall.server.storage.inventory_schema import inventory
 __all__ = [
     "Moment",
     "access_schema",
+    "change_schema",
+    "change_triggers",
     "check_in_answers",
     "check_ins",
     "devices",
+    "events_schema",
     "identity_schema",
     "inventory",
     "metadata",
