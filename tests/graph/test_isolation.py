@@ -47,7 +47,7 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "endorsement_id": metadata.tables["trusted_authorities"].c.id,
 }
 """Which column the parameter of a path names."""
-FIXED: Final = {"revision": "1", "rule_id": SOMETHING, "category": "category=Surprise"}
+FIXED: Final = {"revision": "1", "rule_id": SOMETHING, "category": "category=Surprise", "connector_id": SOMETHING}
 """Parameters that say which part of something is meant, or what only the tenant itself has."""
 OF_EVERYBODY: Final = (
     "/configurationPolicyTemplates/",

@@ -10,7 +10,6 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.authorization import allow
 from shieldwall.server.graph.audit_shapes import CATEGORIES, audit_event_resource, category_column
-from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.storage import audit
 from shieldwall.server.storage.errors import NotFoundError
@@ -40,7 +39,7 @@ def list_audit_activity_types(services: Services, category: FromPath[str]) -> Re
     """Name the activities of a category that the trail of this tenant knows."""
     name = category.removeprefix(_CATEGORY)
     if not category.startswith(_CATEGORY) or name not in CATEGORIES:
-        raise InvalidQueryError(f"category is one of {', '.join(CATEGORIES)}.")
+        raise NotFoundError(f"There is no such category; there are {', '.join(CATEGORIES)}.")
     with services.database.read() as connection:
         found = audit.list_activities(connection, services.tenant.id, category_column() == name)
     return answer({"value": list(found)})
