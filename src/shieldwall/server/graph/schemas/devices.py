@@ -1,0 +1,181 @@
+"""Managed devices, and what is in effect on them (``graph.resources``, ``machine_shapes``, ``effect_shapes``)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shieldwall.contract.enrollment import EnrollmentCode
+from shieldwall.contract.status import SettingState
+from shieldwall.policy.enrollment import Reason
+from shieldwall.policy.outcomes import Rule
+from shieldwall.server.graph.schemas.resource import resource
+from shieldwall.server.openapi.shapes import (
+    ANYTHING,
+    COUNT,
+    FLAG,
+    ID,
+    MOMENT,
+    NOTHING,
+    NUMBER,
+    TEXT,
+    Component,
+    Schema,
+    list_of,
+    map_of,
+    nullable,
+    record,
+    said,
+    text,
+    word,
+)
+from shieldwall.server.storage.device_records import AttestationLevel, DeviceState, Registration
+from shieldwall.server.storage.inventory import Health
+
+ENROLLMENT: Final = Component(
+    "Enrollment",
+    record(
+        {
+            "code": {"type": "integer", "enum": [int(code) for code in EnrollmentCode]},
+            "status": TEXT,
+            "reason": word(Reason),
+            "cause": TEXT,
+            "remedy": TEXT,
+        },
+        meaning="Whether this channel manages a device, and why not.",
+    ),
+)
+PROTECTION: Final = Component(
+    "DeviceProtection",
+    record({"tamperProtected": FLAG, "troubleshootingEndDateTime": nullable(MOMENT)}),
+)
+_STANDING: Final[dict[str, Schema | Component]] = {
+    "registration": word(Registration),
+    "deviceState": word(DeviceState),
+    "deviceStateReason": nullable(TEXT),
+    "state": said(word(SettingState), "The gravest state of its settings."),
+    "upToDate": said(FLAG, "Whether it has what its policies say now."),
+    "managedBy": TEXT,
+    "enrollment": ENROLLMENT,
+    "agentVersion": TEXT,
+    "catalogVersion": TEXT,
+    "keyProtection": TEXT,
+    "attestationLevel": word(AttestationLevel),
+    "providers": map_of(TEXT),
+    "tags": list_of(TEXT),
+}
+_INVENTORY: Final[dict[str, Schema | Component]] = {
+    "health": word(Health),
+    "onboardingStatus": TEXT,
+    "stateReason": nullable(TEXT),
+    "lastSeenDateTime": nullable(MOMENT),
+    "repairedSettings": COUNT,
+    "driftedSettings": COUNT,
+    "packageId": nullable(ID),
+    "replaces": nullable(ID),
+    "duplicates": list_of(record({"id": ID, "shares": list_of(TEXT)})),
+}
+_COMPARISON: Final = Component(
+    "DeviceComparison",
+    record(
+        {
+            "sameHardware": list_of(word("machineId", "smbiosUuid", "tpmEndorsementKey")),
+            "state": word(DeviceState),
+            "stateReason": nullable(TEXT),
+            "registration": word(Registration),
+            "trustType": nullable(TEXT),
+            "attestationLevel": word(AttestationLevel),
+            "packageId": nullable(ID),
+            "registeredDateTime": MOMENT,
+            "keyThumbprint": TEXT,
+            "replaces": nullable(ID),
+        }
+    ),
+)
+MANAGED_DEVICE: Final = resource(
+    "ManagedDevice",
+    {
+        "id": ID,
+        "deviceName": TEXT,
+        "managedDeviceName": TEXT,
+        "managementAgent": word("msSense"),
+        "operatingSystem": TEXT,
+        "osVersion": TEXT,
+        "azureADDeviceId": ID,
+        "azureADRegistered": FLAG,
+        "deviceRegistrationState": word("registered"),
+        "complianceState": word("unknown"),
+        "managedDeviceOwnerType": word("company"),
+        "enrolledDateTime": nullable(MOMENT),
+        "lastSyncDateTime": nullable(MOMENT),
+        "manufacturer": nullable(TEXT),
+        "model": nullable(TEXT),
+        "serialNumber": NOTHING,
+        "userPrincipalName": NOTHING,
+        "shieldwall": record(
+            {**_STANDING, **_INVENTORY, "protection": PROTECTION}, optional=[*_INVENTORY, "protection"]
+        ),
+        "comparison": _COMPARISON,
+    },
+    sometimes=["comparison"],
+    meaning="A device as the manager sees it.",
+)
+_ITEM: Final = record(
+    {"item": TEXT, "state": word(SettingState), "code": TEXT, "reason": TEXT}, optional=["code", "reason"]
+)
+_CONTENDER: Final = Component(
+    "Contender",
+    record(
+        {
+            "id": ID,
+            "name": TEXT,
+            "revision": COUNT,
+            "value": said(TEXT, "What it wants, in words."),
+            "priority": nullable(NUMBER),
+            "modifiedDateTime": nullable(MOMENT),
+            "broughtBy": list_of(
+                {
+                    "anyOf": [
+                        record({"allDevices": {"const": True}}),
+                        record({"groupId": ID, "displayName": TEXT}),
+                    ]
+                }
+            ),
+            "won": FLAG,
+        },
+        meaning="A policy that sets a setting.",
+    ),
+)
+EFFECTIVE_SETTING: Final = resource(
+    "EffectiveSetting",
+    {
+        "settingDefinitionId": TEXT,
+        "displayName": TEXT,
+        "value": nullable(TEXT),
+        "displayValue": TEXT,
+        "state": word(SettingState),
+        "rule": word(Rule),
+        "explanation": text("Why it comes out as it does."),
+        "decidedDateTime": nullable(MOMENT),
+        "policies": list_of(_CONTENDER),
+        "losers": list_of(record({"id": ID, "name": TEXT})),
+        "provider": nullable(TEXT),
+        "code": nullable(TEXT),
+        "reason": nullable(TEXT),
+        "written": FLAG,
+        "readBack": said(ANYTHING, "The value that the device found afterwards."),
+        "effective": said(nullable(FLAG), "What a probe of the running component said; null where there is none."),
+        "items": list_of(_ITEM),
+    },
+    key=None,
+    meaning="What is in effect for one setting on a device, who set it and why.",
+)
+ORGANIZATION: Final = resource(
+    "Organization",
+    {
+        "id": ID,
+        "displayName": TEXT,
+        "createdDateTime": MOMENT,
+        "verifiedDomains": list_of(record({"name": TEXT, "isDefault": FLAG, "isInitial": FLAG, "type": TEXT})),
+    },
+    meaning="The tenant.",
+)

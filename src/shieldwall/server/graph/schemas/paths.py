@@ -1,0 +1,37 @@
+"""What stands in the paths of Graph: each parameter's meaning and form, and the resource that a path is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from shieldwall.server.openapi.shapes import ID, Schema, said, text
+
+PARAMETERS: Final[Mapping[str, Schema]] = {
+    "policy_id": said(ID, "The id of the policy."),
+    "group_id": said(ID, "The id of the group."),
+    "member_id": text("The object id of the device, or its device id."),
+    "device_id": text("The id of the device; under `/devices` its object id, or `deviceId='…'` in the form of OData."),
+    "named": text("The object id of the device, its device id, or `deviceId='…'` in the form of OData."),
+    "filter_id": said(ID, "The id of the assignment filter."),
+    "setting_id": text("The id of the reusable setting, or of the setting definition."),
+    "template_id": text("The id of the template, its base id and version: `<base id>_1`."),
+    "category_id": text("The id of the category."),
+    "package_id": said(ID, "The id of the package."),
+    "authority_id": text("The id of the authority."),
+    "endorsement_id": text("The id of the endorsement."),
+    "alert_id": text("The id of the alert."),
+    "rule_id": text("The id of the rule, which is that of the tenant."),
+    "revision": text("The number of the revision, counted from 1."),
+    "tenant_id": said(ID, "The id of the tenant."),
+    "tenant": text("The id of the tenant, or its domain."),
+}
+_NAMESPACES: Final = re.compile(
+    r"^/(?:v1\.0|beta)/(?:deviceManagement/|security/|tenantRelationships/managedTenants/)?"
+)
+
+
+def group_of(path: str) -> str:
+    """Name the resource that a path is about: the first segment that is no namespace."""
+    return _NAMESPACES.sub("", path, count=1).partition("/")[0]
