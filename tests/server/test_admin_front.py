@@ -54,7 +54,7 @@ def ask(
 
     front = AdminFront(
         application=application,
-        authority="localhost:8443",
+        addresses={"localhost:8443": "https://localhost:8443", "other.example": "https://other.example"},
         connections=ConnectionGuard(8443, lambda: 0.0),
     )
     scope: Any = {

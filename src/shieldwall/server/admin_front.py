@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,6 +17,14 @@ from shieldwall.server.connections import ConnectionGuard
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 BODY_SECONDS: Final = 10.0
+_ADDRESS: Final = "shieldwall.address"
+
+
+def address_of(scope: Any, otherwise: str) -> str:
+    """Return which of our addresses a request was sent to; ``otherwise`` where nobody looked."""
+    found = scope.get(_ADDRESS, otherwise)
+    assert isinstance(found, str)
+    return found
 
 
 class _RefusedError(Exception):
@@ -30,10 +39,13 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminFront:
-    """Stands before the application. ``authority`` is the host and port that every request must name."""
+    """Stands before the application.
+
+    ``addresses`` are ours, by the host and port in them: every request must name one, and is known by it from then on.
+    """
 
     application: ASGIApp
-    authority: str
+    addresses: Mapping[str, str]
     connections: ConnectionGuard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,13 +67,15 @@ class AdminFront:
     def _check_host(self, scope: Any) -> None:
         """Refuse requests that name another host, so that no link of ours can point elsewhere."""
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if [host.lower().removesuffix(":443") for host in hosts] != [self.authority]:
+        named = hosts[0].lower().removesuffix(":443") if len(hosts) == 1 else ""
+        if named not in self.addresses:
             raise _RefusedError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "misdirected",
                 "This server does not answer for the host the request names.",
                 "Use the public URL of the server; a proxy in front must keep the Host header.",
             )
+        scope[_ADDRESS] = self.addresses[named]
 
 
 class _Replayed:

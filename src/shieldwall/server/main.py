@@ -314,7 +314,7 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
     )
     front = AdminFront(
         application=NormalPaths(application),
-        authority=normal_authority(authority_of(settings.public_url)),
+        addresses={normal_authority(authority_of(url)): url for url in settings.public_urls},
         connections=connections,
     )
     watched = WatchedRequests(application=front, measures=AdminMeasures(registry), new_request_id=RequestIds())

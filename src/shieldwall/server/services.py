@@ -46,6 +46,11 @@ class AdminServices:
         """Return the same parts at work for another tenant."""
         return replace(self, tenant=tenant)
 
+    def reached_at(self, public_url: str) -> AdminServices:
+        """Return the same parts for somebody who reached the server at this one of its addresses: links are on it."""
+        settings = self.settings.reached_at(public_url)
+        return self if settings is self.settings else replace(self, settings=settings)
+
     def acting(self, actor: str) -> Acting:
         """Somebody at work in this tenant; ``actor`` is the name for the audit trail."""
         return Acting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
@@ -55,11 +55,16 @@ class OutgoingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """``server.json``. ``listen`` is an address of this machine; a proxy or firewall rule opens it to others."""
+    """``server.json``. ``listen`` is an address of this machine; a proxy or firewall rule opens it to others.
+
+    ``public_aliases`` are further addresses under which administrators' tools reach the server: a second name, or
+    Microsoft's own where a proxy leads a tool here that has them built in. Links in an answer are on the one asked.
+    """
 
     tenant_id: TenantIdField
     database: str
     public_url: str = DEFAULT_PUBLIC_URL
+    public_aliases: tuple[str, ...] = ()
     gateway_url: str = DEFAULT_GATEWAY_URL
     listen: Host = "127.0.0.1"
     public_port: Port
@@ -80,6 +85,18 @@ class ServerSettings:
     public_port: int
     gateway_port: int
     outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
+    public_aliases: tuple[str, ...] = ()
+
+    @property
+    def public_urls(self) -> tuple[str, ...]:
+        """Every address under which administrators and their tools reach the server, the server's own first."""
+        return (self.public_url, *(each for each in self.public_aliases if each != self.public_url))
+
+    def reached_at(self, public_url: str) -> ServerSettings:
+        """Return the settings as one sees them who reached the server at this one of its addresses."""
+        if public_url == self.public_url:
+            return self
+        return replace(self, public_url=public_url, public_aliases=self.public_urls)
 
     @property
     def keys(self) -> Path:
@@ -164,7 +181,7 @@ def store(data: Path, settings: SettingsFile) -> None:
 
 def resolved(data: Path, settings: SettingsFile) -> ServerSettings:
     """Check the addresses and add the places. Raises: InvalidUrlError."""
-    for url in (settings.public_url, settings.gateway_url):
+    for url in (settings.public_url, settings.gateway_url, *settings.public_aliases):
         _checked(url)
     return ServerSettings(data=data, **{name: getattr(settings, name) for name in settings.__struct_fields__})
 

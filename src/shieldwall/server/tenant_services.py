@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request
 from litestar.datastructures import State
 
+from shieldwall.server.admin_front import address_of
 from shieldwall.server.authorization import Principal
 from shieldwall.server.services import AdminServices
 
@@ -23,7 +24,8 @@ def serving_tenant_of_caller(services: AdminServices) -> Callable[..., AdminServ
     """Make the dependency of every handler that knows its caller: nothing in it can reach another tenant."""
 
     def provide(request: Request[Any, Any, State]) -> AdminServices:
-        return services_of_caller(services, request.scope.get("user"))
+        here = services.reached_at(address_of(request.scope, services.settings.public_url))
+        return services_of_caller(here, request.scope.get("user"))
 
     return provide
 
@@ -32,7 +34,8 @@ def serving_tenant_named(services: AdminServices) -> Callable[..., AdminServices
     """Make the dependency of handlers whose path names a tenant; of one that is not there they say so themselves."""
 
     def provide(request: Request[Any, Any, State]) -> AdminServices:
+        here = services.reached_at(address_of(request.scope, services.settings.public_url))
         tenant = services.tenancy.named(request.path_params["tenant"])
-        return services if tenant is None else services.of(tenant)
+        return here if tenant is None else here.of(tenant)
 
     return provide

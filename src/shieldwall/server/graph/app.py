@@ -15,6 +15,7 @@ from litestar.types import AsyncAnyCallable, ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
+from shieldwall.server.admin_front import address_of
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import authorization_of
 from shieldwall.server.graph import (
@@ -25,6 +26,7 @@ from shieldwall.server.graph import (
     change_sets,
     clean_up,
     conflict_rules,
+    device_actions,
     device_management,
     device_states,
     devices,
@@ -72,6 +74,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *memberships.HANDLERS,
     *devices.HANDLERS,
     *device_states.HANDLERS,
+    *device_actions.HANDLERS,
     *machines.HANDLERS,
     *clean_up.HANDLERS,
     *directory_devices.HANDLERS,
@@ -135,7 +138,8 @@ def answering_errors(services: AdminServices) -> ErrorHandler:
             structlog.get_logger().error("request_failed", request_id=record.request_id, exc_info=error)
             expected = FailedError("Something went wrong inside the server.")
         if status == 401:
-            issuer = identity.issuer_of(services).issuer
+            here = services.reached_at(address_of(request.scope, services.settings.public_url))
+            issuer = identity.issuer_of(here).issuer
             headers["WWW-Authenticate"] = f'Bearer realm="", authorization_uri="{issuer}", error="invalid_token"'
         if status == 503:
             headers["Retry-After"] = str(RETRY_SECONDS)

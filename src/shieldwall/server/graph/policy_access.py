@@ -58,7 +58,7 @@ def authoring(services: AdminServices) -> Policies:
 
 def server_of(services: AdminServices) -> ServerEndpoints:
     """Say how devices reach this server, so that no firewall rule cuts them off from it."""
-    return ServerEndpoints.of((services.settings.gateway_url, services.settings.public_url))
+    return ServerEndpoints.of((services.settings.gateway_url, *services.settings.public_urls))
 
 
 def matching(services: AdminServices, request: GraphRequest, connection: Connection, policy_id: PolicyId) -> Policy:
