@@ -45,6 +45,8 @@ _WORDS: Final[dict[str, Any]] = {
     "role_scope_tag_ids": "[]",
     "permissions": "[]",
     "details": "{}",
+    "options": "{}",
+    "event_kinds": "[]",
     "settings": b"[]",
     "setting_instance": strict_json.encode(
         ChoiceSetting(definition=SettingId("choice"), value=ChoiceValue(value="choice_1"))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
+from shieldwall.contract import strict_json
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage import outbox
 from shieldwall.server.storage.records import AuditEvent, Page
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import audit_events
 
 
 def add(connection: Connection, event: AuditEvent) -> None:
-    """Add an event, in the transaction of what it tells about."""
+    """Add an event, in the transaction of what it tells about; those who follow events hear of it."""
     connection.execute(insert(audit_events).values(columns_of(event)))
+    outbox.note(connection, _told(event))
 
 
 def list_events(
@@ -46,3 +49,21 @@ def list_activities(connection: Connection, tenant_id: TenantId, *where: ColumnE
     """Return the activities that a tenant's trail holds under these conditions, each once and in order."""
     query = select(audit_events.c.activity).where(audit_events.c.tenant_id == tenant_id, *where).distinct()
     return tuple(connection.scalars(query.order_by(audit_events.c.activity)))
+
+
+def _told(event: AuditEvent) -> outbox.Event:
+    told = {
+        "actor": event.actor,
+        "actorId": event.actor_id,
+        "ipAddress": event.ip_address,
+        "correlationId": event.correlation_id,
+        "object": {"kind": event.object_kind, "id": event.object_id},
+        "details": strict_json.decode_any(event.details.encode()),
+    }
+    return outbox.Event(
+        id=event.id,
+        tenant_id=event.tenant_id,
+        at=event.at,
+        kind=event.activity,
+        details=strict_json.encode(told).decode(),
+    )

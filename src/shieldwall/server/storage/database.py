@@ -29,6 +29,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.storage import outbox
 from shieldwall.server.storage.folding import FUNCTION, fold_or_none
 
 _BUSY_MILLISECONDS: Final = 10_000
@@ -51,6 +52,7 @@ class Database:
         parsed = make_url(url)
         self.is_sqlite: Final = parsed.get_backend_name() == "sqlite"
         self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else _postgresql(url)
+        outbox.follow_savepoints(self._engine)
         self._reading: Final[Engine] = self._engine if self.is_sqlite else _one_view(self._engine)
 
     @classmethod
@@ -78,7 +80,9 @@ class Database:
         """
         writing = self._engine.execution_options(**{_WRITE: True})
         with translated(), writing.begin() as connection:
+            outbox.begin(connection)
             yield connection
+            outbox.flush(connection)  # last, because it takes the lock that puts commits in order
 
     def close(self) -> None:
         """Let go of every pooled connection."""
