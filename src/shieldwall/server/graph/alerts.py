@@ -13,10 +13,13 @@ from sqlalchemy import Connection
 
 from shieldwall.contract import strict_json
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.describing import asked, changes, lists, shows
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.alerts import ALERT
 from shieldwall.server.manager import alerting
+from shieldwall.server.openapi.shapes import word
 from shieldwall.server.storage import devices
 from shieldwall.server.storage.alerts import Alert
 from shieldwall.server.storage.device_records import Device
@@ -24,6 +27,7 @@ from shieldwall.server.storage.device_records import Device
 PATH: Final = "/security/alerts_v2"
 _READ: Final = allow("SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All")
 _WRITE: Final = allow("SecurityAlert.ReadWrite.All")
+_OPEN: Final = asked("$filter", "Only open or only resolved alerts.", word("status eq 'new'", "status eq 'resolved'"))
 _FILTER: Final = re.compile(r"\s*status\s+eq\s+'(new|resolved)'\s*\Z")
 
 
@@ -33,7 +37,7 @@ class AlertUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     status: Literal["resolved"]
 
 
-@get(PATH, opt=_READ, sync_to_thread=True)
+@get(PATH, opt=_READ | lists(ALERT, asks=[_OPEN]), sync_to_thread=True)
 def list_alerts(services: Services, request: GraphRequest) -> Response[bytes]:
     """List alerts, in pages; `$filter=status eq 'new'` leaves out those that are resolved."""
     query, resolved = query_of(request, parameters=frozenset({"$filter"})), _resolved(request)
@@ -44,7 +48,7 @@ def list_alerts(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, rows)
 
 
-@get(PATH + "/{alert_id:str}", opt=_READ, sync_to_thread=True)
+@get(PATH + "/{alert_id:str}", opt=_READ | shows(ALERT), sync_to_thread=True)
 def get_alert(services: Services, request: GraphRequest, alert_id: FromPath[str]) -> Response[bytes]:
     """Return one alert."""
     query = query_of(request)
@@ -54,7 +58,7 @@ def get_alert(services: Services, request: GraphRequest, alert_id: FromPath[str]
     return answer(query.shape(resource))
 
 
-@patch(PATH + "/{alert_id:str}", opt=_WRITE, sync_to_thread=True)
+@patch(PATH + "/{alert_id:str}", opt=_WRITE | changes(ALERT, takes=AlertUpdate), sync_to_thread=True)
 def resolve_alert(services: Services, request: GraphRequest, alert_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Resolve an alert: set its `status` to `resolved`; what happens again is a new one."""
     body_of(request, body, AlertUpdate)

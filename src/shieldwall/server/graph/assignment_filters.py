@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import parse_assignment_filter_id
 from shieldwall.contract.strict_json import convert
+from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.policy_access import READ, WRITE
 from shieldwall.server.graph.requests import (
@@ -25,6 +26,7 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.filters import FILTER, FILTER_CHANGES, NEW_FILTER
 from shieldwall.server.manager import filters
 from shieldwall.server.manager.filters import FilterDraft, draft_of_filter
 from shieldwall.server.storage.records import AssignmentFilter
@@ -44,7 +46,7 @@ _AUTHORED: Final = {
 _KIND: Final = "assignmentFilterManagementType"
 
 
-@get(PATH, opt=READ, sync_to_thread=True)
+@get(PATH, opt=READ | lists(FILTER), sync_to_thread=True)
 def list_filters(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the assignment filters, in pages."""
     query = query_of(request)
@@ -53,7 +55,7 @@ def list_filters(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, [(each.id, _resource(each)) for each in found])
 
 
-@post(PATH, opt=WRITE, sync_to_thread=True)
+@post(PATH, opt=WRITE | creates(FILTER, takes=NEW_FILTER), sync_to_thread=True)
 def create_filter(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create an assignment filter; it narrows nothing until an assignment names it."""
     draft = _draft(members_of(request, body), None)
@@ -62,7 +64,7 @@ def create_filter(services: Services, request: GraphRequest, body: RawBody) -> R
     return answer(_resource(made), status=201)
 
 
-@get(ONE, opt=READ, sync_to_thread=True)
+@get(ONE, opt=READ | shows(FILTER), sync_to_thread=True)
 def get_filter(services: Services, request: GraphRequest, filter_id: FromPath[str]) -> Response[bytes]:
     """Return one assignment filter."""
     query, wanted = query_of(request), parse_assignment_filter_id(filter_id)
@@ -71,7 +73,7 @@ def get_filter(services: Services, request: GraphRequest, filter_id: FromPath[st
     return answer(query.shape(_resource(found)))
 
 
-@patch(ONE, opt=WRITE, sync_to_thread=True)
+@patch(ONE, opt=WRITE | changes(FILTER, takes=FILTER_CHANGES), sync_to_thread=True)
 def patch_filter(services: Services, request: GraphRequest, filter_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change the members given; devices of the policies it narrows follow at once."""
     members, wanted = members_of(request, body), parse_assignment_filter_id(filter_id)
@@ -82,7 +84,7 @@ def patch_filter(services: Services, request: GraphRequest, filter_id: FromPath[
     return answer(_resource(changed))
 
 
-@delete(ONE, opt=WRITE, sync_to_thread=True)
+@delete(ONE, opt=WRITE | removes(fails=[409]), sync_to_thread=True)
 def delete_filter(services: Services, request: GraphRequest, filter_id: FromPath[str]) -> Response[None]:
     """Delete an assignment filter that no assignment names."""
     with services.database.write() as connection:

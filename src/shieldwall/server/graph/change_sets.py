@@ -10,14 +10,21 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.graph.change_set_bodies import read_change_set
+from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of, server_of
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
 from shieldwall.server.graph.resources import Json
+from shieldwall.server.graph.schemas.revisions import CHANGE_SET, CHANGED
 from shieldwall.server.manager.change_sets import ChangeSets, Deleted, Outcome
 from shieldwall.server.services import AdminServices
 
 
-@post(PATH + "/changeSet", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/changeSet",
+    opt=WRITE | does(CHANGED, takes=CHANGE_SET, asks=[REASON], fails=[404, 412]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def apply_change_set(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make several changes of policies as one: all of them or none, with at most one revision a policy (ours)."""
     change_set = read_change_set(members_of(request, body), reason_of(request))

@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.authorization import allow
 from shieldwall.server.directory.devices import set_enabled
+from shieldwall.server.graph.describing import does
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, empty
 from shieldwall.server.manager.clone_watch import release
 
@@ -20,19 +21,19 @@ _OPERATE: Final = allow(
 _ONE: Final = "/deviceManagement/managedDevices/{device_id:str}"
 
 
-@post(_ONE + "/disable", opt=_OPERATE, sync_to_thread=True, status_code=204)
+@post(_ONE + "/disable", opt=_OPERATE | does(fails=[409]), sync_to_thread=True, status_code=204)
 def disable_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Let a device speak no more, from its next request on; it keeps what it enforces (ours)."""
     return _switched(services, request, device_id, enabled=False)
 
 
-@post(_ONE + "/enable", opt=_OPERATE, sync_to_thread=True, status_code=204)
+@post(_ONE + "/enable", opt=_OPERATE | does(fails=[409]), sync_to_thread=True, status_code=204)
 def enable_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Let a disabled device speak again; one from quarantine goes back there (ours)."""
     return _switched(services, request, device_id, enabled=True)
 
 
-@post(_ONE + "/releaseFromQuarantine", opt=_OPERATE, sync_to_thread=True, status_code=204)
+@post(_ONE + "/releaseFromQuarantine", opt=_OPERATE | does(fails=[409]), sync_to_thread=True, status_code=204)
 def release_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """End a quarantine: the device counts its requests anew, and gets every policy again (ours)."""
     with services.database.write() as connection:

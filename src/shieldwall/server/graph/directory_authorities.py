@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.authorization import allow
 from shieldwall.server.directory import registrations
+from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.directory_shapes import authority_resource
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -22,6 +23,7 @@ from shieldwall.server.graph.requests import (
     list_answer,
     query_of,
 )
+from shieldwall.server.graph.schemas.directory import AUTHORITY
 
 _READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
 _WRITE: Final = allow("Device.ReadWrite.All")
@@ -35,7 +37,7 @@ class AuthorityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     certificate: Annotated[str, msgspec.Meta(max_length=16_384)]
 
 
-@get(_PATH, opt=_READ, sync_to_thread=True)
+@get(_PATH, opt=_READ | lists(AUTHORITY), sync_to_thread=True)
 def list_directory_authorities(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the authorities that vouch for existing registrations (ours)."""
     query = query_of(request)
@@ -44,7 +46,7 @@ def list_directory_authorities(services: Services, request: GraphRequest) -> Res
     return list_answer(services, request, query, [authority_resource(each) for each in found])
 
 
-@post(_PATH, opt=_WRITE, sync_to_thread=True)
+@post(_PATH, opt=_WRITE | creates(AUTHORITY, takes=AuthorityRequest, fails=[409]), sync_to_thread=True)
 def trust_directory_authority(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Trust an authority: imported devices may prove who they are with certificates that it issued (ours)."""
     asked = body_of(request, body, AuthorityRequest)
@@ -55,7 +57,7 @@ def trust_directory_authority(services: Services, request: GraphRequest, body: R
     return answer(authority_resource(made), status=201)
 
 
-@delete(_PATH + "/{authority_id:str}", opt=_WRITE, sync_to_thread=True)
+@delete(_PATH + "/{authority_id:str}", opt=_WRITE | removes(), sync_to_thread=True)
 def distrust_directory_authority(
     services: Services, request: GraphRequest, authority_id: FromPath[str]
 ) -> Response[None]:

@@ -10,6 +10,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -22,6 +23,7 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import Json
+from shieldwall.server.graph.schemas.packages import ENDORSEMENT
 from shieldwall.server.inventory import endorsements
 from shieldwall.server.storage.trusted_authorities import TrustedAuthority
 from shieldwall.trust import moments
@@ -45,7 +47,7 @@ class EndorsementRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     endorsement_key_hash: str | None = None
 
 
-@get(_PATH, opt=_READ, sync_to_thread=True)
+@get(_PATH, opt=_READ | lists(ENDORSEMENT), sync_to_thread=True)
 def list_endorsements(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the makers and the single TPMs that are trusted (ours)."""
     query = query_of(request)
@@ -54,7 +56,7 @@ def list_endorsements(services: Services, request: GraphRequest) -> Response[byt
     return list_answer(services, request, query, [_resource(each) for each in found])
 
 
-@post(_PATH, opt=_WRITE, sync_to_thread=True)
+@post(_PATH, opt=_WRITE | creates(ENDORSEMENT, takes=EndorsementRequest, fails=[409]), sync_to_thread=True)
 def add_endorsement(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Trust a maker's authority (`certificate`) or one TPM (`endorsementKeyHash`) (ours)."""
     asked = body_of(request, body, EndorsementRequest)
@@ -72,7 +74,7 @@ def add_endorsement(services: Services, request: GraphRequest, body: RawBody) ->
     return answer(_resource(made), status=201)
 
 
-@delete(_PATH + "/{endorsement_id:str}", opt=_WRITE, sync_to_thread=True)
+@delete(_PATH + "/{endorsement_id:str}", opt=_WRITE | removes(), sync_to_thread=True)
 def remove_endorsement(services: Services, request: GraphRequest, endorsement_id: FromPath[str]) -> Response[None]:
     """Trust a maker or a TPM no more (ours)."""
     with services.database.write() as connection:

@@ -17,6 +17,7 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.directory import devices as directory_devices
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.graph.describing import changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY, device_resource
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
@@ -30,6 +31,8 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import group_resource
+from shieldwall.server.graph.schemas.directory import DEVICE
+from shieldwall.server.graph.schemas.groups import GROUP, GROUP_CHANGES, NEW_GROUP, REFERENCE
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Group, ProcessingState
@@ -46,7 +49,7 @@ _CHANGEABLE: Final = frozenset(
 )
 
 
-@get("/groups", opt=READ, sync_to_thread=True)
+@get("/groups", opt=READ | lists(GROUP), sync_to_thread=True)
 def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     """List groups, in pages."""
     query = query_of(request)
@@ -55,7 +58,7 @@ def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, [(group.id, group_resource(group)) for group in found])
 
 
-@post("/groups", opt=_WRITE, sync_to_thread=True)
+@post("/groups", opt=_WRITE | creates(GROUP, takes=NEW_GROUP), sync_to_thread=True)
 def create_group(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a group: dynamic with a membership rule, assigned without."""
     members = members_of(request, body)
@@ -66,7 +69,7 @@ def create_group(services: Services, request: GraphRequest, body: RawBody) -> Re
     return answer(group_resource(group), status=201)
 
 
-@get("/groups/{group_id:str}", opt=READ, sync_to_thread=True)
+@get("/groups/{group_id:str}", opt=READ | shows(GROUP), sync_to_thread=True)
 def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
     """Return one group."""
     query = query_of(request)
@@ -75,7 +78,7 @@ def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]
     return answer(query.shape(group_resource(group)))
 
 
-@patch("/groups/{group_id:str}", opt=_WRITE, sync_to_thread=True)
+@patch("/groups/{group_id:str}", opt=_WRITE | changes(takes=GROUP_CHANGES), sync_to_thread=True)
 def patch_group(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
     """Change the members given."""
     members, wanted = members_of(request, body), parse_group_id(group_id)
@@ -85,7 +88,7 @@ def patch_group(services: Services, request: GraphRequest, group_id: FromPath[st
     return empty()
 
 
-@delete("/groups/{group_id:str}", opt=_WRITE, sync_to_thread=True)
+@delete("/groups/{group_id:str}", opt=_WRITE | removes(fails=[409]), sync_to_thread=True)
 def delete_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[None]:
     """Delete a group that no policy is assigned to."""
     with services.database.write() as connection:
@@ -102,7 +105,7 @@ def list_members(services: Services, request: GraphRequest, group_id: FromPath[s
     return page_answer(services, request, query, [(each.id, kind | device_resource(each, None)) for each in found])
 
 
-@post("/groups/{group_id:str}/members/$ref", opt=_WRITE_MEMBERS, sync_to_thread=True)
+@post("/groups/{group_id:str}/members/$ref", opt=_WRITE_MEMBERS | does(takes=REFERENCE), sync_to_thread=True)
 def add_member(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
     """Let a device belong to a group; it is named by ``@odata.id``."""
     reference = members_of(request, body, annotations=True).get("@odata.id")
@@ -115,7 +118,7 @@ def add_member(services: Services, request: GraphRequest, group_id: FromPath[str
     return empty()
 
 
-@delete("/groups/{group_id:str}/members/{member_id:str}/$ref", opt=_WRITE_MEMBERS, sync_to_thread=True)
+@delete("/groups/{group_id:str}/members/{member_id:str}/$ref", opt=_WRITE_MEMBERS | removes(), sync_to_thread=True)
 def remove_member(
     services: Services, request: GraphRequest, group_id: FromPath[str], member_id: FromPath[str]
 ) -> Response[None]:
@@ -133,7 +136,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     patch_group,
     delete_group,
     *(
-        get(f"/groups/{{group_id:str}}/{members}", opt=READ, sync_to_thread=True)(list_members)
+        get(f"/groups/{{group_id:str}}/{members}", opt=READ | lists(DEVICE), sync_to_thread=True)(list_members)
         for members in ("members", "members/device", "transitiveMembers", "transitiveMembers/device")
     ),
     add_member,

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId, parse_device_id
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.describing import answers, does, lists
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.machine_shapes import device_resources, machine_resources
 from shieldwall.server.graph.requests import (
@@ -24,6 +25,8 @@ from shieldwall.server.graph.requests import (
     page_answer,
     query_of,
 )
+from shieldwall.server.graph.schemas.devices import MANAGED_DEVICE
+from shieldwall.server.graph.schemas.machines import COUNTS, EXPORT, FACET, FITTING, FORMAT, ORDER
 from shieldwall.server.inventory import machine_export, machines, twins
 from shieldwall.server.inventory.machine_queries import (
     ORDERING,
@@ -34,11 +37,13 @@ from shieldwall.server.inventory.machine_queries import (
     read_order,
 )
 from shieldwall.server.inventory.machines import Wanted
+from shieldwall.server.openapi.description import Answer
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")
 _PATH: Final = "/deviceManagement/machines"
 _LISTING: Final = frozenset({*PARAMETERS, *ORDERING})
+_FILE: Final = Answer(status=200, meaning="The file.", content=EXPORT, headers=("Content-Disposition",))
 
 
 class MergeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +52,7 @@ class MergeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     into: Annotated[str, msgspec.Meta(pattern=UUID_PATTERN)]
 
 
-@get(_PATH, opt=_READ, sync_to_thread=True)
+@get(_PATH, opt=_READ | lists(MANAGED_DEVICE, asks=[*FITTING, *ORDER]), sync_to_thread=True)
 def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     """List devices that fit, sorted, in pages (ours)."""
     asked = asked_in(request, _LISTING)
@@ -65,7 +70,7 @@ def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, rows)
 
 
-@get(_PATH + "/facets", opt=_READ, sync_to_thread=True)
+@get(_PATH + "/facets", opt=_READ | does(COUNTS, asks=[*FITTING, FACET]), sync_to_thread=True)
 def count_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     """Count the devices that fit, all together and by each facet (ours)."""
     parameters = frozenset({*PARAMETERS, "facet"})
@@ -77,7 +82,7 @@ def count_machines(services: Services, request: GraphRequest) -> Response[bytes]
     return answer({"count": count, "facets": {name: dict(sorted(each.items())) for name, each in counts.items()}})
 
 
-@get(_PATH + "/export", opt=_READ, sync_to_thread=True)
+@get(_PATH + "/export", opt=_READ | answers(_FILE, asks=[*FITTING, *ORDER, FORMAT]), sync_to_thread=True)
 def export_machines(services: Services, request: GraphRequest) -> Stream:
     """Write all devices that fit as one file, `format` csv or json (ours)."""
     asked = asked_in(request, _LISTING | {"format"}, only=True)
@@ -98,7 +103,12 @@ def export_machines(services: Services, request: GraphRequest) -> Stream:
     )
 
 
-@post("/deviceManagement/managedDevices/{device_id:str}/merge", opt=_WRITE, sync_to_thread=True, status_code=200)
+@post(
+    "/deviceManagement/managedDevices/{device_id:str}/merge",
+    opt=_WRITE | does(MANAGED_DEVICE, takes=MergeRequest, fails=[409]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def merge_device(services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Let the device `into` take the place of this one: tags, assigned groups and notes; this one retires (ours)."""
     asked, wanted = body_of(request, body, MergeRequest), parse_device_id(device_id)

@@ -20,10 +20,12 @@ from shieldwall.server.directory import groups
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.group_rules import checked_rule, evaluate
 from shieldwall.server.directory.groups import RetiredDeviceError
+from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.groups import READ, member_named
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, list_answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json, group_resource, moment
+from shieldwall.server.graph.schemas.groups import EVALUATION, GROUP, MEMBERSHIP_EVENT
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import fleets
 from shieldwall.server.storage import groups as group_store
@@ -41,7 +43,12 @@ class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     membership_rule: str | None = None
 
 
-@post("/groups/evaluateDynamicMembership", opt=_READ_DEVICES, sync_to_thread=True, status_code=200)
+@post(
+    "/groups/evaluateDynamicMembership",
+    opt=_READ_DEVICES | does(EVALUATION, takes=EvaluationRequest, fails=[404]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def evaluate_rule(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say whether a device would belong to a group with a rule, and what every part of the rule says of it."""
     asked = body_of(request, body, EvaluationRequest)
@@ -51,7 +58,12 @@ def evaluate_rule(services: Services, request: GraphRequest, body: RawBody) -> R
         return _evaluated(services, connection, asked.member_id, asked.membership_rule)
 
 
-@post("/groups/{group_id:str}/evaluateDynamicMembership", opt=READ, sync_to_thread=True, status_code=200)
+@post(
+    "/groups/{group_id:str}/evaluateDynamicMembership",
+    opt=READ | does(EVALUATION, takes=EvaluationRequest),
+    sync_to_thread=True,
+    status_code=200,
+)
 def evaluate_group(
     services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -65,7 +77,7 @@ def evaluate_group(
         return _evaluated(services, connection, asked.member_id, rule)
 
 
-@get("/groups/{group_id:str}/membershipHistory", opt=READ, sync_to_thread=True)
+@get("/groups/{group_id:str}/membershipHistory", opt=READ | lists(MEMBERSHIP_EVENT), sync_to_thread=True)
 def history_of_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
     """List who joined and left a group, when and why, newest first (ours)."""
     query = query_of(request)
@@ -75,7 +87,7 @@ def history_of_group(services: Services, request: GraphRequest, group_id: FromPa
     return page_answer(services, request, query, rows)
 
 
-@get("/devices/{device_id:str}/membershipHistory", opt=_READ_DEVICES, sync_to_thread=True)
+@get("/devices/{device_id:str}/membershipHistory", opt=_READ_DEVICES | lists(MEMBERSHIP_EVENT), sync_to_thread=True)
 def history_of_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """List the groups a device joined and left, when and why, newest first (ours)."""
     query = query_of(request)
@@ -101,7 +113,9 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     history_of_group,
     history_of_device,
     *(
-        get(f"/devices/{{device_id:str}}/{groups_of}", opt=_READ_DEVICES, sync_to_thread=True)(list_groups_of_device)
+        get(f"/devices/{{device_id:str}}/{groups_of}", opt=_READ_DEVICES | lists(GROUP), sync_to_thread=True)(
+            list_groups_of_device
+        )
         for groups_of in ("memberOf", "memberOf/group", "transitiveMemberOf", "transitiveMemberOf/group")
     ),
 )

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.describing import asked, creates, does, lists, removes
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -24,10 +25,12 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.packages import NEW_OFFBOARDING_PACKAGE, OFFBOARDING_PACKAGE
 from shieldwall.server.inventory import offboarding_packages
 from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.inventory.offboarding_packages import OffboardingDraft
 from shieldwall.server.inventory.packages import Platform
+from shieldwall.server.openapi.shapes import word
 from shieldwall.server.storage.offboarding_packages import OffboardingPackageRecord
 from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME, MAX_DEVICES
 
@@ -39,6 +42,7 @@ _RETIRE: Final = allow(
 )
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _FORCE: Final = "force"
+_FORCING: Final = asked(_FORCE, "Whether its key is refused from now on.", word("true", "false"))
 
 
 class OffboardingPackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -50,7 +54,7 @@ class OffboardingPackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbi
     device_ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_DEVICES)] = ()
 
 
-@delete(_ONE, opt=_WRITE, sync_to_thread=True)
+@delete(_ONE, opt=_WRITE | removes(asks=[_FORCING], fails=[409]), sync_to_thread=True)
 def offboard_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Tell a device to leave management; with `?force=true` its key is refused from now on, whether it heard or not."""
     force = _forced(request)
@@ -59,7 +63,7 @@ def offboard_device(services: Services, request: GraphRequest, device_id: FromPa
     return empty()
 
 
-@post(_ONE + "/retire", opt=_RETIRE, sync_to_thread=True, status_code=204)
+@post(_ONE + "/retire", opt=_RETIRE | does(fails=[409]), sync_to_thread=True, status_code=204)
 def retire_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Tell a device to leave management: it restores its state from before and is retired when it has said so."""
     with services.database.write() as connection:
@@ -67,7 +71,7 @@ def retire_device(services: Services, request: GraphRequest, device_id: FromPath
     return empty()
 
 
-@get(PACKAGES, opt=_READ, sync_to_thread=True)
+@get(PACKAGES, opt=_READ | lists(OFFBOARDING_PACKAGE), sync_to_thread=True)
 def list_offboarding_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     """List offboarding packages, in pages (ours)."""
     query = query_of(request)
@@ -76,7 +80,7 @@ def list_offboarding_packages(services: Services, request: GraphRequest) -> Resp
     return page_answer(services, request, query, [(each.id, _resource(each)) for each in found])
 
 
-@post(PACKAGES, opt=_WRITE, sync_to_thread=True)
+@post(PACKAGES, opt=_WRITE | creates(NEW_OFFBOARDING_PACKAGE, takes=OffboardingPackageRequest), sync_to_thread=True)
 def create_offboarding_package(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make an offboarding package; `package` in the answer is the file that is carried to the devices (ours)."""
     asked = body_of(request, body, OffboardingPackageRequest)

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.describing import creates, does, lists, shows
 from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -24,6 +25,8 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import package_resource
+from shieldwall.server.graph.schemas.devices import MANAGED_DEVICE
+from shieldwall.server.graph.schemas.packages import NEW_PACKAGE, PACKAGE
 from shieldwall.server.inventory import packages
 from shieldwall.server.inventory.packages import (
     LONGEST_LIFETIME,
@@ -67,7 +70,7 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Files that onboard machines with the package, to be made along with it: only now is its secret known."""
 
 
-@get(_PATH, opt=_READ, sync_to_thread=True)
+@get(_PATH, opt=_READ | lists(PACKAGE), sync_to_thread=True)
 def list_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     """List packages, in pages; their secrets are never shown again."""
     query = query_of(request)
@@ -76,7 +79,7 @@ def list_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, [(each.id, package_resource(each)) for each in found])
 
 
-@post(_PATH, opt=_WRITE, sync_to_thread=True)
+@post(_PATH, opt=_WRITE | creates(NEW_PACKAGE, takes=PackageRequest), sync_to_thread=True)
 def create_package(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make a package; ``package`` in the answer is the file for the devices, given out this once."""
     asked = body_of(request, body, PackageRequest)
@@ -96,7 +99,7 @@ def create_package(services: Services, request: GraphRequest, body: RawBody) -> 
     return answer(resource | ({"scripts": made.scripts} if made.scripts else {}), status=201)
 
 
-@get(_PATH + "/{package_id:str}", opt=_READ, sync_to_thread=True)
+@get(_PATH + "/{package_id:str}", opt=_READ | shows(PACKAGE), sync_to_thread=True)
 def get_package(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[bytes]:
     """Return one package, without its secret (ours)."""
     query = query_of(request)
@@ -105,7 +108,7 @@ def get_package(services: Services, request: GraphRequest, package_id: FromPath[
     return answer(query.shape(package_resource(record)))
 
 
-@get(_PATH + "/{package_id:str}/devices", opt=_READ, sync_to_thread=True)
+@get(_PATH + "/{package_id:str}/devices", opt=_READ | lists(MANAGED_DEVICE), sync_to_thread=True)
 def list_package_devices(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[bytes]:
     """List the devices that came with a package, retired ones included (ours)."""
     query, wanted = query_of(request), parse_package_id(package_id)
@@ -117,7 +120,7 @@ def list_package_devices(services: Services, request: GraphRequest, package_id: 
     )
 
 
-@post(_PATH + "/{package_id:str}/revoke", opt=_WRITE, sync_to_thread=True, status_code=204)
+@post(_PATH + "/{package_id:str}/revoke", opt=_WRITE | does(), sync_to_thread=True, status_code=204)
 def revoke_package(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[None]:
     """Let nobody onboard with a package from now on."""
     with services.database.write() as connection:

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.contract.status import SettingState
+from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.policy_access import (
     EXPANDABLE,
     ONE,
@@ -40,6 +41,17 @@ from shieldwall.server.graph.requests import (
     page_answer,
     query_of,
 )
+from shieldwall.server.graph.schemas.policies import (
+    ASSIGN,
+    ASSIGNED,
+    ASSIGNMENT,
+    NEW_POLICY,
+    POLICY,
+    POLICY_CHANGES,
+    POLICY_DEVICE,
+    STATUS_SUMMARY,
+)
+from shieldwall.server.graph.schemas.settings import SETTING
 from shieldwall.server.manager import assignments, policies, statuses
 from shieldwall.server.manager.policies import draft_of
 from shieldwall.server.manager.publishing import published
@@ -58,7 +70,7 @@ class ReorderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     priority: int
 
 
-@get(PATH, opt=READ, sync_to_thread=True)
+@get(PATH, opt=READ | lists(POLICY, expand=EXPANDABLE), sync_to_thread=True)
 def list_policies(services: Services, request: GraphRequest) -> Response[bytes]:
     """List policies, in pages."""
     query = query_of(request, expandable=EXPANDABLE)
@@ -68,7 +80,7 @@ def list_policies(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, rows)
 
 
-@post(PATH, opt=WRITE, sync_to_thread=True)
+@post(PATH, opt=WRITE | creates(POLICY, takes=NEW_POLICY, headers=ETAG, asks=[REASON]), sync_to_thread=True)
 def create_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a policy."""
     draft = read_draft(members_of(request, body))
@@ -78,7 +90,7 @@ def create_policy(services: Services, request: GraphRequest, body: RawBody) -> R
     return answer(resource, status=201, etag=etag)
 
 
-@post(PATH + "/validate", opt=WRITE, sync_to_thread=True, status_code=204)
+@post(PATH + "/validate", opt=WRITE | does(takes=NEW_POLICY), sync_to_thread=True, status_code=204)
 def validate_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[None]:
     """Say everything that is wrong with a policy without creating it (ours)."""
     draft = read_draft(members_of(request, body))
@@ -87,7 +99,7 @@ def validate_policy(services: Services, request: GraphRequest, body: RawBody) ->
     return empty()
 
 
-@get(ONE, opt=READ, sync_to_thread=True)
+@get(ONE, opt=READ | shows(POLICY, expand=EXPANDABLE, headers=ETAG), sync_to_thread=True)
 def get_policy(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Return one policy."""
     query = query_of(request, expandable=EXPANDABLE)
@@ -97,7 +109,9 @@ def get_policy(services: Services, request: GraphRequest, policy_id: FromPath[st
     return answer(query.shape(resource), etag=etag)
 
 
-@patch(ONE, opt=WRITE, sync_to_thread=True)
+@patch(
+    ONE, opt=WRITE | changes(POLICY, takes=POLICY_CHANGES, headers=ETAG, asks=[IF_MATCH, REASON]), sync_to_thread=True
+)
 def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change the members given."""
     members, wanted = members_of(request, body), parse_policy_id(policy_id)
@@ -110,7 +124,7 @@ def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[
     return answer(resource, etag=etag)
 
 
-@put(ONE, opt=WRITE, sync_to_thread=True)
+@put(ONE, opt=WRITE | changes(takes=NEW_POLICY, headers=ETAG, asks=[IF_MATCH, REASON]), sync_to_thread=True)
 def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[None]:
     """Replace a policy as a whole, as backup tools do."""
     members, wanted = members_of(request, body), parse_policy_id(policy_id)
@@ -126,7 +140,7 @@ def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[st
     return empty(etag=etag)
 
 
-@delete(ONE, opt=WRITE, sync_to_thread=True, status_code=200)
+@delete(ONE, opt=WRITE | removes(status=200, asks=[IF_MATCH, REASON]), sync_to_thread=True, status_code=200)
 def delete_policy(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Delete a policy; the devices return to what their other policies say."""
     wanted = parse_policy_id(policy_id)
@@ -136,7 +150,7 @@ def delete_policy(services: Services, request: GraphRequest, policy_id: FromPath
     return Response(b"", status_code=200, media_type="application/json")
 
 
-@get(ONE + "/settings", opt=READ, sync_to_thread=True)
+@get(ONE + "/settings", opt=READ | lists(SETTING, expand=["settingDefinitions"]), sync_to_thread=True)
 def list_settings(
     services: Services, resources: Resources, request: GraphRequest, policy_id: FromPath[str]
 ) -> Response[bytes]:
@@ -151,7 +165,7 @@ def list_settings(
     return list_answer(services, request, query, settings)
 
 
-@get(ONE + "/assignments", opt=READ, sync_to_thread=True)
+@get(ONE + "/assignments", opt=READ | lists(ASSIGNMENT), sync_to_thread=True)
 def list_assignments(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List whom a policy is assigned to."""
     query = query_of(request)
@@ -160,7 +174,12 @@ def list_assignments(services: Services, request: GraphRequest, policy_id: FromP
     return list_answer(services, request, query, assignments_resource(found))
 
 
-@post(ONE + "/assign", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    ONE + "/assign",
+    opt=WRITE | does(ASSIGNED, takes=ASSIGN, headers=ETAG, asks=[IF_MATCH, REASON]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def assign_policy(
     services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -174,7 +193,12 @@ def assign_policy(
     return answer({"value": assignments_resource(found)}, etag=etag)
 
 
-@post(ONE + "/createCopy", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    ONE + "/createCopy",
+    opt=WRITE | does(POLICY, takes=CopyRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def copy_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Create a policy with the content of another; it is assigned to nobody."""
     asked, wanted = body_of(request, body, CopyRequest), parse_policy_id(policy_id)
@@ -190,7 +214,12 @@ def copy_policy(services: Services, request: GraphRequest, policy_id: FromPath[s
     return answer(resource, etag=etag)
 
 
-@post(ONE + "/reorder", opt=WRITE, sync_to_thread=True, status_code=204)
+@post(
+    ONE + "/reorder",
+    opt=WRITE | does(takes=ReorderRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
+    sync_to_thread=True,
+    status_code=204,
+)
 def reorder_policy(
     services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody
 ) -> Response[None]:
@@ -204,7 +233,7 @@ def reorder_policy(
     return empty(etag=etag)
 
 
-@get(ONE + "/statusSummary", opt=READ, sync_to_thread=True)
+@get(ONE + "/statusSummary", opt=READ | shows(STATUS_SUMMARY), sync_to_thread=True)
 def status_summary(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Count the devices of a policy by state (ours)."""
     query = query_of(request)
@@ -214,7 +243,7 @@ def status_summary(services: Services, request: GraphRequest, policy_id: FromPat
     return answer(query.shape({str(state): counts.devices.get(state, 0) for state in SettingState}))
 
 
-@get(ONE + "/deviceStates", opt=READ, sync_to_thread=True)
+@get(ONE + "/deviceStates", opt=READ | lists(POLICY_DEVICE), sync_to_thread=True)
 def device_states(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List the devices of a policy with their states (ours)."""
     query = query_of(request)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import PolicyId, parse_policy_id
 from shieldwall.contract.settings import PolicyDocument
+from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, asked, does, lists, shows
 from shieldwall.server.graph.policy_access import (
     EXPANDABLE,
     ONE,
@@ -37,13 +38,17 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.revision_changes import changes_between, class_between
+from shieldwall.server.graph.schemas.policies import POLICY
+from shieldwall.server.graph.schemas.revisions import CHANGE, REVISION, REVISION_CONTENT
 from shieldwall.server.manager import revisions
+from shieldwall.server.openapi.shapes import COUNT
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
 
 _REVISIONS: Final = ONE + "/revisions"
 _REVISION: Final = _REVISIONS + "/{revision:str}"
+_SINCE: Final = asked("since", "The revision to compare with; the one before where it is left out.", COUNT)
 
 
 class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +58,7 @@ class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     reason: str = ""
 
 
-@get(_REVISIONS, opt=READ, sync_to_thread=True)
+@get(_REVISIONS, opt=READ | lists(REVISION), sync_to_thread=True)
 def list_revisions(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List the revisions of a policy, newest first, each with what it did to the protection (ours)."""
     query, wanted = query_of(request), parse_policy_id(policy_id)
@@ -69,7 +74,7 @@ def list_revisions(services: Services, request: GraphRequest, policy_id: FromPat
     return page_answer(services, request, query, rows)
 
 
-@get(_REVISION, opt=READ, sync_to_thread=True)
+@get(_REVISION, opt=READ | shows(REVISION_CONTENT), sync_to_thread=True)
 def get_revision(
     services: Services, request: GraphRequest, policy_id: FromPath[str], revision: FromPath[str]
 ) -> Response[bytes]:
@@ -81,7 +86,7 @@ def get_revision(
     return answer(query.shape(revision_content_resource(content, template)))
 
 
-@get(_REVISION + "/changes", opt=READ, sync_to_thread=True)
+@get(_REVISION + "/changes", opt=READ | lists(CHANGE, asks=[_SINCE]), sync_to_thread=True)
 def list_changes(
     services: Services, request: GraphRequest, policy_id: FromPath[str], revision: FromPath[str]
 ) -> Response[bytes]:
@@ -95,7 +100,12 @@ def list_changes(
     return list_answer(services, request, query, [change_resource(services.catalog, change) for change in changes])
 
 
-@post(ONE + "/rollback", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    ONE + "/rollback",
+    opt=WRITE | does(POLICY, takes=RollbackRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def roll_back(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Make the content of an earlier revision that of the next one; a deleted policy comes back, unassigned (ours)."""
     asked, wanted = body_of(request, body, RollbackRequest), parse_policy_id(policy_id)

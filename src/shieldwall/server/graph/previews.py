@@ -20,11 +20,14 @@ from shieldwall.server.directory.groups import DynamicGroupError
 from shieldwall.server.graph import assignment_filters, conflict_rules
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.conflict_rules import read_conflict_rules
+from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.groups import member_named
 from shieldwall.server.graph.policy_access import ONE, PATH, WRITE, reason_of, server_of
 from shieldwall.server.graph.policy_bodies import read_assigned, read_draft
 from shieldwall.server.graph.preview_shapes import preview_resource
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, members_of
+from shieldwall.server.graph.schemas.previews import CONFLICT_RULES_SENT, NEW_POLICY_PREVIEW, POLICY_PREVIEW, PREVIEW
+from shieldwall.server.graph.schemas.revisions import CHANGE_SET
 from shieldwall.server.manager import filters, preview
 from shieldwall.server.manager.change_plans import Change, ChangeSet, Create, Delete, Update
 from shieldwall.server.manager.drafts import PolicyDraft
@@ -49,7 +52,7 @@ class FilterPreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     rule: str
 
 
-@post(PATH + "/preview", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(PATH + "/preview", opt=WRITE | does(PREVIEW, takes=NEW_POLICY_PREVIEW), sync_to_thread=True, status_code=200)
 def preview_new_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say what a policy would do with these assignments, and create nothing (ours)."""
     members = members_of(request, body)
@@ -58,14 +61,19 @@ def preview_new_policy(services: Services, request: GraphRequest, body: RawBody)
     return _answer(services, request, lambda _: Proposal(change_set=ChangeSet(changes=(change,))))
 
 
-@post(PATH + "/changeSet/preview", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/changeSet/preview",
+    opt=WRITE | does(PREVIEW, takes=CHANGE_SET, asks=[REASON], fails=[404, 412]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_change_set(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say what several changes would do together, and make none of them (ours)."""
     change_set = read_change_set(members_of(request, body), reason_of(request))
     return _answer(services, request, lambda _: Proposal(change_set=change_set))
 
 
-@post(ONE + "/preview", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(ONE + "/preview", opt=WRITE | does(PREVIEW, takes=POLICY_PREVIEW), sync_to_thread=True, status_code=200)
 def preview_policy(
     services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -75,7 +83,12 @@ def preview_policy(
     return _answer(services, request, lambda _: Proposal(change_set=change_set))
 
 
-@post("/groups/{group_id:str}/preview", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    "/groups/{group_id:str}/preview",
+    opt=WRITE | does(PREVIEW, takes=GroupPreviewRequest, fails=[409]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_group(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Say what another rule or other members of a group, or ``{"delete": true}``, would do (ours)."""
     asked, wanted = body_of(request, body, GroupPreviewRequest), parse_group_id(group_id)
@@ -103,7 +116,12 @@ def preview_group(services: Services, request: GraphRequest, group_id: FromPath[
     return _answer(services, request, proposal)
 
 
-@post(assignment_filters.ONE + "/preview", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    assignment_filters.ONE + "/preview",
+    opt=WRITE | does(PREVIEW, takes=FilterPreviewRequest),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_filter(
     services: Services, request: GraphRequest, filter_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -117,7 +135,12 @@ def preview_filter(
     return _answer(services, request, proposal)
 
 
-@post(conflict_rules.PATH + "/preview", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    conflict_rules.PATH + "/preview",
+    opt=WRITE | does(PREVIEW, takes=CONFLICT_RULES_SENT),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_conflict_rules(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say what other conflict rules would do (ours)."""
     rules = read_conflict_rules(members_of(request, body))

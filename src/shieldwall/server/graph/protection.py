@@ -21,9 +21,12 @@ from shieldwall.policy.protection import (
     ProtectionSettings,
 )
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.describing import changes, does, shows
 from shieldwall.server.graph.policy_access import READ, WRITE
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, query_of
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.devices import PROTECTION
+from shieldwall.server.graph.schemas.protection import PROTECTION_EFFECT, TAMPER_PROTECTION
 from shieldwall.server.manager import protection
 from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
 from shieldwall.server.storage import groups
@@ -75,7 +78,7 @@ class ExclusionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     excluded: bool
 
 
-@get(PATH, opt=READ, sync_to_thread=True)
+@get(PATH, opt=READ | shows(TAMPER_PROTECTION), sync_to_thread=True)
 def get_tamper_protection(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return who is protected against tampering, and how many devices that are (ours)."""
     query = query_of(request)
@@ -85,7 +88,12 @@ def get_tamper_protection(services: Services, request: GraphRequest) -> Response
     return answer(query.shape(resource))
 
 
-@post(PATH + "/preview", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/preview",
+    opt=WRITE | does(PROTECTION_EFFECT, takes=ProtectionRequest),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_tamper_protection(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say how many devices a change would protect, and how many would lose protection; nothing changes (ours)."""
     wanted = body_of(request, body, ProtectionRequest).settings()
@@ -94,7 +102,7 @@ def preview_tamper_protection(services: Services, request: GraphRequest, body: R
     return answer(_effect(effect))
 
 
-@put(PATH, opt=WRITE, sync_to_thread=True)
+@put(PATH, opt=WRITE | changes(TAMPER_PROTECTION, takes=ProtectionRequest), sync_to_thread=True)
 def put_tamper_protection(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Replace who is protected; every device follows with its next signed manifest (ours)."""
     wanted = body_of(request, body, ProtectionRequest).settings()
@@ -104,7 +112,12 @@ def put_tamper_protection(services: Services, request: GraphRequest, body: RawBo
     return answer(resource)
 
 
-@post(_DEVICE + "/excludeFromTamperProtection", opt=WRITE, sync_to_thread=True, status_code=200)
+@post(
+    _DEVICE + "/excludeFromTamperProtection",
+    opt=WRITE | does(PROTECTION_EFFECT, takes=ExclusionRequest),
+    sync_to_thread=True,
+    status_code=200,
+)
 def exclude_device(
     services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -115,7 +128,12 @@ def exclude_device(
     return answer(_effect(effect))
 
 
-@post(_DEVICE + "/startTroubleshooting", opt=_OPERATE, sync_to_thread=True, status_code=200)
+@post(
+    _DEVICE + "/startTroubleshooting",
+    opt=_OPERATE | does(PROTECTION, takes=TroubleshootingRequest, fails=[409]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def start_troubleshooting(
     services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -128,7 +146,9 @@ def start_troubleshooting(
     return answer(resource)
 
 
-@post(_DEVICE + "/stopTroubleshooting", opt=_OPERATE, sync_to_thread=True, status_code=200)
+@post(
+    _DEVICE + "/stopTroubleshooting", opt=_OPERATE | does(PROTECTION, fails=[409]), sync_to_thread=True, status_code=200
+)
 def stop_troubleshooting(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """End the time for troubleshooting now (ours)."""
     wanted = parse_device_id(device_id)

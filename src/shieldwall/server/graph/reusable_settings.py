@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import parse_reusable_setting_id
 from shieldwall.contract.strict_json import convert
+from shieldwall.server.graph.describing import REASON, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.policy_access import READ, WRITE, reason_of, resource_of, server_of
 from shieldwall.server.graph.requests import (
@@ -27,6 +28,8 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.filters import NEW_REUSABLE, REUSABLE, REUSABLE_CHANGES
+from shieldwall.server.graph.schemas.policies import POLICY
 from shieldwall.server.graph.setting_reading import read_instance
 from shieldwall.server.graph.setting_writing import write_instance
 from shieldwall.server.manager import reusable_settings
@@ -49,7 +52,7 @@ _READ_ONLY: Final = frozenset(
 )
 
 
-@get(_PATH, opt=READ, sync_to_thread=True)
+@get(_PATH, opt=READ | lists(REUSABLE), sync_to_thread=True)
 def list_reusable_settings(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the reusable settings, in pages."""
     query = query_of(request)
@@ -59,7 +62,7 @@ def list_reusable_settings(services: Services, request: GraphRequest) -> Respons
     return page_answer(services, request, query, [(each.id, _resource(each, counts[each.id])) for each in found])
 
 
-@post(_PATH, opt=WRITE, sync_to_thread=True)
+@post(_PATH, opt=WRITE | creates(REUSABLE, takes=NEW_REUSABLE, asks=[REASON]), sync_to_thread=True)
 def create_reusable_setting(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a reusable setting."""
     draft = _draft(members_of(request, body), None)
@@ -69,7 +72,7 @@ def create_reusable_setting(services: Services, request: GraphRequest, body: Raw
     return answer(_resource(made, 0), status=201)
 
 
-@get(_ONE, opt=READ, sync_to_thread=True)
+@get(_ONE, opt=READ | shows(REUSABLE), sync_to_thread=True)
 def get_reusable_setting(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """Return one reusable setting."""
     query, wanted = query_of(request), parse_reusable_setting_id(setting_id)
@@ -79,7 +82,7 @@ def get_reusable_setting(services: Services, request: GraphRequest, setting_id: 
     return answer(query.shape(resource))
 
 
-@patch(_ONE, opt=WRITE, sync_to_thread=True)
+@patch(_ONE, opt=WRITE | changes(REUSABLE, takes=REUSABLE_CHANGES, asks=[REASON]), sync_to_thread=True)
 def patch_reusable_setting(
     services: Services, request: GraphRequest, setting_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -94,7 +97,7 @@ def patch_reusable_setting(
     return answer(resource)
 
 
-@delete(_ONE, opt=WRITE, sync_to_thread=True)
+@delete(_ONE, opt=WRITE | removes(asks=[REASON], fails=[409]), sync_to_thread=True)
 def delete_reusable_setting(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[None]:
     """Delete a reusable setting that no policy refers to."""
     wanted = parse_reusable_setting_id(setting_id)
@@ -104,7 +107,7 @@ def delete_reusable_setting(services: Services, request: GraphRequest, setting_i
     return empty()
 
 
-@get(_ONE + "/referencingConfigurationPolicies", opt=READ, sync_to_thread=True)
+@get(_ONE + "/referencingConfigurationPolicies", opt=READ | lists(POLICY), sync_to_thread=True)
 def list_referring_policies(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """List the policies that refer to a reusable setting."""
     query, wanted = query_of(request), parse_reusable_setting_id(setting_id)
