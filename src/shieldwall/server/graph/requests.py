@@ -21,7 +21,9 @@ from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.directory.acting import Acting, Origin
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
-from shieldwall.server.graph.query import MOST_DIGITS, Query, counted_after, parse_query, skip_token
+from shieldwall.server.graph.odata.fields import EMPTY, FieldMap
+from shieldwall.server.graph.odata.selection import Expandable
+from shieldwall.server.graph.query import MOST_DIGITS, Query, counted_after, parse_query
 from shieldwall.server.graph.resources import Json, collection
 from shieldwall.server.services import AdminServices
 
@@ -31,6 +33,8 @@ GraphRequest: TypeAlias = Request[Any, Any, State]
 Services: TypeAlias = NamedDependency[AdminServices]
 Resources: TypeAlias = NamedDependency[CatalogResources]
 JSON: Final = "application/json"
+_PLACES: Final = frozenset({"$skip", "$skiptoken"})
+"""Options that say where a page begins, and not what is asked for."""
 _LONGEST_ADDRESS: Final = 45
 """An IPv6 address with an IPv4 address inside it."""
 
@@ -83,11 +87,14 @@ def is_annotation(name: str) -> bool:
 
 
 def query_of(
-    request: GraphRequest, *, expandable: frozenset[str] = frozenset(), parameters: frozenset[str] = frozenset()
+    request: GraphRequest,
+    *,
+    expandable: Expandable | frozenset[str] = frozenset(),
+    parameters: frozenset[str] = frozenset(),
 ) -> Query:
     """Read the query options; ``parameters`` are those of the route itself. Raises: InvalidQueryError."""
     given = {name: request.query_params.getall(name) for name in request.query_params if name not in parameters}
-    return parse_query(given, expandable=expandable)
+    return parse_query(given, expandable=expandable, path=request.url.path)
 
 
 def number_of(request: GraphRequest, parameter: str) -> int | None:
@@ -111,31 +118,50 @@ def empty(*, etag: str | None = None) -> Response[None]:
 
 
 def page_answer(
-    services: AdminServices, request: GraphRequest, query: Query, rows: Sequence[tuple[str, Json]]
+    services: AdminServices,
+    request: GraphRequest,
+    query: Query,
+    rows: Sequence[tuple[str, Json]],
+    fields: FieldMap = EMPTY,
 ) -> Response[bytes]:
-    """Write one page of a listing: resources, each after the name of its row, read as ``query.page`` says."""
-    return _page(services, request, query, rows, query.size)
+    """Write one page of a listing, read as ``query.page_of(fields)`` says: resources, each after its row's name."""
+    return _page(services, request, query, rows, fields)
 
 
 def list_answer(
-    services: AdminServices, request: GraphRequest, query: Query, resources: Sequence[Json]
+    services: AdminServices, request: GraphRequest, query: Query, resources: Sequence[Json], fields: FieldMap = EMPTY
 ) -> Response[bytes]:
-    """Write a listing that is held as a whole; it comes in pages only for those who ask. Raises: InvalidQueryError."""
-    rows = [(str(number), resource) for number, resource in enumerate(resources, start=1)][counted_after(query) or 0 :]
-    return _page(services, request, query, rows, query.top or len(rows))
+    """Write a listing that is held as a whole, filtered and ordered as asked; it comes in pages for those who ask.
+
+    Raises:
+        InvalidQueryError: The query asks for something that the fields do not know.
+    """
+    fitting = query.fitting(fields, resources)
+    rows = [(str(number), resource) for number, resource in enumerate(fitting, start=1)]
+    rows = rows[query.skip or counted_after(query) or 0 :]
+    return _page(services, request, replace(query, top=query.top or len(rows)), rows, fields)
+
+
+def count_answer(query: Query) -> Response[str]:
+    """Write how many rows a listing has, for a path that ends in `/$count`: a number as plain text."""
+    assert query.tally is not None, "asked for"
+    return Response(str(query.tally.total), media_type="text/plain")
 
 
 def _page(
-    services: AdminServices, request: GraphRequest, query: Query, rows: Sequence[tuple[str, Json]], size: int
+    services: AdminServices, request: GraphRequest, query: Query, rows: Sequence[tuple[str, Json]], fields: FieldMap
 ) -> Response[bytes]:
     public_url, path = services.settings.public_url, quote(request.url.path)
     _, version, name = path.split("/", 2)
-    shown = rows[:size]
+    shown = rows[: query.size]
     following = None
-    if len(rows) > size:
-        following = f"{public_url}{path}?{_options(request)}$skiptoken={skip_token(shown[-1][0])}"
+    if len(rows) > len(shown):
+        token = query.token_after(*shown[-1], fields)
+        following = f"{public_url}{path}?{_options(request)}$skiptoken={token}"
     context = f"{public_url}/{version}/$metadata#{name}"
-    return answer(collection(context, [query.shape(resource) for _, resource in shown], following))
+    count = None if query.tally is None else query.tally.total
+    values = [query.selection.shape(resource) for _, resource in shown]
+    return answer(collection(context, values, following, count=count))
 
 
 def _etag(state: str | None) -> dict[str, str]:
@@ -143,5 +169,5 @@ def _etag(state: str | None) -> dict[str, str]:
 
 
 def _options(request: GraphRequest) -> str:
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name.lower() != "$skiptoken"]
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name.lower() not in _PLACES]
     return "".join(f"{urlencode([option], safe='$,')}&" for option in kept)

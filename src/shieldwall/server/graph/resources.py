@@ -120,9 +120,10 @@ def organization_resource(tenant: Tenant) -> Json:
     }
 
 
-def collection(context: str, values: Sequence[Json], next_link: str | None = None) -> Json:
-    """Wrap one page of resources; ``nextLink`` stands only where more follows."""
-    body: Json = {"@odata.context": context, "value": list(values)}
+def collection(context: str, values: Sequence[Json], next_link: str | None = None, *, count: int | None = None) -> Json:
+    """Wrap one page of resources; ``nextLink`` stands only where more follows, ``count`` where it was asked for."""
+    counted: Json = {} if count is None else {"@odata.count": count}
+    body: Json = {"@odata.context": context, **counted, "value": list(values)}
     if next_link is not None:
         body["@odata.nextLink"] = next_link
     return body
