@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.storage import outbox
 from shieldwall.server.storage.device_schema import alerts
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of
@@ -42,7 +45,10 @@ class Alert:
 
 
 def raise_alert(connection: Connection, alert: Alert) -> None:
-    """Raise an alert; where the same kind of the same device is open, that one counts on with the newest details."""
+    """Raise an alert; where the same kind of the same device is open, that one counts on with the newest details.
+
+    Those who follow events hear of a new one; one that counts on is nothing new.
+    """
     again = connection.execute(
         update(alerts)
         .where(
@@ -56,6 +62,7 @@ def raise_alert(connection: Connection, alert: Alert) -> None:
     )
     if again.rowcount == 0:
         connection.execute(insert(alerts).values(columns_of(alert, severity=alert.severity.value)))
+        outbox.note(connection, _raised(alert))
 
 
 def find(connection: Connection, tenant_id: TenantId, alert_id: str) -> Alert | None:
@@ -108,7 +115,7 @@ def resolve_of_device(
     connection: Connection, tenant_id: TenantId, device_id: DeviceId, kind: str, *, by: str, at: datetime
 ) -> None:
     """Close the open alerts of one kind about a device: what they were about has been settled."""
-    connection.execute(
+    closed = connection.scalars(
         update(alerts)
         .where(
             alerts.c.tenant_id == tenant_id,
@@ -117,9 +124,32 @@ def resolve_of_device(
             alerts.c.resolved_at.is_(None),
         )
         .values(resolved_at=at, resolved_by=by[:256])
+        .returning(alerts.c.id)
     )
+    for alert_id in closed.all():
+        told = outbox.told(actor=by, kind="alert", object_id=alert_id, details={"category": kind, "device": device_id})
+        event_id = str(uuid5(UUID(alert_id), "resolved"))
+        outbox.note(
+            connection, outbox.Event(id=event_id, tenant_id=tenant_id, at=at, kind="alert.resolved", details=told)
+        )
 
 
 def _alert(row: Row[Any]) -> Alert:
     columns = row._asdict()
     return Alert(**(columns | {"severity": Severity(columns["severity"])}))
+
+
+def _raised(alert: Alert) -> outbox.Event:
+    told = outbox.told(
+        actor="server",
+        kind="alert",
+        object_id=alert.id,
+        details={
+            "category": alert.kind,
+            "severity": alert.severity.value,
+            "title": alert.title,
+            "device": alert.device_id,
+            "evidence": strict_json.decode_any(alert.details.encode()),
+        },
+    )
+    return outbox.Event(id=alert.id, tenant_id=alert.tenant_id, at=alert.first_at, kind="alert.raised", details=told)

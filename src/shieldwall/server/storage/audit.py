@@ -52,18 +52,13 @@ def list_activities(connection: Connection, tenant_id: TenantId, *where: ColumnE
 
 
 def _told(event: AuditEvent) -> outbox.Event:
-    told = {
-        "actor": event.actor,
-        "actorId": event.actor_id,
-        "ipAddress": event.ip_address,
-        "correlationId": event.correlation_id,
-        "object": {"kind": event.object_kind, "id": event.object_id},
-        "details": strict_json.decode_any(event.details.encode()),
-    }
-    return outbox.Event(
-        id=event.id,
-        tenant_id=event.tenant_id,
-        at=event.at,
-        kind=event.activity,
-        details=strict_json.encode(told).decode(),
+    details = outbox.told(
+        actor=event.actor,
+        actorId=event.actor_id,
+        ipAddress=event.ip_address,
+        correlationId=event.correlation_id,
+        kind=event.object_kind,
+        object_id=event.object_id,
+        details=strict_json.decode_any(event.details.encode()),
     )
+    return outbox.Event(id=event.id, tenant_id=event.tenant_id, at=event.at, kind=event.activity, details=details)

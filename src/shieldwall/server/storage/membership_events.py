@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, and_, insert, literal, or_, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.server.storage import outbox
 from shieldwall.server.storage.bulk import MOST_AT_ONCE, listed
 from shieldwall.server.storage.records import MembershipCause, MembershipEvent, Page
 from shieldwall.server.storage.rows import portions
@@ -17,6 +18,12 @@ from shieldwall.server.storage.schema import membership_events
 
 _PLACE: Final = 8
 """Digits of an event's id that count the devices of one change."""
+
+
+_MOST_NAMED: Final = 100
+"""Devices that are named to those who follow events."""
+_TOLD_ELSEWHERE: Final = {MembershipCause.ADDED, MembershipCause.REMOVED, MembershipCause.GROUP_DELETED}
+"""What an administrator did stands in the audit trail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +40,7 @@ class Change:
 
 
 def add(connection: Connection, change: Change, device_ids: Collection[DeviceId]) -> None:
-    """Add the events of a change, one a device."""
+    """Add the events of a change, one a device. Those who follow events hear of all of them at once."""
     columns = membership_events.c
     alike = {
         "tenant_id": change.tenant_id,
@@ -47,6 +54,8 @@ def add(connection: Connection, change: Change, device_ids: Collection[DeviceId]
         rows = listed(connection, devices, start=start * MOST_AT_ONCE)
         source = select((rows.place + change.id[_PLACE:]).label("id"), rows.value, *chosen)
         connection.execute(insert(membership_events).from_select(["id", "device_id", *alike], source))
+    if device_ids and change.cause not in _TOLD_ELSEWHERE:
+        outbox.note(connection, _told(change, device_ids))
 
 
 def list_events(
@@ -79,3 +88,11 @@ def _event(row: Row[Any]) -> MembershipEvent:
     columns = row._asdict()
     cause, _, actor = columns["cause"].partition(" ")
     return MembershipEvent(**(columns | {"cause": MembershipCause(cause), "actor": actor}))
+
+
+def _told(change: Change, device_ids: Collection[DeviceId]) -> outbox.Event:
+    named = sorted(device_ids)[:_MOST_NAMED]
+    details = {"cause": change.cause.value, "count": len(device_ids), "devices": named}
+    told = outbox.told(actor=change.actor or "server", kind="group", object_id=change.group_id, details=details)
+    kind = "group.membersJoined" if change.joined else "group.membersLeft"
+    return outbox.Event(id=change.id, tenant_id=change.tenant_id, at=change.at, kind=kind, details=told)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, event, func, insert, or_, select
 
+from shieldwall.contract import strict_json
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage.events_schema import outbox
 
@@ -40,6 +41,13 @@ class Event:
     kind: str
     details: str
     sequence: int = 0
+
+
+def told(*, actor: str, kind: str, object_id: str, details: Any, **more: str | None) -> str:
+    """Write the details of an event, in the one shape that all of them have: who did what to which object."""
+    return strict_json.encode(
+        {"actor": actor, **more, "object": {"kind": kind, "id": object_id}, "details": details}
+    ).decode()
 
 
 def note(connection: Connection, happened: Event) -> None:
