@@ -2,19 +2,21 @@
 
 Default-deny: a route that does not declare its audience stops the start-up.
 
-A route carries its declaration in ``opt``: either ``PUBLIC`` or ``allow(...)`` with the permissions of which one
-suffices, and the action that a person's roles must grant. The guard runs before the handler, on every route.
+A route carries its declaration in ``opt``: either ``PUBLIC``, or ``allow(...) | needs(...)``: the permissions of which
+one suffices, and the action that a person's roles must grant. The guard runs before the handler, on every route, and
+the gates after it look at what the path names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from shieldwall.contract.errors import ShieldwallError
@@ -25,7 +27,8 @@ from shieldwall.server.access.grants import FULL, Access
 PERSON: Final = "person"
 PROOF_LIFETIME: Final = timedelta(minutes=10)
 """How long a person's proof of who they are is fresh enough for a sensitive act."""
-_DECLARATION: Final = "authorization"
+_PERMISSIONS: Final = "permissions"
+_DEMAND: Final = "demand"
 
 
 class UnauthenticatedError(ShieldwallError):
@@ -93,18 +96,47 @@ class Reach(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What a route asks of a person's roles: to grant ``action`` as far as the route reaches.
+
+    Without an action it is for ``everybody`` who is signed in, whatever their roles grant: their own account.
+    """
+
+    action: ResourceAction | None = None
+    reach: Reach = Reach.TENANT
+    sensitive: bool = False
+    everybody: bool = False
+
+    def is_met_by(self, access: Access) -> bool:
+        """Tell whether somebody's roles meet it; what the path names is looked at afterwards."""
+        if self.everybody:
+            return True
+        if self.action is None:
+            return all(access.may_everywhere(action) for action in ResourceAction)
+        return access.may_everywhere(self.action) if self.reach is Reach.TENANT else access.may(self.action)
+
+
+@dataclass(frozen=True, slots=True)
 class Authorization:
     """What a route asks of its caller: one of ``permissions``, or nothing when it is public.
 
-    Of a person it asks the ``action`` too, as far as ``reach`` says; while no action is declared, every action there
-    is. A ``sensitive`` route wants a proof of who they are that is not older than ``PROOF_LIFETIME``.
+    Of a person it asks what ``demand`` says too. A sensitive route wants a proof of who they are that is not older
+    than ``PROOF_LIFETIME``.
     """
 
     permissions: frozenset[str]
     public: bool = False
-    action: ResourceAction | None = None
-    reach: Reach = Reach.TENANT
-    sensitive: bool = False
+    demand: Demand = Demand()
+
+    @property
+    def action(self) -> ResourceAction | None:
+        """What a person's roles must grant."""
+        return self.demand.action
+
+    @property
+    def reach(self) -> Reach:
+        """How far the route reaches."""
+        return self.demand.reach
 
     def admit(self, principal: Principal | None, now: datetime) -> None:
         """Let the caller pass; what the path names is looked at afterwards.
@@ -121,29 +153,33 @@ class Authorization:
         if not self.permissions & principal.permissions:
             wanted = " or ".join(sorted(self.permissions))
             raise ForbiddenError(f"{principal.display_name} lacks the permission for this: {wanted}.")
-        if not self._granted(principal.access):
+        if not self.demand.is_met_by(principal.access):
             wanted = self.action.value if self.action else "every action"
             raise ForbiddenError(f"No role of {principal.display_name} grants this here: {wanted}.")
-        proved = principal.proved_at
-        if self.sensitive and principal.is_person and (proved is None or now - proved > PROOF_LIFETIME):
-            raise StepUpRequiredError("This needs a fresh proof of who you are.")
+        if self.demand.sensitive:
+            require_fresh_proof(principal, now)
 
-    def _granted(self, access: Access) -> bool:
-        if self.action is None:
-            return all(access.may_everywhere(action) for action in ResourceAction)
-        if self.reach is Reach.TENANT:
-            return access.may_everywhere(self.action)
-        return access.may(self.action)
+
+def require_fresh_proof(principal: Principal, now: datetime) -> None:
+    """Ask a person to have proved lately who they are; applications prove it with every token.
+
+    Raises:
+        StepUpRequiredError: It is too long ago.
+    """
+    proved = principal.proved_at
+    if principal.is_person and (proved is None or now - proved > PROOF_LIFETIME):
+        raise StepUpRequiredError("This needs a fresh proof of who you are.")
 
 
 class UndeclaredRouteError(ShieldwallError):
     """A route does not say who may call it; the server does not start with it."""
 
     code = "undeclaredRoute"
-    remedy = "Give the route opt=allow(...) or opt=PUBLIC."
+    remedy = "Give the route opt=allow(...) | needs(...), or opt=PUBLIC."
 
 
-PUBLIC: Final[Mapping[str, Any]] = {_DECLARATION: Authorization(frozenset(), public=True)}
+PUBLIC: Final[Mapping[str, Any]] = {_PERMISSIONS: frozenset[str](), _DEMAND: None}
+"""Anybody may come, whoever they are."""
 
 
 def allow(
@@ -152,17 +188,28 @@ def allow(
     reach: Reach = Reach.TENANT,
     sensitive: bool = False,
 ) -> dict[str, Any]:
-    """Declare the permissions of which one lets a caller in, and what a person must be granted beside."""
+    """Declare the permissions of which one lets a caller in; with an ``action``, what ``needs`` says as well."""
     assert permissions
-    return {_DECLARATION: Authorization(frozenset(permissions), action=action, reach=reach, sensitive=sensitive)}
+    demanded = {} if action is None else needs(action, reach, sensitive=sensitive)
+    return {_PERMISSIONS: frozenset(permissions), **demanded}
+
+
+def needs(action: ResourceAction, reach: Reach = Reach.TENANT, *, sensitive: bool = False) -> dict[str, Any]:
+    """Declare what a person's roles must grant, beside the permissions: ``opt=READ | needs(…)``."""
+    return {_DEMAND: Demand(action, reach, sensitive)}
+
+
+def everybody(*, sensitive: bool = False) -> dict[str, Any]:
+    """Declare that whoever is signed in may come, whatever their roles grant: it is about themselves."""
+    return {_DEMAND: Demand(reach=Reach.OPEN, sensitive=sensitive, everybody=True)}
 
 
 def authorization_of(opt: Mapping[str, Any]) -> Authorization:
     """Read a route's declaration. Raises: UndeclaredRouteError."""
-    declaration = opt.get(_DECLARATION)
-    if not isinstance(declaration, Authorization):
+    permissions, demand = opt.get(_PERMISSIONS), opt.get(_DEMAND, Demand())
+    if not isinstance(permissions, frozenset):
         raise UndeclaredRouteError("A route does not declare its authorisation.")
-    return declaration
+    return Authorization(permissions, public=demand is None, demand=demand or Demand())
 
 
 def require_declarations(app: Litestar) -> None:
@@ -171,9 +218,16 @@ def require_declarations(app: Litestar) -> None:
     Raises:
         UndeclaredRouteError: Names the method and path.
     """
+    for method, route, handler in handlers_of(app):
+        if not isinstance(handler.opt.get(_PERMISSIONS), frozenset):
+            raise UndeclaredRouteError(f"{method} {route.path} does not declare its authorisation.")
+
+
+def handlers_of(app: Litestar) -> Iterator[tuple[str, HTTPRoute, HTTPRouteHandler]]:
+    """Yield every method of every path with what handles it. Raises: UndeclaredRouteError."""
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             raise UndeclaredRouteError(f"{route.path} is not an HTTP route; nothing else is served.")
         for method, (handler, _) in route.route_handler_map.items():
-            if method != "OPTIONS" and not isinstance(handler.opt.get(_DECLARATION), Authorization):
-                raise UndeclaredRouteError(f"{method} {route.path} does not declare its authorisation.")
+            if method != "OPTIONS":
+                yield str(method), route, handler

@@ -12,7 +12,8 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.contract import strict_json
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import asked, changes, lists, shows
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
@@ -37,7 +38,9 @@ class AlertUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     status: Literal["resolved"]
 
 
-@get(PATH, opt=_READ | lists(ALERT, asks=[_OPEN]), sync_to_thread=True)
+@get(
+    PATH, opt=_READ | needs(ResourceAction.READ_ALERTS, Reach.LISTED) | lists(ALERT, asks=[_OPEN]), sync_to_thread=True
+)
 def list_alerts(services: Services, request: GraphRequest) -> Response[bytes]:
     """List alerts, in pages; `$filter=status eq 'new'` leaves out those that are resolved."""
     query, resolved = query_of(request, parameters=frozenset({"$filter"})), _resolved(request)
@@ -48,7 +51,11 @@ def list_alerts(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, rows)
 
 
-@get(PATH + "/{alert_id:str}", opt=_READ | shows(ALERT), sync_to_thread=True)
+@get(
+    PATH + "/{alert_id:str}",
+    opt=_READ | needs(ResourceAction.READ_ALERTS, Reach.OBJECT) | shows(ALERT),
+    sync_to_thread=True,
+)
 def get_alert(services: Services, request: GraphRequest, alert_id: FromPath[str]) -> Response[bytes]:
     """Return one alert."""
     query = query_of(request)
@@ -58,7 +65,11 @@ def get_alert(services: Services, request: GraphRequest, alert_id: FromPath[str]
     return answer(query.shape(resource))
 
 
-@patch(PATH + "/{alert_id:str}", opt=_WRITE | changes(ALERT, takes=AlertUpdate), sync_to_thread=True)
+@patch(
+    PATH + "/{alert_id:str}",
+    opt=_WRITE | needs(ResourceAction.UPDATE_ALERTS, Reach.OBJECT) | changes(ALERT, takes=AlertUpdate),
+    sync_to_thread=True,
+)
 def resolve_alert(services: Services, request: GraphRequest, alert_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Resolve an alert: set its `status` to `resolved`; what happens again is a new one."""
     body_of(request, body, AlertUpdate)

@@ -12,6 +12,8 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import parse_assignment_filter_id
 from shieldwall.contract.strict_json import convert
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.policy_access import READ, WRITE
@@ -46,7 +48,7 @@ _AUTHORED: Final = {
 _KIND: Final = "assignmentFilterManagementType"
 
 
-@get(PATH, opt=READ | lists(FILTER), sync_to_thread=True)
+@get(PATH, opt=READ | needs(ResourceAction.READ_FILTERS, Reach.LISTED) | lists(FILTER), sync_to_thread=True)
 def list_filters(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the assignment filters, in pages."""
     query = query_of(request)
@@ -55,7 +57,11 @@ def list_filters(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, [(each.id, _resource(each)) for each in found])
 
 
-@post(PATH, opt=WRITE | creates(FILTER, takes=NEW_FILTER), sync_to_thread=True)
+@post(
+    PATH,
+    opt=WRITE | needs(ResourceAction.CREATE_FILTERS, Reach.NAMED) | creates(FILTER, takes=NEW_FILTER),
+    sync_to_thread=True,
+)
 def create_filter(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create an assignment filter; it narrows nothing until an assignment names it."""
     draft = _draft(members_of(request, body), None)
@@ -64,7 +70,7 @@ def create_filter(services: Services, request: GraphRequest, body: RawBody) -> R
     return answer(_resource(made), status=201)
 
 
-@get(ONE, opt=READ | shows(FILTER), sync_to_thread=True)
+@get(ONE, opt=READ | needs(ResourceAction.READ_FILTERS, Reach.OBJECT) | shows(FILTER), sync_to_thread=True)
 def get_filter(services: Services, request: GraphRequest, filter_id: FromPath[str]) -> Response[bytes]:
     """Return one assignment filter."""
     query, wanted = query_of(request), parse_assignment_filter_id(filter_id)
@@ -73,7 +79,11 @@ def get_filter(services: Services, request: GraphRequest, filter_id: FromPath[st
     return answer(query.shape(_resource(found)))
 
 
-@patch(ONE, opt=WRITE | changes(FILTER, takes=FILTER_CHANGES), sync_to_thread=True)
+@patch(
+    ONE,
+    opt=WRITE | needs(ResourceAction.UPDATE_FILTERS, Reach.OBJECT) | changes(FILTER, takes=FILTER_CHANGES),
+    sync_to_thread=True,
+)
 def patch_filter(services: Services, request: GraphRequest, filter_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change the members given; devices of the policies it narrows follow at once."""
     members, wanted = members_of(request, body), parse_assignment_filter_id(filter_id)
@@ -84,7 +94,7 @@ def patch_filter(services: Services, request: GraphRequest, filter_id: FromPath[
     return answer(_resource(changed))
 
 
-@delete(ONE, opt=WRITE | removes(fails=[409]), sync_to_thread=True)
+@delete(ONE, opt=WRITE | needs(ResourceAction.DELETE_FILTERS, Reach.OBJECT) | removes(fails=[409]), sync_to_thread=True)
 def delete_filter(services: Services, request: GraphRequest, filter_id: FromPath[str]) -> Response[None]:
     """Delete an assignment filter that no assignment names."""
     with services.database.write() as connection:

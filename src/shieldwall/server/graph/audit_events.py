@@ -8,7 +8,8 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.audit_shapes import CATEGORIES, audit_event_resource, category_column
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.storage import audit
@@ -19,7 +20,7 @@ _PATH: Final = "/deviceManagement/auditEvents"
 _CATEGORY: Final = "category="
 
 
-@get(_PATH, opt=_READ, sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_AUDIT), sync_to_thread=True)
 def list_audit_events(services: Services, request: GraphRequest) -> Response[bytes]:
     """List audit events, newest first, in pages."""
     query = query_of(request)
@@ -28,13 +29,17 @@ def list_audit_events(services: Services, request: GraphRequest) -> Response[byt
     return page_answer(services, request, query, [(each.id, audit_event_resource(each)) for each in found])
 
 
-@get(_PATH + "/getAuditCategories", opt=_READ, sync_to_thread=False)
+@get(_PATH + "/getAuditCategories", opt=_READ | needs(ResourceAction.READ_AUDIT, Reach.OPEN), sync_to_thread=False)
 def list_audit_categories() -> Response[bytes]:
     """Name the categories that audit events have."""
     return answer({"value": list(CATEGORIES)})
 
 
-@get(_PATH + "/getAuditActivityTypes/{category:str}", opt=_READ, sync_to_thread=True)
+@get(
+    _PATH + "/getAuditActivityTypes/{category:str}",
+    opt=_READ | needs(ResourceAction.READ_AUDIT, Reach.OPEN),
+    sync_to_thread=True,
+)
 def list_audit_activity_types(services: Services, category: FromPath[str]) -> Response[bytes]:
     """Name the activities of a category that the trail of this tenant knows."""
     name = category.removeprefix(_CATEGORY)
@@ -45,7 +50,7 @@ def list_audit_activity_types(services: Services, category: FromPath[str]) -> Re
     return answer({"value": list(found)})
 
 
-@get(_PATH + "/{event_id:str}", opt=_READ, sync_to_thread=True)
+@get(_PATH + "/{event_id:str}", opt=_READ | needs(ResourceAction.READ_AUDIT), sync_to_thread=True)
 def get_audit_event(services: Services, request: GraphRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Return one audit event."""
     query = query_of(request)

@@ -10,6 +10,8 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.policy_access import READ
 from shieldwall.server.graph.query import Query
@@ -36,7 +38,11 @@ _WITH_SETTING_TEMPLATES: Final = frozenset({"settingTemplates"})
 _WITH_DEFINITIONS: Final = frozenset({"settingDefinitions"})
 
 
-@get(_TEMPLATES, opt=READ | lists(TEMPLATE, expand=_WITH_SETTING_TEMPLATES), sync_to_thread=False)
+@get(
+    _TEMPLATES,
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(TEMPLATE, expand=_WITH_SETTING_TEMPLATES),
+    sync_to_thread=False,
+)
 def list_templates(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
     """List the policy templates, in pages."""
     query = query_of(request, expandable=_WITH_SETTING_TEMPLATES)
@@ -45,7 +51,9 @@ def list_templates(services: Services, resources: Resources, request: GraphReque
 
 
 @get(
-    _TEMPLATES + "/{template_id:str}", opt=READ | shows(TEMPLATE, expand=_WITH_SETTING_TEMPLATES), sync_to_thread=False
+    _TEMPLATES + "/{template_id:str}",
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(TEMPLATE, expand=_WITH_SETTING_TEMPLATES),
+    sync_to_thread=False,
 )
 def get_template(resources: Resources, request: GraphRequest, template_id: FromPath[str]) -> Response[bytes]:
     """Return one policy template."""
@@ -55,7 +63,7 @@ def get_template(resources: Resources, request: GraphRequest, template_id: FromP
 
 @get(
     _TEMPLATES + "/{template_id:str}/settingTemplates",
-    opt=READ | lists(SETTING_TEMPLATE, expand=_WITH_DEFINITIONS),
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(SETTING_TEMPLATE, expand=_WITH_DEFINITIONS),
     sync_to_thread=False,
 )
 def list_setting_templates(
@@ -67,28 +75,36 @@ def list_setting_templates(
     return list_answer(services, request, query, found)
 
 
-@get(_SETTINGS, opt=READ | lists(DEFINITION), sync_to_thread=False)
+@get(_SETTINGS, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(DEFINITION), sync_to_thread=False)
 def list_definitions(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
     """List the setting definitions, in pages."""
     query = query_of(request)
     return page_answer(services, request, query, _page(resources.definitions, query))
 
 
-@get(_SETTINGS + "/{setting_id:str}", opt=READ | shows(DEFINITION), sync_to_thread=False)
+@get(
+    _SETTINGS + "/{setting_id:str}",
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(DEFINITION),
+    sync_to_thread=False,
+)
 def get_definition(resources: Resources, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """Return one setting definition."""
     query = query_of(request)
     return answer(query.shape(_found(resources.definitions.get(setting_id), "setting", setting_id)))
 
 
-@get(_CATEGORIES, opt=READ | lists(CATEGORY), sync_to_thread=False)
+@get(_CATEGORIES, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(CATEGORY), sync_to_thread=False)
 def list_categories(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
     """List the categories of settings, in pages."""
     query = query_of(request)
     return page_answer(services, request, query, _page(resources.categories, query))
 
 
-@get(_CATEGORIES + "/{category_id:str}", opt=READ | shows(CATEGORY), sync_to_thread=False)
+@get(
+    _CATEGORIES + "/{category_id:str}",
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(CATEGORY),
+    sync_to_thread=False,
+)
 def get_category(resources: Resources, request: GraphRequest, category_id: FromPath[str]) -> Response[bytes]:
     """Return one category."""
     query = query_of(request)

@@ -9,6 +9,8 @@ from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of, server_of
@@ -21,7 +23,9 @@ from shieldwall.server.services import AdminServices
 
 @post(
     PATH + "/changeSet",
-    opt=WRITE | does(CHANGED, takes=CHANGE_SET, asks=[REASON], fails=[404, 412]),
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_POLICIES, Reach.NAMED)
+    | does(CHANGED, takes=CHANGE_SET, asks=[REASON], fails=[404, 412]),
     sync_to_thread=True,
     status_code=200,
 )

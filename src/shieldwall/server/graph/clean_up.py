@@ -14,7 +14,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import convert
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import changes, does, lists, shows
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -60,7 +61,7 @@ class RuleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     last_modified_date_time: str | None = None
 
 
-@get(PATH, opt=_READ | lists(CLEAN_UP_RULE), sync_to_thread=True)
+@get(PATH, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OPEN) | lists(CLEAN_UP_RULE), sync_to_thread=True)
 def list_clean_up_rules(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the rules of cleaning up: there is one, for all platforms."""
     with services.database.read() as connection:
@@ -68,7 +69,11 @@ def list_clean_up_rules(services: Services, request: GraphRequest) -> Response[b
     return list_answer(services, request, query_of(request), [rule_resource(services.tenant.id, rules)])
 
 
-@get(PATH + "/{rule_id:str}", opt=_READ | shows(CLEAN_UP_RULE), sync_to_thread=True)
+@get(
+    PATH + "/{rule_id:str}",
+    opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OPEN) | shows(CLEAN_UP_RULE),
+    sync_to_thread=True,
+)
 def get_clean_up_rule(services: Services, request: GraphRequest, rule_id: FromPath[str]) -> Response[bytes]:
     """Return the rule of cleaning up; its id is the tenant's."""
     query = query_of(request)
@@ -78,7 +83,11 @@ def get_clean_up_rule(services: Services, request: GraphRequest, rule_id: FromPa
     return answer(query.shape(rule_resource(services.tenant.id, rules)))
 
 
-@patch(PATH + "/{rule_id:str}", opt=_WRITE | changes(CLEAN_UP_RULE, takes=RuleRequest), sync_to_thread=True)
+@patch(
+    PATH + "/{rule_id:str}",
+    opt=_WRITE | needs(ResourceAction.DELETE_DEVICES) | changes(CLEAN_UP_RULE, takes=RuleRequest),
+    sync_to_thread=True,
+)
 def update_clean_up_rule(
     services: Services, request: GraphRequest, rule_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -91,7 +100,12 @@ def update_clean_up_rule(
     return answer(rule_resource(services.tenant.id, rules))
 
 
-@post(PATH + "/preview", opt=_WRITE | does(CLEAN_UP, takes=RuleRequest), sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/preview",
+    opt=_WRITE | needs(ResourceAction.DELETE_DEVICES) | does(CLEAN_UP, takes=RuleRequest),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_clean_up(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say how many devices and rows a rule would clean up now; nothing is changed (ours)."""
     members = members_of(request, body)

@@ -11,6 +11,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule, ConflictRules
 from shieldwall.contract.errors import InvalidJsonError
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import changes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.policy_access import READ, WRITE
@@ -23,7 +25,7 @@ PATH: Final = "/deviceManagement/conflictRules"
 _AS_PUBLISHED: Final = "published"
 
 
-@get(PATH, opt=READ | shows(CONFLICT_RULES), sync_to_thread=True)
+@get(PATH, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(CONFLICT_RULES), sync_to_thread=True)
 def get_conflict_rules(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the rule of every family of settings (ours)."""
     query = query_of(request)
@@ -32,7 +34,11 @@ def get_conflict_rules(services: Services, request: GraphRequest) -> Response[by
     return answer(query.shape(_resource(rules)))
 
 
-@put(PATH, opt=WRITE | changes(CONFLICT_RULES, takes=CONFLICT_RULES_SENT), sync_to_thread=True)
+@put(
+    PATH,
+    opt=WRITE | needs(ResourceAction.UPDATE_POLICIES) | changes(CONFLICT_RULES, takes=CONFLICT_RULES_SENT),
+    sync_to_thread=True,
+)
 def put_conflict_rules(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Replace the rules, a family left out is decided as published; every device follows (ours)."""
     wanted = read_conflict_rules(members_of(request, body))

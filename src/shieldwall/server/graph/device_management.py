@@ -9,7 +9,8 @@ from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.messages import MANAGED_CODE
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules
@@ -50,7 +51,7 @@ _OTHER_SYSTEMS: Final = (
 """Published counters of what never comes through this channel."""
 
 
-@get(_PATH, opt=_READ, sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN), sync_to_thread=True)
 def get_device_management(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the account."""
     query = query_of(request)
@@ -67,7 +68,7 @@ def get_device_management(services: Services, request: GraphRequest) -> Response
     return answer(query.shape(account))
 
 
-@get(_PATH + "/settings", opt=_READ, sync_to_thread=True)
+@get(_PATH + "/settings", opt=_READ | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN), sync_to_thread=True)
 def get_device_management_settings(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the settings of the account; they are changed where each is at home, as the guide says."""
     query = query_of(request)
@@ -76,7 +77,11 @@ def get_device_management_settings(services: Services, request: GraphRequest) ->
     return answer(query.shape(settings_resource(rules)))
 
 
-@get(_PATH + "/managedDeviceOverview", opt=_READ_DEVICES, sync_to_thread=True)
+@get(
+    _PATH + "/managedDeviceOverview",
+    opt=_READ_DEVICES | needs(ResourceAction.READ_DEVICES, Reach.LISTED),
+    sync_to_thread=True,
+)
 def get_managed_device_overview(services: Services, request: GraphRequest) -> Response[bytes]:
     """Count the managed devices by operating system."""
     query = query_of(request)

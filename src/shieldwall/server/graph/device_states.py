@@ -9,7 +9,8 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory.devices import set_enabled
 from shieldwall.server.graph.describing import does
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, empty
@@ -21,19 +22,34 @@ _OPERATE: Final = allow(
 _ONE: Final = "/deviceManagement/managedDevices/{device_id:str}"
 
 
-@post(_ONE + "/disable", opt=_OPERATE | does(fails=[409]), sync_to_thread=True, status_code=204)
+@post(
+    _ONE + "/disable",
+    opt=_OPERATE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT) | does(fails=[409]),
+    sync_to_thread=True,
+    status_code=204,
+)
 def disable_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Let a device speak no more, from its next request on; it keeps what it enforces (ours)."""
     return _switched(services, request, device_id, enabled=False)
 
 
-@post(_ONE + "/enable", opt=_OPERATE | does(fails=[409]), sync_to_thread=True, status_code=204)
+@post(
+    _ONE + "/enable",
+    opt=_OPERATE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT) | does(fails=[409]),
+    sync_to_thread=True,
+    status_code=204,
+)
 def enable_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Let a disabled device speak again; one from quarantine goes back there (ours)."""
     return _switched(services, request, device_id, enabled=True)
 
 
-@post(_ONE + "/releaseFromQuarantine", opt=_OPERATE | does(fails=[409]), sync_to_thread=True, status_code=204)
+@post(
+    _ONE + "/releaseFromQuarantine",
+    opt=_OPERATE | needs(ResourceAction.ADMIT_DEVICES, Reach.OBJECT) | does(fails=[409]),
+    sync_to_thread=True,
+    status_code=204,
+)
 def release_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """End a quarantine: the device counts its requests anew, and gets every policy again (ours)."""
     with services.database.write() as connection:

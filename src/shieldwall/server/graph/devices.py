@@ -10,7 +10,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.effect_shapes import effective_resource
 from shieldwall.server.graph.machine_shapes import device_resources
@@ -50,7 +51,7 @@ class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     remove: tuple[str, ...] = ()
 
 
-@get(_MANAGED, opt=_READ, sync_to_thread=True)
+@get(_MANAGED, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True)
 def list_managed_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List managed devices, in pages."""
     query = query_of(request)
@@ -61,7 +62,7 @@ def list_managed_devices(services: Services, request: GraphRequest) -> Response[
     return page_answer(services, request, query, rows)
 
 
-@get(_ONE, opt=_READ, sync_to_thread=True)
+@get(_ONE, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT), sync_to_thread=True)
 def get_managed_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Return one managed device."""
     query = query_of(request)
@@ -72,7 +73,12 @@ def get_managed_device(services: Services, request: GraphRequest, device_id: Fro
     return answer(query.shape(resource))
 
 
-@post(_ONE + "/syncDevice", opt=_OPERATE, sync_to_thread=True, status_code=204)
+@post(
+    _ONE + "/syncDevice",
+    opt=_OPERATE | needs(ResourceAction.SYNC_DEVICES, Reach.OBJECT),
+    sync_to_thread=True,
+    status_code=204,
+)
 def sync_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Ask a device to check in now (policy sync)."""
     with services.database.write() as connection:
@@ -83,7 +89,12 @@ def sync_device(services: Services, request: GraphRequest, device_id: FromPath[s
     return empty()
 
 
-@post(_ONE + "/changeTags", opt=_WRITE, sync_to_thread=True, status_code=200)
+@post(
+    _ONE + "/changeTags",
+    opt=_WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT),
+    sync_to_thread=True,
+    status_code=200,
+)
 def change_tags(services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Give a device tags and take others away (ours)."""
     asked, wanted = body_of(request, body, TagsRequest), parse_device_id(device_id)
@@ -94,7 +105,7 @@ def change_tags(services: Services, request: GraphRequest, device_id: FromPath[s
     return answer(resource)
 
 
-@get(_ONE + "/effectiveSettings", opt=_READ, sync_to_thread=True)
+@get(_ONE + "/effectiveSettings", opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT), sync_to_thread=True)
 def effective_settings(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Say what is in effect on a device, setting by setting, who set it and why (ours)."""
     query, wanted, tenant = query_of(request), parse_device_id(device_id), services.tenant.id
@@ -106,7 +117,9 @@ def effective_settings(services: Services, request: GraphRequest, device_id: Fro
     return list_answer(services, request, query, resources)
 
 
-@get("/organization", opt=_READ_ORGANIZATION, sync_to_thread=False)
+@get(
+    "/organization", opt=_READ_ORGANIZATION | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN), sync_to_thread=False
+)
 def list_organizations(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the tenant; there is one."""
     return list_answer(services, request, query_of(request), [organization_resource(services.tenant)])

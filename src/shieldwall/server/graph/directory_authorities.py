@@ -9,7 +9,8 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import allow, needs
 from shieldwall.server.directory import registrations
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.directory_shapes import authority_resource
@@ -37,7 +38,7 @@ class AuthorityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     certificate: Annotated[str, msgspec.Meta(max_length=16_384)]
 
 
-@get(_PATH, opt=_READ | lists(AUTHORITY), sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_DIRECTORY) | lists(AUTHORITY), sync_to_thread=True)
 def list_directory_authorities(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the authorities that vouch for existing registrations (ours)."""
     query = query_of(request)
@@ -46,7 +47,11 @@ def list_directory_authorities(services: Services, request: GraphRequest) -> Res
     return list_answer(services, request, query, [authority_resource(each) for each in found])
 
 
-@post(_PATH, opt=_WRITE | creates(AUTHORITY, takes=AuthorityRequest, fails=[409]), sync_to_thread=True)
+@post(
+    _PATH,
+    opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY) | creates(AUTHORITY, takes=AuthorityRequest, fails=[409]),
+    sync_to_thread=True,
+)
 def trust_directory_authority(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Trust an authority: imported devices may prove who they are with certificates that it issued (ours)."""
     asked = body_of(request, body, AuthorityRequest)
@@ -57,7 +62,9 @@ def trust_directory_authority(services: Services, request: GraphRequest, body: R
     return answer(authority_resource(made), status=201)
 
 
-@delete(_PATH + "/{authority_id:str}", opt=_WRITE | removes(), sync_to_thread=True)
+@delete(
+    _PATH + "/{authority_id:str}", opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY) | removes(), sync_to_thread=True
+)
 def distrust_directory_authority(
     services: Services, request: GraphRequest, authority_id: FromPath[str]
 ) -> Response[None]:

@@ -12,7 +12,8 @@ from msgspec import UNSET
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices, registrations
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
@@ -51,7 +52,7 @@ class Named:
     registration: ExistingRegistration | None
 
 
-@get(_PATH, opt=_READ, sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_DIRECTORY, Reach.LISTED), sync_to_thread=True)
 def list_directory_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the devices of the directory and the registrations that none of them uses yet, in pages."""
     query = query_of(request)
@@ -61,7 +62,7 @@ def list_directory_devices(services: Services, request: GraphRequest) -> Respons
     return page_answer(services, request, query, rows)
 
 
-@post(_PATH, opt=_WRITE, sync_to_thread=True)
+@post(_PATH, opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY), sync_to_thread=True)
 def import_device(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Import the registration that a device has in another directory, with its certificate there."""
     draft = body_of(request, body, ImportRequest).draft()
@@ -70,7 +71,7 @@ def import_device(services: Services, request: GraphRequest, body: RawBody) -> R
     return answer(registration_resource(made), status=201)
 
 
-@get(_ONE, opt=_READ, sync_to_thread=True)
+@get(_ONE, opt=_READ | needs(ResourceAction.READ_DIRECTORY, Reach.OBJECT), sync_to_thread=True)
 def get_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[bytes]:
     """Return one device: by object id as Graph does, by device id, or `devices(deviceId='…')`."""
     query = query_of(request)
@@ -79,7 +80,7 @@ def get_directory_device(services: Services, request: GraphRequest, named: FromP
     return answer(query.shape(resource))
 
 
-@patch(_ONE, opt=_WRITE, sync_to_thread=True, status_code=204)
+@patch(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT), sync_to_thread=True, status_code=204)
 def change_directory_device(
     services: Services, request: GraphRequest, named: FromPath[str], body: RawBody
 ) -> Response[None]:
@@ -90,7 +91,7 @@ def change_directory_device(
     return empty()
 
 
-@delete(_ONE, opt=_WRITE, sync_to_thread=True)
+@delete(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT), sync_to_thread=True)
 def delete_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[None]:
     """Delete a device or registration: gone from every view, and never back with its old key."""
     with services.database.write() as connection:

@@ -9,7 +9,8 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import allow, needs
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
@@ -47,7 +48,7 @@ class EndorsementRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     endorsement_key_hash: str | None = None
 
 
-@get(_PATH, opt=_READ | lists(ENDORSEMENT), sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_ONBOARDING) | lists(ENDORSEMENT), sync_to_thread=True)
 def list_endorsements(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the makers and the single TPMs that are trusted (ours)."""
     query = query_of(request)
@@ -56,7 +57,11 @@ def list_endorsements(services: Services, request: GraphRequest) -> Response[byt
     return list_answer(services, request, query, [_resource(each) for each in found])
 
 
-@post(_PATH, opt=_WRITE | creates(ENDORSEMENT, takes=EndorsementRequest, fails=[409]), sync_to_thread=True)
+@post(
+    _PATH,
+    opt=_WRITE | needs(ResourceAction.UPDATE_ONBOARDING) | creates(ENDORSEMENT, takes=EndorsementRequest, fails=[409]),
+    sync_to_thread=True,
+)
 def add_endorsement(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Trust a maker's authority (`certificate`) or one TPM (`endorsementKeyHash`) (ours)."""
     asked = body_of(request, body, EndorsementRequest)
@@ -74,7 +79,11 @@ def add_endorsement(services: Services, request: GraphRequest, body: RawBody) ->
     return answer(_resource(made), status=201)
 
 
-@delete(_PATH + "/{endorsement_id:str}", opt=_WRITE | removes(), sync_to_thread=True)
+@delete(
+    _PATH + "/{endorsement_id:str}",
+    opt=_WRITE | needs(ResourceAction.UPDATE_ONBOARDING) | removes(),
+    sync_to_thread=True,
+)
 def remove_endorsement(services: Services, request: GraphRequest, endorsement_id: FromPath[str]) -> Response[None]:
     """Trust a maker or a TPM no more (ours)."""
     with services.database.write() as connection:

@@ -15,7 +15,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import convert
 from shieldwall.policy.enrollment import EnforcementScope, Enrollment
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import allow, needs
 from shieldwall.server.graph.describing import changes, does, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of, query_of
 from shieldwall.server.graph.resources import Json
@@ -28,7 +29,7 @@ _READ: Final = allow("DeviceManagementServiceConfig.Read.All", "DeviceManagement
 _WRITE: Final = allow("DeviceManagementServiceConfig.ReadWrite.All")
 
 
-@get(PATH, opt=_READ | shows(SCOPE), sync_to_thread=True)
+@get(PATH, opt=_READ | needs(ResourceAction.READ_SCOPE) | shows(SCOPE), sync_to_thread=True)
 def get_enforcement_scope(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return which devices of the tenant may be managed (ours)."""
     query = query_of(request)
@@ -37,7 +38,7 @@ def get_enforcement_scope(services: Services, request: GraphRequest) -> Response
     return answer(query.shape(scope_resource(scope)))
 
 
-@patch(PATH, opt=_WRITE | changes(SCOPE, takes=SCOPE_CHANGES), sync_to_thread=True)
+@patch(PATH, opt=_WRITE | needs(ResourceAction.UPDATE_SCOPE) | changes(SCOPE, takes=SCOPE_CHANGES), sync_to_thread=True)
 def update_enforcement_scope(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Change the members named; devices are taken and released at once, and `effect` says which (ours)."""
     members = members_of(request, body)
@@ -47,7 +48,12 @@ def update_enforcement_scope(services: Services, request: GraphRequest, body: Ra
     return answer(scope_resource(scope) | {"effect": effect_resource(effect)})
 
 
-@post(PATH + "/preview", opt=_WRITE | does(SCOPE_EFFECT, takes=SCOPE_CHANGES), sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/preview",
+    opt=_WRITE | needs(ResourceAction.UPDATE_SCOPE) | does(SCOPE_EFFECT, takes=SCOPE_CHANGES),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_enforcement_scope(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say how many devices a change would take and release, per platform and reason; nothing is changed (ours)."""
     members = members_of(request, body)

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, parse_device_id, parse_group_id
 from shieldwall.contract.strict_json import convert
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices as directory_devices
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.groups import GroupDraft
@@ -49,7 +50,7 @@ _CHANGEABLE: Final = frozenset(
 )
 
 
-@get("/groups", opt=READ | lists(GROUP), sync_to_thread=True)
+@get("/groups", opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | lists(GROUP), sync_to_thread=True)
 def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     """List groups, in pages."""
     query = query_of(request)
@@ -58,7 +59,9 @@ def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, [(group.id, group_resource(group)) for group in found])
 
 
-@post("/groups", opt=_WRITE | creates(GROUP, takes=NEW_GROUP), sync_to_thread=True)
+@post(
+    "/groups", opt=_WRITE | needs(ResourceAction.CREATE_GROUPS) | creates(GROUP, takes=NEW_GROUP), sync_to_thread=True
+)
 def create_group(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a group: dynamic with a membership rule, assigned without."""
     members = members_of(request, body)
@@ -69,7 +72,11 @@ def create_group(services: Services, request: GraphRequest, body: RawBody) -> Re
     return answer(group_resource(group), status=201)
 
 
-@get("/groups/{group_id:str}", opt=READ | shows(GROUP), sync_to_thread=True)
+@get(
+    "/groups/{group_id:str}",
+    opt=READ | needs(ResourceAction.READ_GROUPS, Reach.OBJECT) | shows(GROUP),
+    sync_to_thread=True,
+)
 def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
     """Return one group."""
     query = query_of(request)
@@ -78,7 +85,11 @@ def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]
     return answer(query.shape(group_resource(group)))
 
 
-@patch("/groups/{group_id:str}", opt=_WRITE | changes(takes=GROUP_CHANGES), sync_to_thread=True)
+@patch(
+    "/groups/{group_id:str}",
+    opt=_WRITE | needs(ResourceAction.UPDATE_GROUPS, Reach.OBJECT) | changes(takes=GROUP_CHANGES),
+    sync_to_thread=True,
+)
 def patch_group(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
     """Change the members given."""
     members, wanted = members_of(request, body), parse_group_id(group_id)
@@ -88,7 +99,11 @@ def patch_group(services: Services, request: GraphRequest, group_id: FromPath[st
     return empty()
 
 
-@delete("/groups/{group_id:str}", opt=_WRITE | removes(fails=[409]), sync_to_thread=True)
+@delete(
+    "/groups/{group_id:str}",
+    opt=_WRITE | needs(ResourceAction.DELETE_GROUPS, Reach.OBJECT) | removes(fails=[409]),
+    sync_to_thread=True,
+)
 def delete_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[None]:
     """Delete a group that no policy is assigned to."""
     with services.database.write() as connection:
@@ -105,7 +120,11 @@ def list_members(services: Services, request: GraphRequest, group_id: FromPath[s
     return page_answer(services, request, query, [(each.id, kind | device_resource(each, None)) for each in found])
 
 
-@post("/groups/{group_id:str}/members/$ref", opt=_WRITE_MEMBERS | does(takes=REFERENCE), sync_to_thread=True)
+@post(
+    "/groups/{group_id:str}/members/$ref",
+    opt=_WRITE_MEMBERS | needs(ResourceAction.UPDATE_GROUPS, Reach.OBJECT) | does(takes=REFERENCE),
+    sync_to_thread=True,
+)
 def add_member(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
     """Let a device belong to a group; it is named by ``@odata.id``."""
     reference = members_of(request, body, annotations=True).get("@odata.id")
@@ -118,7 +137,11 @@ def add_member(services: Services, request: GraphRequest, group_id: FromPath[str
     return empty()
 
 
-@delete("/groups/{group_id:str}/members/{member_id:str}/$ref", opt=_WRITE_MEMBERS | removes(), sync_to_thread=True)
+@delete(
+    "/groups/{group_id:str}/members/{member_id:str}/$ref",
+    opt=_WRITE_MEMBERS | needs(ResourceAction.UPDATE_GROUPS, Reach.OBJECT) | removes(),
+    sync_to_thread=True,
+)
 def remove_member(
     services: Services, request: GraphRequest, group_id: FromPath[str], member_id: FromPath[str]
 ) -> Response[None]:
@@ -136,7 +159,11 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     patch_group,
     delete_group,
     *(
-        get(f"/groups/{{group_id:str}}/{members}", opt=READ | lists(DEVICE), sync_to_thread=True)(list_members)
+        get(
+            f"/groups/{{group_id:str}}/{members}",
+            opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | lists(DEVICE),
+            sync_to_thread=True,
+        )(list_members)
         for members in ("members", "members/device", "transitiveMembers", "transitiveMembers/device")
     ),
     add_member,

@@ -11,7 +11,8 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId, parse_device_id
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import answers, does, lists
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.machine_shapes import device_resources, machine_resources
@@ -52,7 +53,11 @@ class MergeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     into: Annotated[str, msgspec.Meta(pattern=UUID_PATTERN)]
 
 
-@get(_PATH, opt=_READ | lists(MANAGED_DEVICE, asks=[*FITTING, *ORDER]), sync_to_thread=True)
+@get(
+    _PATH,
+    opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | lists(MANAGED_DEVICE, asks=[*FITTING, *ORDER]),
+    sync_to_thread=True,
+)
 def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     """List devices that fit, sorted, in pages (ours)."""
     asked = asked_in(request, _LISTING)
@@ -70,7 +75,11 @@ def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, rows)
 
 
-@get(_PATH + "/facets", opt=_READ | does(COUNTS, asks=[*FITTING, FACET]), sync_to_thread=True)
+@get(
+    _PATH + "/facets",
+    opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | does(COUNTS, asks=[*FITTING, FACET]),
+    sync_to_thread=True,
+)
 def count_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     """Count the devices that fit, all together and by each facet (ours)."""
     parameters = frozenset({*PARAMETERS, "facet"})
@@ -82,7 +91,11 @@ def count_machines(services: Services, request: GraphRequest) -> Response[bytes]
     return answer({"count": count, "facets": {name: dict(sorted(each.items())) for name, each in counts.items()}})
 
 
-@get(_PATH + "/export", opt=_READ | answers(_FILE, asks=[*FITTING, *ORDER, FORMAT]), sync_to_thread=True)
+@get(
+    _PATH + "/export",
+    opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | answers(_FILE, asks=[*FITTING, *ORDER, FORMAT]),
+    sync_to_thread=True,
+)
 def export_machines(services: Services, request: GraphRequest) -> Stream:
     """Write all devices that fit as one file, `format` csv or json (ours)."""
     asked = asked_in(request, _LISTING | {"format"}, only=True)
@@ -105,7 +118,9 @@ def export_machines(services: Services, request: GraphRequest) -> Stream:
 
 @post(
     "/deviceManagement/managedDevices/{device_id:str}/merge",
-    opt=_WRITE | does(MANAGED_DEVICE, takes=MergeRequest, fails=[409]),
+    opt=_WRITE
+    | needs(ResourceAction.DELETE_DEVICES, Reach.OBJECT)
+    | does(MANAGED_DEVICE, takes=MergeRequest, fails=[409]),
     sync_to_thread=True,
     status_code=200,
 )

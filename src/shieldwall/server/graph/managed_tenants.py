@@ -12,7 +12,8 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_tenant_id
-from shieldwall.server.authorization import ForbiddenError, allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import ForbiddenError, allow, needs
 from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, list_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
@@ -27,7 +28,7 @@ PATH: Final = "/tenantRelationships/managedTenants/tenants"
 _READ: Final = allow("ManagedTenants.Read.All")
 
 
-@get(PATH, opt=_READ | lists(MANAGED_TENANT), sync_to_thread=True)
+@get(PATH, opt=_READ | needs(ResourceAction.READ_TENANTS) | lists(MANAGED_TENANT), sync_to_thread=True)
 def list_tenants(services: Services, request: GraphRequest) -> Response[bytes]:
     """List all tenants of the server with their counts; for callers of the server's own tenant alone."""
     _require_home(services)
@@ -37,7 +38,11 @@ def list_tenants(services: Services, request: GraphRequest) -> Response[bytes]:
     return list_answer(services, request, query, [tenant_resource(each) for each in found])
 
 
-@get(PATH + "/{tenant_id:str}", opt=_READ | shows(MANAGED_TENANT), sync_to_thread=True)
+@get(
+    PATH + "/{tenant_id:str}",
+    opt=_READ | needs(ResourceAction.READ_TENANTS) | shows(MANAGED_TENANT),
+    sync_to_thread=True,
+)
 def get_tenant(services: Services, request: GraphRequest, tenant_id: FromPath[str]) -> Response[bytes]:
     """Return one tenant of the server with its counts; for callers of the server's own tenant alone."""
     _require_home(services)

@@ -15,7 +15,8 @@ from shieldwall.contract.ids import DeviceId, parse_group_id
 from shieldwall.contract.strict_json import encode
 from shieldwall.policy.rule_predicates import Value
 from shieldwall.policy.rule_verdicts import Verdict
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.group_rules import checked_rule, evaluate
@@ -45,7 +46,9 @@ class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 @post(
     "/groups/evaluateDynamicMembership",
-    opt=_READ_DEVICES | does(EVALUATION, takes=EvaluationRequest, fails=[404]),
+    opt=_READ_DEVICES
+    | needs(ResourceAction.READ_GROUPS, Reach.NAMED)
+    | does(EVALUATION, takes=EvaluationRequest, fails=[404]),
     sync_to_thread=True,
     status_code=200,
 )
@@ -60,7 +63,7 @@ def evaluate_rule(services: Services, request: GraphRequest, body: RawBody) -> R
 
 @post(
     "/groups/{group_id:str}/evaluateDynamicMembership",
-    opt=READ | does(EVALUATION, takes=EvaluationRequest),
+    opt=READ | needs(ResourceAction.READ_GROUPS, Reach.OBJECT) | does(EVALUATION, takes=EvaluationRequest),
     sync_to_thread=True,
     status_code=200,
 )
@@ -77,7 +80,11 @@ def evaluate_group(
         return _evaluated(services, connection, asked.member_id, rule)
 
 
-@get("/groups/{group_id:str}/membershipHistory", opt=READ | lists(MEMBERSHIP_EVENT), sync_to_thread=True)
+@get(
+    "/groups/{group_id:str}/membershipHistory",
+    opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | lists(MEMBERSHIP_EVENT),
+    sync_to_thread=True,
+)
 def history_of_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
     """List who joined and left a group, when and why, newest first (ours)."""
     query = query_of(request)
@@ -87,7 +94,11 @@ def history_of_group(services: Services, request: GraphRequest, group_id: FromPa
     return page_answer(services, request, query, rows)
 
 
-@get("/devices/{device_id:str}/membershipHistory", opt=_READ_DEVICES | lists(MEMBERSHIP_EVENT), sync_to_thread=True)
+@get(
+    "/devices/{device_id:str}/membershipHistory",
+    opt=_READ_DEVICES | needs(ResourceAction.READ_DIRECTORY, Reach.LISTED) | lists(MEMBERSHIP_EVENT),
+    sync_to_thread=True,
+)
 def history_of_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """List the groups a device joined and left, when and why, newest first (ours)."""
     query = query_of(request)
@@ -113,9 +124,11 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     history_of_group,
     history_of_device,
     *(
-        get(f"/devices/{{device_id:str}}/{groups_of}", opt=_READ_DEVICES | lists(GROUP), sync_to_thread=True)(
-            list_groups_of_device
-        )
+        get(
+            f"/devices/{{device_id:str}}/{groups_of}",
+            opt=_READ_DEVICES | needs(ResourceAction.READ_DIRECTORY, Reach.LISTED) | lists(GROUP),
+            sync_to_thread=True,
+        )(list_groups_of_device)
         for groups_of in ("memberOf", "memberOf/group", "transitiveMemberOf", "transitiveMemberOf/group")
     ),
 )

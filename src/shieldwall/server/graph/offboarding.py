@@ -11,7 +11,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import asked, creates, does, lists, removes
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.requests import (
@@ -54,7 +55,13 @@ class OffboardingPackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbi
     device_ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_DEVICES)] = ()
 
 
-@delete(_ONE, opt=_WRITE | removes(asks=[_FORCING], fails=[409]), sync_to_thread=True)
+@delete(
+    _ONE,
+    opt=_WRITE
+    | needs(ResourceAction.DELETE_DEVICES, Reach.OBJECT, sensitive=True)
+    | removes(asks=[_FORCING], fails=[409]),
+    sync_to_thread=True,
+)
 def offboard_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Tell a device to leave management; with `?force=true` its key is refused from now on, whether it heard or not."""
     force = _forced(request)
@@ -63,7 +70,12 @@ def offboard_device(services: Services, request: GraphRequest, device_id: FromPa
     return empty()
 
 
-@post(_ONE + "/retire", opt=_RETIRE | does(fails=[409]), sync_to_thread=True, status_code=204)
+@post(
+    _ONE + "/retire",
+    opt=_RETIRE | needs(ResourceAction.OFFBOARD_DEVICES, Reach.OBJECT, sensitive=True) | does(fails=[409]),
+    sync_to_thread=True,
+    status_code=204,
+)
 def retire_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Tell a device to leave management: it restores its state from before and is retired when it has said so."""
     with services.database.write() as connection:
@@ -71,7 +83,7 @@ def retire_device(services: Services, request: GraphRequest, device_id: FromPath
     return empty()
 
 
-@get(PACKAGES, opt=_READ | lists(OFFBOARDING_PACKAGE), sync_to_thread=True)
+@get(PACKAGES, opt=_READ | needs(ResourceAction.OFFBOARD_DEVICES) | lists(OFFBOARDING_PACKAGE), sync_to_thread=True)
 def list_offboarding_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     """List offboarding packages, in pages (ours)."""
     query = query_of(request)
@@ -80,7 +92,13 @@ def list_offboarding_packages(services: Services, request: GraphRequest) -> Resp
     return page_answer(services, request, query, [(each.id, _resource(each)) for each in found])
 
 
-@post(PACKAGES, opt=_WRITE | creates(NEW_OFFBOARDING_PACKAGE, takes=OffboardingPackageRequest), sync_to_thread=True)
+@post(
+    PACKAGES,
+    opt=_WRITE
+    | needs(ResourceAction.OFFBOARD_DEVICES, Reach.NAMED, sensitive=True)
+    | creates(NEW_OFFBOARDING_PACKAGE, takes=OffboardingPackageRequest),
+    sync_to_thread=True,
+)
 def create_offboarding_package(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make an offboarding package; `package` in the answer is the file that is carried to the devices (ours)."""
     asked = body_of(request, body, OffboardingPackageRequest)

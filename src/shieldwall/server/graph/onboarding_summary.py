@@ -10,7 +10,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.enrollment import EnrollmentCode
 from shieldwall.contract.messages import MANAGED_CODE
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.storage import onboarding_states
@@ -35,7 +36,7 @@ _NOT_APPLICABLE: Final = frozenset({EnrollmentCode.UNSUPPORTED_SYSTEM, Enrollmen
 _PLATFORMS: Final = {"Windows": "windows10AndLater", "Windows Server": "windows10AndLater", "macOS": "macOS"}
 
 
-@get(_SUMMARY, opt=_READ, sync_to_thread=True)
+@get(_SUMMARY, opt=_READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED), sync_to_thread=True)
 def get_onboarding_summary(services: Services, request: GraphRequest) -> Response[bytes]:
     """Count the devices by how far they are with onboarding."""
     query = query_of(request)
@@ -48,7 +49,11 @@ def get_onboarding_summary(services: Services, request: GraphRequest) -> Respons
     return answer(query.shape(summary))
 
 
-@get(_SUMMARY + "/advancedThreatProtectionOnboardingDeviceSettingStates", opt=_READ, sync_to_thread=True)
+@get(
+    _SUMMARY + "/advancedThreatProtectionOnboardingDeviceSettingStates",
+    opt=_READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED),
+    sync_to_thread=True,
+)
 def list_onboarding_states(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the devices with how far each is with onboarding, in pages."""
     query = query_of(request)

@@ -11,7 +11,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_package_id
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import allow, needs
 from shieldwall.server.graph.describing import creates, does, lists, shows
 from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.requests import (
@@ -70,7 +71,7 @@ class PackageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Files that onboard machines with the package, to be made along with it: only now is its secret known."""
 
 
-@get(_PATH, opt=_READ | lists(PACKAGE), sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_ONBOARDING) | lists(PACKAGE), sync_to_thread=True)
 def list_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     """List packages, in pages; their secrets are never shown again."""
     query = query_of(request)
@@ -79,7 +80,11 @@ def list_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, [(each.id, package_resource(each)) for each in found])
 
 
-@post(_PATH, opt=_WRITE | creates(NEW_PACKAGE, takes=PackageRequest), sync_to_thread=True)
+@post(
+    _PATH,
+    opt=_WRITE | needs(ResourceAction.UPDATE_ONBOARDING) | creates(NEW_PACKAGE, takes=PackageRequest),
+    sync_to_thread=True,
+)
 def create_package(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make a package; ``package`` in the answer is the file for the devices, given out this once."""
     asked = body_of(request, body, PackageRequest)
@@ -99,7 +104,9 @@ def create_package(services: Services, request: GraphRequest, body: RawBody) -> 
     return answer(resource | ({"scripts": made.scripts} if made.scripts else {}), status=201)
 
 
-@get(_PATH + "/{package_id:str}", opt=_READ | shows(PACKAGE), sync_to_thread=True)
+@get(
+    _PATH + "/{package_id:str}", opt=_READ | needs(ResourceAction.READ_ONBOARDING) | shows(PACKAGE), sync_to_thread=True
+)
 def get_package(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[bytes]:
     """Return one package, without its secret (ours)."""
     query = query_of(request)
@@ -108,7 +115,11 @@ def get_package(services: Services, request: GraphRequest, package_id: FromPath[
     return answer(query.shape(package_resource(record)))
 
 
-@get(_PATH + "/{package_id:str}/devices", opt=_READ | lists(MANAGED_DEVICE), sync_to_thread=True)
+@get(
+    _PATH + "/{package_id:str}/devices",
+    opt=_READ | needs(ResourceAction.READ_ONBOARDING) | lists(MANAGED_DEVICE),
+    sync_to_thread=True,
+)
 def list_package_devices(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[bytes]:
     """List the devices that came with a package, retired ones included (ours)."""
     query, wanted = query_of(request), parse_package_id(package_id)
@@ -120,7 +131,12 @@ def list_package_devices(services: Services, request: GraphRequest, package_id: 
     )
 
 
-@post(_PATH + "/{package_id:str}/revoke", opt=_WRITE | does(), sync_to_thread=True, status_code=204)
+@post(
+    _PATH + "/{package_id:str}/revoke",
+    opt=_WRITE | needs(ResourceAction.UPDATE_ONBOARDING) | does(),
+    sync_to_thread=True,
+    status_code=204,
+)
 def revoke_package(services: Services, request: GraphRequest, package_id: FromPath[str]) -> Response[None]:
     """Let nobody onboard with a package from now on."""
     with services.database.write() as connection:

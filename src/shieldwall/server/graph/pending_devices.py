@@ -10,7 +10,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -42,7 +43,12 @@ class ApproveRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     replace: bool = False
 
 
-@post(_ONE + "/approve", opt=_WRITE, sync_to_thread=True, status_code=200)
+@post(
+    _ONE + "/approve",
+    opt=_WRITE | needs(ResourceAction.ADMIT_DEVICES, Reach.OBJECT),
+    sync_to_thread=True,
+    status_code=200,
+)
 def approve_device(
     services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -57,7 +63,12 @@ def approve_device(
     return answer(resource)
 
 
-@post(_ONE + "/reject", opt=_WRITE, sync_to_thread=True, status_code=204)
+@post(
+    _ONE + "/reject",
+    opt=_WRITE | needs(ResourceAction.ADMIT_DEVICES, Reach.OBJECT),
+    sync_to_thread=True,
+    status_code=204,
+)
 def reject_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[None]:
     """Turn a device away that waits to be let in (ours)."""
     with services.database.write() as connection:
@@ -65,7 +76,7 @@ def reject_device(services: Services, request: GraphRequest, device_id: FromPath
     return empty()
 
 
-@get(_ONE + "/duplicates", opt=_READ, sync_to_thread=True)
+@get(_ONE + "/duplicates", opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True)
 def list_duplicates(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Show a device and the others that named the same hardware, side by side; nothing is merged by itself (ours)."""
     query = query_of(request)

@@ -12,6 +12,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.contract.status import SettingState
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.policy_access import (
     EXPANDABLE,
@@ -70,7 +72,11 @@ class ReorderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     priority: int
 
 
-@get(PATH, opt=READ | lists(POLICY, expand=EXPANDABLE), sync_to_thread=True)
+@get(
+    PATH,
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.LISTED) | lists(POLICY, expand=EXPANDABLE),
+    sync_to_thread=True,
+)
 def list_policies(services: Services, request: GraphRequest) -> Response[bytes]:
     """List policies, in pages."""
     query = query_of(request, expandable=EXPANDABLE)
@@ -80,7 +86,13 @@ def list_policies(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, rows)
 
 
-@post(PATH, opt=WRITE | creates(POLICY, takes=NEW_POLICY, headers=ETAG, asks=[REASON]), sync_to_thread=True)
+@post(
+    PATH,
+    opt=WRITE
+    | needs(ResourceAction.CREATE_POLICIES, Reach.NAMED)
+    | creates(POLICY, takes=NEW_POLICY, headers=ETAG, asks=[REASON]),
+    sync_to_thread=True,
+)
 def create_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a policy."""
     draft = read_draft(members_of(request, body))
@@ -90,7 +102,12 @@ def create_policy(services: Services, request: GraphRequest, body: RawBody) -> R
     return answer(resource, status=201, etag=etag)
 
 
-@post(PATH + "/validate", opt=WRITE | does(takes=NEW_POLICY), sync_to_thread=True, status_code=204)
+@post(
+    PATH + "/validate",
+    opt=WRITE | needs(ResourceAction.CREATE_POLICIES, Reach.OPEN) | does(takes=NEW_POLICY),
+    sync_to_thread=True,
+    status_code=204,
+)
 def validate_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[None]:
     """Say everything that is wrong with a policy without creating it (ours)."""
     draft = read_draft(members_of(request, body))
@@ -99,7 +116,11 @@ def validate_policy(services: Services, request: GraphRequest, body: RawBody) ->
     return empty()
 
 
-@get(ONE, opt=READ | shows(POLICY, expand=EXPANDABLE, headers=ETAG), sync_to_thread=True)
+@get(
+    ONE,
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | shows(POLICY, expand=EXPANDABLE, headers=ETAG),
+    sync_to_thread=True,
+)
 def get_policy(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Return one policy."""
     query = query_of(request, expandable=EXPANDABLE)
@@ -110,7 +131,11 @@ def get_policy(services: Services, request: GraphRequest, policy_id: FromPath[st
 
 
 @patch(
-    ONE, opt=WRITE | changes(POLICY, takes=POLICY_CHANGES, headers=ETAG, asks=[IF_MATCH, REASON]), sync_to_thread=True
+    ONE,
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_POLICIES, Reach.OBJECT)
+    | changes(POLICY, takes=POLICY_CHANGES, headers=ETAG, asks=[IF_MATCH, REASON]),
+    sync_to_thread=True,
 )
 def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change the members given."""
@@ -124,7 +149,13 @@ def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[
     return answer(resource, etag=etag)
 
 
-@put(ONE, opt=WRITE | changes(takes=NEW_POLICY, headers=ETAG, asks=[IF_MATCH, REASON]), sync_to_thread=True)
+@put(
+    ONE,
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_POLICIES, Reach.OBJECT)
+    | changes(takes=NEW_POLICY, headers=ETAG, asks=[IF_MATCH, REASON]),
+    sync_to_thread=True,
+)
 def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[None]:
     """Replace a policy as a whole, as backup tools do."""
     members, wanted = members_of(request, body), parse_policy_id(policy_id)
@@ -140,7 +171,12 @@ def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[st
     return empty(etag=etag)
 
 
-@delete(ONE, opt=WRITE | removes(status=200, asks=[IF_MATCH, REASON]), sync_to_thread=True, status_code=200)
+@delete(
+    ONE,
+    opt=WRITE | needs(ResourceAction.DELETE_POLICIES, Reach.OBJECT) | removes(status=200, asks=[IF_MATCH, REASON]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def delete_policy(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Delete a policy; the devices return to what their other policies say."""
     wanted = parse_policy_id(policy_id)
@@ -150,7 +186,11 @@ def delete_policy(services: Services, request: GraphRequest, policy_id: FromPath
     return Response(b"", status_code=200, media_type="application/json")
 
 
-@get(ONE + "/settings", opt=READ | lists(SETTING, expand=["settingDefinitions"]), sync_to_thread=True)
+@get(
+    ONE + "/settings",
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | lists(SETTING, expand=["settingDefinitions"]),
+    sync_to_thread=True,
+)
 def list_settings(
     services: Services, resources: Resources, request: GraphRequest, policy_id: FromPath[str]
 ) -> Response[bytes]:
@@ -165,7 +205,11 @@ def list_settings(
     return list_answer(services, request, query, settings)
 
 
-@get(ONE + "/assignments", opt=READ | lists(ASSIGNMENT), sync_to_thread=True)
+@get(
+    ONE + "/assignments",
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | lists(ASSIGNMENT),
+    sync_to_thread=True,
+)
 def list_assignments(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List whom a policy is assigned to."""
     query = query_of(request)
@@ -176,7 +220,9 @@ def list_assignments(services: Services, request: GraphRequest, policy_id: FromP
 
 @post(
     ONE + "/assign",
-    opt=WRITE | does(ASSIGNED, takes=ASSIGN, headers=ETAG, asks=[IF_MATCH, REASON]),
+    opt=WRITE
+    | needs(ResourceAction.ASSIGN_POLICIES, Reach.OBJECT)
+    | does(ASSIGNED, takes=ASSIGN, headers=ETAG, asks=[IF_MATCH, REASON]),
     sync_to_thread=True,
     status_code=200,
 )
@@ -195,7 +241,9 @@ def assign_policy(
 
 @post(
     ONE + "/createCopy",
-    opt=WRITE | does(POLICY, takes=CopyRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
+    opt=WRITE
+    | needs(ResourceAction.CREATE_POLICIES, Reach.OBJECT)
+    | does(POLICY, takes=CopyRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
     sync_to_thread=True,
     status_code=200,
 )
@@ -216,7 +264,9 @@ def copy_policy(services: Services, request: GraphRequest, policy_id: FromPath[s
 
 @post(
     ONE + "/reorder",
-    opt=WRITE | does(takes=ReorderRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_POLICIES)
+    | does(takes=ReorderRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
     sync_to_thread=True,
     status_code=204,
 )
@@ -233,7 +283,11 @@ def reorder_policy(
     return empty(etag=etag)
 
 
-@get(ONE + "/statusSummary", opt=READ | shows(STATUS_SUMMARY), sync_to_thread=True)
+@get(
+    ONE + "/statusSummary",
+    opt=READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED) | shows(STATUS_SUMMARY),
+    sync_to_thread=True,
+)
 def status_summary(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Count the devices of a policy by state (ours)."""
     query = query_of(request)
@@ -243,7 +297,11 @@ def status_summary(services: Services, request: GraphRequest, policy_id: FromPat
     return answer(query.shape({str(state): counts.devices.get(state, 0) for state in SettingState}))
 
 
-@get(ONE + "/deviceStates", opt=READ | lists(POLICY_DEVICE), sync_to_thread=True)
+@get(
+    ONE + "/deviceStates",
+    opt=READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED) | lists(POLICY_DEVICE),
+    sync_to_thread=True,
+)
 def device_states(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List the devices of a policy with their states (ours)."""
     query = query_of(request)

@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import PolicyId, parse_policy_id
 from shieldwall.contract.settings import PolicyDocument
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, asked, does, lists, shows
 from shieldwall.server.graph.policy_access import (
     EXPANDABLE,
@@ -58,7 +60,7 @@ class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     reason: str = ""
 
 
-@get(_REVISIONS, opt=READ | lists(REVISION), sync_to_thread=True)
+@get(_REVISIONS, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | lists(REVISION), sync_to_thread=True)
 def list_revisions(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List the revisions of a policy, newest first, each with what it did to the protection (ours)."""
     query, wanted = query_of(request), parse_policy_id(policy_id)
@@ -74,7 +76,11 @@ def list_revisions(services: Services, request: GraphRequest, policy_id: FromPat
     return page_answer(services, request, query, rows)
 
 
-@get(_REVISION, opt=READ | shows(REVISION_CONTENT), sync_to_thread=True)
+@get(
+    _REVISION,
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | shows(REVISION_CONTENT),
+    sync_to_thread=True,
+)
 def get_revision(
     services: Services, request: GraphRequest, policy_id: FromPath[str], revision: FromPath[str]
 ) -> Response[bytes]:
@@ -86,7 +92,11 @@ def get_revision(
     return answer(query.shape(revision_content_resource(content, template)))
 
 
-@get(_REVISION + "/changes", opt=READ | lists(CHANGE, asks=[_SINCE]), sync_to_thread=True)
+@get(
+    _REVISION + "/changes",
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | lists(CHANGE, asks=[_SINCE]),
+    sync_to_thread=True,
+)
 def list_changes(
     services: Services, request: GraphRequest, policy_id: FromPath[str], revision: FromPath[str]
 ) -> Response[bytes]:
@@ -102,7 +112,9 @@ def list_changes(
 
 @post(
     ONE + "/rollback",
-    opt=WRITE | does(POLICY, takes=RollbackRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_POLICIES, Reach.OBJECT)
+    | does(POLICY, takes=RollbackRequest, headers=ETAG, asks=[IF_MATCH, REASON]),
     sync_to_thread=True,
     status_code=200,
 )

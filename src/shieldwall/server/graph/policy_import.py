@@ -11,6 +11,8 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.importing import Imported, import_policy
 from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, authoring, reason_of, resource_of, server_of
@@ -24,7 +26,12 @@ from shieldwall.server.manager.secrets import concealed
 from shieldwall.server.services import AdminServices
 
 
-@post(PATH + "/import", opt=WRITE | does(IMPORTED, takes=EXPORT, asks=[REASON]), sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/import",
+    opt=WRITE | needs(ResourceAction.CREATE_POLICIES, Reach.NAMED) | does(IMPORTED, takes=EXPORT, asks=[REASON]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def import_exported_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a policy of an export, without the parts that have no place here; each of them is named (ours)."""
     members = members_of(request, body, annotations=True)
@@ -39,7 +46,12 @@ def import_exported_policy(services: Services, request: GraphRequest, body: RawB
     return answer(_report(imported, resource))
 
 
-@post(PATH + "/import/check", opt=WRITE | does(CHECKED_IMPORT, takes=EXPORT), sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/import/check",
+    opt=WRITE | needs(ResourceAction.CREATE_POLICIES, Reach.OPEN) | does(CHECKED_IMPORT, takes=EXPORT),
+    sync_to_thread=True,
+    status_code=200,
+)
 def check_exported_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say what an import would create and leave out, and create nothing (ours)."""
     members = members_of(request, body, annotations=True)

@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, PolicyId, parse_assignment_filter_id, parse_group_id, parse_policy_id
 from shieldwall.contract.strict_json import convert
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import needs
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.group_rules import checked_rule
 from shieldwall.server.directory.groups import DynamicGroupError
@@ -52,7 +54,12 @@ class FilterPreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     rule: str
 
 
-@post(PATH + "/preview", opt=WRITE | does(PREVIEW, takes=NEW_POLICY_PREVIEW), sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/preview",
+    opt=WRITE | needs(ResourceAction.CREATE_POLICIES) | does(PREVIEW, takes=NEW_POLICY_PREVIEW),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_new_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Say what a policy would do with these assignments, and create nothing (ours)."""
     members = members_of(request, body)
@@ -63,7 +70,9 @@ def preview_new_policy(services: Services, request: GraphRequest, body: RawBody)
 
 @post(
     PATH + "/changeSet/preview",
-    opt=WRITE | does(PREVIEW, takes=CHANGE_SET, asks=[REASON], fails=[404, 412]),
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_POLICIES)
+    | does(PREVIEW, takes=CHANGE_SET, asks=[REASON], fails=[404, 412]),
     sync_to_thread=True,
     status_code=200,
 )
@@ -73,7 +82,12 @@ def preview_change_set(services: Services, request: GraphRequest, body: RawBody)
     return _answer(services, request, lambda _: Proposal(change_set=change_set))
 
 
-@post(ONE + "/preview", opt=WRITE | does(PREVIEW, takes=POLICY_PREVIEW), sync_to_thread=True, status_code=200)
+@post(
+    ONE + "/preview",
+    opt=WRITE | needs(ResourceAction.UPDATE_POLICIES) | does(PREVIEW, takes=POLICY_PREVIEW),
+    sync_to_thread=True,
+    status_code=200,
+)
 def preview_policy(
     services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -85,7 +99,7 @@ def preview_policy(
 
 @post(
     "/groups/{group_id:str}/preview",
-    opt=WRITE | does(PREVIEW, takes=GroupPreviewRequest, fails=[409]),
+    opt=WRITE | needs(ResourceAction.UPDATE_GROUPS) | does(PREVIEW, takes=GroupPreviewRequest, fails=[409]),
     sync_to_thread=True,
     status_code=200,
 )
@@ -118,7 +132,7 @@ def preview_group(services: Services, request: GraphRequest, group_id: FromPath[
 
 @post(
     assignment_filters.ONE + "/preview",
-    opt=WRITE | does(PREVIEW, takes=FilterPreviewRequest),
+    opt=WRITE | needs(ResourceAction.UPDATE_FILTERS) | does(PREVIEW, takes=FilterPreviewRequest),
     sync_to_thread=True,
     status_code=200,
 )
@@ -137,7 +151,7 @@ def preview_filter(
 
 @post(
     conflict_rules.PATH + "/preview",
-    opt=WRITE | does(PREVIEW, takes=CONFLICT_RULES_SENT),
+    opt=WRITE | needs(ResourceAction.UPDATE_POLICIES) | does(PREVIEW, takes=CONFLICT_RULES_SENT),
     sync_to_thread=True,
     status_code=200,
 )

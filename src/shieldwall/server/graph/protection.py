@@ -20,7 +20,8 @@ from shieldwall.policy.protection import (
     SHORTEST_WINDOW,
     ProtectionSettings,
 )
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import changes, does, shows
 from shieldwall.server.graph.policy_access import READ, WRITE
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, query_of
@@ -78,7 +79,7 @@ class ExclusionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     excluded: bool
 
 
-@get(PATH, opt=READ | shows(TAMPER_PROTECTION), sync_to_thread=True)
+@get(PATH, opt=READ | needs(ResourceAction.READ_PROTECTION) | shows(TAMPER_PROTECTION), sync_to_thread=True)
 def get_tamper_protection(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return who is protected against tampering, and how many devices that are (ours)."""
     query = query_of(request)
@@ -90,7 +91,7 @@ def get_tamper_protection(services: Services, request: GraphRequest) -> Response
 
 @post(
     PATH + "/preview",
-    opt=WRITE | does(PROTECTION_EFFECT, takes=ProtectionRequest),
+    opt=WRITE | needs(ResourceAction.UPDATE_PROTECTION) | does(PROTECTION_EFFECT, takes=ProtectionRequest),
     sync_to_thread=True,
     status_code=200,
 )
@@ -102,7 +103,11 @@ def preview_tamper_protection(services: Services, request: GraphRequest, body: R
     return answer(_effect(effect))
 
 
-@put(PATH, opt=WRITE | changes(TAMPER_PROTECTION, takes=ProtectionRequest), sync_to_thread=True)
+@put(
+    PATH,
+    opt=WRITE | needs(ResourceAction.UPDATE_PROTECTION) | changes(TAMPER_PROTECTION, takes=ProtectionRequest),
+    sync_to_thread=True,
+)
 def put_tamper_protection(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Replace who is protected; every device follows with its next signed manifest (ours)."""
     wanted = body_of(request, body, ProtectionRequest).settings()
@@ -114,7 +119,9 @@ def put_tamper_protection(services: Services, request: GraphRequest, body: RawBo
 
 @post(
     _DEVICE + "/excludeFromTamperProtection",
-    opt=WRITE | does(PROTECTION_EFFECT, takes=ExclusionRequest),
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_PROTECTION, Reach.OBJECT, sensitive=True)
+    | does(PROTECTION_EFFECT, takes=ExclusionRequest),
     sync_to_thread=True,
     status_code=200,
 )
@@ -130,7 +137,9 @@ def exclude_device(
 
 @post(
     _DEVICE + "/startTroubleshooting",
-    opt=_OPERATE | does(PROTECTION, takes=TroubleshootingRequest, fails=[409]),
+    opt=_OPERATE
+    | needs(ResourceAction.UPDATE_PROTECTION, Reach.OBJECT, sensitive=True)
+    | does(PROTECTION, takes=TroubleshootingRequest, fails=[409]),
     sync_to_thread=True,
     status_code=200,
 )
@@ -147,7 +156,10 @@ def start_troubleshooting(
 
 
 @post(
-    _DEVICE + "/stopTroubleshooting", opt=_OPERATE | does(PROTECTION, fails=[409]), sync_to_thread=True, status_code=200
+    _DEVICE + "/stopTroubleshooting",
+    opt=_OPERATE | needs(ResourceAction.UPDATE_PROTECTION, Reach.OBJECT) | does(PROTECTION, fails=[409]),
+    sync_to_thread=True,
+    status_code=200,
 )
 def stop_troubleshooting(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """End the time for troubleshooting now (ours)."""

@@ -13,6 +13,8 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import parse_reusable_setting_id
 from shieldwall.contract.strict_json import convert
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import REASON, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.policy_access import READ, WRITE, reason_of, resource_of, server_of
@@ -52,7 +54,7 @@ _READ_ONLY: Final = frozenset(
 )
 
 
-@get(_PATH, opt=READ | lists(REUSABLE), sync_to_thread=True)
+@get(_PATH, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(REUSABLE), sync_to_thread=True)
 def list_reusable_settings(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the reusable settings, in pages."""
     query = query_of(request)
@@ -62,7 +64,11 @@ def list_reusable_settings(services: Services, request: GraphRequest) -> Respons
     return page_answer(services, request, query, [(each.id, _resource(each, counts[each.id])) for each in found])
 
 
-@post(_PATH, opt=WRITE | creates(REUSABLE, takes=NEW_REUSABLE, asks=[REASON]), sync_to_thread=True)
+@post(
+    _PATH,
+    opt=WRITE | needs(ResourceAction.CREATE_POLICIES) | creates(REUSABLE, takes=NEW_REUSABLE, asks=[REASON]),
+    sync_to_thread=True,
+)
 def create_reusable_setting(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a reusable setting."""
     draft = _draft(members_of(request, body), None)
@@ -72,7 +78,7 @@ def create_reusable_setting(services: Services, request: GraphRequest, body: Raw
     return answer(_resource(made, 0), status=201)
 
 
-@get(_ONE, opt=READ | shows(REUSABLE), sync_to_thread=True)
+@get(_ONE, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(REUSABLE), sync_to_thread=True)
 def get_reusable_setting(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """Return one reusable setting."""
     query, wanted = query_of(request), parse_reusable_setting_id(setting_id)
@@ -82,7 +88,11 @@ def get_reusable_setting(services: Services, request: GraphRequest, setting_id: 
     return answer(query.shape(resource))
 
 
-@patch(_ONE, opt=WRITE | changes(REUSABLE, takes=REUSABLE_CHANGES, asks=[REASON]), sync_to_thread=True)
+@patch(
+    _ONE,
+    opt=WRITE | needs(ResourceAction.UPDATE_POLICIES) | changes(REUSABLE, takes=REUSABLE_CHANGES, asks=[REASON]),
+    sync_to_thread=True,
+)
 def patch_reusable_setting(
     services: Services, request: GraphRequest, setting_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -97,7 +107,9 @@ def patch_reusable_setting(
     return answer(resource)
 
 
-@delete(_ONE, opt=WRITE | removes(asks=[REASON], fails=[409]), sync_to_thread=True)
+@delete(
+    _ONE, opt=WRITE | needs(ResourceAction.DELETE_POLICIES) | removes(asks=[REASON], fails=[409]), sync_to_thread=True
+)
 def delete_reusable_setting(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[None]:
     """Delete a reusable setting that no policy refers to."""
     wanted = parse_reusable_setting_id(setting_id)
@@ -107,7 +119,11 @@ def delete_reusable_setting(services: Services, request: GraphRequest, setting_i
     return empty()
 
 
-@get(_ONE + "/referencingConfigurationPolicies", opt=READ | lists(POLICY), sync_to_thread=True)
+@get(
+    _ONE + "/referencingConfigurationPolicies",
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.LISTED) | lists(POLICY),
+    sync_to_thread=True,
+)
 def list_referring_policies(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """List the policies that refer to a reusable setting."""
     query, wanted = query_of(request), parse_reusable_setting_id(setting_id)

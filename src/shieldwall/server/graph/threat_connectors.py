@@ -20,7 +20,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.strict_json import convert
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -72,7 +73,7 @@ class _Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     mac_enabled: bool | UnsetType = UNSET
 
 
-@get(_PATH, opt=_READ, sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_CONNECTORS, Reach.OPEN), sync_to_thread=True)
 def list_connectors(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the connectors: there is one."""
     query = query_of(request)
@@ -81,7 +82,7 @@ def list_connectors(services: Services, request: GraphRequest) -> Response[bytes
     return list_answer(services, request, query, [resource])
 
 
-@get(_ONE, opt=_READ, sync_to_thread=True)
+@get(_ONE, opt=_READ | needs(ResourceAction.READ_CONNECTORS, Reach.OPEN), sync_to_thread=True)
 def get_connector(services: Services, request: GraphRequest, connector_id: FromPath[str]) -> Response[bytes]:
     """Return the connector."""
     query = query_of(request)
@@ -91,7 +92,7 @@ def get_connector(services: Services, request: GraphRequest, connector_id: FromP
     return answer(query.shape(resource))
 
 
-@patch(_ONE, opt=_WRITE, sync_to_thread=True)
+@patch(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_CONNECTORS, sensitive=True), sync_to_thread=True)
 def change_connector(
     services: Services, request: GraphRequest, connector_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
