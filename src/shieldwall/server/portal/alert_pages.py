@@ -11,6 +11,8 @@ from litestar.response import Redirect
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import TamperAttempt
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.manager import alerting
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
@@ -32,7 +34,7 @@ class AlertRow:
     subjects: tuple[str, ...]
 
 
-@get("/alerts", opt=SIGNED_IN, sync_to_thread=True)
+@get("/alerts", opt=SIGNED_IN | needs(ResourceAction.READ_ALERTS, Reach.LISTED), sync_to_thread=True)
 def list_alerts(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the open alerts."""
     tenant = services.tenant.id
@@ -52,7 +54,11 @@ def list_alerts(services: Services, rendering: Renderer, request: PageRequest) -
     return rendering.page(request, "alerts.html", section="/alerts", alerts=rows, count=count)
 
 
-@post("/alerts/{alert_id:str}/resolve", opt=SIGNED_IN, sync_to_thread=True)
+@post(
+    "/alerts/{alert_id:str}/resolve",
+    opt=SIGNED_IN | needs(ResourceAction.UPDATE_ALERTS, Reach.OBJECT),
+    sync_to_thread=True,
+)
 def resolve_alert(services: Services, request: PageRequest, alert_id: FromPath[str], form: Form) -> Redirect:
     """Close an alert."""
     check_form(services, request, form)

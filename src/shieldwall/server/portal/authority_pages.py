@@ -14,6 +14,8 @@ from litestar.response import Redirect
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import needs
 from shieldwall.server.directory import registrations
 from shieldwall.server.inventory import endorsements
 from shieldwall.server.portal.forms import choice
@@ -45,7 +47,7 @@ class AuthorityRow:
     expires_at: datetime | None
 
 
-@get(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@get(_PATH, opt=SIGNED_IN | needs(ResourceAction.READ_DIRECTORY), sync_to_thread=True)
 def list_authorities(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show who is trusted with what, and the form that adds somebody."""
     with services.database.read() as connection:
@@ -53,7 +55,7 @@ def list_authorities(services: Services, rendering: Renderer, request: PageReque
     return rendering.page(request, "authorities.html", section="/packages", rows=rows, kinds=_KINDS)
 
 
-@post(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@post(_PATH, opt=SIGNED_IN | needs(ResourceAction.UPDATE_DIRECTORY), sync_to_thread=True)
 def trust_authority(services: Services, request: PageRequest, form: Form) -> Redirect:
     """Trust an authority by its certificate, or one TPM by its hash."""
     check_form(services, request, form)
@@ -71,7 +73,9 @@ def trust_authority(services: Services, request: PageRequest, form: Form) -> Red
     return redirect(_PATH)
 
 
-@get(_PATH + "/{authority_id:str}/distrust", opt=SIGNED_IN, sync_to_thread=True)
+@get(
+    _PATH + "/{authority_id:str}/distrust", opt=SIGNED_IN | needs(ResourceAction.UPDATE_DIRECTORY), sync_to_thread=True
+)
 def ask_to_distrust(
     services: Services, rendering: Renderer, request: PageRequest, authority_id: FromPath[str]
 ) -> Response[str]:
@@ -94,7 +98,9 @@ def ask_to_distrust(
     )
 
 
-@post(_PATH + "/{authority_id:str}/distrust", opt=SIGNED_IN, sync_to_thread=True)
+@post(
+    _PATH + "/{authority_id:str}/distrust", opt=SIGNED_IN | needs(ResourceAction.UPDATE_DIRECTORY), sync_to_thread=True
+)
 def distrust_authority(services: Services, request: PageRequest, authority_id: FromPath[str], form: Form) -> Redirect:
     """Trust an authority or a TPM no more."""
     check_form(services, request, form)

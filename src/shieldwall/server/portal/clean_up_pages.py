@@ -10,6 +10,8 @@ from litestar.response import Redirect
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import convert, digest_of
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.inventory import cleaning
 from shieldwall.server.inventory.cleaning import (
     LONGEST_SILENCE,
@@ -27,7 +29,7 @@ _PATH: Final = "/clean-up"
 _LIMITS: Final = {"shortest": SHORTEST_SILENCE, "longest": LONGEST_SILENCE, "profile": PROFILE_DAYS}
 
 
-@get(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@get(_PATH, opt=SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.OPEN), sync_to_thread=True)
 def show_rules(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the rules, and what they would clean up now."""
     with services.database.read() as connection:
@@ -36,7 +38,7 @@ def show_rules(services: Services, rendering: Renderer, request: PageRequest) ->
     return _page(rendering, request, rules, rules, effect=effect)
 
 
-@post(_PATH + "/preview", opt=SIGNED_IN, sync_to_thread=True, status_code=200)
+@post(_PATH + "/preview", opt=SIGNED_IN | needs(ResourceAction.DELETE_DEVICES), sync_to_thread=True, status_code=200)
 def preview_rules(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str]:
     """Say what the rules in the form would clean up now."""
     check_form(services, request, form)
@@ -50,7 +52,7 @@ def preview_rules(services: Services, rendering: Renderer, request: PageRequest,
     return _page(rendering, request, present, wanted, effect=effect, is_preview=True)
 
 
-@post(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@post(_PATH, opt=SIGNED_IN | needs(ResourceAction.DELETE_DEVICES), sync_to_thread=True)
 def save_rules(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str] | Redirect:
     """Follow the rules of the form, if they would do to devices what their preview said."""
     check_form(services, request, form)

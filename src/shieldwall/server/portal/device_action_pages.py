@@ -14,6 +14,7 @@ from litestar.response import Redirect
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId, parse_device_id
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory.devices import WrongDeviceStateError, get_device
 from shieldwall.server.manager import protection
 from shieldwall.server.portal.device_actions import ACTIONS, Action, require_name
@@ -84,9 +85,10 @@ def _former(connection: Connection, tenant_id: TenantId, device: Device, chosen:
 
 def _handlers(action: Action) -> tuple[Any, Any]:
     path, name = f"/devices/{{device_id:str}}/{action.name}", action.name
+    wanted = SIGNED_IN | needs(action.action, Reach.OBJECT, sensitive=action.is_sensitive)
     return (
-        get(path, name=f"ask-{name}", opt=SIGNED_IN, sync_to_thread=True)(asking(action)),
-        post(path, name=f"do-{name}", opt=SIGNED_IN, sync_to_thread=True)(doing(action)),
+        get(path, name=f"ask-{name}", opt=wanted, sync_to_thread=True)(asking(action)),
+        post(path, name=f"do-{name}", opt=wanted, sync_to_thread=True)(doing(action)),
     )
 
 

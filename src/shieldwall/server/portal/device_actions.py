@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_device_id
+from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.directory import devices
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
@@ -39,6 +40,10 @@ class Action:
     effect: str
     states: frozenset[DeviceState]
     perform: Perform
+    action: ResourceAction
+    """What a person's roles must grant."""
+    is_sensitive: bool = False
+    """Whether it wants a fresh proof of who does it."""
     is_grave: bool = False
     """Whether the device's name has to be typed: what it does cannot be taken back."""
     compares: bool = False
@@ -75,6 +80,7 @@ def _tag(connection: Connection, acting: Acting, _signer: CertificateIssuer, dev
 ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="approve",
+        action=ResourceAction.ADMIT_DEVICES,
         label="Approve",
         effect="The device is let in: its key gets a certificate, and with its next request it gets its policies.",
         states=frozenset({DeviceState.PENDING}),
@@ -83,6 +89,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="reject",
+        action=ResourceAction.ADMIT_DEVICES,
         label="Reject",
         effect="The device is turned away and told so. Its key never works here again; the machine can only come back "
         "with a new key.",
@@ -92,6 +99,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="release",
+        action=ResourceAction.ADMIT_DEVICES,
         label="Release from quarantine",
         effect="The device counts its requests anew and gets every policy again. Do this once the other machine has an "
         "identity of its own, or is gone; else the device comes back here.",
@@ -101,6 +109,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="enable",
+        action=ResourceAction.UPDATE_DIRECTORY,
         label="Enable",
         effect="The device may speak to the server again and gets its policies with its next check-in. One that was in "
         "quarantine goes back there.",
@@ -111,6 +120,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="disable",
+        action=ResourceAction.UPDATE_DIRECTORY,
         label="Disable",
         effect="The server refuses whatever the device sends. The device keeps what it enforces, and gets nothing new "
         "until somebody enables it.",
@@ -121,6 +131,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="tags",
+        action=ResourceAction.UPDATE_DEVICES,
         label="Change tags",
         effect="Groups and the enforcement scope may ask for tags: the device joins and leaves groups at once, and "
         "with them policies.",
@@ -129,6 +140,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="troubleshooting",
+        action=ResourceAction.UPDATE_PROTECTION,
+        is_sensitive=True,
         label="Troubleshooting",
         effect="While it lasts, somebody may work at the device: nothing is enforced or put back there. When the time "
         "is over, everything goes back by itself.",
@@ -137,6 +150,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="exclude",
+        action=ResourceAction.UPDATE_PROTECTION,
+        is_sensitive=True,
         label="Exclude from protection",
         effect="Tamper protection leaves this device out, whatever the tenant and its groups say. Whoever administers "
         "the machine can then take it out of management without an order or a package.",
@@ -147,6 +162,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="include",
+        action=ResourceAction.UPDATE_PROTECTION,
         label="Protect like the others",
         effect="Tamper protection no longer leaves this device out: what the tenant and its groups say counts again.",
         states=_STAYING,
@@ -156,6 +172,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="merge",
+        action=ResourceAction.DELETE_DEVICES,
         label="Merge a duplicate into it",
         effect="This device takes the place of the other: tags, assigned groups and what administrators noted go over, "
         "and the other one is retired. Its key never works again.",
@@ -167,6 +184,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="offboard",
+        action=ResourceAction.OFFBOARD_DEVICES,
+        is_sensitive=True,
         label="Offboard",
         effect="The device restores its settings from before management with its next check-in, and is then retired. "
         "Its key never works again; the machine comes back by onboarding anew.",
@@ -178,6 +197,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="delete",
+        action=ResourceAction.UPDATE_DIRECTORY,
+        is_sensitive=True,
         label="Delete",
         effect="The device is gone from every view, and its key never works again. It is not told: what it enforces it "
         "goes on enforcing until somebody offboards it there. Only the audit trail still knows of it.",

@@ -13,6 +13,8 @@ from litestar.response import Redirect, Stream
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import devices, groups
 from shieldwall.server.directory.enrollment import enrollments
 from shieldwall.server.inventory import machine_export, machines
@@ -45,7 +47,7 @@ _SHOWN_FACETS: Final = ("health", "state", "os", "managedBy")
 _KNOWN: Final = frozenset({*PARAMETERS, *ORDERING})
 
 
-@get("/devices", opt=SIGNED_IN, sync_to_thread=True)
+@get("/devices", opt=SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True)
 def list_devices(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the devices that fit what is asked."""
     asked = _asked(request)
@@ -76,7 +78,9 @@ def list_devices(services: Services, rendering: Renderer, request: PageRequest) 
     )
 
 
-@get("/devices/export/{kind:str}", opt=SIGNED_IN, sync_to_thread=True)
+@get(
+    "/devices/export/{kind:str}", opt=SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True
+)
 def export_devices(services: Services, request: PageRequest, kind: FromPath[str]) -> Stream:
     """Write the devices that fit as one file, csv or json."""
     asked = _asked(request)
@@ -90,7 +94,7 @@ def export_devices(services: Services, request: PageRequest, kind: FromPath[str]
     return Stream(write(found), media_type="text/csv" if kind == "csv" else "application/json", headers=headers)
 
 
-@get("/devices/{device_id:str}", opt=SIGNED_IN, sync_to_thread=True)
+@get("/devices/{device_id:str}", opt=SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.OBJECT), sync_to_thread=True)
 def show_device(
     services: Services, rendering: Renderer, request: PageRequest, device_id: FromPath[str]
 ) -> Response[str]:
@@ -135,7 +139,11 @@ def show_device(
     )
 
 
-@post("/devices/{device_id:str}/sync", opt=SIGNED_IN, sync_to_thread=True)
+@post(
+    "/devices/{device_id:str}/sync",
+    opt=SIGNED_IN | needs(ResourceAction.SYNC_DEVICES, Reach.OBJECT),
+    sync_to_thread=True,
+)
 def sync_device(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
     """Ask a device to check in now."""
     check_form(services, request, form)

@@ -13,6 +13,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId, parse_group_id
 from shieldwall.policy.membership import parse_rule
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.group_rules import preview_rule
 from shieldwall.server.directory.groups import DynamicGroupError, GroupDraft
@@ -41,7 +43,7 @@ class MoveRow:
     actor: str
 
 
-@get("/groups", opt=SIGNED_IN, sync_to_thread=True)
+@get("/groups", opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.LISTED), sync_to_thread=True)
 def list_groups(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the groups."""
     with services.database.read() as connection:
@@ -54,7 +56,7 @@ def list_groups(services: Services, rendering: Renderer, request: PageRequest) -
     )
 
 
-@get(_ONE, opt=SIGNED_IN, sync_to_thread=True)
+@get(_ONE, opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.OBJECT), sync_to_thread=True)
 def show_group(services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str]) -> Response[str]:
     """Show one group: its rule, who belongs to it, who came and went."""
     tenant, wanted = services.tenant.id, parse_group_id(group_id)
@@ -76,7 +78,7 @@ def show_group(services: Services, rendering: Renderer, request: PageRequest, gr
     )
 
 
-@get(_ONE + "/pause", opt=SIGNED_IN, sync_to_thread=True)
+@get(_ONE + "/pause", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
 def ask_to_pause(
     services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str]
 ) -> Response[str]:
@@ -90,7 +92,7 @@ def ask_to_pause(
     return _confirming(rendering, request, group, "Pause", effect)
 
 
-@get(_ONE + "/resume", opt=SIGNED_IN, sync_to_thread=True)
+@get(_ONE + "/resume", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
 def ask_to_resume(
     services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str]
 ) -> Response[str]:
@@ -106,13 +108,13 @@ def ask_to_resume(
     return _confirming(rendering, request, group, "Resume", effect)
 
 
-@post(_ONE + "/pause", opt=SIGNED_IN, sync_to_thread=True)
+@post(_ONE + "/pause", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
 def pause_group(services: Services, request: PageRequest, group_id: FromPath[str], form: Form) -> Redirect:
     """Follow the rule of a group no more; its members stay."""
     return _processed(services, request, group_id, form, ProcessingState.PAUSED)
 
 
-@post(_ONE + "/resume", opt=SIGNED_IN, sync_to_thread=True)
+@post(_ONE + "/resume", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
 def resume_group(services: Services, request: PageRequest, group_id: FromPath[str], form: Form) -> Redirect:
     """Follow the rule of a group again."""
     return _processed(services, request, group_id, form, ProcessingState.ON)

@@ -19,6 +19,8 @@ from shieldwall.contract.ids import DeviceId, parse_group_id
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.policy.rule_tokens import InvalidRuleError
 from shieldwall.policy.rule_verdicts import Verdict
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import needs
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.group_rules import Moves, checked_rule, evaluate, preview_rule
 from shieldwall.server.directory.names import visible
@@ -67,7 +69,7 @@ class Preview:
     tried: tuple[Tried, ...]
 
 
-@get(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@get(_PATH, opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
 def edit_rule(services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str]) -> Response[str]:
     """Show the rule of a group, to be changed."""
     with services.database.read() as connection:
@@ -75,7 +77,7 @@ def edit_rule(services: Services, rendering: Renderer, request: PageRequest, gro
     return _page(rendering, request, group, rule=_on_one_line(group.membership_rule or ""))
 
 
-@post(_PATH + "/preview", opt=SIGNED_IN, sync_to_thread=True, status_code=200)
+@post(_PATH + "/preview", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True, status_code=200)
 def preview_group_rule(
     services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str], form: Form
 ) -> Response[str]:
@@ -91,7 +93,7 @@ def preview_group_rule(
     return _page(rendering, request, group, rule=rule, names=names, preview=preview)
 
 
-@post(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@post(_PATH, opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
 def save_rule(
     services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str], form: Form
 ) -> Response[str] | Redirect:

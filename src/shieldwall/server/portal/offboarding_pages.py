@@ -8,6 +8,8 @@ from typing import Any, Final, get_args
 from litestar import Response, get, post
 
 from shieldwall.contract.strict_json import decode
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.inventory import offboarding_packages
 from shieldwall.server.inventory.offboarding_packages import OffboardingDraft
 from shieldwall.server.inventory.packages import Platform
@@ -23,7 +25,7 @@ from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME, Off
 _PATH: Final = "/offboarding-packages"
 
 
-@get(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@get(_PATH, opt=SIGNED_IN | needs(ResourceAction.OFFBOARD_DEVICES), sync_to_thread=True)
 def list_offboarding_packages(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the offboarding packages, and the form of a new one."""
     with services.database.read() as connection:
@@ -41,7 +43,12 @@ def list_offboarding_packages(services: Services, rendering: Renderer, request: 
     )
 
 
-@post(_PATH, opt=SIGNED_IN, sync_to_thread=True, status_code=200)
+@post(
+    _PATH,
+    opt=SIGNED_IN | needs(ResourceAction.OFFBOARD_DEVICES, Reach.NAMED, sensitive=True),
+    sync_to_thread=True,
+    status_code=200,
+)
 def create_offboarding_package(
     services: Services, rendering: Renderer, request: PageRequest, form: Form
 ) -> Response[str]:

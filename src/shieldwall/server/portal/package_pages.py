@@ -10,6 +10,8 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from shieldwall.contract.ids import parse_package_id
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import needs
 from shieldwall.server.inventory import packages
 from shieldwall.server.inventory.packages import Approval, Attestation, JoinType, PackageDraft, Platform
 from shieldwall.server.package_handout import hand_out_package
@@ -34,7 +36,7 @@ _JOIN_TYPES: Final[tuple[tuple[JoinType, str], ...]] = (
 )
 
 
-@get("/packages", opt=SIGNED_IN, sync_to_thread=True)
+@get("/packages", opt=SIGNED_IN | needs(ResourceAction.READ_ONBOARDING), sync_to_thread=True)
 def list_packages(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the onboarding packages."""
     with services.database.read() as connection:
@@ -50,7 +52,7 @@ def list_packages(services: Services, rendering: Renderer, request: PageRequest)
     )
 
 
-@get("/packages/new", opt=SIGNED_IN, sync_to_thread=True)
+@get("/packages/new", opt=SIGNED_IN | needs(ResourceAction.UPDATE_ONBOARDING), sync_to_thread=True)
 def new_package(rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the form of a new package."""
     return rendering.page(
@@ -65,7 +67,7 @@ def new_package(rendering: Renderer, request: PageRequest) -> Response[str]:
     )
 
 
-@post("/packages", opt=SIGNED_IN, sync_to_thread=True, status_code=200)
+@post("/packages", opt=SIGNED_IN | needs(ResourceAction.UPDATE_ONBOARDING), sync_to_thread=True, status_code=200)
 def create_package(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str]:
     """Make a package, and hand out its file and the scripts asked for; their secret is shown this once."""
     check_form(services, request, form)
@@ -94,7 +96,7 @@ def create_package(services: Services, rendering: Renderer, request: PageRequest
     )
 
 
-@get("/packages/{package_id:str}", opt=SIGNED_IN, sync_to_thread=True)
+@get("/packages/{package_id:str}", opt=SIGNED_IN | needs(ResourceAction.READ_ONBOARDING), sync_to_thread=True)
 def show_package(
     services: Services, rendering: Renderer, request: PageRequest, package_id: FromPath[str]
 ) -> Response[str]:
@@ -115,7 +117,7 @@ def show_package(
     )
 
 
-@get("/packages/{package_id:str}/revoke", opt=SIGNED_IN, sync_to_thread=True)
+@get("/packages/{package_id:str}/revoke", opt=SIGNED_IN | needs(ResourceAction.UPDATE_ONBOARDING), sync_to_thread=True)
 def ask_to_revoke(
     services: Services, rendering: Renderer, request: PageRequest, package_id: FromPath[str]
 ) -> Response[str]:
@@ -137,7 +139,7 @@ def ask_to_revoke(
     )
 
 
-@post("/packages/{package_id:str}/revoke", opt=SIGNED_IN, sync_to_thread=True)
+@post("/packages/{package_id:str}/revoke", opt=SIGNED_IN | needs(ResourceAction.UPDATE_ONBOARDING), sync_to_thread=True)
 def revoke_package(services: Services, request: PageRequest, package_id: FromPath[str], form: Form) -> Redirect:
     """Let nobody onboard with a package any more."""
     check_form(services, request, form)

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import GroupId, parse_policy_id
 from shieldwall.contract.status import SettingState
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, allow, everybody, needs
 from shieldwall.server.inventory.machines import facets, filter_at
 from shieldwall.server.manager import assignments, policies, statuses
 from shieldwall.server.portal.paging import PAGE_SIZE, page_of, paging
@@ -47,7 +48,7 @@ _AWAITING: Final = (
 """What the first page counts: the facet, its value, and how that is said."""
 
 
-@get("/", opt=SIGNED_IN, sync_to_thread=True)
+@get("/", opt=SIGNED_IN | everybody(), sync_to_thread=True)
 def overview(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show how the tenant stands."""
     with services.database.read() as connection:
@@ -71,7 +72,7 @@ def overview(services: Services, rendering: Renderer, request: PageRequest) -> R
     )
 
 
-@get("/policies", opt=SIGNED_IN, sync_to_thread=True)
+@get("/policies", opt=SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.LISTED), sync_to_thread=True)
 def list_policies(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the policies."""
     with services.database.read() as connection:
@@ -85,7 +86,9 @@ def list_policies(services: Services, rendering: Renderer, request: PageRequest)
     )
 
 
-@get("/policies/{policy_id:str}", opt=SIGNED_IN, sync_to_thread=True)
+@get(
+    "/policies/{policy_id:str}", opt=SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.OBJECT), sync_to_thread=True
+)
 def show_policy(
     services: Services, rendering: Renderer, request: PageRequest, policy_id: FromPath[str]
 ) -> Response[str]:

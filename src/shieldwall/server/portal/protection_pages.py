@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.strict_json import digest_of
 from shieldwall.policy.protection import ProtectionSettings
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import needs
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import protection
 from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
@@ -23,7 +25,7 @@ from shieldwall.server.storage import devices, groups, targets
 _ON_OFF: Final = {"on": True, "off": False}
 
 
-@get("/protection", opt=SIGNED_IN, sync_to_thread=True)
+@get("/protection", opt=SIGNED_IN | needs(ResourceAction.READ_PROTECTION), sync_to_thread=True)
 def show_protection(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show who is protected."""
     with services.database.read() as connection:
@@ -32,7 +34,9 @@ def show_protection(services: Services, rendering: Renderer, request: PageReques
         return _page(connection, rendering, request, found, effect)
 
 
-@post("/protection/preview", opt=SIGNED_IN, sync_to_thread=True, status_code=200)
+@post(
+    "/protection/preview", opt=SIGNED_IN | needs(ResourceAction.UPDATE_PROTECTION), sync_to_thread=True, status_code=200
+)
 def preview_protection(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str]:
     """Say how many devices gain protection and how many lose it; only from there it can be saved."""
     check_form(services, request, form)
@@ -43,7 +47,7 @@ def preview_protection(services: Services, rendering: Renderer, request: PageReq
         return _page(connection, rendering, request, present, effect, wanted=wanted)
 
 
-@post("/protection", opt=SIGNED_IN, sync_to_thread=True)
+@post("/protection", opt=SIGNED_IN | needs(ResourceAction.UPDATE_PROTECTION), sync_to_thread=True)
 def save_protection(
     services: Services, rendering: Renderer, request: PageRequest, form: Form
 ) -> Response[str] | Redirect:

@@ -8,6 +8,8 @@ from litestar import Response, get, post
 from litestar.response import Redirect
 
 from shieldwall.contract.ids import parse_device_id
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import needs
 from shieldwall.server.directory import registrations
 from shieldwall.server.directory.certificate_texts import read_certificate_text
 from shieldwall.server.directory.registrations import RegistrationDraft
@@ -27,7 +29,7 @@ _TRUST_TYPES: Final = (
 )
 
 
-@get(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@get(_PATH, opt=SIGNED_IN | needs(ResourceAction.READ_DIRECTORY), sync_to_thread=True)
 def list_registrations(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the registrations, and the form that imports one."""
     with services.database.read() as connection:
@@ -43,7 +45,7 @@ def list_registrations(services: Services, rendering: Renderer, request: PageReq
     )
 
 
-@post(_PATH, opt=SIGNED_IN, sync_to_thread=True)
+@post(_PATH, opt=SIGNED_IN | needs(ResourceAction.UPDATE_DIRECTORY), sync_to_thread=True)
 def import_registration(services: Services, request: PageRequest, form: Form) -> Redirect:
     """Import the registration that a device has in another directory, with its certificate there."""
     check_form(services, request, form)

@@ -17,6 +17,8 @@ from msgspec.structs import replace
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import digest_of
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, Enrollment, InvalidScopeError, TagRule
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import needs
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.manager.enforcement_scope import Moved, ScopeEffect
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -44,7 +46,7 @@ class MovedRow:
     samples: tuple[tuple[str, str], ...]
 
 
-@get("/scope", opt=SIGNED_IN, sync_to_thread=True)
+@get("/scope", opt=SIGNED_IN | needs(ResourceAction.READ_SCOPE), sync_to_thread=True)
 def show_scope(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show which devices may be managed."""
     with services.database.read() as connection:
@@ -52,7 +54,7 @@ def show_scope(services: Services, rendering: Renderer, request: PageRequest) ->
     return _page(rendering, request, scope, seen=digest_of(scope))
 
 
-@post("/scope/preview", opt=SIGNED_IN, sync_to_thread=True, status_code=200)
+@post("/scope/preview", opt=SIGNED_IN | needs(ResourceAction.UPDATE_SCOPE), sync_to_thread=True, status_code=200)
 def preview_scope(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str]:
     """Show what the scope in the form would take and release."""
     check_form(services, request, form)
@@ -66,7 +68,7 @@ def preview_scope(services: Services, rendering: Renderer, request: PageRequest,
     return _page(rendering, request, scope, seen=digest_of(present), effect=effect, form=form)
 
 
-@post("/scope", opt=SIGNED_IN, sync_to_thread=True)
+@post("/scope", opt=SIGNED_IN | needs(ResourceAction.UPDATE_SCOPE), sync_to_thread=True)
 def save_scope(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str] | Redirect:
     """Make the scope of the form hold, if it does what its preview said."""
     check_form(services, request, form)

@@ -7,7 +7,7 @@ from litestar.params import FromQuery
 from litestar.response import Redirect
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.authorization import PUBLIC, everybody
 from shieldwall.server.directory import administrators
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
@@ -36,7 +36,7 @@ def sign_in(services: Services, rendering: Renderer, request: PageRequest, form:
     return redirect("/", [session_cookie(token)])
 
 
-@post("/sign-out", opt=SIGNED_IN, sync_to_thread=True)
+@post("/sign-out", opt=SIGNED_IN | everybody(), sync_to_thread=True)
 def sign_out(services: Services, request: PageRequest, form: Form) -> Redirect:
     """End the session."""
     check_form(services, request, form)

@@ -6,7 +6,8 @@ from typing import Final
 
 from litestar import Response, get
 
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import allow, needs
 from shieldwall.server.inventory.tenant_overview import overview
 from shieldwall.server.portal.pages import PageRequest, Renderer, Services
 from shieldwall.server.portal.sessions import TENANTS
@@ -17,7 +18,7 @@ from shieldwall.server.storage.inventory import Health
 _SEES_TENANTS: Final = allow(TENANTS)
 
 
-@get("/tenants", opt=_SEES_TENANTS, sync_to_thread=True)
+@get("/tenants", opt=_SEES_TENANTS | needs(ResourceAction.READ_TENANTS), sync_to_thread=True)
 def list_tenants(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show every tenant with its devices, their health and what needs to be looked at."""
     with services.database.read() as connection:
