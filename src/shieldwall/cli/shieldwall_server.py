@@ -52,6 +52,10 @@ def init(
         str | None, typer.Option(help="URL of a PostgreSQL database. Default: SQLite in the data directory.")
     ] = None,
     public_url: Annotated[str, typer.Option(help="Where administrators reach the server.")] = DEFAULT_PUBLIC_URL,
+    public_alias: Annotated[
+        list[str] | None,
+        typer.Option(help="Another address under which tools of administrators reach it; may be given several times."),
+    ] = None,
     gateway_url: Annotated[str, typer.Option(help="Where devices reach the server.")] = DEFAULT_GATEWAY_URL,
     listen: Annotated[str, typer.Option(help="Address of this machine to listen on.")] = "127.0.0.1",
     organisation: Annotated[str, typer.Option(help="Name of your organisation.")] = "My organisation",
@@ -68,6 +72,7 @@ def init(
             data,
             database=database,
             public_url=public_url,
+            public_aliases=tuple(public_alias or ()),
             gateway_url=gateway_url,
             listen=listen,
             tenant_name=organisation,

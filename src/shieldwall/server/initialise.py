@@ -58,6 +58,7 @@ class Initialise:
         listen: str,
         tenant_name: str,
         domain: str,
+        public_aliases: tuple[str, ...] = (),
     ) -> ServerSettings:
         """Make a server in ``data``.
 
@@ -71,6 +72,7 @@ class Initialise:
             tenant_id=TenantId(self.new_id()),
             database=database or settings_file.default_database(data),
             public_url=public_url,
+            public_aliases=public_aliases,
             gateway_url=gateway_url,
             listen=listen,
             public_port=port_of(public_url),
@@ -113,7 +115,7 @@ class Initialise:
     def _make_certificate(self, settings: ServerSettings) -> None:
         settings.tls_key.parent.mkdir(mode=0o700)
         authority = LocalAuthority.create(self.clock.now())
-        names = [host_of(settings.public_url), host_of(settings.gateway_url)]
+        names = [host_of(url) for url in (*settings.public_urls, settings.gateway_url)]
         chain, key = authority.issue_server(names, self.clock.now())
         write_private(settings.tls_authority_key, authority.key_pem())
         write_private(settings.tls_authority, authority.certificate_pem.encode("ascii"))

@@ -1,0 +1,20 @@
+"""azure-identity: an application signs in with a secret, and with a certificate from a file."""
+
+import json
+import sys
+from urllib.parse import urlsplit
+
+from azure.identity import CertificateCredential, ClientSecretCredential
+
+told = json.load(sys.stdin)
+where = {"authority": urlsplit(told["url"]).netloc, "disable_instance_discovery": True}
+credentials = {"secret": ClientSecretCredential(told["tenant"], told["clientId"], told["clientSecret"], **where)}
+if "certificateFile" in told:
+    credentials["certificate"] = CertificateCredential(
+        told["tenant"], told["clientId"], told["certificateFile"], **where
+    )
+print(
+    json.dumps(
+        {name: each.get_token("https://graph.microsoft.com/.default").token for name, each in credentials.items()}
+    )
+)
