@@ -71,6 +71,7 @@ BODIES: Final[dict[str, Any]] = {
     "PATCH assignmentFilters/{filter_id}": {"displayName": "x"},
     "POST assignmentFilters/{filter_id}/preview": {"rule": a_filter()["rule"]},
     "PATCH reusablePolicySettings/{setting_id}": {"displayName": "x"},
+    "PATCH managedDevices/{device_id}": {"notes": "x"},
     "POST managedDevices/{device_id}/changeTags": {"add": ["x"]},
     "PATCH devices/{named}": {"accountEnabled": False},
     "POST managedDevices/{device_id}/merge": {"into": SOMETHING},

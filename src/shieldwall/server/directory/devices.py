@@ -13,7 +13,7 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.enrollment import enrolled_anew
 from shieldwall.server.directory.membership import leave_all_groups, matches_otherwise, reevaluate_device
-from shieldwall.server.directory.names import is_name
+from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.storage import devices, enrollments, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
@@ -22,6 +22,7 @@ from shieldwall.server.storage.records import Page
 MAX_TAGS: Final = 64
 MAX_TAG_LENGTH: Final = 128
 MAX_ATTRIBUTE_LENGTH: Final = 1024
+MAX_NOTES_LENGTH: Final = 4_096
 EXTENSION_ATTRIBUTES: Final = frozenset(f"extensionAttribute{number}" for number in range(1, 16))
 OWNERSHIPS: Final = ("Company", "Personal", "Unknown")
 CLONED_IDENTITY: Final = "clonedIdentity"
@@ -133,8 +134,12 @@ def change_details(
     category: str | None = None,
     ownership: str | None = None,
     attributes: Mapping[str, str | None] | None = None,
+    notes: str | None = None,
+    managed_name: str | None = None,
 ) -> Device:
     """Note what administrators know of a device; ``attributes`` are extension attributes, ``None`` takes one away.
+
+    ``managed_name`` is what they call it; an empty one leaves it the name that it gives itself.
 
     Raises:
         NotFoundError: There is no such device.
@@ -153,8 +158,14 @@ def change_details(
         raise InvalidDeviceError("A device's category has at most 256 plain characters.", member="deviceCategory")
     if ownership is not None and ownership not in OWNERSHIPS:
         raise InvalidDeviceError(f"A device's ownership is {' or '.join(OWNERSHIPS)}.", member="deviceOwnership")
+    if notes is not None and not is_text(notes, MAX_NOTES_LENGTH):
+        raise InvalidDeviceError(f"Notes have at most {MAX_NOTES_LENGTH} plain characters.", member="notes")
+    if managed_name and not is_name(managed_name):
+        raise InvalidDeviceError("A device's name has 1 to 256 plain characters.", member="managedDeviceName")
     device = replace(
         before,
+        notes=before.notes if notes is None else notes,
+        managed_name=before.managed_name if managed_name is None else managed_name or None,
         device_category=before.device_category if category is None else category,
         device_ownership=ownership or before.device_ownership,
         extension_attributes=kept,
@@ -168,6 +179,8 @@ def change_details(
         category=device.device_category,
         ownership=device.device_ownership,
         attributes=kept,
+        notes=device.notes,
+        managed_name=device.managed_name,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, get, patch, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
+from msgspec import UNSET, UnsetType
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
@@ -15,6 +16,7 @@ from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.effect_shapes import effective_resource
 from shieldwall.server.graph.machine_shapes import device_resources
+from shieldwall.server.graph.managed_device_shapes import as_of
 from shieldwall.server.graph.protection import device_protection
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -51,6 +53,21 @@ class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     remove: tuple[str, ...] = ()
 
 
+class ManagedDevicePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """What may be changed of a managedDevice; beta has a second name for whose it is."""
+
+    notes: str | UnsetType | None = UNSET
+    managed_device_name: str | UnsetType | None = UNSET
+    managed_device_owner_type: Literal["company", "personal", "unknown"] | None = None
+    owner_type: Literal["company", "personal", "unknown"] | None = None
+
+    @property
+    def ownership(self) -> str | None:
+        """Whose the device is, as the directory says it; ``None`` where it stays as it is."""
+        owner = self.managed_device_owner_type or self.owner_type
+        return None if owner is None else owner.capitalize()
+
+
 @get(_MANAGED, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True)
 def list_managed_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List managed devices, in pages."""
@@ -58,7 +75,8 @@ def list_managed_devices(services: Services, request: GraphRequest) -> Response[
     with services.database.read() as connection:
         found = devices.list_devices(connection, services.tenant.id, query.page)
         resources = device_resources(connection, found, services.clock.now())
-    rows = [(each.id, resource) for each, resource in zip(found, resources, strict=True)]
+    path = request.url.path
+    rows = [(each.id, as_of(path, resource)) for each, resource in zip(found, resources, strict=True)]
     return page_answer(services, request, query, rows)
 
 
@@ -70,7 +88,26 @@ def get_managed_device(services: Services, request: GraphRequest, device_id: Fro
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
         (resource,) = device_resources(connection, [device], services.clock.now())
         resource["shieldwall"]["protection"] = device_protection(connection, device, services.clock.now())
-    return answer(query.shape(resource))
+    return answer(query.shape(as_of(request.url.path, resource)))
+
+
+@patch(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT), sync_to_thread=True)
+def change_managed_device(
+    services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody
+) -> Response[bytes]:
+    """Note what administrators know of a device: notes, the name that they call it by, whose it is."""
+    asked, wanted = body_of(request, body, ManagedDevicePatch), parse_device_id(device_id)
+    with services.database.write() as connection:
+        device = devices.change_details(
+            connection,
+            acting_for(services, request),
+            wanted,
+            ownership=asked.ownership,
+            notes=asked.notes or "" if asked.notes is not UNSET else None,
+            managed_name=asked.managed_device_name or "" if asked.managed_device_name is not UNSET else None,
+        )
+        (resource,) = device_resources(connection, [device], services.clock.now())
+    return answer(as_of(request.url.path, resource))
 
 
 @post(
@@ -128,6 +165,7 @@ def list_organizations(services: Services, request: GraphRequest) -> Response[by
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     list_managed_devices,
     get_managed_device,
+    change_managed_device,
     sync_device,
     change_tags,
     effective_settings,

@@ -60,6 +60,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "preconditionFailed": 412,
     "contentTooLarge": 413,
     "unsupportedMediaType": 415,
+    "notSupported": 501,
     "signerBusy": 503,
     "signerUnavailable": 503,
     "storageUnavailable": 503,
@@ -77,6 +78,7 @@ _GRAPH_CODES: Final[Mapping[int, str]] = {
     413: "RequestEntityTooLarge",
     415: "UnsupportedMediaType",
     500: "InternalServerError",
+    501: "NotImplemented",
     503: "ServiceUnavailable",
 }
 
@@ -114,6 +116,13 @@ class MethodNotAllowedError(ShieldwallError):
 
     code = "methodNotAllowed"
     remedy = "Use one of the methods named in the header Allow."
+
+
+class NotSupportedError(ShieldwallError):
+    """Microsoft's API has this, and there is no means for it here."""
+
+    code = "notSupported"
+    remedy = "Use the product that does this; the documentation says what this server does instead."
 
 
 class ContentTooLargeError(ShieldwallError):

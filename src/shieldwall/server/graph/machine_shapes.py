@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.graph.resources import Json, managed_device_resource, moment
+from shieldwall.server.graph.managed_device_shapes import managed_device_resource
+from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.inventory.machines import Machine, describe, filter_at, onboarding_status
 from shieldwall.server.inventory.twins import proposals
 from shieldwall.server.manager.summaries import summaries

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.graph.managed_device_shapes import managed_device_resource
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -22,7 +23,7 @@ from shieldwall.server.graph.requests import (
     list_answer,
     query_of,
 )
-from shieldwall.server.graph.resources import Json, managed_device_resource, moment
+from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.inventory import pending
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.storage.device_records import Device

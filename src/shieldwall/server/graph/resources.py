@@ -8,9 +8,6 @@ from typing import Any, Final
 
 from shieldwall.contract.enrollment import status_in_words
 from shieldwall.policy.enrollment import Enrollment
-from shieldwall.server.manager.summaries import DeviceSummary
-from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.inventory_rows import managed_by
 from shieldwall.server.storage.records import Group, OnboardingPackageRecord, Tenant
 
 Json = dict[str, Any]
@@ -49,44 +46,6 @@ def enrollment_resource(enrollment: Enrollment) -> Json:
         "reason": enrollment.reason.value,
         "cause": enrollment.cause,
         "remedy": enrollment.remedy,
-    }
-
-
-def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
-    """Shape a managedDevice, with our own facts under ``shieldwall``."""
-    return {
-        "id": device.id,
-        "deviceName": device.display_name,
-        "managedDeviceName": device.display_name,
-        "managementAgent": "msSense",
-        "operatingSystem": device.os_type,
-        "osVersion": device.os_version,
-        "azureADDeviceId": device.id,
-        "azureADRegistered": device.trust_type is not None,
-        "deviceRegistrationState": "registered",
-        "complianceState": "unknown",
-        "managedDeviceOwnerType": "company",
-        "enrolledDateTime": moment(device.registered_at),
-        "lastSyncDateTime": moment(standing.check_in.last_check_in),
-        "manufacturer": device.manufacturer,
-        "model": device.model,
-        "serialNumber": None,
-        "userPrincipalName": None,
-        "shieldwall": {
-            "registration": device.registration,
-            "deviceState": device.state,
-            "deviceStateReason": device.state_reason,
-            "state": standing.state,
-            "upToDate": standing.is_current,
-            "managedBy": managed_by(device) or "unknown",
-            "enrollment": enrollment_resource(standing.enrollment),
-            "agentVersion": device.agent_version,
-            "catalogVersion": device.catalog_version,
-            "keyProtection": device.key_protection,
-            "attestationLevel": device.attestation_level,
-            "providers": dict(device.providers),
-            "tags": list(device.tags),
-        },
     }
 
 
