@@ -17,6 +17,7 @@ from shieldwall.contract.messages import Problem
 from shieldwall.server.admin_front import MAX_BODY_BYTES
 from shieldwall.server.admin_requests import allowed_methods
 from shieldwall.server.authorization import PUBLIC, require_declarations
+from shieldwall.server.gates import require_gates
 from shieldwall.server.observability import METRICS_TYPE, metrics_text
 from shieldwall.server.readiness import Readiness
 
@@ -86,4 +87,5 @@ def create_admin_application(
         logging_config=None,
     )
     require_declarations(application)
+    require_gates(application)
     return application

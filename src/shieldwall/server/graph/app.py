@@ -18,6 +18,7 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_front import address_of
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import authorization_of
+from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.graph import (
     alerts,
     assignment_filters,
@@ -182,5 +183,7 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
         principal = None if authorization.public else await sync_to_thread(principal_of, connection)
         authorization.admit(principal, services.clock.now())
         connection.scope["user"] = principal
+        if is_narrowed(authorization, principal):
+            await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
 
     return guard

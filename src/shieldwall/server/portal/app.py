@@ -20,6 +20,7 @@ from litestar.types import AsyncAnyCallable
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
+from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.portal import (
     alert_pages,
     authority_pages,
@@ -138,6 +139,8 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
         principal = None if authorization.public else await sync_to_thread(principal_of, services, connection)
         authorization.admit(principal, services.clock.now())
         connection.scope["user"] = principal
+        if is_narrowed(authorization, principal):
+            await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
 
     return guard
 
