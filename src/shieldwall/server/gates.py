@@ -152,10 +152,10 @@ def require_gates(app: Litestar) -> None:
             raise UndeclaredRouteError(f"{method} {route.path}: no gate looks at {min(unknown)}.")
 
 
-def is_narrowed(authorization: Authorization, principal: Principal | None) -> bool:
+def is_narrowed(authorization: Authorization, principal: Principal) -> bool:
     """Tell whether what the path names has to be looked at for this caller."""
     action = authorization.action
-    if principal is None or action is None or authorization.reach in _OPEN_ENOUGH:
+    if action is None or authorization.reach in _OPEN_ENOUGH:
         return False
     return not principal.access.may_everywhere(action)
 

@@ -183,7 +183,7 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
         principal = None if authorization.public else await sync_to_thread(principal_of, connection)
         authorization.admit(principal, services.clock.now())
         connection.scope["user"] = principal
-        if is_narrowed(authorization, principal):
+        if principal is not None and is_narrowed(authorization, principal):
             await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
 
     return guard
