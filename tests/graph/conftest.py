@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.admin import AdminWorld, Client, create_admin_world
-from tests.support.databases import bare_database, database, database_url
+from tests.support.databases import bare_database, database, database_url, shared_database_url
 from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.schema import metadata
 
-__all__ = ["bare_database", "database", "database_url"]
+__all__ = ["bare_database", "database", "database_url", "shared_database_url"]
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from sqlalchemy import (
     false,
     func,
     literal,
-    not_,
     null,
     or_,
     true,
@@ -158,10 +157,10 @@ class _Compiler:
             raise _not_here("/".join(found.names))
         if many.items:
             cases = [and_(there, self._about(found, literal(fold(value), Text()))) for value, there in many.items]
-            return or_(*cases) if found.quantifier == "any" else not_(or_(*cases))
+            return _quantified(found, or_(*cases))
         assert many.column is not None, "checked above"
         values = values_of(many.column)
-        return self._quantified(found, exists().select_from(values).where(self._about(found, Folded(values.c.value))))
+        return _quantified(found, exists().select_from(values).where(self._about(found, Folded(values.c.value))))
 
     def _about(self, found: Ranges, value: ColumnElement[Any]) -> ColumnElement[bool]:
         """Say that one item is what is looked for: one that fits, or one that does not where all have to."""
@@ -169,9 +168,6 @@ class _Compiler:
             return true()
         fits = _Compiler({**self.variables, found.variable: value}).condition(found.condition)
         return fits if found.quantifier == "any" else fits.is_not(true())
-
-    def _quantified(self, found: Ranges, one: ColumnElement[bool]) -> ColumnElement[bool]:
-        return one if found.quantifier == "any" else not_(one)
 
     def _operand(self, operand: Operand) -> ColumnElement[Any]:
         match operand:
@@ -188,6 +184,11 @@ class _Compiler:
                 return column if is_folded else Folded(column)
             case _:
                 assert_never(operand)
+
+
+def _quantified(found: Ranges, one: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Say that there is one of what was looked for; where all have to fit, that there is none that does not."""
+    return one if found.quantifier == "any" else one.is_not(true())
 
 
 def _column(found: Field, path: str) -> ColumnElement[Any]:
