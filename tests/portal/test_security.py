@@ -8,6 +8,7 @@ import httpx
 import pytest
 from litestar import get
 from tests.support.admin import AUTHORITY, PUBLIC_URL, AdminWorld, Client
+from tests.support.described import ABOUT
 from tests.support.samples import a_device, a_group, a_tenant, device_id
 
 from shieldwall.contract.ids import DeviceId, TenantId
@@ -448,4 +449,5 @@ def test_a_route_without_a_declaration_stops_the_start(world: AdminWorld) -> Non
             readiness=Readiness(database=world.services.database, signer=world.services.signer),
             registry=new_registry(),
             routes=(router,),
+            about=ABOUT,
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from litestar import get
 from prometheus_client import CollectorRegistry
+from tests.support.described import ABOUT
 
 from shieldwall.server import admin_front
 from shieldwall.server.admin_application import create_admin_application
@@ -101,6 +102,8 @@ def test_a_route_that_does_not_say_who_may_call_it_stops_the_start() -> None:
     def undeclared() -> str:
         return "everything"
 
-    create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=())
+    create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(), about=ABOUT)
     with pytest.raises(UndeclaredRouteError, match="/open"):
-        create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(undeclared,))
+        create_admin_application(
+            readiness=Well(), registry=CollectorRegistry(), routes=(undeclared,), about=ABOUT
+        )

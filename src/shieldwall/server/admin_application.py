@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +20,11 @@ from shieldwall.server.admin_requests import allowed_methods
 from shieldwall.server.authorization import PUBLIC, require_declarations
 from shieldwall.server.gates import require_gates
 from shieldwall.server.observability import METRICS_TYPE, metrics_text
+from shieldwall.server.openapi import publishing
+from shieldwall.server.openapi.description import described_routes
+from shieldwall.server.openapi.document import About, create_document
+from shieldwall.server.openapi.own import ALIVE, NUMBERS, PREPARED, tells
+from shieldwall.server.openapi.publishing import Published, publish
 from shieldwall.server.readiness import Readiness
 
 READY: Final = 200
@@ -55,37 +61,45 @@ def create_admin_application(
     readiness: Readiness,
     registry: CollectorRegistry,
     routes: Sequence[ControllerRouterHandler],
+    about: About,
     unrouted: ErrorHandler = answer_problem,
 ) -> Litestar:
     """Put the application together. ``unrouted`` answers where no route of a front door took the request.
 
     Raises:
         UndeclaredRouteError: A route does not say who may call it.
+        UndescribedRouteError: A route of an API does not say what it takes and answers.
     """
 
-    @get("/healthz", opt=PUBLIC, sync_to_thread=False)
+    @get("/healthz", opt={**PUBLIC, **tells(ALIVE)}, sync_to_thread=False)
     def get_health() -> dict[str, str]:
         """Answer as long as the loop turns."""
         return {"status": "alive"}
 
-    @get("/readyz", opt=PUBLIC, sync_to_thread=True)
+    @get("/readyz", opt={**PUBLIC, **tells(*PREPARED)}, sync_to_thread=True)
     def get_readiness() -> Response[dict[str, str]]:
         """Say whether database and signer answer."""
         report = readiness.check()
         return Response(report.shown(), status_code=READY if report.is_ready else NOT_READY)
 
-    @get("/metrics", opt=PUBLIC, sync_to_thread=True)
+    @get("/metrics", opt={**PUBLIC, **tells(NUMBERS)}, sync_to_thread=True)
     def get_metrics() -> Response[bytes]:
         """Write all numbers for Prometheus."""
         return Response(metrics_text(registry), media_type=METRICS_TYPE)
 
+    @cache
+    def published() -> Published:
+        return publish(create_document(application.routes, about))
+
     application = Litestar(
-        route_handlers=[get_health, get_readiness, get_metrics, *routes],
+        route_handlers=[get_health, get_readiness, get_metrics, *publishing.create_routes(published), *routes],
         request_max_body_size=MAX_BODY_BYTES,
         exception_handlers={HTTPException: unrouted, Exception: unrouted},
         openapi_config=None,
         logging_config=None,
+        on_startup=[published],  # when the server starts, not when somebody first asks
     )
     require_declarations(application)
     require_gates(application)
+    described_routes(application.routes)
     return application

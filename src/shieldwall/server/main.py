@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from shieldwall import __version__
 from shieldwall.catalog import loader
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, TenantId
@@ -49,6 +50,7 @@ from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
+from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
@@ -302,6 +304,8 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
     from shieldwall.server.admin_requests import AdminMeasures, WatchedRequests  # noqa: PLC0415 - see above
     from shieldwall.server.graph import app as graph  # noqa: PLC0415 - see above
     from shieldwall.server.graph.paths import NormalPaths  # noqa: PLC0415 - see above
+    from shieldwall.server.openapi.document import About  # noqa: PLC0415 - see above
+    from shieldwall.server.openapi.permission_words import in_words  # noqa: PLC0415 - see above
     from shieldwall.server.portal import app as portal  # noqa: PLC0415 - see above
 
     settings, registry = services.settings, new_registry()
@@ -310,6 +314,12 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
         readiness=Readiness(database=services.database, signer=services.signer),
         registry=registry,
         routes=(graph.create_routes(services), portal.create_routes(services)),
+        about=About(
+            version=__version__,
+            public_urls=settings.public_urls,
+            token_url=f"{settings.public_url}/{settings.tenant_id}/oauth2/v2.0/token",
+            permissions=in_words(PERMISSIONS),
+        ),
         unrouted=graph.answering_unrouted(services, portal.answering_unrouted(services, answer_problem)),
     )
     front = AdminFront(

@@ -27,6 +27,7 @@ from shieldwall.server.openapi.description import (
 from shieldwall.server.openapi.shapes import ADDRESS, COUNT, Component, Schema, list_of, record, said
 
 GRAPH: Final = FrontDoor(
+    name="Graph",
     error=ODATA_ERROR,
     error_type=JSON,
     always=frozenset({400, 408, 413, 421, 503}),

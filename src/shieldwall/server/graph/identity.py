@@ -20,6 +20,7 @@ from shieldwall.server.directory import apps
 from shieldwall.server.directory.apps import InvalidClientError
 from shieldwall.server.graph.errors import status_of
 from shieldwall.server.graph.requests import JSON, GraphRequest, Services, answer
+from shieldwall.server.graph.schemas.identity import DISCOVERY, KEYS, TOKEN, TOKEN_REQUEST, refuses, says
 from shieldwall.server.graph.tokens import LIFETIME, TokenIssuer, TokenRequestError
 from shieldwall.server.services import AdminServices
 
@@ -30,7 +31,7 @@ _ID: Final = re.compile(UUID_PATTERN)
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 
 
-@get("/{tenant:str}/v2.0/.well-known/openid-configuration", opt=PUBLIC, sync_to_thread=False)
+@get("/{tenant:str}/v2.0/.well-known/openid-configuration", opt={**PUBLIC, **says(DISCOVERY)}, sync_to_thread=False)
 def discovery(services: Services, request: GraphRequest, tenant: FromPath[str]) -> Response[bytes]:
     """Describe this issuer (OpenID Connect Discovery 1.0)."""
     issuer = issuer_of(services)
@@ -55,7 +56,7 @@ def discovery(services: Services, request: GraphRequest, tenant: FromPath[str]) 
     )
 
 
-@get("/{tenant:str}/discovery/v2.0/keys", opt=PUBLIC, sync_to_thread=True)
+@get("/{tenant:str}/discovery/v2.0/keys", opt={**PUBLIC, **says(KEYS)}, sync_to_thread=True)
 def keys(services: Services, request: GraphRequest, tenant: FromPath[str]) -> Response[bytes]:
     """Publish the keys that sign tokens (RFC 7517)."""
     if not issuer_of(services).names_tenant(tenant):
@@ -63,7 +64,7 @@ def keys(services: Services, request: GraphRequest, tenant: FromPath[str]) -> Re
     return answer(services.signer.jwks())
 
 
-@get("/{tenant:str}/oauth2/v2.0/authorize", opt=PUBLIC, sync_to_thread=False)
+@get("/{tenant:str}/oauth2/v2.0/authorize", opt={**PUBLIC, **refuses()}, sync_to_thread=False)
 def authorize(services: Services, request: GraphRequest, tenant: FromPath[str]) -> Response[bytes]:
     """Refuse: people sign in to the admin center, only applications get tokens. Discovery has to name this place."""
     if not issuer_of(services).names_tenant(tenant):
@@ -72,7 +73,12 @@ def authorize(services: Services, request: GraphRequest, tenant: FromPath[str]) 
     return _refusal(services, request, TokenRequestError("unsupported_response_type", cause, number=700054))
 
 
-@post("/{tenant:str}/oauth2/v2.0/token", opt=PUBLIC, sync_to_thread=True)
+@post(
+    "/{tenant:str}/oauth2/v2.0/token",
+    opt={**PUBLIC, **says(TOKEN, takes=TOKEN_REQUEST, fails=frozenset({401}))},
+    sync_to_thread=True,
+    status_code=200,
+)
 def token(services: Services, request: GraphRequest, tenant: FromPath[str], body: RawBody) -> Response[bytes]:
     """Issue an access token to an application that knows its secret (RFC 6749 section 4.4)."""
     try:

@@ -101,7 +101,7 @@ def _refusal(door: FrontDoor, status: int, components: Components, shared: dict[
     content: dict[str, AnySchema] = {} if status in _ONLY_FROM_THE_FRONT else {door.error_type: door.error}
     if status in _FROM_THE_FRONT:
         content |= {PROBLEM: Problem}
-    name = f"{door.error.name}{status}"
+    name = f"{door.name}{status}"
     if name not in shared:
         meaning = MEANINGS.get(status, HTTPStatus(status).phrase)
         shared[name] = _written(

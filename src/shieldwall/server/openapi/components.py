@@ -71,7 +71,9 @@ def _as_ecmascript(value: Any) -> Any:
     match value:
         case Mapping():
             return {
-                name: member.replace("\\Z", "$") if name == "pattern" else _as_ecmascript(member)
+                name: member.replace("\\Z", "$")
+                if name == "pattern" and isinstance(member, str)
+                else _as_ecmascript(member)
                 for name, member in value.items()
             }
         case list():

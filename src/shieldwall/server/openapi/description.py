@@ -60,13 +60,14 @@ class Answer:
 class FrontDoor:
     """What all routes of one API have in common.
 
-    ``error`` is the body of its refusals. ``always``, ``guarded``, ``with_body`` and ``with_path`` are the statuses of
-    the refusals that every route has, those that know their caller, those that take a body, and those whose path names
-    something. ``passed_over`` is the pattern of members that any body may have beside its own. ``group_of`` names the
-    resource that a path is about; ``parameters`` say what may stand in paths.
+    ``name`` is what its refusals are filed under, ``error`` their body. ``always``, ``guarded``, ``with_body`` and
+    ``with_path`` are the statuses of the refusals that every route has, those that know their caller, those that take
+    a body, and those whose path names something. ``passed_over`` is the pattern of members that any body may have
+    beside its own. ``group_of`` names the resource that a path is about; ``parameters`` say what may stand in paths.
     """
 
-    error: Component
+    name: str
+    error: AnySchema
     error_type: str
     always: frozenset[int]
     guarded: frozenset[int] = frozenset()
@@ -123,6 +124,12 @@ class Described:
     handler: HTTPRouteHandler
     description: Description
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function as it was written; the framework wraps those that are not asynchronous."""
+        function: Callable[..., Any] = getattr(self.handler.fn, "func", self.handler.fn)
+        return function
+
 
 def described_routes(routes: Iterable[BaseRoute]) -> list[Described]:
     """Return every route of the APIs, in the order of their paths.
@@ -139,7 +146,7 @@ def described_routes(routes: Iterable[BaseRoute]) -> list[Described]:
             try:
                 description = description_of(handler.opt)
             except UndescribedRouteError:
-                raise UndescribedRouteError(f"{method} {route.path_format} does not describe itself.") from None
+                continue
             if description is not None:
                 found.append(
                     Described(method=str(method), path=route.path_format, handler=handler, description=description)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from litestar.routes import BaseRoute
 
-from shieldwall.server.authorization import authorization_of
+from shieldwall.server.authorization import Authorization, authorization_of
 from shieldwall.server.openapi.answers import header_components, responses
 from shieldwall.server.openapi.components import Components
 from shieldwall.server.openapi.description import Body, Described, Parameter, described_routes
@@ -27,7 +27,7 @@ class About:
     """What the document says of the server: its addresses, and what its permissions are called."""
 
     version: str
-    public_url: str
+    public_urls: tuple[str, ...]
     token_url: str
     permissions: Mapping[str, str]
 
@@ -53,7 +53,7 @@ def create_document(routes: Iterable[BaseRoute], about: About) -> dict[str, Any]
             "version": about.version,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": about.public_url}],
+        "servers": [{"url": url} for url in about.public_urls],
         "tags": writing.tags(),
         "paths": paths,
         "components": {
@@ -76,13 +76,13 @@ class _Writing:
         self._tags: dict[str, str] = {}
         self._paths_of: dict[Any, int] = {}
         for each in routes:
-            key = (each.handler.fn, _version(each.path))
+            key = (each.function.__name__, _version(each.path))
             self._paths_of[key] = self._paths_of.get(key, 0) + 1
 
     def operation(self, route: Described) -> dict[str, Any]:
         """Write one method of one path."""
         description, authorization = route.description, authorization_of(route.handler.opt)
-        summary, _, more = inspect.cleandoc(route.handler.fn.__doc__ or "").replace("``", "`").partition("\n")
+        summary, _, more = inspect.cleandoc(route.function.__doc__ or "").replace("``", "`").partition("\n")
         group = description.door.group_of(route.path)
         self._note_tag(group, route)
         written: dict[str, Any] = {
@@ -96,6 +96,8 @@ class _Writing:
             written["x-shieldwall-ours"] = True
         if permissions := sorted(authorization.permissions):
             written["x-shieldwall-permissions"] = permissions
+        if not authorization.public:
+            written |= _of_roles(authorization)
         written["security"] = [{SCHEME: [permission]} for permission in permissions]
         if parameters := [*self._in_path(route), *map(self._asked, description.asks)]:
             written["parameters"] = parameters
@@ -112,16 +114,16 @@ class _Writing:
 
     def _note_tag(self, group: str, route: Described) -> None:
         """Take the words of the module that is about the resource; the first sentence of its docstring."""
-        text = (sys.modules[route.handler.fn.__module__].__doc__ or "").partition("\n")[0]
+        text = (sys.modules[route.function.__module__].__doc__ or "").partition("\n")[0]
         if group not in self._tags or (f"/{group}``" in text and f"/{group}`" not in self._tags[group]):
             self._tags[group] = text.replace("``", "`")
 
     def _id(self, route: Described) -> str:
         """Name a route for programs: by its version and handler, and by its path where the handler has several."""
         version = _version(route.path)
-        first, *rest = route.handler.fn.__name__.split("_")
+        first, *rest = route.function.__name__.split("_")
         name = f"{version}." * bool(version) + first + "".join(part.title() for part in rest)
-        if self._paths_of[route.handler.fn, version] == 1:
+        if self._paths_of[route.function.__name__, version] == 1:
             return name
         path = _PARAMETER.sub("", route.path.removeprefix(f"/{version}"))
         return f"{name}.{'.'.join(part for part in path.split('/') if part)}"
@@ -161,6 +163,17 @@ class _Writing:
         if isinstance(body.schema, type) and passed_over is not None:
             self.components.schemas[body.schema.__name__]["patternProperties"] = {passed_over: {}}
         return {"required": body.required, "content": {body.media_type: {"schema": schema}}}
+
+
+def _of_roles(authorization: Authorization) -> dict[str, Any]:
+    """Say what a person's roles must grant beside the permission; applications need the permission alone."""
+    demand = authorization.demand
+    written: dict[str, Any] = {"x-shieldwall-reach": demand.reach.value}
+    if demand.action is not None:
+        written["x-shieldwall-action"] = demand.action.value
+    if demand.sensitive:
+        written["x-shieldwall-sensitive"] = True
+    return written
 
 
 def _version(path: str) -> str:

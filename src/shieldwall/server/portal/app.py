@@ -20,6 +20,7 @@ from litestar.types import AsyncAnyCallable
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
+from shieldwall.server.openapi.description import PAGES
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.portal import (
     alert_pages,
@@ -66,6 +67,7 @@ def create_routes(services: AdminServices) -> Router:
     rendering = create_rendering(services)
     return Router(
         path="/",
+        opt=dict(PAGES),
         route_handlers=[
             signing_in.sign_in_page,
             signing_in.sign_in,
