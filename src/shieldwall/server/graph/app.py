@@ -27,6 +27,7 @@ from shieldwall.server.graph import (
     change_sets,
     clean_up,
     conflict_rules,
+    delta,
     device_actions,
     device_management,
     device_states,
@@ -73,6 +74,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *catalog.HANDLERS,
     *groups.HANDLERS,
     *memberships.HANDLERS,
+    *delta.HANDLERS,
     *devices.HANDLERS,
     *device_states.HANDLERS,
     *device_actions.HANDLERS,
@@ -142,6 +144,9 @@ def answering_errors(services: AdminServices) -> ErrorHandler:
             here = services.reached_at(address_of(request.scope, services.settings.public_url))
             issuer = identity.issuer_of(here).issuer
             headers["WWW-Authenticate"] = f'Bearer realm="", authorization_uri="{issuer}", error="invalid_token"'
+        if status == 410:  # where to begin anew
+            here = services.reached_at(address_of(request.scope, services.settings.public_url))
+            headers["Location"] = f"{here.settings.public_url}{request.scope['path']}?$deltatoken="
         if status == 503:
             headers["Retry-After"] = str(RETRY_SECONDS)
         record.error = expected.code

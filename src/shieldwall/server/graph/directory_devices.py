@@ -18,6 +18,7 @@ from shieldwall.server.directory import devices, registrations
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.registrations import InvalidRegistrationError
+from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
 from shieldwall.server.graph.directory_bodies import DevicePatch, ImportRequest, manager_of
 from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY, device_resource, registration_resource
 from shieldwall.server.graph.requests import (
@@ -31,6 +32,7 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import Json
+from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.storage import check_ins
 from shieldwall.server.storage import devices as device_rows
 from shieldwall.server.storage import registrations as registration_rows
@@ -38,7 +40,7 @@ from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.registrations import ExistingRegistration
 
-_READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
+READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
 _WRITE: Final = allow("Device.ReadWrite.All")
 _PATH: Final = "/devices"
 _ONE: Final = _PATH + "/{named:str}"
@@ -52,7 +54,7 @@ class Named:
     registration: ExistingRegistration | None
 
 
-@get(_PATH, opt=_READ | needs(ResourceAction.READ_DIRECTORY, Reach.LISTED), sync_to_thread=True)
+@get(_PATH, opt=READ | needs(ResourceAction.READ_DIRECTORY, Reach.LISTED) | lists(DEVICE), sync_to_thread=True)
 def list_directory_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the devices of the directory and the registrations that none of them uses yet, in pages."""
     query = query_of(request)
@@ -62,7 +64,11 @@ def list_directory_devices(services: Services, request: GraphRequest) -> Respons
     return page_answer(services, request, query, rows)
 
 
-@post(_PATH, opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY), sync_to_thread=True)
+@post(
+    _PATH,
+    opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY) | creates(DEVICE, takes=ImportRequest, fails=[409]),
+    sync_to_thread=True,
+)
 def import_device(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Import the registration that a device has in another directory, with its certificate there."""
     draft = body_of(request, body, ImportRequest).draft()
@@ -71,7 +77,7 @@ def import_device(services: Services, request: GraphRequest, body: RawBody) -> R
     return answer(registration_resource(made), status=201)
 
 
-@get(_ONE, opt=_READ | needs(ResourceAction.READ_DIRECTORY, Reach.OBJECT), sync_to_thread=True)
+@get(_ONE, opt=READ | needs(ResourceAction.READ_DIRECTORY, Reach.OBJECT) | shows(DEVICE), sync_to_thread=True)
 def get_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[bytes]:
     """Return one device: by object id as Graph does, by device id, or `devices(deviceId='…')`."""
     query = query_of(request)
@@ -80,7 +86,12 @@ def get_directory_device(services: Services, request: GraphRequest, named: FromP
     return answer(query.shape(resource))
 
 
-@patch(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT), sync_to_thread=True, status_code=204)
+@patch(
+    _ONE,
+    opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT) | changes(takes=DevicePatch, fails=[409]),
+    sync_to_thread=True,
+    status_code=204,
+)
 def change_directory_device(
     services: Services, request: GraphRequest, named: FromPath[str], body: RawBody
 ) -> Response[None]:
@@ -91,7 +102,7 @@ def change_directory_device(
     return empty()
 
 
-@delete(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT), sync_to_thread=True)
+@delete(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT) | removes(), sync_to_thread=True)
 def delete_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[None]:
     """Delete a device or registration: gone from every view, and never back with its old key."""
     with services.database.write() as connection:

@@ -18,19 +18,19 @@ from shieldwall.server.storage.columns import metadata
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """A table that is followed: in which feed, what names a row, and which columns are shown of it."""
+    """A table that is followed, and in which feed.
+
+    ``key`` are the columns that name a row, ``shown`` those that are shown of it. ``id`` and ``other`` say what a
+    change is about, as SQL with ``{row}`` for the row that changed; where ``other`` is null, nothing is written.
+    """
 
     table: str
     feed: str
     kind: str
+    key: tuple[str, ...]
     id: str
-    other: str | None
-    shown: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that name a row."""
-        return (self.id,) if self.other is None else (self.id, self.other)
+    other: str
+    shown: tuple[str, ...] = ()
 
 
 FOLLOWED: Final = (
@@ -38,8 +38,9 @@ FOLLOWED: Final = (
         table="devices",
         feed="devices",
         kind="device",
-        id="id",
-        other="object_id",
+        key=("id", "object_id"),
+        id="{row}.id",
+        other="{row}.object_id",
         shown=(
             "display_name",
             "registration",
@@ -67,8 +68,9 @@ FOLLOWED: Final = (
         table="registrations",
         feed="devices",
         kind="registration",
-        id="device_id",
-        other="object_id",
+        key=("device_id", "object_id"),
+        id="{row}.device_id",
+        other="{row}.object_id",
         shown=(
             "display_name",
             "trust_type",
@@ -86,11 +88,19 @@ FOLLOWED: Final = (
         table="groups",
         feed="groups",
         kind="group",
-        id="id",
-        other=None,
+        key=("id",),
+        id="{row}.id",
+        other="''",
         shown=("display_name", "description", "mail_nickname", "membership_rule", "processing_state", "created_at"),
     ),
-    Followed(table="group_members", feed="groups", kind="member", id="group_id", other="device_id", shown=()),
+    Followed(
+        table="group_members",
+        feed="groups",
+        kind="member",
+        key=("group_id", "device_id"),
+        id="{row}.group_id",
+        other="(SELECT object_id FROM devices WHERE id = {row}.device_id)",
+    ),
 )
 """A column that comes to be shown in Graph belongs here, and into a migration that makes the triggers anew."""
 
@@ -114,14 +124,13 @@ def create(connection: Connection, followed: Iterable[Followed] = FOLLOWED) -> N
 
 def drop(connection: Connection, followed: Iterable[Followed] = FOLLOWED) -> None:
     """Follow tables no more."""
-    for each in followed:
-        for event_name in _EVENTS:
-            name = _name(each, event_name)
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-            else:
-                connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {each.table}")
-                connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
+    triggers = [(_name(each, event_name), each.table) for each in followed for event_name in _EVENTS]
+    for name, table in (*triggers, (_REMOVED_WITH_DEVICE, "devices")):
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+        else:
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
+            connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
 
 
 @event.listens_for(metadata, "after_create")
@@ -133,43 +142,55 @@ def _follow_new_tables(_metadata: MetaData, connection: Connection, tables: Iter
 _EVENTS: Final = ("added", "changed", "renamed", "removed")
 
 
+_REMOVED_WITH_DEVICE: Final = "follow_members_of_devices_removed"
+"""Where a device goes, and its memberships by a cascade with it, nobody could say afterwards which object it was."""
+
+
 def _created(each: Followed, dialect: str) -> Iterator[str]:
     """Write the statements for one table: rows that come, change, get another name, and go."""
+    named = (*each.shown, *each.key)
     events = {
         "added": ("INSERT", "NEW", ""),
-        "changed": (
-            f"UPDATE OF {', '.join((*each.shown, *each.key))}",
-            "NEW",
-            _differs((*each.shown, *each.key), dialect),
-        ),
+        "changed": (f"UPDATE OF {', '.join(named)}", "NEW", _differs(named, dialect)),
         "renamed": (f"UPDATE OF {', '.join(each.key)}", "OLD", _differs(each.key, dialect)),
         "removed": ("DELETE", "OLD", ""),
     }
     for event_name, (cause, row, condition) in events.items():
-        name, noted = _name(each, event_name), _noted(each, row)
         when = f" WHEN ({condition})" if condition else ""
-        if dialect == "sqlite":
-            yield f"CREATE TRIGGER {name} AFTER {cause} ON {each.table} FOR EACH ROW{when} BEGIN {noted}; END"
-        else:
-            yield (
-                f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
-                f" $$ BEGIN PERFORM pg_advisory_xact_lock_shared({LOCK}); {noted}; RETURN NULL; END $$"
-            )
-            yield (f"CREATE TRIGGER {name} AFTER {cause} ON {each.table} FOR EACH ROW{when} EXECUTE FUNCTION {name}()")
+        values = f"SELECT {row}.tenant_id, '{each.kind}', {each.id.format(row=row)}, {each.other.format(row=row)}"
+        source = f"{values} WHERE {each.other.format(row=row)} IS NOT NULL"
+        yield from _trigger(
+            _name(each, event_name),
+            f"AFTER {cause} ON {each.table} FOR EACH ROW{when}",
+            _noted(each.feed, row, source),
+            dialect,
+        )
+    if each.table == "devices":
+        source = "SELECT OLD.tenant_id, 'member', group_id, OLD.object_id FROM group_members WHERE device_id = OLD.id"
+        yield from _trigger(
+            _REMOVED_WITH_DEVICE, "BEFORE DELETE ON devices FOR EACH ROW", _noted("groups", "OLD", source), dialect
+        )
 
 
-def _noted(each: Followed, row: str) -> str:
-    """Write the statement that notes a change.
+def _trigger(name: str, cause: str, noted: str, dialect: str) -> Iterator[str]:
+    if dialect == "sqlite":
+        yield f"CREATE TRIGGER {name} {cause} BEGIN {noted}; END"
+        return
+    body = f"BEGIN PERFORM pg_advisory_xact_lock_shared({LOCK}); {noted}; RETURN OLD; END"
+    yield f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$"
+    yield f"CREATE TRIGGER {name} {cause} EXECUTE FUNCTION {name}()"
+
+
+def _noted(feed: str, row: str, source: str) -> str:
+    """Write the statement that notes a change, or several.
 
     A row that waits for its version already is not written again, but PostgreSQL locks it all the same, and so nobody
     gives it a version before this transaction has ended.
     """
-    other = "''" if each.other is None else f"{row}.{each.other}"
     return (
-        "INSERT INTO directory_changes (tenant_id, kind, id, other)"  # noqa: S608 - all names here are our own
-        f" SELECT {row}.tenant_id, '{each.kind}', {row}.{each.id}, {other}"
-        f" WHERE EXISTS (SELECT 1 FROM directory_feeds"
-        f" WHERE tenant_id = {row}.tenant_id AND feed = '{each.feed}' AND is_followed)"
+        f"INSERT INTO directory_changes (tenant_id, kind, id, other) {source}"  # noqa: S608 - all names are our own
+        f" AND EXISTS (SELECT 1 FROM directory_feeds"
+        f" WHERE tenant_id = {row}.tenant_id AND feed = '{feed}' AND is_followed)"
         " ON CONFLICT (tenant_id, kind, id, other) DO UPDATE SET version = NULL, at = NULL"
         " WHERE directory_changes.version IS NOT NULL"
     )

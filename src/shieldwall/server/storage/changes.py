@@ -27,8 +27,8 @@ from sqlalchemy import (
     update,
 )
 
-from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage.bulk import MOST_AT_ONCE, is_one_of
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage.bulk import MOST_AT_ONCE
 from shieldwall.server.storage.change_schema import directory_changes, directory_feeds
 from shieldwall.server.storage.change_triggers import LOCK
 from shieldwall.server.storage.database import insert_ignoring
@@ -57,7 +57,7 @@ class Kind(StrEnum):
     """``id`` is the device that may use it, ``other`` the directory object."""
     GROUP = "group"
     MEMBER = "member"
-    """``id`` is the group, ``other`` the device."""
+    """``id`` is the group, ``other`` the directory object of the device."""
 
 
 KINDS: Final[Mapping[Feed, tuple[Kind, ...]]] = {
@@ -138,7 +138,7 @@ def sequence(
     state = _hold(connection, tenant_id, feed)
     version, done = state.version + 1, 0
     for kind in KINDS[feed]:
-        picked = _waiting(tenant_id, kind).limit(most - done).with_for_update(skip_locked=True).cte("picked")
+        picked = _waiting(tenant_id, kind).limit(most - done).with_for_update(skip_locked=True).subquery("picked")
         given = connection.execute(
             update(directory_changes)
             .where(*(column == picked.c[column.name] for column in _KEY))
@@ -164,16 +164,6 @@ def list_changes(
         )
         found += [Change(*row, kind) for row in connection.execute(query)]
     return tuple(sorted(found)[:size])
-
-
-def object_ids(connection: Connection, tenant_id: TenantId, device_ids: Collection[DeviceId]) -> dict[DeviceId, str]:
-    """Return the directory objects that devices had when they last changed, also of those that are gone."""
-    query = select(_CHANGE.id, _CHANGE.other).where(
-        _CHANGE.tenant_id == tenant_id,
-        _CHANGE.kind == Kind.DEVICE.value,
-        is_one_of(connection, _CHANGE.id, sorted(device_ids)),
-    )
-    return {DeviceId(device_id): object_id for device_id, object_id in connection.execute(query)}
 
 
 def forget(connection: Connection, tenant_id: TenantId, feed: Feed, before: datetime, most: int) -> int:

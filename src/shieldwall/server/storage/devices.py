@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.server.storage import inventory_rows
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import SPEAKING, AttestationLevel, Device, DeviceState, Registration
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
@@ -64,6 +65,14 @@ def find_by_object_id(connection: Connection, object_id: str) -> Device | None:
     """Return the device whose directory object has this id, or ``None``."""
     row = connection.execute(select(devices).where(devices.c.object_id == object_id)).one_or_none()
     return None if row is None else _device(row)
+
+
+def find_objects(connection: Connection, tenant_id: TenantId, object_ids: Collection[str]) -> tuple[Device, ...]:
+    """Return a tenant's devices of these directory objects."""
+    query = select(devices).where(
+        devices.c.tenant_id == tenant_id, is_one_of(connection, devices.c.object_id, object_ids)
+    )
+    return tuple(map(_device, connection.execute(query)))
 
 
 def find_by_key(connection: Connection, thumbprint: KeyThumbprint) -> Device | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
@@ -59,6 +59,12 @@ def list_with_rule_like(connection: Connection, tenant_id: TenantId, word: str) 
         .where(groups.c.tenant_id == tenant_id, func.lower(groups.c.membership_rule).contains(word.lower()))
         .order_by(groups.c.id)
     )
+    return tuple(map(_group, connection.execute(query)))
+
+
+def find_many(connection: Connection, group_ids: Collection[GroupId]) -> tuple[Group, ...]:
+    """Return those of the groups that exist, ordered by id."""
+    query = select(groups).where(is_one_of(connection, groups.c.id, sorted(group_ids))).order_by(groups.c.id)
     return tuple(map(_group, connection.execute(query)))
 
 
@@ -157,6 +163,47 @@ def member_pairs(connection: Connection, group_ids: Collection[GroupId]) -> tupl
         .order_by(group_members.c.device_id, group_members.c.group_id)
     )
     return tuple((DeviceId(device_id), GroupId(group_id)) for device_id, group_id in connection.execute(query))
+
+
+class Member(NamedTuple):
+    """A device in a group, and its directory object."""
+
+    group_id: GroupId
+    device_id: DeviceId
+    object_id: str
+
+
+def members_after(
+    connection: Connection, group_ids: Collection[GroupId], after: tuple[GroupId, DeviceId], size: int
+) -> tuple[Member, ...]:
+    """Return the members of these groups behind a place, ordered by group and device, at most so many."""
+    query = (
+        select(group_members.c.group_id, group_members.c.device_id, devices.c.object_id)
+        .join(devices, devices.c.id == group_members.c.device_id)
+        .where(
+            is_one_of(connection, group_members.c.group_id, sorted(group_ids)),
+            tuple_(group_members.c.group_id, group_members.c.device_id) > tuple_(*map(literal, after)),
+        )
+        .order_by(group_members.c.group_id, group_members.c.device_id)
+        .limit(size)
+    )
+    return tuple(Member(GroupId(group), DeviceId(device), found) for group, device, found in connection.execute(query))
+
+
+def belonging(connection: Connection, pairs: Collection[tuple[GroupId, str]]) -> frozenset[tuple[GroupId, str]]:
+    """Return those of these pairs of a group and a directory object that belong together now."""
+    found: set[tuple[GroupId, str]] = set()
+    for portion in portions(sorted(pairs)):
+        query = (
+            select(group_members.c.group_id, devices.c.object_id)
+            .join(devices, devices.c.id == group_members.c.device_id)
+            .where(
+                is_one_of(connection, devices.c.object_id, sorted({each for _, each in portion})),
+                is_one_of(connection, group_members.c.group_id, sorted({group for group, _ in portion})),
+            )
+        )
+        found |= {(GroupId(group_id), object_id) for group_id, object_id in connection.execute(query)}
+    return frozenset(found.intersection(pairs))
 
 
 def count_members(connection: Connection, group_id: GroupId) -> int:

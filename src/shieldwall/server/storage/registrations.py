@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import TrustType
 from shieldwall.server.storage.device_schema import registrations
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
@@ -61,6 +62,18 @@ def find(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> Ex
 def find_by_object_id(connection: Connection, tenant_id: TenantId, object_id: str) -> ExistingRegistration | None:
     """Return the registration whose directory object has this id, or ``None``."""
     return _one(connection, registrations.c.object_id == object_id, tenant_id)
+
+
+def find_unused_objects(
+    connection: Connection, tenant_id: TenantId, object_ids: Collection[str]
+) -> tuple[ExistingRegistration, ...]:
+    """Return those of a tenant's registrations of these directory objects that no device has used yet."""
+    query = select(registrations).where(
+        registrations.c.tenant_id == tenant_id,
+        is_one_of(connection, registrations.c.object_id, object_ids),
+        ~exists().where(devices.c.id == registrations.c.device_id),
+    )
+    return tuple(map(_registration, connection.execute(query)))
 
 
 def find_by_key(connection: Connection, tenant_id: TenantId, key_digest: Digest) -> ExistingRegistration | None:

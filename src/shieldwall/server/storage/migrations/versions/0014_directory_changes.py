@@ -18,8 +18,9 @@ _FOLLOWED = (
         table="devices",
         feed="devices",
         kind="device",
-        id="id",
-        other="object_id",
+        key=("id", "object_id"),
+        id="{row}.id",
+        other="{row}.object_id",
         shown=(
             "display_name",
             "registration",
@@ -47,8 +48,9 @@ _FOLLOWED = (
         table="registrations",
         feed="devices",
         kind="registration",
-        id="device_id",
-        other="object_id",
+        key=("device_id", "object_id"),
+        id="{row}.device_id",
+        other="{row}.object_id",
         shown=(
             "display_name",
             "trust_type",
@@ -66,11 +68,19 @@ _FOLLOWED = (
         table="groups",
         feed="groups",
         kind="group",
-        id="id",
-        other=None,
+        key=("id",),
+        id="{row}.id",
+        other="''",
         shown=("display_name", "description", "mail_nickname", "membership_rule", "processing_state", "created_at"),
     ),
-    Followed(table="group_members", feed="groups", kind="member", id="group_id", other="device_id", shown=()),
+    Followed(
+        table="group_members",
+        feed="groups",
+        kind="member",
+        key=("group_id", "device_id"),
+        id="{row}.group_id",
+        other="(SELECT object_id FROM devices WHERE id = {row}.device_id)",
+    ),
 )
 
 
