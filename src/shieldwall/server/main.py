@@ -303,7 +303,7 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
     from shieldwall.server.admin_front import AdminFront  # noqa: PLC0415 - see above
     from shieldwall.server.admin_requests import AdminMeasures, WatchedRequests  # noqa: PLC0415 - see above
     from shieldwall.server.graph import app as graph  # noqa: PLC0415 - see above
-    from shieldwall.server.graph.paths import NormalPaths  # noqa: PLC0415 - see above
+    from shieldwall.server.graph.paths import NormalPaths, names_in  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.document import About  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.permission_words import in_words  # noqa: PLC0415 - see above
     from shieldwall.server.portal import app as portal  # noqa: PLC0415 - see above
@@ -323,7 +323,7 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
         unrouted=graph.answering_unrouted(services, portal.answering_unrouted(services, answer_problem)),
     )
     front = AdminFront(
-        application=NormalPaths(application),
+        application=NormalPaths(application, names_in(route.path for route in application.routes)),
         addresses={normal_authority(authority_of(url)): url for url in settings.public_urls},
         connections=connections,
     )
