@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.folding import fold
 from shieldwall.server.storage.inventory_schema import LONGEST_KEY, inventory
 from shieldwall.server.storage.schema import status_documents
 
@@ -95,6 +96,9 @@ def row_of(device: Device) -> dict[str, Any]:
         "attestation_level": device.attestation_level.value,
         "tags": SEPARATOR.join(("", *(tag.casefold() for tag in device.tags), "")) if device.tags else "",
         "search": searched(device),
+        "name_folded": fold(device.display_name),
+        "os_folded": fold(device.os_type),
+        "registered_at": device.registered_at,
         "engine_trouble": any(state in TROUBLED_ENGINES for state in device.providers.values()),
     }
 

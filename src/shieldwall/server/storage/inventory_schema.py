@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import DDL, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, event, false
+from sqlalchemy import DDL, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, event, false, text
 
-from shieldwall.server.storage.columns import NAME, ROOM_TO_CHANGE, UUID, metadata
+from shieldwall.server.storage.columns import NAME, ROOM_TO_CHANGE, UUID, Moment, metadata
 
 LONGEST_KEY: Final = 64
 KEY: Final = String(LONGEST_KEY).with_variant(String(LONGEST_KEY, collation="C"), "postgresql")
 """A text that orders alike on both engines, by its characters' numbers."""
+
+FOLDED: Final = String(512).with_variant(String(512, collation="C"), "postgresql")
+"""A whole name, folded (``folding``), for filters and orders that programs ask for; a letter may become two."""
 
 inventory: Final = Table(
     "inventory",
@@ -42,11 +45,17 @@ inventory: Final = Table(
     Column("drifted", Integer, nullable=False, server_default="0"),
     Column("exposure", Integer, nullable=False, server_default="0"),
     Column("impaired", Boolean, nullable=False, server_default=false()),
+    Column("name_folded", FOLDED, nullable=False, server_default=text("''")),
+    Column("os_folded", FOLDED, nullable=False, server_default=text("''")),
+    Column("registered_at", Moment, nullable=False, server_default="0"),
     Index("ix_inventory_by_name", "tenant_id", "name_key", "device_id"),
     Index("ix_inventory_by_os", "tenant_id", "os_key", "device_id"),
     Index("ix_inventory_by_agent", "tenant_id", "agent_key", "device_id"),
     Index("ix_inventory_by_exposure", "tenant_id", "exposure", "device_id"),
     Index("ix_inventory_impaired", "tenant_id", "impaired", "name_key", "device_id"),
+    Index("ix_inventory_name_folded", "tenant_id", "name_folded", "device_id"),
+    Index("ix_inventory_os_folded", "tenant_id", "os_folded", "name_folded", "device_id"),
+    Index("ix_inventory_registered_at", "tenant_id", "registered_at", "device_id"),
     postgresql_with=ROOM_TO_CHANGE,
 )
 
