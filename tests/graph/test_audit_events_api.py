@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -76,6 +77,44 @@ def test_events_come_in_pages_newest_first(graph: Client, world: AdminWorld) -> 
 
     assert seen == ["Group 4", "Group 3"]
     assert [each["resources"][0]["displayName"] for each in following] == ["Group 2", "Group 1"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ("category eq 'Group'", ["Two", "One"]),
+        ("componentName eq 'DeviceConfiguration' and activityOperationType ne 'Get'", ["Shields"]),
+        ("activityType eq 'group.created' and activityDateTime gt 2026-11-23T12:00:01Z", ["Two"]),
+        ("resources/any(s:s/auditResourceType eq 'Group')", ["Two", "One"]),
+        ("actor/applicationDisplayName eq 'automation' and category ne 'Role'", ["Shields", "Two", "One"]),
+        ("actor/auditActorType eq 'ItPro'", []),
+        ("actor/userPrincipalName eq null and activityOperationType eq 'Create' and category eq 'Group'", ["Two", "One"]),
+    ],
+)
+def test_the_trail_is_filtered(graph: Client, world: AdminWorld, asked: str, names: list[str]) -> None:
+    for number, name in enumerate(("One", "Two"), start=1):
+        world.clock.at = NOON + timedelta(seconds=number)
+        graph.post(GROUPS, json=a_group(name))
+    world.clock.advance(seconds=1)
+    graph.post(POLICIES, json=a_policy("Shields"))
+    found = graph.get(EVENTS, params={"$filter": asked, "$count": "true"}).json()
+
+    assert [each["resources"][0]["displayName"] for each in found["value"]] == names
+    assert found["@odata.count"] == len(names)
+
+
+def test_the_trail_is_ordered_and_read_page_by_page(graph: Client, world: AdminWorld) -> None:
+    for name in ("Cherry", "Apple", "Berry"):
+        world.clock.advance(seconds=1)
+        graph.post(GROUPS, json=a_group(name))
+    asked = {"$filter": "category eq 'Group'", "$orderby": "activityDateTime", "$top": "2", "$select": "resources"}
+    page = graph.get(EVENTS, params=asked).json()
+    more = graph.get(page["@odata.nextLink"]).json()
+    shown = [each["resources"][0]["displayName"] for each in (*page["value"], *more["value"])]
+
+    assert shown == ["Cherry", "Apple", "Berry"]
+    assert "actor" not in page["value"][0]
+    assert graph.get(EVENTS, params={"$filter": "secret eq 'x'"}).status_code == 400
 
 
 def test_categories_and_their_activities_are_named(graph: Client) -> None:

@@ -20,6 +20,7 @@ from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import authorization_of
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.graph import (
+    absent_collections,
     alerts,
     assignment_filters,
     audit_events,
@@ -93,6 +94,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *device_management.HANDLERS,
     *onboarding_summary.HANDLERS,
     *threat_connectors.HANDLERS,
+    *absent_collections.HANDLERS,
 )
 RETRY_SECONDS: Final = 30
 

@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
-from shieldwall.server.graph.audit_shapes import CATEGORIES, audit_event_resource, category_column
+from shieldwall.server.graph.audit_shapes import CATEGORIES, CATEGORY, FIELDS, audit_event_resource
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.storage import audit
 from shieldwall.server.storage.errors import NotFoundError
@@ -25,8 +25,9 @@ def list_audit_events(services: Services, request: GraphRequest) -> Response[byt
     """List audit events, newest first, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = audit.list_events(connection, services.tenant.id, query.page)
-    return page_answer(services, request, query, [(each.id, audit_event_resource(each)) for each in found])
+        found = audit.list_events(connection, services.tenant.id, query.page_of(FIELDS))
+    rows = [(each.id, audit_event_resource(each)) for each in found]
+    return page_answer(services, request, query, rows, FIELDS)
 
 
 @get(_PATH + "/getAuditCategories", opt=_READ | needs(ResourceAction.READ_AUDIT, Reach.OPEN), sync_to_thread=False)
@@ -46,7 +47,7 @@ def list_audit_activity_types(services: Services, category: FromPath[str]) -> Re
     if not category.startswith(_CATEGORY) or name not in CATEGORIES:
         raise NotFoundError(f"There is no such category; there are {', '.join(CATEGORIES)}.")
     with services.database.read() as connection:
-        found = audit.list_activities(connection, services.tenant.id, category_column() == name)
+        found = audit.list_activities(connection, services.tenant.id, CATEGORY == name)
     return answer({"value": list(found)})
 
 

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case
+from sqlalchemy import ColumnElement, Text, case, func, literal, null
 
 from shieldwall.contract.strict_json import decode_any, encode
+from shieldwall.server.graph.odata.fields import FieldMap, Many, guid, shown, text, within
+from shieldwall.server.graph.odata.fields import moment as moment_field
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.storage.records import AuditEvent
 from shieldwall.server.storage.schema import audit_events
@@ -66,9 +68,84 @@ _OPERATIONS: Final[Mapping[str, str]] = {
 }
 """By the verb of an activity; every other verb is an action."""
 _ACTION: Final = "Action"
+_SUCCESS: Final = "Success"
+"""What failed changed nothing, and is in the log and not in the trail."""
 _ACTORS: Final[Mapping[str, str]] = {"app": "Application", "person": "ItPro"}
 _SYSTEM: Final = "System"
 """The server by itself, somebody at its console, or a device."""
+
+
+def _of_kind(names: Mapping[str, str], otherwise: str) -> ColumnElement[str]:
+    return case(names, value=audit_events.c.object_kind, else_=otherwise)
+
+
+def _is_by(kind: str) -> ColumnElement[bool]:
+    return audit_events.c.actor.startswith(f"{kind}:", autoescape=True)
+
+
+def _name_of(kind: str) -> ColumnElement[Any]:
+    """Return the name of whoever acted where it is of this kind."""
+    return case((_is_by(kind), func.substr(audit_events.c.actor, len(kind) + 2)), else_=null())
+
+
+def _id_of(kind: str) -> ColumnElement[Any]:
+    return case((_is_by(kind), audit_events.c.actor_id), else_=null())
+
+
+_PROGRAM: Final = case(
+    (_is_by("person"), null()),
+    (_is_by("app"), func.substr(audit_events.c.actor, len("app") + 2)),
+    else_=audit_events.c.actor,
+)
+"""The name of the program that acted: of an application, or of the server and its devices as it stands."""
+CATEGORY: Final = _of_kind({kind: subject.category for kind, subject in SUBJECTS.items()}, OTHER.category)
+"""The category of an event, as SQL; and so on."""
+_COMPONENT: Final = _of_kind({kind: subject.component for kind, subject in SUBJECTS.items()}, OTHER.component)
+_RESOURCE_TYPE: Final = _of_kind(
+    {kind: subject.resource_type for kind, subject in SUBJECTS.items()}, OTHER.resource_type
+)
+_OPERATION: Final = case(
+    *((audit_events.c.activity.endswith(f".{verb}", autoescape=True), name) for verb, name in _OPERATIONS.items()),
+    else_=_ACTION,
+)
+_ACTOR_TYPE: Final = case(*((_is_by(kind), name) for kind, name in _ACTORS.items()), else_=_SYSTEM)
+FIELDS: Final = FieldMap(
+    (
+        guid("id", audit_events.c.id),
+        moment_field("activityDateTime", audit_events.c.at),
+        text("activityType", audit_events.c.activity),
+        text("category", CATEGORY),
+        text("componentName", _COMPONENT),
+        text("activityOperationType", _OPERATION),
+        text("activityResult", literal(_SUCCESS, Text())),
+        guid("correlationId", func.coalesce(audit_events.c.correlation_id, audit_events.c.id)),
+        within(
+            "actor",
+            text("auditActorType", _ACTOR_TYPE),
+            text("type", _ACTOR_TYPE),
+            text("userPrincipalName", _name_of("person"), nullable=True),
+            text("applicationDisplayName", _PROGRAM, nullable=True),
+            text("applicationId", _id_of("app"), nullable=True),
+            text("servicePrincipalName", _id_of("app"), nullable=True),
+            text("userId", _id_of("person"), nullable=True),
+            text("ipAddress", audit_events.c.ip_address, nullable=True),
+        ),
+        Many(
+            name="resources",
+            single=True,
+            element=FieldMap(
+                (
+                    text("resourceId", audit_events.c.object_id),
+                    text("auditResourceType", _RESOURCE_TYPE),
+                    text("type", _RESOURCE_TYPE),
+                    *shown("displayName", "modifiedProperties"),
+                )
+            ),
+        ),
+        *shown("displayName", "activity"),
+    )
+)
+"""What the trail may be asked about."""
 
 
 def audit_event_resource(event: AuditEvent) -> Json:
@@ -83,7 +160,7 @@ def audit_event_resource(event: AuditEvent) -> Json:
         "activityDateTime": moment(event.at),
         "activityType": event.activity,
         "activityOperationType": operation_of(event.activity),
-        "activityResult": "Success",
+        "activityResult": _SUCCESS,
         "category": subject.category,
         "correlationId": event.correlation_id or event.id,
         "actor": _actor(event),
@@ -108,37 +185,6 @@ def in_words(activity: str) -> str:
 def operation_of(activity: str) -> str:
     """Say whether an activity creates, changes or deletes, or is another action."""
     return _OPERATIONS.get(activity.rpartition(".")[2], _ACTION)
-
-
-def category_column() -> ColumnElement[str]:
-    """Return the category of an event as SQL, to be asked for."""
-    return _of_kind({kind: subject.category for kind, subject in SUBJECTS.items()}, OTHER.category)
-
-
-def component_column() -> ColumnElement[str]:
-    """Return the component of an event as SQL."""
-    return _of_kind({kind: subject.component for kind, subject in SUBJECTS.items()}, OTHER.component)
-
-
-def resource_type_column() -> ColumnElement[str]:
-    """Return the type of what an event is about as SQL."""
-    return _of_kind({kind: subject.resource_type for kind, subject in SUBJECTS.items()}, OTHER.resource_type)
-
-
-def operation_column() -> ColumnElement[str]:
-    """Return the kind of an operation as SQL."""
-    ends = [(audit_events.c.activity.like(f"%.{verb}"), operation) for verb, operation in _OPERATIONS.items()]
-    return case(*ends, else_=_ACTION)
-
-
-def actor_type_column() -> ColumnElement[str]:
-    """Return the type of whoever acted as SQL."""
-    begins = [(audit_events.c.actor.like(f"{kind}:%"), name) for kind, name in _ACTORS.items()]
-    return case(*begins, else_=_SYSTEM)
-
-
-def _of_kind(names: Mapping[str, str], otherwise: str) -> ColumnElement[str]:
-    return case(names, value=audit_events.c.object_kind, else_=otherwise)
 
 
 def _actor(event: AuditEvent) -> Json:

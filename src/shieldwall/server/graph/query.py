@@ -89,7 +89,7 @@ class Query:
         if fields is not EMPTY:
             self.selection.refuse_unknown(fields, *self.expandable)
         order = self.ordered(fields)
-        values = () if self.place is None else self.place.values
+        values, known = ((), ()) if self.place is None else (self.place.values, order)
         return Page(
             size=self.size + 1,
             after=self.after,
@@ -97,7 +97,7 @@ class Query:
             order=tuple(
                 OrderTerm(sql.ordering(each.field, each.path), each.descending, each.field.nullable) for each in order
             ),
-            place=tuple(places.read(value, each.field.kind) for value, each in zip(values, order, strict=True)),
+            place=tuple(places.read(value, each.field.kind) for value, each in zip(values, known, strict=True)),
             skip=self.skip,
             tally=self.tally,
         )

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import outbox
+from shieldwall.server.storage import outbox, paging
 from shieldwall.server.storage.records import AuditEvent, Page
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import audit_events
@@ -21,15 +21,19 @@ def add(connection: Connection, event: AuditEvent) -> None:
 def list_events(
     connection: Connection, tenant_id: TenantId, page: Page, *, object_id: str | None = None
 ) -> tuple[AuditEvent, ...]:
-    """Return one page of a tenant's events, newest first; of one object alone where ``object_id`` is given."""
-    query = (
-        select(audit_events)
-        .where(audit_events.c.tenant_id == tenant_id)
-        .order_by(audit_events.c.at.desc(), audit_events.c.id.desc())
-        .limit(page.size)
-    )
+    """Return one page of a tenant's events, newest first unless the page says otherwise.
+
+    With ``object_id`` they are those of one object alone.
+    """
+    query = select(audit_events).where(audit_events.c.tenant_id == tenant_id)
     if object_id is not None:
         query = query.where(audit_events.c.object_id == object_id)
+    if page.order:
+        return tuple(AuditEvent(**row._asdict()) for row in paging.rows(connection, query, page, audit_events.c.id))
+    query = query.where(*page.where)
+    if page.tally is not None:
+        page.tally.total = paging.count(connection, query)
+    query = query.order_by(audit_events.c.at.desc(), audit_events.c.id.desc()).limit(page.size).offset(page.skip)
     if page.after is not None:
         own = (audit_events.c.id == page.after, audit_events.c.tenant_id == tenant_id)
         last = select(audit_events.c.at).where(*own).scalar_subquery()

@@ -52,13 +52,15 @@ class Many:
     """A property with a list of values, for ``any`` and ``all``.
 
     ``element`` is what each value is: a field, or fields of their own. In SQL the values are either a JSON list of
-    texts in ``column``, or ``items``, each there under a condition.
+    texts in ``column``, or ``items``, each there under a condition. ``single`` says that there is always one item,
+    whose fields are columns of the row itself.
     """
 
     name: str
     element: Field | FieldMap
     column: ColumnElement[Any] | None = None
     items: tuple[tuple[str, ColumnElement[bool]], ...] = ()
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

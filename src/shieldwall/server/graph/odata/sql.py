@@ -153,6 +153,8 @@ class _Compiler:
 
     def _ranges(self, found: Ranges) -> ColumnElement[bool]:
         many, element = found.many, found.many.element
+        if many.single and found.origin is None:
+            return true() if found.condition is None else self.condition(found.condition)
         if found.origin is not None or not isinstance(element, Field) or (many.column is None and not many.items):
             raise _not_here("/".join(found.names))
         if many.items:
@@ -176,7 +178,7 @@ class _Compiler:
             case Applied():
                 inner = self._operand(operand.operand)
                 return func.trim(inner, type_=Text()) if operand.name == "trim" else func.length(inner)
-            case Reading(variable=str(variable)):
+            case Reading(variable=str(variable)) if variable in self.variables:
                 return self.variables[variable]
             case Reading():
                 column = _column(operand.field, "/".join(operand.names))
