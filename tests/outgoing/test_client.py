@@ -37,7 +37,7 @@ def outgoing(*answers: tuple[Address, ...], loopback: bool = True, trusts: bool 
     return Outgoing(
         rules=OutgoingRules(loopback=loopback),
         resolver=resolver,
-        trust=trusting_receivers() if trusts else trusting(),
+        trust=trusting_receivers if trusts else trusting,
     )
 
 
@@ -78,7 +78,7 @@ def test_no_spelling_of_this_machine_gets_around_the_rules(host: str) -> None:
     async def resolver(name: str) -> tuple[Address, ...]:
         return resolve(name)
 
-    client = Outgoing(rules=OutgoingRules(), resolver=resolver, trust=trusting())
+    client = Outgoing(rules=OutgoingRules(), resolver=resolver, trust=trusting)
     with pytest.raises(ReceiverRefusedError):
         fetch(client, f"https://{host}/")
 
@@ -96,7 +96,9 @@ def test_an_authority_of_ones_own_can_be_trusted(tmp_path: Path) -> None:
     file = tmp_path / "own.pem"
     file.write_text(authority().certificate)
     with receiving(tmp_path) as receiver:
-        client = Outgoing(rules=OutgoingRules(loopback=True), resolver=outgoing().resolver, trust=trusting(file))
+        client = Outgoing(
+            rules=OutgoingRules(loopback=True), resolver=outgoing().resolver, trust=lambda: trusting(file)
+        )
         assert fetch(client, receiver.url).status == 204
 
 

@@ -41,9 +41,9 @@ def test_the_settings_say_who_may_be_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_an_authority_that_cannot_be_read_stops_the_start(tmp_path: Path, content: str | None) -> None:
+def test_an_authority_that_cannot_be_read_is_named(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "own.pem").write_text(content)
     found = settings(tmp_path, OutgoingSettings(certificate_authority="own.pem"))
-    with pytest.raises(InvalidSettingsError, match="certificateAuthority"), open_outgoing(found):
-        pass
+    with open_outgoing(found) as outgoing, pytest.raises(InvalidSettingsError, match="certificateAuthority"):
+        outgoing.trust()

@@ -32,6 +32,8 @@ from shieldwall.server.directory import administrators, apps
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.graph.paths import NormalPaths
 from shieldwall.server.main import compose_admin
+from shieldwall.server.outgoing.opening import outgoing_of
+from shieldwall.server.outgoing.resolving import SystemResolver
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.in_process import InProcessSigner
@@ -180,6 +182,7 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
     )
     settings.tls_authority.parent.mkdir(parents=True)
     settings.tls_authority.write_text(_authority())
+    settings.nonce_key.write_bytes(bytes(32))
     services = AdminServices(
         database=database,
         catalog=catalog(),
@@ -189,6 +192,7 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
         tenancy=Tenancy(database),
         tenant=a_tenant(),
         settings=settings,
+        outgoing=outgoing_of(settings, SystemResolver()),
     )
     return AdminWorld(services=services, clock=clock, signer=signers.for_tenant(TENANT_ID))
 

@@ -28,6 +28,8 @@ from shieldwall.server.initialise import Initialise
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
 from shieldwall.server.listener import Listener
 from shieldwall.server.main import Gateway, compose_gateway
+from shieldwall.server.outgoing.opening import outgoing_of
+from shieldwall.server.outgoing.resolving import SystemResolver
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.keys import load_keys
@@ -179,6 +181,7 @@ def gateway_world(data: Path, database: str | None = None) -> Iterator[GatewayWo
         tenancy=tenancy,
         tenant=tenancy.get(settings.tenant_id),
         settings=settings,
+        outgoing=outgoing_of(settings, SystemResolver()),
     )
     trust = ssl.create_default_context(cafile=str(settings.tls_authority))
     try:

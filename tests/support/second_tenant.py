@@ -47,6 +47,7 @@ _WORDS: Final[dict[str, Any]] = {
     "details": "{}",
     "options": "{}",
     "event_kinds": "[]",
+    "sort": "webhook",
     "settings": b"[]",
     "setting_instance": strict_json.encode(
         ChoiceSetting(definition=SettingId("choice"), value=ChoiceValue(value="choice_1"))

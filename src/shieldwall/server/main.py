@@ -50,6 +50,7 @@ from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
+from shieldwall.server.outgoing.opening import open_outgoing
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.services import AdminServices
@@ -272,7 +273,11 @@ def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterat
     Raises:
         NotFoundError: There is no such tenant.
     """
-    with SignerClient(settings.data) as signers, _database(settings) as database:
+    with (
+        SignerClient(settings.data) as signers,
+        _database(settings) as database,
+        open_outgoing(settings) as outgoing,
+    ):
         tenancy = Tenancy(database)
         served = tenancy.named(settings.tenant_id if tenant is None else tenant)
         if served is None:
@@ -286,6 +291,7 @@ def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterat
             tenancy=tenancy,
             tenant=served,
             settings=settings,
+            outgoing=outgoing,
         )
 
 

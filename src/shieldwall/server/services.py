@@ -13,6 +13,7 @@ from shieldwall.contract.ids import DeviceId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.manager.targeting import retarget
+from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.ports import Signer, Signers
 from shieldwall.server.storage.database import Database
@@ -31,6 +32,7 @@ class AdminServices:
     tenancy: Tenancy
     tenant: Tenant
     settings: ServerSettings
+    outgoing: Outgoing
 
     @property
     def signer(self) -> Signer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -55,7 +55,8 @@ class Outgoing:
 
     rules: OutgoingRules
     resolver: Resolver
-    trust: ssl.SSLContext = field(repr=False)
+    trust: Callable[[], ssl.SSLContext]
+    """Whom to trust; asked for each call, so that what never asks anybody reads no certificates."""
 
     async def fetch(
         self,
@@ -88,7 +89,7 @@ class Outgoing:
         try:
             async with asyncio.timeout(timeout):
                 addresses = admitted(host, parts.scheme, await self.resolver(host), self.rules)
-                return await call.to_one_of(addresses[:MOST_TRIED], self.trust)
+                return await call.to_one_of(addresses[:MOST_TRIED], self.trust())
         except TimeoutError:
             raise ReceiverUnreachableError(f"{host} did not answer within {timeout:g} seconds.") from None
 

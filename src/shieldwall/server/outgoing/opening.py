@@ -5,27 +5,32 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from shieldwall.server.outgoing.client import Outgoing, trusting
-from shieldwall.server.outgoing.resolving import SystemResolver
+from shieldwall.server.outgoing.resolving import Resolver, SystemResolver
 from shieldwall.server.outgoing.rules import OutgoingRules
 from shieldwall.server.settings import InvalidSettingsError, ServerSettings
 
 
 @contextmanager
 def open_outgoing(settings: ServerSettings) -> Iterator[Outgoing]:
-    """Make the client by which this process asks others. Raises: InvalidSettingsError."""
+    """Make the client by which this process asks others.
+
+    ``trust`` raises InvalidSettingsError where the authority that the settings name cannot be read.
+    """
     resolver = SystemResolver()
     try:
-        yield Outgoing(rules=rules_of(settings), resolver=resolver, trust=_trust(settings))
+        yield outgoing_of(settings, resolver)
     finally:
         resolver.close()
 
 
-def rules_of(settings: ServerSettings) -> OutgoingRules:
-    """Say whom the settings let the server connect to."""
+def outgoing_of(settings: ServerSettings, resolver: Resolver) -> Outgoing:
+    """Make a client with a resolver that is somebody else's to close."""
     chosen = settings.outgoing
-    return OutgoingRules(private_networks=chosen.private_networks, loopback=chosen.loopback)
+    rules = OutgoingRules(private_networks=chosen.private_networks, loopback=chosen.loopback)
+    return Outgoing(rules=rules, resolver=resolver, trust=cache(lambda: _trust(settings)))
 
 
 def _trust(settings: ServerSettings) -> ssl.SSLContext:
