@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Table, select
 
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId, GroupId, TenantId
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.grants import DEFAULT_TAG
 from shieldwall.server.access.roles import BUILT_IN
 from shieldwall.server.access.verdicts import OF_TENANT, Facts, Verdict, judge
 from shieldwall.server.authorization import (
@@ -31,7 +32,7 @@ from shieldwall.server.authorization import (
     handlers_of,
 )
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import scoping
+from shieldwall.server.storage import scope_tags, scoping
 from shieldwall.server.storage.access_schema import role_definitions
 from shieldwall.server.storage.device_schema import alerts, registrations
 from shieldwall.server.storage.errors import NotFoundError
@@ -55,12 +56,13 @@ class Gate:
     """How the objects of one kind are looked at.
 
     ``look`` returns the facts of everything that a text may name: nothing where it names nothing. Who holds one of
-    ``readings`` on an object sees it.
+    ``readings`` on an object sees it. Texts that do not fit ``pattern`` name nothing.
     """
 
     kind: str
     look: Look
     readings: tuple[ResourceAction, ...]
+    pattern: str = UUID_PATTERN
 
 
 def facts_of_device(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> Facts:
@@ -114,6 +116,11 @@ def _of_tenant(table: Table) -> Look:
     return look
 
 
+def _tags(connection: Connection, tenant_id: TenantId, text: str) -> list[Facts]:
+    known = text == DEFAULT_TAG or scope_tags.find(connection, tenant_id, text) is not None
+    return [Facts(tags=frozenset({text}))] if known else []
+
+
 def _roles(connection: Connection, tenant_id: TenantId, text: str) -> list[Facts]:
     return [OF_TENANT] if text.lower() in BUILT_IN else _tagged(role_definitions)(connection, tenant_id, text)
 
@@ -129,6 +136,7 @@ GATES: Final[Mapping[str, Gate]] = {
     "group_id": Gate("group", _groups, (ResourceAction.READ_GROUPS,)),
     "alert_id": Gate("alert", _alerts, (ResourceAction.READ_ALERTS,)),
     "role_id": Gate("role", _roles, (ResourceAction.READ_ROLES,)),
+    "tag_id": Gate("scope tag", _tags, (ResourceAction.READ_ROLES,), r"[0-9]{1,9}"),
 }
 """The gate of each path parameter."""
 PARTS: Final = frozenset({"revision", "kind"})
@@ -174,9 +182,10 @@ def pass_gates(
         return
     with services.database.read() as connection:
         for name, text in gated.items():
-            is_id = re.fullmatch(UUID_PATTERN, text.removeprefix(_ALTERNATE_KEY).lower())
-            found = GATES[name].look(connection, principal.tenant_id, text) if is_id else []
-            _pass(GATES[name], authorization, principal, text, found)
+            gate = GATES[name]
+            is_id = re.fullmatch(gate.pattern, text.removeprefix(_ALTERNATE_KEY).lower())
+            found = gate.look(connection, principal.tenant_id, text) if is_id else []
+            _pass(gate, authorization, principal, text, found)
 
 
 def _pass(gate: Gate, authorization: Authorization, principal: Principal, text: str, found: list[Facts]) -> None:

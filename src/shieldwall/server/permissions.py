@@ -18,6 +18,8 @@ PERMISSIONS: Final = (
     "DeviceManagementManagedDevices.PrivilegedOperations.All",
     "DeviceManagementManagedDevices.Read.All",
     "DeviceManagementManagedDevices.ReadWrite.All",
+    "DeviceManagementRBAC.Read.All",
+    "DeviceManagementRBAC.ReadWrite.All",
     "DeviceManagementServiceConfig.Read.All",
     "DeviceManagementServiceConfig.ReadWrite.All",
     "Group.Read.All",
@@ -30,8 +32,6 @@ PERMISSIONS: Final = (
     "Shieldwall.Onboarding.ReadWrite.All",
 )
 RESERVED: Final = (
-    "DeviceManagementRBAC.Read.All",
-    "DeviceManagementRBAC.ReadWrite.All",
     "Directory.Read.All",
     "Machine.Offboard",
     "Machine.Read.All",

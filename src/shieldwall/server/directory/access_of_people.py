@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shieldwall.server.access.actions import ResourceAction
+from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.grants import Access, Grant, Scope
 from shieldwall.server.access.roles import ADMINISTRATOR, BUILT_IN, Role
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.storage import people, role_assignments
+from shieldwall.server.storage import people, role_assignments, roles
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
 from shieldwall.server.storage.identity_records import Person
 
@@ -22,14 +22,36 @@ def access_of(connection: Connection, person: Person) -> Access:
     belongs_to = {person.id, *people.groups_of(connection, person.id)}
     assigned = role_assignments.all_of_tenant(connection, person.tenant_id)
     named = [each for each in assigned if not belongs_to.isdisjoint(each.members)]
-    return Access(tuple(grant_of(each, _actions_of_built_in) for each in named))
+    return Access(grants_of(connection, person.tenant_id, named))
 
 
-def grant_of(assignment: RoleAssignment, actions_of: Callable[[str], frozenset[ResourceAction]]) -> Grant:
-    """Say what one assignment grants; ``actions_of`` knows the roles."""
+def grants_of(connection: Connection, tenant_id: TenantId, assigned: Iterable[RoleAssignment]) -> tuple[Grant, ...]:
+    """Say what assignments grant; one of a role that is gone grants nothing."""
+    found: list[Grant] = []
+    known: dict[str, Role | None] = {}
+    for each in assigned:
+        if each.role_id not in known:
+            known[each.role_id] = role_of(connection, tenant_id, each.role_id)
+        role = known[each.role_id]
+        if role is not None:
+            found.append(Grant(role.actions, scope_of(each)))
+    return tuple(found)
+
+
+def role_of(connection: Connection, tenant_id: TenantId, role_id: str) -> Role | None:
+    """Return a role, built in or the tenant's own, or ``None``."""
+    if role_id in BUILT_IN:
+        return BUILT_IN[role_id]
+    custom = roles.find(connection, tenant_id, role_id)
+    return None if custom is None else custom.role
+
+
+def scope_of(assignment: RoleAssignment) -> Scope:
+    """Say within which scope an assignment grants its role."""
     tags = frozenset(assignment.role_scope_tag_ids) or None
-    groups = None if assignment.scope_type is ScopeType.ALL_DEVICES else frozenset(assignment.scope_groups)
-    return Grant(actions_of(assignment.role_id), Scope(tags=tags, groups=groups))
+    return Scope(
+        tags=tags, groups=None if assignment.scope_type.covers_all_devices else frozenset(assignment.scope_groups)
+    )
 
 
 def make_administrator(connection: Connection, acting: Acting, person: Person, role: Role = ADMINISTRATOR) -> None:
@@ -52,8 +74,3 @@ def make_administrator(connection: Connection, acting: Acting, person: Person, r
         ),
     )
     acting.record(connection, "role.assigned", "person", person.id, role=role.display_name)
-
-
-def _actions_of_built_in(role_id: str) -> frozenset[ResourceAction]:
-    role = BUILT_IN.get(role_id)
-    return frozenset() if role is None else role.actions

@@ -52,6 +52,9 @@ from shieldwall.server.graph import (
     previews,
     protection,
     reusable_settings,
+    role_assignments,
+    role_definitions,
+    role_scope_tags,
     threat_connectors,
 )
 from shieldwall.server.graph.bearer import Connection, finding_principal
@@ -94,6 +97,9 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *device_management.HANDLERS,
     *onboarding_summary.HANDLERS,
     *threat_connectors.HANDLERS,
+    *role_definitions.HANDLERS,
+    *role_assignments.HANDLERS,
+    *role_scope_tags.HANDLERS,
     *absent_collections.HANDLERS,
 )
 RETRY_SECONDS: Final = 30

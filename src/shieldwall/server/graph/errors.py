@@ -13,6 +13,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.policy.membership import InvalidRuleError
 
 STATUS_OF: Final[Mapping[str, int]] = {
+    "builtInRole": 400,
     "deviceNotManaged": 400,
     "deviceRetired": 400,
     "dynamicGroup": 400,
@@ -37,6 +38,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "invalidRegistration": 400,
     "invalidReusableSetting": 400,
     "invalidReceiver": 400,
+    "invalidRole": 400,
     "invalidScope": 400,
     "existingCertificateInvalid": 400,
     "directoryAuthorityInvalid": 400,
@@ -48,12 +50,17 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "tooManyAssigned": 400,
     "unknownFilter": 400,
     "unknownGroup": 400,
+    "unknownScopeTag": 400,
     "stepUpRequired": 401,
     "unauthenticated": 401,
+    "escalation": 403,
     "forbidden": 403,
+    "outOfScope": 403,
+    "scopeTagRefused": 403,
     "notFound": 404,
     "methodNotAllowed": 405,
     "alreadyExists": 409,
+    "noAdministratorLeft": 409,
     "cannotMerge": 409,
     "notPending": 409,
     "stillReferenced": 409,

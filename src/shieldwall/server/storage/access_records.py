@@ -15,6 +15,14 @@ class ScopeType(StrEnum):
     RESOURCE_SCOPE = "resourceScope"
     """On the members of its scope groups."""
     ALL_DEVICES = "allDevices"
+    ALL_LICENSED_USERS = "allLicensedUsers"
+    """On no device: there are no users of devices here. Kept, because tools give back what they read."""
+    ALL_DEVICES_AND_LICENSED_USERS = "allDevicesAndLicensedUsers"
+
+    @property
+    def covers_all_devices(self) -> bool:
+        """Whether no scope group narrows it."""
+        return self in {ScopeType.ALL_DEVICES, ScopeType.ALL_DEVICES_AND_LICENSED_USERS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
-from shieldwall.server.storage.access_schema import role_assignments
+from shieldwall.server.storage.access_schema import group_people, role_assignments
+from shieldwall.server.storage.identity_schema import people
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 
 
 def add(connection: Connection, assignment: RoleAssignment) -> None:
     """Add an assignment."""
     connection.execute(insert(role_assignments).values(_columns(assignment)))
+
+
+def put(connection: Connection, assignment: RoleAssignment) -> None:
+    """Write an assignment anew."""
+    connection.execute(
+        update(role_assignments).where(role_assignments.c.id == assignment.id).values(_columns(assignment))
+    )
+
+
+def remove(connection: Connection, tenant_id: TenantId, assignment_id: str) -> None:
+    """Remove an assignment."""
+    connection.execute(delete(role_assignments).where(*_one(tenant_id, assignment_id)))
+
+
+def find(connection: Connection, tenant_id: TenantId, assignment_id: str) -> RoleAssignment | None:
+    """Return an assignment of a tenant, or ``None``."""
+    row = connection.execute(select(role_assignments).where(*_one(tenant_id, assignment_id))).one_or_none()
+    return None if row is None else _assignment(row)
 
 
 def all_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[RoleAssignment, ...]:
@@ -25,6 +45,29 @@ def all_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[RoleAssi
         .order_by(role_assignments.c.created_at, role_assignments.c.id)
     )
     return tuple(map(_assignment, connection.execute(query)))
+
+
+def enabled_people(connection: Connection, tenant_id: TenantId, members: Collection[str]) -> frozenset[str]:
+    """Return the people among members, and those who belong to a group among them, who are not switched off."""
+    in_groups = select(group_people.c.person_id).where(
+        group_people.c.tenant_id == tenant_id, group_people.c.group_id.in_(sorted(members))
+    )
+    query = select(people.c.id).where(
+        people.c.tenant_id == tenant_id,
+        people.c.enabled,
+        or_(people.c.id.in_(sorted(members)), people.c.id.in_(in_groups)),
+    )
+    return frozenset(connection.scalars(query))
+
+
+def known_people(connection: Connection, tenant_id: TenantId, members: Collection[str]) -> frozenset[str]:
+    """Return those of these ids that name people of a tenant."""
+    query = select(people.c.id).where(people.c.tenant_id == tenant_id, people.c.id.in_(sorted(members)))
+    return frozenset(connection.scalars(query))
+
+
+def _one(tenant_id: TenantId, assignment_id: str) -> tuple[Any, Any]:
+    return role_assignments.c.tenant_id == tenant_id, role_assignments.c.id == assignment_id
 
 
 def _columns(assignment: RoleAssignment) -> dict[str, Any]:

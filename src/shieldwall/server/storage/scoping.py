@@ -50,12 +50,17 @@ def tags_of_device(connection: Connection, tenant_id: TenantId, device_id: Devic
     own = select(device_scope_tags.c.tag_id).where(
         device_scope_tags.c.tenant_id == tenant_id, device_scope_tags.c.device_id == device_id
     )
+    return frozenset(connection.scalars(own)) | group_tags_of_device(connection, tenant_id, device_id)
+
+
+def group_tags_of_device(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> frozenset[str]:
+    """Return the scope tags that a device has by its groups."""
     by_group = (
         select(scope_tag_groups.c.tag_id)
         .join(group_members, group_members.c.group_id == scope_tag_groups.c.group_id)
         .where(scope_tag_groups.c.tenant_id == tenant_id, group_members.c.device_id == device_id)
     )
-    return frozenset(connection.scalars(union_all(own, by_group)))
+    return frozenset(connection.scalars(by_group))
 
 
 def groups_of_device(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> frozenset[GroupId]:
