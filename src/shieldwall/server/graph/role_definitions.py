@@ -142,7 +142,7 @@ def get_operation(request: GraphRequest, operation_id: FromPath[str]) -> Respons
 @get(
     [
         "/deviceManagement/getEffectivePermissions",
-        "/deviceManagement/getEffectivePermissions/{scope:str}",
+        "/deviceManagement/getEffectivePermissions/{scope_name:str}",
     ],
     opt=READ
     | everybody()

@@ -26,7 +26,7 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
     "assignment_id": said(ID, "The id of the role assignment."),
     "tag_id": text("The id of the scope tag, a number."),
     "operation_id": text("The id of the action."),
-    "scope": text("Passed over: what the caller may do is said of all scopes together."),
+    "scope_name": text("Passed over: what the caller may do is said of all scopes together."),
     "rule_id": text("The id of the rule, which is that of the tenant."),
     "revision": text("The number of the revision, counted from 1."),
     "tenant_id": said(ID, "The id of the tenant."),
