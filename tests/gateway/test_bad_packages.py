@@ -42,7 +42,7 @@ def came_with(world: GatewayWorld, package: OnboardingPackage) -> tuple[int, int
     with world.services.database.read() as connection:
         return (
             packages.get(connection, package.package_id).uses,
-            len(packages.list_devices(connection, package.package_id, Page(size=1_000))),
+            len(packages.list_devices(connection, package.tenant_id, package.package_id, Page(size=1_000))),
         )
 
 

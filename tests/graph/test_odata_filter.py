@@ -31,7 +31,7 @@ THINGS = FieldMap(
         fields.within("reference", fields.text("family")),
         *fields.shown("secretive"),
     ),
-    searched=("displayName",),
+    searched={"displayName": "displayName"},
 )
 
 

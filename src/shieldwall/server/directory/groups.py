@@ -196,8 +196,11 @@ def delete_group(connection: Connection, acting: Acting, group_id: GroupId) -> N
 
 
 def members(connection: Connection, tenant_id: TenantId, group_id: GroupId, page: Page) -> tuple[Device, ...]:
-    """Return one page of a group's members, ordered by id. Raises: NotFoundError."""
+    """Return one page of a group's members, ordered by id unless the page says otherwise. Raises: NotFoundError."""
     get_group(connection, tenant_id, group_id)
+    if page.where or page.order:
+        belonging = replace(page, where=(groups.members_among(group_id), *page.where))
+        return devices.list_devices(connection, tenant_id, belonging)
     return devices.find_many(connection, groups.list_members(connection, group_id, page))
 
 

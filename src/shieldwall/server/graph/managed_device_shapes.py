@@ -14,14 +14,14 @@ from shieldwall.server.storage.device_records import Device, DeviceState, TrustT
 from shieldwall.server.storage.inventory_rows import managed_by
 
 BETA: Final = "/beta/"
-_OWNERS: Final = {"Company": "company", "Personal": "personal"}
-_JOIN_TYPES: Final = {
+OWNERS: Final = {"Company": "company", "Personal": "personal"}
+JOIN_TYPES: Final = {
     TrustType.AZURE_AD.value: "azureADJoined",
     TrustType.WORKPLACE.value: "azureADRegistered",
     TrustType.SERVER_AD.value: "hybridAzureADJoined",
 }
-_DEVICE_TYPES: Final = {"Windows": "desktop", "Windows Server": "desktop", "macOS": "mac", "Linux": "linux"}
-_ARCHITECTURES: Final = {
+DEVICE_TYPES: Final = {"Windows": "desktop", "Windows Server": "desktop", "macOS": "mac", "Linux": "linux"}
+ARCHITECTURES: Final = {
     "x86_64": "x64",
     "amd64": "x64",
     "aarch64": "arM64",
@@ -31,7 +31,7 @@ _ARCHITECTURES: Final = {
     "armv7l": "arm",
     "arm": "arm",
 }
-_REGISTRATION_STATES: Final = {
+REGISTRATION_STATES: Final = {
     DeviceState.PENDING: "approvalPending",
     DeviceState.ACTIVE: "registered",
     DeviceState.DISABLED: "revoked",
@@ -39,15 +39,15 @@ _REGISTRATION_STATES: Final = {
     DeviceState.LEAVING: "registered",
     DeviceState.RETIRED: "notRegistered",
 }
-_MANAGEMENT_STATES: Final = {
+MANAGEMENT_STATES: Final = {
     DeviceState.PENDING: "discovered",
     DeviceState.DISABLED: "unhealthy",
     DeviceState.QUARANTINED: "unhealthy",
     DeviceState.LEAVING: "retirePending",
     DeviceState.RETIRED: "retireIssued",
 }
-_ROOTED: Final = {True: "True", False: "False", None: "Unknown"}
-_UNKNOWN_TEXTS: Final = (
+ROOTED: Final = {True: "True", False: "False", None: "Unknown"}
+UNKNOWN_TEXTS: Final = (
     "activationLockBypassCode",
     "androidSecurityPatchLevel",
     "complianceGracePeriodExpirationDateTime",
@@ -79,7 +79,7 @@ _UNKNOWN_TEXTS: Final = (
     "wiFiMacAddress",
 )
 """Published members about what no device tells us, or about users, of whom a device of this channel has none."""
-_UNKNOWN_IN_BETA: Final = (
+UNKNOWN_IN_BETA: Final = (
     "bootstrapTokenEscrowed",
     "chromeOSDeviceInfo",
     "configurationManagerClientHealthState",
@@ -101,7 +101,7 @@ _UNKNOWN_IN_BETA: Final = (
 
 def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
     """Shape a managedDevice as beta has it, with our own facts under ``shieldwall``."""
-    owner = _OWNERS.get(device.device_ownership, "unknown")
+    owner = OWNERS.get(device.device_ownership, "unknown")
     return {
         "id": device.id,
         "deviceName": device.display_name,
@@ -111,7 +111,7 @@ def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
         "osVersion": device.os_version,
         "azureADDeviceId": device.id,
         "azureADRegistered": device.trust_type is not None,
-        "deviceRegistrationState": _REGISTRATION_STATES[device.state],
+        "deviceRegistrationState": REGISTRATION_STATES[device.state],
         "deviceEnrollmentType": "unknown",
         "complianceState": "unknown",
         "managedDeviceOwnerType": owner,
@@ -119,7 +119,7 @@ def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
         "lastSyncDateTime": moment(standing.check_in.last_check_in),
         "manufacturer": device.manufacturer,
         "model": device.model,
-        "jailBroken": _ROOTED[device.is_rooted],
+        "jailBroken": ROOTED[device.is_rooted],
         "easActivated": False,
         "exchangeAccessState": "none",
         "exchangeAccessStateReason": "none",
@@ -129,7 +129,7 @@ def managed_device_resource(device: Device, standing: DeviceSummary) -> Json:
         "managementCertificateExpirationDate": moment(device.certificate_expires_at),
         "notes": device.notes or None,
         "deviceActionResults": _actions(device, standing),
-        **dict.fromkeys(_UNKNOWN_TEXTS),
+        **dict.fromkeys(UNKNOWN_TEXTS),
         **_beta_members(device, owner),
         "shieldwall": _own_members(device, standing),
     }
@@ -139,7 +139,7 @@ def as_of(path: str, resource: Json) -> Json:
     """Return a managedDevice as the version has it that the path of a request names."""
     if path.startswith(BETA):
         return resource
-    return {name: value for name, value in resource.items() if name not in _BETA_MEMBERS}
+    return {name: value for name, value in resource.items() if name not in BETA_MEMBERS}
 
 
 def _beta_members(device: Device, owner: str) -> Json:
@@ -149,20 +149,20 @@ def _beta_members(device: Device, owner: str) -> Json:
         "azureActiveDirectoryDeviceId": device.id,
         "chassisType": "unknown",
         "cloudPcRemoteActionResults": [],
-        "deviceType": _DEVICE_TYPES.get(device.os_type, "unknown"),
-        "joinType": _JOIN_TYPES.get(device.trust_type or "", "unknown"),
+        "deviceType": DEVICE_TYPES.get(device.os_type, "unknown"),
+        "joinType": JOIN_TYPES.get(device.trust_type or "", "unknown"),
         "lostModeState": "disabled",
         "managementFeatures": "none",
         "managementState": _management_state(device),
         "ownerType": owner,
-        "processorArchitecture": _ARCHITECTURES.get(device.architecture.lower(), "unknown"),
+        "processorArchitecture": ARCHITECTURES.get(device.architecture.lower(), "unknown"),
         "roleScopeTagIds": ["0"],
         "usersLoggedOn": [],
-        **dict.fromkeys(_UNKNOWN_IN_BETA),
+        **dict.fromkeys(UNKNOWN_IN_BETA),
     }
 
 
-_BETA_MEMBERS: Final = frozenset(
+BETA_MEMBERS: Final = frozenset(
     {
         "aadRegistered",
         "autopilotEnrolled",
@@ -178,13 +178,13 @@ _BETA_MEMBERS: Final = frozenset(
         "processorArchitecture",
         "roleScopeTagIds",
         "usersLoggedOn",
-        *_UNKNOWN_IN_BETA,
+        *UNKNOWN_IN_BETA,
     }
 )
 
 
 def _management_state(device: Device) -> str:
-    return _MANAGEMENT_STATES.get(device.state, "managed" if device.is_managed else "discovered")
+    return MANAGEMENT_STATES.get(device.state, "managed" if device.is_managed else "discovered")
 
 
 def _actions(device: Device, standing: DeviceSummary) -> list[Json]:

@@ -172,7 +172,7 @@ def devices_of_package(
 ) -> tuple[Device, ...]:
     """Return one page of the devices that came with a package and are still known, by id. Raises: NotFoundError."""
     get_package(connection, tenant_id, package_id)
-    return packages.list_devices(connection, package_id, page)
+    return packages.list_devices(connection, tenant_id, package_id, page)
 
 
 def _document(record: OnboardingPackageRecord, root: TrustRoot, address: ServerAddress) -> OnboardingPackage:

@@ -27,7 +27,7 @@ class DeviceSummary:
 
 def summaries(connection: Connection, device_list: Collection[Device]) -> Mapping[DeviceId, DeviceSummary]:
     """Return how each of these devices stands."""
-    found = {device.id: check_ins.get(connection, device.id) for device in device_list}
+    found = check_ins.find_many(connection, [device.id for device in device_list])
     enrolled = enrollments(connection, device_list)
     sent = {(each.tenant_id, each.status_digest) for each in found.values() if each.status_digest}
     reports = {

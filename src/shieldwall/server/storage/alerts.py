@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage import outbox
+from shieldwall.server.storage import outbox, paging
 from shieldwall.server.storage.device_schema import alerts
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of
@@ -75,13 +75,14 @@ def find(connection: Connection, tenant_id: TenantId, alert_id: str) -> Alert | 
 def list_alerts(
     connection: Connection, tenant_id: TenantId, page: Page, *, is_open: bool | None = None
 ) -> tuple[Alert, ...]:
-    """Return one page of a tenant's alerts, ordered by id; the open ones alone, or the others, where that is asked."""
-    query = select(alerts).where(alerts.c.tenant_id == tenant_id).order_by(alerts.c.id).limit(page.size)
+    """Return one page of a tenant's alerts, ordered by id unless the page says otherwise.
+
+    The open ones alone, or the others, where that is asked.
+    """
+    query = select(alerts).where(alerts.c.tenant_id == tenant_id)
     if is_open is not None:
         query = query.where(alerts.c.resolved_at.is_(None) if is_open else alerts.c.resolved_at.is_not(None))
-    if page.after is not None:
-        query = query.where(alerts.c.id > page.after)
-    return tuple(map(_alert, connection.execute(query)))
+    return tuple(map(_alert, paging.rows(connection, query, page, alerts.c.id)))
 
 
 def newest_open(connection: Connection, tenant_id: TenantId, most: int) -> tuple[Alert, ...]:

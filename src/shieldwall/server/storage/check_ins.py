@@ -195,6 +195,13 @@ def find(connection: Connection, device_id: DeviceId) -> CheckInState | None:
     return None if row is None else _state(row)
 
 
+def find_many(connection: Connection, device_ids: Collection[DeviceId]) -> dict[DeviceId, CheckInState]:
+    """Return where these devices stand, those that are there."""
+    query = select(check_ins).where(is_one_of(connection, check_ins.c.device_id, device_ids))
+    found = (_state(row) for row in connection.execute(query).mappings())
+    return {state.device_id: state for state in found}
+
+
 def set_facts(connection: Connection, device_id: DeviceId, digest: Digest) -> None:
     """Point a device to the facts it sent."""
     connection.execute(_SET_FACTS, {"device": device_id, "digest": digest})

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import AssignmentFilterId, TenantId
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import AssignmentFilter, Page
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
@@ -33,16 +34,9 @@ def find(connection: Connection, filter_id: AssignmentFilterId) -> AssignmentFil
 
 
 def list_filters(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[AssignmentFilter, ...]:
-    """Return one page of a tenant's filters, ordered by id."""
-    query = (
-        select(assignment_filters)
-        .where(assignment_filters.c.tenant_id == tenant_id)
-        .order_by(assignment_filters.c.id)
-        .limit(page.size)
-    )
-    if page.after is not None:
-        query = query.where(assignment_filters.c.id > page.after)
-    return tuple(map(_filter, connection.execute(query)))
+    """Return one page of a tenant's filters, ordered by id unless the page says otherwise."""
+    query = select(assignment_filters).where(assignment_filters.c.tenant_id == tenant_id)
+    return tuple(map(_filter, paging.rows(connection, query, page, assignment_filters.c.id)))
 
 
 def any_of(connection: Connection, tenant_id: TenantId) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.bulk import MOST_AT_ONCE, apart, is_one_of, together
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 from shieldwall.server.storage.rows import columns_of, portions
-from shieldwall.server.storage.schema import devices, group_members, groups
+from shieldwall.server.storage.schema import devices, group_members, groups, inventory
 
 
 def get(connection: Connection, group_id: GroupId) -> Group:
@@ -31,11 +32,9 @@ def find(connection: Connection, group_id: GroupId) -> Group | None:
 
 
 def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Group, ...]:
-    """Return one page of a tenant's groups, ordered by id."""
-    query = select(groups).where(groups.c.tenant_id == tenant_id).order_by(groups.c.id).limit(page.size)
-    if page.after is not None:
-        query = query.where(groups.c.id > page.after)
-    return tuple(map(_group, connection.execute(query)))
+    """Return one page of a tenant's groups, ordered by id unless the page says otherwise."""
+    query = select(groups).where(groups.c.tenant_id == tenant_id)
+    return tuple(map(_group, paging.rows(connection, query, page, groups.c.id)))
 
 
 def rules_in_force(connection: Connection, tenant_id: TenantId) -> tuple[tuple[GroupId, str], ...]:
@@ -137,16 +136,14 @@ def is_member(connection: Connection, group_id: GroupId, device_id: DeviceId) ->
 
 
 def list_members(connection: Connection, group_id: GroupId, page: Page) -> tuple[DeviceId, ...]:
-    """Return one page of the ids of a group's members, ordered by id."""
-    query = (
-        select(group_members.c.device_id)
-        .where(group_members.c.group_id == group_id)
-        .order_by(group_members.c.device_id)
-        .limit(page.size)
-    )
-    if page.after is not None:
-        query = query.where(group_members.c.device_id > page.after)
-    return tuple(map(DeviceId, connection.scalars(query)))
+    """Return one page of the ids of a group's members, ordered by id; for a page that asks more, ``members_among``."""
+    query = select(group_members.c.device_id).where(group_members.c.group_id == group_id)
+    return tuple(DeviceId(row[0]) for row in paging.rows(connection, query, page, group_members.c.device_id))
+
+
+def members_among(group_id: GroupId) -> ColumnElement[bool]:
+    """Say that a device of a listing belongs to a group."""
+    return inventory.c.device_id.in_(select(group_members.c.device_id).where(group_members.c.group_id == group_id))
 
 
 def member_ids(connection: Connection, group_id: GroupId) -> frozenset[DeviceId]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, insert, literal, or_, select
+from sqlalchemy import Connection, Row, insert, literal, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
-from shieldwall.server.storage import outbox
+from shieldwall.server.storage import outbox, paging
 from shieldwall.server.storage.bulk import MOST_AT_ONCE, listed
 from shieldwall.server.storage.records import MembershipCause, MembershipEvent, Page
 from shieldwall.server.storage.rows import portions
@@ -66,22 +66,14 @@ def list_events(
     group_id: GroupId | None = None,
     device_id: DeviceId | None = None,
 ) -> tuple[MembershipEvent, ...]:
-    """Return one page of the events of a group, of a device, or of both together; newest first."""
+    """Return one page of the events of a group, of a device, or of both together; newest first unless told."""
     columns = membership_events.c
-    query = (
-        select(membership_events)
-        .where(columns.tenant_id == tenant_id)
-        .order_by(columns.at.desc(), columns.id.desc())
-        .limit(page.size)
-    )
+    query = select(membership_events).where(columns.tenant_id == tenant_id)
     if group_id is not None:
         query = query.where(columns.group_id == group_id)
     if device_id is not None:
         query = query.where(columns.device_id == device_id)
-    if page.after is not None:
-        last = select(columns.at).where(columns.id == page.after, columns.tenant_id == tenant_id).scalar_subquery()
-        query = query.where(or_(columns.at < last, and_(columns.at == last, columns.id < page.after)))
-    return tuple(map(_event, connection.execute(query)))
+    return tuple(map(_event, paging.newest_first(connection, query, page, columns.at, columns.id)))
 
 
 def _event(row: Row[Any]) -> MembershipEvent:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 
 from shieldwall.contract.ids import DeviceId, PackageId, TenantId
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import offboarding_packages as packages
@@ -45,11 +46,9 @@ def find(connection: Connection, package_id: PackageId) -> OffboardingPackageRec
 
 
 def list_packages(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[OffboardingPackageRecord, ...]:
-    """Return one page of a tenant's packages, expired ones included, ordered by id."""
-    query = select(packages).where(packages.c.tenant_id == tenant_id).order_by(packages.c.id).limit(page.size)
-    if page.after is not None:
-        query = query.where(packages.c.id > page.after)
-    return tuple(map(_package, connection.execute(query)))
+    """Return one page of a tenant's packages, expired ones included, ordered by id unless the page says otherwise."""
+    query = select(packages).where(packages.c.tenant_id == tenant_id)
+    return tuple(map(_package, paging.rows(connection, query, page, packages.c.id)))
 
 
 def _package(row: Row[Any]) -> OffboardingPackageRecord:

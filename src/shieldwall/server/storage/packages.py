@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shieldwall.contract.ids import DeviceId, PackageId, TenantId
+from shieldwall.contract.ids import PackageId, TenantId
 from shieldwall.server.storage import devices as stored_devices
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import OnboardingPackageRecord, Page
@@ -32,11 +34,9 @@ def find(connection: Connection, package_id: PackageId) -> OnboardingPackageReco
 
 
 def list_packages(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[OnboardingPackageRecord, ...]:
-    """Return one page of a tenant's packages, revoked and expired ones included, ordered by id."""
-    query = select(packages).where(packages.c.tenant_id == tenant_id).order_by(packages.c.id).limit(page.size)
-    if page.after is not None:
-        query = query.where(packages.c.id > page.after)
-    return tuple(map(_package, connection.execute(query)))
+    """Return one page of a tenant's packages, also revoked and expired ones, ordered by id unless told otherwise."""
+    query = select(packages).where(packages.c.tenant_id == tenant_id)
+    return tuple(map(_package, paging.rows(connection, query, page, packages.c.id)))
 
 
 def add(connection: Connection, package: OnboardingPackageRecord) -> None:
@@ -69,12 +69,10 @@ def revoke(connection: Connection, package_id: PackageId, at: datetime) -> None:
     )
 
 
-def list_devices(connection: Connection, package_id: PackageId, page: Page) -> tuple[Device, ...]:
-    """Return one page of the devices that came with a package, ordered by id."""
-    query = select(devices.c.id).where(devices.c.package_id == package_id).order_by(devices.c.id).limit(page.size)
-    if page.after is not None:
-        query = query.where(devices.c.id > page.after)
-    return stored_devices.find_many(connection, map(DeviceId, connection.scalars(query)))
+def list_devices(connection: Connection, tenant_id: TenantId, package_id: PackageId, page: Page) -> tuple[Device, ...]:
+    """Return one page of the devices that came with a package, ordered by id unless the page says otherwise."""
+    came = replace(page, where=(devices.c.package_id == package_id, *page.where))
+    return stored_devices.list_devices(connection, tenant_id, came)
 
 
 def uses_since(connection: Connection, package_id: PackageId, since: datetime) -> int:

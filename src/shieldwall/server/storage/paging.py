@@ -17,7 +17,8 @@ page is read in two parts, those without and the others, because an index holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, literal, or_, tuple_
@@ -26,23 +27,49 @@ from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.records import Page
 
 
-def rows(connection: Connection, query: Select[Any], page: Page, identity: ColumnElement[Any]) -> list[Row[Any]]:
-    """Read one page of what ``query`` selects. ``identity`` names a row and is never absent."""
+def rows(
+    connection: Connection,
+    query: Select[Any],
+    page: Page,
+    identity: ColumnElement[Any],
+    parameters: Mapping[str, Any] | None = None,
+) -> list[Row[Any]]:
+    """Read one page of what ``query`` selects. ``identity`` names a row and is never absent.
+
+    ``parameters`` are those that the query leaves open.
+    """
     query = query.where(*page.where)
     if page.tally is not None:
-        page.tally.total = count(connection, query)
+        page.tally.total = count(connection, query, parameters)
     found: list[Row[Any]] = []
     for part in _parts(query, page, identity):
-        found += connection.execute(part.limit(page.size - len(found)))
+        found += connection.execute(part.limit(page.size - len(found)), parameters or {})
         if len(found) >= page.size:
             break
     return found
 
 
-def count(connection: Connection, query: Select[Any]) -> int:
+def newest_first(
+    connection: Connection, query: Select[Any], page: Page, at: ColumnElement[Any], identity: ColumnElement[Any]
+) -> list[Row[Any]]:
+    """Read one page as ``rows`` does; where no order is asked for, what happened last comes first.
+
+    ``at`` and ``identity`` are columns of one table, in which the row ``page.after`` is still there: where it is not,
+    nothing follows.
+    """
+    if page.order:
+        return rows(connection, query, page, identity)
+    order = (OrderTerm(at, descending=True),)
+    if page.after is None:
+        return rows(connection, query, replace(page, order=order), identity)
+    last = connection.scalars(query.with_only_columns(at).where(identity == page.after)).one_or_none()
+    return [] if last is None else rows(connection, query, replace(page, order=order, place=(last,)), identity)
+
+
+def count(connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None) -> int:
     """Return how many rows a query has."""
     counted = query.order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
-    return connection.scalars(counted).one()
+    return connection.scalars(counted, parameters or {}).one()
 
 
 def _parts(query: Select[Any], page: Page, identity: ColumnElement[Any]) -> Iterator[Select[Any]]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.contract.settings import SettingInstance
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page, Policy
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
@@ -44,11 +45,9 @@ def get(connection: Connection, policy_id: PolicyId) -> Policy:
 
 
 def list_policies(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Policy, ...]:
-    """Return policies of a tenant in the order of their ids."""
-    query = select(policies).where(policies.c.tenant_id == tenant_id).order_by(policies.c.id).limit(page.size)
-    if page.after is not None:
-        query = query.where(policies.c.id > page.after)
-    return tuple(_policy(row) for row in connection.execute(query))
+    """Return policies of a tenant in the order of their ids, unless the page says otherwise."""
+    query = select(policies).where(policies.c.tenant_id == tenant_id)
+    return tuple(map(_policy, paging.rows(connection, query, page, policies.c.id)))
 
 
 def count(connection: Connection, tenant_id: TenantId) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import TrustType
 from shieldwall.server.storage.device_schema import registrations
@@ -82,19 +83,12 @@ def find_by_key(connection: Connection, tenant_id: TenantId, key_digest: Digest)
 
 
 def list_unused(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[ExistingRegistration, ...]:
-    """Return one page of the registrations that no device has used yet, ordered by device id."""
-    query = (
-        select(registrations)
-        .where(
-            registrations.c.tenant_id == tenant_id,
-            ~exists().where(devices.c.id == registrations.c.device_id),
-        )
-        .order_by(registrations.c.device_id)
-        .limit(page.size)
+    """Return one page of the registrations that no device has used yet, ordered by device id unless told otherwise."""
+    query = select(registrations).where(
+        registrations.c.tenant_id == tenant_id,
+        ~exists().where(devices.c.id == registrations.c.device_id),
     )
-    if page.after is not None:
-        query = query.where(registrations.c.device_id > page.after)
-    return tuple(map(_registration, connection.execute(query)))
+    return tuple(map(_registration, paging.rows(connection, query, page, registrations.c.device_id)))
 
 
 def list_all(

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PolicyId, ReusableSettingId, SettingId, TenantId
 from shieldwall.contract.settings import SettingInstance
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Page, ReusableSetting
 from shieldwall.server.storage.rows import columns_of, portions
@@ -48,16 +49,9 @@ def find_many(connection: Connection, setting_ids: Collection[ReusableSettingId]
 
 
 def list_settings(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[ReusableSetting, ...]:
-    """Return one page of a tenant's reusable settings, ordered by id."""
-    query = (
-        select(reusable_settings)
-        .where(reusable_settings.c.tenant_id == tenant_id)
-        .order_by(reusable_settings.c.id)
-        .limit(page.size)
-    )
-    if page.after is not None:
-        query = query.where(reusable_settings.c.id > page.after)
-    return tuple(map(_setting, connection.execute(query)))
+    """Return one page of a tenant's reusable settings, ordered by id unless the page says otherwise."""
+    query = select(reusable_settings).where(reusable_settings.c.tenant_id == tenant_id)
+    return tuple(map(_setting, paging.rows(connection, query, page, reusable_settings.c.id)))
 
 
 def remove(connection: Connection, setting_id: ReusableSettingId) -> None:

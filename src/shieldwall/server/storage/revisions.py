@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Text, cast, select
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest, PolicyId
 from shieldwall.contract.settings import SettingInstance
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.records import Page, PolicyRevision
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import policy_revisions
@@ -44,16 +47,15 @@ def get(connection: Connection, policy_id: PolicyId, number: int) -> PolicyRevis
 
 
 def list_revisions(connection: Connection, policy_id: PolicyId, page: Page) -> tuple[PolicyRevision, ...]:
-    """Return revisions of a policy, newest first; ``page.after`` is a revision number."""
-    query = (
-        select(policy_revisions)
-        .where(policy_revisions.c.policy_id == policy_id)
-        .order_by(policy_revisions.c.revision.desc())
-        .limit(page.size)
-    )
+    """Return revisions of a policy, newest first unless the page says otherwise; ``page.after`` is their number."""
+    query = select(policy_revisions).where(policy_revisions.c.policy_id == policy_id)
+    number = policy_revisions.c.revision
+    if page.order:  # two revisions of a policy never have one number, so it names a row as well as any id
+        return tuple(map(_revision, paging.rows(connection, query, page, cast(number, Text()))))
     if page.after is not None:
-        query = query.where(policy_revisions.c.revision < int(page.after))
-    return tuple(_revision(row) for row in connection.execute(query))
+        query = query.where(number < int(page.after))
+    newest = replace(page, after=None, order=(OrderTerm(number, descending=True),))
+    return tuple(map(_revision, paging.rows(connection, query, newest, number)))
 
 
 def _revision(row: Row[Any]) -> PolicyRevision:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, devices
@@ -74,7 +75,7 @@ _STANDINGS: Final = _of_targets(
         check_ins.c.last_check_in,
         check_ins.c.status_at,
     ).select_from(check_ins)
-).order_by(check_ins.c.device_id)
+)
 
 
 def targets_in_use(connection: Connection, tenant_id: TenantId) -> frozenset[Digest]:
@@ -89,9 +90,7 @@ def count_by_report(connection: Connection, tenant_id: TenantId, of: Iterable[Di
 
 
 def list_devices(connection: Connection, tenant_id: TenantId, of: Iterable[Digest], page: Page) -> tuple[Standing, ...]:
-    """Return one page of the active devices with these targets, ordered by id."""
-    query = _STANDINGS.limit(page.size)
-    if page.after is not None:
-        query = query.where(check_ins.c.device_id > page.after)
-    rows = connection.execute(query, {"targets": list(of), "tenant": tenant_id})
-    return tuple(Standing(*row) for row in rows)
+    """Return one page of the active devices with these targets, ordered by id unless the page says otherwise."""
+    asked = {"targets": list(of), "tenant": tenant_id}
+    rows = paging.rows(connection, _STANDINGS, page, check_ins.c.device_id, asked)
+    return tuple(Standing(*values) for values in map(tuple, rows))

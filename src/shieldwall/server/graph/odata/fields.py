@@ -85,11 +85,12 @@ Property: TypeAlias = Field | Many | Complex | Shown
 class FieldMap:
     """The properties of one kind of resource, found by their names whatever the case.
 
-    ``searched`` are the names that ``$search`` may speak of, the first where it names none.
+    ``searched`` are the names that ``$search`` may speak of, each with the property it means; the first where it names
+    none.
     """
 
     properties: tuple[Property, ...]
-    searched: tuple[str, ...] = ()
+    searched: Mapping[str, str] = field(default_factory=dict)
     _by_name: dict[str, Property] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

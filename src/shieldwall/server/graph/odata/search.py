@@ -54,8 +54,8 @@ def searching(alternatives: Search, fields: FieldMap) -> Node:
 
 
 def _asked(name: str, text: str, fields: FieldMap) -> Node:
-    known = {each.lower(): each for each in fields.searched}
-    found = known.get(name.lower()) if name else fields.searched[0]
+    known = {each.lower(): meant for each, meant in fields.searched.items()}
+    found = known.get(name.lower()) if name else next(iter(known.values()))
     if found is None:
         raise InvalidQueryError(f"$search: {name[:40]!r} is not searched; {', '.join(fields.searched)} can be.")
     return Call("contains", (Path((found,)), Literal(LiteralKind.TEXT, text)))
