@@ -9,6 +9,7 @@ import typer
 from shieldwall.cli import (
     admission_commands,
     alert_commands,
+    api_command,
     attestation_commands,
     clean_up_commands,
     conflict_rule_commands,
@@ -31,7 +32,9 @@ app: Final = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Open security settings management."
 )
 app.command()(login_commands.login)
-app.command()(login_commands.api)
+app.command()(login_commands.logout)
+app.command()(login_commands.whoami)
+app.command()(api_command.api)
 app.command()(declared_commands.apply)
 app.command()(declared_commands.diff)
 app.add_typer(policy_commands.app, name="policy")
