@@ -1,0 +1,128 @@
+"""Who calls: an application, or a person through one, known by the bearer token, in the tenant that issued it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from litestar.connection import ASGIConnection
+from sqlalchemy import Connection as Transaction
+
+from shieldwall.server.admin_front import address_of
+from shieldwall.server.authorization import PERSON, Principal, UnauthenticatedError
+from shieldwall.server.claims_challenges import RevokedTokenError
+from shieldwall.server.directory.access_of_people import access_of
+from shieldwall.server.directory.access_tokens import TokenIssuer, VerifiedToken, claimed_key, claimed_tenant
+from shieldwall.server.directory.apps import find_app
+from shieldwall.server.directory.first_party import delegated_of
+from shieldwall.server.directory.resource_names import OF_EVERYBODY, OPENID, Api
+from shieldwall.server.directory.verification_keys import VerificationKeys
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import people
+from shieldwall.server.storage.identity_records import App, Person
+from shieldwall.server.storage.records import Tenant
+
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+_DEFENDER: Final = "/api/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whoever a token speaks for, as they are now: the application, and the person it acts for."""
+
+    app: App
+    person: Person | None
+    token: VerifiedToken
+
+
+def issuer_of(services: AdminServices) -> TokenIssuer:
+    """Say what this server puts into the tokens of the tenant at work."""
+    return TokenIssuer.of(services.tenant, services.settings.public_url, services.settings.public_urls)
+
+
+def finding_caller(services: AdminServices) -> Callable[[Connection, Transaction, Tenant, str], Caller]:
+    """Make the function that finds out whose a token is.
+
+    It raises UnauthenticatedError where the token is not good, and RevokedTokenError where it was until somebody took
+    it back.
+    """
+    keys = VerificationKeys(services.signers, services.clock)
+
+    def caller_of(connection: Connection, transaction: Transaction, tenant: Tenant, token: str) -> Caller:
+        issuer = issuer_of(services.of(tenant))
+        now = services.clock.now()
+        verified = issuer.verified(token, keys.of(tenant.id, claimed_key(token)), now, _api_of(connection))
+        app = find_app(transaction, tenant.id, verified.client_id)
+        if app is None or not app.enabled:
+            raise RevokedTokenError("The application is not there any more.", now)
+        person = None
+        if verified.person_id is not None:
+            person = people.find(transaction, verified.person_id)
+            if person is None or person.tenant_id != tenant.id or not person.enabled:
+                raise RevokedTokenError("The person is not there any more.", now)
+        _refuse_older(verified, app.valid_from)
+        if person is not None:
+            _refuse_older(verified, person.valid_from)
+        return Caller(app=app, person=person, token=verified)
+
+    return caller_of
+
+
+def finding_principal(services: AdminServices) -> Callable[[Connection], Principal]:
+    """Make the function that finds out who calls. It raises as ``finding_caller`` says."""
+    caller_of = finding_caller(services)
+
+    def principal_of(connection: Connection) -> Principal:
+        token = bearer_token(connection)
+        tenant = services.tenancy.find(claimed_tenant(token))
+        if tenant is None:
+            raise UnauthenticatedError("The access token is not valid.")
+        with services.database.read() as transaction:
+            return _principal(transaction, caller_of(connection, transaction, tenant, token))
+
+    return principal_of
+
+
+def bearer_token(connection: Connection) -> str:
+    """Return the token that a request carries (RFC 6750 section 2.1). Raises: UnauthenticatedError."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise UnauthenticatedError("The request carries no access token.")
+    return token
+
+
+def services_here(services: AdminServices, connection: Connection) -> AdminServices:
+    """Return the services as they are seen at the address that a request was sent to."""
+    return services.reached_at(address_of(connection.scope, services.settings.public_url))
+
+
+def _principal(transaction: Transaction, caller: Caller) -> Principal:
+    app, person, token = caller.app, caller.person, caller.token
+    if person is None:
+        return Principal(
+            kind="app",
+            id=app.client_id,
+            display_name=app.display_name,
+            tenant_id=app.tenant_id,
+            permissions=token.permissions & {*app.permissions},
+        )
+    return Principal(
+        kind=PERSON,
+        id=person.id,
+        display_name=person.display_name,
+        tenant_id=person.tenant_id,
+        permissions=token.permissions & {*delegated_of(app), *OF_EVERYBODY, *OPENID},
+        access=access_of(transaction, person),
+        proved_at=token.proved_at,
+    )
+
+
+def _refuse_older(token: VerifiedToken, valid_from: datetime) -> None:
+    if token.issued_at < valid_from:
+        raise RevokedTokenError("The access token was taken back.", valid_from)
+
+
+def _api_of(connection: Connection) -> Api:
+    return Api.DEFENDER if connection.scope["path"].startswith(_DEFENDER) else Api.GRAPH

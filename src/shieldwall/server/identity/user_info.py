@@ -1,0 +1,42 @@
+"""Who signed in, for applications that hold an access token (OpenID Connect Core 1.0 section 5.3)."""
+
+from __future__ import annotations
+
+from litestar import Response, route
+from litestar.types import ControllerRouterHandler
+
+from shieldwall.server.authorization import PUBLIC, UnauthenticatedError
+from shieldwall.server.callers import bearer_token, finding_caller
+from shieldwall.server.directory.access_tokens import claimed_tenant, person_claims
+from shieldwall.server.directory.resource_names import OPENID
+from shieldwall.server.identity.describing import USER_INFO, says
+from shieldwall.server.identity.errors import IdentityRequest, TokenRequestError
+from shieldwall.server.identity.requests import answer
+from shieldwall.server.services import AdminServices
+
+
+def user_info_handler(services: AdminServices) -> ControllerRouterHandler:
+    """Make the handler; it finds the tenant in the token, for its path names none."""
+    caller_of = finding_caller(services)
+
+    @route(
+        "/oidc/userinfo",
+        http_method=["GET", "POST"],
+        opt={**PUBLIC, **says(USER_INFO, fails=(401, 403))},
+        sync_to_thread=True,
+    )
+    def user_info(request: IdentityRequest) -> Response[bytes]:
+        """Say who the token is about, as far as its scopes let it be known."""
+        token = bearer_token(request)
+        tenant = services.tenancy.find(claimed_tenant(token))
+        if tenant is None:
+            raise UnauthenticatedError("The access token is not valid.")
+        with services.database.read() as transaction:
+            caller = caller_of(request, transaction, tenant, token)
+        if caller.person is None or "openid" not in caller.token.permissions:
+            cause = "The token is not of a person who signed in with the scope openid."
+            raise TokenRequestError("insufficient_scope", cause, number=50013, status=403)
+        openid = caller.token.permissions & OPENID
+        return answer(person_claims(caller.app.client_id, caller.person, openid), stored=False)
+
+    return user_info
