@@ -45,6 +45,9 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "alert_id": metadata.tables["alerts"].c.id,
     "event_id": metadata.tables["audit_events"].c.id,
     "endorsement_id": metadata.tables["trusted_authorities"].c.id,
+    "role_id": metadata.tables["role_definitions"].c.id,
+    "assignment_id": metadata.tables["role_assignments"].c.id,
+    "tag_id": metadata.tables["scope_tags"].c.id,
 }
 """Which column the parameter of a path names."""
 FIXED: Final = {"revision": "1", "rule_id": SOMETHING, "category": "category=Surprise", "connector_id": SOMETHING}
@@ -54,6 +57,8 @@ OF_EVERYBODY: Final = (
     "/configurationSettings/",
     "/configurationCategories/",
     "/managedTenants/",
+    "/resourceOperations/",
+    "/getEffectivePermissions/",
 )
 """The catalog is the same for all tenants; and one view crosses them, for those allowed."""
 BODIES: Final[dict[str, Any]] = {
@@ -78,6 +83,11 @@ BODIES: Final[dict[str, Any]] = {
     "POST managedDevices/{device_id}/excludeFromTamperProtection": {"excluded": True},
     "POST managedDevices/{device_id}/startTroubleshooting": {},
     "PATCH alerts_v2/{alert_id}": {"status": "resolved"},
+    "PATCH roleDefinitions/{role_id}": {"displayName": "x"},
+    "POST roleDefinitions/{role_id}/roleAssignments": {"displayName": "x"},
+    "PATCH roleAssignments/{assignment_id}": {"displayName": "x"},
+    "PATCH roleScopeTags/{tag_id}": {"displayName": "x"},
+    "POST roleScopeTags/{tag_id}/assign": {"assignments": []},
 }
 """What each route would take, by method and the end of its path."""
 
