@@ -2,12 +2,11 @@
 
 import json
 import sys
-from urllib.parse import urlsplit
 
 from azure.identity import CertificateCredential, ClientSecretCredential
 
 told = json.load(sys.stdin)
-where = {"authority": urlsplit(told["url"]).netloc, "disable_instance_discovery": True}
+where = {"authority": told["url"], "disable_instance_discovery": True}
 credentials = {"secret": ClientSecretCredential(told["tenant"], told["clientId"], told["clientSecret"], **where)}
 if "certificateFile" in told:
     credentials["certificate"] = CertificateCredential(

@@ -51,7 +51,7 @@ DeviceQuery = ManagedDevicesRequestBuilder.ManagedDevicesRequestBuilderGetQueryP
 def connected() -> GraphServiceClient:
     host = urlsplit(told["url"])
     credential = ClientSecretCredential(
-        told["tenant"], told["clientId"], told["clientSecret"], authority=host.netloc, disable_instance_discovery=True
+        told["tenant"], told["clientId"], told["clientSecret"], authority=told["url"], disable_instance_discovery=True
     )
     provider = AzureIdentityAuthenticationProvider(
         credential, scopes=["https://graph.microsoft.com/.default"], allowed_hosts=[host.hostname, host.netloc]

@@ -25,7 +25,7 @@ def connected() -> GraphServiceClient:
         told["tenant"],
         told["clientId"],
         told["clientSecret"],
-        authority=host.netloc,
+        authority=told["url"],
         disable_instance_discovery=True,
     )
     provider = AzureIdentityAuthenticationProvider(
