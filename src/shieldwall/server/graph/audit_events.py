@@ -11,7 +11,9 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.audit_shapes import CATEGORIES, CATEGORY, FIELDS, audit_event_resource
+from shieldwall.server.graph.describing import does, lists, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
+from shieldwall.server.graph.schemas.audit import AUDIT_EVENT, WORDS
 from shieldwall.server.storage import audit
 from shieldwall.server.storage.errors import NotFoundError
 
@@ -20,7 +22,7 @@ _PATH: Final = "/deviceManagement/auditEvents"
 _CATEGORY: Final = "category="
 
 
-@get(_PATH, opt=_READ | needs(ResourceAction.READ_AUDIT), sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_AUDIT) | lists(AUDIT_EVENT), sync_to_thread=True)
 def list_audit_events(services: Services, request: GraphRequest) -> Response[bytes]:
     """List audit events, newest first, in pages."""
     query = query_of(request)
@@ -30,7 +32,11 @@ def list_audit_events(services: Services, request: GraphRequest) -> Response[byt
     return page_answer(services, request, query, rows, FIELDS)
 
 
-@get(_PATH + "/getAuditCategories", opt=_READ | needs(ResourceAction.READ_AUDIT, Reach.OPEN), sync_to_thread=False)
+@get(
+    _PATH + "/getAuditCategories",
+    opt=_READ | needs(ResourceAction.READ_AUDIT, Reach.OPEN) | does(WORDS),
+    sync_to_thread=False,
+)
 def list_audit_categories() -> Response[bytes]:
     """Name the categories that audit events have."""
     return answer({"value": list(CATEGORIES)})
@@ -38,7 +44,7 @@ def list_audit_categories() -> Response[bytes]:
 
 @get(
     _PATH + "/getAuditActivityTypes/{category:str}",
-    opt=_READ | needs(ResourceAction.READ_AUDIT, Reach.OPEN),
+    opt=_READ | needs(ResourceAction.READ_AUDIT, Reach.OPEN) | does(WORDS),
     sync_to_thread=True,
 )
 def list_audit_activity_types(services: Services, category: FromPath[str]) -> Response[bytes]:
@@ -47,11 +53,11 @@ def list_audit_activity_types(services: Services, category: FromPath[str]) -> Re
     if not category.startswith(_CATEGORY) or name not in CATEGORIES:
         raise NotFoundError(f"There is no such category; there are {', '.join(CATEGORIES)}.")
     with services.database.read() as connection:
-        found = audit.list_activities(connection, services.tenant.id, CATEGORY == name)
+        found = audit.list_activities(connection, services.tenant.id, name == CATEGORY)
     return answer({"value": list(found)})
 
 
-@get(_PATH + "/{event_id:str}", opt=_READ | needs(ResourceAction.READ_AUDIT), sync_to_thread=True)
+@get(_PATH + "/{event_id:str}", opt=_READ | needs(ResourceAction.READ_AUDIT) | shows(AUDIT_EVENT), sync_to_thread=True)
 def get_audit_event(services: Services, request: GraphRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Return one audit event."""
     query = query_of(request)

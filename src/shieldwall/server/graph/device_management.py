@@ -11,8 +11,10 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.graph.describing import shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, query_of
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.account import ACCOUNT, ACCOUNT_SETTINGS, OVERVIEW
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.storage import onboarding_states
@@ -51,7 +53,7 @@ _OTHER_SYSTEMS: Final = (
 """Published counters of what never comes through this channel."""
 
 
-@get(_PATH, opt=_READ | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN), sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN) | shows(ACCOUNT), sync_to_thread=True)
 def get_device_management(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the account."""
     query = query_of(request)
@@ -68,7 +70,11 @@ def get_device_management(services: Services, request: GraphRequest) -> Response
     return answer(query.shape(account))
 
 
-@get(_PATH + "/settings", opt=_READ | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN), sync_to_thread=True)
+@get(
+    _PATH + "/settings",
+    opt=_READ | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN) | shows(ACCOUNT_SETTINGS),
+    sync_to_thread=True,
+)
 def get_device_management_settings(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the settings of the account; they are changed where each is at home, as the guide says."""
     query = query_of(request)
@@ -79,7 +85,7 @@ def get_device_management_settings(services: Services, request: GraphRequest) ->
 
 @get(
     _PATH + "/managedDeviceOverview",
-    opt=_READ_DEVICES | needs(ResourceAction.READ_DEVICES, Reach.LISTED),
+    opt=_READ_DEVICES | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | shows(OVERVIEW),
     sync_to_thread=True,
 )
 def get_managed_device_overview(services: Services, request: GraphRequest) -> Response[bytes]:

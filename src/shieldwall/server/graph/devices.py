@@ -14,6 +14,7 @@ from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices
+from shieldwall.server.graph.describing import changes, does, lists, shows
 from shieldwall.server.graph.effect_shapes import effective_resource
 from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.managed_device_shapes import as_of
@@ -32,6 +33,7 @@ from shieldwall.server.graph.requests import (
 from shieldwall.server.graph.resources import (
     organization_resource,
 )
+from shieldwall.server.graph.schemas.devices import EFFECTIVE_SETTING, MANAGED_DEVICE, ORGANIZATION
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.origins import origins_of
 from shieldwall.server.manager.statuses import effective_of
@@ -68,7 +70,9 @@ class ManagedDevicePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         return None if owner is None else owner.capitalize()
 
 
-@get(_MANAGED, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True)
+@get(
+    _MANAGED, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | lists(MANAGED_DEVICE), sync_to_thread=True
+)
 def list_managed_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List managed devices, in pages."""
     query = query_of(request)
@@ -80,7 +84,7 @@ def list_managed_devices(services: Services, request: GraphRequest) -> Response[
     return page_answer(services, request, query, rows)
 
 
-@get(_ONE, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT), sync_to_thread=True)
+@get(_ONE, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT) | shows(MANAGED_DEVICE), sync_to_thread=True)
 def get_managed_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Return one managed device."""
     query = query_of(request)
@@ -91,7 +95,11 @@ def get_managed_device(services: Services, request: GraphRequest, device_id: Fro
     return answer(query.shape(as_of(request.url.path, resource)))
 
 
-@patch(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT), sync_to_thread=True)
+@patch(
+    _ONE,
+    opt=_WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT) | changes(MANAGED_DEVICE, takes=ManagedDevicePatch),
+    sync_to_thread=True,
+)
 def change_managed_device(
     services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -112,7 +120,7 @@ def change_managed_device(
 
 @post(
     _ONE + "/syncDevice",
-    opt=_OPERATE | needs(ResourceAction.SYNC_DEVICES, Reach.OBJECT),
+    opt=_OPERATE | needs(ResourceAction.SYNC_DEVICES, Reach.OBJECT) | does(fails=[409]),
     sync_to_thread=True,
     status_code=204,
 )
@@ -128,7 +136,7 @@ def sync_device(services: Services, request: GraphRequest, device_id: FromPath[s
 
 @post(
     _ONE + "/changeTags",
-    opt=_WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT),
+    opt=_WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT) | does(MANAGED_DEVICE, takes=TagsRequest),
     sync_to_thread=True,
     status_code=200,
 )
@@ -142,7 +150,11 @@ def change_tags(services: Services, request: GraphRequest, device_id: FromPath[s
     return answer(resource)
 
 
-@get(_ONE + "/effectiveSettings", opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT), sync_to_thread=True)
+@get(
+    _ONE + "/effectiveSettings",
+    opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT) | lists(EFFECTIVE_SETTING),
+    sync_to_thread=True,
+)
 def effective_settings(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Say what is in effect on a device, setting by setting, who set it and why (ours)."""
     query, wanted, tenant = query_of(request), parse_device_id(device_id), services.tenant.id
@@ -155,7 +167,9 @@ def effective_settings(services: Services, request: GraphRequest, device_id: Fro
 
 
 @get(
-    "/organization", opt=_READ_ORGANIZATION | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN), sync_to_thread=False
+    "/organization",
+    opt=_READ_ORGANIZATION | needs(ResourceAction.READ_ORGANIZATION, Reach.OPEN) | lists(ORGANIZATION),
+    sync_to_thread=False,
 )
 def list_organizations(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the tenant; there is one."""

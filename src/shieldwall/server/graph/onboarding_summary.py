@@ -12,8 +12,10 @@ from shieldwall.contract.enrollment import EnrollmentCode
 from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json
+from shieldwall.server.graph.schemas.account import ONBOARDING_STATE, ONBOARDING_SUMMARY
 from shieldwall.server.storage import onboarding_states
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.onboarding_states import OnboardedDevice
@@ -36,7 +38,11 @@ _NOT_APPLICABLE: Final = frozenset({EnrollmentCode.UNSUPPORTED_SYSTEM, Enrollmen
 _PLATFORMS: Final = {"Windows": "windows10AndLater", "Windows Server": "windows10AndLater", "macOS": "macOS"}
 
 
-@get(_SUMMARY, opt=_READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED), sync_to_thread=True)
+@get(
+    _SUMMARY,
+    opt=_READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED) | shows(ONBOARDING_SUMMARY),
+    sync_to_thread=True,
+)
 def get_onboarding_summary(services: Services, request: GraphRequest) -> Response[bytes]:
     """Count the devices by how far they are with onboarding."""
     query = query_of(request)
@@ -51,7 +57,7 @@ def get_onboarding_summary(services: Services, request: GraphRequest) -> Respons
 
 @get(
     _SUMMARY + "/advancedThreatProtectionOnboardingDeviceSettingStates",
-    opt=_READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED),
+    opt=_READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED) | lists(ONBOARDING_STATE),
     sync_to_thread=True,
 )
 def list_onboarding_states(services: Services, request: GraphRequest) -> Response[bytes]:

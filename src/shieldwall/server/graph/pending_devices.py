@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.managed_device_shapes import managed_device_resource
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -24,8 +25,10 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.devices import MANAGED_DEVICE
 from shieldwall.server.inventory import pending
 from shieldwall.server.manager.summaries import summaries
+from shieldwall.server.openapi.description import Body
 from shieldwall.server.storage.device_records import Device
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
@@ -46,7 +49,9 @@ class ApproveRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 @post(
     _ONE + "/approve",
-    opt=_WRITE | needs(ResourceAction.ADMIT_DEVICES, Reach.OBJECT),
+    opt=_WRITE
+    | needs(ResourceAction.ADMIT_DEVICES, Reach.OBJECT)
+    | does(MANAGED_DEVICE, takes=Body(schema=ApproveRequest, required=False), fails=[409]),
     sync_to_thread=True,
     status_code=200,
 )
@@ -66,7 +71,7 @@ def approve_device(
 
 @post(
     _ONE + "/reject",
-    opt=_WRITE | needs(ResourceAction.ADMIT_DEVICES, Reach.OBJECT),
+    opt=_WRITE | needs(ResourceAction.ADMIT_DEVICES, Reach.OBJECT) | does(fails=[409]),
     sync_to_thread=True,
     status_code=204,
 )
@@ -77,7 +82,11 @@ def reject_device(services: Services, request: GraphRequest, device_id: FromPath
     return empty()
 
 
-@get(_ONE + "/duplicates", opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True)
+@get(
+    _ONE + "/duplicates",
+    opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | lists(MANAGED_DEVICE),
+    sync_to_thread=True,
+)
 def list_duplicates(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
     """Show a device and the others that named the same hardware, side by side; nothing is merged by itself (ours)."""
     query = query_of(request)

@@ -22,6 +22,7 @@ from shieldwall.contract.strict_json import convert
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.graph.describing import changes, lists, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -33,6 +34,8 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.account import connector
+from shieldwall.server.graph.schemas.resource import body, resource
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.services import AdminServices
@@ -65,6 +68,14 @@ _NEVER_DONE: Final = (
 _READ_ONLY: Final = frozenset({"id", "lastHeartbeatDateTime", "partnerState", "shieldwall"})
 
 
+_CONNECTOR: Final = resource("MobileThreatDefenseConnector", connector(_NEVER_DONE), meaning="Defender for Endpoint.")
+_CONNECTOR_CHANGES: Final = body(
+    "MobileThreatDefenseConnectorChanges",
+    {name: schema for name, schema in connector(_NEVER_DONE).items() if name not in _READ_ONLY},
+    passed_over=_READ_ONLY,
+)
+
+
 class _Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """What may be changed of the connector."""
 
@@ -73,7 +84,7 @@ class _Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     mac_enabled: bool | UnsetType = UNSET
 
 
-@get(_PATH, opt=_READ | needs(ResourceAction.READ_CONNECTORS, Reach.OPEN), sync_to_thread=True)
+@get(_PATH, opt=_READ | needs(ResourceAction.READ_CONNECTORS, Reach.OPEN) | lists(_CONNECTOR), sync_to_thread=True)
 def list_connectors(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the connectors: there is one."""
     query = query_of(request)
@@ -82,7 +93,7 @@ def list_connectors(services: Services, request: GraphRequest) -> Response[bytes
     return list_answer(services, request, query, [resource])
 
 
-@get(_ONE, opt=_READ | needs(ResourceAction.READ_CONNECTORS, Reach.OPEN), sync_to_thread=True)
+@get(_ONE, opt=_READ | needs(ResourceAction.READ_CONNECTORS, Reach.OPEN) | shows(_CONNECTOR), sync_to_thread=True)
 def get_connector(services: Services, request: GraphRequest, connector_id: FromPath[str]) -> Response[bytes]:
     """Return the connector."""
     query = query_of(request)
@@ -92,7 +103,13 @@ def get_connector(services: Services, request: GraphRequest, connector_id: FromP
     return answer(query.shape(resource))
 
 
-@patch(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_CONNECTORS, sensitive=True), sync_to_thread=True)
+@patch(
+    _ONE,
+    opt=_WRITE
+    | needs(ResourceAction.UPDATE_CONNECTORS, sensitive=True)
+    | changes(_CONNECTOR, takes=_CONNECTOR_CHANGES),
+    sync_to_thread=True,
+)
 def change_connector(
     services: Services, request: GraphRequest, connector_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:

@@ -123,9 +123,11 @@ class _Writing:
         version = _version(route.path)
         first, *rest = route.function.__name__.split("_")
         name = f"{version}." * bool(version) + first + "".join(part.title() for part in rest)
+        if len(route.handler.http_methods) > 1:
+            name = f"{name}.{route.method.lower()}"
         if self._paths_of[route.function.__name__, version] == 1:
             return name
-        path = _PARAMETER.sub("", route.path.removeprefix(f"/{version}"))
+        path = _PARAMETER.sub(r"\1", route.path.removeprefix(f"/{version}"))
         return f"{name}.{'.'.join(part for part in path.split('/') if part)}"
 
     def _in_path(self, route: Described) -> list[dict[str, Any]]:

@@ -8,7 +8,18 @@ from shieldwall.contract.enrollment import EnrollmentCode
 from shieldwall.contract.status import SettingState
 from shieldwall.policy.enrollment import Reason
 from shieldwall.policy.outcomes import Rule
-from shieldwall.server.graph.schemas.resource import resource
+from shieldwall.server.graph.managed_device_shapes import (
+    ARCHITECTURES,
+    DEVICE_TYPES,
+    JOIN_TYPES,
+    MANAGEMENT_STATES,
+    OWNERS,
+    REGISTRATION_STATES,
+    ROOTED,
+    UNKNOWN_IN_BETA,
+    UNKNOWN_TEXTS,
+)
+from shieldwall.server.graph.schemas.resource import SCOPE_TAGS, resource
 from shieldwall.server.openapi.shapes import (
     ANYTHING,
     COUNT,
@@ -91,6 +102,36 @@ _COMPARISON: Final = Component(
         }
     ),
 )
+_ACTION_RESULT: Final = Component(
+    "DeviceActionResult",
+    record(
+        {
+            "actionName": word("syncDevice", "retire"),
+            "actionState": word("pending"),
+            "startDateTime": nullable(MOMENT),
+            "lastUpdatedDateTime": nullable(MOMENT),
+        },
+        meaning="What the device was asked to do and has not done yet.",
+    ),
+)
+_OWNER: Final = word("unknown", OWNERS.values())
+_BETA: Final[dict[str, Schema | Component]] = {
+    "aadRegistered": FLAG,
+    "autopilotEnrolled": FLAG,
+    "azureActiveDirectoryDeviceId": ID,
+    "chassisType": word("unknown"),
+    "cloudPcRemoteActionResults": list_of(ANYTHING),
+    "deviceType": word("unknown", sorted(set(DEVICE_TYPES.values()))),
+    "joinType": word("unknown", JOIN_TYPES.values()),
+    "lostModeState": word("disabled"),
+    "managementFeatures": word("none"),
+    "managementState": word("managed", sorted(set(MANAGEMENT_STATES.values()))),
+    "ownerType": _OWNER,
+    "processorArchitecture": word("unknown", sorted(set(ARCHITECTURES.values()))),
+    "roleScopeTagIds": SCOPE_TAGS,
+    "usersLoggedOn": list_of(ANYTHING),
+    **dict.fromkeys(UNKNOWN_IN_BETA, NOTHING),
+}
 MANAGED_DEVICE: Final = resource(
     "ManagedDevice",
     {
@@ -102,22 +143,33 @@ MANAGED_DEVICE: Final = resource(
         "osVersion": TEXT,
         "azureADDeviceId": ID,
         "azureADRegistered": FLAG,
-        "deviceRegistrationState": word("registered"),
+        "deviceRegistrationState": word(sorted(set(REGISTRATION_STATES.values()))),
+        "deviceEnrollmentType": word("unknown"),
         "complianceState": word("unknown"),
-        "managedDeviceOwnerType": word("company"),
+        "managedDeviceOwnerType": _OWNER,
         "enrolledDateTime": nullable(MOMENT),
         "lastSyncDateTime": nullable(MOMENT),
         "manufacturer": nullable(TEXT),
         "model": nullable(TEXT),
-        "serialNumber": NOTHING,
-        "userPrincipalName": NOTHING,
+        "jailBroken": word(ROOTED.values()),
+        "easActivated": FLAG,
+        "exchangeAccessState": word("none"),
+        "exchangeAccessStateReason": word("none"),
+        "partnerReportedThreatState": word("unknown"),
+        "deviceCategoryDisplayName": TEXT,
+        "enrollmentProfileName": nullable(TEXT),
+        "managementCertificateExpirationDate": nullable(MOMENT),
+        "notes": nullable(TEXT),
+        "deviceActionResults": list_of(_ACTION_RESULT),
+        **dict.fromkeys(UNKNOWN_TEXTS, NOTHING),
+        **_BETA,
         "shieldwall": record(
             {**_STANDING, **_INVENTORY, "protection": PROTECTION}, optional=[*_INVENTORY, "protection"]
         ),
         "comparison": _COMPARISON,
     },
-    sometimes=["comparison"],
-    meaning="A device as the manager sees it.",
+    sometimes=["comparison", *_BETA],
+    meaning="A device as the manager sees it. What Graph has in beta alone is there under `/beta` alone.",
 )
 _ITEM: Final = record(
     {"item": TEXT, "state": word(SettingState), "code": TEXT, "reason": TEXT}, optional=["code", "reason"]

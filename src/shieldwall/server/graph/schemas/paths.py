@@ -27,13 +27,18 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
     "tag_id": text("The id of the scope tag, a number."),
     "operation_id": text("The id of the action."),
     "scope_name": text("Passed over: what the caller may do is said of all scopes together."),
+    "event_id": said(ID, "The id of the event."),
+    "category": text("`category='…'` in the form of OData: one of the categories of audit events."),
+    "connector_id": said(ID, "The id of the connector."),
     "rule_id": text("The id of the rule, which is that of the tenant."),
     "revision": text("The number of the revision, counted from 1."),
+    "webhook_id": said(ID, "The id of the webhook."),
+    "subscription_id": said(ID, "The id of the subscription."),
     "tenant_id": said(ID, "The id of the tenant."),
     "tenant": text("The id of the tenant, or its domain."),
 }
 _NAMESPACES: Final = re.compile(
-    r"^/(?:v1\.0|beta)/(?:deviceManagement/|security/|tenantRelationships/managedTenants/)?"
+    r"^/(?:v1\.0|beta)/(?:deviceManagement/|shieldwall/|security/|tenantRelationships/managedTenants/)?"
 )
 
 
