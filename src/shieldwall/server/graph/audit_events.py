@@ -53,7 +53,8 @@ def list_audit_activity_types(services: Services, category: FromPath[str]) -> Re
     if not category.startswith(_CATEGORY) or name not in CATEGORIES:
         raise NotFoundError(f"There is no such category; there are {', '.join(CATEGORIES)}.")
     with services.database.read() as connection:
-        found = audit.list_activities(connection, services.tenant.id, name == CATEGORY)
+        of_category = CATEGORY == name  # noqa: SIM300 - a column compared, not a constant
+        found = audit.list_activities(connection, services.tenant.id, of_category)
     return answer({"value": list(found)})
 
 
