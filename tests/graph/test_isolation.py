@@ -44,6 +44,8 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "authority_id": metadata.tables["trusted_authorities"].c.id,
     "alert_id": metadata.tables["alerts"].c.id,
     "event_id": metadata.tables["audit_events"].c.id,
+    "report_id": metadata.tables["cached_reports"].c.id,
+    "job_id": metadata.tables["export_jobs"].c.id,
     "endorsement_id": metadata.tables["trusted_authorities"].c.id,
     "role_id": metadata.tables["role_definitions"].c.id,
     "assignment_id": metadata.tables["role_assignments"].c.id,

@@ -60,6 +60,8 @@ from shieldwall.server.graph import (
 from shieldwall.server.graph.bearer import Connection, finding_principal
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
+from shieldwall.server.graph.reports import cached, exports
+from shieldwall.server.graph.reports import handlers as reports
 from shieldwall.server.graph.requests import JSON, GraphRequest
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import serving_tenant_named, serving_tenant_of_caller
@@ -101,6 +103,9 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *role_assignments.HANDLERS,
     *role_scope_tags.HANDLERS,
     *absent_collections.HANDLERS,
+    *reports.HANDLERS,
+    *cached.HANDLERS,
+    *exports.HANDLERS,
 )
 RETRY_SECONDS: Final = 30
 
@@ -115,6 +120,7 @@ def create_routes(services: AdminServices) -> Router:
         path="/",
         route_handlers=[
             *(Router(path=version, route_handlers=HANDLERS) for version in VERSIONS),
+            Router(path="/", route_handlers=exports.DOWNLOAD_HANDLERS),
             Router(
                 path="/",
                 route_handlers=identity.HANDLERS,

@@ -136,7 +136,7 @@ def _strays(report: StatusReport, resolved: Mapping[SettingId, Resolution]) -> I
 
 def policy_counts(connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId) -> PolicyCounts:
     """Count the devices of a policy by state. Raises: NotFoundError."""
-    view = _PolicyView(connection, catalog, tenant_id, policy_id)
+    view = PolicyView(connection, catalog, tenant_id, policy_id)
     counted = standings.count_by_report(connection, tenant_id, view.items)
     reports = statuses.find_many(connection, tenant_id, {each.status for each in counted if each.status is not None})
     devices: Counter[SettingState] = Counter()
@@ -155,7 +155,7 @@ def policy_devices(
     connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId, page: Page
 ) -> tuple[DeviceOfPolicy, ...]:
     """Return one page of the devices of a policy, ordered by id. Raises: NotFoundError."""
-    view = _PolicyView(connection, catalog, tenant_id, policy_id)
+    view = PolicyView(connection, catalog, tenant_id, policy_id)
     found = standings.list_devices(connection, tenant_id, view.items, page)
     reports = statuses.find_many(connection, tenant_id, {each.status for each in found if each.status is not None})
     return tuple(
@@ -170,7 +170,7 @@ def policy_devices(
     )
 
 
-class _PolicyView:
+class PolicyView:
     """A policy's settings, and the targets in use that hold it."""
 
     def __init__(self, connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId) -> None:

@@ -36,10 +36,10 @@ export_jobs: Final = Table(
     Column("search", Text, nullable=False, server_default=_NOTHING),
     Column("file_format", String(8), nullable=False),
     Column("localization", String(64), nullable=False),
-    Column("token_digest", String(64), nullable=False),
+    Column("token", String(64), nullable=False),
     Column("requested_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
-    Index("uq_export_jobs_token_digest", "token_digest", unique=True),
+    Index("uq_export_jobs_token", "token", unique=True),
 )
 
 machine_actions: Final = Table(

@@ -40,12 +40,12 @@ def upgrade() -> None:
         Column("search", Text(), nullable=False, server_default=_NOTHING),
         Column("file_format", String(8), nullable=False),
         Column("localization", String(64), nullable=False),
-        Column("token_digest", String(64), nullable=False),
+        Column("token", String(64), nullable=False),
         Column("requested_at", BigInteger(), nullable=False),
         Column("expires_at", BigInteger(), nullable=False),
     )
     op.create_index("ix_export_jobs_expires_at", "export_jobs", ["expires_at"])
-    op.create_index("uq_export_jobs_token_digest", "export_jobs", ["token_digest"], unique=True)
+    op.create_index("uq_export_jobs_token", "export_jobs", ["token"], unique=True)
     op.create_table(
         "machine_actions",
         Column("id", String(36), primary_key=True),

@@ -1,0 +1,57 @@
+"""``POST /deviceManagement/reports/get…Report``: a question, and its table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import RawBody
+from litestar.types import ControllerRouterHandler
+
+from shieldwall.contract.strict_json import encode
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import allow, needs
+from shieldwall.server.graph.reports.asking import Asked, ReportRequest, asked_in, check
+from shieldwall.server.graph.reports.known import ACTIONS
+from shieldwall.server.graph.reports.sources import Making, Reading
+from shieldwall.server.graph.reports.tables import table
+from shieldwall.server.graph.requests import GraphRequest, Services, body_of
+from shieldwall.server.services import AdminServices
+
+PATH: Final = "/deviceManagement/reports"
+READ: Final = allow(
+    "DeviceManagementConfiguration.Read.All",
+    "DeviceManagementConfiguration.ReadWrite.All",
+    "DeviceManagementManagedDevices.Read.All",
+    "DeviceManagementManagedDevices.ReadWrite.All",
+)
+REPORTING: Final = READ | needs(ResourceAction.VIEW_REPORTS)
+_STREAM: Final = "application/octet-stream"
+
+
+def report_answer(services: AdminServices, making: Making, asked: Asked) -> Response[bytes]:
+    """Answer a question, as the published API does: JSON that is called a stream of octets.
+
+    Raises:
+        InvalidQueryError: The question cannot be asked of this report.
+        NotFoundError, InvalidIdError: It is about something that is not there.
+    """
+    with services.database.read() as connection:
+        reading = Reading(connection=connection, catalog=services.catalog, tenant_id=services.tenant.id)
+        source = making(reading, asked)
+        checked = check(asked, source.columns)
+        total, rows = source.read(asked, checked)
+    return Response(encode(table(rows, total, asked, checked)), status_code=200, media_type=_STREAM)
+
+
+def _asking(action: str, making: Making) -> HTTPRouteHandler:
+    @post(f"{PATH}/{action}", opt=REPORTING, sync_to_thread=True, status_code=200)
+    def get_report(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
+        return report_answer(services, making, asked_in(body_of(request, body, ReportRequest)))
+
+    get_report.fn.__doc__ = making.__doc__
+    return get_report
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = tuple(_asking(*each) for each in ACTIONS.items())

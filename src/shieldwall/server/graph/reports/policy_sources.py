@@ -1,0 +1,194 @@
+"""Reports over policies and settings: counted over all devices, or as they are on one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from shieldwall.contract.ids import parse_device_id
+from shieldwall.contract.status import SettingState
+from shieldwall.contract.strict_json import encode
+from shieldwall.policy.words import name_of
+from shieldwall.server.directory.devices import get_device
+from shieldwall.server.graph.reports import columns
+from shieldwall.server.graph.reports.asking import Asked
+from shieldwall.server.graph.reports.columns import Column, count, moment, status, text
+from shieldwall.server.graph.reports.sources import (
+    NOBODY,
+    InMemory,
+    Reading,
+    Source,
+    all_policies,
+    policy_columns,
+    policy_of,
+    policy_row,
+)
+from shieldwall.server.graph.reports.tables import Row
+from shieldwall.server.graph.resources import moment as written
+from shieldwall.server.manager.policy_reports import counts_of_policies, total
+from shieldwall.server.manager.statuses import EffectiveSetting, PolicyCounts, effective_of
+from shieldwall.server.storage.records import Policy
+
+_COUNTS: Final = {
+    "NumberOfSucceededDevices": frozenset({SettingState.SUCCEEDED}),
+    "NumberOfErrorDevices": frozenset({SettingState.ERROR}),
+    "NumberOfConflictDevices": frozenset({SettingState.CONFLICT}),
+    "NumberOfNotApplicableDevices": frozenset({SettingState.NOT_APPLICABLE}),
+    "NumberOfPendingDevices": frozenset({SettingState.PENDING}),
+    "NumberOfDevices": frozenset(SettingState),
+}
+_TROUBLED: Final = frozenset({SettingState.ERROR, SettingState.CONFLICT})
+_NOTHING: Final = PolicyCounts(devices={}, settings={})
+
+
+def summary_of_policy(reading: Reading, asked: Asked) -> Source:
+    """How many devices the policy that the filter names is in which state on: one row."""
+    policy = policy_of(reading, asked)
+    row = policy_row(reading, policy) | _counted(_counts(reading, policy))
+    return InMemory(columns=(*policy_columns(), *count(*_COUNTS)), rows=[row])
+
+
+def settings_of_policy(reading: Reading, asked: Asked) -> Source:
+    """The settings of the policy that the filter names, with how many devices each is in which state on."""
+    policy = policy_of(reading, asked)
+    return InMemory(columns=_SETTING_COUNTS, rows=list(_setting_rows(reading, policy, _counts(reading, policy))))
+
+
+def troubled_policies(reading: Reading, _asked: Asked) -> Source:
+    """The policies that are not as they should be on some device, with how many these are."""
+    counts = counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
+    rows = [
+        policy_row(reading, policy) | _counted(counts[policy.id])
+        for policy in all_policies(reading)
+        if policy.id in counts and total(counts[policy.id].devices, _TROUBLED)
+    ]
+    return InMemory(columns=(*policy_columns(), *count(*_COUNTS)), rows=rows)
+
+
+def troubled_policies_summary(reading: Reading, _asked: Asked) -> Source:
+    """How many policies there are, and how many are not as they should be on some device: one row."""
+    counts = counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
+    troubled = [total(each.devices, _TROUBLED) for each in counts.values()]
+    row: Row = {
+        "NumberOfPolicies": sum(1 for _ in all_policies(reading)),
+        "NumberOfNonCompliantPolicies": sum(number > 0 for number in troubled),
+        "NumberOfNonCompliantAssignments": sum(troubled),
+    }
+    return InMemory(columns=count(*row), rows=[row])
+
+
+def troubled_settings(reading: Reading, asked: Asked) -> Source:
+    """The settings that are not as they should be on some device; of one policy where the filter names one."""
+    counts = counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
+    wanted = asked.fixed("PolicyId")
+    rows = [
+        row
+        for policy in all_policies(reading)
+        if policy.id in counts and wanted in {None, policy.id}
+        for row in _setting_rows(reading, policy, counts[policy.id])
+        if row["NumberOfErrorDevices"] or row["NumberOfConflictDevices"]
+    ]
+    return InMemory(columns=_SETTING_COUNTS, rows=rows)
+
+
+def policies_of_device(reading: Reading, asked: Asked) -> Source:
+    """The policies of the device that the filter names, with the state of each."""
+    wanted = parse_device_id(asked.fixed("DeviceId") or asked.required("IntuneDeviceId"))
+    device = get_device(reading.connection, reading.tenant_id, wanted)
+    effect = effective_of(reading.connection, reading.catalog, reading.tenant_id, wanted)
+    known = {policy.id: policy for policy in all_policies(reading)}
+    rows = [
+        {
+            **policy_row(reading, known[each.item.policy_id]),
+            **NOBODY,
+            "IntuneDeviceId": device.id,
+            "DeviceId": device.id,
+            "DeviceName": device.display_name,
+            "PolicyStatus": columns.STATUS_NUMBERS[each.state],
+            "PspdpuLastModifiedTimeUtc": written(effect.check_in.status_at),
+            "AssignmentFilterIds": "",
+        }
+        for each in effect.policies
+        if each.item.policy_id in known
+    ]
+    return InMemory(
+        columns=(
+            *text("IntuneDeviceId", "DeviceId", "DeviceName"),
+            *policy_columns(),
+            status("PolicyStatus"),
+            moment("PspdpuLastModifiedTimeUtc"),
+            *text(*NOBODY, "AssignmentFilterIds"),
+        ),
+        rows=rows,
+    )
+
+
+def settings_on_device(reading: Reading, asked: Asked) -> Source:
+    """The settings of the policy and on the device that the filter names, with the state of each."""
+    return InMemory(columns=_SETTINGS, rows=list(_settings(reading, asked)))
+
+
+def troubled_settings_on_device(reading: Reading, asked: Asked) -> Source:
+    """Those of them that are not as they should be."""
+    rows = [row for row in _settings(reading, asked) if row["SettingStatus"] in columns.TROUBLED]
+    return InMemory(columns=_SETTINGS, rows=rows)
+
+
+_SETTING: Final = (*text("SettingId"), Column(name="SettingName", localized=True), *text("SettingInstanceId"))
+_SETTINGS: Final = (
+    *_SETTING,
+    status("SettingStatus"),
+    *count("ErrorCode"),
+    *text("CurrentValue", "DeviceId", "IntuneDeviceId", "DeviceName"),
+    *policy_columns(),
+    *text(*NOBODY),
+)
+_SETTING_COUNTS: Final = (*_SETTING, *policy_columns(), *count(*_COUNTS))
+
+
+def _counts(reading: Reading, policy: Policy) -> PolicyCounts:
+    counts = counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
+    return counts.get(policy.id, _NOTHING)
+
+
+def _counted(counts: PolicyCounts) -> Row:
+    return {name: total(counts.devices, states) for name, states in _COUNTS.items()}
+
+
+def _setting_rows(reading: Reading, policy: Policy, counts: PolicyCounts) -> Iterator[Row]:
+    for setting, states in counts.settings.items():
+        yield {
+            "SettingId": setting,
+            "SettingName": name_of(reading.catalog, setting),
+            "SettingInstanceId": setting,
+            **policy_row(reading, policy),
+            **{name: total(states, counted) for name, counted in _COUNTS.items()},
+        }
+
+
+def _settings(reading: Reading, asked: Asked) -> Iterator[Row]:
+    policy = policy_of(reading, asked)
+    device_id = parse_device_id(asked.fixed("IntuneDeviceId") or asked.required("DeviceId"))
+    device = get_device(reading.connection, reading.tenant_id, device_id)
+    effect = effective_of(reading.connection, reading.catalog, reading.tenant_id, device_id)
+    for each in effect.settings:
+        if any(contender.policy == policy.id for contender in each.resolution.contenders):
+            yield {
+                "SettingId": each.setting,
+                "SettingName": name_of(reading.catalog, each.setting),
+                "SettingInstanceId": each.setting,
+                "SettingStatus": columns.setting_status(each.state, each.reported),
+                "ErrorCode": columns.error_code(each.state),
+                "CurrentValue": _read_back(each),
+                "DeviceId": device.id,
+                "IntuneDeviceId": device.id,
+                "DeviceName": device.display_name,
+                **policy_row(reading, policy),
+                **NOBODY,
+            }
+
+
+def _read_back(setting: EffectiveSetting) -> str | None:
+    """Return what the device found afterwards, as text."""
+    found = setting.reported.read_back if setting.reported else None
+    return found if found is None or isinstance(found, str) else encode(found).decode()

@@ -1,0 +1,114 @@
+"""Where the rows of a report come from: a source is made for one question, and reads what that asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, TypeAlias
+
+from sqlalchemy import Connection
+
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import TenantId, parse_policy_id
+from shieldwall.server.graph.reports import columns
+from shieldwall.server.graph.reports.asking import Asked, Checked, check
+from shieldwall.server.graph.reports.columns import Column, Type, text
+from shieldwall.server.graph.reports.tables import Row, fitting
+from shieldwall.server.manager import policies
+from shieldwall.server.storage import policies as policy_rows
+from shieldwall.server.storage.records import Page, Policy
+
+NOBODY: Final[Row] = {"UPN": None, "UserId": None, "UserName": None}
+"""Devices of this channel have no users."""
+POLICY_TEXTS: Final = ("PolicyId", "PolicyName", "PolicyBaseTypeName")
+_AT_ONCE: Final = 50_000
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a source reads with."""
+
+    connection: Connection
+    catalog: Catalog
+    tenant_id: TenantId
+
+
+class Source(Protocol):
+    """The rows of a report, for one question."""
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns there are."""
+
+    def read(self, asked: Asked, checked: Checked) -> tuple[int, Sequence[Row]]:
+        """Return how many rows fit, and those of the part asked for. Raises: InvalidQueryError."""
+
+
+Making: TypeAlias = Callable[[Reading, Asked], Source]
+"""Makes the source of a report for one question. Raises: InvalidQueryError, NotFoundError, InvalidIdError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InMemory:
+    """Rows that were read already: settings, policies, what one device has."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+
+    def read(self, asked: Asked, checked: Checked) -> tuple[int, Sequence[Row]]:
+        """Return how many rows fit, and those of the part asked for."""
+        found = fitting(self.rows, checked)
+        return len(found), found[asked.skip : asked.skip + asked.top]
+
+
+def in_portions(source: Source, asked: Asked) -> Iterator[Row]:
+    """Yield every row that fits, in portions, however many there are."""
+    checked = check(asked, source.columns)
+    part = replace(asked, skip=0, top=_AT_ONCE)
+    while True:
+        _, rows = source.read(part, checked)
+        yield from rows
+        if len(rows) < _AT_ONCE:
+            return
+        part = replace(part, skip=part.skip + _AT_ONCE)
+
+
+def policy_of(reading: Reading, asked: Asked) -> Policy:
+    """Return the policy that the filter names. Raises: InvalidQueryError, InvalidIdError, NotFoundError."""
+    return policies.get_policy(reading.connection, reading.tenant_id, parse_policy_id(asked.required("PolicyId")))
+
+
+def all_policies(reading: Reading) -> Iterator[Policy]:
+    """Yield the policies of the tenant."""
+    page = Page(size=_PAGE)
+    while True:
+        found = policy_rows.list_policies(reading.connection, reading.tenant_id, page)
+        yield from found
+        if len(found) < _PAGE:
+            return
+        page = Page(size=_PAGE, after=found[-1].id)
+
+
+def policy_columns() -> tuple[Column, ...]:
+    """Return the columns that say which policy a row is about."""
+    return (*text(*POLICY_TEXTS), *policy_kinds())
+
+
+def policy_kinds() -> tuple[Column, ...]:
+    """Return the columns that say of which kind and for which platform a policy is."""
+    return (
+        Column(name="UnifiedPolicyType", type=Type.NUMBER, words=columns.POLICY_TYPE_WORDS),
+        Column(name="UnifiedPolicyPlatformType", type=Type.NUMBER, words=columns.PLATFORM_WORDS),
+    )
+
+
+def policy_row(reading: Reading, policy: Policy) -> Row:
+    """Return the values of these columns."""
+    return {
+        "PolicyId": policy.id,
+        "PolicyName": policy.name,
+        "PolicyBaseTypeName": columns.POLICY_TYPE,
+        "UnifiedPolicyType": columns.policy_type(reading.catalog.template(policy.template_id).family),
+        "UnifiedPolicyPlatformType": columns.platform(policy.platforms),
+    }

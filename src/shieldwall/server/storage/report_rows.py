@@ -1,0 +1,128 @@
+"""The devices of a policy with the state of each, filtered, ordered and cut in SQL, however many they are.
+
+Devices that are alike (same target, same report, same system and catalog) are in one state, which the domain worked out
+once for all of them. These few states are laid out as a table of the statement, and joined.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    and_,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shieldwall.contract.ids import DeviceId, Digest, TenantId
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.order_terms import OrderTerm
+from shieldwall.server.storage.schema import check_ins, devices
+
+_NAME: Final = "standing"
+STATE: Final[ColumnElement[int]] = literal_column(f"{_NAME}.state", Integer())
+"""The state of a row, as a number, in conditions and orders."""
+DEVICE_ID: Final = check_ins.c.device_id
+DEVICE_NAME: Final = devices.c.display_name
+OS_TYPE: Final = devices.c.os_type
+STATUS_AT: Final = check_ins.c.status_at
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """What devices have in common that are in one state with a policy."""
+
+    target: Digest
+    status: Digest | None
+    os_type: str
+    catalog_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One device of a policy."""
+
+    device_id: DeviceId
+    display_name: str
+    os_type: str
+    state: int
+    status_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsWanted:
+    """Which devices, in which order, which part of them."""
+
+    where: tuple[ColumnElement[bool], ...] = ()
+    order: tuple[OrderTerm, ...] = ()
+    skip: int = 0
+    top: int = 1_000
+
+
+def count(connection: Connection, tenant_id: TenantId, states: Mapping[Alike, int], wanted: RowsWanted) -> int:
+    """Return how many devices fit."""
+    query = _of_policy(connection, tenant_id, states, select(func.count()).select_from(check_ins))
+    found: int = connection.scalars(query.where(*wanted.where)).one()
+    return found
+
+
+def read(
+    connection: Connection, tenant_id: TenantId, states: Mapping[Alike, int], wanted: RowsWanted
+) -> tuple[DeviceRow, ...]:
+    """Return the devices that fit, those alike in the order by their ids."""
+    columns = (DEVICE_ID, DEVICE_NAME, OS_TYPE, STATE.label("state"), STATUS_AT)
+    query = _of_policy(connection, tenant_id, states, select(*columns).select_from(check_ins))
+    order = [term.expression.desc() if term.descending else term.expression.asc() for term in wanted.order]
+    query = query.where(*wanted.where).order_by(*order, DEVICE_ID).offset(wanted.skip).limit(wanted.top)
+    return tuple(
+        DeviceRow(DeviceId(row.device_id), row.display_name, row.os_type, row.state, row.status_at)
+        for row in connection.execute(query)
+    )
+
+
+def _of_policy(
+    connection: Connection, tenant_id: TenantId, states: Mapping[Alike, int], query: Select[Any]
+) -> Select[Any]:
+    laid = _laid_out(connection, states)
+    alike = and_(
+        laid.c.target == check_ins.c.target_digest,
+        laid.c.status == func.coalesce(check_ins.c.status_digest, ""),
+        laid.c.os_type == devices.c.os_type,
+        laid.c.catalog_version == devices.c.catalog_version,
+    )
+    return (
+        query.join(devices, devices.c.id == check_ins.c.device_id)
+        .join(laid, alike)
+        .where(check_ins.c.tenant_id == tenant_id, devices.c.state == DeviceState.ACTIVE.value)
+    )
+
+
+def _laid_out(connection: Connection, states: Mapping[Alike, int]) -> CTE:
+    """Lay the states out as rows, once a statement: without that, SQLite would read them anew for every device."""
+    rows = json.dumps(
+        [[each.target, each.status or "", each.os_type, each.catalog_version, state] for each, state in states.items()]
+    )
+    names = ("target", "status", "os_type", "catalog_version")
+    if connection.dialect.name == "sqlite":
+        found = func.json_each(literal(rows, String())).table_valued("value").alias("each")
+        texts = [func.json_extract(found.c.value, f"$[{place}]").label(name) for place, name in enumerate(names)]
+        number: ColumnElement[Any] = func.json_extract(found.c.value, f"$[{len(names)}]")
+    else:
+        found = func.jsonb_array_elements(cast(literal(rows, String()), JSONB)).table_valued("value").alias("each")
+        texts = [found.c.value.op("->>")(literal_column(str(place))).label(name) for place, name in enumerate(names)]
+        number = cast(found.c.value.op("->>")(literal_column(str(len(names)))), Integer)
+    return select(*texts, number.label("state")).cte(_NAME).prefix_with("MATERIALIZED")
