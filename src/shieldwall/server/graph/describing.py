@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
-from shieldwall.server.graph.query import LARGEST_PAGE
+from shieldwall.server.graph.query import LARGEST_PAGE, MOST_SKIPPED
 from shieldwall.server.graph.schemas.errors import ODATA_ERROR
 from shieldwall.server.graph.schemas.paths import PARAMETERS, group_of
 from shieldwall.server.openapi.description import (
@@ -24,14 +24,14 @@ from shieldwall.server.openapi.description import (
     Parameter,
     described,
 )
-from shieldwall.server.openapi.shapes import ADDRESS, COUNT, Component, Schema, list_of, record, said
+from shieldwall.server.openapi.shapes import ADDRESS, COUNT, Component, Schema, list_of, record, said, word
 
 GRAPH: Final = FrontDoor(
     name="Graph",
     error=ODATA_ERROR,
     error_type=JSON,
     always=frozenset({400, 408, 413, 421, 503}),
-    guarded=frozenset({401, 403}),
+    guarded=frozenset({401, 403, 429}),
     with_body=frozenset({415}),
     with_path=frozenset({404}),
     passed_over=r"@odata\.|^#",
@@ -50,6 +50,43 @@ SKIP_TOKEN: Final = Parameter(
     place="query",
     meaning="Where the next page begins; follow `@odata.nextLink` instead of writing one.",
     schema={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+)
+SKIP: Final = Parameter(
+    name="$skip",
+    place="query",
+    meaning="How many resources to leave out; not together with `$skiptoken`.",
+    schema={"type": "integer", "minimum": 0, "maximum": MOST_SKIPPED},
+)
+FILTER: Final = Parameter(
+    name="$filter",
+    place="query",
+    meaning=(
+        "Which resources fit: `startswith(displayName,'web') and createdDateTime ge 2026-01-01T00:00:00Z`. With `eq ne "
+        "gt ge lt le in has and or not`, `startswith endswith contains tolower toupper length`, `any all`. A property "
+        "that cannot be asked about is refused."
+    ),
+    schema={"type": "string"},
+)
+ORDER_BY: Final = Parameter(
+    name="$orderby",
+    place="query",
+    meaning="By what resources are sorted, separated by commas: `displayName desc,id`.",
+    schema={"type": "string"},
+)
+SEARCH: Final = Parameter(
+    name="$search",
+    place="query",
+    meaning='Words that a resource has: `"displayName:web"`.',
+    schema={"type": "string"},
+)
+COUNTED: Final = Parameter(
+    name="$count",
+    place="query",
+    meaning="Whether `@odata.count` says how many fit on all pages together.",
+    schema=word("true", "false"),
+)
+FORMAT: Final = Parameter(
+    name="$format", place="query", meaning="JSON is the only one.", schema=word("json", "application/json")
 )
 SELECT: Final = Parameter(
     name="$select",
@@ -71,6 +108,10 @@ REASON: Final = Parameter(
     schema={"type": "string"},
 )
 ETAG: Final = ("ETag",)
+PAGING: Final = (TOP, SKIP, SKIP_TOKEN)
+ASKING: Final = (FILTER, ORDER_BY, SEARCH, COUNTED)
+SHAPING: Final = (SELECT, FORMAT)
+"""The options of OData: which part of a listing, which resources and in which order, and what is shown of each."""
 
 
 def lists(
@@ -82,7 +123,7 @@ def lists(
 ) -> dict[str, Any]:
     """Describe a listing in pages; ``expand`` are the navigation properties that may stand inside."""
     answer = Answer(status=200, meaning="One page of them.", content={JSON: collection_of(item)})
-    return _described((answer,), asks=(TOP, SKIP_TOKEN, SELECT, *_expanding(expand), *asks), fails=fails)
+    return _described((answer,), asks=(*PAGING, *ASKING, *SHAPING, *_expanding(expand), *asks), fails=fails)
 
 
 def shows(
@@ -95,7 +136,7 @@ def shows(
 ) -> dict[str, Any]:
     """Describe showing one resource."""
     answer = Answer(status=200, meaning="The resource.", content={JSON: item}, headers=headers)
-    return _described((answer,), asks=(SELECT, *_expanding(expand), *asks), fails=fails)
+    return _described((answer,), asks=(*SHAPING, *_expanding(expand), *asks), fails=fails)
 
 
 def creates(
@@ -180,17 +221,9 @@ def _done(item: AnySchema | None, headers: tuple[str, ...]) -> Answer:
 def _expanding(names: Collection[str]) -> tuple[Parameter, ...]:
     if not names:
         return ()
-    known = sorted(names)
-    meaning = f"What to show inside, separated by commas: {', '.join(f'`{name}`' for name in known)}."
-    word = f"(?:{'|'.join(known)})"
-    return (
-        Parameter(
-            name="$expand",
-            place="query",
-            meaning=meaning,
-            schema={"type": "string", "pattern": f"^{word}(?:,{word})*$"},
-        ),
-    )
+    known = ", ".join(f"`{name}`" for name in sorted(names))
+    meaning = f"What to show inside, separated by commas: {known}; each may have options of its own in parentheses."
+    return (Parameter(name="$expand", place="query", meaning=meaning, schema={"type": "string"}),)
 
 
 def _described(
@@ -201,4 +234,7 @@ def _described(
     fails: Iterable[int] = (),
 ) -> dict[str, Any]:
     body = takes if takes is None or isinstance(takes, Body) else Body(schema=takes)
-    return described(Description(door=GRAPH, answers=given, takes=body, asks=tuple(asks), fails=frozenset(fails)))
+    once = {each.name: each for each in asks}  # what a route says of a parameter counts, not what all say
+    return described(
+        Description(door=GRAPH, answers=given, takes=body, asks=tuple(once.values()), fails=frozenset(fails))
+    )
