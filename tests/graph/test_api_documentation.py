@@ -16,8 +16,9 @@ from shieldwall.server.authorization import authorization_of
 from shieldwall.server.graph import imported_settings, importing
 from shieldwall.server.graph.app import HANDLERS
 from shieldwall.server.graph.errors import STATUS_OF
-from shieldwall.server.graph.identity import HANDLERS as IDENTITY
 from shieldwall.server.graph.query import LARGEST_PAGE
+from shieldwall.server.identity import device_code, discovery, token
+from shieldwall.server.permissions import PERMISSIONS
 
 PAGE = DOCS / "api.md"
 CODE = re.compile(r"[a-z]+(?:[A-Z][a-z]+)+")
@@ -26,10 +27,12 @@ CODE = re.compile(r"[a-z]+(?:[A-Z][a-z]+)+")
 def routes() -> str:
     """The table of routes as the code has them."""
     lines = ["| Method and path | Does | Permission |", "|---|---|---|"]
-    for handler in (*HANDLERS, *IDENTITY):
+    for handler in (*HANDLERS, *discovery.HANDLERS, *token.HANDLERS, *device_code.HANDLERS):
         assert isinstance(handler, HTTPRouteHandler)
         authorization = authorization_of(handler.opt or {})
         permissions = "<br>".join(f"`{name}`" for name in sorted(authorization.permissions)) or "none: public"
+        if authorization.permissions.issuperset(PERMISSIONS):
+            permissions = "any; each request its own"
         summary = (handler.fn.__doc__ or "").splitlines()[0].replace("``", "`").replace("(ours)", "(*ours*)")
         for path in sorted(handler.paths):
             shown = re.sub(r"\{(\w+):str\}", r"{\1}", path)

@@ -17,12 +17,13 @@ from shieldwall.server.connections import ConnectionGuard
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 BODY_SECONDS: Final = 10.0
-_ADDRESS: Final = "shieldwall.address"
+ADDRESS: Final = "shieldwall.address"
+"""Where the scope of a request says which of our addresses it was sent to."""
 
 
 def address_of(scope: Any, otherwise: str) -> str:
     """Return which of our addresses a request was sent to; ``otherwise`` where nobody looked."""
-    found = scope.get(_ADDRESS, otherwise)
+    found = scope.get(ADDRESS, otherwise)
     assert isinstance(found, str)
     return found
 
@@ -75,7 +76,7 @@ class AdminFront:
                 "This server does not answer for the host the request names.",
                 "Use the public URL of the server; a proxy in front must keep the Host header.",
             )
-        scope[_ADDRESS] = self.addresses[named]
+        scope[ADDRESS] = self.addresses[named]
 
 
 class _Replayed:

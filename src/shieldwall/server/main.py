@@ -64,6 +64,7 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
+from shieldwall.server.throttling import Attempts, Throttle
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 UNSIGNED_PER_SECOND: Final = 50.0
@@ -309,7 +310,9 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
     from shieldwall.server.admin_front import AdminFront  # noqa: PLC0415 - see above
     from shieldwall.server.admin_requests import AdminMeasures, WatchedRequests  # noqa: PLC0415 - see above
     from shieldwall.server.graph import app as graph  # noqa: PLC0415 - see above
+    from shieldwall.server.graph.batch import INSIDE  # noqa: PLC0415 - see above
     from shieldwall.server.graph.paths import NormalPaths, names_in  # noqa: PLC0415 - see above
+    from shieldwall.server.identity import app as identity  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.document import About  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.permission_words import in_words  # noqa: PLC0415 - see above
     from shieldwall.server.portal import app as portal  # noqa: PLC0415 - see above
@@ -319,7 +322,11 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
     application = create_admin_application(
         readiness=Readiness(database=services.database, signer=services.signer),
         registry=registry,
-        routes=(graph.create_routes(services), portal.create_routes(services)),
+        routes=(
+            graph.create_routes(services, Throttle(settings.limits, monotonic)),
+            identity.create_routes(services, Attempts(settings.limits, monotonic)),
+            portal.create_routes(services),
+        ),
         about=About(
             version=__version__,
             public_urls=settings.public_urls,
@@ -328,12 +335,15 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
         ),
         unrouted=graph.answering_unrouted(services, portal.answering_unrouted(services, answer_problem)),
     )
+    paths = NormalPaths(application, names_in(route.path for route in application.routes))
+    measures, new_request_id = AdminMeasures(registry), RequestIds()
+    application.state[INSIDE] = WatchedRequests(application=paths, measures=measures, new_request_id=new_request_id)
     front = AdminFront(
-        application=NormalPaths(application, names_in(route.path for route in application.routes)),
+        application=paths,
         addresses={normal_authority(authority_of(url)): url for url in settings.public_urls},
         connections=connections,
     )
-    watched = WatchedRequests(application=front, measures=AdminMeasures(registry), new_request_id=RequestIds())
+    watched = WatchedRequests(application=front, measures=measures, new_request_id=new_request_id)
     return Admin(application=watched, connections=connections, housekeeping=Housekeeping(services=services))
 
 

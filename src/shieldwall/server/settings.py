@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.ids import TenantId, TenantIdField
+from shieldwall.server.throttling import Limits
 
 FILE: Final = "server.json"
 DEFAULT_PUBLIC_URL: Final = "https://localhost:8443"
@@ -54,6 +55,56 @@ class OutgoingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """A file, seen from the data directory: authorities that are trusted beside those of this machine."""
 
 
+class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How people may sign in to applications."""
+
+    device_code: bool = False
+    """Whether a program without a browser may show a code that a person types elsewhere; it invites fraud."""
+
+
+StreamName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z")]
+_PORTS: Final = {"udp": 514, "tcp": 601, "tls": 6514}
+"""RFC 5426, RFC 6587 and RFC 5425."""
+
+
+class FileStream(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", tag="file", tag_field="kind"
+):
+    """A file of JSON lines that gets every event; ``path`` is seen from the data directory."""
+
+    name: StreamName
+    path: str
+    tenant: str | None = None
+    """Id or domain of the only tenant whose events it gets."""
+
+
+class SyslogStream(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    tag="syslog",
+    tag_field="kind",
+):
+    """A syslog receiver (RFC 5424) that gets every event. The files are seen from the data directory."""
+
+    name: StreamName
+    transport: Literal["udp", "tcp", "tls"]
+    host: Host
+    port: Port | None = None
+    certificate_authority: str | None = None
+    """Authorities that are trusted instead of those of this machine."""
+    client_certificate: str | None = None
+    client_key: str | None = None
+    tenant: str | None = None
+
+    @property
+    def used_port(self) -> int:
+        """The port, or the registered one of the transport."""
+        return self.port or _PORTS[self.transport]
+
+
 class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """``server.json``. ``listen`` is an address of this machine; a proxy or firewall rule opens it to others.
 
@@ -70,6 +121,11 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     public_port: Port
     gateway_port: Port
     outgoing: OutgoingSettings = OutgoingSettings()
+    audit_streams: tuple[FileStream | SyslogStream, ...] = ()
+    limits: Limits = Limits()
+    identity: IdentitySettings = IdentitySettings()
+    require_if_match: bool = False
+    """Whether a change of what has an ``ETag`` must name the state that it changes; unmodified SDKs name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +141,11 @@ class ServerSettings:
     public_port: int
     gateway_port: int
     outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
+    audit_streams: tuple[FileStream | SyslogStream, ...] = ()
     public_aliases: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
+    require_if_match: bool = False
 
     @property
     def public_urls(self) -> tuple[str, ...]:
@@ -180,9 +240,12 @@ def store(data: Path, settings: SettingsFile) -> None:
 
 
 def resolved(data: Path, settings: SettingsFile) -> ServerSettings:
-    """Check the addresses and add the places. Raises: InvalidUrlError."""
+    """Check the addresses and add the places. Raises: InvalidUrlError, InvalidSettingsError."""
     for url in (settings.public_url, settings.gateway_url, *settings.public_aliases):
         _checked(url)
+    names = [each.name for each in settings.audit_streams]
+    if len(set(names)) < len(names):
+        raise InvalidSettingsError("auditStreams: two streams have one name.")
     return ServerSettings(data=data, **{name: getattr(settings, name) for name in settings.__struct_fields__})
 
 

@@ -17,13 +17,16 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_front import address_of
 from shieldwall.server.admin_requests import allowed_methods, record_of
-from shieldwall.server.authorization import authorization_of
+from shieldwall.server.authorization import Principal, authorization_of
+from shieldwall.server.callers import Connection, finding_principal, issuer_of, services_here
+from shieldwall.server.claims_challenges import challenge_of
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.graph import (
     absent_collections,
     alerts,
     assignment_filters,
     audit_events,
+    batch,
     catalog,
     change_sets,
     clean_up,
@@ -38,7 +41,6 @@ from shieldwall.server.graph import (
     endorsements,
     enforcement_scope,
     groups,
-    identity,
     machines,
     managed_tenants,
     memberships,
@@ -55,16 +57,18 @@ from shieldwall.server.graph import (
     role_assignments,
     role_definitions,
     role_scope_tags,
+    subscriptions,
     threat_connectors,
+    webhooks,
 )
-from shieldwall.server.graph.bearer import Connection, finding_principal
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
 from shieldwall.server.graph.reports import cached, exports
 from shieldwall.server.graph.reports import handlers as reports
 from shieldwall.server.graph.requests import JSON, GraphRequest
 from shieldwall.server.services import AdminServices
-from shieldwall.server.tenant_services import serving_tenant_named, serving_tenant_of_caller
+from shieldwall.server.tenant_services import serving_tenant_of_caller
+from shieldwall.server.throttling import Call, Throttle, TooManyRequestsError
 
 VERSIONS: Final = ("/v1.0", "/beta")
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
@@ -81,6 +85,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *groups.HANDLERS,
     *memberships.HANDLERS,
     *delta.HANDLERS,
+    *batch.HANDLERS,
     *devices.HANDLERS,
     *device_states.HANDLERS,
     *device_actions.HANDLERS,
@@ -106,14 +111,18 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *reports.HANDLERS,
     *cached.HANDLERS,
     *exports.HANDLERS,
+    *webhooks.HANDLERS,
+    *subscriptions.HANDLERS,
 )
 RETRY_SECONDS: Final = 30
+DEFENDER: Final = "/api/"
+_READING: Final = frozenset({"GET", "HEAD"})
 
 ErrorHandler: TypeAlias = Callable[[GraphRequest, Exception], Response[bytes]]
 
 
-def create_routes(services: AdminServices) -> Router:
-    """Make the routes of Graph (``/v1.0`` and ``/beta``) and of the identity platform."""
+def create_routes(services: AdminServices, throttle: Throttle) -> Router:
+    """Make the routes of Graph (``/v1.0`` and ``/beta``)."""
     answering = answering_errors(services)
     resources = CatalogResources(services.catalog)
     return Router(
@@ -121,17 +130,12 @@ def create_routes(services: AdminServices) -> Router:
         route_handlers=[
             *(Router(path=version, route_handlers=HANDLERS) for version in VERSIONS),
             Router(path="/", route_handlers=exports.DOWNLOAD_HANDLERS),
-            Router(
-                path="/",
-                route_handlers=identity.HANDLERS,
-                dependencies={"services": Provide(serving_tenant_named(services), sync_to_thread=True)},
-            ),
         ],
         dependencies={
             "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
             "resources": Provide(lambda: resources, sync_to_thread=False),
         },
-        guards=[_guarding(services)],
+        guards=[_guarding(services, throttle)],
         exception_handlers={ShieldwallError: answering, HTTPException: answering, Exception: answering},
     )
 
@@ -155,14 +159,14 @@ def answering_errors(services: AdminServices) -> ErrorHandler:
             structlog.get_logger().error("request_failed", request_id=record.request_id, exc_info=error)
             expected = FailedError("Something went wrong inside the server.")
         if status == 401:
-            here = services.reached_at(address_of(request.scope, services.settings.public_url))
-            issuer = identity.issuer_of(here).issuer
-            headers["WWW-Authenticate"] = f'Bearer realm="", authorization_uri="{issuer}", error="invalid_token"'
+            headers["WWW-Authenticate"] = challenge_of(expected, issuer_of(services_here(services, request)).issuer)
         if status == 410:  # where to begin anew
             here = services.reached_at(address_of(request.scope, services.settings.public_url))
             headers["Location"] = f"{here.settings.public_url}{request.scope['path']}?$deltatoken="
         if status == 503:
             headers["Retry-After"] = str(RETRY_SECONDS)
+        if isinstance(expected, TooManyRequestsError):
+            headers["Retry-After"] = str(expected.retry_after)
         record.error = expected.code
         body = error_body(
             expected,
@@ -190,8 +194,8 @@ def is_graph_path(path: str) -> bool:
     return any(path == version or path.startswith(f"{version}/") for version in VERSIONS)
 
 
-def _guarding(services: AdminServices) -> AsyncAnyCallable:
-    """Make the guard that finds out who calls, from the bearer token, and asks the route whether they may."""
+def _guarding(services: AdminServices, throttle: Throttle) -> AsyncAnyCallable:
+    """Make the guard that finds out who calls, from the bearer token, and asks whether they may: so much, and this."""
     principal_of = finding_principal(services)
 
     # A function and not an object: the framework copies what it is given, and services cannot be copied.
@@ -200,9 +204,21 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
             return  # the framework answers, with the header Allow that a 405 tells anybody as well
         authorization = authorization_of(handler.opt)
         principal = None if authorization.public else await sync_to_thread(principal_of, connection)
+        if principal is not None:
+            throttle.admit(_call_of(connection, principal))
         authorization.admit(principal, services.clock.now())
         connection.scope["user"] = principal
         if principal is not None and is_narrowed(authorization, principal):
             await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
 
     return guard
+
+
+def _call_of(connection: Connection, principal: Principal) -> Call:
+    """Say what a request is to the limits of its caller and tenant."""
+    return Call(
+        tenant=principal.tenant_id,
+        caller=f"{principal.kind}:{principal.id}",
+        writes=connection.scope.get("method") not in _READING,
+        of_defender=connection.scope["path"].startswith(DEFENDER),
+    )

@@ -29,6 +29,9 @@ from shieldwall.server.graph.directory_shapes import device_resource, registrati
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.requests import GraphRequest, Services, answer
 from shieldwall.server.graph.resources import Json, group_resource
+from shieldwall.server.graph.schemas.delta import follows
+from shieldwall.server.graph.schemas.directory import DEVICE
+from shieldwall.server.graph.schemas.groups import GROUP
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import check_ins
 from shieldwall.server.storage.changes import Feed, FeedState
@@ -48,13 +51,17 @@ _DELETED: Final[Json] = {"@removed": {"reason": "deleted"}}
 _MEMBER: Final[Json] = {"@odata.type": "#microsoft.graph.device"}
 
 
-@get("/groups/delta", opt=groups.READ | needs(ResourceAction.READ_GROUPS), sync_to_thread=True)
+@get("/groups/delta", opt=groups.READ | needs(ResourceAction.READ_GROUPS) | follows(GROUP), sync_to_thread=True)
 def follow_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return groups, then what changed of them; with `$select=members` also who joined and left."""
     return _followed(services, request, Feed.GROUPS, groups_page, _group)
 
 
-@get("/devices/delta", opt=directory_devices.READ | needs(ResourceAction.READ_DIRECTORY), sync_to_thread=True)
+@get(
+    "/devices/delta",
+    opt=directory_devices.READ | needs(ResourceAction.READ_DIRECTORY) | follows(DEVICE),
+    sync_to_thread=True,
+)
 def follow_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the devices of the directory, then what changed of them."""
     return _followed(services, request, Feed.DEVICES, devices_page, _device)

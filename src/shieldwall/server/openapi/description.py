@@ -126,8 +126,10 @@ class Described:
 
     @property
     def function(self) -> Callable[..., Any]:
-        """The function as it was written; the framework wraps those that are not asynchronous."""
-        function: Callable[..., Any] = getattr(self.handler.fn, "func", self.handler.fn)
+        """The function as it was written; the framework wraps it, some of them twice."""
+        function: Callable[..., Any] = self.handler.fn
+        while hasattr(function, "func"):
+            function = function.func
         return function
 
 
