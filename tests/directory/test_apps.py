@@ -3,15 +3,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import Connection
 from tests.support.office import Office
 from tests.support.samples import NOON, TENANT_ID, a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.directory import apps
-from shieldwall.server.directory.apps import InvalidAppError, InvalidClientError
-from shieldwall.server.storage import app_credentials, tenants
+from shieldwall.server.directory import app_credentials, apps
+from shieldwall.server.directory.app_credentials import InvalidClientError
+from shieldwall.server.directory.invalid_app import InvalidAppError
+from shieldwall.server.storage import app_credentials as kept_credentials
 from shieldwall.server.storage import apps as app_store
+from shieldwall.server.storage import tenants
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.records import Page
@@ -26,16 +29,18 @@ def test_an_app_is_known_by_its_secret_until_that_expires(connection: Connection
     app, secret = create(connection, office, lifetime=timedelta(days=1))
     assert app.permissions == ("Device.Read.All", "Group.Read.All")
     almost = NOON + timedelta(days=1, seconds=-1)
-    assert apps.authenticate_app(connection, TENANT_ID, app.client_id, secret, now=almost) == app
+    assert app_credentials.authenticate_by_secret(connection, TENANT_ID, app.client_id, secret, now=almost).app == app
     with pytest.raises(InvalidClientError):
-        apps.authenticate_app(connection, TENANT_ID, app.client_id, secret, now=NOON + timedelta(days=1))
+        app_credentials.authenticate_by_secret(
+            connection, TENANT_ID, app.client_id, secret, now=NOON + timedelta(days=1)
+        )
 
 
 def test_the_secret_is_kept_nowhere(connection: Connection, office: Office) -> None:
     app, secret = create(connection, office)
-    (kept,) = app_credentials.of_app(connection, app.client_id)
+    (kept,) = kept_credentials.of_app(connection, app.client_id)
     assert kept.secret_hash is not None
-    assert kept.secret_hash.startswith("$argon2id$")
+    assert kept.secret_hash.startswith("$sha256$")
     assert secret not in kept.secret_hash
     assert all(secret not in event.details for event in office.trail(connection))
 
@@ -51,31 +56,33 @@ def test_every_failure_looks_the_same(connection: Connection, office: Office) ->
         ("'; DROP TABLE apps; --", secret),
     ]:
         with pytest.raises(InvalidClientError) as refused:
-            apps.authenticate_app(connection, TENANT_ID, client_id, tried, now=NOON)
+            app_credentials.authenticate_by_secret(connection, TENANT_ID, client_id, tried, now=NOON)
         said.add((refused.value.code, refused.value.cause, refused.value.advice))
     assert len(said) == 1
 
 
-def test_an_unknown_app_costs_the_same_hash_as_a_known_one(
-    connection: Connection, office: Office, monkeypatch: pytest.MonkeyPatch
+def test_a_secret_that_was_hashed_slowly_is_hashed_anew_once_it_is_shown(
+    connection: Connection, office: Office
 ) -> None:
-    app, _ = create(connection, office)
-    verified: list[str] = []
+    app, secret = create(connection, office)
+    (kept,) = kept_credentials.of_app(connection, app.client_id)
+    slow = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(secret)
+    kept_credentials.change_secret_hash(connection, kept, slow)
+    with pytest.raises(InvalidClientError):
+        app_credentials.authenticate_by_secret(connection, TENANT_ID, app.client_id, secret + "x", now=NOON)
 
-    def refuse(kept: str, _: str) -> bool:
-        verified.append(kept)
-        return False
+    found = app_credentials.authenticate_by_secret(connection, TENANT_ID, app.client_id, secret, now=NOON)
+    assert found.outdated is not None
+    app_credentials.hash_anew(connection, found.outdated, secret)
 
-    monkeypatch.setattr(apps, "_verified", refuse)
-    for client_id in (app.client_id, counted_id("9", 9)):
-        with pytest.raises(InvalidClientError):
-            apps.authenticate_app(connection, TENANT_ID, client_id, "x", now=NOON)
-    parameters = [kept.rsplit("$", 2)[0] for kept in verified]
-    assert parameters[0] == parameters[1]
+    again = app_credentials.authenticate_by_secret(connection, TENANT_ID, app.client_id, secret, now=NOON)
+    assert (again.app, again.outdated) == (app, None)
+    with pytest.raises(InvalidClientError):
+        app_credentials.authenticate_by_secret(connection, TENANT_ID, app.client_id, slow, now=NOON)
 
 
 def test_two_secrets_are_never_the_same() -> None:
-    assert len({apps.new_secret() for _ in range(100)}) == 100
+    assert len({app_credentials.new_secret() for _ in range(100)}) == 100
 
 
 def test_an_app_goes_and_only_its_own_tenant_can_let_it_go(connection: Connection, office: Office) -> None:
@@ -92,7 +99,7 @@ def test_an_app_goes_and_only_its_own_tenant_can_let_it_go(connection: Connectio
         apps.delete_app(connection, office.acting, "x")
     apps.delete_app(connection, office.acting, app.client_id)
     with pytest.raises(InvalidClientError):
-        apps.authenticate_app(connection, TENANT_ID, app.client_id, secret, now=NOON)
+        app_credentials.authenticate_by_secret(connection, TENANT_ID, app.client_id, secret, now=NOON)
     assert apps.list_apps(connection, TENANT_ID, Page()) == ()
 
 

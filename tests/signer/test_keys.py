@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.support.trust import OTHER_TENANT, TENANT, HandClock
+from tests.support.trust import NOON, OTHER_TENANT, TENANT, HandClock
 
 from shieldwall.server.signer.errors import KeyFilesError, OtherTenantError
 from shieldwall.server.signer.keys import create_keys, held_tenants, load_keys
@@ -40,7 +40,7 @@ def test_keys_come_back_as_they_were_made(tmp_path: Path) -> None:
     loaded = load_keys(tmp_path / "keys", TENANT)
 
     assert loaded.trust_root() == made.trust_root()
-    assert loaded.token_key.thumbprint() == made.token_key.thumbprint()
+    assert loaded.token_keys.signing(NOON).name == made.token_keys.signing(NOON).name
     assert loaded.trust_root().tenant_id == TENANT
 
 
@@ -69,7 +69,7 @@ def test_tenants_have_keys_of_their_own_side_by_side(folder: Path) -> None:
     assert second.trust_root().tenant_id == OTHER_TENANT
     for role in Role:
         assert second.roles[role].public != first.roles[role].public
-    assert second.token_key.thumbprint() != first.token_key.thumbprint()
+    assert second.token_keys.signing(NOON).name != first.token_keys.signing(NOON).name
     assert second.device_authority.certificate_pem != first.device_authority.certificate_pem
 
 

@@ -112,6 +112,7 @@ def create_app(
     """Make an application and write its login, with the secret that is shown to nobody else."""
     from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.directory import apps as directory_apps  # noqa: PLC0415 - as above
+    from shieldwall.server.directory.app_credentials import SECRET_LIFETIME  # noqa: PLC0415 - as above
     from shieldwall.server.permissions import check_permissions  # noqa: PLC0415 - as above
 
     with speaking_plainly("make the application"):
@@ -132,7 +133,7 @@ def create_app(
             }
             file.write(strict_json.encode(login) + b"\n")
     typer.echo(
-        f"The application {name} is made; its login is in {out}. Its secret ends in {directory_apps.SECRET_LIFETIME.days} days."
+        f"The application {name} is made; its login is in {out}. Its secret ends in {SECRET_LIFETIME.days} days."
     )
     typer.echo(f"Next: shieldwall login --app {out}")
 

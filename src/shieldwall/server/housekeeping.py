@@ -52,6 +52,7 @@ class Housekeeping:
     def clean(self, tenant: Tenant) -> CleanUp:
         """Clean up one tenant."""
         services = self.services.of(tenant)
+        services.signer.rotate_token_key(only_if_due=True)
         with services.database.write() as connection:
             end_troubleshooting(connection, services.acting(ACTOR))
         return Cleaning(database=services.database, acting=services.acting(ACTOR), signer=services.signer)()

@@ -29,15 +29,16 @@ def discovery(services: Services, request: IdentityRequest, tenant: FromPath[str
     return answer(_configuration(services, tenant, is_first_version=bool(version)))
 
 
-@get(
-    ["/{tenant:str}/discovery/v2.0/keys", "/{tenant:str}/discovery/keys"],
-    opt={**PUBLIC, **says(KEYS)},
-    sync_to_thread=True,
-)
+@get("/{tenant:str}/discovery/v2.0/keys", opt={**PUBLIC, **says(KEYS)}, sync_to_thread=True)
 def keys(services: Services, tenant: FromPath[str]) -> Response[bytes]:
     """Publish the keys of tokens: of those made now, those to come, and those that still last (RFC 7517)."""
-    issuer_for(services, tenant)
-    return answer(services.signer.jwks())
+    return _keys(services, tenant)
+
+
+@get("/{tenant:str}/discovery/keys", opt={**PUBLIC, **says(KEYS)}, sync_to_thread=True)
+def keys_of_version_1(services: Services, tenant: FromPath[str]) -> Response[bytes]:
+    """Publish the same keys where older clients look."""
+    return _keys(services, tenant)
 
 
 @get(
@@ -64,7 +65,12 @@ def instance(services: Services, request: IdentityRequest) -> Response[bytes]:
     )
 
 
-HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (discovery, keys, instance)
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (discovery, keys, keys_of_version_1, instance)
+
+
+def _keys(services: AdminServices, tenant: str) -> Response[bytes]:
+    issuer_for(services, tenant)
+    return answer(services.signer.jwks())
 
 
 def _configuration(services: AdminServices, tenant: str, *, is_first_version: bool) -> dict[str, Any]:

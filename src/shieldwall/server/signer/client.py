@@ -155,6 +155,11 @@ class TenantSignerClient:
         """Sign a token."""
         return self._ask(wire.SignToken(claims=dict(claims)), str)
 
+    def rotate_token_key(self, *, at_once: bool = False, only_if_due: bool = False) -> str | None:
+        """Make the next key of tokens."""
+        found = self._ask(wire.RotateTokenKey(at_once=at_once, only_if_due=only_if_due), str)
+        return found or None
+
     def trust_root(self) -> TrustRoot:
         """Return the public keys of all roles and the device authority."""
         return self._ask(wire.GetTrustRoot(), TrustRoot)

@@ -16,12 +16,12 @@ from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import TenantId, TenantIdField, parse_tenant_id
 from shieldwall.server.signer.errors import KeyFilesError, OtherTenantError
 from shieldwall.server.signer.key_files import check_private_directory, read_secret, sync_directory, write_secret
+from shieldwall.server.signer.token_keys import FOLDER, TOKEN_KEY_BITS, TokenKey, TokenKeyRing
 from shieldwall.trust import moments
 from shieldwall.trust.certificates import DeviceAuthority
 from shieldwall.trust.dsse import EnvelopeKey
 from shieldwall.trust.roots import MAX_INCARNATION, Role, Roles, TrustRoot, role_keys
 
-TOKEN_KEY_BITS: Final = 2048
 _UNIT: Final = "tenant.json"
 _AUTHORITY_KEY: Final = "device-authority.key.pem"
 _AUTHORITY_CERTIFICATE: Final = "device-authority.pem"
@@ -44,7 +44,7 @@ class SigningKeys:
     unit: Unit
     roles: dict[Role, EnvelopeKey]
     device_authority: DeviceAuthority
-    token_key: RSAKey
+    token_keys: TokenKeyRing
 
     def trust_root(self) -> TrustRoot:
         """Return the public halves, as devices are given them."""
@@ -74,11 +74,12 @@ def create_keys(directory: Path, tenant_id: TenantId, clock: Clock) -> SigningKe
             f"{directory} already holds the keys of {tenant_id}.",
             remedy="Use the keys that are there; keys are never overwritten.",
         )
-    keys = _generate(tenant_id, clock)
+    first = RSAKey.generate_key(TOKEN_KEY_BITS)
+    keys = _generate(tenant_id, clock, first, directory / tenant_id)
     unfinished = directory / f".new-{tenant_id}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
-    for name, data in _files(keys).items():
+    for name, data in (_files(keys) | {_TOKEN_KEY: first.as_pem(private=True)}).items():
         write_secret(unfinished / name, data)
     sync_directory(unfinished)
     unfinished.rename(directory / tenant_id)
@@ -99,13 +100,15 @@ def load_keys(directory: Path, tenant_id: TenantId) -> SigningKeys:
         raise OtherTenantError(f"{directory} holds no keys of {tenant_id}.")
     check_private_directory(folder)
     try:
+        unit = strict_json.decode(read_secret(folder / _UNIT), Unit)
+        first = TokenKey.of(RSAKey.import_key(read_secret(folder / _TOKEN_KEY)), moments.parse(unit.created))
         keys = SigningKeys(
-            unit=strict_json.decode(read_secret(folder / _UNIT), Unit),
+            unit=unit,
             roles={role: EnvelopeKey.from_pem(read_secret(folder / _role_file(role))) for role in Role},
             device_authority=DeviceAuthority.from_pem(
                 read_secret(folder / _AUTHORITY_KEY), read_secret(folder / _AUTHORITY_CERTIFICATE)
             ),
-            token_key=RSAKey.import_key(read_secret(folder / _TOKEN_KEY)),
+            token_keys=TokenKeyRing.load(first, folder / FOLDER),
         )
         keys.trust_root()  # refuses, for example, one key file copied over another
     except KeyFilesError:
@@ -127,13 +130,13 @@ def held_tenants(directory: Path) -> list[TenantId]:
         raise KeyFilesError(f"{directory} holds what are no keys: {error.cause}") from None
 
 
-def _generate(tenant_id: TenantId, clock: Clock) -> SigningKeys:
+def _generate(tenant_id: TenantId, clock: Clock, first: RSAKey, folder: Path) -> SigningKeys:
     now = clock.now()
     return SigningKeys(
         unit=Unit(tenant_id=tenant_id, incarnation=1, root_version=1, created=moments.write(now)),
         roles={role: EnvelopeKey.generate() for role in Role},
         device_authority=DeviceAuthority.create(tenant_id, now),
-        token_key=RSAKey.generate_key(TOKEN_KEY_BITS),
+        token_keys=TokenKeyRing(TokenKey.of(first, now), folder / FOLDER),
     )
 
 
@@ -143,7 +146,6 @@ def _files(keys: SigningKeys) -> dict[str, bytes]:
         **{_role_file(role): key.to_pem() for role, key in keys.roles.items()},
         _AUTHORITY_KEY: keys.device_authority.key_pem(),
         _AUTHORITY_CERTIFICATE: keys.device_authority.certificate_pem.encode("ascii"),
-        _TOKEN_KEY: keys.token_key.as_pem(private=True),
     }
 
 

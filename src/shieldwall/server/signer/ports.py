@@ -63,6 +63,13 @@ class Signer(Protocol):
         """Sign an access or id token (RS256)."""
         ...
 
+    def rotate_token_key(self, *, at_once: bool = False, only_if_due: bool = False) -> str | None:
+        """Make the next key of tokens and return its name; ``None`` where none is due.
+
+        ``at_once`` every token handed out until now is worth nothing; otherwise nobody notices.
+        """
+        ...
+
     def trust_root(self) -> TrustRoot:
         """Return the public keys of all roles and the device authority."""
         ...

@@ -172,18 +172,23 @@ class SignerService:
 
     def sign_token(self, claims: Mapping[str, Any]) -> str:
         """Sign a token. Raises: UnsignableDocumentError."""
-        key = self.keys.token_key
-        header = {"alg": "RS256", "typ": "JWT", "kid": key.thumbprint()}
-        return jwt.encode(header, checked_claims(claims, self.clock.now()), key, algorithms=["RS256"])
+        now = self.clock.now()
+        signing = self.keys.token_keys.signing(now)
+        header = {"alg": "RS256", "typ": "JWT", "kid": signing.name}
+        return jwt.encode(header, checked_claims(claims, now), signing.key, algorithms=["RS256"])
+
+    def rotate_token_key(self, *, at_once: bool = False, only_if_due: bool = False) -> str | None:
+        """Make the next key of tokens and name it; ``None`` where none is due. Raises: KeyFilesError."""
+        made = self.keys.token_keys.rotate(self.clock.now(), at_once=at_once, only_if_due=only_if_due)
+        return None if made is None else made.name
 
     def trust_root(self) -> TrustRoot:
         """Return the public keys of all roles and the device authority."""
         return self.keys.trust_root()
 
     def jwks(self) -> dict[str, Any]:
-        """Return the token key's public half as a JWK Set."""
-        key = self.keys.token_key
-        return {"keys": [{**key.as_dict(private=False), "use": "sig", "alg": "RS256", "kid": key.thumbprint()}]}
+        """Return the keys of tokens as a JWK Set: the one that signs, the next one, those whose tokens last."""
+        return {"keys": [key.public for key in self.keys.token_keys.published(self.clock.now())]}
 
     def _refuse_other_tenant(self, tenant_id: TenantId) -> None:
         if tenant_id != self.keys.unit.tenant_id:

@@ -141,6 +141,21 @@ class SignToken(
     claims: dict[str, Any]
 
 
+class RotateTokenKey(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    tag_field="verb",
+    tag="rotateTokenKey",
+):
+    """Make the next key of tokens; the answer is its name, empty where none is due."""
+
+    at_once: bool = False
+    only_if_due: bool = False
+
+
 class GetTrustRoot(
     msgspec.Struct,
     frozen=True,
@@ -173,6 +188,7 @@ Request: TypeAlias = (
     | SealPackage
     | SealOffboarding
     | SignToken
+    | RotateTokenKey
     | GetTrustRoot
     | GetTokenKeys
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from shieldwall.server.storage.identity_records import AppCredential, CredentialKind
 from shieldwall.server.storage.identity_schema import app_credentials
@@ -24,6 +24,12 @@ def of_app(connection: Connection, client_id: str) -> tuple[AppCredential, ...]:
 def add(connection: Connection, credential: AppCredential) -> None:
     """Add a credential."""
     connection.execute(insert(app_credentials).values(columns_of(credential)))
+
+
+def change_secret_hash(connection: Connection, credential: AppCredential, secret_hash: str) -> None:
+    """Keep another hash of the same secret."""
+    named = (app_credentials.c.tenant_id == credential.tenant_id, app_credentials.c.id == credential.id)
+    connection.execute(update(app_credentials).where(*named).values(secret_hash=secret_hash))
 
 
 def remove(connection: Connection, client_id: str, credential_id: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.records import Page
@@ -30,12 +31,17 @@ def find(connection: Connection, client_id: str) -> App | None:
     return None if row is None else _app(row)
 
 
+def find_by_object_id(connection: Connection, tenant_id: TenantId, object_id: str) -> App | None:
+    """Return the application of a tenant that the directory knows by this id, or ``None``."""
+    named = (apps.c.tenant_id == tenant_id, apps.c.object_id == object_id)
+    row = connection.execute(select(apps).where(*named)).one_or_none()
+    return None if row is None else _app(row)
+
+
 def list_apps(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[App, ...]:
     """Return one page of a tenant's applications, ordered by client id."""
-    query = select(apps).where(apps.c.tenant_id == tenant_id).order_by(apps.c.client_id).limit(page.size)
-    if page.after is not None:
-        query = query.where(apps.c.client_id > page.after)
-    return tuple(map(_app, connection.execute(query)))
+    query = select(apps).where(apps.c.tenant_id == tenant_id)
+    return tuple(map(_app, paging.rows(connection, query, page, apps.c.client_id)))
 
 
 def add(connection: Connection, app: App) -> None:
@@ -44,6 +50,12 @@ def add(connection: Connection, app: App) -> None:
         connection.execute(insert(apps).values(_columns(app)))
     except IntegrityError as error:
         raise AlreadyExistsError(f"An application {app.client_id} is there already.") from error
+
+
+def change(connection: Connection, app: App) -> None:
+    """Write an application anew. Raises: NotFoundError."""
+    if connection.execute(update(apps).where(apps.c.client_id == app.client_id).values(_columns(app))).rowcount == 0:
+        raise NotFoundError(f"There is no application {app.client_id}.")
 
 
 def remove(connection: Connection, client_id: str) -> None:
