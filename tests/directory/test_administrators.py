@@ -8,8 +8,9 @@ from tests.support.office import Office
 from tests.support.samples import NOON, TENANT_ID, a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.directory import administrators
-from shieldwall.server.directory.administrators import InvalidAdministratorError, InvalidInvitationError
+from shieldwall.server.directory import administrators, sessions
+from shieldwall.server.directory.administrators import InvalidAdministratorError
+from shieldwall.server.directory.one_time_codes import InvalidInvitationError
 from shieldwall.server.storage import audit, tenants
 from shieldwall.server.storage.identity_records import Session
 from shieldwall.server.storage.records import Page
@@ -24,7 +25,7 @@ def test_a_code_lets_one_person_in_once(connection: Connection, office: Office) 
     code = administrators.invite(connection, office.acting, display_name="Grace")
     session, token = administrators.redeem(connection, office.acting, code)
     assert (session.display_name, session.expires_at) == ("Grace", NOON + timedelta(hours=8))
-    assert administrators.session_of(connection, token, now=NOON) == session
+    assert sessions.session_of(connection, token, now=NOON) == session
     with pytest.raises(InvalidInvitationError):
         administrators.redeem(connection, office.acting, code)
     assert [event.activity for event in office.trail(connection)] == [
@@ -77,29 +78,29 @@ def test_neither_code_nor_token_is_kept(connection: Connection, office: Office) 
 
 def test_an_idle_session_ends_after_a_quarter_of_an_hour(connection: Connection, office: Office) -> None:
     _, token = sign_in(connection, office)
-    assert administrators.session_of(connection, token, now=NOON + timedelta(minutes=15, seconds=-1))
-    assert administrators.session_of(connection, token, now=NOON + timedelta(minutes=15)) is None
+    assert sessions.session_of(connection, token, now=NOON + timedelta(minutes=15, seconds=-1))
+    assert sessions.session_of(connection, token, now=NOON + timedelta(minutes=15)) is None
 
 
 def test_a_session_in_use_lasts_eight_hours_and_no_longer(connection: Connection, office: Office) -> None:
     _, token = sign_in(connection, office)
     now = NOON
-    while (session := administrators.session_of(connection, token, now=now)) is not None:
-        if administrators.needs_note(session, now=now):
-            administrators.note_use(connection, session, now=now)
+    while (session := sessions.session_of(connection, token, now=now)) is not None:
+        if sessions.needs_note(session, now=now):
+            sessions.note_use(connection, session, now=now)
         now += timedelta(minutes=10)
     assert now == NOON + timedelta(hours=8)
 
 
 def test_a_use_is_noted_at_most_once_a_minute(connection: Connection, office: Office) -> None:
     session, _ = sign_in(connection, office)
-    assert not administrators.needs_note(session, now=NOON + timedelta(seconds=59))
-    assert administrators.needs_note(session, now=NOON + timedelta(seconds=60))
+    assert not sessions.needs_note(session, now=NOON + timedelta(seconds=59))
+    assert sessions.needs_note(session, now=NOON + timedelta(seconds=60))
 
 
 def test_a_session_that_was_signed_out_is_over(connection: Connection, office: Office) -> None:
     session, token = sign_in(connection, office)
     _, other_token = sign_in(connection, office)
-    administrators.sign_out(connection, office.acting, session)
-    assert administrators.session_of(connection, token, now=NOON) is None
-    assert administrators.session_of(connection, other_token, now=NOON) is not None
+    sessions.sign_out(connection, office.acting, session)
+    assert sessions.session_of(connection, token, now=NOON) is None
+    assert sessions.session_of(connection, other_token, now=NOON) is not None

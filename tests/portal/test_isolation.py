@@ -24,6 +24,8 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "package_id": schema.onboarding_packages.c.id,
     "authority_id": metadata.tables["trusted_authorities"].c.id,
     "alert_id": metadata.tables["alerts"].c.id,
+    "person_id": metadata.tables["people"].c.id,
+    "passkey_digest": metadata.tables["passkeys"].c.digest,
 }
 """Which column the parameter of a path names."""
 FIXED: Final = {"kind": "json"}
@@ -33,6 +35,8 @@ FORMS: Final[dict[str, dict[str, str]]] = {
     "/devices/{device_id}/troubleshooting": {"hours": "1"},
     "/groups/{group_id}/rule/preview": {"rule": "device.objectId -ne null"},
     "/groups/{group_id}/rule": {"rule": "device.objectId -ne null"},
+    "/people/{person_id}/account": {"enabled": "no"},
+    "/account/passkeys/{passkey_digest}/rename": {"name": "x"},
     "/clean-up/preview": {"silence": "30", "forget": "180", "history": "365"},
 }
 """What else a form of a page says."""

@@ -316,7 +316,7 @@ def test_no_page_is_kept_anywhere(ada: Client, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("style.css", "text/css"), ("refresh.js", "text/javascript"), ("icon.svg", "image/svg+xml")],
+    [("style.css", "text/css"), ("refresh.js", "text/javascript"), ("passkeys.js", "text/javascript"), ("icon.svg", "image/svg+xml")],
 )
 def test_static_files_carry_their_kind(client: Client, name: str, kind: str) -> None:
     answer = client.get(f"/static/{name}")
@@ -433,7 +433,7 @@ def test_every_route_of_the_portal_declares_who_may_call_it(world: AdminWorld) -
             assert isinstance(declared, Authorization)
             if declared.public:
                 public.add(route.path)
-    assert public <= {"/sign-in", "/static/{name:str}"}
+    assert public <= {"/sign-in", "/sign-in/options", "/sign-in/passkey", "/static/{name:str}"}
 
 
 def test_a_route_without_a_declaration_stops_the_start(world: AdminWorld) -> None:

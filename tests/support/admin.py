@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ import httpx
 from litestar import Litestar
 from litestar.types import ASGIApp
 from sqlalchemy import Connection
+from tests.support.described import DescribedApi, described
 from tests.support.manager_world import World, add_tenant
 from tests.support.policies import catalog
 from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
@@ -39,6 +40,7 @@ from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.signer.keys import SigningKeys, create_keys
 from shieldwall.server.signer.ledger import Ledger
+from shieldwall.server.signer.token_keys import TokenKeyRing
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import Tenant
 from shieldwall.trust.certificates import LocalAuthority
@@ -48,12 +50,15 @@ PUBLIC_URL: Final = f"https://{AUTHORITY}"
 
 
 class Client(httpx.Client):
-    """A program that talks to the application: cookies are kept, redirects are looked at."""
+    """A program that talks to the application: cookies are kept, redirects are looked at.
 
-    def __init__(self, application: ASGIApp) -> None:
+    With ``api`` every answer is compared with what the API's description says.
+    """
+
+    def __init__(self, application: ASGIApp, api: DescribedApi | None = None) -> None:
         self._runner = asyncio.Runner()
         weakref.finalize(self, self._runner.close)
-        super().__init__(base_url=PUBLIC_URL, transport=_InProcess(application, self._runner))
+        super().__init__(base_url=PUBLIC_URL, transport=_InProcess(application, self._runner, api))
 
     def close(self) -> None:
         """End the loop that served the requests."""
@@ -67,12 +72,16 @@ class Client(httpx.Client):
 class _InProcess(httpx.BaseTransport):
     """Calls the application; a failure inside it comes out here, unless the application made a page of it."""
 
-    def __init__(self, application: ASGIApp, runner: asyncio.Runner) -> None:
+    def __init__(self, application: ASGIApp, runner: asyncio.Runner, api: DescribedApi | None) -> None:
         self._application = httpx.ASGITransport(application)  # type: ignore[arg-type]  # the same protocol, other names
         self._runner = runner
+        self._api = api
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._runner.run(self._answer(request))
+        answer = self._runner.run(self._answer(request))
+        if self._api is not None:
+            self._api.check(request, answer)
+        return answer
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         content = request.read()
@@ -127,7 +136,7 @@ class AdminWorld:
 
     def client(self) -> Client:
         """A caller without cookies."""
-        return Client(self.application)
+        return Client(self.application, described(self.application))
 
     def application_client(self, *permissions: str, name: str = "Automation", tenant: Tenant | None = None) -> Client:
         """A program that has a token with these permissions; none of them takes a token that allows nothing."""
@@ -203,13 +212,21 @@ class _Signers:
 
     data: Path
     clock: HandClock
+    rings: dict[TenantId, TokenKeyRing] = field(default_factory=dict)
 
     @cached_property
     def ledger(self) -> Ledger:
         return Ledger(self.data / "signer")
 
     def for_tenant(self, tenant_id: TenantId) -> InProcessSigner:
-        return InProcessSigner(keys=_keys(tenant_id), ledger=self.ledger, clock=self.clock)
+        return InProcessSigner(keys=self._keys_of(tenant_id), ledger=self.ledger, clock=self.clock)
+
+    def _keys_of(self, tenant_id: TenantId) -> SigningKeys:
+        """The tenant's keys, with a ring of token keys of this world's own: another world may turn its keys over."""
+        if tenant_id not in self.rings:
+            first = _keys(tenant_id).token_keys.signing(HandClock().now())
+            self.rings[tenant_id] = TokenKeyRing(first, None)
+        return replace(_keys(tenant_id), token_keys=self.rings[tenant_id])
 
 
 @cache

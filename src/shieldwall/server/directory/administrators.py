@@ -1,42 +1,21 @@
-"""People in the admin center: invited with a one-time code, signed in by a session.
-
-A code is good for fifteen minutes and one use; a session ends after fifteen idle minutes, and after eight hours in any
-case. Both are 256 random bits of which we keep the SHA-256 alone.
-"""
+"""Administrators: invited with a one-time code, which lets them in once."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import Digest
-from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.access.roles import ADMINISTRATOR, Role
+from shieldwall.server.directory import one_time_codes, sessions
 from shieldwall.server.directory.access_of_people import make_administrator
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import invitations, people, sessions
+from shieldwall.server.directory.sessions import new_token
+from shieldwall.server.storage import people
 from shieldwall.server.storage.identity_records import Person, ProofMethod, Session
-from shieldwall.server.storage.invitations import Invitation
-
-INVITATION_LIFETIME: Final = timedelta(minutes=15)
-IDLE_LIFETIME: Final = timedelta(minutes=15)
-SESSION_LIFETIME: Final = timedelta(hours=8)
-NOTE_EVERY: Final = timedelta(minutes=1)
-"""How stale the note of a session's last use may be, so that not every page view writes."""
-
-
-class InvalidInvitationError(ShieldwallError):
-    """The code is unknown, expired or used; which of them is not said."""
-
-    code = "invalidInvitation"
-    remedy = "Ask for a new invitation: shieldwall server admin invite."
 
 
 class InvalidAdministratorError(ShieldwallError):
@@ -44,11 +23,6 @@ class InvalidAdministratorError(ShieldwallError):
 
     code = "invalidAdministrator"
     remedy = "Give the name of the person you invite."
-
-
-def new_token() -> str:
-    """Make a code or token of 256 random bits."""
-    return secrets.token_urlsafe(32)
 
 
 def invite(
@@ -82,18 +56,7 @@ def invite(
         valid_from=now,
     )
     person = _person(connection, acting, wanted, role)
-    code = make_token()
-    invitations.remove_expired(connection, now)
-    invitations.add(
-        connection,
-        Invitation(
-            code_digest=_digest(code),
-            tenant_id=acting.tenant_id,
-            display_name=display_name,
-            expires_at=now + INVITATION_LIFETIME,
-            person_id=person.id,
-        ),
-    )
+    code, _ = one_time_codes.make(connection, acting, person, make_token=make_token)
     told = {"seesTenants": True} if sees_tenants else {}
     acting.record(connection, "administrator.invited", "administrator", display_name[:128], **told)
     return code
@@ -111,62 +74,17 @@ def _person(connection: Connection, acting: Acting, wanted: Person, role: Role) 
 
 
 def redeem(
-    connection: Connection, acting: Acting, code: str, *, make_token: Callable[[], str] = new_token
+    connection: Connection,
+    acting: Acting,
+    code: str,
+    *,
+    client: str = "",
+    make_token: Callable[[], str] = new_token,
 ) -> tuple[Session, str]:
     """Let a person into the tenant of their code; return the session and its token, which we do not keep.
 
     Raises:
         InvalidInvitationError: The code is unknown, expired or used, or the person is switched off.
     """
-    now = acting.clock.now()
-    invitation = invitations.use(connection, _digest(code), now)
-    person = None if invitation is None else people.find(connection, invitation.person_id)
-    if person is None or not person.enabled:
-        raise InvalidInvitationError("This sign-in link is not valid any more.")
-    token = make_token()
-    session = Session(
-        token_digest=_digest(token),
-        tenant_id=person.tenant_id,
-        person_id=person.id,
-        display_name=person.display_name,
-        created_at=now,
-        last_seen_at=now,
-        expires_at=now + SESSION_LIFETIME,
-        proved_at=now,
-        method=ProofMethod.CODE,
-    )
-    sessions.remove_expired(connection, now)
-    sessions.add(connection, session)
-    people.signed_in(connection, person.id, now)
-    signed_in = acting.within(session.tenant_id)
-    signed_in.record(connection, "administrator.signedIn", "administrator", session.display_name[:128])
-    return session, token
-
-
-def session_of(connection: Connection, token: str, *, now: datetime) -> Session | None:
-    """Return the session of a token while it lasts, else ``None``."""
-    session = sessions.find(connection, _digest(token))
-    if session is None or now >= session.expires_at or now >= session.last_seen_at + IDLE_LIFETIME:
-        return None
-    return session
-
-
-def needs_note(session: Session, *, now: datetime) -> bool:
-    """Whether ``note_use`` should be called, which needs a write transaction."""
-    return now >= session.last_seen_at + NOTE_EVERY
-
-
-def note_use(connection: Connection, session: Session, *, now: datetime) -> None:
-    """Note that a session is in use, so that it does not end as idle."""
-    sessions.seen(connection, session.token_digest, now)
-
-
-def sign_out(connection: Connection, acting: Acting, session: Session) -> None:
-    """End a session: its token is worth nothing from now on."""
-    sessions.remove(connection, session.token_digest)
-    signed_out = acting.within(session.tenant_id)
-    signed_out.record(connection, "administrator.signedOut", "administrator", session.display_name[:128])
-
-
-def _digest(text: str) -> Digest:
-    return digest_of_bytes(text.encode("utf-8", "replace"))
+    person = one_time_codes.use(connection, acting, code)
+    return sessions.begin(connection, acting, person, ProofMethod.CODE, client=client, make_token=make_token)

@@ -19,20 +19,33 @@ from litestar.types import AsyncAnyCallable
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.admin_requests import record_of
-from shieldwall.server.authorization import PUBLIC, ForbiddenError, UnauthenticatedError, authorization_of
-from shieldwall.server.openapi.description import PAGES
+from shieldwall.server.authorization import (
+    PUBLIC,
+    ForbiddenError,
+    StepUpRequiredError,
+    UnauthenticatedError,
+    authorization_of,
+)
+from shieldwall.server.directory.passkeys import LastPasskeyError
+from shieldwall.server.directory.people import LastAdministratorError, OutrankedError
 from shieldwall.server.gates import is_narrowed, pass_gates
+from shieldwall.server.openapi.description import PAGES
 from shieldwall.server.portal import (
+    account_pages,
     alert_pages,
     authority_pages,
+    authorize_pages,
     clean_up_pages,
+    confirming,
     device_action_pages,
+    device_code_pages,
     device_pages,
     group_pages,
     group_rule_pages,
     offboarding_pages,
     package_pages,
     pages,
+    people_pages,
     protection_pages,
     registration_pages,
     scope_pages,
@@ -56,7 +69,14 @@ _TITLES: Final = {
     413: "Too large",
     500: "Something went wrong",
 }
-_STATUSES: Final[Mapping[type[ShieldwallError], int]] = {NotFoundError: 404, ForgedFormError: 403, ForbiddenError: 403}
+_STATUSES: Final[Mapping[type[ShieldwallError], int]] = {
+    NotFoundError: 404,
+    ForgedFormError: 403,
+    ForbiddenError: 403,
+    OutrankedError: 403,
+    LastAdministratorError: 409,
+    LastPasskeyError: 409,
+}
 
 
 Answer: TypeAlias = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
@@ -69,9 +89,10 @@ def create_routes(services: AdminServices) -> Router:
         path="/",
         opt=dict(PAGES),
         route_handlers=[
-            signing_in.sign_in_page,
-            signing_in.sign_in,
-            signing_in.sign_out,
+            *signing_in.HANDLERS,
+            *confirming.HANDLERS,
+            *account_pages.HANDLERS,
+            *people_pages.HANDLERS,
             pages.overview,
             pages.list_policies,
             pages.show_policy,
@@ -88,6 +109,8 @@ def create_routes(services: AdminServices) -> Router:
             protection_pages.save_protection,
             *registration_pages.HANDLERS,
             *authority_pages.HANDLERS,
+            *authorize_pages.HANDLERS,
+            *device_code_pages.HANDLERS,
             *clean_up_pages.HANDLERS,
             scope_pages.show_scope,
             scope_pages.preview_scope,
@@ -103,6 +126,7 @@ def create_routes(services: AdminServices) -> Router:
         guards=[_guarding(services)],
         exception_handlers={
             UnauthenticatedError: lambda _request, _error: redirect("/sign-in"),
+            StepUpRequiredError: lambda request, _error: confirming.ask_again(rendering, request),
             ShieldwallError: lambda request, error: _problem(rendering, request, error),
             HTTPException: lambda request, error: _http_problem(rendering, request, error),
             Exception: lambda request, error: _failure(rendering, request, error),
@@ -139,8 +163,14 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
             return  # the framework answers, with the header Allow that a 405 tells anybody as well
         authorization = authorization_of(handler.opt)
         principal = None if authorization.public else await sync_to_thread(principal_of, services, connection)
-        authorization.admit(principal, services.clock.now())
         connection.scope["user"] = principal
+        try:
+            authorization.admit(principal, services.clock.now())
+        except StepUpRequiredError:
+            if connection.scope.get("method") == "POST":
+                said = await _form(Request(connection.scope, connection.receive))
+                connection.scope[confirming.FORM] = said  # type: ignore[typeddict-unknown-key]  # ASGI lets us
+            raise
         if principal is not None and is_narrowed(authorization, principal):
             await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
 

@@ -48,8 +48,7 @@ class Rendering:
             tenant=services_of_caller(self.services, principal).tenant,
             principal=principal if isinstance(principal, Principal) else None,
             sees_tenants=isinstance(principal, Principal) and TENANTS in principal.permissions,
-            csrf=form_token(request),
-            **{"section": "", **shown},
+            **{"section": "", "csrf": form_token(request), **shown},
         )
         return Response(content, status_code=status, media_type="text/html", headers=dict(HEADERS))
 

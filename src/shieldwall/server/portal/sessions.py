@@ -12,9 +12,9 @@ from litestar.datastructures import Cookie
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.authorization import PERSON, Principal, UnauthenticatedError
-from shieldwall.server.directory import administrators
+from shieldwall.server.directory import sessions
 from shieldwall.server.directory.access_of_people import access_of
-from shieldwall.server.directory.administrators import SESSION_LIFETIME
+from shieldwall.server.directory.sessions import SESSION_LIFETIME
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import people
 from shieldwall.server.storage.identity_records import Session
@@ -43,9 +43,9 @@ def principal_of(services: AdminServices, connection: Connection) -> Principal:
     services.tenancy.get(session.tenant_id)  # known from here on, so that no later step of the request waits for it
     now = services.clock.now()
     refreshing = "x-requested-for" in connection.headers  # a page left open must not keep its session alive
-    if not refreshing and administrators.needs_note(session, now=now):
+    if not refreshing and sessions.needs_note(session, now=now):
         with services.database.write() as transaction:
-            administrators.note_use(transaction, session, now=now)
+            sessions.note_use(transaction, session, now=now)
     with services.database.read() as transaction:
         person = people.find(transaction, session.person_id)
         if person is None or not person.enabled or session.created_at < person.valid_from:
@@ -69,7 +69,7 @@ def find_session(services: AdminServices, connection: Connection) -> Session | N
     if not token:
         return None
     with services.database.read() as transaction:
-        return administrators.session_of(transaction, token, now=services.clock.now())
+        return sessions.session_of(transaction, token, now=services.clock.now())
 
 
 def session_cookie(token: str, max_age: int = int(SESSION_LIFETIME.total_seconds())) -> Cookie:
@@ -87,7 +87,11 @@ def session_cookie(token: str, max_age: int = int(SESSION_LIFETIME.total_seconds
 
 def form_token(connection: Connection) -> str:
     """Derive the token that every form carries from the session's own."""
-    session_token = connection.cookies.get(COOKIE, "")
+    return form_token_of(connection.cookies.get(COOKIE, ""))
+
+
+def form_token_of(session_token: str) -> str:
+    """Derive the token that the forms of a session carry."""
     return hmac.new(session_token.encode(), b"shieldwall form", hashlib.sha256).hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.server.storage.rows import columns_of
@@ -27,6 +27,20 @@ class Invitation:
 def add(connection: Connection, invitation: Invitation) -> None:
     """Add an invitation."""
     connection.execute(insert(invitations).values(columns_of(invitation)))
+
+
+def open_of_person(connection: Connection, person_id: str, now: datetime) -> tuple[Invitation, ...]:
+    """Return the invitations of a person that could still be used."""
+    query = select(invitations).where(
+        invitations.c.person_id == person_id, invitations.c.used_at.is_(None), invitations.c.expires_at > now
+    )
+    return tuple(Invitation(**row._asdict()) for row in connection.execute(query))
+
+
+def remove_of_person(connection: Connection, person_id: str) -> int:
+    """Forget the invitations of a person that were not used; return how many."""
+    unused = (invitations.c.person_id == person_id, invitations.c.used_at.is_(None))
+    return connection.execute(delete(invitations).where(*unused)).rowcount
 
 
 def use(connection: Connection, code_digest: Digest, now: datetime) -> Invitation | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from shieldwall.contract.ids import GroupId, TenantId
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.access_schema import group_people
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.identity_schema import people
+from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of
 
 
@@ -26,6 +28,18 @@ def find_by_user_name(connection: Connection, tenant_id: TenantId, user_name: st
     return None if row is None else Person(**row._asdict())
 
 
+def list_people(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Person, ...]:
+    """Return one page of a tenant's people, ordered by id where the page says nothing else."""
+    query = select(people).where(people.c.tenant_id == tenant_id)
+    return tuple(Person(**row._asdict()) for row in paging.rows(connection, query, page, people.c.id))
+
+
+def enabled_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[Person, ...]:
+    """Return all people of a tenant who are not switched off."""
+    query = select(people).where(people.c.tenant_id == tenant_id, people.c.enabled).order_by(people.c.id)
+    return tuple(Person(**row._asdict()) for row in connection.execute(query))
+
+
 def count(connection: Connection, tenant_id: TenantId) -> int:
     """Return how many people a tenant has."""
     return connection.execute(select(func.count()).where(people.c.tenant_id == tenant_id)).scalar_one()
@@ -39,6 +53,11 @@ def add(connection: Connection, person: Person) -> None:
 def change(connection: Connection, person: Person) -> None:
     """Write a person anew."""
     connection.execute(update(people).where(people.c.id == person.id).values(columns_of(person)))
+
+
+def remove(connection: Connection, person_id: str) -> None:
+    """Remove a person, and with them what belongs to them alone."""
+    connection.execute(delete(people).where(people.c.id == person_id))
 
 
 def signed_in(connection: Connection, person_id: str, at: datetime) -> None:
