@@ -1,26 +1,38 @@
 """What the caller of a request sees: conditions for listings, and questions about single objects.
 
+A listing that storage reads declares its rows beside its permissions, ``needs(…) | showing(Sight.groups)``,
+and its query then has the conditions of whoever asks. What is counted or put together in a handler asks ``sight_of``.
 Who is not narrowed gets no condition at all, so listings cost them nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from litestar.connection import ASGIConnection
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, Connection, and_, select
 
-from shieldwall.contract.ids import TenantId
+from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.grants import Access
 from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.storage import scoping
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_schema import alerts
-from shieldwall.server.storage.schema import assignment_filters, devices, groups, policies
+from shieldwall.server.storage.schema import (
+    assignment_filters,
+    check_ins,
+    devices,
+    groups,
+    inventory,
+    membership_events,
+    policies,
+)
 
 Conditions: TypeAlias = tuple[ColumnElement[bool], ...]
+_ROWS: Final = "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,26 @@ class Sight:
             return ()
         return (scoping.sees_device(self.tenant_id, scopes, column),)
 
+    def listed_devices(self) -> Conditions:
+        """Say which devices are seen in a listing that reads the narrow rows of the inventory."""
+        return self.devices(inventory.c.device_id)
+
+    def reported_devices(self) -> Conditions:
+        """Say of which devices reports are seen, in a query that reads their check-ins."""
+        return self.devices(check_ins.c.device_id, ResourceAction.VIEW_REPORTS)
+
+    def onboarded_devices(self) -> Conditions:
+        """Say of which devices reports are seen, in a query that reads the narrow rows of the inventory."""
+        return self.devices(inventory.c.device_id, ResourceAction.VIEW_REPORTS)
+
+    def moved_devices(self) -> Conditions:
+        """Say which devices are seen in the history of a group."""
+        return self.devices(membership_events.c.device_id)
+
+    def moved_groups(self) -> Conditions:
+        """Say which groups are seen in the history of a device."""
+        return self.groups(membership_events.c.group_id)
+
     def groups(self, column: ColumnElement[Any] = groups.c.id) -> Conditions:
         """Say which groups are seen; ``column`` names them in the query."""
         scopes = self.access.scopes(ResourceAction.READ_GROUPS)
@@ -61,6 +93,20 @@ class Sight:
         seen = self.devices(alerts.c.device_id, ResourceAction.READ_ALERTS)
         return (and_(alerts.c.device_id.is_not(None), *seen),)
 
+    def devices_among(self, connection: Connection, device_ids: Collection[DeviceId]) -> frozenset[DeviceId]:
+        """Return those of these devices that are seen; what is no device is not."""
+        query = select(devices.c.id).where(
+            devices.c.tenant_id == self.tenant_id, is_one_of(connection, devices.c.id, device_ids), *self.devices()
+        )
+        return frozenset(map(DeviceId, connection.scalars(query)))
+
+    def groups_among(self, connection: Connection, group_ids: Collection[GroupId]) -> frozenset[GroupId]:
+        """Return those of these groups that are seen."""
+        query = select(groups.c.id).where(
+            groups.c.tenant_id == self.tenant_id, is_one_of(connection, groups.c.id, group_ids), *self.groups()
+        )
+        return frozenset(map(GroupId, connection.scalars(query)))
+
     def sees(self, action: ResourceAction, tags: Collection[str]) -> bool:
         """Tell whether one object with these scope tags is seen."""
         return self.access.sees(action, tags)
@@ -70,6 +116,17 @@ class Sight:
         if any(scope.tags is None for scope in scopes):
             return ()
         return (scoping.sees_tagged(scopes, column),)
+
+
+def showing(rows: Callable[[Sight], Conditions]) -> dict[str, Any]:
+    """Declare which rows a listing has: conditions over the tables that its query reads."""
+    return {_ROWS: rows}
+
+
+def rows_of(request: ASGIConnection[Any, Any, Any, Any]) -> Conditions:
+    """Return the conditions of the caller on the listing that the route declares; none where it declares none."""
+    rows = request.route_handler.opt.get(_ROWS)
+    return () if rows is None else cast("Conditions", rows(sight_of(request)))
 
 
 def caller_of(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:

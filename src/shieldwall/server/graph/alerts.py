@@ -21,6 +21,7 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import ALERT
 from shieldwall.server.manager import alerting
 from shieldwall.server.openapi.shapes import word
+from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage import devices
 from shieldwall.server.storage.alerts import Alert
 from shieldwall.server.storage.device_records import Device
@@ -39,7 +40,9 @@ class AlertUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 @get(
-    PATH, opt=_READ | needs(ResourceAction.READ_ALERTS, Reach.LISTED) | lists(ALERT, asks=[_OPEN]), sync_to_thread=True
+    PATH,
+    opt=_READ | needs(ResourceAction.READ_ALERTS, Reach.LISTED) | showing(Sight.alerts) | lists(ALERT, asks=[_OPEN]),
+    sync_to_thread=True,
 )
 def list_alerts(services: Services, request: GraphRequest) -> Response[bytes]:
     """List alerts, in pages; `$filter=status eq 'new'` leaves out those that are resolved."""

@@ -31,6 +31,7 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.filters import FILTER, FILTER_CHANGES, NEW_FILTER
 from shieldwall.server.manager import filters
 from shieldwall.server.manager.filters import FilterDraft, draft_of_filter
+from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage.records import AssignmentFilter
 
 PATH: Final = "/deviceManagement/assignmentFilters"
@@ -48,7 +49,11 @@ _AUTHORED: Final = {
 _KIND: Final = "assignmentFilterManagementType"
 
 
-@get(PATH, opt=READ | needs(ResourceAction.READ_FILTERS, Reach.LISTED) | lists(FILTER), sync_to_thread=True)
+@get(
+    PATH,
+    opt=READ | needs(ResourceAction.READ_FILTERS, Reach.LISTED) | showing(Sight.filters) | lists(FILTER),
+    sync_to_thread=True,
+)
 def list_filters(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the assignment filters, in pages."""
     query = query_of(request)

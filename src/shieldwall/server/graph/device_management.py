@@ -17,6 +17,7 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.account import ACCOUNT, ACCOUNT_SETTINGS, OVERVIEW
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage import onboarding_states
 from shieldwall.server.storage.device_records import SPEAKING
 
@@ -92,7 +93,7 @@ def get_managed_device_overview(services: Services, request: GraphRequest) -> Re
     """Count the managed devices by operating system."""
     query = query_of(request)
     with services.database.read() as connection:
-        counted = onboarding_states.count_alike(connection, services.tenant.id)
+        counted = onboarding_states.count_alike(connection, services.tenant.id, sight_of(request).listed_devices())
     systems = Counter(dict.fromkeys((*_SYSTEMS.values(), *_OTHER_SYSTEMS, "unknownCount"), 0))
     for each in counted:
         if each.state in SPEAKING and each.enrollment_code == MANAGED_CODE:

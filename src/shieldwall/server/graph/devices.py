@@ -37,6 +37,7 @@ from shieldwall.server.graph.schemas.devices import EFFECTIVE_SETTING, MANAGED_D
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.origins import origins_of
 from shieldwall.server.manager.statuses import effective_of
+from shieldwall.server.sight import Sight, showing, sight_of
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")
@@ -71,14 +72,19 @@ class ManagedDevicePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 
 @get(
-    _MANAGED, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | lists(MANAGED_DEVICE), sync_to_thread=True
+    _MANAGED,
+    opt=_READ
+    | needs(ResourceAction.READ_DEVICES, Reach.LISTED)
+    | showing(Sight.listed_devices)
+    | lists(MANAGED_DEVICE),
+    sync_to_thread=True,
 )
 def list_managed_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List managed devices, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
         found = devices.list_devices(connection, services.tenant.id, query.page)
-        resources = device_resources(connection, found, services.clock.now())
+        resources = device_resources(connection, found, services.clock.now(), sight_of(request))
     path = request.url.path
     rows = [(each.id, as_of(path, resource)) for each, resource in zip(found, resources, strict=True)]
     return page_answer(services, request, query, rows)
@@ -90,7 +96,7 @@ def get_managed_device(services: Services, request: GraphRequest, device_id: Fro
     query = query_of(request)
     with services.database.read() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
-        (resource,) = device_resources(connection, [device], services.clock.now())
+        (resource,) = device_resources(connection, [device], services.clock.now(), sight_of(request))
         resource["shieldwall"]["protection"] = device_protection(connection, device, services.clock.now())
     return answer(query.shape(as_of(request.url.path, resource)))
 
@@ -114,7 +120,7 @@ def change_managed_device(
             notes=asked.notes or "" if asked.notes is not UNSET else None,
             managed_name=asked.managed_device_name or "" if asked.managed_device_name is not UNSET else None,
         )
-        (resource,) = device_resources(connection, [device], services.clock.now())
+        (resource,) = device_resources(connection, [device], services.clock.now(), sight_of(request))
     return answer(as_of(request.url.path, resource))
 
 
@@ -146,7 +152,7 @@ def change_tags(services: Services, request: GraphRequest, device_id: FromPath[s
     with services.database.write() as connection:
         acting = acting_for(services, request)
         device = devices.change_tags(connection, acting, wanted, add=asked.add, remove=asked.remove)
-        (resource,) = device_resources(connection, [device], services.clock.now())
+        (resource,) = device_resources(connection, [device], services.clock.now(), sight_of(request))
     return answer(resource)
 
 

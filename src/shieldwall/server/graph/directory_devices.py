@@ -54,7 +54,7 @@ class Named:
     registration: ExistingRegistration | None
 
 
-@get(_PATH, opt=READ | needs(ResourceAction.READ_DIRECTORY, Reach.LISTED) | lists(DEVICE), sync_to_thread=True)
+@get(_PATH, opt=READ | needs(ResourceAction.READ_DIRECTORY) | lists(DEVICE), sync_to_thread=True)
 def list_directory_devices(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the devices of the directory and the registrations that none of them uses yet, in pages."""
     query = query_of(request)

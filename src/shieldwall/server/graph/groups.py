@@ -35,6 +35,7 @@ from shieldwall.server.graph.resources import group_resource
 from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.graph.schemas.groups import GROUP, GROUP_CHANGES, NEW_GROUP, REFERENCE
 from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Group, ProcessingState
 
@@ -50,7 +51,11 @@ _CHANGEABLE: Final = frozenset(
 )
 
 
-@get("/groups", opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | lists(GROUP), sync_to_thread=True)
+@get(
+    "/groups",
+    opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | showing(Sight.groups) | lists(GROUP),
+    sync_to_thread=True,
+)
 def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     """List groups, in pages."""
     query = query_of(request)
@@ -161,7 +166,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *(
         get(
             f"/groups/{{group_id:str}}/{members}",
-            opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | lists(DEVICE),
+            opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | showing(Sight.listed_devices) | lists(DEVICE),
             sync_to_thread=True,
         )(list_members)
         for members in ("members", "members/device", "transitiveMembers", "transitiveMembers/device")

@@ -13,28 +13,32 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.inventory.machines import Machine, describe, filter_at, onboarding_status
 from shieldwall.server.inventory.twins import proposals
 from shieldwall.server.manager.summaries import summaries
+from shieldwall.server.sight import Sight
 from shieldwall.server.storage.device_records import Device
 
 
-def machine_resources(connection: Connection, tenant_id: TenantId, machines: Sequence[Machine]) -> list[Json]:
-    """Shape devices for a list, in the order given."""
+def machine_resources(
+    connection: Connection, tenant_id: TenantId, machines: Sequence[Machine], sight: Sight
+) -> list[Json]:
+    """Shape devices for a list, in the order given; of their duplicates those that the caller sees."""
     standing = summaries(connection, [each.device for each in machines])
     twins = proposals(connection, tenant_id, [each.device for each in machines])
+    seen = sight.devices_among(connection, {other for others in twins.values() for other in others})
     shaped = []
     for each in machines:
         resource = managed_device_resource(each.device, standing[each.device.id])
-        shared = twins.get(each.device.id, {})
+        shared = {other: words for other, words in twins.get(each.device.id, {}).items() if other in seen}
         resource["shieldwall"] |= inventory_members(each, [{"id": twin, "shares": shared[twin]} for twin in shared])
         shaped.append(resource)
     return shaped
 
 
-def device_resources(connection: Connection, devices: Sequence[Device], now: datetime) -> list[Json]:
+def device_resources(connection: Connection, devices: Sequence[Device], now: datetime, sight: Sight) -> list[Json]:
     """Shape devices of one tenant, in the order given."""
     if not devices:
         return []
     described = describe(connection, [each.id for each in devices], filter_at(now).inactive_before)
-    return machine_resources(connection, devices[0].tenant_id, [described[each.id] for each in devices])
+    return machine_resources(connection, devices[0].tenant_id, [described[each.id] for each in devices], sight)
 
 
 def inventory_members(machine: Machine, duplicates: Collection[Json]) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 import msgspec
@@ -39,6 +40,8 @@ from shieldwall.server.inventory.machine_queries import (
 )
 from shieldwall.server.inventory.machines import Wanted
 from shieldwall.server.openapi.description import Answer
+from shieldwall.server.sight import sight_of
+from shieldwall.server.storage.inventory import Filter
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")
@@ -63,14 +66,14 @@ def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     asked = asked_in(request, _LISTING)
     query = query_of(request, parameters=_LISTING)
     wanted = Wanted(
-        filter=read_filter(asked, services.clock.now()),
+        filter=_seen(request, read_filter(asked, services.clock.now())),
         order=read_order(asked),
         cursor=query.after,
         size=query.page.size,
     )
     with services.database.read() as connection:
         found = machines.list_machines(connection, services.tenant.id, wanted)
-        resources = machine_resources(connection, services.tenant.id, found)
+        resources = machine_resources(connection, services.tenant.id, found, sight_of(request))
     rows = [(each.cursor, resource) for each, resource in zip(found, resources, strict=True)]
     return page_answer(services, request, query, rows)
 
@@ -84,7 +87,7 @@ def count_machines(services: Services, request: GraphRequest) -> Response[bytes]
     """Count the devices that fit, all together and by each facet (ours)."""
     parameters = frozenset({*PARAMETERS, "facet"})
     asked = asked_in(request, parameters, only=True)
-    fitting = read_filter(asked, services.clock.now())
+    fitting = _seen(request, read_filter(asked, services.clock.now()))
     with services.database.read() as connection:
         count = machines.count_machines(connection, services.tenant.id, fitting)
         counts = machines.facets(connection, services.tenant.id, fitting, read_facets(asked))
@@ -102,9 +105,8 @@ def export_machines(services: Services, request: GraphRequest) -> Stream:
     kind = asked.get("format", ("csv",))
     if kind not in (["csv"], ["json"], ("csv",)):
         raise InvalidQueryError("format is csv or json.")
-    found = machines.all_machines(
-        services.database, services.tenant.id, read_filter(asked, services.clock.now()), read_order(asked)
-    )
+    fitting = _seen(request, read_filter(asked, services.clock.now()))
+    found = machines.all_machines(services.database, services.tenant.id, fitting, read_order(asked))
     is_csv = kind[0] == "csv"
     return Stream(
         (machine_export.as_csv if is_csv else machine_export.as_json)(found),
@@ -130,7 +132,7 @@ def merge_device(services: Services, request: GraphRequest, device_id: FromPath[
     with services.database.write() as connection:
         acting = acting_for(services, request)
         device = twins.merge(connection, acting, wanted, DeviceId(asked.into))
-        (resource,) = device_resources(connection, [device], services.clock.now())
+        (resource,) = device_resources(connection, [device], services.clock.now(), sight_of(request))
     return answer(resource)
 
 
@@ -143,3 +145,8 @@ def asked_in(request: GraphRequest, parameters: frozenset[str], *, only: bool = 
     if only and (unknown := set(given) - parameters):
         raise InvalidQueryError(f"The parameter {min(unknown)[:64]!r} is not one of this list.")
     return {name: values for name, values in given.items() if name in parameters}
+
+
+def _seen(request: GraphRequest, fitting: Filter) -> Filter:
+    """Leave out the devices that the caller does not see."""
+    return replace(fitting, only=sight_of(request).listed_devices())

@@ -28,6 +28,7 @@ from shieldwall.server.graph.requests import GraphRequest, Services, answer, bod
 from shieldwall.server.graph.resources import Json, group_resource, moment
 from shieldwall.server.graph.schemas.groups import EVALUATION, GROUP, MEMBERSHIP_EVENT
 from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import Sight, showing, sight_of
 from shieldwall.server.storage import fleets
 from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage.device_records import DeviceState
@@ -47,7 +48,7 @@ class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 @post(
     "/groups/evaluateDynamicMembership",
     opt=_READ_DEVICES
-    | needs(ResourceAction.READ_GROUPS, Reach.NAMED)
+    | needs(ResourceAction.READ_DIRECTORY, Reach.NAMED)
     | does(EVALUATION, takes=EvaluationRequest, fails=[404]),
     sync_to_thread=True,
     status_code=200,
@@ -82,7 +83,7 @@ def evaluate_group(
 
 @get(
     "/groups/{group_id:str}/membershipHistory",
-    opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | lists(MEMBERSHIP_EVENT),
+    opt=READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | showing(Sight.moved_devices) | lists(MEMBERSHIP_EVENT),
     sync_to_thread=True,
 )
 def history_of_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
@@ -96,7 +97,10 @@ def history_of_group(services: Services, request: GraphRequest, group_id: FromPa
 
 @get(
     "/devices/{device_id:str}/membershipHistory",
-    opt=_READ_DEVICES | needs(ResourceAction.READ_DIRECTORY, Reach.LISTED) | lists(MEMBERSHIP_EVENT),
+    opt=_READ_DEVICES
+    | needs(ResourceAction.READ_DIRECTORY, Reach.LISTED)
+    | showing(Sight.moved_groups)
+    | lists(MEMBERSHIP_EVENT),
     sync_to_thread=True,
 )
 def history_of_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
@@ -114,6 +118,8 @@ def list_groups_of_device(services: Services, request: GraphRequest, device_id: 
     with services.database.read() as connection:
         device = member_named(services, connection, device_id)
         found = groups.groups_of(connection, services.tenant.id, device)
+        seen = sight_of(request).groups_among(connection, [group.id for group in found])
+    found = tuple(group for group in found if group.id in seen)
     kind = {"@odata.type": "#microsoft.graph.group"}
     return list_answer(services, request, query, [kind | group_resource(group) for group in found])
 

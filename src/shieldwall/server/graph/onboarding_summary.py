@@ -16,6 +16,7 @@ from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.account import ONBOARDING_STATE, ONBOARDING_SUMMARY
+from shieldwall.server.sight import Sight, showing, sight_of
 from shieldwall.server.storage import onboarding_states
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.onboarding_states import OnboardedDevice
@@ -47,7 +48,7 @@ def get_onboarding_summary(services: Services, request: GraphRequest) -> Respons
     """Count the devices by how far they are with onboarding."""
     query = query_of(request)
     with services.database.read() as connection:
-        counted = onboarding_states.count_alike(connection, services.tenant.id)
+        counted = onboarding_states.count_alike(connection, services.tenant.id, sight_of(request).onboarded_devices())
     counts: Counter[str] = Counter()
     for each in counted:
         counts[onboarding_state(each.state, each.enrollment_code, impaired=each.impaired)] += each.devices
@@ -57,7 +58,10 @@ def get_onboarding_summary(services: Services, request: GraphRequest) -> Respons
 
 @get(
     _SUMMARY + "/advancedThreatProtectionOnboardingDeviceSettingStates",
-    opt=_READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED) | lists(ONBOARDING_STATE),
+    opt=_READ
+    | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED)
+    | showing(Sight.onboarded_devices)
+    | lists(ONBOARDING_STATE),
     sync_to_thread=True,
 )
 def list_onboarding_states(services: Services, request: GraphRequest) -> Response[bytes]:

@@ -38,6 +38,7 @@ from shieldwall.server.inventory.packages import (
     Platform,
 )
 from shieldwall.server.package_handout import hand_out_package
+from shieldwall.server.sight import sight_of
 from shieldwall.trust.onboarding_scripts import ScriptKind
 
 _WRITE: Final = allow(
@@ -125,7 +126,7 @@ def list_package_devices(services: Services, request: GraphRequest, package_id: 
     query, wanted = query_of(request), parse_package_id(package_id)
     with services.database.read() as connection:
         found = packages.devices_of_package(connection, services.tenant.id, wanted, query.page)
-        resources = device_resources(connection, found, services.clock.now())
+        resources = device_resources(connection, found, services.clock.now(), sight_of(request))
     return page_answer(
         services, request, query, [(each.id, shaped) for each, shaped in zip(found, resources, strict=True)]
     )

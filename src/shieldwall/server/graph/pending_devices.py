@@ -29,6 +29,7 @@ from shieldwall.server.graph.schemas.devices import MANAGED_DEVICE
 from shieldwall.server.inventory import pending
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.openapi.description import Body
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.device_records import Device
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
@@ -92,6 +93,8 @@ def list_duplicates(services: Services, request: GraphRequest, device_id: FromPa
     query = query_of(request)
     with services.database.read() as connection:
         found = pending.duplicates(connection, services.tenant.id, parse_device_id(device_id))
+        seen = sight_of(request).devices_among(connection, [each.id for each in found])
+        found = tuple(each for each in found if each.id in seen)
         standing = summaries(connection, found)
     resources = [
         managed_device_resource(each, standing[each.id]) | {"comparison": _comparison(found[0], each)} for each in found

@@ -57,6 +57,7 @@ from shieldwall.server.graph.schemas.settings import SETTING
 from shieldwall.server.manager import assignments, policies, statuses
 from shieldwall.server.manager.policies import draft_of
 from shieldwall.server.manager.publishing import published
+from shieldwall.server.sight import Sight, showing, sight_of
 
 
 class CopyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -74,7 +75,10 @@ class ReorderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 @get(
     PATH,
-    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.LISTED) | lists(POLICY, expand=EXPANDABLE),
+    opt=READ
+    | needs(ResourceAction.READ_POLICIES, Reach.LISTED)
+    | showing(Sight.policies)
+    | lists(POLICY, expand=EXPANDABLE),
     sync_to_thread=True,
 )
 def list_policies(services: Services, request: GraphRequest) -> Response[bytes]:
@@ -293,13 +297,17 @@ def status_summary(services: Services, request: GraphRequest, policy_id: FromPat
     query = query_of(request)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        counts = statuses.policy_counts(connection, services.catalog, policy.tenant_id, policy.id)
+        seen = sight_of(request).reported_devices()
+        counts = statuses.policy_counts(connection, services.catalog, policy.tenant_id, policy.id, seen)
     return answer(query.shape({str(state): counts.devices.get(state, 0) for state in SettingState}))
 
 
 @get(
     ONE + "/deviceStates",
-    opt=READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED) | lists(POLICY_DEVICE),
+    opt=READ
+    | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED)
+    | showing(Sight.reported_devices)
+    | lists(POLICY_DEVICE),
     sync_to_thread=True,
 )
 def device_states(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:

@@ -44,7 +44,7 @@ class Query:
     """What a request asks of a listing or of one resource.
 
     ``question`` is everything that decides which rows a listing has and in which order; a token is good for one.
-    ``tally`` is where the number of all rows is written when it is asked for.
+    ``tally`` is where the number of all rows is written when it is asked for. ``only`` says which rows the caller sees.
     """
 
     top: int | None = None
@@ -56,6 +56,7 @@ class Query:
     order: tuple[Term, ...] = ()
     question: str = ""
     tally: Tally | None = None
+    only: tuple[ColumnElement[bool], ...] = ()
     expandable: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -93,7 +94,7 @@ class Query:
         return Page(
             size=self.size + 1,
             after=self.after,
-            where=(*where, *map(sql.condition, self.conditions(fields))),
+            where=(*self.only, *where, *map(sql.condition, self.conditions(fields))),
             order=tuple(
                 OrderTerm(sql.ordering(each.field, each.path), each.descending, each.field.nullable) for each in order
             ),

@@ -26,6 +26,7 @@ from shieldwall.server.graph.odata.selection import Expandable
 from shieldwall.server.graph.query import MOST_DIGITS, Query, counted_after, parse_query
 from shieldwall.server.graph.resources import Json, collection
 from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import rows_of
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ def query_of(
 ) -> Query:
     """Read the query options; ``parameters`` are those of the route itself. Raises: InvalidQueryError."""
     given = {name: request.query_params.getall(name) for name in request.query_params if name not in parameters}
-    return parse_query(given, expandable=expandable, path=request.url.path)
+    return replace(parse_query(given, expandable=expandable, path=request.url.path), only=rows_of(request))
 
 
 def number_of(request: GraphRequest, parameter: str) -> int | None:

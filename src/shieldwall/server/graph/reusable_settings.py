@@ -37,6 +37,7 @@ from shieldwall.server.graph.setting_writing import write_instance
 from shieldwall.server.manager import reusable_settings
 from shieldwall.server.manager.reusable_settings import ReusableDraft, ReusableSettings, draft_of_setting
 from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.records import ReusableSetting
 
 _PATH: Final = "/deviceManagement/reusablePolicySettings"
@@ -129,6 +130,8 @@ def list_referring_policies(services: Services, request: GraphRequest, setting_i
     query, wanted = query_of(request), parse_reusable_setting_id(setting_id)
     with services.database.read() as connection:
         found = reusable_settings.referring_policies(connection, services.tenant.id, wanted)
+        sight = sight_of(request)
+        found = tuple(each for each in found if sight.sees(ResourceAction.READ_POLICIES, each.role_scope_tag_ids))
         resources = [resource_of(services, connection, policy, frozenset()) for policy in found]
     return list_answer(services, request, query, resources)
 

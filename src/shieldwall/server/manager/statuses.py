@@ -7,11 +7,11 @@ pair and counted, never once per device.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.conflicts import PUBLISHED
@@ -134,10 +134,16 @@ def _strays(report: StatusReport, resolved: Mapping[SettingId, Resolution]) -> I
     return (each for each in report.settings if each.setting not in resolved and each.code not in set(Reason))
 
 
-def policy_counts(connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId) -> PolicyCounts:
-    """Count the devices of a policy by state. Raises: NotFoundError."""
+def policy_counts(
+    connection: Connection,
+    catalog: Catalog,
+    tenant_id: TenantId,
+    policy_id: PolicyId,
+    only: Sequence[ColumnElement[bool]] = (),
+) -> PolicyCounts:
+    """Count the devices of a policy by state; ``only`` are conditions on their check-ins. Raises: NotFoundError."""
     view = PolicyView(connection, catalog, tenant_id, policy_id)
-    counted = standings.count_by_report(connection, tenant_id, view.items)
+    counted = standings.count_by_report(connection, tenant_id, view.items, only)
     reports = statuses.find_many(connection, tenant_id, {each.status for each in counted if each.status is not None})
     devices: Counter[SettingState] = Counter()
     settings: dict[SettingId, Counter[SettingState]] = {setting: Counter() for setting in view.settings}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.status import SettingState
@@ -38,9 +38,15 @@ class Fleet:
         return sum(self.counts.get(state, 0) for state in TROUBLES)
 
 
-def fleet(connection: Connection, tenant_id: TenantId, most: int = 10) -> Fleet:
-    """Count the devices by state and find at most so many of those in trouble, the gravest first."""
-    counted = standings.count_by_report(connection, tenant_id, standings.targets_in_use(connection, tenant_id))
+def fleet(
+    connection: Connection, tenant_id: TenantId, most: int = 10, only: tuple[ColumnElement[bool], ...] = ()
+) -> Fleet:
+    """Count the devices by state and find at most so many of those in trouble, the gravest first.
+
+    ``only`` are conditions on their check-ins.
+    """
+    targets = standings.targets_in_use(connection, tenant_id)
+    counted = standings.count_by_report(connection, tenant_id, targets, only)
     reports = statuses.find_many(connection, tenant_id, {each.status for each in counted if each.status is not None})
     states = {
         (each.target, each.status): state_of(each.target, reports.get(each.status) if each.status else None)
@@ -51,7 +57,7 @@ def fleet(connection: Connection, tenant_id: TenantId, most: int = 10) -> Fleet:
         counts[states[each.target, each.status]] += each.devices
     found = [
         (standing, state)
-        for standing in _with_trouble(connection, tenant_id, states)
+        for standing in _with_trouble(connection, tenant_id, states, only)
         if (state := states.get((standing.target, standing.status))) in TROUBLES and state is not None
     ]
     found.sort(key=lambda each: (TROUBLES.index(each[1]), each[0].display_name))
@@ -59,13 +65,16 @@ def fleet(connection: Connection, tenant_id: TenantId, most: int = 10) -> Fleet:
 
 
 def _with_trouble(
-    connection: Connection, tenant_id: TenantId, states: Mapping[tuple[Digest, Digest | None], SettingState]
+    connection: Connection,
+    tenant_id: TenantId,
+    states: Mapping[tuple[Digest, Digest | None], SettingState],
+    only: tuple[ColumnElement[bool], ...],
 ) -> Iterator[Standing]:
     """Go through devices whose target gives somebody trouble."""
     troubled = {target for (target, _), state in states.items() if state in TROUBLES}
     after = None
     for _ in range(_MOST_PAGES if troubled else 0):
-        page = standings.list_devices(connection, tenant_id, troubled, Page(size=_PAGE, after=after))
+        page = standings.list_devices(connection, tenant_id, troubled, Page(size=_PAGE, after=after, where=only))
         yield from page
         if len(page) < _PAGE:
             return

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, TenantId
@@ -85,20 +86,22 @@ def list_alerts(
     return tuple(map(_alert, paging.rows(connection, query, page, alerts.c.id)))
 
 
-def newest_open(connection: Connection, tenant_id: TenantId, most: int) -> tuple[Alert, ...]:
+def newest_open(
+    connection: Connection, tenant_id: TenantId, most: int, only: Sequence[ColumnElement[bool]] = ()
+) -> tuple[Alert, ...]:
     """Return the open alerts of a tenant that were raised last, the newest first."""
     query = (
         select(alerts)
-        .where(alerts.c.tenant_id == tenant_id, alerts.c.resolved_at.is_(None))
+        .where(alerts.c.tenant_id == tenant_id, alerts.c.resolved_at.is_(None), *only)
         .order_by(alerts.c.last_at.desc(), alerts.c.id)
         .limit(most)
     )
     return tuple(map(_alert, connection.execute(query)))
 
 
-def count_open(connection: Connection, tenant_id: TenantId) -> int:
-    """Return how many alerts of a tenant are open."""
-    query = select(func.count()).where(alerts.c.tenant_id == tenant_id, alerts.c.resolved_at.is_(None))
+def count_open(connection: Connection, tenant_id: TenantId, only: Sequence[ColumnElement[bool]] = ()) -> int:
+    """Return how many alerts of a tenant are open; ``only`` are conditions on their rows."""
+    query = select(func.count()).where(alerts.c.tenant_id == tenant_id, alerts.c.resolved_at.is_(None), *only)
     return connection.scalars(query).one()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
@@ -134,9 +134,9 @@ def speaking_ids(connection: Connection, tenant_id: TenantId) -> frozenset[Devic
     return frozenset(map(DeviceId, connection.scalars(query)))
 
 
-def count(connection: Connection, tenant_id: TenantId) -> int:
-    """Return how many devices a tenant has, retired ones included."""
-    query = select(func.count()).select_from(devices).where(devices.c.tenant_id == tenant_id)
+def count(connection: Connection, tenant_id: TenantId, only: Sequence[ColumnElement[bool]] = ()) -> int:
+    """Return how many devices a tenant has, retired ones included; ``only`` are conditions on their rows."""
+    query = select(func.count()).select_from(devices).where(devices.c.tenant_id == tenant_id, *only)
     return connection.scalars(query).one()
 
 

@@ -107,6 +107,8 @@ class Filter:
     seen_before: datetime | None = None
     seen_after: datetime | None = None
     group: GroupId | None = None
+    only: tuple[ColumnElement[bool], ...] = field(default=(), compare=False)
+    """Further conditions over the rows of ``inventory``: which of them the caller sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,7 @@ class _Question:
             found.append(_in(select(group_members.c.device_id).where(group_members.c.group_id == asked.group)))
         if asked.health:
             found.append(or_(*(and_(*self.of_health(health)) for health in sorted(asked.health))))
-        return [*found, *self._seen()]
+        return [*found, *asked.only, *self._seen()]
 
     def of_health(self, health: Health) -> tuple[Condition, ...]:
         """Return what makes a row one of this health. The silent are few, so they are named and not the others."""
@@ -268,7 +270,7 @@ def portion(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut
     conditions = question.conditions()
     order, start, size = cut.order, cut.after or Position(), cut.size
     seen: FromClause = check_ins
-    if (order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags) and (
+    if (order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags or asked.only) and (
         few := _few(connection, question)
     ) is not None:
         conditions = [inventory.c.device_id.in_(few)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import paging
@@ -41,9 +42,11 @@ class OnboardedDevice:
     impaired: bool
 
 
-def count_alike(connection: Connection, tenant_id: TenantId) -> tuple[CountedDevices, ...]:
-    """Count a tenant's devices by their traits; retired ones are left out."""
-    query = _present(select(*_TRAITS, func.count()), tenant_id).group_by(*_TRAITS)
+def count_alike(
+    connection: Connection, tenant_id: TenantId, only: Sequence[ColumnElement[bool]] = ()
+) -> tuple[CountedDevices, ...]:
+    """Count a tenant's devices by their traits; retired ones are left out. ``only`` speaks of ``inventory``."""
+    query = _present(select(*_TRAITS, func.count()), tenant_id).where(*only).group_by(*_TRAITS)
     return tuple(
         CountedDevices(os_type, DeviceState(state), code, bool(impaired), number)
         for os_type, state, code, impaired, number in connection.execute(query)

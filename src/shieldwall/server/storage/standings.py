@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage import paging
@@ -83,9 +83,11 @@ def targets_in_use(connection: Connection, tenant_id: TenantId) -> frozenset[Dig
     return frozenset(Digest(target) for (target,) in connection.execute(_TARGETS, {"tenant": tenant_id}))
 
 
-def count_by_report(connection: Connection, tenant_id: TenantId, of: Iterable[Digest]) -> tuple[Counted, ...]:
-    """Count the active devices with these targets, by target, report and traits."""
-    rows = connection.execute(_COUNTED, {"targets": list(of), "tenant": tenant_id})
+def count_by_report(
+    connection: Connection, tenant_id: TenantId, of: Iterable[Digest], only: Sequence[ColumnElement[bool]] = ()
+) -> tuple[Counted, ...]:
+    """Count the active devices with these targets, by target, report and traits; ``only`` speaks of ``check_ins``."""
+    rows = connection.execute(_COUNTED.where(*only), {"targets": list(of), "tenant": tenant_id})
     return tuple(Counted(*row) for row in rows)
 
 
