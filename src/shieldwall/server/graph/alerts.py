@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,13 +13,12 @@ from sqlalchemy import Connection
 from shieldwall.contract import strict_json
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
-from shieldwall.server.graph.describing import asked, changes, lists, shows
-from shieldwall.server.graph.errors import InvalidQueryError
+from shieldwall.server.graph.describing import changes, lists, shows
+from shieldwall.server.graph.fields.security import ALERT_FIELDS
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import ALERT
 from shieldwall.server.manager import alerting
-from shieldwall.server.openapi.shapes import word
 from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage import devices
 from shieldwall.server.storage.alerts import Alert
@@ -29,8 +27,6 @@ from shieldwall.server.storage.device_records import Device
 PATH: Final = "/security/alerts_v2"
 _READ: Final = allow("SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All")
 _WRITE: Final = allow("SecurityAlert.ReadWrite.All")
-_OPEN: Final = asked("$filter", "Only open or only resolved alerts.", word("status eq 'new'", "status eq 'resolved'"))
-_FILTER: Final = re.compile(r"\s*status\s+eq\s+'(new|resolved)'\s*\Z")
 
 
 class AlertUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,17 +37,17 @@ class AlertUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @get(
     PATH,
-    opt=_READ | needs(ResourceAction.READ_ALERTS, Reach.LISTED) | showing(Sight.alerts) | lists(ALERT, asks=[_OPEN]),
+    opt=_READ | needs(ResourceAction.READ_ALERTS, Reach.LISTED) | showing(Sight.alerts) | lists(ALERT),
     sync_to_thread=True,
 )
 def list_alerts(services: Services, request: GraphRequest) -> Response[bytes]:
     """List alerts, in pages; `$filter=status eq 'new'` leaves out those that are resolved."""
-    query, resolved = query_of(request, parameters=frozenset({"$filter"})), _resolved(request)
+    query = query_of(request)
     with services.database.read() as connection:
-        found = alerting.list_alerts(connection, services.tenant.id, query.page, is_open=resolved)
+        found = alerting.list_alerts(connection, services.tenant.id, query.page_of(ALERT_FIELDS))
         named = _devices(connection, found)
     rows = [(each.id, _resource(services.settings.public_url, each, named)) for each in found]
-    return page_answer(services, request, query, rows)
+    return page_answer(services, request, query, rows, ALERT_FIELDS)
 
 
 @get(
@@ -65,7 +61,7 @@ def get_alert(services: Services, request: GraphRequest, alert_id: FromPath[str]
     with services.database.read() as connection:
         found = alerting.get_alert(connection, services.tenant.id, alert_id)
         resource = _resource(services.settings.public_url, found, _devices(connection, [found]))
-    return answer(query.shape(resource))
+    return answer(query.shape(resource, ALERT_FIELDS))
 
 
 @patch(
@@ -83,17 +79,6 @@ def resolve_alert(services: Services, request: GraphRequest, alert_id: FromPath[
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (list_alerts, get_alert, resolve_alert)
-
-
-def _resolved(request: GraphRequest) -> bool | None:
-    """Read whether only open (``True``) or only resolved alerts are asked for."""
-    given: list[str] = request.query_params.getall("$filter", [])
-    if not given:
-        return None
-    found = _FILTER.match(given[0]) if len(given) == 1 else None
-    if found is None:
-        raise InvalidQueryError("$filter is status eq 'new' or status eq 'resolved' here, and stands once.")
-    return found[1] == "new"
 
 
 def _devices(connection: Connection, alerts: Any) -> dict[str, Device]:

@@ -16,6 +16,7 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
+from shieldwall.server.graph.fields.policies import FILTER_FIELDS
 from shieldwall.server.graph.policy_access import READ, WRITE
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -58,8 +59,9 @@ def list_filters(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the assignment filters, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = filters.list_filters(connection, services.tenant.id, query.page)
-    return page_answer(services, request, query, [(each.id, _resource(each)) for each in found])
+        found = filters.list_filters(connection, services.tenant.id, query.page_of(FILTER_FIELDS))
+    rows = [(each.id, _resource(each)) for each in found]
+    return page_answer(services, request, query, rows, FILTER_FIELDS)
 
 
 @post(
@@ -81,7 +83,7 @@ def get_filter(services: Services, request: GraphRequest, filter_id: FromPath[st
     query, wanted = query_of(request), parse_assignment_filter_id(filter_id)
     with services.database.read() as connection:
         found = filters.get_filter(connection, services.tenant.id, wanted)
-    return answer(query.shape(_resource(found)))
+    return answer(query.shape(_resource(found), FILTER_FIELDS))
 
 
 @patch(

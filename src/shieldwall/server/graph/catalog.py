@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
 from typing import Final, TypeVar
 
 from litestar import Response, get
@@ -13,6 +11,13 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import lists, shows
+from shieldwall.server.graph.fields.catalog import (
+    CATEGORY_FIELDS,
+    DEFINITION_FIELDS,
+    SETTING_TEMPLATE_FIELDS,
+    TEMPLATE_FIELDS,
+)
+from shieldwall.server.graph.odata.selection import Expandable
 from shieldwall.server.graph.policy_access import READ
 from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
@@ -24,7 +29,6 @@ from shieldwall.server.graph.requests import (
     page_answer,
     query_of,
 )
-from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.definitions import CATEGORY, DEFINITION
 from shieldwall.server.graph.schemas.templates import SETTING_TEMPLATE, TEMPLATE
 from shieldwall.server.storage.errors import NotFoundError
@@ -36,6 +40,7 @@ _SETTINGS: Final = "/deviceManagement/configurationSettings"
 _CATEGORIES: Final = "/deviceManagement/configurationCategories"
 _WITH_SETTING_TEMPLATES: Final = frozenset({"settingTemplates"})
 _WITH_DEFINITIONS: Final = frozenset({"settingDefinitions"})
+_BELOW: Final[Expandable] = {"settingTemplates": {"settingDefinitions": {}}}
 
 
 @get(
@@ -45,9 +50,10 @@ _WITH_DEFINITIONS: Final = frozenset({"settingDefinitions"})
 )
 def list_templates(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
     """List the policy templates, in pages."""
-    query = query_of(request, expandable=_WITH_SETTING_TEMPLATES)
-    rows = [(key, resources.template(key, query.expand) or found) for key, found in _page(resources.templates, query)]
-    return page_answer(services, request, query, rows)
+    query = query_of(request, expandable=_BELOW)
+    listed = query.cut(query.fitting(TEMPLATE_FIELDS, resources.templates.values()), query.size)
+    rows = [(name, resources.template(found["id"], _expanded(query)) or found) for name, found in listed]
+    return page_answer(services, request, query, rows, TEMPLATE_FIELDS)
 
 
 @get(
@@ -57,8 +63,9 @@ def list_templates(services: Services, resources: Resources, request: GraphReque
 )
 def get_template(resources: Resources, request: GraphRequest, template_id: FromPath[str]) -> Response[bytes]:
     """Return one policy template."""
-    query = query_of(request, expandable=_WITH_SETTING_TEMPLATES)
-    return answer(query.shape(_found(resources.template(template_id, query.expand), "template", template_id)))
+    query = query_of(request, expandable=_BELOW)
+    found = _found(resources.template(template_id, _expanded(query)), "template", template_id)
+    return answer(query.shape(found, TEMPLATE_FIELDS))
 
 
 @get(
@@ -72,14 +79,15 @@ def list_setting_templates(
     """List the settings that a template offers."""
     query = query_of(request, expandable=_WITH_DEFINITIONS)
     found = _found(resources.setting_templates(template_id, query.expand), "template", template_id)
-    return list_answer(services, request, query, found)
+    return list_answer(services, request, query, found, SETTING_TEMPLATE_FIELDS)
 
 
 @get(_SETTINGS, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(DEFINITION), sync_to_thread=False)
 def list_definitions(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
     """List the setting definitions, in pages."""
     query = query_of(request)
-    return page_answer(services, request, query, _page(resources.definitions, query))
+    rows = query.cut(query.fitting(DEFINITION_FIELDS, resources.definitions.values()), query.size)
+    return page_answer(services, request, query, rows, DEFINITION_FIELDS)
 
 
 @get(
@@ -90,14 +98,15 @@ def list_definitions(services: Services, resources: Resources, request: GraphReq
 def get_definition(resources: Resources, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """Return one setting definition."""
     query = query_of(request)
-    return answer(query.shape(_found(resources.definitions.get(setting_id), "setting", setting_id)))
+    return answer(query.shape(_found(resources.definitions.get(setting_id), "setting", setting_id), DEFINITION_FIELDS))
 
 
 @get(_CATEGORIES, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(CATEGORY), sync_to_thread=False)
 def list_categories(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
     """List the categories of settings, in pages."""
     query = query_of(request)
-    return page_answer(services, request, query, _page(resources.categories, query))
+    rows = query.cut(query.fitting(CATEGORY_FIELDS, resources.categories.values()), query.size)
+    return page_answer(services, request, query, rows, CATEGORY_FIELDS)
 
 
 @get(
@@ -108,7 +117,7 @@ def list_categories(services: Services, resources: Resources, request: GraphRequ
 def get_category(resources: Resources, request: GraphRequest, category_id: FromPath[str]) -> Response[bytes]:
     """Return one category."""
     query = query_of(request)
-    return answer(query.shape(_found(resources.categories.get(category_id), "category", category_id)))
+    return answer(query.shape(_found(resources.categories.get(category_id), "category", category_id), CATEGORY_FIELDS))
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
@@ -122,9 +131,10 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 )
 
 
-def _page(entries: Mapping[str, Json], query: Query) -> list[tuple[str, Json]]:
-    after = query.after or ""
-    return list(islice(((key, entry) for key, entry in entries.items() if key > after), query.page.size))
+def _expanded(query: Query) -> frozenset[str]:
+    """Return everything that is expanded of a template, also below."""
+    below = {"settingDefinitions"} if query.expands("settingTemplates", "settingDefinitions") else set()
+    return query.expand | below
 
 
 def _found(resource: T | None, kind: str, key: str) -> T:

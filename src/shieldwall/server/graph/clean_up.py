@@ -17,6 +17,7 @@ from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import changes, does, lists, shows
+from shieldwall.server.graph.fields.security import CLEAN_UP_RULE_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -66,7 +67,9 @@ def list_clean_up_rules(services: Services, request: GraphRequest) -> Response[b
     """List the rules of cleaning up: there is one, for all platforms."""
     with services.database.read() as connection:
         rules = cleaning.get_rules(connection, services.tenant.id)
-    return list_answer(services, request, query_of(request), [rule_resource(services.tenant.id, rules)])
+    return list_answer(
+        services, request, query_of(request), [rule_resource(services.tenant.id, rules)], CLEAN_UP_RULE_FIELDS
+    )
 
 
 @get(

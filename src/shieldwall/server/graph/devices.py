@@ -16,6 +16,8 @@ from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.describing import changes, does, lists, shows
 from shieldwall.server.graph.effect_shapes import effective_resource
+from shieldwall.server.graph.fields.catalog import EFFECTIVE_SETTING_FIELDS, ORGANIZATION_FIELDS
+from shieldwall.server.graph.fields.managed_devices import MANAGED_DEVICE_FIELDS
 from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.managed_device_shapes import as_of
 from shieldwall.server.graph.protection import device_protection
@@ -83,11 +85,11 @@ def list_managed_devices(services: Services, request: GraphRequest) -> Response[
     """List managed devices, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = devices.list_devices(connection, services.tenant.id, query.page)
+        found = devices.list_devices(connection, services.tenant.id, query.page_of(MANAGED_DEVICE_FIELDS))
         resources = device_resources(connection, found, services.clock.now(), sight_of(request))
     path = request.url.path
     rows = [(each.id, as_of(path, resource)) for each, resource in zip(found, resources, strict=True)]
-    return page_answer(services, request, query, rows)
+    return page_answer(services, request, query, rows, MANAGED_DEVICE_FIELDS)
 
 
 @get(_ONE, opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT) | shows(MANAGED_DEVICE), sync_to_thread=True)
@@ -98,7 +100,7 @@ def get_managed_device(services: Services, request: GraphRequest, device_id: Fro
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
         (resource,) = device_resources(connection, [device], services.clock.now(), sight_of(request))
         resource["shieldwall"]["protection"] = device_protection(connection, device, services.clock.now())
-    return answer(query.shape(as_of(request.url.path, resource)))
+    return answer(query.shape(as_of(request.url.path, resource), MANAGED_DEVICE_FIELDS))
 
 
 @patch(
@@ -169,7 +171,7 @@ def effective_settings(services: Services, request: GraphRequest, device_id: Fro
         named = [each.document.policy_id for each in found.policies]
         origins = origins_of(connection, devices.get_device(connection, tenant, wanted), named)
     resources = [effective_resource(each, services.catalog, origins) for each in found.settings]
-    return list_answer(services, request, query, resources)
+    return list_answer(services, request, query, resources, EFFECTIVE_SETTING_FIELDS)
 
 
 @get(
@@ -179,7 +181,8 @@ def effective_settings(services: Services, request: GraphRequest, device_id: Fro
 )
 def list_organizations(services: Services, request: GraphRequest) -> Response[bytes]:
     """Return the tenant; there is one."""
-    return list_answer(services, request, query_of(request), [organization_resource(services.tenant)])
+    tenants = [organization_resource(services.tenant)]
+    return list_answer(services, request, query_of(request), tenants, ORGANIZATION_FIELDS)
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (

@@ -14,6 +14,7 @@ from shieldwall.server.authorization import allow, needs
 from shieldwall.server.directory import registrations
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.directory_shapes import authority_resource
+from shieldwall.server.graph.fields.security import AUTHORITY_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -44,7 +45,7 @@ def list_directory_authorities(services: Services, request: GraphRequest) -> Res
     query = query_of(request)
     with services.database.read() as connection:
         found = registrations.list_authorities(connection, services.tenant.id)
-    return list_answer(services, request, query, [authority_resource(each) for each in found])
+    return list_answer(services, request, query, [authority_resource(each) for each in found], AUTHORITY_FIELDS)
 
 
 @post(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final
 
 from litestar import Response, delete, get, patch, post
@@ -21,6 +22,9 @@ from shieldwall.server.directory.registrations import InvalidRegistrationError
 from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
 from shieldwall.server.graph.directory_bodies import DevicePatch, ImportRequest, manager_of
 from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY, device_resource, registration_resource
+from shieldwall.server.graph.fields.directory import DEVICE_FIELDS, REGISTRATION_FIELDS
+from shieldwall.server.graph.odata import memory
+from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -38,6 +42,7 @@ from shieldwall.server.storage import devices as device_rows
 from shieldwall.server.storage import registrations as registration_rows
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.order_terms import Tally
 from shieldwall.server.storage.registrations import ExistingRegistration
 
 READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
@@ -59,9 +64,8 @@ def list_directory_devices(services: Services, request: GraphRequest) -> Respons
     """List the devices of the directory and the registrations that none of them uses yet, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = registrations.list_directory(connection, services.tenant.id, query.page)
-        rows = [_row(connection, each) for each in found]
-    return page_answer(services, request, query, rows)
+        rows = _rows(connection, services.tenant.id, query)
+    return page_answer(services, request, query, rows, DEVICE_FIELDS)
 
 
 @post(
@@ -83,7 +87,7 @@ def get_directory_device(services: Services, request: GraphRequest, named: FromP
     query = query_of(request)
     with services.database.read() as connection:
         resource = _resource(connection, _named(connection, services.tenant.id, named))
-    return answer(query.shape(resource))
+    return answer(query.shape(resource, DEVICE_FIELDS))
 
 
 @patch(
@@ -176,10 +180,22 @@ def _change_device(connection: Connection, acting: Acting, device: Device, wante
         )
 
 
-def _row(connection: Connection, each: Device | ExistingRegistration) -> tuple[str, Json]:
-    if isinstance(each, Device):
-        return each.id, device_resource(each, check_ins.get(connection, each.id))
-    return each.device_id, registration_resource(each)
+def _rows(connection: Connection, tenant_id: TenantId, query: Query) -> list[tuple[str, Json]]:
+    """Read a page of devices and one of registrations, and put both into the one order: each has what comes first."""
+    page = query.page_of(DEVICE_FIELDS)
+    known = replace(query.page_of(REGISTRATION_FIELDS), tally=None if page.tally is None else Tally())
+    if page.skip:  # what is left out may be of either kind
+        page, known = (replace(each, size=each.size + each.skip, skip=0) for each in (page, known))
+    found = device_rows.list_devices(connection, tenant_id, page)
+    unused = registration_rows.list_unused(connection, tenant_id, known)
+    if page.tally is not None and known.tally is not None:
+        page.tally.total = (page.tally.total or 0) + (known.tally.total or 0)
+    seen = check_ins.find_many(connection, [each.id for each in found])
+    rows = [(str(each.id), device_resource(each, seen.get(each.id))) for each in found]
+    rows += [(str(each.device_id), registration_resource(each)) for each in unused]
+    order = query.ordered(DEVICE_FIELDS)
+    rows.sort(key=itemgetter(0), reverse=bool(order) and order[-1].descending)
+    return memory.rows_in_order(rows, order)[query.skip : query.skip + query.size + 1]
 
 
 def _resource(connection: Connection, found: Named) -> Json:

@@ -13,6 +13,7 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.errors import InvalidRequestError
+from shieldwall.server.graph.fields.security import ENDORSEMENT_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -54,7 +55,7 @@ def list_endorsements(services: Services, request: GraphRequest) -> Response[byt
     query = query_of(request)
     with services.database.read() as connection:
         found = endorsements.list_endorsements(connection, services.tenant.id)
-    return list_answer(services, request, query, [_resource(each) for each in found])
+    return list_answer(services, request, query, [_resource(each) for each in found], ENDORSEMENT_FIELDS)
 
 
 @post(

@@ -21,6 +21,7 @@ from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.graph.describing import changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY, device_resource
 from shieldwall.server.graph.errors import InvalidRequestError
+from shieldwall.server.graph.fields.directory import DEVICE_FIELDS, GROUP_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -36,6 +37,7 @@ from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.graph.schemas.groups import GROUP, GROUP_CHANGES, NEW_GROUP, REFERENCE
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, showing
+from shieldwall.server.storage import check_ins
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Group, ProcessingState
 
@@ -60,8 +62,9 @@ def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
     """List groups, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = groups.list_groups(connection, services.tenant.id, query.page)
-    return page_answer(services, request, query, [(group.id, group_resource(group)) for group in found])
+        found = groups.list_groups(connection, services.tenant.id, query.page_of(GROUP_FIELDS))
+    rows = [(group.id, group_resource(group)) for group in found]
+    return page_answer(services, request, query, rows, GROUP_FIELDS)
 
 
 @post(
@@ -87,7 +90,7 @@ def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]
     query = query_of(request)
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
-    return answer(query.shape(group_resource(group)))
+    return answer(query.shape(group_resource(group), GROUP_FIELDS))
 
 
 @patch(
@@ -120,9 +123,12 @@ def list_members(services: Services, request: GraphRequest, group_id: FromPath[s
     """List the devices of a group; groups do not belong to groups."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = groups.members(connection, services.tenant.id, parse_group_id(group_id), query.page)
+        page = query.page_of(DEVICE_FIELDS)
+        found = groups.members(connection, services.tenant.id, parse_group_id(group_id), page)
+        seen = check_ins.find_many(connection, [each.id for each in found])
     kind = {"@odata.type": "#microsoft.graph.device"}
-    return page_answer(services, request, query, [(each.id, kind | device_resource(each, None)) for each in found])
+    rows = [(each.id, kind | device_resource(each, seen.get(each.id))) for each in found]
+    return page_answer(services, request, query, rows, DEVICE_FIELDS)
 
 
 @post(

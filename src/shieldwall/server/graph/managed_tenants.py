@@ -15,6 +15,7 @@ from shieldwall.contract.ids import parse_tenant_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import ForbiddenError, allow, needs
 from shieldwall.server.graph.describing import lists, shows
+from shieldwall.server.graph.fields.security import MANAGED_TENANT_FIELDS
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, list_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import MANAGED_TENANT
@@ -35,7 +36,7 @@ def list_tenants(services: Services, request: GraphRequest) -> Response[bytes]:
     query = query_of(request)
     with services.database.read() as connection:
         found = overview(connection, services.clock.now())
-    return list_answer(services, request, query, [tenant_resource(each) for each in found])
+    return list_answer(services, request, query, [tenant_resource(each) for each in found], MANAGED_TENANT_FIELDS)
 
 
 @get(

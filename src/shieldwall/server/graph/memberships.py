@@ -23,6 +23,7 @@ from shieldwall.server.directory.group_rules import checked_rule, evaluate
 from shieldwall.server.directory.groups import RetiredDeviceError
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.errors import InvalidRequestError
+from shieldwall.server.graph.fields.directory import GROUP_FIELDS, MEMBERSHIP_EVENT_FIELDS
 from shieldwall.server.graph.groups import READ, member_named
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, list_answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json, group_resource, moment
@@ -90,9 +91,11 @@ def history_of_group(services: Services, request: GraphRequest, group_id: FromPa
     """List who joined and left a group, when and why, newest first (ours)."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = groups.history_of_group(connection, services.tenant.id, parse_group_id(group_id), query.page)
+        found = groups.history_of_group(
+            connection, services.tenant.id, parse_group_id(group_id), query.page_of(MEMBERSHIP_EVENT_FIELDS)
+        )
         rows = _history(connection, found)
-    return page_answer(services, request, query, rows)
+    return page_answer(services, request, query, rows, MEMBERSHIP_EVENT_FIELDS)
 
 
 @get(
@@ -108,8 +111,9 @@ def history_of_device(services: Services, request: GraphRequest, device_id: From
     query = query_of(request)
     with services.database.read() as connection:
         device = member_named(services, connection, device_id)
-        rows = _history(connection, groups.history_of_device(connection, services.tenant.id, device, query.page))
-    return page_answer(services, request, query, rows)
+        page = query.page_of(MEMBERSHIP_EVENT_FIELDS)
+        rows = _history(connection, groups.history_of_device(connection, services.tenant.id, device, page))
+    return page_answer(services, request, query, rows, MEMBERSHIP_EVENT_FIELDS)
 
 
 def list_groups_of_device(services: Services, request: GraphRequest, device_id: FromPath[str]) -> Response[bytes]:
@@ -121,7 +125,7 @@ def list_groups_of_device(services: Services, request: GraphRequest, device_id: 
         seen = sight_of(request).groups_among(connection, [group.id for group in found])
     found = tuple(group for group in found if group.id in seen)
     kind = {"@odata.type": "#microsoft.graph.group"}
-    return list_answer(services, request, query, [kind | group_resource(group) for group in found])
+    return list_answer(services, request, query, [kind | group_resource(group) for group in found], GROUP_FIELDS)
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (

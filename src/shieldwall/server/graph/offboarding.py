@@ -15,6 +15,7 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import asked, creates, does, lists, removes
 from shieldwall.server.graph.errors import InvalidQueryError
+from shieldwall.server.graph.fields.security import OFFBOARDING_PACKAGE_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -88,8 +89,11 @@ def list_offboarding_packages(services: Services, request: GraphRequest) -> Resp
     """List offboarding packages, in pages (ours)."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = offboarding_packages.list_packages(connection, services.tenant.id, query.page)
-    return page_answer(services, request, query, [(each.id, _resource(each)) for each in found])
+        found = offboarding_packages.list_packages(
+            connection, services.tenant.id, query.page_of(OFFBOARDING_PACKAGE_FIELDS)
+        )
+    rows = [(each.id, _resource(each)) for each in found]
+    return page_answer(services, request, query, rows, OFFBOARDING_PACKAGE_FIELDS)
 
 
 @post(

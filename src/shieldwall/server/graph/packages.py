@@ -14,6 +14,8 @@ from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.graph.describing import creates, does, lists, shows
+from shieldwall.server.graph.fields.managed_devices import MANAGED_DEVICE_FIELDS
+from shieldwall.server.graph.fields.security import PACKAGE_FIELDS
 from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -77,8 +79,9 @@ def list_packages(services: Services, request: GraphRequest) -> Response[bytes]:
     """List packages, in pages; their secrets are never shown again."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = packages.list_packages(connection, services.tenant.id, query.page)
-    return page_answer(services, request, query, [(each.id, package_resource(each)) for each in found])
+        found = packages.list_packages(connection, services.tenant.id, query.page_of(PACKAGE_FIELDS))
+    rows = [(each.id, package_resource(each)) for each in found]
+    return page_answer(services, request, query, rows, PACKAGE_FIELDS)
 
 
 @post(
@@ -113,7 +116,7 @@ def get_package(services: Services, request: GraphRequest, package_id: FromPath[
     query = query_of(request)
     with services.database.read() as connection:
         record = packages.get_package(connection, services.tenant.id, parse_package_id(package_id))
-    return answer(query.shape(package_resource(record)))
+    return answer(query.shape(package_resource(record), PACKAGE_FIELDS))
 
 
 @get(
@@ -125,11 +128,12 @@ def list_package_devices(services: Services, request: GraphRequest, package_id: 
     """List the devices that came with a package, retired ones included (ours)."""
     query, wanted = query_of(request), parse_package_id(package_id)
     with services.database.read() as connection:
-        found = packages.devices_of_package(connection, services.tenant.id, wanted, query.page)
+        found = packages.devices_of_package(
+            connection, services.tenant.id, wanted, query.page_of(MANAGED_DEVICE_FIELDS)
+        )
         resources = device_resources(connection, found, services.clock.now(), sight_of(request))
-    return page_answer(
-        services, request, query, [(each.id, shaped) for each, shaped in zip(found, resources, strict=True)]
-    )
+    rows = [(each.id, shaped) for each, shaped in zip(found, resources, strict=True)]
+    return page_answer(services, request, query, rows, MANAGED_DEVICE_FIELDS)
 
 
 @post(

@@ -15,13 +15,22 @@ from shieldwall.contract.status import SettingState
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, does, lists, removes, shows
+from shieldwall.server.graph.fields.policies import (
+    ASSIGNMENT_FIELDS,
+    POLICY_DEVICE_FIELDS,
+    SETTING_FIELDS,
+    policy_fields,
+)
 from shieldwall.server.graph.policy_access import (
+    BELOW,
     EXPANDABLE,
+    MOST_DEFINED,
     ONE,
     PATH,
     READ,
     WRITE,
     authoring,
+    defined,
     etag_of,
     matching,
     reason_of,
@@ -81,13 +90,18 @@ class ReorderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     | lists(POLICY, expand=EXPANDABLE),
     sync_to_thread=True,
 )
-def list_policies(services: Services, request: GraphRequest) -> Response[bytes]:
-    """List policies, in pages."""
-    query = query_of(request, expandable=EXPANDABLE)
+def list_policies(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
+    """List policies, in pages; with the definitions of their settings a page is small."""
+    query, fields = query_of(request, expandable=BELOW), policy_fields(services.catalog)
+    if defines := query.expands("settings", "settingDefinitions"):
+        query = replace(query, top=min(query.size, MOST_DEFINED))
     with services.database.read() as connection:
-        found = policies.list_policies(connection, services.tenant.id, query.page)
+        found = policies.list_policies(connection, services.tenant.id, query.page_of(fields))
         rows = [(policy.id, resource_of(services, connection, policy, query.expand)) for policy in found]
-    return page_answer(services, request, query, rows)
+    if defines:
+        for policy, (_, resource) in zip(found, rows, strict=True):
+            resource["settings"] = defined(resources, policy, resource["settings"])
+    return page_answer(services, request, query, rows, fields)
 
 
 @post(
@@ -125,13 +139,17 @@ def validate_policy(services: Services, request: GraphRequest, body: RawBody) ->
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | shows(POLICY, expand=EXPANDABLE, headers=ETAG),
     sync_to_thread=True,
 )
-def get_policy(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
+def get_policy(
+    services: Services, resources: Resources, request: GraphRequest, policy_id: FromPath[str]
+) -> Response[bytes]:
     """Return one policy."""
-    query = query_of(request, expandable=EXPANDABLE)
+    query = query_of(request, expandable=BELOW)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
         resource, etag = resource_of(services, connection, policy, query.expand), etag_of(connection, policy)
-    return answer(query.shape(resource), etag=etag)
+    if query.expands("settings", "settingDefinitions"):
+        resource["settings"] = defined(resources, policy, resource["settings"])
+    return answer(query.shape(resource, policy_fields(services.catalog)), etag=etag)
 
 
 @patch(
@@ -199,14 +217,13 @@ def list_settings(
     services: Services, resources: Resources, request: GraphRequest, policy_id: FromPath[str]
 ) -> Response[bytes]:
     """List the settings of a policy."""
-    query = query_of(request, expandable=frozenset({"settingDefinitions"}))
+    query = query_of(request, expandable={"settingDefinitions": {}})
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
     settings = settings_resource(policy)
     if "settingDefinitions" in query.expand:
-        for setting, instance in zip(settings, policy.settings, strict=True):
-            setting["settingDefinitions"] = resources.below(instance.definition)
-    return list_answer(services, request, query, settings)
+        settings = defined(resources, policy, settings)
+    return list_answer(services, request, query, settings, SETTING_FIELDS)
 
 
 @get(
@@ -219,7 +236,7 @@ def list_assignments(services: Services, request: GraphRequest, policy_id: FromP
     query = query_of(request)
     with services.database.read() as connection:
         found = assignments.assignments_of(connection, services.tenant.id, parse_policy_id(policy_id))
-    return list_answer(services, request, query, assignments_resource(found))
+    return list_answer(services, request, query, assignments_resource(found), ASSIGNMENT_FIELDS)
 
 
 @post(
@@ -315,8 +332,10 @@ def device_states(services: Services, request: GraphRequest, policy_id: FromPath
     query = query_of(request)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        found = statuses.policy_devices(connection, services.catalog, policy.tenant_id, policy.id, query.page)
-    return page_answer(services, request, query, [(each.device_id, policy_device_resource(each)) for each in found])
+        page = query.page_of(POLICY_DEVICE_FIELDS)
+        found = statuses.policy_devices(connection, services.catalog, policy.tenant_id, policy.id, page)
+    rows = [(each.device_id, policy_device_resource(each)) for each in found]
+    return page_answer(services, request, query, rows, POLICY_DEVICE_FIELDS)
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -11,7 +12,9 @@ from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.authorization import allow
+from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidRequestError
+from shieldwall.server.graph.odata.selection import Expandable
 from shieldwall.server.graph.policy_shapes import assignments_resource, policy_resource, settings_resource
 from shieldwall.server.graph.requests import GraphRequest
 from shieldwall.server.graph.resources import Json
@@ -29,6 +32,10 @@ PATH: Final = "/deviceManagement/configurationPolicies"
 ONE: Final = PATH + "/{policy_id:str}"
 REASON: Final = "x-shieldwall-reason"
 EXPANDABLE: Final = frozenset({"settings", "assignments"})
+BELOW: Final[Expandable] = {"settings": {"settingDefinitions": {}}, "assignments": {}}
+"""What may be expanded, with what may be expanded below it."""
+MOST_DEFINED: Final = 20
+"""Policies of one page that shows the definitions of all their settings."""
 
 
 def etag_of(connection: Connection, policy: Policy) -> str:
@@ -90,6 +97,14 @@ def matching_or_deleted(
     except NotFoundError:
         if request.headers.getall("if-match", []):
             raise PreconditionFailedError(f"The policy {policy_id} was deleted.") from None
+
+
+def defined(resources: CatalogResources, policy: Policy, settings: Sequence[Json]) -> list[Json]:
+    """Put beside the settings of a policy their definitions."""
+    return [
+        setting | {"settingDefinitions": resources.below(instance.definition)}
+        for setting, instance in zip(settings, policy.settings, strict=True)
+    ]
 
 
 def resource_of(services: AdminServices, connection: Connection, policy: Policy, expand: frozenset[str]) -> Json:

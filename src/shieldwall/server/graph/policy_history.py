@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -10,11 +11,12 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import PolicyId, parse_policy_id
+from shieldwall.contract.ids import PolicyId, TenantId, parse_policy_id
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, asked, does, lists, shows
+from shieldwall.server.graph.fields.policies import CHANGE_FIELDS, REVISION_FIELDS
 from shieldwall.server.graph.policy_access import (
     EXPANDABLE,
     ONE,
@@ -43,6 +45,7 @@ from shieldwall.server.graph.revision_changes import changes_between, class_betw
 from shieldwall.server.graph.schemas.policies import POLICY
 from shieldwall.server.graph.schemas.revisions import CHANGE, REVISION, REVISION_CONTENT
 from shieldwall.server.manager import revisions
+from shieldwall.server.manager.revisions import RevisionContent
 from shieldwall.server.openapi.shapes import COUNT
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
@@ -66,14 +69,15 @@ def list_revisions(services: Services, request: GraphRequest, policy_id: FromPat
     query, wanted = query_of(request), parse_policy_id(policy_id)
     counted_after(query)
     with services.database.read() as connection:
-        found = revisions.history(connection, services.tenant.id, wanted, query.page)
-    contents = [revisions.content_of(revision) for revision in found]
-    earlier = [content.document for content in contents[1:]] + [None]
+        found = revisions.history(connection, services.tenant.id, wanted, query.page_of(REVISION_FIELDS))
+        contents = [revisions.content_of(revision) for revision in found]
+        documents = _with_those_before(connection, services.tenant.id, wanted, contents)
     rows = [
-        (str(content.revision.revision), revision_resource(content, _class(services, before, content.document)))
-        for content, before in zip(contents, earlier, strict=True)
+        (str(number), revision_resource(each, _class(services, documents.get(number - 1), each.document)))
+        for each in contents
+        for number in [each.revision.revision]
     ]
-    return page_answer(services, request, query, rows)
+    return page_answer(services, request, query, rows, REVISION_FIELDS)
 
 
 @get(
@@ -107,7 +111,9 @@ def list_changes(
         after = revisions.get_revision(connection, services.tenant.id, wanted, number).document
         before = _earlier(services, connection, wanted, number, since)
     changes = changes_between(services.catalog, before, after)
-    return list_answer(services, request, query, [change_resource(services.catalog, change) for change in changes])
+    return list_answer(
+        services, request, query, [change_resource(services.catalog, change) for change in changes], CHANGE_FIELDS
+    )
 
 
 @post(
@@ -135,6 +141,16 @@ def roll_back(services: Services, request: GraphRequest, policy_id: FromPath[str
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (list_revisions, get_revision, list_changes, roll_back)
+
+
+def _with_those_before(
+    connection: Connection, tenant_id: TenantId, policy_id: PolicyId, contents: Sequence[RevisionContent]
+) -> dict[int, PolicyDocument]:
+    """Return what these revisions say and those before them, by number; in an order asked for, few are neighbours."""
+    documents = {each.revision.revision: each.document for each in contents}
+    for number in [each - 1 for each in documents if each > 1 and each - 1 not in documents]:
+        documents[number] = revisions.get_revision(connection, tenant_id, policy_id, number).document
+    return documents
 
 
 def _number(text: str) -> int:

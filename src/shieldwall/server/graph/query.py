@@ -128,6 +128,20 @@ class Query:
             self.tally.total = len(found)
         return memory.in_order(found, self.ordered(fields))
 
+    def cut(self, resources: Sequence[Json], size: int) -> list[tuple[str, Json]]:
+        """Return the part of a listing in memory that was asked for, each resource after its number, and one more.
+
+        Raises:
+            InvalidQueryError: The token is none that such a listing gave out.
+        """
+        start = self.skip or counted_after(self) or 0
+        return [(str(number), each) for number, each in enumerate(resources[start : start + size + 1], start + 1)]
+
+    def expands(self, name: str, below: str) -> bool:
+        """Whether something is expanded below what is expanded."""
+        inner = self.selection.expanded.get(name)
+        return inner is not None and below in inner.expanded
+
     def token_after(self, name: str, resource: Json, fields: FieldMap) -> str:
         """Write the token of the page after this row."""
         values = memory.place_of(self.ordered(fields), resource)

@@ -23,7 +23,7 @@ from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
 from shieldwall.server.graph.odata.fields import EMPTY, FieldMap
 from shieldwall.server.graph.odata.selection import Expandable
-from shieldwall.server.graph.query import MOST_DIGITS, Query, counted_after, parse_query
+from shieldwall.server.graph.query import MOST_DIGITS, Query, parse_query
 from shieldwall.server.graph.resources import Json, collection
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import rows_of
@@ -138,9 +138,8 @@ def list_answer(
         InvalidQueryError: The query asks for something that the fields do not know.
     """
     fitting = query.fitting(fields, resources)
-    rows = [(str(number), resource) for number, resource in enumerate(fitting, start=1)]
-    rows = rows[query.skip or counted_after(query) or 0 :]
-    return _page(services, request, replace(query, top=query.top or len(rows)), rows, fields)
+    size = query.top or len(fitting) or 1
+    return _page(services, request, replace(query, top=size), query.cut(fitting, size), fields)
 
 
 def count_answer(query: Query) -> Response[str]:

@@ -17,6 +17,7 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import REASON, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
+from shieldwall.server.graph.fields.policies import REUSABLE_FIELDS, policy_fields
 from shieldwall.server.graph.policy_access import READ, WRITE, reason_of, resource_of, server_of
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -60,9 +61,10 @@ def list_reusable_settings(services: Services, request: GraphRequest) -> Respons
     """List the reusable settings, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = reusable_settings.list_settings(connection, services.tenant.id, query.page)
+        found = reusable_settings.list_settings(connection, services.tenant.id, query.page_of(REUSABLE_FIELDS))
         counts = reusable_settings.reference_counts(connection, [each.id for each in found])
-    return page_answer(services, request, query, [(each.id, _resource(each, counts[each.id])) for each in found])
+    rows = [(each.id, _resource(each, counts[each.id])) for each in found]
+    return page_answer(services, request, query, rows, REUSABLE_FIELDS)
 
 
 @post(
@@ -86,7 +88,7 @@ def get_reusable_setting(services: Services, request: GraphRequest, setting_id: 
     with services.database.read() as connection:
         found = reusable_settings.get_setting(connection, services.tenant.id, wanted)
         resource = _counted(connection, found)
-    return answer(query.shape(resource))
+    return answer(query.shape(resource, REUSABLE_FIELDS))
 
 
 @patch(
@@ -133,7 +135,7 @@ def list_referring_policies(services: Services, request: GraphRequest, setting_i
         sight = sight_of(request)
         found = tuple(each for each in found if sight.sees(ResourceAction.READ_POLICIES, each.role_scope_tag_ids))
         resources = [resource_of(services, connection, policy, frozenset()) for policy in found]
-    return list_answer(services, request, query, resources)
+    return list_answer(services, request, query, resources, policy_fields(services.catalog))
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (

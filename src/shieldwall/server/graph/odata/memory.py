@@ -48,7 +48,12 @@ def holds(found: Condition, resource: Json) -> bool:
 
 def in_order(resources: Sequence[Json], order: Sequence[Ordered]) -> list[Json]:
     """Order resources; those that are alike in it keep their order."""
-    found = list(resources)
+    return [resource for _, resource in rows_in_order([("", resource) for resource in resources], order)]
+
+
+def rows_in_order(rows: Sequence[tuple[str, Json]], order: Sequence[Ordered]) -> list[tuple[str, Json]]:
+    """Order resources that stand after their names."""
+    found = list(rows)
     for term in reversed(order):
         found.sort(key=partial(_sort_key, term), reverse=term.descending)
     return found
@@ -66,8 +71,8 @@ def _ordered_value(term: Ordered, resource: Json) -> Plain:
     return _plain(term.field.kind, value)
 
 
-def _sort_key(term: Ordered, resource: Json) -> tuple[bool, Any]:
-    value = _ordered_value(term, resource)
+def _sort_key(term: Ordered, row: tuple[str, Json]) -> tuple[bool, Any]:
+    value = _ordered_value(term, row[1])
     return (False, False) if value is None else (True, value)
 
 

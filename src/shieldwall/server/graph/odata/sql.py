@@ -105,8 +105,7 @@ class _Compiler:
             case OneOf():
                 return self._one_of(found)
             case HasAll():
-                flags = literal(",", Text()) + self._operand(found.reading) + literal(",", Text())
-                return and_(*(_contains(flags, f",{fold(member)},") for member in sorted(found.members)))
+                return self._has_all(found.reading, found.members)
             case Ranges():
                 return self._ranges(found)
             case _:
@@ -118,6 +117,9 @@ class _Compiler:
             return left.is_(null()) if found.operator == "eq" else left.is_not(null())
         if isinstance(right, Value) and isinstance(right.value, datetime):
             return _compared_moment(found.operator, left, right.value)
+        if isinstance(right, Value) and isinstance(right.value, frozenset):
+            same = self._same_flags(found.left, right.value)
+            return same if found.operator == "eq" else same.is_not(true())
         other = self._operand(right) if not isinstance(right, Value) else _bound(right.kind, right.value, found.left)
         absent = _may_be_absent(found.left), _may_be_absent(found.right)
         match found.operator:
@@ -127,6 +129,17 @@ class _Compiler:
                 return left.is_distinct_from(other)
             case operator:
                 return _COMPARING[operator](left, other)
+
+    def _has_all(self, operand: Operand, members: frozenset[str]) -> ColumnElement[bool]:
+        flags = literal(",", Text()) + self._operand(operand) + literal(",", Text())
+        return and_(*(_contains(flags, f",{fold(member)},") for member in sorted(members)))
+
+    def _same_flags(self, operand: Operand, members: frozenset[str]) -> ColumnElement[bool]:
+        """Say that flags are these, in whatever order: all of them, and no longer than that."""
+        length = len(",".join(members))
+        return and_(
+            self._has_all(operand, members), func.length(self._operand(operand)) == literal(length, BigInteger())
+        )
 
     def _matches(self, found: Matches) -> ColumnElement[bool]:
         operand, text = self._operand(found.operand), found.text
@@ -212,10 +225,6 @@ def _bound(kind: Kind, value: Plain, beside: Operand) -> ColumnElement[Any]:
             return literal(value, BigInteger())
         case Decimal():
             return literal(float(value), Float())
-        case frozenset():
-            assert isinstance(beside, Reading), "only a property has flags"
-            canonical = [member for member in beside.field.members if member in value]
-            return literal(fold(",".join(canonical)), Text())
         case str() if kind is Kind.CHOICE and isinstance(beside, Reading):
             return literal(beside.field.stored.get(value, value))
         case _:
