@@ -30,6 +30,8 @@ PERMISSIONS: Final = (
     "SecurityAlert.Read.All",
     "SecurityAlert.ReadWrite.All",
     "Shieldwall.Onboarding.ReadWrite.All",
+    "Shieldwall.Webhooks.Read.All",
+    "Shieldwall.Webhooks.ReadWrite.All",
 )
 RESERVED: Final = (
     "Directory.Read.All",

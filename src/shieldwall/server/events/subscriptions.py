@@ -14,7 +14,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.events.notifications import PATTERNS, SubscriptionOptions, parsed_resource
+from shieldwall.server.events.notifications import PATTERNS, SubscriptionOptions, options_of, parsed_resource
 from shieldwall.server.events.receiving import beginning, get_receiver, place_of
 from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.outgoing.client import Outgoing
@@ -23,6 +23,7 @@ from shieldwall.server.outgoing.rules import OutgoingRules, check_url
 from shieldwall.server.storage import groups, receivers
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.receivers import Receiver, Sort
+from shieldwall.server.storage.records import Page
 
 LONGEST: Final = timedelta(minutes=4_230)
 MOST_SUBSCRIPTIONS: Final = 100
@@ -113,6 +114,14 @@ async def shake_hands(outgoing: Outgoing, url: str, token: str) -> None:
         raise ValidationFailedError(f"{place_of(url)} answered with something else than the token.")
 
 
+def check_group(connection: Connection, tenant_id: TenantId, options: SubscriptionOptions) -> None:
+    """See that the group of a subscription is one of the tenant's. Raises: InvalidSubscriptionError."""
+    if options.group is not None:
+        group = groups.find(connection, GroupId(options.group))
+        if group is None or group.tenant_id != tenant_id:
+            raise InvalidSubscriptionError(f"There is no group {options.group}.")
+
+
 def create_subscription(
     connection: Connection, acting: Acting, box: SecretBox, draft: SubscriptionDraft, options: SubscriptionOptions
 ) -> Receiver:
@@ -122,10 +131,7 @@ def create_subscription(
         InvalidSubscriptionError: The group is not one of this tenant.
         TooManyReceiversError: There are enough.
     """
-    if options.group is not None:
-        group = groups.find(connection, GroupId(options.group))
-        if group is None or group.tenant_id != acting.tenant_id:
-            raise InvalidSubscriptionError(f"There is no group {options.group}.")
+    check_group(connection, acting.tenant_id, options)
     now, receiver_id = acting.clock.now(), acting.new_id()
     state = (draft.client_state or "").encode()
     made = Receiver(
@@ -149,40 +155,52 @@ def create_subscription(
     return made
 
 
-def renew_subscription(connection: Connection, acting: Acting, subscription_id: str, expires_at: datetime) -> Receiver:
+def renew_subscription(
+    connection: Connection, acting: Acting, subscription_id: str, *, owner: str, expires_at: datetime
+) -> Receiver:
     """Let a subscription last longer, or end earlier; one that was switched off hears again.
 
     Raises:
-        NotFoundError: There is none, or its time is over.
+        NotFoundError: There is none of this owner's, or its time is over.
         InvalidSubscriptionError: The end is not ahead, or too far.
     """
-    found = get_subscription(connection, acting.tenant_id, subscription_id, acting.clock.now())
-    check_expiry(expires_at, acting.clock.now())
-    receivers.change(
-        connection,
-        found.id,
-        expires_at=expires_at,
-        modified_at=acting.clock.now(),
-        enabled=True,
-        switched_off_because="",
-        failures=0,
-        failing_since=None,
-        next_attempt_at=None,
-    )
+    now = acting.clock.now()
+    found = get_subscription(connection, acting.tenant_id, subscription_id, owner=owner, now=now)
+    check_expiry(expires_at, now)
+    receivers.change(connection, found.id, expires_at=expires_at, modified_at=now)
+    if not found.enabled:
+        fresh = {"failures": 0, "failing_since": None, "next_attempt_at": None}
+        receivers.change(connection, found.id, enabled=True, switched_off_because="", **fresh)
     acting.record(connection, "subscription.renewed", "subscription", found.id, until=expires_at.isoformat())
-    return get_subscription(connection, acting.tenant_id, subscription_id, acting.clock.now())
+    return get_subscription(connection, acting.tenant_id, subscription_id, owner=owner, now=now)
 
 
-def delete_subscription(connection: Connection, acting: Acting, subscription_id: str) -> None:
+def delete_subscription(connection: Connection, acting: Acting, subscription_id: str, *, owner: str) -> None:
     """End a subscription. Raises: NotFoundError."""
-    found = get_subscription(connection, acting.tenant_id, subscription_id, acting.clock.now())
+    now = acting.clock.now()
+    found = get_subscription(connection, acting.tenant_id, subscription_id, owner=owner, now=now)
     receivers.remove(connection, found.id)
     acting.record(connection, "subscription.deleted", "subscription", found.id)
 
 
-def get_subscription(connection: Connection, tenant_id: TenantId, subscription_id: str, now: datetime) -> Receiver:
-    """Return a subscription of a tenant whose time is not over. Raises: NotFoundError."""
+def get_subscription(
+    connection: Connection, tenant_id: TenantId, subscription_id: str, *, owner: str, now: datetime
+) -> Receiver:
+    """Return a subscription of its owner's whose time is not over. Raises: NotFoundError."""
     found = get_receiver(connection, tenant_id, _SORT, subscription_id)
-    if found.expires_at is not None and found.expires_at <= now:
+    if not _is_there(found, owner, now):
         raise NotFoundError(f"There is no subscription {subscription_id[:64]}.")
     return found
+
+
+def list_subscriptions(
+    connection: Connection, tenant_id: TenantId, *, owner: str, now: datetime
+) -> tuple[Receiver, ...]:
+    """Return the subscriptions of an owner whose time is not over."""
+    found = receivers.list_receivers(connection, tenant_id, _SORT, Page(size=MOST_SUBSCRIPTIONS))
+    return tuple(each for each in found if _is_there(each, owner, now))
+
+
+def _is_there(subscription: Receiver, owner: str, now: datetime) -> bool:
+    has_ended = subscription.expires_at is not None and subscription.expires_at <= now
+    return not has_ended and options_of(subscription).application_id == owner
