@@ -64,7 +64,7 @@ def list_directory_devices(services: Services, request: GraphRequest) -> Respons
     """List the devices of the directory and the registrations that none of them uses yet, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
-        rows = _rows(connection, services.tenant.id, query)
+        rows = directory_rows(connection, services.tenant.id, query)
     return page_answer(services, request, query, rows, DEVICE_FIELDS)
 
 
@@ -180,7 +180,7 @@ def _change_device(connection: Connection, acting: Acting, device: Device, wante
         )
 
 
-def _rows(connection: Connection, tenant_id: TenantId, query: Query) -> list[tuple[str, Json]]:
+def directory_rows(connection: Connection, tenant_id: TenantId, query: Query) -> list[tuple[str, Json]]:
     """Read a page of devices and one of registrations, and put both into the one order: each has what comes first."""
     page = query.page_of(DEVICE_FIELDS)
     known = replace(query.page_of(REGISTRATION_FIELDS), tally=None if page.tally is None else Tally())

@@ -161,8 +161,13 @@ class Query:
     @property
     def is_about_listings(self) -> bool:
         """Whether an option stands there that only listings have."""
-        options = (self.top, self.place, self.filter, self.tally)
-        return any(option is not None for option in options) or bool(self.skip or self.search or self.order)
+        return self.is_about_pages or self.filter is not None or bool(self.search)
+
+    @property
+    def is_about_pages(self) -> bool:
+        """Whether an option stands there that says what a page of a listing is like."""
+        options = (self.top, self.place, self.tally)
+        return any(option is not None for option in options) or bool(self.skip or self.order)
 
 
 def parse_query(

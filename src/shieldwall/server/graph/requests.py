@@ -21,6 +21,7 @@ from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.directory.acting import Acting, Origin
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
+from shieldwall.server.graph.fields.described import fields_of_route
 from shieldwall.server.graph.odata.fields import EMPTY, FieldMap
 from shieldwall.server.graph.odata.selection import Expandable
 from shieldwall.server.graph.query import MOST_DIGITS, Query, parse_query
@@ -130,22 +131,23 @@ def page_answer(
 
 
 def list_answer(
-    services: AdminServices, request: GraphRequest, query: Query, resources: Sequence[Json], fields: FieldMap = EMPTY
+    services: AdminServices,
+    request: GraphRequest,
+    query: Query,
+    resources: Sequence[Json],
+    fields: FieldMap | None = None,
 ) -> Response[bytes]:
     """Write a listing that is held as a whole, filtered and ordered as asked; it comes in pages for those who ask.
+
+    Without ``fields`` it can be asked about what the route's description says that its resources have.
 
     Raises:
         InvalidQueryError: The query asks for something that the fields do not know.
     """
+    fields = fields_of_route(request.route_handler.opt) if fields is None else fields
     fitting = query.fitting(fields, resources)
     size = query.top or len(fitting) or 1
     return _page(services, request, replace(query, top=size), query.cut(fitting, size), fields)
-
-
-def count_answer(query: Query) -> Response[str]:
-    """Write how many rows a listing has, for a path that ends in `/$count`: a number as plain text."""
-    assert query.tally is not None, "asked for"
-    return Response(str(query.tally.total), media_type="text/plain")
 
 
 def _page(

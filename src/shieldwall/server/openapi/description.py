@@ -16,7 +16,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.openapi.shapes import Component, Schema
 
-_DESCRIPTION: Final = "description"
+DESCRIPTION: Final = "description"
 _NO_API: Final = "none"
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -96,18 +96,18 @@ class UndescribedRouteError(ShieldwallError):
     remedy = "Add its description to opt, with a word of graph.describing: opt=READ | lists(RESOURCE)."
 
 
-PAGES: Final[Mapping[str, Any]] = {_DESCRIPTION: _NO_API}
+PAGES: Final[Mapping[str, Any]] = {DESCRIPTION: _NO_API}
 """Declares routes that are for people and no part of an API: pages, forms, files."""
 
 
 def described(description: Description) -> dict[str, Any]:
     """Put a description where the framework keeps what a route says of itself."""
-    return {_DESCRIPTION: description}
+    return {DESCRIPTION: description}
 
 
 def description_of(opt: Mapping[str, Any]) -> Description | None:
     """Read a route's description; ``None`` where it is for people. Raises: UndescribedRouteError."""
-    description = opt.get(_DESCRIPTION)
+    description = opt.get(DESCRIPTION)
     if description == _NO_API:
         return None
     if not isinstance(description, Description):

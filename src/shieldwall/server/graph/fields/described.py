@@ -12,6 +12,7 @@ from typing import Any, Final
 from shieldwall.server.graph.fields.words import PLATFORMS, TECHNOLOGIES
 from shieldwall.server.graph.odata import fields
 from shieldwall.server.graph.odata.fields import Complex, Field, FieldMap, Kind, Many, Property, Shown
+from shieldwall.server.openapi.description import DESCRIPTION, JSON, Description
 from shieldwall.server.openapi.shapes import Component, Schema
 
 _DEEPEST: Final = 3
@@ -25,6 +26,19 @@ def described(component: Component, *known: Property, searched: Mapping[str, str
     better = {each.name: each for each in known}
     members = {**_members(component, 1), **better}
     return FieldMap(tuple(members.values()), searched=searched or {})
+
+
+def fields_of_route(opt: Mapping[str, Any]) -> FieldMap:
+    """Return the fields of the resources that a route lists, as it describes them; none where it says nothing."""
+    description = opt.get(DESCRIPTION)
+    if not isinstance(description, Description):
+        return fields.EMPTY
+    for answer in description.answers:
+        found: Any = answer.content.get(JSON)
+        value = found.schema.get("properties", {}).get("value") if isinstance(found, Component) else None
+        if value is not None:
+            return described(value["items"])
+    return fields.EMPTY
 
 
 def _members(schema: Schema | Component, depth: int) -> dict[str, Property]:
