@@ -10,13 +10,15 @@ Why nothing changes between a gate and its handler that would matter stands in d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from litestar import Litestar
+from litestar.connection import ASGIConnection
 from sqlalchemy import Connection, Table, select
 
+from shieldwall.contract.errors import InvalidIdError
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId, GroupId, TenantId
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.grants import DEFAULT_TAG
@@ -31,7 +33,9 @@ from shieldwall.server.authorization import (
     authorization_of,
     handlers_of,
 )
+from shieldwall.server.inventory.machine_ids import MACHINE_ID, device_id_of
 from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import caller_of
 from shieldwall.server.storage import scope_tags, scoping
 from shieldwall.server.storage.access_schema import role_definitions
 from shieldwall.server.storage.device_schema import alerts, registrations
@@ -45,6 +49,7 @@ from shieldwall.server.storage.schema import (
     reusable_settings,
 )
 
+AnyRequest: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 Look: TypeAlias = Callable[[Connection, TenantId, str], list[Facts]]
 _ALTERNATE_KEY: Final = "deviceId="
 _OPEN_ENOUGH: Final = frozenset({Reach.OPEN, Reach.TENANT})
@@ -86,6 +91,14 @@ def _devices(connection: Connection, tenant_id: TenantId, text: str) -> list[Fac
         query = select(key).where(key.table.c.tenant_id == tenant_id, (key == wanted) | (objects == wanted))
         found.update(connection.scalars(query))
     return [facts_of_device(connection, tenant_id, DeviceId(each)) for each in sorted(found)]
+
+
+def _machines(connection: Connection, tenant_id: TenantId, text: str) -> list[Facts]:
+    """Look at the device of a machine, as Defender for Endpoint names it; what is no id of one names nothing."""
+    try:
+        return _devices(connection, tenant_id, device_id_of(text))
+    except InvalidIdError:
+        return []
 
 
 def _groups(connection: Connection, tenant_id: TenantId, text: str) -> list[Facts]:
@@ -131,6 +144,7 @@ GATES: Final[Mapping[str, Gate]] = {
     "filter_id": Gate("assignment filter", _tagged(assignment_filters), (ResourceAction.READ_FILTERS,)),
     "setting_id": Gate("reusable setting", _of_tenant(reusable_settings), (ResourceAction.READ_POLICIES,)),
     "device_id": _DEVICE,
+    "machine_id": Gate("machine", _machines, (ResourceAction.READ_DEVICES,), MACHINE_ID),
     "named": _DEVICE,
     "member_id": _DEVICE,
     "group_id": Gate("group", _groups, (ResourceAction.READ_GROUPS,)),
@@ -177,6 +191,8 @@ def pass_gates(
         NotFoundError: It is not there, or not for this caller.
         ForbiddenError: The caller sees it and may not do this to it.
     """
+    action = authorization.action
+    assert action is not None, "a route without an action has no gates"
     gated = {name: str(value) for name, value in parameters.items() if name in GATES}
     if not gated:
         return
@@ -185,12 +201,31 @@ def pass_gates(
             gate = GATES[name]
             is_id = re.fullmatch(gate.pattern, text.removeprefix(_ALTERNATE_KEY).lower())
             found = gate.look(connection, principal.tenant_id, text) if is_id else []
-            _pass(gate, authorization, principal, text, found)
+            _pass(gate, action, principal, text, found)
 
 
-def _pass(gate: Gate, authorization: Authorization, principal: Principal, text: str, found: list[Facts]) -> None:
-    action = authorization.action
-    assert action is not None, "a route without an action has no gates"
+def require_named(connection: Connection, request: AnyRequest, parameter: str, ids: Iterable[str]) -> None:
+    """Look at what a body names as if it stood in the path as ``parameter``, for the action of the route.
+
+    Raises:
+        NotFoundError: One of them is not there, or not for the caller.
+        ForbiddenError: The caller sees one and may not do this to it.
+    """
+    principal, action = caller_of(request), authorization_of(request.route_handler.opt).action
+    assert action is not None, "a route that names objects declares what roles must grant"
+    if principal.access.may_everywhere(action):
+        return
+    gate = GATES[parameter]
+    for text in dict.fromkeys(ids):
+        _pass(gate, action, principal, text, gate.look(connection, principal.tenant_id, text))
+
+
+def require_devices(connection: Connection, request: AnyRequest, device_ids: Iterable[DeviceId]) -> None:
+    """Look at the devices that a body names. Raises: as ``require_named``."""
+    require_named(connection, request, "device_id", device_ids)
+
+
+def _pass(gate: Gate, action: ResourceAction, principal: Principal, text: str, found: list[Facts]) -> None:
     verdicts = {judge(principal.access, action, facts, gate.readings) for facts in found}
     if not verdicts or Verdict.UNSEEN in verdicts:
         raise NotFoundError(f"There is no {gate.kind} {text[:64]}.")

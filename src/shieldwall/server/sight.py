@@ -14,9 +14,10 @@ from typing import Any, Final, TypeAlias, cast
 from litestar.connection import ASGIConnection
 from sqlalchemy import ColumnElement, Connection, and_, select
 
-from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.contract.ids import DeviceId, GroupId, PolicyId, TenantId
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.grants import Access
+from shieldwall.server.access.verdicts import Facts, Verdict, judge
 from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.storage import scoping
 from shieldwall.server.storage.bulk import is_one_of
@@ -100,12 +101,23 @@ class Sight:
         )
         return frozenset(map(DeviceId, connection.scalars(query)))
 
+    def policies_among(self, connection: Connection, policy_ids: Collection[PolicyId]) -> frozenset[PolicyId]:
+        """Return those of these policies that are seen."""
+        query = select(policies.c.id).where(
+            policies.c.tenant_id == self.tenant_id, is_one_of(connection, policies.c.id, policy_ids), *self.policies()
+        )
+        return frozenset(map(PolicyId, connection.scalars(query)))
+
     def groups_among(self, connection: Connection, group_ids: Collection[GroupId]) -> frozenset[GroupId]:
         """Return those of these groups that are seen."""
         query = select(groups.c.id).where(
             groups.c.tenant_id == self.tenant_id, is_one_of(connection, groups.c.id, group_ids), *self.groups()
         )
         return frozenset(map(GroupId, connection.scalars(query)))
+
+    def may(self, action: ResourceAction, facts: Facts) -> bool:
+        """Tell whether something may be done to one object."""
+        return judge(self.access, action, facts, ()) is Verdict.GRANTED
 
     def sees(self, action: ResourceAction, tags: Collection[str]) -> bool:
         """Tell whether one object with these scope tags is seen."""

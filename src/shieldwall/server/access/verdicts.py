@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import GroupId
 from shieldwall.server.access.actions import READING, ResourceAction
 from shieldwall.server.access.grants import Access
@@ -25,6 +26,13 @@ class Facts:
 
 
 OF_TENANT = Facts(of_tenant=True)
+
+
+class OutOfScopeError(ShieldwallError):
+    """Something is named that the caller sees and may not do this to, or that lies beyond their scope."""
+
+    code = "outOfScope"
+    remedy = "Leave it out, or ask somebody whose roles reach it."
 
 
 class Verdict(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, Literal
 
 import msgspec
@@ -167,9 +168,10 @@ def effective_settings(services: Services, request: GraphRequest, device_id: Fro
     """Say what is in effect on a device, setting by setting, who set it and why (ours)."""
     query, wanted, tenant = query_of(request), parse_device_id(device_id), services.tenant.id
     with services.database.read() as connection:
-        found = effective_of(connection, services.catalog, tenant, wanted)
-        named = [each.document.policy_id for each in found.policies]
-        origins = origins_of(connection, devices.get_device(connection, tenant, wanted), named)
+        sight = sight_of(request)
+        found = effective_of(connection, services.catalog, tenant, wanted, partial(sight.policies_among, connection))
+        named = sight.policies_among(connection, [each.document.policy_id for each in found.policies])
+        origins = origins_of(connection, devices.get_device(connection, tenant, wanted), sorted(named))
     resources = [effective_resource(each, services.catalog, origins) for each in found.settings]
     return list_answer(services, request, query, resources, EFFECTIVE_SETTING_FIELDS)
 

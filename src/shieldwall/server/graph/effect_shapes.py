@@ -13,7 +13,7 @@ from shieldwall.policy.resolve import explain
 from shieldwall.policy.words import in_words, name_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.manager.origins import Origin
-from shieldwall.server.manager.statuses import EffectiveSetting
+from shieldwall.server.manager.statuses import UNSEEN, EffectiveSetting
 
 
 def effective_resource(
@@ -39,7 +39,7 @@ def effective_resource(
             for contender in resolution.contenders
         ],
         "losers": [
-            {"id": contender.policy, "name": contender.policy_name}
+            {"id": _id(contender), "name": contender.policy_name}
             for contender in resolution.contenders
             if contender.policy not in winners
         ],
@@ -62,7 +62,7 @@ def _policy(
     origins: Mapping[PolicyId, tuple[Origin, ...]],
 ) -> Json:
     return {
-        "id": contender.policy,
+        "id": _id(contender),
         "name": contender.policy_name,
         "revision": contender.revision,
         "value": in_words(catalog, effective.setting, contender.value),
@@ -71,6 +71,11 @@ def _policy(
         "broughtBy": [_origin(origin) for origin in origins.get(contender.policy, ())],
         "won": won,
     }
+
+
+def _id(contender: Contender) -> PolicyId | None:
+    """Name a policy, unless the caller does not see it."""
+    return None if contender.policy_name == UNSEEN else contender.policy
 
 
 def _origin(origin: Origin) -> Json:

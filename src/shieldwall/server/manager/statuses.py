@@ -7,10 +7,12 @@ pair and counted, never once per device.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection
 
 from shieldwall.catalog.model import Catalog
@@ -30,6 +32,9 @@ from shieldwall.server.storage import check_ins, revisions, standings, statuses,
 from shieldwall.server.storage.device_records import CheckInState
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.standings import Counted, Standing
+
+UNSEEN: Final = "a policy outside your scope"
+"""The name of a policy that the caller does not see, where it has a part in what holds on a device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +87,29 @@ class DeviceOfPolicy:
     status_at: datetime | None
 
 
-def effective_of(connection: Connection, catalog: Catalog, tenant_id: TenantId, device_id: DeviceId) -> DeviceEffect:
-    """Return what is in effect on a device. Raises: NotFoundError."""
+def effective_of(
+    connection: Connection,
+    catalog: Catalog,
+    tenant_id: TenantId,
+    device_id: DeviceId,
+    sees: Callable[[Collection[PolicyId]], Collection[PolicyId]] | None = None,
+) -> DeviceEffect:
+    """Return what is in effect on a device; ``sees`` chooses the policies whose names are shown.
+
+    Raises:
+        NotFoundError: There is no such device.
+    """
     device = get_device(connection, tenant_id, device_id)
     check_in = check_ins.get(connection, device_id)
     report = None if check_in.status_digest is None else statuses.find(connection, tenant_id, check_in.status_digest)
     target = None if check_in.target_digest is None else targets.get(connection, tenant_id, check_in.target_digest)
     items, rules = (target.items, target.conflict_rules) if target else ((), PUBLISHED)
     documents = _documents(connection, items)
+    if sees is not None:
+        seen = frozenset(sees([item.policy_id for item in items]))
+        documents = {
+            digest: each if each.policy_id in seen else replace(each, name=UNSEEN) for digest, each in documents.items()
+        }
     traits = traits_of(device.os_type, device.catalog_version)
     resolved = resolve(catalog, documents.values(), rules, traits).settings
     is_current = report is not None and report.target == check_in.target_digest

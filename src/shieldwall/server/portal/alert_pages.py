@@ -17,6 +17,7 @@ from shieldwall.server.manager import alerting
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage import alerts, devices
 from shieldwall.server.storage.alerts import Alert
 
@@ -37,10 +38,10 @@ class AlertRow:
 @get("/alerts", opt=SIGNED_IN | needs(ResourceAction.READ_ALERTS, Reach.LISTED), sync_to_thread=True)
 def list_alerts(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the open alerts."""
-    tenant = services.tenant.id
+    tenant, seen = services.tenant.id, sight_of(request).alerts()
     with services.database.read() as connection:
-        found = alerts.newest_open(connection, tenant, MOST_SHOWN)
-        count = alerts.count_open(connection, tenant)
+        found = alerts.newest_open(connection, tenant, MOST_SHOWN, seen)
+        count = alerts.count_open(connection, tenant, seen)
         concerned = devices.find_many(connection, {each.device_id for each in found if each.device_id is not None})
     names = {device.id: device.display_name for device in concerned}
     rows = [

@@ -13,15 +13,17 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import TenantId, parse_device_id
+from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory.devices import WrongDeviceStateError, get_device
+from shieldwall.server.gates import require_devices
 from shieldwall.server.manager import protection
 from shieldwall.server.portal.device_actions import ACTIONS, Action, require_name
 from shieldwall.server.portal.device_twins import TwinRow, twin_rows
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.device_records import Device
 
 _HOURS: Final = (1, 4, 8, 24)
@@ -37,8 +39,8 @@ def asking(action: Action) -> Callable[..., Response[str]]:
             if device.state not in action.states:
                 raise WrongDeviceStateError(f"The device {device.display_name!r} is {device.state}.")
             chosen = request.query_params.get("former")
-            former = _former(connection, tenant, device, chosen)
-            rows = twin_rows(connection, tenant, device) if action.compares else []
+            former = _former(connection, request, device, chosen)
+            rows = twin_rows(connection, tenant, device, sight_of(request)) if action.compares else []
             if former is not None and all(row.device.id != former.id for row in rows):
                 rows.append(TwinRow(device=former, shares=()))
             is_protected = protection.is_device_protected(connection, device)
@@ -67,6 +69,8 @@ def doing(action: Action) -> Callable[..., Redirect]:
         with services.database.write() as connection:
             acting = services.acting(request.scope["user"].actor)
             device = get_device(connection, services.tenant.id, parse_device_id(device_id))
+            if form.get("former"):
+                require_devices(connection, request, [parse_device_id(form["former"])])
             if action.is_grave:
                 require_name(device, form.get("name", ""))
             action.perform(connection, acting, services.signer, device, form)
@@ -76,11 +80,18 @@ def doing(action: Action) -> Callable[..., Redirect]:
     return act
 
 
-def _former(connection: Connection, tenant_id: TenantId, device: Device, chosen: str | None) -> Device | None:
-    """Return the device whose place this one would take: the one chosen, else the one it seems to follow."""
-    if chosen:
-        return get_device(connection, tenant_id, parse_device_id(chosen))
-    return None if device.replaces is None else get_device(connection, tenant_id, device.replaces)
+def _former(connection: Connection, request: PageRequest, device: Device, chosen: str | None) -> Device | None:
+    """Return the device whose place this one would take: the one chosen, else the one it seems to follow.
+
+    Raises:
+        NotFoundError: It is not there, or not for the caller.
+        OutOfScopeError: The caller may not do anything to it.
+    """
+    wanted = parse_device_id(chosen) if chosen else device.replaces
+    if wanted is None:
+        return None
+    require_devices(connection, request, [wanted])
+    return get_device(connection, device.tenant_id, wanted)
 
 
 def _handlers(action: Action) -> tuple[Any, Any]:

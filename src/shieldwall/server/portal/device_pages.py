@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -17,6 +19,7 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import devices, groups
 from shieldwall.server.directory.enrollment import enrollments
+from shieldwall.server.gates import facts_of_device
 from shieldwall.server.inventory import machine_export, machines
 from shieldwall.server.inventory.machine_queries import (
     ORDERING,
@@ -36,9 +39,11 @@ from shieldwall.server.portal.rendering import HEADERS, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.views import HistoryRow, effective_rows, history_rows, machine_row
 from shieldwall.server.portal.words import enrollment, managed_by, registration
+from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage import audit, membership_events, packages
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.inventory import Filter
 from shieldwall.server.storage.records import Page
 
 _PAGE_SIZE: Final = 50
@@ -52,7 +57,7 @@ def list_devices(services: Services, rendering: Renderer, request: PageRequest) 
     """Show the devices that fit what is asked."""
     asked = _asked(request)
     after = request.query_params.get("after")
-    fitting, order = read_filter(asked, services.clock.now()), read_order(asked)
+    fitting, order = _seen(request, read_filter(asked, services.clock.now())), read_order(asked)
     wanted = Wanted(filter=fitting, order=order, cursor=after, size=_PAGE_SIZE)
     tenant = services.tenant.id
     with services.database.read() as connection:
@@ -86,9 +91,8 @@ def export_devices(services: Services, request: PageRequest, kind: FromPath[str]
     asked = _asked(request)
     if kind not in {"csv", "json"}:
         raise InvalidMachineQueryError("An export is csv or json.")
-    found = machines.all_machines(
-        services.database, services.tenant.id, read_filter(asked, services.clock.now()), read_order(asked)
-    )
+    fitting = _seen(request, read_filter(asked, services.clock.now()))
+    found = machines.all_machines(services.database, services.tenant.id, fitting, read_order(asked))
     write = machine_export.as_csv if kind == "csv" else machine_export.as_json
     headers = {**HEADERS, "Content-Disposition": f'attachment; filename="devices.{kind}"'}
     return Stream(write(found), media_type="text/csv" if kind == "csv" else "application/json", headers=headers)
@@ -100,24 +104,29 @@ def show_device(
 ) -> Response[str]:
     """Show one device: how it is, who manages it and why, what is in effect, who set it, what lost, what happened."""
     wanted, tenant, now = parse_device_id(device_id), services.tenant.id, services.clock.now()
+    sight = sight_of(request)
     with services.database.read() as connection:
         device = devices.get_device(connection, tenant, wanted)
-        effect = statuses.effective_of(connection, services.catalog, tenant, wanted)
+        effect = statuses.effective_of(
+            connection, services.catalog, tenant, wanted, partial(sight.policies_among, connection)
+        )
         memberships = groups.groups_of(connection, tenant, wanted)
+        seen_groups = sight.groups_among(connection, [group.id for group in memberships])
         is_protected = protection.is_device_protected(connection, device)
         enrolled = enrollments(connection, [device])[device.id]
         machine = machines.describe(connection, [device.id], machines.filter_at(now).inactive_before)[device.id]
         package = None if device.package_id is None else packages.find(connection, device.package_id)
-        alike = twin_rows(connection, tenant, device)
+        alike = twin_rows(connection, tenant, device, sight)
+        facts = facts_of_device(connection, tenant, wanted)
         is_excluded = device.id in protection.get_settings(connection, tenant).excluded
-        history = _history(connection, tenant, device.id)
+        history = _history(connection, tenant, device.id, sight)
     return rendering.page(
         request,
         "device.html",
         section="/devices",
         device=device,
         effect=effect,
-        can_sync=device.state is DeviceState.ACTIVE,
+        can_sync=device.state is DeviceState.ACTIVE and sight.may(ResourceAction.SYNC_DEVICES, facts),
         managed_by=managed_by(device),
         enrollment=enrollment(device, enrolled, checked_in=effect.check_in.last_check_in is not None),
         remedy="" if enrolled.is_managed else enrolled.remedy,
@@ -127,13 +136,14 @@ def show_device(
         standing=machine.standing,
         package=package,
         twins=alike,
-        can_keep=device.state in {DeviceState.ACTIVE, DeviceState.QUARANTINED},
+        can_keep=device.state in {DeviceState.ACTIVE, DeviceState.QUARANTINED}
+        and sight.may(ResourceAction.DELETE_DEVICES, facts),
         history=history,
         is_protected=is_protected,
         is_excluded=is_excluded,
-        actions=possible(device, is_excluded=is_excluded),
+        actions=[each for each in possible(device, is_excluded=is_excluded) if sight.may(each.action, facts)],
         troubleshooting_until=_future(device.troubleshooting_until, now),
-        groups=[group.display_name for group in memberships],
+        groups=[group.display_name for group in memberships if group.id in seen_groups],
         settings=effective_rows(services.catalog, effect.settings),
         notices=_notices(effect),
     )
@@ -162,15 +172,21 @@ def _asked(request: PageRequest) -> dict[str, Sequence[str]]:
     return {name: values for name, values in blank_free.items() if values}
 
 
+def _seen(request: PageRequest, fitting: Filter) -> Filter:
+    """Leave out the devices that the caller does not see."""
+    return replace(fitting, only=sight_of(request).listed_devices())
+
+
 def _query(asked: Mapping[str, Sequence[str]]) -> str:
     return urlencode(asked, doseq=True)
 
 
-def _history(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> list[HistoryRow]:
+def _history(connection: Connection, tenant_id: TenantId, device_id: DeviceId, sight: Sight) -> list[HistoryRow]:
     """Return what happened to a device, newest first: acts of people and programs, joining and leaving groups."""
     page = Page(size=_HISTORY)
     events = audit.list_events(connection, tenant_id, page, object_id=device_id)
-    moves = membership_events.list_events(connection, tenant_id, page, device_id=device_id)
+    seen = replace(page, where=sight.moved_groups())
+    moves = membership_events.list_events(connection, tenant_id, seen, device_id=device_id)
     names = {each: stored_groups.find(connection, each) for each in {move.group_id for move in moves}}
     known = {group: record.display_name for group, record in names.items() if record is not None}
     return history_rows(events, moves, known)[:_HISTORY]

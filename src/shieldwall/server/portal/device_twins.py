@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.inventory import twins
+from shieldwall.server.sight import Sight
 from shieldwall.server.storage.device_records import Device
 
 
@@ -20,7 +21,12 @@ class TwinRow:
     shares: tuple[str, ...]
 
 
-def twin_rows(connection: Connection, tenant_id: TenantId, device: Device) -> list[TwinRow]:
+def twin_rows(connection: Connection, tenant_id: TenantId, device: Device, sight: Sight) -> list[TwinRow]:
     """Show the devices that may be the same machine as this one, and what they share."""
     shared = twins.proposals(connection, tenant_id, [device]).get(device.id, {})
-    return [TwinRow(device=get_device(connection, tenant_id, twin), shares=words) for twin, words in shared.items()]
+    seen = sight.devices_among(connection, shared)
+    return [
+        TwinRow(device=get_device(connection, tenant_id, twin), shares=words)
+        for twin, words in shared.items()
+        if twin in seen
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,9 +23,11 @@ from shieldwall.server.portal.paging import page_of, paging
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.views import GroupRow
+from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage import fleets
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
+from shieldwall.server.storage.schema import group_members
 
 _HISTORY: Final = 20
 _ONE: Final = "/groups/{group_id:str}"
@@ -46,10 +48,13 @@ class MoveRow:
 @get("/groups", opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.LISTED), sync_to_thread=True)
 def list_groups(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the groups."""
+    sight = sight_of(request)
+    members = sight.devices(group_members.c.device_id)
     with services.database.read() as connection:
-        found = groups.list_groups(connection, services.tenant.id, page_of(request))
+        found = groups.list_groups(connection, services.tenant.id, replace(page_of(request), where=sight.groups()))
         rows = [
-            GroupRow(group=group, member_count=stored_groups.count_members(connection, group.id)) for group in found
+            GroupRow(group=group, member_count=stored_groups.count_members(connection, group.id, members))
+            for group in found
         ]
     return rendering.page(
         request, "groups.html", section="/groups", groups=rows, **paging(request, [group.id for group in found])
@@ -59,12 +64,12 @@ def list_groups(services: Services, rendering: Renderer, request: PageRequest) -
 @get(_ONE, opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.OBJECT), sync_to_thread=True)
 def show_group(services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str]) -> Response[str]:
     """Show one group: its rule, who belongs to it, who came and went."""
-    tenant, wanted = services.tenant.id, parse_group_id(group_id)
+    tenant, wanted, sight = services.tenant.id, parse_group_id(group_id), sight_of(request)
     with services.database.read() as connection:
         group = groups.get_group(connection, tenant, wanted)
-        count = stored_groups.count_members(connection, wanted)
-        found = groups.members(connection, tenant, wanted, page_of(request))
-        history = _history(connection, tenant, wanted)
+        count = stored_groups.count_members(connection, wanted, sight.devices(group_members.c.device_id))
+        found = groups.members(connection, tenant, wanted, replace(page_of(request), where=sight.listed_devices()))
+        history = _history(connection, tenant, wanted, sight)
     return rendering.page(
         request,
         "group.html",
@@ -172,8 +177,9 @@ def _confirming(
     )
 
 
-def _history(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> list[MoveRow]:
-    events = groups.history_of_group(connection, tenant_id, group_id, Page(size=_HISTORY))
+def _history(connection: Connection, tenant_id: TenantId, group_id: GroupId, sight: Sight) -> list[MoveRow]:
+    page = Page(size=_HISTORY, where=sight.moved_devices())
+    events = groups.history_of_group(connection, tenant_id, group_id, page)
     names = fleets.names(connection, {event.device_id for event in events})
     return [
         MoveRow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, select, tuple_, update
@@ -203,9 +203,9 @@ def belonging(connection: Connection, pairs: Collection[tuple[GroupId, str]]) ->
     return frozenset(found.intersection(pairs))
 
 
-def count_members(connection: Connection, group_id: GroupId) -> int:
-    """Return how many members a group has."""
-    query = select(func.count()).select_from(group_members).where(group_members.c.group_id == group_id)
+def count_members(connection: Connection, group_id: GroupId, only: Sequence[ColumnElement[bool]] = ()) -> int:
+    """Return how many members a group has; ``only`` are conditions on ``group_members``."""
+    query = select(func.count()).select_from(group_members).where(group_members.c.group_id == group_id, *only)
     return connection.scalars(query).one()
 
 
