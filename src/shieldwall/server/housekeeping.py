@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.events.keeping import forget_all
 from shieldwall.server.inventory.cleaning import ACTOR, Cleaning, CleanUp, get_rules, preview
 from shieldwall.server.manager.protection import end_troubleshooting
 from shieldwall.server.services import AdminServices
@@ -55,6 +56,10 @@ class Housekeeping:
         services.signer.rotate_token_key(only_if_due=True)
         with services.database.write() as connection:
             end_troubleshooting(connection, services.acting(ACTOR))
+        streams = [each.name for each in services.settings.audit_streams]
+        forget_all(
+            services.database, tenant.id, services.clock.now(), home=services.settings.tenant_id, streams=streams
+        )
         return Cleaning(database=services.database, acting=services.acting(ACTOR), signer=services.signer)()
 
     def looked(self) -> Iterator[tuple[Tenant, CleanUp]]:

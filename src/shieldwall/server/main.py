@@ -23,6 +23,11 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
+from shieldwall.server.events.dispatching import Dispatching
+from shieldwall.server.events.measures import EventMeasures
+from shieldwall.server.events.sealing import SecretBox
+from shieldwall.server.events.streams.opening import open_streams
+from shieldwall.server.events.streams.streaming import Streaming
 from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import KeyRing
 from shieldwall.server.gateway.endpoints.attesting import Attesting
@@ -127,11 +132,15 @@ class Admin:
     application: ASGIApplication
     connections: ConnectionGuard
     housekeeping: Housekeeping
+    dispatching: Dispatching
+    streaming: Streaming
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep going what turns beside the application."""
-        async with _beside(self.connections.run(), self.housekeeping.run()):
+        async with _beside(
+            self.connections.run(), self.housekeeping.run(), self.dispatching.run(), self.streaming.run()
+        ):
             yield
 
 
@@ -300,6 +309,7 @@ def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterat
 def open_admin(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Admin]:
     """Open the services and put the administrators' application together."""
     with open_services(settings) as services:
+        services.outgoing.trust()  # so that an authority that cannot be read is told at the start
         yield compose_admin(services, monotonic=monotonic)
 
 
@@ -344,7 +354,16 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
         connections=connections,
     )
     watched = WatchedRequests(application=front, measures=measures, new_request_id=new_request_id)
-    return Admin(application=watched, connections=connections, housekeeping=Housekeeping(services=services))
+    told = EventMeasures(registry)
+    return Admin(
+        application=watched,
+        connections=connections,
+        housekeeping=Housekeeping(services=services),
+        dispatching=Dispatching(
+            services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told
+        ),
+        streaming=Streaming(services=services, streams=open_streams(services), draw=draw_between, measures=told),
+    )
 
 
 @contextmanager

@@ -29,6 +29,8 @@ from shieldwall.server.storage.receivers import Receiver
 
 ACTOR: Final = "events"
 EVERY_SECONDS: Final = 1.0
+_LOOK_EVERY: Final = 15
+"""Rounds."""
 MOST_AT_ONCE: Final = 64
 MOST_OF_A_TENANT: Final = 8
 
@@ -48,15 +50,18 @@ class Dispatching:
 
     async def run(self) -> None:
         """Go round until cancelled. What fails is tried again in the next round."""
-        log = structlog.get_logger()
+        log, rounds = structlog.get_logger(), 0
         try:
             while True:
                 try:
                     await self.send_couriers()
+                    if rounds % _LOOK_EVERY == 0:
+                        await asyncio.to_thread(self.look_over)
                 except ShieldwallError as error:
                     log.warning("events_not_read", code=error.code, cause=error.cause)
                 except Exception:
                     log.exception("events_not_read")
+                rounds += 1
                 await self.sleep(EVERY_SECONDS)
         finally:
             for courier in self._couriers.values():
@@ -69,6 +74,16 @@ class Dispatching:
                 courier = asyncio.create_task(self._bring(receiver_id))
                 self._couriers[receiver_id] = courier
                 courier.add_done_callback(lambda _, gone=receiver_id: self._couriers.pop(gone, None))  # type: ignore[misc]
+
+    def look_over(self) -> None:
+        """Export how receivers are doing, and forget subscriptions whose time is over."""
+        now = self.services.clock.now()
+        with self.services.database.read() as connection:
+            self.measures.standing(receivers.standings(connection))
+            expired = receivers.count_expired(connection, now)
+        if expired:
+            with self.services.database.write() as connection:
+                receivers.remove_expired(connection, now)
 
     async def drained(self) -> None:
         """Send couriers and wait until all that are under way are back."""

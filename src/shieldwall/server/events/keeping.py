@@ -13,11 +13,28 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage import outbox, receivers, stream_cursors
+from shieldwall.server.storage.database import Database
 
 KEPT: Final = timedelta(days=7)
 KEPT_AT_MOST: Final = timedelta(days=30)
 PORTION: Final = 2_000
 """Events forgotten in one transaction."""
+_MOST_PORTIONS: Final = 1_000
+"""In one go; what is left waits for the next."""
+
+
+def forget_all(
+    database: Database, tenant_id: TenantId, now: datetime, *, home: TenantId, streams: Collection[str]
+) -> int:
+    """Forget all events of a tenant whose time has come, portion by portion; return how many."""
+    total = 0
+    for _ in range(_MOST_PORTIONS):
+        with database.write() as connection:
+            done = forget_events(connection, tenant_id, now, home=home, streams=streams)
+        total += done
+        if done < PORTION:
+            break
+    return total
 
 
 def forget_events(

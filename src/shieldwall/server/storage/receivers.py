@@ -139,6 +139,12 @@ def remove(connection: Connection, receiver_id: str) -> None:
     connection.execute(delete(receivers).where(receivers.c.id == receiver_id))
 
 
+def count_expired(connection: Connection, now: datetime) -> int:
+    """Return how many receivers' time is over."""
+    counted = select(func.count()).select_from(receivers).where(receivers.c.expires_at <= now)
+    return connection.execute(counted).scalar_one()
+
+
 def remove_expired(connection: Connection, now: datetime) -> int:
     """Remove the receivers whose time is over; return how many."""
     return connection.execute(delete(receivers).where(receivers.c.expires_at <= now)).rowcount
