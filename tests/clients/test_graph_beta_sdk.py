@@ -14,8 +14,8 @@ def test_the_beta_sdk_makes_a_policy_assigns_it_and_reads_it_back(service: Servi
 
     assert said["found"] == [
         {
-            "platforms": "linux",
-            "technologies": "microsoftSense",
+            "platforms": ["linux"],
+            "technologies": ["microsoftSense"],
             "targets": ["#microsoft.graph.allDevicesAssignmentTarget"],
             "settings": [[LEVEL, f"{LEVEL}_0"]],
         }

@@ -114,8 +114,8 @@ async def main() -> dict[str, object]:
     return {
         "found": [
             {
-                "platforms": each.platforms.value if each.platforms else None,
-                "technologies": each.technologies.value if each.technologies else None,
+                "platforms": [platform.value for platform in each.platforms],
+                "technologies": [technology.value for technology in each.technologies],
                 "targets": [assignment.target.odata_type for assignment in each.assignments],
                 "settings": [
                     [kept.setting_instance.setting_definition_id, kept.setting_instance.choice_setting_value.value]

@@ -1,7 +1,8 @@
 """The several ways in which clients write one path, brought to one by a pure function and its middleware.
 
 OData 4.01 lets a key stand in parentheses (part 2, section 4.3.1) or as a segment of its own (4.3.6), qualifies
-actions, functions and types by their namespace, and calls a function with parentheses. Graph heeds no case in names.
+actions, functions and types by their namespace, and calls a function with parentheses. Graph heeds no case in names,
+and its namespace has the alias ``graph``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 _VERSIONS: Final = ("/v1.0/", "/beta/", "/api/")
-_NAMESPACE: Final = re.compile(r"^(?:microsoft\.graph\.)+(?=.)")
+_NAMESPACE: Final = re.compile(r"^(?:(?:microsoft\.)?graph\.)+(?=.)")
 _UUID: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _KEY: Final = re.compile(
     r"^(?P<name>[A-Za-z.]+)\((?P<property>[A-Za-z]+=)?"
