@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -83,7 +84,10 @@ def test_what_waits_for_another_comes_after_it_and_falls_with_it(graph: Client) 
 
 
 def test_each_request_has_the_rights_of_its_caller_and_no_others(world: AdminWorld) -> None:
-    with world.application_client(*PERMISSIONS) as owner, world.application_client("Group.Read.All") as reader:
+    with (
+        closing(world.application_client(*PERMISSIONS)) as owner,
+        closing(world.application_client("Group.Read.All")) as reader,
+    ):
         stolen = {"Authorization": owner.headers["Authorization"], "Cookie": "session=x", "Host": "evil.example"}
         told = answers(
             reader,
@@ -99,7 +103,7 @@ def test_each_request_has_the_rights_of_its_caller_and_no_others(world: AdminWor
     assert world.client().post(BATCH, json={"requests": [item("x")]}).status_code == 401
 
 
-def test_a_batch_leads_to_no_other_door(graph: Client) -> None:
+def test_a_batch_leads_to_no_other_door(embedded_graph: Client) -> None:
     urls = [
         "https://localhost:8443/v1.0/groups",
         "//localhost:8443/v1.0/groups",
@@ -111,16 +115,16 @@ def test_a_batch_leads_to_no_other_door(graph: Client) -> None:
         "/gr\u00fcn",
     ]
     for url in urls:
-        (told,) = answers(graph, item("x", "POST", url, body={"requests": []}, headers=JSON)).values()
+        (told,) = answers(embedded_graph, item("x", "POST", url, body={"requests": []}, headers=JSON)).values()
         assert told["status"] == 400, url
     for url in ("/../metrics", "/../sign-in", "/%2e%2e/sign-in", "/beta/groups", f"/../{TENANT_ID}/oauth2/v2.0/token"):
-        (told,) = answers(graph, item("x", url=url)).values()
+        (told,) = answers(embedded_graph, item("x", url=url)).values()
         assert told["status"] == 404, url
 
 
-def test_a_request_says_what_its_body_is(graph: Client) -> None:
+def test_a_request_says_what_its_body_is(embedded_graph: Client) -> None:
     told = answers(
-        graph,
+        embedded_graph,
         item("no type", "POST", body=a_group("A")),
         item("get", body={}, headers=JSON),
         item("two", "POST", body=a_group("A"), headers=JSON | {"content-type": "application/json"}),
@@ -138,11 +142,11 @@ def test_a_request_says_what_its_body_is(graph: Client) -> None:
     }  # fmt: skip
 
 
-def test_states_and_places_come_along(graph: Client) -> None:
-    policy = graph.post(POLICIES, json=a_policy("P")).json()["id"]
+def test_states_and_places_come_along(embedded_graph: Client) -> None:
+    policy = embedded_graph.post(POLICIES, json=a_policy("P")).json()["id"]
     path = f"/deviceManagement/configurationPolicies/{policy}"
     told = answers(
-        graph,
+        embedded_graph,
         item("get", url=path),
         item("patch", "PATCH", path, body={"name": "Q"}, headers=JSON | {"If-Match": 'W/"old"'}),
         item("delete", "DELETE", path),
@@ -153,18 +157,20 @@ def test_states_and_places_come_along(graph: Client) -> None:
     assert (told["delete"]["status"], "body" in told["delete"]) == (200, False)
 
 
-def test_what_is_not_json_comes_in_base64(graph: Client) -> None:
+def test_what_is_not_json_comes_in_base64(embedded_graph: Client) -> None:
     (told,) = answers(
-        graph, item("x", url="/deviceManagement/machines/export?format=csv"), path="/beta/$batch"
+        embedded_graph, item("x", url="/deviceManagement/machines/export?format=csv"), path="/beta/$batch"
     ).values()
     assert told["status"] == 200
     assert b"," in base64.b64decode(told["body"])
 
 
-def test_an_answer_that_is_too_large_is_not_carried(graph: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_too_large_is_not_carried(embedded_graph: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_calls, "LARGEST_ANSWER", 500)
     long = a_group() | {"description": "x" * 900}
-    told = answers(graph, item("make", "POST", body=long, headers=JSON), item("list"), item("organization", url="/x"))
+    told = answers(
+        embedded_graph, item("make", "POST", body=long, headers=JSON), item("list"), item("organization", url="/x")
+    )
     assert (told["list"]["status"], told["list"]["body"]["error"]["code"]) == (413, "RequestEntityTooLarge")
     assert told["make"]["status"] == 201, "what was done is not told as a failure"
 
@@ -202,7 +208,7 @@ def test_a_batch_that_cannot_be_read_or_ordered_does_nothing(embedded_graph: Cli
 def test_the_requests_of_a_batch_are_counted_one_by_one(world: AdminWorld) -> None:
     limited = replace(world.services, settings=replace(world.services.settings, limits=Limits(app_requests=8)))
     world = replace(world, services=limited)
-    with world.application_client(*PERMISSIONS) as client:
+    with closing(world.application_client(*PERMISSIONS)) as client:
         told = answers(client, *(item(str(number)) for number in range(12)))
         statuses = sorted(each["status"] for each in told.values())
         assert statuses == [200] * 7 + [429] * 5, "the batch itself is one of the eight"
@@ -224,10 +230,12 @@ def test_every_request_of_a_batch_stands_in_the_audit_trail_and_in_the_log(
     assert capsys.readouterr().out.count("route=/v1.0/groups ") == 2
 
 
-def test_twenty_requests_need_no_more_than_a_few_threads(graph: Client) -> None:
+def test_twenty_requests_need_no_more_than_a_few_threads(embedded_graph: Client) -> None:
     started = time.monotonic()
     told = answers(
-        graph, *(item(str(number), url=PACKAGES.removeprefix("/beta")) for number in range(20)), path="/beta/$batch"
+        embedded_graph,
+        *(item(str(number), url=PACKAGES.removeprefix("/beta")) for number in range(20)),
+        path="/beta/$batch",
     )
     assert {each["status"] for each in told.values()} == {200}
     assert time.monotonic() - started < 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
@@ -172,14 +173,14 @@ def test_a_token_that_was_altered_or_is_of_something_else_is_refused(graph: Clie
         f"{GROUPS}/delta?$expand=owners",
     ):
         assert graph.get(wrong).status_code == 400
-    with world.application_client(*PERMISSIONS, tenant=_adatum(world)) as stranger:
+    with closing(world.application_client(*PERMISSIONS, tenant=_adatum(world))) as stranger:
         assert stranger.get(link).status_code == 400
 
 
 def test_who_stays_away_too_long_is_told_to_begin_anew(graph: Client, world: AdminWorld) -> None:
     link = graph.get(f"{GROUPS}/delta").json()["@odata.deltaLink"]
     world.clock.advance(days=31)
-    with world.application_client(*PERMISSIONS) as client:
+    with closing(world.application_client(*PERMISSIONS)) as client:
         answer = client.get(link)
         assert answer.status_code == 410
         error = answer.json()["error"]

@@ -89,7 +89,10 @@ class Batch:
         messages = iter([{"type": "http.request", "body": content, "more_body": False}])
 
         async def receive() -> Any:
-            return next(messages, {"type": "http.disconnect"})
+            for message in messages:
+                return message
+            await answered.is_complete.wait()  # nobody hangs up before
+            return {"type": "http.disconnect"}
 
         scope: Any = scope_of(item, self.scope, content, version)
         await self.application(scope, receive, answered.take)

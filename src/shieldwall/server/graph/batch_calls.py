@@ -6,6 +6,7 @@ audit trail is written, and the log has a line of it.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -72,6 +73,8 @@ class Answered:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
     is_too_large: bool = False
+    is_complete: asyncio.Event = field(default_factory=asyncio.Event)
+    """Nothing more comes, or nothing more is wanted: an answer in parts ends then."""
 
     async def take(self, message: Any) -> None:
         """Take a part of the answer; what is too large is not kept."""
@@ -85,6 +88,8 @@ class Answered:
             if self.reads and len(self.body) > LARGEST_ANSWER:
                 self.is_too_large = True
                 self.body.clear()
+            if self.is_too_large or not message.get("more_body", False):
+                self.is_complete.set()
 
     def told(self, name: str) -> dict[str, Any]:
         """Write it as an item of the batch's answer.
