@@ -63,6 +63,9 @@ from shieldwall.server.graph import (
     webhooks,
 )
 from shieldwall.server.graph.catalog_resources import CatalogResources
+from shieldwall.server.graph.defender import actions
+from shieldwall.server.graph.defender import machines as defender_machines
+from shieldwall.server.graph.defender.errors import defender_error, is_defender_path
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
 from shieldwall.server.graph.reports import cached, exports
 from shieldwall.server.graph.reports import handlers as reports
@@ -124,7 +127,7 @@ ErrorHandler: TypeAlias = Callable[[GraphRequest, Exception], Response[bytes]]
 
 
 def create_routes(services: AdminServices, throttle: Throttle) -> Router:
-    """Make the routes of Graph (``/v1.0`` and ``/beta``)."""
+    """Make the routes of Graph (``/v1.0`` and ``/beta``) and of Defender for Endpoint (``/api``)."""
     answering = answering_errors(services)
     resources = CatalogResources(services.catalog)
     return Router(
@@ -132,6 +135,7 @@ def create_routes(services: AdminServices, throttle: Throttle) -> Router:
         route_handlers=[
             *(Router(path=version, route_handlers=HANDLERS) for version in VERSIONS),
             Router(path="/", route_handlers=exports.DOWNLOAD_HANDLERS),
+            Router(path="/api", route_handlers=[*defender_machines.HANDLERS, *actions.HANDLERS]),
         ],
         dependencies={
             "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
@@ -170,12 +174,15 @@ def answering_errors(services: AdminServices) -> ErrorHandler:
         if isinstance(expected, TooManyRequestsError):
             headers["Retry-After"] = str(expected.retry_after)
         record.error = expected.code
-        body = error_body(
-            expected,
-            request_id=record.request_id,
-            client_request_id=record.client_request_id,
-            now=services.clock.now(),
-        )
+        if is_defender_path(request.scope["path"]):
+            body = defender_error(expected, request_id=record.request_id)
+        else:
+            body = error_body(
+                expected,
+                request_id=record.request_id,
+                client_request_id=record.client_request_id,
+                now=services.clock.now(),
+            )
         return Response(encode(body), status_code=status, media_type=JSON, headers=headers)
 
     return answer
@@ -186,7 +193,8 @@ def answering_unrouted(services: AdminServices, otherwise: ErrorHandler) -> Erro
     answering = answering_errors(services)
 
     def answer(request: GraphRequest, error: Exception) -> Response[bytes]:
-        return (answering if is_graph_path(request.scope["path"]) else otherwise)(request, error)
+        path = request.scope["path"]
+        return (answering if is_graph_path(path) or is_defender_path(path) else otherwise)(request, error)
 
     return answer
 

@@ -72,6 +72,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "sealedSecret": 409,
     "stillReferenced": 409,
     "tooManyReceivers": 409,
+    "tooLate": 409,
     "wrongDeviceState": 409,
     "resyncRequired": 410,
     "preconditionFailed": 412,

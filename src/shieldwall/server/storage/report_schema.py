@@ -58,7 +58,7 @@ machine_actions: Final = Table(
     Column("cancelled_by", NAME),
     Column("cancel_comment", Text),
     Column("cancelled_at", Moment),
-    Column("groups", Text, nullable=False, server_default=_NO_NAMES),
+    Column("former", Text, nullable=False, server_default=_NOTHING),
     Index(None, "tenant_id", "created_at", "id"),
     Index(None, "device_id", "status"),
 )

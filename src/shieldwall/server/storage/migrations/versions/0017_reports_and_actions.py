@@ -61,7 +61,7 @@ def upgrade() -> None:
         Column("cancelled_by", String(256)),
         Column("cancel_comment", Text()),
         Column("cancelled_at", BigInteger()),
-        Column("groups", Text(), nullable=False, server_default=_NO_NAMES),
+        Column("former", Text(), nullable=False, server_default=_NOTHING),
     )
     op.create_index("ix_machine_actions_tenant_id_created_at_id", "machine_actions", ["tenant_id", "created_at", "id"])
     op.create_index("ix_machine_actions_device_id_status", "machine_actions", ["device_id", "status"])
