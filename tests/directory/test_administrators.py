@@ -30,6 +30,7 @@ def test_a_code_lets_one_person_in_once(connection: Connection, office: Office) 
         administrators.redeem(connection, office.acting, code)
     assert [event.activity for event in office.trail(connection)] == [
         "role.assigned",
+        "person.codeMade",
         "administrator.invited",
         "administrator.signedIn",
     ]
@@ -51,7 +52,12 @@ def test_a_code_lets_into_its_own_tenant_and_no_other(connection: Connection, of
 
     assert session.tenant_id == other
     events = audit.list_events(connection, other, Page())
-    assert {event.activity for event in events} == {"administrator.signedIn", "administrator.invited", "role.assigned"}
+    assert {event.activity for event in events} == {
+        "administrator.signedIn",
+        "administrator.invited",
+        "role.assigned",
+        "person.codeMade",
+    }
     assert audit.list_events(connection, TENANT_ID, Page()) == ()
 
 

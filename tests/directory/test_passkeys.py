@@ -33,7 +33,7 @@ def a_person(connection: Connection, number: int = 1) -> Person:
     person = Person(
         id=counted_id("e", number),
         tenant_id=TENANT_ID,
-        user_name=f"person{number}@contoso.test",
+        user_name=f"person{number}@contoso.example",
         display_name=f"Person {number}",
         created_at=NOON,
         valid_from=NOON,
@@ -132,7 +132,7 @@ def test_an_answer_that_does_not_fit_lets_nobody_in(connection: Connection, offi
 
     with pytest.raises(InvalidPasskeyError):
         signed_in(connection, office, key, lie)
-    assert signed_in(connection, office, key).user_name == "person1@contoso.test"
+    assert signed_in(connection, office, key).user_name == "person1@contoso.example"
 
 
 def test_a_page_inside_another_ones_page_is_told_apart() -> None:

@@ -46,3 +46,11 @@ def embedded_graph(embedded: AdminWorld) -> Iterator[Client]:
     """A program that may do everything in a tenant for a whole module."""
     with closing(embedded.application_client(*PERMISSIONS)) as client:
         yield client
+
+
+@pytest.fixture
+def ada(world: AdminWorld) -> Iterator[Client]:
+    """A browser in which Ada is signed in."""
+    with world.client() as client:
+        world.sign_in(client)
+        yield client

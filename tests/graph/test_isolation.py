@@ -44,17 +44,26 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "authority_id": metadata.tables["trusted_authorities"].c.id,
     "alert_id": metadata.tables["alerts"].c.id,
     "event_id": metadata.tables["audit_events"].c.id,
-    "webhook_id": metadata.tables["receivers"].c.id,
-    "subscription_id": metadata.tables["receivers"].c.id,
     "report_id": metadata.tables["cached_reports"].c.id,
     "job_id": metadata.tables["export_jobs"].c.id,
+    "webhook_id": metadata.tables["receivers"].c.id,
+    "subscription_id": metadata.tables["receivers"].c.id,
+    "user_id": metadata.tables["people"].c.id,
+    "passkey_id": metadata.tables["passkeys"].c.digest,
+    "code_id": metadata.tables["invitations"].c.code_digest,
     "endorsement_id": metadata.tables["trusted_authorities"].c.id,
     "role_id": metadata.tables["role_definitions"].c.id,
     "assignment_id": metadata.tables["role_assignments"].c.id,
     "tag_id": metadata.tables["scope_tags"].c.id,
 }
 """Which column the parameter of a path names."""
-FIXED: Final = {"revision": "1", "rule_id": SOMETHING, "category": "category=Surprise", "connector_id": SOMETHING}
+FIXED: Final = {
+    "revision": "1",
+    "rule_id": SOMETHING,
+    "category": "category=Surprise",
+    "platform": "platform=surprise",
+    "connector_id": SOMETHING,
+}
 """Parameters that say which part of something is meant, or what only the tenant itself has."""
 OF_EVERYBODY: Final = (
     "/configurationPolicyTemplates/",
@@ -86,16 +95,18 @@ BODIES: Final[dict[str, Any]] = {
     "POST managedDevices/{device_id}/merge": {"into": SOMETHING},
     "POST managedDevices/{device_id}/excludeFromTamperProtection": {"excluded": True},
     "POST managedDevices/{device_id}/startTroubleshooting": {},
+    "PATCH users/{user_id}": {"displayName": "x"},
+    "POST users/{user_id}/authentication/temporaryAccessPassMethods": {},
     "PATCH alerts_v2/{alert_id}": {"status": "resolved"},
-    "PATCH webhooks/{webhook_id}": {"displayName": "x"},
-    "POST webhooks/{webhook_id}/rotateSecret": {},
-    "POST webhooks/{webhook_id}/redeliver": {"eventId": SOMETHING},
-    "PATCH subscriptions/{subscription_id}": {"expirationDateTime": "2026-11-24T12:00:00Z"},
     "PATCH roleDefinitions/{role_id}": {"displayName": "x"},
     "POST roleDefinitions/{role_id}/roleAssignments": {"displayName": "x"},
     "PATCH roleAssignments/{assignment_id}": {"displayName": "x"},
     "PATCH roleScopeTags/{tag_id}": {"displayName": "x"},
     "POST roleScopeTags/{tag_id}/assign": {"assignments": []},
+    "PATCH webhooks/{webhook_id}": {"displayName": "x"},
+    "POST webhooks/{webhook_id}/rotateSecret": {},
+    "POST webhooks/{webhook_id}/redeliver": {"eventId": SOMETHING},
+    "PATCH subscriptions/{subscription_id}": {"expirationDateTime": "2026-11-24T12:00:00Z"},
 }
 """What each route would take, by method and the end of its path."""
 

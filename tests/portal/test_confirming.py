@@ -42,7 +42,7 @@ def test_a_page_that_wants_a_fresh_proof_asks_for_it_and_comes_back(ada: Client,
 
 
 SENSITIVE: tuple[tuple[str, dict[str, str]], ...] = (
-    ("/people", {"display_name": "Grace", "user_name": "grace@contoso.test", "role": "none"}),
+    ("/people", {"display_name": "Grace", "user_name": "grace@contoso.example", "role": "none"}),
     ("/account/passkeys/options", {}),
     ("/account/passkeys/0/remove", {}),
     ("/people/x/code", {}),
@@ -60,13 +60,13 @@ def test_an_old_proof_does_not_suffice(world: AdminWorld, ada: Client, path: str
 
     assert answer.status_code == 401
     assert "Confirm that it is you" in answer.text
-    assert not invited(world, "grace@contoso.test")
+    assert not invited(world, "grace@contoso.example")
 
 
 def test_what_a_form_said_is_done_after_the_proof(world: AdminWorld, ada: Client, key: Authenticator) -> None:
     said = {
         "display_name": "Grace \u200f<b>&\"'\u202e Hopper",
-        "user_name": "grace@contoso.test",
+        "user_name": "grace@contoso.example",
         "role": "none",
     }
     asked = sent(ada, "/people", **said)
@@ -85,7 +85,7 @@ def test_what_a_form_said_is_done_after_the_proof(world: AdminWorld, ada: Client
     assert csrf == token_of(ada), "of the session that goes on"
     done = ada.post("/people", data={"csrf": csrf, **fields}, headers=ORIGIN)
     assert done.status_code == 200
-    assert invited(world, "grace@contoso.test")
+    assert invited(world, "grace@contoso.example")
 
 
 def test_a_proof_renews_the_session_and_does_not_lengthen_it(

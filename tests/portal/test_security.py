@@ -17,8 +17,10 @@ from shieldwall.server.authorization import Authorization, UndeclaredRouteError
 from shieldwall.server.directory import administrators
 from shieldwall.server.observability import new_registry
 from shieldwall.server.portal import app as portal
+from shieldwall.server.portal.limits import SignInLimits
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.storage import check_ins, devices, groups, tenants
+from shieldwall.server.throttling import Attempts, Limits
 
 COOKIE = "__Host-shieldwall"
 OTHER_TENANT = TenantId("00000000-0000-4000-8000-00000000000b")
@@ -39,6 +41,7 @@ PRIVATE = (
     f"/groups/{device_id(1)}/rule",
 )
 ORIGIN = {"Origin": PUBLIC_URL}
+NO_LIMITS = SignInLimits(Attempts(Limits(), lambda: 0.0), lambda: 0.0)
 
 
 def token_of(client: Client) -> str:
@@ -316,7 +319,12 @@ def test_no_page_is_kept_anywhere(ada: Client, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("style.css", "text/css"), ("refresh.js", "text/javascript"), ("passkeys.js", "text/javascript"), ("icon.svg", "image/svg+xml")],
+    [
+        ("style.css", "text/css"),
+        ("refresh.js", "text/javascript"),
+        ("passkeys.js", "text/javascript"),
+        ("icon.svg", "image/svg+xml"),
+    ],
 )
 def test_static_files_carry_their_kind(client: Client, name: str, kind: str) -> None:
     answer = client.get(f"/static/{name}")
@@ -424,7 +432,7 @@ def without_names(page: str) -> str:
 
 
 def test_every_route_of_the_portal_declares_who_may_call_it(world: AdminWorld) -> None:
-    router = portal.create_routes(world.services)
+    router = portal.create_routes(world.services, NO_LIMITS)
 
     public = set()
     for route in router.routes:
@@ -441,7 +449,7 @@ def test_a_route_without_a_declaration_stops_the_start(world: AdminWorld) -> Non
     def forgotten() -> str:
         return ""
 
-    router = portal.create_routes(world.services)
+    router = portal.create_routes(world.services, NO_LIMITS)
     router.register(forgotten)
 
     with pytest.raises(UndeclaredRouteError, match="/forgotten"):

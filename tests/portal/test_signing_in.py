@@ -7,9 +7,11 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.authenticators import Authenticator, Lie
 from tests.support.browsing import ORIGIN, add_passkey, asked, sent, sign_in, token_of
 
+from shieldwall.server.portal.limits import QUESTIONS, SignInLimits
 from shieldwall.server.portal.returning import safe_return
 from shieldwall.server.storage import alerts, people, sessions
 from shieldwall.server.storage import passkeys as stored_passkeys
+from shieldwall.server.throttling import Attempts, Limits, TooManyRequestsError
 
 COOKIE = "__Host-shieldwall"
 ATTEMPT = "__Host-shieldwall-attempt"
@@ -82,7 +84,7 @@ def test_a_passkey_signs_in_without_a_name(client: Client, key: Authenticator) -
 
 
 def test_a_passkey_signs_in_by_name(client: Client, key: Authenticator) -> None:
-    options = asked(client, "/sign-in/options", name=" ADA@contoso.test ")
+    options = asked(client, "/sign-in/options", name=" ADA@contoso.example ")
     assert len(options["allowCredentials"]) == 1
 
     assert sign_in(client, key, name="ada").status_code == 303
@@ -228,6 +230,41 @@ def test_a_name_of_another_tenant_is_somebody_else(client: Client, key: Authenti
     assert sign_in(client, key, name="ada", tenant="\x00").status_code == 303
 
 
+# Strangers
+
+
+def test_wrong_codes_are_slowed_and_a_passkey_is_not(world: AdminWorld, client: Client, key: Authenticator) -> None:
+    with world.client() as stranger:
+        answers = [stranger.post("/sign-in", data={"code": f"guess{n}"}, headers=ORIGIN) for n in range(12)]
+
+    assert [each.status_code for each in answers] == [403] * 10 + [429] * 2
+    assert int(answers[-1].headers["retry-after"]) > 0
+    assert sign_in(client, key).status_code == 303, "from the same address"
+
+
+def test_a_flood_of_answers_does_not_keep_the_owner_out(world: AdminWorld, client: Client, key: Authenticator) -> None:
+    with world.client() as stranger:
+        for _ in range(300):
+            flood = stranger.post("/sign-in/passkey", data={"credential": "{}"}, headers=ORIGIN)
+            assert flood.status_code == 403
+
+    assert sign_in(client, key, name="ada").status_code == 303
+
+
+def test_questions_are_paced() -> None:
+    moment = 0.0
+    limits = SignInLimits(Attempts(Limits(), lambda: moment), lambda: moment)
+    for _ in range(QUESTIONS):
+        limits.admit_question("192.0.2.1")
+
+    with pytest.raises(TooManyRequestsError) as refused:
+        limits.admit_question("192.0.2.1")
+    limits.admit_question("192.0.2.2")
+    assert refused.value.retry_after == 1
+    moment = 0.5
+    limits.admit_question("192.0.2.1")
+
+
 # Where one goes afterwards
 
 
@@ -264,7 +301,7 @@ def test_nobody_is_led_away(client: Client, key: Authenticator, wanted: str) -> 
     assert 'name="return" value="/"' in page
 
 
-@pytest.mark.parametrize("wanted", ["/devices", "/devices?x=1&y=%20", "/a/b//c", "/contoso.test/authorize?x=y"])
+@pytest.mark.parametrize("wanted", ["/devices", "/devices?x=1&y=%20", "/a/b//c", "/contoso.example/authorize?x=y"])
 def test_a_page_of_ours_is_found_again(client: Client, key: Authenticator, wanted: str) -> None:
     assert sign_in(client, key, wanted=wanted).headers["location"] == wanted
 

@@ -6,17 +6,20 @@ A test module takes the fixtures over: ``from tests.support.portal_browser impor
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from sqlalchemy import update
 from tests.support.manager_world import CLOUD, a_draft
 from tests.support.ports import free_port
 from tests.support.samples import a_device
@@ -32,6 +35,7 @@ from shieldwall.server.manager.policies import Policies
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import check_ins, devices, statuses
 from shieldwall.server.storage.records import AssignmentKind
+from shieldwall.server.storage.schema import sessions
 
 SHIELDWALL: Final = str(Path(sys.executable).with_name("shieldwall"))
 ARGUMENTS: Final = (
@@ -59,10 +63,10 @@ class Office:
     def url(self) -> str:
         return self.services.settings.public_url
 
-    def link(self) -> str:
-        """A link that signs in once."""
+    def link(self, name: str = "Ada") -> str:
+        """A link that signs a person in once."""
         with self.services.database.write() as connection:
-            code = administrators.invite(connection, self.services.acting("console"), display_name="Ada")
+            code = administrators.invite(connection, self.services.acting("console"), display_name=name)
         return f"{self.url}/sign-in?code={code}"
 
     def reports(self, state: SettingState) -> None:
@@ -77,6 +81,11 @@ class Office:
                 statuses.keep(connection, self.services.tenant.id, report),
                 self.services.clock.now(),
             )
+
+    def forget_proofs(self) -> None:
+        """Let an hour pass since anybody proved who they are."""
+        with self.services.database.write() as connection:
+            connection.execute(update(sessions).values(proved_at=self.services.clock.now() - timedelta(hours=1)))
 
     def group(self) -> GroupId:
         """A new group, with nobody in it."""
@@ -163,5 +172,6 @@ def ada(context: BrowserContext, office: Office) -> Watched:
     watched = Watched(context.new_page())
     watched.page.goto(office.link())
     watched.page.get_by_role("button", name="Sign in").click()
-    watched.page.wait_for_url(f"{office.url}/")
+    watched.page.wait_for_url(re.compile(r"/(account/passkeys/new)?\Z"))
+    watched.page.goto(f"{office.url}/")
     return watched

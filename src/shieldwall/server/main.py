@@ -326,16 +326,18 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
     from shieldwall.server.openapi.document import About  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.permission_words import in_words  # noqa: PLC0415 - see above
     from shieldwall.server.portal import app as portal  # noqa: PLC0415 - see above
+    from shieldwall.server.portal.limits import SignInLimits  # noqa: PLC0415 - see above
 
     settings, registry = services.settings, new_registry()
     connections = ConnectionGuard(settings.public_port, monotonic)
+    attempts = Attempts(settings.limits, monotonic)
     application = create_admin_application(
         readiness=Readiness(database=services.database, signer=services.signer),
         registry=registry,
         routes=(
             graph.create_routes(services, Throttle(settings.limits, monotonic)),
-            identity.create_routes(services, Attempts(settings.limits, monotonic)),
-            portal.create_routes(services),
+            identity.create_routes(services, attempts),
+            portal.create_routes(services, SignInLimits(attempts, monotonic)),
         ),
         about=About(
             version=__version__,

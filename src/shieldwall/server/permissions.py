@@ -35,12 +35,14 @@ PERMISSIONS: Final = (
     "Shieldwall.Onboarding.ReadWrite.All",
     "Shieldwall.Webhooks.Read.All",
     "Shieldwall.Webhooks.ReadWrite.All",
+    "User.Read",
+    "User.Read.All",
+    "User.ReadWrite.All",
+    "UserAuthenticationMethod.Read.All",
+    "UserAuthenticationMethod.ReadWrite.All",
 )
 RESERVED: Final = (
     "Directory.Read.All",
-    "Machine.Offboard",
-    "Machine.Read.All",
-    "Machine.ReadWrite.All",
 )
 """Permissions of Microsoft's that no route asks for yet. Scripts name them, so an application may hold them."""
 

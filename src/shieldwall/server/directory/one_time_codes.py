@@ -51,6 +51,7 @@ def make(
         person_id=person.id,
     )
     invitations.add(connection, invitation)
+    acting.record(connection, "person.codeMade", "person", person.id, name=person.display_name)
     if passkeys.of_person(connection, person.id):
         _alert(connection, acting, person, now)
     return code, invitation

@@ -18,6 +18,8 @@ _ABOUT: Final[Mapping[str, str]] = {
     "ManagedTenants": "all tenants of the server",
     "SecurityAlert": "alerts",
     "Shieldwall.Onboarding": "onboarding packages",
+    "User": "people",
+    "UserAuthenticationMethod": "how people sign in, by which one can become them",
 }
 _VERBS: Final[Mapping[str, str]] = {
     "Read": "Read {}.",

@@ -52,11 +52,13 @@ from shieldwall.server.portal import (
     signing_in,
     tenant_pages,
 )
+from shieldwall.server.portal.limits import SignInLimits
 from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, principal_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.tenant_services import serving_tenant_of_caller
+from shieldwall.server.throttling import TooManyRequestsError
 
 _STATIC: Final = Path(__file__).parent / "static"
 _MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -67,6 +69,7 @@ _TITLES: Final = {
     404: "Not found",
     405: "Not possible here",
     413: "Too large",
+    429: "Too often",
     500: "Something went wrong",
 }
 _STATUSES: Final[Mapping[type[ShieldwallError], int]] = {
@@ -76,14 +79,15 @@ _STATUSES: Final[Mapping[type[ShieldwallError], int]] = {
     OutrankedError: 403,
     LastAdministratorError: 409,
     LastPasskeyError: 409,
+    TooManyRequestsError: 429,
 }
 
 
 Answer: TypeAlias = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
 
 
-def create_routes(services: AdminServices) -> Router:
-    """Make the routes of the admin center."""
+def create_routes(services: AdminServices, limits: SignInLimits) -> Router:
+    """Make the routes of the admin center. ``limits`` bound what strangers try."""
     rendering = create_rendering(services)
     return Router(
         path="/",
@@ -122,6 +126,7 @@ def create_routes(services: AdminServices) -> Router:
             "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
             "rendering": Provide(lambda: rendering, sync_to_thread=False),
             "form": Provide(_form),
+            "limits": Provide(lambda: limits, sync_to_thread=False),
         },
         guards=[_guarding(services)],
         exception_handlers={
@@ -186,7 +191,10 @@ async def _form(request: Request[Any, Any, Any]) -> Mapping[str, str]:
 
 
 def _problem(rendering: Rendering, request: Request[Any, Any, Any], error: ShieldwallError) -> Response[str]:
-    return _page(rendering, request, error, _STATUSES.get(type(error), 400))
+    page = _page(rendering, request, error, _STATUSES.get(type(error), 400))
+    if isinstance(error, TooManyRequestsError):
+        page.headers["Retry-After"] = str(error.retry_after)
+    return page
 
 
 def _http_problem(rendering: Rendering, request: Request[Any, Any, Any], error: HTTPException) -> Response[str]:

@@ -19,7 +19,8 @@ from shieldwall.server.authorization import Principal, UnauthenticatedError, eve
 from shieldwall.server.directory import one_time_codes, sessions
 from shieldwall.server.directory.one_time_codes import InvalidInvitationError
 from shieldwall.server.directory.relying_party import allowed_of, sign_in_options
-from shieldwall.server.portal.browsers import acting_at
+from shieldwall.server.portal.browsers import acting_at, address_of_browser
+from shieldwall.server.portal.limits import Limits
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.proving import (
     asked,
@@ -74,10 +75,14 @@ def ask_for_own_passkey(services: Services, request: PageRequest, form: Form) ->
 
 
 @post(_CONFIRM, opt=SIGNED_IN | everybody(), sync_to_thread=True)
-def confirm(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str] | Redirect:
+def confirm(
+    services: Services, rendering: Renderer, limits: Limits, request: PageRequest, form: Form
+) -> Response[str] | Redirect:
     """Take the proof: the session goes on under a new token, and its reader where they were."""
     check_form(services, request, form)
     wanted, again = form.get("return"), form.get("again", "")
+    if not form.get("credential"):
+        limits.admit_code(address_of_browser(request))
     try:
         token = _proved(services, request, form)
     except ShieldwallError as problem:

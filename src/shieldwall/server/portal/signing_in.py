@@ -18,7 +18,8 @@ from shieldwall.server.authorization import PUBLIC, everybody
 from shieldwall.server.directory import administrators, people, sessions
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.relying_party import allowed_of, sign_in_options
-from shieldwall.server.portal.browsers import acting_at, client_of
+from shieldwall.server.portal.browsers import acting_at, address_of_browser, client_of
+from shieldwall.server.portal.limits import Limits
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.proving import (
     asked,
@@ -51,9 +52,13 @@ def sign_in_page(
 
 
 @post("/sign-in", opt=PUBLIC, sync_to_thread=True)
-def sign_in(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str] | Redirect:
+def sign_in(
+    services: Services, rendering: Renderer, limits: Limits, request: PageRequest, form: Form
+) -> Response[str] | Redirect:
     """Redeem a code; whoever has no passkey yet is led to making one."""
     check_origin(services, request)
+    address = address_of_browser(request)
+    limits.admit_code(address)
     wanted, before = safe_return(form.get("return")), find_session(services, request)
     try:
         with services.database.write() as connection:
@@ -63,13 +68,15 @@ def sign_in(services: Services, rendering: Renderer, request: PageRequest, form:
             has_passkey = bool(stored_passkeys.of_person(connection, session.person_id))
     except ShieldwallError as problem:
         return _page(services, rendering, request, wanted, problem=problem)
+    limits.code_was_right(address)
     return redirect(wanted if has_passkey else with_return(_FIRST_PASSKEY, wanted), [session_cookie(token)])
 
 
 @post("/sign-in/options", opt=PUBLIC, sync_to_thread=True)
-def ask_for_passkey(services: Services, request: PageRequest, form: Form) -> Response[bytes]:
+def ask_for_passkey(services: Services, limits: Limits, request: PageRequest, form: Form) -> Response[bytes]:
     """Say what the browser is asked: for any passkey of ours, or for one of somebody whose name was typed."""
     check_origin(services, request)
+    limits.admit_question(address_of_browser(request))
     name = form.get("name", "").strip()[:_LONGEST_NAME]
     if not name:
         challenge, cookie = asked(services, request, Purpose.SIGN_IN)
