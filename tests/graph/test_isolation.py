@@ -60,7 +60,7 @@ OWNED: Final[dict[str, Column[Any]]] = {
 FIXED: Final = {
     "revision": "1",
     "rule_id": SOMETHING,
-    "category": "category=Surprise",
+    "category": "category=Surprise", "platform": "platform=surprise",
     "platform": "platform=surprise",
     "connector_id": SOMETHING,
 }

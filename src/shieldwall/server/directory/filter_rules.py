@@ -48,12 +48,21 @@ class Narrowing:
     @property
     def whole_rule(self) -> MembershipRule:
         """The rule, with what the platform asks for in words."""
-        platform = Comparison("deviceOSType", Operator.IN, tuple(sorted(self.os_types)))
-        return MembershipRule(All((platform, self.rule.root)))
+        return _whole(self.os_types, self.rule)
 
     def matches(self, attributes: Attributes) -> bool:
         """Say whether a device with these properties matches."""
         return attributes.get("deviceOSType") in self.os_types and self.rule.matches(attributes)
+
+
+def rule_for(platform: str, rule: MembershipRule) -> MembershipRule:
+    """Return the rule of a filter for a platform, with what that asks for in words."""
+    return _whole(PLATFORMS[platform], rule)
+
+
+def _whole(os_types: Collection[str], rule: MembershipRule) -> MembershipRule:
+    platform = Comparison("deviceOSType", Operator.IN, tuple(sorted(os_types)))
+    return MembershipRule(All((platform, rule.root)))
 
 
 def narrowing(kept: AssignmentFilter) -> Narrowing:

@@ -18,8 +18,10 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.graph.describing import asked, lists
 from shieldwall.server.graph.requests import GraphRequest, Services, answer
 from shieldwall.server.graph.resources import collection
+from shieldwall.server.graph.schemas.reports import ABSENT as NOTHING_OF
 
 _READ: Final = allow(
     "DeviceManagementApps.Read.All",
@@ -61,12 +63,17 @@ ABSENT: Final = {
     "/deviceManagement/windowsQualityUpdateProfiles": "updates of Windows",
 }
 """What is not here, and what it would be."""
+_EXPAND: Final = asked("$expand", "Whatever should stand inside.", {"type": "string"})
 
 
 def _nothing_of(path: str) -> HTTPRouteHandler:
     """Make the route of one collection."""
 
-    @get(path, opt=_READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN), sync_to_thread=False)
+    @get(
+        path,
+        opt=_READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(NOTHING_OF, asks=[_EXPAND]),
+        sync_to_thread=False,
+    )
     def list_nothing(services: Services, request: GraphRequest) -> Response[bytes]:
         """List nothing: there is none of these on this channel."""
         _, version, name = request.url.path.split("/", 2)

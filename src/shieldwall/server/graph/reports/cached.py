@@ -14,6 +14,7 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
+from shieldwall.server.graph.describing import answers, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.odata.fields import FieldMap, shown, text
 from shieldwall.server.graph.reports.asking import Asked, ReportRequest, asked_in, read_filter
@@ -21,6 +22,7 @@ from shieldwall.server.graph.reports.handlers import PATH, REPORTING, report_ans
 from shieldwall.server.graph.reports.known import named
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, empty, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.reports import CACHED_REPORT, TABLE_ANSWER
 from shieldwall.server.storage import kept_reports
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.kept_reports import CachedReport
@@ -64,7 +66,7 @@ class CachedPageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     top: int | str | None = None
 
 
-@post(_ALL, opt=REPORTING, sync_to_thread=True)
+@post(_ALL, opt=REPORTING | creates(CACHED_REPORT, takes=CachedReportRequest), sync_to_thread=True)
 def create_cached_report(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Keep a question under a name; one of the same name is replaced."""
     asked = body_of(request, body, CachedReportRequest)
@@ -91,7 +93,7 @@ def create_cached_report(services: Services, request: GraphRequest, body: RawBod
     return answer(_resource(made), status=201)
 
 
-@get(_ALL, opt=REPORTING, sync_to_thread=True)
+@get(_ALL, opt=REPORTING | lists(CACHED_REPORT), sync_to_thread=True)
 def list_cached_reports(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the questions that are kept, in pages."""
     query = query_of(request)
@@ -101,14 +103,14 @@ def list_cached_reports(services: Services, request: GraphRequest) -> Response[b
     return page_answer(services, request, query, [(each.id, _resource(each)) for each in found], FIELDS)
 
 
-@get(_ONE, opt=REPORTING, sync_to_thread=True)
+@get(_ONE, opt=REPORTING | shows(CACHED_REPORT), sync_to_thread=True)
 def get_cached_report(services: Services, request: GraphRequest, report_id: FromPath[str]) -> Response[bytes]:
     """Return one question that is kept."""
     query = query_of(request)
     return answer(query.shape(_resource(_found(services, report_id))))
 
 
-@delete(_ONE, opt=REPORTING, sync_to_thread=True)
+@delete(_ONE, opt=REPORTING | removes(), sync_to_thread=True)
 def delete_cached_report(services: Services, report_id: FromPath[str]) -> Response[None]:
     """Forget a question."""
     with services.database.write() as connection:
@@ -117,7 +119,12 @@ def delete_cached_report(services: Services, report_id: FromPath[str]) -> Respon
     return empty()
 
 
-@post(PATH + "/getCachedReport", opt=REPORTING, sync_to_thread=True, status_code=200)
+@post(
+    PATH + "/getCachedReport",
+    opt=REPORTING | answers(TABLE_ANSWER, takes=CachedPageRequest, fails=[404]),
+    sync_to_thread=True,
+    status_code=200,
+)
 def read_cached_report(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Answer a question that is kept, page by page."""
     part = body_of(request, body, CachedPageRequest)

@@ -16,6 +16,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.graph.describing import creates, lists, shows
 from shieldwall.server.graph.odata.fields import FieldMap, shown, text
 from shieldwall.server.graph.reports.asking import ReportRequest, asked_in, check
 from shieldwall.server.graph.reports.files import ADDED, as_csv, as_json, zipped
@@ -24,6 +25,7 @@ from shieldwall.server.graph.reports.known import named
 from shieldwall.server.graph.reports.sources import Reading, in_portions
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.graph.schemas.reports import EXPORT_JOB
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import kept_reports
 from shieldwall.server.storage.errors import NotFoundError
@@ -57,7 +59,7 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     snapshot_id: str | None = None
 
 
-@post(_ALL, opt=REPORTING, sync_to_thread=True)
+@post(_ALL, opt=REPORTING | creates(EXPORT_JOB, takes=ExportRequest, fails=[404]), sync_to_thread=True)
 def create_export_job(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make a report ready to be fetched as a zip with one CSV or JSON document."""
     asked = body_of(request, body, ExportRequest)
@@ -86,7 +88,7 @@ def create_export_job(services: Services, request: GraphRequest, body: RawBody) 
     return answer(_resource(services, job, now), status=201)
 
 
-@get(_ALL, opt=REPORTING, sync_to_thread=True)
+@get(_ALL, opt=REPORTING | lists(EXPORT_JOB), sync_to_thread=True)
 def list_export_jobs(services: Services, request: GraphRequest) -> Response[bytes]:
     """List export jobs, in pages."""
     query, now = query_of(request), services.clock.now()
@@ -95,7 +97,7 @@ def list_export_jobs(services: Services, request: GraphRequest) -> Response[byte
     return page_answer(services, request, query, [(each.id, _resource(services, each, now)) for each in found], FIELDS)
 
 
-@get(_ONE, opt=REPORTING, sync_to_thread=True)
+@get(_ONE, opt=REPORTING | shows(EXPORT_JOB), sync_to_thread=True)
 def get_export_job(services: Services, request: GraphRequest, job_id: FromPath[str]) -> Response[bytes]:
     """Return one export job; `url` is where its file is."""
     query = query_of(request)

@@ -12,11 +12,13 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import allow, needs
+from shieldwall.server.graph.describing import answers
 from shieldwall.server.graph.reports.asking import Asked, ReportRequest, asked_in, check
 from shieldwall.server.graph.reports.known import ACTIONS
 from shieldwall.server.graph.reports.sources import Making, Reading
 from shieldwall.server.graph.reports.tables import table
 from shieldwall.server.graph.requests import GraphRequest, Services, body_of
+from shieldwall.server.graph.schemas.reports import OCTETS, TABLE_ANSWER
 from shieldwall.server.services import AdminServices
 
 PATH: Final = "/deviceManagement/reports"
@@ -27,7 +29,6 @@ READ: Final = allow(
     "DeviceManagementManagedDevices.ReadWrite.All",
 )
 REPORTING: Final = READ | needs(ResourceAction.VIEW_REPORTS)
-_STREAM: Final = "application/octet-stream"
 
 
 def report_answer(services: AdminServices, making: Making, asked: Asked) -> Response[bytes]:
@@ -42,11 +43,16 @@ def report_answer(services: AdminServices, making: Making, asked: Asked) -> Resp
         source = making(reading, asked)
         checked = check(asked, source.columns)
         total, rows = source.read(asked, checked)
-    return Response(encode(table(rows, total, asked, checked)), status_code=200, media_type=_STREAM)
+    return Response(encode(table(rows, total, asked, checked)), status_code=200, media_type=OCTETS)
 
 
 def _asking(action: str, making: Making) -> HTTPRouteHandler:
-    @post(f"{PATH}/{action}", opt=REPORTING, sync_to_thread=True, status_code=200)
+    @post(
+        f"{PATH}/{action}",
+        opt=REPORTING | answers(TABLE_ANSWER, takes=ReportRequest, fails=[404]),
+        sync_to_thread=True,
+        status_code=200,
+    )
     def get_report(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
         return report_answer(services, making, asked_in(body_of(request, body, ReportRequest)))
 

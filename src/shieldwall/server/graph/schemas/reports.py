@@ -1,0 +1,116 @@
+"""Tables, questions and files of reports (``graph.reports``), and lists of what is not here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shieldwall.server.graph.schemas.resource import resource
+from shieldwall.server.openapi.description import Answer
+from shieldwall.server.openapi.shapes import (
+    ADDRESS,
+    ANYTHING,
+    COUNT,
+    MOMENT,
+    NOTHING,
+    TEXT,
+    Component,
+    list_of,
+    nullable,
+    record,
+    said,
+    word,
+)
+
+OCTETS: Final = "application/octet-stream"
+TABLE: Final = Component(
+    "ReportTable",
+    record(
+        {
+            "TotalRowCount": COUNT,
+            "Schema": list_of(record({"Column": TEXT, "PropertyType": word("String", "Int32", "DateTime")})),
+            "Values": said(list_of(list_of(ANYTHING)), "Rows, each with its values in the order of the schema."),
+            "SessionId": TEXT,
+        },
+        meaning="A report, as JSON that is called a stream of octets.",
+    ),
+)
+TABLE_ANSWER: Final = Answer(status=200, meaning="The table.", content={OCTETS: TABLE})
+CACHED_REPORT: Final = resource(
+    "CachedReportConfiguration",
+    {
+        "id": TEXT,
+        "reportName": TEXT,
+        "filter": TEXT,
+        "select": list_of(TEXT),
+        "orderBy": list_of(TEXT),
+        "metadata": nullable(TEXT),
+        "status": word("completed"),
+        "lastRefreshDateTime": MOMENT,
+        "expirationDateTime": MOMENT,
+    },
+    meaning="A question that is kept; its answer is read anew each time.",
+)
+EXPORT_JOB: Final = resource(
+    "ExportJob",
+    {
+        "id": TEXT,
+        "reportName": TEXT,
+        "filter": TEXT,
+        "select": list_of(TEXT),
+        "search": nullable(TEXT),
+        "format": word("csv", "json"),
+        "localizationType": word("localizedValuesAsAdditionalColumn", "replaceLocalizableValues"),
+        "snapshotId": NOTHING,
+        "status": word("completed"),
+        "url": said(nullable(ADDRESS), "Where the file is: needs no credentials, and ends with the job."),
+        "requestDateTime": MOMENT,
+        "expirationDateTime": MOMENT,
+    },
+    meaning="A report as a file, written when it is fetched.",
+)
+ABSENT: Final = resource("Absent", {}, key=None, meaning="What there is none of on this channel.")
+FILTERS_STATE: Final = Component("AssignmentFilterState", record({"enabled": {"type": "boolean"}}))
+FILTER_VERDICT: Final = Component("AssignmentFilterVerdict", record({"isValidRule": {"type": "boolean"}}))
+FILTER_PROPERTIES: Final = Component(
+    "AssignmentFilterProperties",
+    record(
+        {
+            "value": list_of(
+                record(
+                    {
+                        "name": TEXT,
+                        "dataType": word("String", "Boolean"),
+                        "isCollection": {"type": "boolean"},
+                        "propertyRegexConstraint": NOTHING,
+                        "supportedOperators": list_of(TEXT),
+                        "supportedValues": list_of(TEXT),
+                    }
+                )
+            )
+        },
+        meaning="What a rule can speak of, and by which operators.",
+    ),
+)
+FILTER_PAYLOADS: Final = Component(
+    "AssignmentFilterPayloads",
+    record(
+        {
+            "value": list_of(
+                record(
+                    {
+                        "payloadId": TEXT,
+                        "payloadType": TEXT,
+                        "groupId": nullable(TEXT),
+                        "assignmentFilterType": word("none", "include", "exclude"),
+                    }
+                )
+            )
+        },
+        meaning="The policies whose assignments a filter narrows.",
+    ),
+)
+RULE_SENT: Final = Component(
+    "AssignmentFilterRule",
+    record({"deviceAndAppManagementAssignmentFilter": {"type": "object"}}),
+)
+EVALUATION: Final = Component("AssignmentFilterEvaluation", record({"data": {"type": "object"}}))
