@@ -48,13 +48,19 @@ class CommandLine:
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[CommandLine]:
-    """Make a server in ``folder`` and run it; the command line is logged in as an application that may do all."""
+def running_server(folder: Path, **settings: Any) -> Iterator[CommandLine]:
+    """Make a server in ``folder`` and run it; the command line is logged in as an application that may do all.
+
+    ``settings`` are members of ``server.json`` that ``init`` does not ask for.
+    """
     data, app = folder / "data", folder / "app.json"
     public_url = f"https://localhost:{free_port()}"
     line = CommandLine(config=folder / "config", app=app, data=data, public_url=public_url)
     urls = ("--public-url", public_url, "--gateway-url", f"https://localhost:{free_port()}")
     line("server", "init", "--data", str(data), *urls)
+    if settings:
+        file = data / "server.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | settings))
     permissions = [word for name in PERMISSIONS for word in ("--permission", name)]
     line("server", "app", "create", "--data", str(data), "--name", "Console", "--out", str(app), *permissions)
     with (

@@ -12,6 +12,7 @@ POLICIES: Final = "/beta/deviceManagement/configurationPolicies"
 GROUPS: Final = "/v1.0/groups"
 FILTERS: Final = "/beta/deviceManagement/assignmentFilters"
 REUSABLE_SETTINGS: Final = "/beta/deviceManagement/reusablePolicySettings"
+WEBHOOKS: Final = "/beta/shieldwall/webhooks"
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TARGET: Final = "#microsoft.graph."
@@ -35,6 +36,11 @@ def find_filter(session: GraphSession, wanted: str) -> str:
 def find_reusable_setting(session: GraphSession, wanted: str) -> str:
     """Turn an id or exact name into the id of a reusable setting. Raises: ShieldwallError when none or several fit."""
     return _find(session, REUSABLE_SETTINGS, "displayName", wanted, ("reusable setting", "reusable"))
+
+
+def find_webhook(session: GraphSession, wanted: str) -> str:
+    """Turn an id or exact name into the id of a webhook. Raises: ShieldwallError when none or several fit."""
+    return _find(session, WEBHOOKS, "displayName", wanted, ("webhook", "webhook"))
 
 
 def is_id(text: str) -> bool:

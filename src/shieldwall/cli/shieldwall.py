@@ -26,6 +26,7 @@ from shieldwall.cli import (
     scope_commands,
     shieldwall_server,
     tenant_commands,
+    webhook_commands,
 )
 
 app: Final = typer.Typer(
@@ -51,6 +52,7 @@ package_commands.app.command("offboarding")(offboarding_commands.create_offboard
 app.add_typer(protection_commands.app, name="protection")
 app.add_typer(alert_commands.app, name="alert")
 app.add_typer(attestation_commands.app, name="attestation")
+app.add_typer(webhook_commands.app, name="webhook")
 app.add_typer(tenant_commands.app, name="tenant")
 app.add_typer(shieldwall_server.app, name="server")
 

@@ -15,7 +15,7 @@ from typing import Annotated, BinaryIO, Final
 
 import typer
 
-from shieldwall.cli import server_tenants
+from shieldwall.cli import server_audit, server_tenants
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.cli.server_tenants import ACTOR, DataOption, TenantOption
 from shieldwall.contract import strict_json
@@ -28,6 +28,7 @@ administrators: Final = typer.Typer(no_args_is_help=True, help="People who may s
 app.add_typer(apps, name="app")
 app.add_typer(administrators, name="admin")
 app.add_typer(server_tenants.app, name="tenant")
+app.command("audit")(server_audit.show_audit)
 
 
 class FileExistsAlreadyError(ShieldwallError):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
 from shieldwall.contract import strict_json
@@ -10,6 +14,8 @@ from shieldwall.server.storage import outbox, paging
 from shieldwall.server.storage.records import AuditEvent, Page
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import audit_events
+
+_AT_ONCE: Final = 500
 
 
 def add(connection: Connection, event: AuditEvent) -> None:
@@ -53,6 +59,25 @@ def list_activities(connection: Connection, tenant_id: TenantId, *where: ColumnE
     """Return the activities that a tenant's trail holds under these conditions, each once and in order."""
     query = select(audit_events.c.activity).where(audit_events.c.tenant_id == tenant_id, *where).distinct()
     return tuple(connection.scalars(query.order_by(audit_events.c.activity)))
+
+
+def told_between(
+    connection: Connection, since: datetime, until: datetime, *, tenant_id: TenantId | None = None
+) -> Iterator[outbox.Event]:
+    """Read the events from one moment on and before another, oldest first, as those who follow events hear of them.
+
+    Of one tenant, or of all of them, for whoever runs the server.
+    """
+    query = (
+        select(audit_events)
+        .where(audit_events.c.at >= since, audit_events.c.at < until)
+        .order_by(audit_events.c.at, audit_events.c.id)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    if tenant_id is not None:
+        query = query.where(audit_events.c.tenant_id == tenant_id)
+    for row in connection.execute(query):
+        yield _told(AuditEvent(**row._asdict()))
 
 
 def _told(event: AuditEvent) -> outbox.Event:

@@ -1,0 +1,111 @@
+"""``shieldwall server audit``: the audit trail on the server's own console, for people, programs and SIEMs."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from shieldwall.cli.presentation import printable, speaking_plainly
+from shieldwall.contract.errors import ShieldwallError
+
+if TYPE_CHECKING:
+    from shieldwall.server.services import AdminServices
+    from shieldwall.server.storage.outbox import Event
+
+_AGO: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_EVERY_SECONDS: Final = 1.0
+_AT_ONCE: Final = 500
+
+
+class InvalidMomentError(ShieldwallError):
+    """A text is no moment."""
+
+    code = "invalidMoment"
+    remedy = "Say how long ago, such as 30m, 24h or 7d, or a moment such as 2026-11-23 or 2026-11-23T12:00:00Z."
+
+
+def show_audit(
+    data: Annotated[Path, typer.Option("--data", help="The server's data directory.", file_okay=False)],
+    *,
+    since: Annotated[str, typer.Option("--since", help="From when on: 24h, 7d, or a moment.")] = "24h",
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what happens, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_syslog: Annotated[bool, typer.Option("--syslog", help="One message of RFC 5424 a line.")] = False,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="Domain or id of the only tenant shown.")] = None,
+) -> None:
+    """Show what happened, the oldest first: in all tenants, or in one.
+
+    Example: shieldwall server audit --data /var/lib/shieldwall --since 2h --follow --json
+    """
+    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
+
+    with speaking_plainly("show the audit trail", as_json=as_json):
+        if as_json and as_syslog:
+            raise ShieldwallError("A line has one form.", remedy="Give --json or --syslog, not both.")
+        with main.open_services(settings.load(data), tenant) as services:
+            write = _writer(services, as_json=as_json, as_syslog=as_syslog)
+            for event in _events(services, parsed_moment(since, services.clock.now()), tenant, follow=follow):
+                typer.echo(write(event))
+                sys.stdout.flush()
+
+
+def parsed_moment(text: str, now: datetime) -> datetime:
+    """Read how long ago, or a moment; one without a zone is UTC. Raises: InvalidMomentError."""
+    if ago := _AGO.fullmatch(text):
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidMomentError(f"{text[:64]!r} is no moment.") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _events(services: AdminServices, since: datetime, tenant: str | None, *, follow: bool) -> Iterator[Event]:
+    """Read the trail as far as the outbox does not reach back, then the outbox, which has the order of commits."""
+    from shieldwall.server.storage import audit, outbox  # noqa: PLC0415 - see above
+
+    wanted = None if tenant is None else services.tenant.id
+    with services.database.read() as connection:
+        kept = outbox.read(connection, 0, 1, tenant_id=wanted)
+        until = kept[0].at if kept else services.clock.now() + timedelta(days=1)
+        yield from audit.told_between(connection, since, until, tenant_id=wanted)
+    cursor = 0
+    while True:
+        with services.database.read() as connection:
+            found = outbox.read(connection, cursor, _AT_ONCE, tenant_id=wanted)
+        yield from (event for event in found if event.at >= since)
+        if found:
+            cursor = found[-1].sequence
+        elif not follow:
+            return
+        else:
+            time.sleep(_EVERY_SECONDS)
+
+
+def _writer(services: AdminServices, *, as_json: bool, as_syslog: bool) -> Callable[[Event], str]:
+    from shieldwall.contract import strict_json  # noqa: PLC0415 - see above
+    from shieldwall.server.events.payloads import payload  # noqa: PLC0415 - see above
+    from shieldwall.server.events.streams.syslog import syslog_message  # noqa: PLC0415 - see above
+    from shieldwall.server.settings import host_of  # noqa: PLC0415 - see above
+
+    if as_json:
+        return lambda event: strict_json.encode(payload(event)).decode()
+    if as_syslog:
+        host = host_of(services.settings.public_url)
+        return lambda event: syslog_message(event, host).decode()
+
+    def line(event: Event) -> str:
+        told = payload(event)
+        about = told["data"]["object"]
+        words = (told["time"], told["data"]["actor"], event.kind, about["kind"], about["id"])
+        return "  ".join(map(printable, words))
+
+    return line
