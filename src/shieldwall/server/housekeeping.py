@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.directory import following
 from shieldwall.server.events.keeping import forget_all
 from shieldwall.server.inventory.cleaning import ACTOR, Cleaning, CleanUp, get_rules, preview
 from shieldwall.server.manager.protection import end_troubleshooting
@@ -60,6 +61,7 @@ class Housekeeping:
         forget_all(
             services.database, tenant.id, services.clock.now(), home=services.settings.tenant_id, streams=streams
         )
+        following.forget_old(services.database, tenant.id, services.clock.now())
         return Cleaning(database=services.database, acting=services.acting(ACTOR), signer=services.signer)()
 
     def looked(self) -> Iterator[tuple[Tenant, CleanUp]]:

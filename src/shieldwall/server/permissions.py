@@ -8,6 +8,9 @@ from typing import Final
 from shieldwall.contract.errors import ShieldwallError
 
 PERMISSIONS: Final = (
+    "AppRoleAssignment.ReadWrite.All",
+    "Application.Read.All",
+    "Application.ReadWrite.All",
     "AuditLog.Read.All",
     "Device.Read.All",
     "Device.ReadWrite.All",
@@ -22,6 +25,7 @@ PERMISSIONS: Final = (
     "DeviceManagementRBAC.ReadWrite.All",
     "DeviceManagementServiceConfig.Read.All",
     "DeviceManagementServiceConfig.ReadWrite.All",
+    "Directory.Read.All",
     "Group.Read.All",
     "Group.ReadWrite.All",
     "GroupMember.ReadWrite.All",
@@ -38,12 +42,11 @@ PERMISSIONS: Final = (
     "User.Read",
     "User.Read.All",
     "User.ReadWrite.All",
+    "User.RevokeSessions.All",
     "UserAuthenticationMethod.Read.All",
     "UserAuthenticationMethod.ReadWrite.All",
 )
-RESERVED: Final = (
-    "Directory.Read.All",
-)
+RESERVED: Final[tuple[str, ...]] = ()
 """Permissions of Microsoft's that no route asks for yet. Scripts name them, so an application may hold them."""
 
 

@@ -27,6 +27,9 @@ LIFETIME: Final = timedelta(days=30)
 KEPT: Final = LIFETIME + timedelta(days=1)
 _NOTED_AGAIN: Final = timedelta(hours=1)
 """How exact it is known when a feed was last read: so seldom does reading alone write something."""
+_AT_ONCE: Final = 5_000
+_MOST_STEPS: Final = 1_000
+"""Transactions in one go; what is left waits for the next."""
 _SEAL_BYTES: Final = 16
 _LONGEST: Final = 2_048
 
@@ -88,6 +91,22 @@ def brought_up(database: Database, tenant_id: TenantId, feed: Feed, now: datetim
         return state
     with database.write() as connection:
         return changes.sequence(connection, tenant_id, feed, now)
+
+
+def forget_old(database: Database, tenant_id: TenantId, now: datetime) -> int:
+    """Forget what no client may ask for any more, and write nothing down for feeds that nobody reads.
+
+    Returns how many changes were forgotten.
+    """
+    total = 0
+    for feed in Feed:
+        for _ in range(_MOST_STEPS):
+            with database.write() as connection:
+                forgotten = changes.forget(connection, tenant_id, feed, now - KEPT, _AT_ONCE)
+            total += forgotten
+            if forgotten < _AT_ONCE:
+                break
+    return total
 
 
 def sealed(state: State, key: bytes, now: datetime) -> str:

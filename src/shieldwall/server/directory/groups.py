@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,6 +31,7 @@ from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Group, MembershipCause, MembershipEvent, Page, ProcessingState
 
 __all__ = [
+    "AlreadyMemberError",
     "DynamicGroupError",
     "GroupDraft",
     "InvalidGroupError",
@@ -42,6 +44,7 @@ __all__ = [
     "groups_of",
     "history_of_device",
     "history_of_group",
+    "join_members",
     "list_groups",
     "members",
     "reevaluate_device",
@@ -58,6 +61,13 @@ class DynamicGroupError(ShieldwallError):
 
     code = "dynamicGroup"
     remedy = "Change the membership rule, or take it away to choose the members yourself."
+
+
+class AlreadyMemberError(ShieldwallError):
+    """A device that shall be added to a group belongs to it already."""
+
+    code = "alreadyMember"
+    remedy = "Leave out the members named; the others can be added without them."
 
 
 class RetiredDeviceError(ShieldwallError):
@@ -222,16 +232,26 @@ def add_member(connection: Connection, acting: Acting, group_id: GroupId, device
         WrongDeviceStateError: It is told to leave.
     """
     group = _assigned(connection, acting, group_id)
-    device = hold_device(connection, acting, device_id)
-    if device.state is DeviceState.RETIRED:
-        raise RetiredDeviceError(f"{device.display_name} was retired.")
-    if device.state is DeviceState.LEAVING:
-        raise WrongDeviceStateError(f"{device.display_name} is told to leave, and belongs to no group any more.")
-    if groups.is_member(connection, group_id, device_id):
+    _check_may_join(connection, acting, device_id)
+    if not groups.is_member(connection, group_id, device_id):
+        _join(connection, acting, group, [device_id])
+
+
+def join_members(connection: Connection, acting: Acting, group_id: GroupId, device_ids: Collection[DeviceId]) -> None:
+    """Let devices join a group, all of them or none.
+
+    Raises:
+        AlreadyMemberError: One of them belongs to it.
+        NotFoundError, DynamicGroupError, RetiredDeviceError, WrongDeviceStateError: As with ``add_member``.
+    """
+    if not device_ids:
         return
-    moved = add_members(connection, acting, group, [device_id], MembershipCause.ADDED)
-    acting.record(connection, "group.memberAdded", "group", group_id, name=group.display_name, device=device_id)
-    acting.tell(connection, moved)
+    group = _assigned(connection, acting, group_id)
+    for device_id in sorted(device_ids):
+        _check_may_join(connection, acting, device_id)
+        if groups.is_member(connection, group_id, device_id):
+            raise AlreadyMemberError(f"The device {device_id} belongs to {group.display_name} already.")
+    _join(connection, acting, group, device_ids)
 
 
 def remove_member(connection: Connection, acting: Acting, group_id: GroupId, device_id: DeviceId) -> None:
@@ -263,6 +283,21 @@ def history_of_device(
     """Return one page of the groups a device joined and left, newest first. Raises: NotFoundError."""
     get_device(connection, tenant_id, device_id)
     return membership_events.list_events(connection, tenant_id, page, device_id=device_id)
+
+
+def _check_may_join(connection: Connection, acting: Acting, device_id: DeviceId) -> None:
+    device = hold_device(connection, acting, device_id)
+    if device.state is DeviceState.RETIRED:
+        raise RetiredDeviceError(f"{device.display_name} was retired.")
+    if device.state is DeviceState.LEAVING:
+        raise WrongDeviceStateError(f"{device.display_name} is told to leave, and belongs to no group any more.")
+
+
+def _join(connection: Connection, acting: Acting, group: Group, device_ids: Collection[DeviceId]) -> None:
+    moved = add_members(connection, acting, group, device_ids, MembershipCause.ADDED)
+    for device_id in sorted(device_ids):
+        acting.record(connection, "group.memberAdded", "group", group.id, name=group.display_name, device=device_id)
+    acting.tell(connection, moved)
 
 
 def _assigned(connection: Connection, acting: Acting, group_id: GroupId) -> Group:

@@ -8,16 +8,18 @@ from typing import Any, Final
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
+from sqlalchemy import Connection
 
 from shieldwall.contract.errors import InvalidJsonError
-from shieldwall.contract.ids import parse_assignment_filter_id
+from shieldwall.contract.ids import AssignmentFilterId, parse_assignment_filter_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
-from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
+from shieldwall.server.graph.describing import ETAG, IF_MATCH, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.policies import FILTER_FIELDS
 from shieldwall.server.graph.policy_access import READ, WRITE
+from shieldwall.server.graph.preconditions import require_match, shown, state_of
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -32,7 +34,9 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.filters import FILTER, FILTER_CHANGES, NEW_FILTER
 from shieldwall.server.manager import filters
 from shieldwall.server.manager.filters import FilterDraft, draft_of_filter
+from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, showing
+from shieldwall.server.storage import targets
 from shieldwall.server.storage.records import AssignmentFilter
 
 PATH: Final = "/deviceManagement/assignmentFilters"
@@ -77,35 +81,44 @@ def create_filter(services: Services, request: GraphRequest, body: RawBody) -> R
     return answer(_resource(made), status=201)
 
 
-@get(ONE, opt=READ | needs(ResourceAction.READ_FILTERS, Reach.OBJECT) | shows(FILTER), sync_to_thread=True)
+@get(
+    ONE, opt=READ | needs(ResourceAction.READ_FILTERS, Reach.OBJECT) | shows(FILTER, headers=ETAG), sync_to_thread=True
+)
 def get_filter(services: Services, request: GraphRequest, filter_id: FromPath[str]) -> Response[bytes]:
     """Return one assignment filter."""
     query, wanted = query_of(request), parse_assignment_filter_id(filter_id)
     with services.database.read() as connection:
         found = filters.get_filter(connection, services.tenant.id, wanted)
-    return answer(query.shape(_resource(found), FILTER_FIELDS))
+    return shown(request, query.shape(_resource(found), FILTER_FIELDS), state_of(_resource(found)))
 
 
 @patch(
     ONE,
-    opt=WRITE | needs(ResourceAction.UPDATE_FILTERS, Reach.OBJECT) | changes(FILTER, takes=FILTER_CHANGES),
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_FILTERS, Reach.OBJECT)
+    | changes(FILTER, takes=FILTER_CHANGES, headers=ETAG, asks=[IF_MATCH]),
     sync_to_thread=True,
 )
 def patch_filter(services: Services, request: GraphRequest, filter_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change the members given; devices of the policies it narrows follow at once."""
     members, wanted = members_of(request, body), parse_assignment_filter_id(filter_id)
     with services.database.write() as connection:
-        before = filters.get_filter(connection, services.tenant.id, wanted)
+        before = _matching(services, request, connection, wanted)
         draft = _draft(members, draft_of_filter(before))
         changed = filters.update_filter(connection, acting_for(services, request), wanted, draft)
-    return answer(_resource(changed))
+    return answer(_resource(changed), etag=state_of(_resource(changed)))
 
 
-@delete(ONE, opt=WRITE | needs(ResourceAction.DELETE_FILTERS, Reach.OBJECT) | removes(fails=[409]), sync_to_thread=True)
+@delete(
+    ONE,
+    opt=WRITE | needs(ResourceAction.DELETE_FILTERS, Reach.OBJECT) | removes(asks=[IF_MATCH], fails=[409]),
+    sync_to_thread=True,
+)
 def delete_filter(services: Services, request: GraphRequest, filter_id: FromPath[str]) -> Response[None]:
     """Delete an assignment filter that no assignment names."""
     with services.database.write() as connection:
-        filters.delete_filter(connection, acting_for(services, request), parse_assignment_filter_id(filter_id))
+        kept = _matching(services, request, connection, parse_assignment_filter_id(filter_id))
+        filters.delete_filter(connection, acting_for(services, request), kept.id)
     return empty()
 
 
@@ -116,6 +129,16 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     patch_filter,
     delete_filter,
 )
+
+
+def _matching(
+    services: AdminServices, request: GraphRequest, connection: Connection, filter_id: AssignmentFilterId
+) -> AssignmentFilter:
+    """Return the filter to be changed, as If-Match names it. Raises: NotFoundError, and as ``require_match``."""
+    targets.lock(connection)
+    found = filters.get_filter(connection, services.tenant.id, filter_id)
+    require_match(services, request, state_of(_resource(found)))
+    return found
 
 
 def _draft(members: Mapping[str, Any], before: FilterDraft | None) -> FilterDraft:

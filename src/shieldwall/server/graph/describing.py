@@ -99,7 +99,13 @@ IF_MATCH: Final = Parameter(
     place="header",
     meaning="The state that is changed, as ETag named it; another one is left alone.",
     schema={"type": "string"},
-    statuses=(412,),
+    statuses=(412, 428),
+)
+IF_NONE_MATCH: Final = Parameter(
+    name="If-None-Match",
+    place="header",
+    meaning="The state that the client has, as ETag named it; then nothing is sent again.",
+    schema={"type": "string"},
 )
 REASON: Final = Parameter(
     name="x-shieldwall-reason",
@@ -135,8 +141,11 @@ def shows(
     fails: Iterable[int] = (),
 ) -> dict[str, Any]:
     """Describe showing one resource."""
-    answer = Answer(status=200, meaning="The resource.", content={JSON: item}, headers=headers)
-    return _described((answer,), asks=(*SHAPING, *_expanding(expand), *asks), fails=fails)
+    given = [Answer(status=200, meaning="The resource.", content={JSON: item}, headers=headers)]
+    if ETAG[0] in headers:
+        given.append(Answer(status=304, meaning="It is as the client has it.", headers=headers))
+        asks = (IF_NONE_MATCH, *asks)
+    return _described(tuple(given), asks=(*SHAPING, *_expanding(expand), *asks), fails=fails)
 
 
 def creates(

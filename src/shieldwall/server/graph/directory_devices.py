@@ -19,11 +19,12 @@ from shieldwall.server.directory import devices, registrations
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.registrations import InvalidRegistrationError
-from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
+from shieldwall.server.graph.describing import ETAG, IF_MATCH, changes, creates, lists, removes, shows
 from shieldwall.server.graph.directory_bodies import DevicePatch, ImportRequest, manager_of
 from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY, device_resource, registration_resource
 from shieldwall.server.graph.fields.directory import DEVICE_FIELDS, REGISTRATION_FIELDS
 from shieldwall.server.graph.odata import memory
+from shieldwall.server.graph.preconditions import require_match, shown, state_of
 from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -37,7 +38,8 @@ from shieldwall.server.graph.requests import (
 )
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.directory import DEVICE
-from shieldwall.server.storage import check_ins
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import check_ins, targets
 from shieldwall.server.storage import devices as device_rows
 from shieldwall.server.storage import registrations as registration_rows
 from shieldwall.server.storage.device_records import Device
@@ -49,6 +51,8 @@ READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
 _WRITE: Final = allow("Device.ReadWrite.All")
 _PATH: Final = "/devices"
 _ONE: Final = _PATH + "/{named:str}"
+_BY_THEMSELVES: Final = ("approximateLastSignInDateTime",)
+"""Members that say when a device was here last, and not in which state it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +85,24 @@ def import_device(services: Services, request: GraphRequest, body: RawBody) -> R
     return answer(registration_resource(made), status=201)
 
 
-@get(_ONE, opt=READ | needs(ResourceAction.READ_DIRECTORY, Reach.OBJECT) | shows(DEVICE), sync_to_thread=True)
+@get(
+    _ONE,
+    opt=READ | needs(ResourceAction.READ_DIRECTORY, Reach.OBJECT) | shows(DEVICE, headers=ETAG),
+    sync_to_thread=True,
+)
 def get_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[bytes]:
     """Return one device: by object id as Graph does, by device id, or `devices(deviceId='…')`."""
     query = query_of(request)
     with services.database.read() as connection:
         resource = _resource(connection, _named(connection, services.tenant.id, named))
-    return answer(query.shape(resource, DEVICE_FIELDS))
+    return shown(request, query.shape(resource, DEVICE_FIELDS), state_of(resource, but=_BY_THEMSELVES))
 
 
 @patch(
     _ONE,
-    opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT) | changes(takes=DevicePatch, fails=[409]),
+    opt=_WRITE
+    | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT)
+    | changes(takes=DevicePatch, asks=[IF_MATCH], fails=[409]),
     sync_to_thread=True,
     status_code=204,
 )
@@ -102,15 +112,19 @@ def change_directory_device(
     """Change a device: name, whether it may speak, category, ownership, extension attributes, who manages it."""
     wanted = body_of(request, body, DevicePatch)
     with services.database.write() as connection:
-        _change(connection, acting_for(services, request), _named(connection, services.tenant.id, named), wanted)
+        _change(connection, acting_for(services, request), _matching(services, request, connection, named), wanted)
     return empty()
 
 
-@delete(_ONE, opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT) | removes(), sync_to_thread=True)
+@delete(
+    _ONE,
+    opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT) | removes(asks=[IF_MATCH]),
+    sync_to_thread=True,
+)
 def delete_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[None]:
     """Delete a device or registration: gone from every view, and never back with its old key."""
     with services.database.write() as connection:
-        found = _named(connection, services.tenant.id, named)
+        found = _matching(services, request, connection, named)
         delete_device(connection, acting_for(services, request), _id_of(found))
     return empty()
 
@@ -122,6 +136,14 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     change_directory_device,
     delete_directory_device,
 )
+
+
+def _matching(services: AdminServices, request: GraphRequest, connection: Connection, name: str) -> Named:
+    """Find what is to be changed, as If-Match names it. Raises: as ``_named`` and ``require_match``."""
+    targets.lock(connection)
+    found = _named(connection, services.tenant.id, name)
+    require_match(services, request, state_of(_resource(connection, found), but=_BY_THEMSELVES))
+    return found
 
 
 def _named(connection: Connection, tenant_id: TenantId, name: str) -> Named:

@@ -24,7 +24,8 @@ from shieldwall.server.directory.groups import RetiredDeviceError
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.directory import GROUP_FIELDS, MEMBERSHIP_EVENT_FIELDS
-from shieldwall.server.graph.groups import READ, member_named
+from shieldwall.server.graph.groups import READ
+from shieldwall.server.graph.references import member_named
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, list_answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json, group_resource, moment
 from shieldwall.server.graph.schemas.groups import EVALUATION, GROUP, MEMBERSHIP_EVENT

@@ -39,6 +39,7 @@ from shieldwall.server.graph.policy_access import (
 )
 from shieldwall.server.graph.policy_bodies import read_assignments, read_description, read_draft, read_name
 from shieldwall.server.graph.policy_shapes import assignments_resource, policy_device_resource, settings_resource
+from shieldwall.server.graph.preconditions import shown
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Resources,
@@ -149,7 +150,7 @@ def get_policy(
         resource, etag = resource_of(services, connection, policy, query.expand), etag_of(connection, policy)
     if query.expands("settings", "settingDefinitions"):
         resource["settings"] = defined(resources, policy, resource["settings"])
-    return answer(query.shape(resource, policy_fields(services.catalog)), etag=etag)
+    return shown(request, query.shape(resource, policy_fields(services.catalog)), etag)
 
 
 @patch(

@@ -15,7 +15,13 @@ from shieldwall.server.authorization import allow
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.odata.selection import Expandable
-from shieldwall.server.graph.policy_shapes import assignments_resource, policy_resource, settings_resource
+from shieldwall.server.graph.policy_shapes import (
+    assignments_resource,
+    policy_resource,
+    settings_resource,
+    standing_resource,
+)
+from shieldwall.server.graph.preconditions import require_match
 from shieldwall.server.graph.requests import GraphRequest
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.manager import assignments, policies
@@ -31,8 +37,8 @@ WRITE: Final = allow("DeviceManagementConfiguration.ReadWrite.All")
 PATH: Final = "/deviceManagement/configurationPolicies"
 ONE: Final = PATH + "/{policy_id:str}"
 REASON: Final = "x-shieldwall-reason"
-EXPANDABLE: Final = frozenset({"settings", "assignments"})
-BELOW: Final[Expandable] = {"settings": {"settingDefinitions": {}}, "assignments": {}}
+EXPANDABLE: Final = frozenset({"settings", "assignments", "shieldwall"})
+BELOW: Final[Expandable] = {"settings": {"settingDefinitions": {}}, "assignments": {}, "shieldwall": {}}
 """What may be expanded, with what may be expanded below it."""
 MOST_DEFINED: Final = 20
 """Policies of one page that shows the definitions of all their settings."""
@@ -74,13 +80,11 @@ def matching(services: AdminServices, request: GraphRequest, connection: Connect
     Raises:
         NotFoundError: There is no such policy.
         PreconditionFailedError: It is not the one that If-Match names any more.
+        PreconditionRequiredError: If-Match is missing, and the settings ask for it.
     """
     targets.lock(connection)
     policy = policies.get_policy(connection, services.tenant.id, policy_id)
-    named: list[Any] = request.headers.getall("if-match", [])
-    tags = {tag.strip().removeprefix("W/").strip('"') for header in named for tag in header.split(",")}
-    if tags and "*" not in tags and etag_of(connection, policy) not in tags:
-        raise PreconditionFailedError(f"The policy {policy_id} is not in the state that If-Match names.")
+    require_match(services, request, etag_of(connection, policy))
     return policy
 
 
@@ -113,6 +117,8 @@ def resource_of(services: AdminServices, connection: Connection, policy: Policy,
     resource = policy_resource(policy, services.catalog.template(policy.template_id), is_assigned=bool(assigned))
     if "settings" in expand:
         resource["settings"] = settings_resource(policy)
+    if "shieldwall" in expand:
+        resource["shieldwall"] = standing_resource(policy)
     if "assignments" in expand:
         resource["assignments"] = assignments_resource(assigned)
     return resource

@@ -23,12 +23,18 @@ from shieldwall.server.graph import assignment_filters, conflict_rules
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.conflict_rules import read_conflict_rules
 from shieldwall.server.graph.describing import REASON, does
-from shieldwall.server.graph.groups import member_named
 from shieldwall.server.graph.policy_access import ONE, PATH, WRITE, reason_of, server_of
 from shieldwall.server.graph.policy_bodies import read_assigned, read_draft
 from shieldwall.server.graph.preview_shapes import preview_resource
+from shieldwall.server.graph.references import member_named
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, members_of
-from shieldwall.server.graph.schemas.previews import CONFLICT_RULES_SENT, NEW_POLICY_PREVIEW, POLICY_PREVIEW, PREVIEW
+from shieldwall.server.graph.schemas.previews import (
+    CONFLICT_RULES_SENT,
+    GROUP_PREVIEW,
+    NEW_POLICY_PREVIEW,
+    POLICY_PREVIEW,
+    PREVIEW,
+)
 from shieldwall.server.graph.schemas.revisions import CHANGE_SET
 from shieldwall.server.manager import filters, preview
 from shieldwall.server.manager.change_plans import Change, ChangeSet, Create, Delete, Update
@@ -99,7 +105,7 @@ def preview_policy(
 
 @post(
     "/groups/{group_id:str}/preview",
-    opt=WRITE | needs(ResourceAction.UPDATE_GROUPS) | does(PREVIEW, takes=GroupPreviewRequest, fails=[409]),
+    opt=WRITE | needs(ResourceAction.UPDATE_GROUPS) | does(PREVIEW, takes=GROUP_PREVIEW, fails=[409]),
     sync_to_thread=True,
     status_code=200,
 )

@@ -11,14 +11,15 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import InvalidJsonError
-from shieldwall.contract.ids import parse_reusable_setting_id
+from shieldwall.contract.ids import ReusableSettingId, parse_reusable_setting_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
-from shieldwall.server.graph.describing import REASON, changes, creates, lists, removes, shows
+from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.policies import REUSABLE_FIELDS, policy_fields
 from shieldwall.server.graph.policy_access import READ, WRITE, reason_of, resource_of, server_of
+from shieldwall.server.graph.preconditions import require_match, shown, state_of
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -39,6 +40,7 @@ from shieldwall.server.manager import reusable_settings
 from shieldwall.server.manager.reusable_settings import ReusableDraft, ReusableSettings, draft_of_setting
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import sight_of
+from shieldwall.server.storage import targets
 from shieldwall.server.storage.records import ReusableSetting
 
 _PATH: Final = "/deviceManagement/reusablePolicySettings"
@@ -81,19 +83,25 @@ def create_reusable_setting(services: Services, request: GraphRequest, body: Raw
     return answer(_resource(made, 0), status=201)
 
 
-@get(_ONE, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(REUSABLE), sync_to_thread=True)
+@get(
+    _ONE,
+    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(REUSABLE, headers=ETAG),
+    sync_to_thread=True,
+)
 def get_reusable_setting(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """Return one reusable setting."""
     query, wanted = query_of(request), parse_reusable_setting_id(setting_id)
     with services.database.read() as connection:
         found = reusable_settings.get_setting(connection, services.tenant.id, wanted)
         resource = _counted(connection, found)
-    return answer(query.shape(resource, REUSABLE_FIELDS))
+    return shown(request, query.shape(resource, REUSABLE_FIELDS), _state(resource))
 
 
 @patch(
     _ONE,
-    opt=WRITE | needs(ResourceAction.UPDATE_POLICIES) | changes(REUSABLE, takes=REUSABLE_CHANGES, asks=[REASON]),
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_POLICIES)
+    | changes(REUSABLE, takes=REUSABLE_CHANGES, headers=ETAG, asks=[IF_MATCH, REASON]),
     sync_to_thread=True,
 )
 def patch_reusable_setting(
@@ -102,22 +110,25 @@ def patch_reusable_setting(
     """Change the members given; every policy that refers to it is published anew."""
     members, wanted = members_of(request, body), parse_reusable_setting_id(setting_id)
     with services.database.write() as connection:
-        before = reusable_settings.get_setting(connection, services.tenant.id, wanted)
+        before = _matching(services, request, connection, wanted)
         draft = _draft(members, draft_of_setting(before))
         acting = acting_for(services, request)
         changed = _authoring(services).update(connection, acting, wanted, draft, reason=reason_of(request))
         resource = _counted(connection, changed)
-    return answer(resource)
+    return answer(resource, etag=_state(resource))
 
 
 @delete(
-    _ONE, opt=WRITE | needs(ResourceAction.DELETE_POLICIES) | removes(asks=[REASON], fails=[409]), sync_to_thread=True
+    _ONE,
+    opt=WRITE | needs(ResourceAction.DELETE_POLICIES) | removes(asks=[IF_MATCH, REASON], fails=[409]),
+    sync_to_thread=True,
 )
 def delete_reusable_setting(services: Services, request: GraphRequest, setting_id: FromPath[str]) -> Response[None]:
     """Delete a reusable setting that no policy refers to."""
     wanted = parse_reusable_setting_id(setting_id)
     with services.database.write() as connection:
         acting = acting_for(services, request)
+        _matching(services, request, connection, wanted)
         _authoring(services).delete(connection, acting, wanted, reason=reason_of(request))
     return empty()
 
@@ -181,6 +192,21 @@ def _text(members: Mapping[str, Any], name: str, otherwise: str | None) -> str:
         return convert(value, str)
     except InvalidJsonError as error:
         raise InvalidJsonError(f"{name}: {error.cause}") from None
+
+
+def _matching(
+    services: AdminServices, request: GraphRequest, connection: Connection, setting_id: ReusableSettingId
+) -> ReusableSetting:
+    """Return the setting to be changed, as If-Match names it. Raises: NotFoundError, and as ``require_match``."""
+    targets.lock(connection)
+    found = reusable_settings.get_setting(connection, services.tenant.id, setting_id)
+    require_match(services, request, _state(_resource(found, 0)))
+    return found
+
+
+def _state(resource: Json) -> str:
+    """Name the state of a setting; how many policies refer to it is no part of that."""
+    return state_of(resource, but=("referencingConfigurationPolicyCount",))
 
 
 def _counted(connection: Connection, kept: ReusableSetting) -> Json:

@@ -14,6 +14,7 @@ _ABOUT: Final[Mapping[str, str]] = {
     "DeviceManagementManagedDevices": "managed devices",
     "DeviceManagementRBAC": "roles and scope tags",
     "DeviceManagementServiceConfig": "the service itself: enrollment, packages, connectors",
+    "Directory": "every object of the directory",
     "GroupMember": "members of groups",
     "ManagedTenants": "all tenants of the server",
     "SecurityAlert": "alerts",

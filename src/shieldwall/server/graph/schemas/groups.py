@@ -88,6 +88,9 @@ REFERENCE: Final = Component(
         "required": ["@odata.id"],
     },
 )
+MEMBER_REFERENCE: Final = Component(
+    "MemberReference", {"type": "object", "properties": {"@odata.id": TEXT}, "required": ["@odata.id"]}
+)
 _DETAILS: Final = Component(
     "MembershipRuleEvaluation",
     record(

@@ -9,8 +9,11 @@ from typing import Final
 from shieldwall.server.openapi.shapes import ID, Schema, said, text
 
 PARAMETERS: Final[Mapping[str, Schema]] = {
+    "application_id": text("The object id of the application, or `appId='…'` in the form of OData."),
+    "principal_id": text("The id of the service principal, or `appId='…'` in the form of OData."),
     "policy_id": said(ID, "The id of the policy."),
     "group_id": said(ID, "The id of the group."),
+    "object_id": text("The id of an object of the directory: a device or a group."),
     "member_id": text("The object id of the device, or its device id."),
     "device_id": text("The id of the device; under `/devices` its object id, or `deviceId='…'` in the form of OData."),
     "named": text("The object id of the device, its device id, or `deviceId='…'` in the form of OData."),
