@@ -48,6 +48,8 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "job_id": metadata.tables["export_jobs"].c.id,
     "webhook_id": metadata.tables["receivers"].c.id,
     "subscription_id": metadata.tables["receivers"].c.id,
+    "application_id": schema.apps.c.object_id,
+    "principal_id": schema.apps.c.client_id,
     "user_id": metadata.tables["people"].c.id,
     "passkey_id": metadata.tables["passkeys"].c.digest,
     "code_id": metadata.tables["invitations"].c.code_digest,
@@ -60,7 +62,7 @@ OWNED: Final[dict[str, Column[Any]]] = {
 FIXED: Final = {
     "revision": "1",
     "rule_id": SOMETHING,
-    "category": "category=Surprise", "platform": "platform=surprise",
+    "category": "category=Surprise",
     "platform": "platform=surprise",
     "connector_id": SOMETHING,
 }
@@ -97,6 +99,9 @@ BODIES: Final[dict[str, Any]] = {
     "POST managedDevices/{device_id}/startTroubleshooting": {},
     "PATCH users/{user_id}": {"displayName": "x"},
     "POST users/{user_id}/authentication/temporaryAccessPassMethods": {},
+    "PATCH applications/{application_id}": {"displayName": "x"},
+    "POST applications/{application_id}/addPassword": {},
+    "POST applications/{application_id}/removePassword": {"keyId": SOMETHING},
     "PATCH alerts_v2/{alert_id}": {"status": "resolved"},
     "PATCH roleDefinitions/{role_id}": {"displayName": "x"},
     "POST roleDefinitions/{role_id}/roleAssignments": {"displayName": "x"},
