@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.access.grants import FULL, Access
 from shieldwall.server.storage import audit
 from shieldwall.server.storage.records import AuditEvent
 
@@ -44,6 +45,7 @@ NOWHERE: Final = Origin()
 class Acting:
     """Somebody at work in one tenant, under the name that the audit trail shows.
 
+    Whoever changes a policy or a filter is held to their scope once more on the object that is loaded for it.
     ``on_devices_changed`` hears, inside the transaction, of devices whose groups or filters are others now; whoever
     composes the program lets it aim the policies anew.
     """
@@ -54,6 +56,8 @@ class Acting:
     new_id: Callable[[], str]
     on_devices_changed: Callable[[Connection, frozenset[DeviceId]], None]
     origin: Origin = NOWHERE
+    access: Access = FULL
+    """What they may do; the server by itself, its console and applications may do everything here."""
 
     def at_once(self) -> Acting:
         """Return the same somebody, to whom all that is done from here on happens in one moment."""

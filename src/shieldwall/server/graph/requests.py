@@ -52,7 +52,7 @@ def acting_for(services: AdminServices, request: GraphRequest) -> Acting:
         ip_address=client[0][:_LONGEST_ADDRESS] if client else None,
         correlation_id=correlation_id(record_of(request.scope)),
     )
-    return replace(services.acting(principal.actor), origin=origin)
+    return replace(services.acting(principal.actor), origin=origin, access=principal.access)
 
 
 def correlation_id(record: RequestRecord) -> str:

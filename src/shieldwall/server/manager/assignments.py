@@ -12,7 +12,9 @@ from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import AssignmentFilterId, GroupId, PolicyId, TenantId
 from shieldwall.contract.messages import MAX_MANIFEST_ITEMS
+from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.holding import require_scope, require_target, sees_group
 from shieldwall.server.manager.drafts import reason_findings
 from shieldwall.server.manager.revisions import get_policy
 from shieldwall.server.manager.saving import record
@@ -74,6 +76,7 @@ def assign(
         UnknownFilterError: A filter is not there.
         TooManyAssignedError: A device could have to take more policies than fit into its manifest.
         InvalidPolicyError: The reason is no plain text.
+        OutOfScopeError: The policy, or a group that comes or goes, lies beyond the scope of who assigns it.
     """
     targets.lock(connection)
     policy = get_policy(connection, acting.tenant_id, policy_id)
@@ -90,7 +93,12 @@ def put_assignments(
     """Make these the assignments of a policy and leave it to the caller to retarget. Raises: as ``assign``."""
     if findings := tuple(reason_findings(reason)):
         raise InvalidPolicyError(findings)
+    action, tags = ResourceAction.ASSIGN_POLICIES, policy.role_scope_tag_ids
+    require_scope(acting, action, tags, f"the policy {policy.name}")
     check_assignments(connection, acting, policy.id, wanted)
+    before = assignments.of_policy(connection, policy.id)
+    for changed in set(before) ^ {assignment(policy.id, each) for each in wanted}:
+        require_target(acting, changed.group_id)
     assignments.replace(connection, policy.id, [assignment(policy.id, each) for each in wanted])
     record(connection, acting, "policy.assigned", policy, reason, assignments=[_told(each) for each in wanted])
 
@@ -141,11 +149,13 @@ def _check_shape(wanted: Assigned) -> None:
 def _check_presence(connection: Connection, acting: Acting, wanted: Assigned) -> None:
     if wanted.group_id is not None:
         group = groups.find(connection, wanted.group_id)
-        if group is None or group.tenant_id != acting.tenant_id:
+        absent = group is None or group.tenant_id != acting.tenant_id
+        if absent or not sees_group(connection, acting, wanted.group_id):
             raise UnknownGroupError(f"There is no group {wanted.group_id}.")
     if wanted.filter_id is not None:
         narrowing = filters.find(connection, wanted.filter_id)
-        if narrowing is None or narrowing.tenant_id != acting.tenant_id:
+        seen = narrowing is not None and acting.access.sees(ResourceAction.READ_FILTERS, narrowing.role_scope_tag_ids)
+        if narrowing is None or narrowing.tenant_id != acting.tenant_id or not seen:
             raise UnknownFilterError(f"There is no assignment filter {wanted.filter_id}.")
 
 

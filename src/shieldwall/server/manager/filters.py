@@ -9,8 +9,10 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, TenantId
+from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.filter_rules import PLATFORMS, read_filter_rule
+from shieldwall.server.directory.holding import require_scope, require_tag_change, tags_for_new
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.manager.targeting import devices_of_policy, retarget
 from shieldwall.server.storage import assignments, filters, targets
@@ -83,8 +85,14 @@ def get_filter(connection: Connection, tenant_id: TenantId, filter_id: Assignmen
 
 
 def create_filter(connection: Connection, acting: Acting, draft: FilterDraft) -> AssignmentFilter:
-    """Make a filter; it narrows nothing until an assignment names it."""
+    """Make a filter; it narrows nothing until an assignment names it.
+
+    Raises:
+        ScopeTagRefusedError: A scope tag is not its author's.
+        UnknownScopeTagError: There is no such scope tag.
+    """
     now = acting.clock.now()
+    tags = tags_for_new(connection, acting, ResourceAction.CREATE_FILTERS, draft.role_scope_tag_ids)
     made = AssignmentFilter(
         id=AssignmentFilterId(acting.new_id()),
         tenant_id=acting.tenant_id,
@@ -92,7 +100,7 @@ def create_filter(connection: Connection, acting: Acting, draft: FilterDraft) ->
         description=draft.description,
         platform=draft.platform,
         rule=draft.rule,
-        role_scope_tag_ids=draft.role_scope_tag_ids,
+        role_scope_tag_ids=tags,
         created_at=now,
         modified_at=now,
     )
@@ -108,11 +116,18 @@ def update_filter(
 
     Raises:
         NotFoundError: There is no such filter.
+        OutOfScopeError: It lies beyond the scope of who changes it.
+        ScopeTagRefusedError: A scope tag that changes is not theirs.
+        UnknownScopeTagError: There is no such scope tag.
     """
     targets.lock(connection)
     before = get_filter(connection, acting.tenant_id, filter_id)
+    require_scope(acting, ResourceAction.UPDATE_FILTERS, before.role_scope_tag_ids, f"the filter {before.display_name}")
     if draft == draft_of_filter(before):
         return before
+    require_tag_change(
+        connection, acting, ResourceAction.UPDATE_FILTERS, before.role_scope_tag_ids, draft.role_scope_tag_ids
+    )
     after = replace(
         before,
         display_name=draft.display_name,
@@ -134,10 +149,14 @@ def delete_filter(connection: Connection, acting: Acting, filter_id: AssignmentF
 
     Raises:
         NotFoundError: There is no such filter.
+        OutOfScopeError: It lies beyond the scope of who deletes it.
         StillReferencedError: An assignment is narrowed by it; it would reach more devices, or fewer, unasked.
     """
     targets.lock(connection)  # nobody names it in the meantime
     removed = get_filter(connection, acting.tenant_id, filter_id)
+    require_scope(
+        acting, ResourceAction.DELETE_FILTERS, removed.role_scope_tag_ids, f"the filter {removed.display_name}"
+    )
     filters.remove(connection, filter_id)
     _record(connection, acting, "filter.deleted", removed)
 

@@ -10,7 +10,9 @@ from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.catalog.model import Catalog
 from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.ids import PolicyId, TenantId
+from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.holding import tags_for_copy
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH, PolicyDraft, draft_of, reason_findings
 from shieldwall.server.manager.publishing import PolicyTooLargeError
 from shieldwall.server.manager.revisions import (
@@ -152,7 +154,8 @@ class Policies:
         """
         original = get_policy(connection, acting.tenant_id, policy_id)
         told = original.description if description is None else description
-        draft = replace(draft_of(original), name=name, description=told, priority=None)
+        tags = tags_for_copy(acting, ResourceAction.CREATE_POLICIES, original.role_scope_tag_ids)
+        draft = replace(draft_of(original), name=name, description=told, priority=None, role_scope_tag_ids=tags)
         return self.create(connection, acting, draft, reason=reason or f"Copied from {original.name}.")
 
     def delete(

@@ -10,7 +10,9 @@ from shieldwall.catalog.model import Catalog
 from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId
+from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.holding import require_scope, require_tag_change, tags_for_new
 from shieldwall.server.manager.drafts import PolicyDraft, draft_of
 from shieldwall.server.manager.publishing import Published, Publishing, published
 from shieldwall.server.manager.revisions import document_of
@@ -52,7 +54,11 @@ class Saving:
         Raises:
             InvalidPolicyError: The draft cannot be; it holds all findings.
             PolicyTooLargeError: A device would not take it.
+            ScopeTagRefusedError: A scope tag is not its author's.
+            UnknownScopeTagError: There is no such scope tag.
         """
+        tags = tags_for_new(connection, acting, ResourceAction.CREATE_POLICIES, draft.role_scope_tag_ids)
+        draft = replace(draft, role_scope_tag_ids=tags)
         found = self._published(connection, acting, draft, reason)
         draft = replace(draft, settings=sealed(connection, acting, draft.settings))
         policy_id = PolicyId(acting.new_id()) if after is None else after.policy_id
@@ -88,8 +94,14 @@ class Saving:
 
         Raises:
             InvalidPolicyError: The draft cannot be; it holds all findings.
+            OutOfScopeError: The policy lies beyond the scope of who saves it.
             PolicyTooLargeError: A device would not take it.
+            ScopeTagRefusedError: A scope tag that changes is not theirs.
+            UnknownScopeTagError: There is no such scope tag.
         """
+        action, tags = ResourceAction.UPDATE_POLICIES, before.role_scope_tag_ids
+        require_scope(acting, action, tags, f"the policy {before.name}")
+        require_tag_change(connection, acting, action, tags, draft.role_scope_tag_ids)
         found = self._published(connection, acting, draft, reason)
         draft = replace(draft, settings=sealed(connection, acting, draft.settings))
         sent = document_of(revisions.get(connection, before.id, before.revision)).settings
@@ -118,7 +130,9 @@ class Saving:
         return after
 
     def remove(self, connection: Connection, acting: Acting, policy: Policy, reason: str = "") -> None:
-        """Remove a policy with its assignments; its revisions stay."""
+        """Remove a policy with its assignments; its revisions stay. Raises: OutOfScopeError."""
+        action, tags = ResourceAction.DELETE_POLICIES, policy.role_scope_tag_ids
+        require_scope(acting, action, tags, f"the policy {policy.name}")
         policies.remove(connection, policy.id)
         record(connection, acting, "policy.deleted", policy, reason, revision=policy.revision)
 
