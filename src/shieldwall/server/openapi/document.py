@@ -201,6 +201,8 @@ Everything under `/v1.0` is served under `/beta` too: the same routes.
 action is passed over, and so is a slash at the end.
 * Members of a body that OData calls annotations (`@odata.type`, `name@odata.bind`, `#action`) are passed over where \
 they say nothing new. Any other member that is not described is refused.
+* JSON is I-JSON (RFC 7493): UTF-8, no member twice, no number outside ±(2^53-1), at most 32 levels deep. Whole \
+numbers have no fraction, not even `.0`.
 * `$select` leaves out members of a resource, `id` stays. Those that `x-shieldwall-always` names are there otherwise.
 * An error is `{"error": {…}}` with a code that stays the same in `innerError.code`; what is refused before it is \
 read is a problem document (RFC 9457).

@@ -42,7 +42,7 @@ NEW_USER: Final = body(
         "accountEnabled": FLAG,
     },
     required=["userPrincipalName", "displayName"],
-    passed_over=["mailNickname", "userType"],
+    texts_passed_over=["mailNickname", "userType"],
     meaning="There are no passwords: a `passwordProfile` is refused. A one-time code lets the person in.",
 )
 USER_CHANGES: Final = body(
@@ -81,5 +81,5 @@ ONE_TIME_CODE: Final = resource(
 NEW_CODE: Final = body(
     "NewTemporaryAccessPass",
     {"lifetimeInMinutes": {"const": 15}, "isUsableOnce": {"const": True}},
-    passed_over=["startDateTime"],
+    texts_passed_over=["startDateTime"],
 )

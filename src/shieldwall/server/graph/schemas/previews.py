@@ -86,6 +86,22 @@ POLICY_PREVIEW: Final = Component(
         ]
     },
 )
+GROUP_PREVIEW: Final = Component(
+    "GroupPreview",
+    {
+        "oneOf": [
+            body("GroupRulePreview", {"membershipRule": TEXT}, required=["membershipRule"]),
+            body("GroupDeletionPreview", {"delete": {"const": True}}, required=["delete"]),
+            {
+                **body("GroupMembersPreview", {"addMembers": list_of(TEXT), "removeMembers": list_of(TEXT)}).schema,
+                "anyOf": [
+                    {"required": [name], "properties": {name: {"type": "array", "minItems": 1}}}
+                    for name in ("addMembers", "removeMembers")
+                ],
+            },
+        ]
+    },
+)
 _FAMILIES: Final[dict[str, Schema]] = {family.value: word("published", ConflictRule) for family in ConflictFamily}
 CONFLICT_RULES: Final = resource(
     "ConflictRules",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from shieldwall.server.openapi.shapes import ALWAYS, TEXT, Component, Schema, list_of, open_record, said
+from shieldwall.server.openapi.shapes import ALWAYS, TEXT, Component, Schema, list_of, nullable, open_record, said
 
 ANNOTATION: Final = r"@odata\.|^#"
 """Members of a body that say nothing new (``graph.requests.is_annotation``)."""
@@ -46,9 +46,15 @@ def body(
     *,
     required: Iterable[str] = (),
     passed_over: Iterable[str] = (),
+    texts_passed_over: Iterable[str] = (),
     meaning: str = "",
 ) -> Component:
-    """A body of a request: its ``members``, and what a client may send back because it read it."""
-    schema = open_record({**members, **dict.fromkeys(sorted(passed_over), PASSED_OVER)}, required=required)
+    """A body of a request: its ``members``, and what a client may send back because it read it.
+
+    Members of ``passed_over`` may be anything, those of ``texts_passed_over`` texts or null.
+    """
+    ignored = dict.fromkeys(sorted(passed_over), PASSED_OVER)
+    ignored |= {name: {**PASSED_OVER, **nullable(TEXT)} for name in sorted(texts_passed_over)}
+    schema = open_record({**members, **ignored}, required=required)
     schema |= {"patternProperties": {ANNOTATION: {}}, "additionalProperties": False}
     return Component(name, said(schema, meaning))

@@ -88,8 +88,8 @@ _ROLE_SENT: Final = {
     "isBuiltIn": {"enum": [False, None]},
     "isBuiltInRoleDefinition": {"enum": [False, None]},
 }
-NEW_ROLE: Final = body("NewRoleDefinition", _ROLE_SENT, required=["displayName"], passed_over=["id"])
-ROLE_CHANGES: Final = body("RoleDefinitionChanges", _ROLE_SENT, passed_over=["id"])
+NEW_ROLE: Final = body("NewRoleDefinition", _ROLE_SENT, required=["displayName"], texts_passed_over=["id"])
+ROLE_CHANGES: Final = body("RoleDefinitionChanges", _ROLE_SENT, texts_passed_over=["id"])
 _ASSIGNMENT_SENT: Final = {
     "displayName": nullable(text(minLength=1, maxLength=256)),
     "description": nullable(text(maxLength=1024)),
@@ -100,8 +100,8 @@ _ASSIGNMENT_SENT: Final = {
     "roleScopeTagIds": nullable(list_of(TEXT)),
     "roleDefinitionId": nullable(ID),
 }
-NEW_ASSIGNMENT: Final = body("NewRoleAssignment", _ASSIGNMENT_SENT, required=["displayName"], passed_over=["id"])
-ASSIGNMENT_CHANGES: Final = body("RoleAssignmentChanges", _ASSIGNMENT_SENT, passed_over=["id"])
+NEW_ASSIGNMENT: Final = body("NewRoleAssignment", _ASSIGNMENT_SENT, required=["displayName"], texts_passed_over=["id"])
+ASSIGNMENT_CHANGES: Final = body("RoleAssignmentChanges", _ASSIGNMENT_SENT, texts_passed_over=["id"])
 
 TAG: Final = resource(
     "RoleScopeTag",
@@ -113,8 +113,8 @@ _TAG_SENT: Final = {
     "description": nullable(text(maxLength=1024)),
     "isBuiltIn": {"enum": [False, None]},
 }
-NEW_TAG: Final = body("NewRoleScopeTag", _TAG_SENT, required=["displayName"], passed_over=["id"])
-TAG_CHANGES: Final = body("RoleScopeTagChanges", _TAG_SENT, passed_over=["id"])
+NEW_TAG: Final = body("NewRoleScopeTag", _TAG_SENT, required=["displayName"], texts_passed_over=["id"])
+TAG_CHANGES: Final = body("RoleScopeTagChanges", _TAG_SENT, texts_passed_over=["id"])
 TAG_ASSIGNMENT: Final = resource(
     "RoleScopeTagAssignment",
     {
