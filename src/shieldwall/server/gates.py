@@ -220,6 +220,13 @@ def require_named(connection: Connection, request: AnyRequest, parameter: str, i
         _pass(gate, action, principal, text, gate.look(connection, principal.tenant_id, text))
 
 
+def require_everywhere(request: AnyRequest) -> None:
+    """Refuse what concerns the whole tenant to who is narrowed, for the action of the route. Raises: ForbiddenError."""
+    principal, action = caller_of(request), authorization_of(request.route_handler.opt).action
+    if action is None or not principal.access.may_everywhere(action):
+        raise ForbiddenError(f"No role of {principal.display_name} grants this in the whole tenant.")
+
+
 def require_devices(connection: Connection, request: AnyRequest, device_ids: Iterable[DeviceId]) -> None:
     """Look at the devices that a body names. Raises: as ``require_named``."""
     require_named(connection, request, "device_id", device_ids)

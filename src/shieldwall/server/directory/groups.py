@@ -25,6 +25,7 @@ from shieldwall.server.directory.membership import (
     remove_members,
 )
 from shieldwall.server.directory.names import is_name, is_text
+from shieldwall.server.directory.role_assigning import require_may_change_members, require_unnamed
 from shieldwall.server.storage import devices, groups, membership_events, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
@@ -151,6 +152,7 @@ def update_group(connection: Connection, acting: Acting, group_id: GroupId, draf
     """Change a group. A rule that comes, changes or is followed again fills it anew; where it goes, the members stay.
 
     Raises:
+        EscalationError: Roles depend on who belongs to it, and the caller does not hold them.
         NotFoundError: There is no such group.
         InvalidGroupError: The rule names groups that it cannot ask for.
     """
@@ -166,6 +168,8 @@ def update_group(connection: Connection, acting: Acting, group_id: GroupId, draf
     )
     if group == before:
         return group
+    if group.membership_rule != before.membership_rule:
+        require_may_change_members(connection, acting.tenant_id, acting.access, group_id)
     if group.membership_rule is not None:
         checked_rule(connection, acting.tenant_id, group_id, group.membership_rule)
     groups.put(connection, group)
@@ -191,13 +195,14 @@ def delete_group(connection: Connection, acting: Acting, group_id: GroupId) -> N
 
     Raises:
         NotFoundError: There is no such group.
-        StillReferencedError: A policy is assigned to it, or a rule asks for its members; its devices would lose the
-            policy, or leave that group, unasked.
+        StillReferencedError: A policy or a role assignment names it, or a rule asks for its members; its devices would
+            lose the policy, or leave that group, unasked.
     """
     targets.lock(connection)  # nobody assigns a policy to it, or names it, in the meantime
     group = get_group(connection, acting.tenant_id, group_id)
     if asking := groups_asking_for(connection, acting.tenant_id, group_id):
         raise StillReferencedError(f"The rule of {asking[0].display_name} asks for the members of this group.")
+    require_unnamed(connection, acting.tenant_id, group_id)
     former = groups.member_ids(connection, group_id)
     remove_members(connection, acting, group, former, MembershipCause.GROUP_DELETED)
     groups.remove(connection, group_id)
@@ -228,6 +233,7 @@ def add_member(connection: Connection, acting: Acting, group_id: GroupId, device
     Raises:
         NotFoundError: There is no such group or device.
         DynamicGroupError: A rule decides who belongs.
+        EscalationError: Roles depend on who belongs to it, and the caller does not hold them.
         RetiredDeviceError: The device is retired.
         WrongDeviceStateError: It is told to leave.
     """
@@ -302,6 +308,7 @@ def _join(connection: Connection, acting: Acting, group: Group, device_ids: Coll
 
 def _assigned(connection: Connection, acting: Acting, group_id: GroupId) -> Group:
     group = get_group(connection, acting.tenant_id, group_id)
+    require_may_change_members(connection, acting.tenant_id, acting.access, group_id)
     if group.is_dynamic:
         raise DynamicGroupError(f"The members of {group.display_name} are decided by its rule.")
     return group

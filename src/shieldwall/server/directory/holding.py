@@ -32,9 +32,12 @@ def tags_for_new(
     """Return the tags of something new; where only the default one is wanted, an author who is narrowed gives theirs.
 
     Raises:
+        OutOfScopeError: The author may make nothing of this kind.
         ScopeTagRefusedError: A tag is not the author's.
         UnknownScopeTagError: There is no such tag.
     """
+    if not acting.access.may(action):
+        raise OutOfScopeError(f"No role of yours grants {action.value}.")
     held = tags_held(acting.access, action)
     is_default = held is not None and DEFAULT_TAG not in held and set(wanted) <= {DEFAULT_TAG}
     tags = tags_of_new(acting.access, action, None if is_default else wanted)

@@ -26,7 +26,7 @@ from shieldwall.server.directory.roles import get_role
 from shieldwall.server.storage import groups, role_assignments, targets
 from shieldwall.server.storage import scope_tags as stored_tags
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
-from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
 
 MOST_ASSIGNMENTS: Final = 500
 MOST_NAMED: Final = 200
@@ -192,6 +192,15 @@ def require_may_change_members(connection: Connection, tenant_id: TenantId, hold
     narrows = narrows or stored_tags.has_group(connection, tenant_id, group_id)
     if narrows and not holder.may_everywhere(ResourceAction.UPDATE_GROUPS):
         raise EscalationError("The group decides what roles or scope tags reach.")
+
+
+def require_unnamed(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> None:
+    """Refuse to remove a group that role assignments or scope tags name. Raises: StillReferencedError."""
+    for each in role_assignments.all_of_tenant(connection, tenant_id):
+        if group_id in each.members or group_id in each.scope_groups:
+            raise StillReferencedError(f"The role assignment {each.display_name} names the group.")
+    if stored_tags.has_group(connection, tenant_id, group_id):
+        raise StillReferencedError("A scope tag is given by the group.")
 
 
 def _assignment(acting: Acting, assignment_id: str, role_id: str, draft: AssignmentDraft) -> RoleAssignment:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.access.grants import DEFAULT_TAG, Access
+from shieldwall.server.access.grants import DEFAULT_TAG
 from shieldwall.server.access.tagging import require_tags
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import hold_device
@@ -22,6 +22,8 @@ from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
 
 MOST_TAGS: Final = 500
 MOST_GROUPS: Final = 100
+MOST_OF_DEVICE: Final = 64
+"""Scope tags that a device is given by itself at most."""
 _MOST_DESCRIPTION: Final = 1_024
 
 
@@ -162,9 +164,7 @@ def tags_of_devices(
     return {device_id: tuple(sorted(found.get(device_id) or {DEFAULT_TAG}, key=_order)) for device_id in device_ids}
 
 
-def tag_device(
-    connection: Connection, acting: Acting, holder: Access, device_id: DeviceId, wanted: Collection[str]
-) -> None:
+def tag_device(connection: Connection, acting: Acting, device_id: DeviceId, wanted: Collection[str]) -> None:
     """Give a device tags of its own, and take away those it had; tags by groups stay whatever is wanted.
 
     Raises:
@@ -179,7 +179,7 @@ def tag_device(
     after = frozenset(wanted) - {DEFAULT_TAG} | by_group
     if after == before:
         return
-    require_tags(holder, ResourceAction.UPDATE_DEVICES, before or {DEFAULT_TAG}, after or {DEFAULT_TAG})
+    require_tags(acting.access, ResourceAction.UPDATE_DEVICES, before or {DEFAULT_TAG}, after or {DEFAULT_TAG})
     scope_tags.set_of_device(connection, acting.tenant_id, device_id, after - by_group)
     acting.record(
         connection, "device.scopeTagged", "device", device.id, name=device.display_name, scopeTags=sorted(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from litestar import Response, post
@@ -11,12 +12,14 @@ from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.gates import require_named
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of, server_of
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.revisions import CHANGE_SET, CHANGED
+from shieldwall.server.manager.change_plans import ChangeSet, Delete, Update
 from shieldwall.server.manager.change_sets import ChangeSets, Deleted, Outcome
 from shieldwall.server.services import AdminServices
 
@@ -33,6 +36,7 @@ def apply_change_set(services: Services, request: GraphRequest, body: RawBody) -
     """Make several changes of policies as one: all of them or none, with at most one revision a policy (ours)."""
     change_set = read_change_set(members_of(request, body), reason_of(request))
     with services.database.write() as connection:
+        require_named(connection, request, "policy_id", _named(change_set))
         applying = ChangeSets(catalog=services.catalog, signer=services.signer, server=server_of(services))
         outcomes = applying.apply(connection, acting_for(services, request), change_set)
         resources = [_resource(services, connection, outcome) for outcome in outcomes]
@@ -40,6 +44,14 @@ def apply_change_set(services: Services, request: GraphRequest, body: RawBody) -
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (apply_change_set,)
+
+
+def _named(change_set: ChangeSet) -> Iterator[str]:
+    """Yield the policies that are there already and that a set names."""
+    for change in change_set.changes:
+        match change:
+            case Update(policy=str() as policy_id) | Delete(policy_id=policy_id):
+                yield policy_id
 
 
 def _resource(services: AdminServices, connection: Connection, outcome: Outcome) -> Json:

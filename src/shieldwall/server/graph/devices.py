@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Response, get, patch, post
@@ -14,7 +14,8 @@ from msgspec import UNSET, UnsetType
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
-from shieldwall.server.directory import devices
+from shieldwall.server.directory import devices, scope_tags
+from shieldwall.server.directory.scope_tags import MOST_OF_DEVICE
 from shieldwall.server.graph.describing import changes, does, lists, shows
 from shieldwall.server.graph.effect_shapes import effective_resource
 from shieldwall.server.graph.fields.catalog import EFFECTIVE_SETTING_FIELDS, ORGANIZATION_FIELDS
@@ -66,6 +67,7 @@ class ManagedDevicePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     managed_device_name: str | UnsetType | None = UNSET
     managed_device_owner_type: Literal["company", "personal", "unknown"] | None = None
     owner_type: Literal["company", "personal", "unknown"] | None = None
+    role_scope_tag_ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_OF_DEVICE)] | None = None
 
     @property
     def ownership(self) -> str | None:
@@ -112,7 +114,7 @@ def get_managed_device(services: Services, request: GraphRequest, device_id: Fro
 def change_managed_device(
     services: Services, request: GraphRequest, device_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
-    """Note what administrators know of a device: notes, the name that they call it by, whose it is."""
+    """Note what administrators know of a device: notes, the name that they call it by, whose it is, its scope tags."""
     asked, wanted = body_of(request, body, ManagedDevicePatch), parse_device_id(device_id)
     with services.database.write() as connection:
         device = devices.change_details(
@@ -123,6 +125,8 @@ def change_managed_device(
             notes=asked.notes or "" if asked.notes is not UNSET else None,
             managed_name=asked.managed_device_name or "" if asked.managed_device_name is not UNSET else None,
         )
+        if asked.role_scope_tag_ids is not None:
+            scope_tags.tag_device(connection, acting_for(services, request), wanted, asked.role_scope_tag_ids)
         (resource,) = device_resources(connection, [device], services.clock.now(), sight_of(request))
     return answer(as_of(request.url.path, resource))
 

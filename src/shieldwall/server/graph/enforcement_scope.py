@@ -16,13 +16,14 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.strict_json import convert
 from shieldwall.policy.enrollment import EnforcementScope, Enrollment
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.authorization import allow, needs, require_fresh_proof
 from shieldwall.server.graph.describing import changes, does, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of, query_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.protection import SCOPE, SCOPE_CHANGES, SCOPE_EFFECT
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.manager.enforcement_scope import Moved, ScopeEffect
+from shieldwall.server.sight import caller_of
 
 PATH: Final = "/deviceManagement/enforcementScope"
 _READ: Final = allow("DeviceManagementServiceConfig.Read.All", "DeviceManagementServiceConfig.ReadWrite.All")
@@ -44,7 +45,10 @@ def update_enforcement_scope(services: Services, request: GraphRequest, body: Ra
     members = members_of(request, body)
     with services.database.write() as connection:
         acting = acting_for(services, request)
+        before = enforcement_scope.get_scope(connection, services.tenant.id)
         scope, effect = enforcement_scope.change_scope(connection, acting, lambda now: _changed(now, members))
+        if before.is_allowed and not scope.is_allowed:
+            require_fresh_proof(caller_of(request), services.clock.now())  # else all that was done here is undone
     return answer(scope_resource(scope) | {"effect": effect_resource(effect)})
 
 

@@ -95,7 +95,7 @@ def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]
 
 @patch(
     "/groups/{group_id:str}",
-    opt=_WRITE | needs(ResourceAction.UPDATE_GROUPS, Reach.OBJECT) | changes(takes=GROUP_CHANGES, asks=[IF_MATCH]),
+    opt=_WRITE | needs(ResourceAction.UPDATE_GROUPS) | changes(takes=GROUP_CHANGES, asks=[IF_MATCH]),
     sync_to_thread=True,
 )
 def patch_group(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
@@ -111,7 +111,7 @@ def patch_group(services: Services, request: GraphRequest, group_id: FromPath[st
 
 @delete(
     "/groups/{group_id:str}",
-    opt=_WRITE | needs(ResourceAction.DELETE_GROUPS, Reach.OBJECT) | removes(asks=[IF_MATCH], fails=[409]),
+    opt=_WRITE | needs(ResourceAction.DELETE_GROUPS) | removes(asks=[IF_MATCH], fails=[409]),
     sync_to_thread=True,
 )
 def delete_group(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[None]:

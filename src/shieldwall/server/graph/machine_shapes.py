@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.directory.scope_tags import tags_of_devices
 from shieldwall.server.graph.managed_device_shapes import managed_device_resource
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.inventory.machines import Machine, describe, filter_at, onboarding_status
@@ -24,10 +25,12 @@ def machine_resources(
     standing = summaries(connection, [each.device for each in machines])
     twins = proposals(connection, tenant_id, [each.device for each in machines])
     seen = sight.devices_among(connection, {other for others in twins.values() for other in others})
+    tags = tags_of_devices(connection, tenant_id, [each.device.id for each in machines])
     shaped = []
     for each in machines:
         resource = managed_device_resource(each.device, standing[each.device.id])
         shared = {other: words for other, words in twins.get(each.device.id, {}).items() if other in seen}
+        resource["roleScopeTagIds"] = list(tags[each.device.id])
         resource["shieldwall"] |= inventory_members(each, [{"id": twin, "shares": shared[twin]} for twin in shared])
         shaped.append(resource)
     return shaped

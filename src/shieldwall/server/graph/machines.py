@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId, parse_device_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.gates import require_devices
 from shieldwall.server.graph.describing import answers, does, lists
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.machine_shapes import device_resources, machine_resources
@@ -130,6 +131,7 @@ def merge_device(services: Services, request: GraphRequest, device_id: FromPath[
     """Let the device `into` take the place of this one: tags, assigned groups and notes; this one retires (ours)."""
     asked, wanted = body_of(request, body, MergeRequest), parse_device_id(device_id)
     with services.database.write() as connection:
+        require_devices(connection, request, [DeviceId(asked.into)])
         acting = acting_for(services, request)
         device = twins.merge(connection, acting, wanted, DeviceId(asked.into))
         (resource,) = device_resources(connection, [device], services.clock.now(), sight_of(request))

@@ -21,6 +21,7 @@ from shieldwall.server.directory import groups
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.group_rules import checked_rule, evaluate
 from shieldwall.server.directory.groups import RetiredDeviceError
+from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.directory import GROUP_FIELDS, MEMBERSHIP_EVENT_FIELDS
@@ -61,6 +62,7 @@ def evaluate_rule(services: Services, request: GraphRequest, body: RawBody) -> R
     if asked.membership_rule is None:
         raise InvalidRequestError("membershipRule is missing: without a group there is no other rule.")
     with services.database.read() as connection:
+        require_named(connection, request, "member_id", [asked.member_id])
         return _evaluated(services, connection, asked.member_id, asked.membership_rule)
 
 
@@ -80,6 +82,7 @@ def evaluate_group(
         rule = asked.membership_rule or group.membership_rule
         if rule is None:
             raise InvalidRequestError(f"{group.display_name} has no membership rule.")
+        require_named(connection, request, "member_id", [asked.member_id])
         return _evaluated(services, connection, asked.member_id, rule)
 
 

@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.gates import require_devices, require_everywhere
 from shieldwall.server.graph.describing import asked, creates, does, lists, removes
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.fields.security import OFFBOARDING_PACKAGE_FIELDS
@@ -113,6 +114,7 @@ def create_offboarding_package(services: Services, request: GraphRequest, body: 
         device_ids=tuple(parse_device_id(device) for device in asked.device_ids),
     )
     with services.database.write() as connection:
+        require_everywhere(request) if not draft.device_ids else require_devices(connection, request, draft.device_ids)
         acting = acting_for(services, request)
         record, envelope = offboarding_packages.create_package(connection, acting, services.signer, draft)
     return answer({**_resource(record), "package": envelope}, status=201)

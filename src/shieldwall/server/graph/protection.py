@@ -21,7 +21,7 @@ from shieldwall.policy.protection import (
     ProtectionSettings,
 )
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.authorization import Reach, allow, needs, require_fresh_proof
 from shieldwall.server.graph.describing import changes, does, shows
 from shieldwall.server.graph.policy_access import READ, WRITE
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, query_of
@@ -30,6 +30,7 @@ from shieldwall.server.graph.schemas.devices import PROTECTION
 from shieldwall.server.graph.schemas.protection import PROTECTION_EFFECT, TAMPER_PROTECTION
 from shieldwall.server.manager import protection
 from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
+from shieldwall.server.sight import caller_of
 from shieldwall.server.storage import groups
 from shieldwall.server.storage.device_records import Device
 
@@ -112,6 +113,8 @@ def put_tamper_protection(services: Services, request: GraphRequest, body: RawBo
     """Replace who is protected; every device follows with its next signed manifest (ours)."""
     wanted = body_of(request, body, ProtectionRequest).settings()
     with services.database.write() as connection:
+        if protection.get_settings(connection, services.tenant.id).enabled and not wanted.enabled:
+            require_fresh_proof(caller_of(request), services.clock.now())
         effect = protection.replace_settings(connection, acting_for(services, request), wanted)
         resource = _resource(connection, protection.get_settings(connection, services.tenant.id), effect)
     return answer(resource)
