@@ -19,6 +19,8 @@ from tests.clients.conftest import DOMAIN, PYTHON, Service
 from tests.support.graph_bodies import FILTERS, GROUPS, POLICIES, SAMPLES, a_filter, a_group, a_policy, to_group
 
 _PROGRAMS: Final = PYTHON.parent
+_NEVER_SET_UP: Final = ("applePushNotificationCertificate", "androidManagedStoreAccountEnterpriseSettings")
+"""What IntuneCD reports as an error wherever a tenant never set it up: single things that are not there."""
 _OF_RUNS: Final = ("assignment_report", "backup_summary")
 
 
@@ -64,7 +66,6 @@ def intunecd(service: Service, program: str, path: Path, *words: str) -> str:
             TENANT_NAME=DOMAIN,
             CLIENT_ID=service.client_id,
             CLIENT_SECRET=service.client_secret,
-            EXIT_ON_ERROR="True",
         ),
         capture_output=True,
         text=True,
@@ -72,7 +73,8 @@ def intunecd(service: Service, program: str, path: Path, *words: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "error" not in done.stdout.lower(), done.stdout
+    errors = [line for line in done.stdout.splitlines() if "[ERROR]" in line]
+    assert all(any(name in line for name in _NEVER_SET_UP) for line in errors), done.stdout
     return done.stdout
 
 

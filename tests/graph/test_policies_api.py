@@ -42,7 +42,7 @@ def test_a_created_policy_is_answered_as_it_is_read(graph: Client) -> None:
     answer = graph.post(POLICIES, json=a_policy(description="For servers"))
 
     created = answer.json()
-    read = graph.get(f"{POLICIES}/{created['id']}", params={"$expand": "settings,assignments"})
+    read = graph.get(f"{POLICIES}/{created['id']}", params={"$expand": "settings,assignments,shieldwall"})
     assert read.json() == created
     assert read.headers["etag"] == answer.headers["etag"]
     assert created["createdDateTime"] == "2026-11-23T12:00:00.0000000Z"

@@ -53,7 +53,7 @@ def test_every_revision_is_listed_newest_first_with_who_when_why_and_what_it_did
     assert revisions[2]["createdDateTime"] == "2026-11-23T12:01:00.0000000Z"
     assert {each["createdBy"] for each in revisions} == {"app:Automation"}
     assert {each["settingCount"] for each in revisions} == {1}
-    assert revisions[0]["digest"] == graph.get(path).json()["shieldwall"]["digest"]
+    assert revisions[0]["digest"] == graph.get(path, params={"$expand": "shieldwall"}).json()["shieldwall"]["digest"]
 
 
 def test_pages_of_revisions_say_the_same_as_the_whole(graph: Client) -> None:
@@ -242,7 +242,7 @@ def test_a_priority_that_is_null_is_taken_away(graph: Client, way: str) -> None:
     else:
         assert graph.request(way, path, json=body).is_success
 
-    read = graph.get(path).json()
+    read = graph.get(path, params={"$expand": "shieldwall"}).json()
     assert (read["priorityMetaData"], read["shieldwall"]["revision"]) == (None, 2)
 
 

@@ -53,7 +53,7 @@ def show_policy(policy: PolicyArgument, *, as_json: JsonOption = False) -> None:
     """
     with speaking_plainly("show the policy", as_json=as_json), connected() as session:
         policy_id = find_policy(session, policy)
-        found = session.call("GET", f"{POLICIES}/{policy_id}", query={"$expand": "settings,assignments"})
+        found = session.call("GET", f"{POLICIES}/{policy_id}", query={"$expand": "settings,assignments,shieldwall"})
         found["statusSummary"] = session.call("GET", f"{POLICIES}/{policy_id}/statusSummary")
         named = {} if as_json else _names(session, found["assignments"])
     if as_json:

@@ -119,7 +119,7 @@ class Carrying:
 
 
 def _listed(session: GraphSession, kind: Kind) -> list[Json]:
-    query = {"$expand": "settings,assignments"} if kind is Kind.POLICY else None
+    query = {"$expand": "settings,assignments,shieldwall"} if kind is Kind.POLICY else None
     return list(session.pages(LISTINGS[kind], query=query))
 
 

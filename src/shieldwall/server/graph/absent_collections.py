@@ -61,6 +61,7 @@ ABSENT: Final = {
     "/deviceManagement/windowsDriverUpdateProfiles": "updates of Windows",
     "/deviceManagement/windowsFeatureUpdateProfiles": "updates of Windows",
     "/deviceManagement/windowsQualityUpdateProfiles": "updates of Windows",
+    "/identity/conditionalAccess/policies": "conditional access of users",
 }
 """What is not here, and what it would be."""
 _EXPAND: Final = asked("$expand", "Whatever should stand inside.", {"type": "string"})

@@ -40,8 +40,15 @@ def policy_resource(policy: Policy, template: PolicyTemplate, *, is_assigned: bo
         "roleScopeTagIds": list(policy.role_scope_tag_ids),
         "priorityMetaData": _priority(policy.priority),
         "templateReference": _template_reference(template),
-        "shieldwall": {"revision": policy.revision, "digest": policy.digest},
     }
+
+
+def standing_resource(policy: Policy) -> Json:
+    """Shape what is ours about a policy: its newest revision.
+
+    It is shown to those who ask for it: tools that keep policies in files take every member for the author's work.
+    """
+    return {"revision": policy.revision, "digest": policy.digest}
 
 
 def draft_resource(draft: PolicyDraft, template: PolicyTemplate | None) -> Json:

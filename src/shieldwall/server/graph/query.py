@@ -91,6 +91,8 @@ class Query:
             self.selection.refuse_unknown(fields, *self.expandable)
         order = self.ordered(fields)
         values, known = ((), ()) if self.place is None else (self.place.values, order)
+        if len(values) != len(known):
+            raise InvalidQueryError("$skiptoken is not one that we gave out.")
         return Page(
             size=self.size + 1,
             after=self.after,
@@ -213,13 +215,15 @@ def counted_after(query: Query) -> int | None:
 
 
 def _options(parameters: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the options by their names with ``$``, which OData 4.01 lets a client leave out (part 2, section 5.1)."""
     options: dict[str, str] = {}
     for name, values in parameters.items():
-        if name.lower() not in _KNOWN:
+        option = f"${name.lower().removeprefix('$')}"
+        if option not in _KNOWN:
             raise InvalidQueryError(f"The query option {name[:64]!r} is not supported here.")
-        if len(values) != 1 or name.lower() in options:
+        if len(values) != 1 or option in options:
             raise InvalidQueryError(f"The query option {name[:64]} stands more than once.")
-        options[name.lower()] = values[0]
+        options[option] = values[0]
     return options
 
 

@@ -99,9 +99,12 @@ POLICY: Final = resource(
         "roleScopeTagIds": SCOPE_TAGS,
         "priorityMetaData": PRIORITY,
         "templateReference": TEMPLATE_REFERENCE,
+    },
+    expands={
+        "settings": list_of(SETTING),
+        "assignments": list_of(ASSIGNMENT),
         "shieldwall": read_only(record({"revision": COUNT, "digest": HASH})),
     },
-    expands={"settings": list_of(SETTING), "assignments": list_of(ASSIGNMENT)},
     meaning="A deviceManagementConfigurationPolicy: named settings, and whom they are for.",
 )
 _NAME: Final = text(minLength=1, maxLength=MAX_NAME_LENGTH)
