@@ -126,10 +126,11 @@ def lists(
     expand: Collection[str] = (),
     asks: Iterable[Parameter] = (),
     fails: Iterable[int] = (),
+    door: FrontDoor = GRAPH,
 ) -> dict[str, Any]:
     """Describe a listing in pages; ``expand`` are the navigation properties that may stand inside."""
     answer = Answer(status=200, meaning="One page of them.", content={JSON: collection_of(item)})
-    return _described((answer,), asks=(*PAGING, *ASKING, *SHAPING, *_expanding(expand), *asks), fails=fails)
+    return _described((answer,), asks=(*PAGING, *ASKING, *SHAPING, *_expanding(expand), *asks), fails=fails, door=door)
 
 
 def shows(
@@ -139,13 +140,14 @@ def shows(
     headers: tuple[str, ...] = (),
     asks: Iterable[Parameter] = (),
     fails: Iterable[int] = (),
+    door: FrontDoor = GRAPH,
 ) -> dict[str, Any]:
     """Describe showing one resource."""
     given = [Answer(status=200, meaning="The resource.", content={JSON: item}, headers=headers)]
     if ETAG[0] in headers:
         given.append(Answer(status=304, meaning="It is as the client has it.", headers=headers))
         asks = (IF_NONE_MATCH, *asks)
-    return _described(tuple(given), asks=(*SHAPING, *_expanding(expand), *asks), fails=fails)
+    return _described(tuple(given), asks=(*SHAPING, *_expanding(expand), *asks), fails=fails, door=door)
 
 
 def creates(
@@ -155,10 +157,11 @@ def creates(
     headers: tuple[str, ...] = (),
     asks: Iterable[Parameter] = (),
     fails: Iterable[int] = (),
+    door: FrontDoor = GRAPH,
 ) -> dict[str, Any]:
     """Describe making a resource: 201 with what was made."""
     answer = Answer(status=201, meaning="What was made.", content={JSON: item}, headers=headers)
-    return _described((answer,), takes=takes, asks=asks, fails=fails)
+    return _described((answer,), takes=takes, asks=asks, fails=fails, door=door)
 
 
 def changes(
@@ -168,9 +171,10 @@ def changes(
     headers: tuple[str, ...] = (),
     asks: Iterable[Parameter] = (),
     fails: Iterable[int] = (),
+    door: FrontDoor = GRAPH,
 ) -> dict[str, Any]:
     """Describe a change: 200 with the resource as it is then, or 204."""
-    return _described((_done(item, headers),), takes=takes, asks=asks, fails=fails)
+    return _described((_done(item, headers),), takes=takes, asks=asks, fails=fails, door=door)
 
 
 def does(
@@ -180,14 +184,21 @@ def does(
     headers: tuple[str, ...] = (),
     asks: Iterable[Parameter] = (),
     fails: Iterable[int] = (),
+    door: FrontDoor = GRAPH,
 ) -> dict[str, Any]:
     """Describe an action: 200 with what it says, or 204."""
-    return _described((_done(item, headers),), takes=takes, asks=asks, fails=fails)
+    return _described((_done(item, headers),), takes=takes, asks=asks, fails=fails, door=door)
 
 
-def removes(*, asks: Iterable[Parameter] = (), fails: Iterable[int] = (), status: int = 204) -> dict[str, Any]:
+def removes(
+    *,
+    asks: Iterable[Parameter] = (),
+    fails: Iterable[int] = (),
+    status: int = 204,
+    door: FrontDoor = GRAPH,
+) -> dict[str, Any]:
     """Describe taking something away: nothing is answered, mostly with 204."""
-    return _described((Answer(status=status, meaning="It is gone."),), asks=asks, fails=fails)
+    return _described((Answer(status=status, meaning="It is gone."),), asks=asks, fails=fails, door=door)
 
 
 def answers(
@@ -195,9 +206,10 @@ def answers(
     takes: AnySchema | Body | None = None,
     asks: Iterable[Parameter] = (),
     fails: Iterable[int] = (),
+    door: FrontDoor = GRAPH,
 ) -> dict[str, Any]:
     """Describe a route for which no other word is right."""
-    return _described(given, takes=takes, asks=asks, fails=fails)
+    return _described(given, takes=takes, asks=asks, fails=fails, door=door)
 
 
 def asked(name: str, meaning: str, schema: Schema, *, required: bool = False) -> Parameter:
@@ -241,9 +253,10 @@ def _described(
     takes: AnySchema | Body | None = None,
     asks: Iterable[Parameter] = (),
     fails: Iterable[int] = (),
+    door: FrontDoor = GRAPH,
 ) -> dict[str, Any]:
     body = takes if takes is None or isinstance(takes, Body) else Body(schema=takes)
     once = {each.name: each for each in asks}  # what a route says of a parameter counts, not what all say
     return described(
-        Description(door=GRAPH, answers=given, takes=body, asks=tuple(once.values()), fails=frozenset(fails))
+        Description(door=door, answers=given, takes=body, asks=tuple(once.values()), fails=frozenset(fails))
     )

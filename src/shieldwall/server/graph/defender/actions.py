@@ -11,8 +11,10 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import allow, needs
+from shieldwall.server.graph.defender.describing import ACTION, DEFENDER
 from shieldwall.server.graph.defender.machines import READ
 from shieldwall.server.graph.defender.shapes import ACTION_FIELDS, action_resource
+from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
 from shieldwall.server.inventory.machine_orders import cancel_order
 from shieldwall.server.storage import machine_actions
@@ -29,7 +31,7 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     comment: Annotated[str, msgspec.Meta(min_length=1, max_length=4_096)]
 
 
-@get(_PATH, opt=READ | needs(ResourceAction.READ_DEVICES), sync_to_thread=True)
+@get(_PATH, opt=READ | needs(ResourceAction.READ_DEVICES) | lists(ACTION, door=DEFENDER), sync_to_thread=True)
 def list_machine_actions(services: Services, request: GraphRequest) -> Response[bytes]:
     """List orders to machines, in pages."""
     query = query_of(request)
@@ -38,7 +40,7 @@ def list_machine_actions(services: Services, request: GraphRequest) -> Response[
     return page_answer(services, request, query, [(each.id, action_resource(each)) for each in found], ACTION_FIELDS)
 
 
-@get(_ONE, opt=READ | needs(ResourceAction.READ_DEVICES), sync_to_thread=True)
+@get(_ONE, opt=READ | needs(ResourceAction.READ_DEVICES) | does(ACTION, door=DEFENDER), sync_to_thread=True)
 def get_machine_action(services: Services, action_id: FromPath[str]) -> Response[bytes]:
     """Return one order, with how far it is."""
     with services.database.read() as connection:
@@ -49,7 +51,14 @@ def get_machine_action(services: Services, action_id: FromPath[str]) -> Response
     return answer({"@odata.context": context, **action_resource(found)})
 
 
-@post(_ONE + "/cancel", opt=_CANCEL | needs(ResourceAction.OFFBOARD_DEVICES), sync_to_thread=True, status_code=200)
+@post(
+    _ONE + "/cancel",
+    opt=_CANCEL
+    | needs(ResourceAction.OFFBOARD_DEVICES)
+    | does(ACTION, takes=CancelRequest, fails=[409], door=DEFENDER),
+    sync_to_thread=True,
+    status_code=200,
+)
 def cancel_machine_action(
     services: Services, request: GraphRequest, action_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:

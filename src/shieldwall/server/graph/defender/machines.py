@@ -17,7 +17,9 @@ from shieldwall.contract.ids import DeviceId
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices
+from shieldwall.server.graph.defender.describing import ACTION, DEFENDER, MACHINE, MACHINES
 from shieldwall.server.graph.defender.shapes import action_resource, machine_fields, machine_resource
+from shieldwall.server.graph.describing import asked, changes, creates, does, lists
 from shieldwall.server.graph.errors import InvalidQueryError, InvalidRequestError, NotSupportedError
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -45,6 +47,9 @@ _ONE: Final = PATH + "/{machine_id:str}"
 _TOP: Final = "$top"
 MOST_ON_A_PAGE: Final = 10_000
 MOST_TAGGED: Final = 500
+_MANY: Final = asked(
+    _TOP, "How many machines a page holds.", {"type": "integer", "minimum": 1, "maximum": MOST_ON_A_PAGE}
+)
 UNSUPPORTED: Final = (
     "collectInvestigationPackage",
     "isolate",
@@ -87,7 +92,11 @@ class OffboardRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     comment: _Comment
 
 
-@get(PATH, opt=READ | needs(ResourceAction.READ_DEVICES), sync_to_thread=True)
+@get(
+    PATH,
+    opt=READ | needs(ResourceAction.READ_DEVICES) | lists(MACHINE, asks=[_MANY], door=DEFENDER),
+    sync_to_thread=True,
+)
 def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     """List machines, in pages of up to 10,000."""
     query = query_of(request, parameters=frozenset({_TOP}))
@@ -104,7 +113,11 @@ def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     return page_answer(services, request, query, rows, fields)
 
 
-@get(_ONE, opt=READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT), sync_to_thread=True)
+@get(
+    _ONE,
+    opt=READ | needs(ResourceAction.READ_DEVICES, Reach.OBJECT) | does(MACHINE, door=DEFENDER),
+    sync_to_thread=True,
+)
 def get_machine(services: Services, machine_id: FromPath[str]) -> Response[bytes]:
     """Return one machine."""
     wanted = named_machine(machine_id)
@@ -113,7 +126,13 @@ def get_machine(services: Services, machine_id: FromPath[str]) -> Response[bytes
     return answer(resource)
 
 
-@patch(_ONE, opt=WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT), sync_to_thread=True)
+@patch(
+    _ONE,
+    opt=WRITE
+    | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT)
+    | changes(MACHINE, takes=MachinePatch, door=DEFENDER),
+    sync_to_thread=True,
+)
 def change_machine(
     services: Services, request: GraphRequest, machine_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -129,7 +148,7 @@ def change_machine(
 
 @post(
     _ONE + "/tags",
-    opt=WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT),
+    opt=WRITE | needs(ResourceAction.UPDATE_DEVICES, Reach.OBJECT) | does(MACHINE, takes=TagRequest, door=DEFENDER),
     sync_to_thread=True,
     status_code=200,
 )
@@ -144,7 +163,7 @@ def tag_machine(services: Services, request: GraphRequest, machine_id: FromPath[
 
 @post(
     PATH + "/AddOrRemoveTagForMultipleMachines",
-    opt=WRITE | needs(ResourceAction.UPDATE_DEVICES),
+    opt=WRITE | needs(ResourceAction.UPDATE_DEVICES) | does(MACHINES, takes=TagManyRequest, fails=[404], door=DEFENDER),
     sync_to_thread=True,
     status_code=200,
 )
@@ -158,7 +177,13 @@ def tag_machines(services: Services, request: GraphRequest, body: RawBody) -> Re
     return answer({"@odata.context": f"{services.settings.public_url}/api/$metadata#Machines", "value": shown})
 
 
-@post(_ONE + "/offboard", opt=_OFFBOARD | needs(ResourceAction.OFFBOARD_DEVICES, Reach.OBJECT), sync_to_thread=True)
+@post(
+    _ONE + "/offboard",
+    opt=_OFFBOARD
+    | needs(ResourceAction.OFFBOARD_DEVICES, Reach.OBJECT)
+    | creates(ACTION, takes=OffboardRequest, fails=[409], door=DEFENDER),
+    sync_to_thread=True,
+)
 def offboard_machine(
     services: Services, request: GraphRequest, machine_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:
@@ -172,7 +197,7 @@ def offboard_machine(
 def _refusing(action: str) -> HTTPRouteHandler:
     @post(
         f"{_ONE}/{action}",
-        opt=WRITE | needs(ResourceAction.OFFBOARD_DEVICES, Reach.OBJECT),
+        opt=WRITE | needs(ResourceAction.OFFBOARD_DEVICES, Reach.OBJECT) | does(fails=[501], door=DEFENDER),
         sync_to_thread=True,
         status_code=204,
     )

@@ -16,7 +16,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.authorization import PUBLIC
-from shieldwall.server.graph.describing import creates, lists, shows
+from shieldwall.server.graph.describing import answers, creates, lists, shows
 from shieldwall.server.graph.odata.fields import FieldMap, shown, text
 from shieldwall.server.graph.reports.asking import ReportRequest, asked_in, check
 from shieldwall.server.graph.reports.files import ADDED, as_csv, as_json, zipped
@@ -26,6 +26,7 @@ from shieldwall.server.graph.reports.sources import Reading, in_portions
 from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.reports import EXPORT_JOB
+from shieldwall.server.openapi.description import Answer
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import kept_reports
 from shieldwall.server.storage.errors import NotFoundError
@@ -37,6 +38,12 @@ DOWNLOADS: Final = "/downloads/reports"
 _ALL: Final = PATH + "/exportJobs"
 _ONE: Final = _ALL + "/{job_id:str}"
 _TOKEN_BYTES: Final = 32
+_FILE: Final = Answer(
+    status=200,
+    meaning="The file, a zip with one document.",
+    content={"application/zip": {}},
+    headers=("Content-Disposition", "Cache-Control"),
+)
 FIELDS: Final = FieldMap(
     (
         text("id", export_jobs.c.id),
@@ -108,7 +115,7 @@ def get_export_job(services: Services, request: GraphRequest, job_id: FromPath[s
     return answer(query.shape(_resource(services, found, services.clock.now())))
 
 
-@get(DOWNLOADS + "/{token:str}", opt=PUBLIC, sync_to_thread=True)
+@get(DOWNLOADS + "/{token:str}", opt={**PUBLIC, **answers(_FILE)}, sync_to_thread=True)
 def download_report(services: Services, token: FromPath[str]) -> Response[bytes]:
     """Write the file of an export job for whoever knows its address, until that ends."""
     with services.database.read() as connection:
