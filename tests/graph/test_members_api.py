@@ -88,7 +88,7 @@ def test_members_are_listed_as_references_and_by_their_kind(graph: Client, world
         "members",
         "transitiveMembers",
         "members/microsoft.graph.device",
-        "transitiveMembers/Microsoft.Graph.Device",
+        "transitiveMembers/microsoft.graph.device",
     ):
         assert len(graph.get(f"{path}/{kind}").json()["value"]) == 2, kind
     for kind in ("user", "group", "servicePrincipal"):

@@ -5,9 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shieldwall.server.graph.errors import InvalidQueryError
-from shieldwall.server.graph.paths import normal_path
 from shieldwall.server.graph.odata.places import Place, token_of
+from shieldwall.server.graph.paths import names_in, normal_path
 from shieldwall.server.graph.query import parse_query
+
+NAMES = names_in(
+    ["/v1.0/groups/{group_id}/members/device", "/v1.0/groups/delta", "/v1.0/devices", "/api/machines/{id}"]
+)
 
 
 @pytest.mark.parametrize(
@@ -17,11 +21,48 @@ from shieldwall.server.graph.query import parse_query
         ("/v1.0/groups/abc/", "/v1.0/groups/abc"),
         ("/beta/x/abc/microsoft.graph.assign", "/beta/x/abc/assign"),
         ("/beta/x/abc", "/beta/x/abc"),
+        ("/beta/devices(deviceId='abc')/memberOf", "/beta/devices/deviceId=abc/memberOf"),
+        ("/v1.0/devices(3F2B8C1E-6F0A-4F7E-9D0C-0A1B2C3D4E5F)", "/v1.0/devices/3F2B8C1E-6F0A-4F7E-9D0C-0A1B2C3D4E5F"),
+        (
+            "/beta/x(deviceId=3f2b8c1e-6f0a-4f7e-9d0c-0a1b2c3d4e5f)",
+            "/beta/x/deviceId=3f2b8c1e-6f0a-4f7e-9d0c-0a1b2c3d4e5f",
+        ),
+        ("/beta/roleScopeTags(7)", "/beta/roleScopeTags/7"),
+        ("/beta/groups('o''brien')", "/beta/groups/o'brien"),
+        ("/beta/groups(abc)", "/beta/groups(abc)"),
+        ("/v1.0/groups/delta()", "/v1.0/groups/delta"),
+        ("/v1.0/groups/microsoft.graph.delta()", "/v1.0/groups/delta"),
+        ("/v1.0/groups/Microsoft.Graph.Delta()", "/v1.0/groups/delta"),
+        ("/V1.0/groups", "/V1.0/groups"),
+        ("/v1.0/GROUPS/ABC/Members", "/v1.0/groups/ABC/members"),
+        ("/v1.0/groups/abc/members/microsoft.graph.device/", "/v1.0/groups/abc/members/device"),
+        ("/api/machines('abc')", "/api/machines/abc"),
+        ("/api/Machines/abc/", "/api/machines/abc"),
         ("/sign-in/", "/sign-in/"),
     ],
 )
 def test_the_ways_to_write_a_path_are_one(written: str, normal: str) -> None:
-    assert normal_path(written) == normal
+    assert normal_path(written, NAMES) == normal
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1.0//groups",
+        "/v1.0/groups//",
+        "/v1.0/groups/../devices",
+        "/v1.0/groups/./x",
+        "/v1.0/groups/..",
+        "/v1.0/groups;x=1",
+        "/v1.0/groups/a;b",
+        "/v1.0/groups\\devices",
+        "/v1.0/groups/\0",
+        "/v1.0/groups/\x7f",
+        "/v1.0/groups/\n",
+    ],
+)
+def test_a_path_that_could_be_read_in_two_ways_leads_nowhere(path: str) -> None:
+    assert normal_path(path, NAMES) == "/v1.0/-"
 
 
 @given(st.text(max_size=60).map(lambda text: "/beta/" + text))

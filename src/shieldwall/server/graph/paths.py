@@ -17,7 +17,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 _VERSIONS: Final = ("/v1.0/", "/beta/", "/api/")
-_NAMESPACE: Final = re.compile(r"^(?:(?:microsoft\.)?graph\.)+(?=.)")
+_NAMESPACE: Final = re.compile(r"^(?:(?:microsoft\.)?graph\.)+(?=.)", re.IGNORECASE)
 _UUID: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _KEY: Final = re.compile(
     r"^(?P<name>[A-Za-z.]+)\((?P<property>[A-Za-z]+=)?"
