@@ -13,21 +13,27 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_certificate
+from tests.support.identity_clients import certified
 from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.administrators import redeem
-from shieldwall.server.directory.apps import authenticate_app
+from shieldwall.server.directory.app_credentials import authenticate_by_secret
 from shieldwall.server.main import open_services
 from shieldwall.server.settings import load
 from shieldwall.server.signer.client import SignerClient
 from shieldwall.trust.verification import open_time
 
+_LATER = datetime(2100, 1, 1, tzinfo=UTC)
 PROGRAM = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()", "server")
 
 
@@ -60,16 +66,22 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Console:
 
 @pytest.fixture
 def server(console: Console) -> Iterator[subprocess.Popen[str]]:
-    running = subprocess.Popen(
+    with running(console) as process:
+        yield process
+
+
+@contextmanager
+def running(console: Console) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
         [*PROGRAM, "run", "--data", str(console.data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    with running:
-        assert running.stdout is not None
-        assert running.stdout.readline().split() == ["Admin", "center", console.public_url]
-        yield running
-        if running.poll() is None:
-            running.send_signal(signal.SIGTERM)
-            running.communicate(timeout=60)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline().split() == ["Admin", "center", console.public_url]
+        yield process
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
 
 
 def get(console: Console, url: str, *, token: str | None = None, form: dict[str, str] | None = None) -> tuple[int, Any]:
@@ -143,12 +155,47 @@ def test_an_application_is_made_with_the_secret_that_lets_it_in(console: Console
     assert login["certificateAuthority"] == settings.tls_authority.read_text()
     with open_services(settings) as services, services.database.read() as connection:
         now = services.clock.now()
-        app = authenticate_app(connection, settings.tenant_id, login["clientId"], login["clientSecret"], now=now)
-    assert app.permissions == ("Device.Read.All", "Group.Read.All")
+        found = authenticate_by_secret(
+            connection, settings.tenant_id, login["clientId"], login["clientSecret"], now=now
+        )
+    assert found.app.permissions == ("Device.Read.All", "Group.Read.All")
 
     again = console(*words, "--permission", "Group.Read.All")
     assert (again.returncode, "[fileExists]" in again.stderr) == (1, True)
     assert json.loads(out.read_text()) == login
+
+
+def test_secrets_and_certificates_come_and_go_on_the_console(console: Console, tmp_path: Path) -> None:
+    data, certificate = ("--data", str(console.data)), tmp_path / "app.pem"
+    ours = load_der_x509_certificate(certified("EC", 9, ends=_LATER).certificate)
+    certificate.write_bytes(ours.public_bytes(Encoding.PEM))
+    made = console("app", "create", *data, "--name", "Certified", "--certificate", str(certificate))
+    assert made.returncode == 0, made.stderr
+    desk = console("app", "create", *data, "--name", "Desk", "--public", "--redirect-uri", "http://localhost")
+    assert desk.returncode == 0, desk.stderr
+    refused = console("app", "create", *data, "--name", "Nowhere")
+    assert (refused.returncode, "[outMissing]" in refused.stderr) == (1, True)
+    app, other = apps_of(console)["Certified"], apps_of(console)["Desk"]
+    assert [each["kind"] for each in app["credentials"]] == ["certificate"]
+    assert (other["isPublic"], other["redirectUris"], other["credentials"]) == (True, ["http://localhost"], [])
+
+    out = tmp_path / "more.json"
+    added = console("app", "add-secret", *data, app["clientId"], "--out", str(out), "--days", "30")
+    assert added.returncode == 0, added.stderr
+    assert json.loads(out.read_text())["clientId"] == app["clientId"]
+    again = console("app", "add-certificate", *data, app["clientId"], str(certificate))
+    assert "[invalidApp]" in again.stderr
+    (kept,) = (each for each in app["credentials"] if each["kind"] == "certificate")
+    assert console("app", "remove-credential", *data, app["clientId"], kept["id"]).returncode == 0
+    assert [each["kind"] for each in apps_of(console)["Certified"]["credentials"]] == ["secret"]
+    assert console("app", "delete", *data, app["clientId"]).returncode == 0
+    assert "Certified" not in apps_of(console)
+
+
+def apps_of(console: Console) -> dict[str, Any]:
+    listed = console("app", "list", "--data", str(console.data), "--json")
+    assert listed.returncode == 0, listed.stderr
+    return {each["displayName"]: each for each in json.loads(listed.stdout)}
 
 
 def test_a_permission_that_nothing_asks_for_is_refused_and_leaves_no_file(console: Console, tmp_path: Path) -> None:
@@ -158,6 +205,39 @@ def test_a_permission_that_nothing_asks_for_is_refused_and_leaves_no_file(consol
     assert refused.returncode == 1
     assert "[unknownPermission]" in refused.stderr
     assert not out.exists()
+
+
+def test_a_key_of_tokens_turns_over_and_the_server_knows_it_after_a_restart(
+    console: Console, server: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    assert server.poll() is None
+    data, out = ("--data", str(console.data)), tmp_path / "app.json"
+    made = console(
+        "app", "create", *data, "--name", "Turns", "--permission", "Organization.Read.All", "--out", str(out)
+    )
+    assert made.returncode == 0, made.stderr
+    login, home = json.loads(out.read_text()), load(console.data).tenant_id
+    where = f"{console.public_url}/{home}/discovery/v2.0/keys"
+    token = token_of(console, home, login)
+    before = get(console, where)[1]["keys"]
+
+    assert console("rotate-token-key", *data).returncode == 0
+
+    both = get(console, where)[1]["keys"]
+    assert [each["kid"] for each in both][:-1] == [each["kid"] for each in before]
+    assert get(console, f"{console.public_url}/v1.0/organization", token=token)[0] == 200
+    assert console("rotate-token-key", *data, "--at-once").returncode == 0
+    (only,) = get(console, where)[1]["keys"]
+    assert only["kid"] not in {each["kid"] for each in both}
+    fresh = token_of(console, home, login)
+    assert get(console, f"{console.public_url}/v1.0/organization", token=fresh)[0] == 200
+
+    server.send_signal(signal.SIGINT)
+    server.communicate(timeout=60)
+    with running(console):
+        assert get(console, where)[1]["keys"] == [only]
+        assert get(console, f"{console.public_url}/v1.0/organization", token=fresh)[0] == 200
+        assert get(console, f"{console.public_url}/v1.0/organization", token=token)[0] == 401
 
 
 def test_an_invitation_is_a_link_that_lets_in_once(console: Console) -> None:

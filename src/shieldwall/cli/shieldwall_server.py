@@ -8,41 +8,22 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import Annotated, Final
 
 import typer
 
-from shieldwall.cli import server_audit, server_tenants
+from shieldwall.cli import server_apps, server_audit, server_tenants, server_token_keys
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.cli.server_tenants import ACTOR, DataOption, TenantOption
-from shieldwall.contract import strict_json
-from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.settings import DEFAULT_GATEWAY_URL, DEFAULT_PUBLIC_URL
 
 app: Final = typer.Typer(no_args_is_help=True, help="Make and run a server (on its own console).")
-apps: Final = typer.Typer(no_args_is_help=True, help="Applications that may ask for tokens.")
 administrators: Final = typer.Typer(no_args_is_help=True, help="People who may sign in to the admin center.")
-app.add_typer(apps, name="app")
+app.add_typer(server_apps.app, name="app")
+app.command("rotate-token-key")(server_token_keys.rotate_token_key)
 app.add_typer(administrators, name="admin")
 app.add_typer(server_tenants.app, name="tenant")
 app.command("audit")(server_audit.show_audit)
-
-
-class FileExistsAlreadyError(ShieldwallError):
-    """The file to write is there already."""
-
-    code = "fileExists"
-    remedy = "Name another file, or remove this one first."
-
-
-class FileNotWritableError(ShieldwallError):
-    """The file cannot be made where it was named."""
-
-    code = "fileNotWritable"
-    remedy = "Name a file in a directory that is there and that you may write to."
 
 
 @app.command()
@@ -102,43 +83,6 @@ def run(data: DataOption) -> None:
         asyncio.run(main.run(found, say_where))
 
 
-@apps.command("create")
-def create_app(
-    data: DataOption,
-    name: Annotated[str, typer.Option("--name", help="What the application is called.")],
-    permission: Annotated[list[str], typer.Option("--permission", help="A permission; may be given several times.")],
-    out: Annotated[Path, typer.Option("--out", help="Where to write its login; must not exist.", dir_okay=False)],
-    tenant: TenantOption = None,
-) -> None:
-    """Make an application and write its login, with the secret that is shown to nobody else."""
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
-    from shieldwall.server.directory import apps as directory_apps  # noqa: PLC0415 - as above
-    from shieldwall.server.directory.app_credentials import SECRET_LIFETIME  # noqa: PLC0415 - as above
-    from shieldwall.server.permissions import check_permissions  # noqa: PLC0415 - as above
-
-    with speaking_plainly("make the application"):
-        permissions = check_permissions(permission)
-        with main.open_services(settings.load(data), tenant) as services, _new_private_file(out) as file:
-            with services.database.write() as connection:
-                made, secret = directory_apps.create_app(
-                    connection, services.acting(ACTOR), display_name=name, permissions=permissions
-                )
-            found = services.settings
-            login = {
-                "tenantId": services.tenant.id,
-                "clientId": made.client_id,
-                "clientSecret": secret,
-                "authority": f"{found.public_url}/{services.tenant.id}",
-                "graph": found.public_url,
-                "certificateAuthority": found.tls_authority.read_text("ascii"),
-            }
-            file.write(strict_json.encode(login) + b"\n")
-    typer.echo(
-        f"The application {name} is made; its login is in {out}. Its secret ends in {SECRET_LIFETIME.days} days."
-    )
-    typer.echo(f"Next: shieldwall login --app {out}")
-
-
 @administrators.command("invite")
 def invite(
     data: DataOption,
@@ -191,20 +135,3 @@ def clean_up(
 
 def _tell_step(step: str) -> None:
     typer.echo(f"{step} …")
-
-
-@contextmanager
-def _new_private_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that was not there before and only its owner may read; it goes again if what follows fails."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        raise FileExistsAlreadyError(f"There is a file {path} already.") from None
-    except OSError as error:
-        raise FileNotWritableError(f"{path} cannot be written: {error.strerror}.") from None
-    with os.fdopen(descriptor, "wb") as file:
-        try:
-            yield file
-        except BaseException:
-            path.unlink()
-            raise

@@ -1,7 +1,7 @@
 """The public keys that verify tokens, remembered for each tenant: keys turn over, and tokens of new ones must be known.
 
 A key that is not among those remembered is asked for, at most once in a while, so that invented names cause no work;
-and all are asked for again every few minutes, so that a key that was taken out of use is forgotten.
+and all are asked for again every half minute, so that a key that was taken out of use is forgotten.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.signer.ports import Signers
 
 MOST_TENANTS: Final = 1_000
-FRESH: Final = timedelta(minutes=5)
+FRESH: Final = timedelta(seconds=30)
 """How long keys are believed without asking again."""
-PATIENCE: Final = timedelta(seconds=10)
+PATIENCE: Final = timedelta(seconds=1)
 """How long a key that is not among them is not asked for again."""
 
 
