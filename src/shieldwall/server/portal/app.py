@@ -18,6 +18,9 @@ from litestar.params import FromPath
 from litestar.types import AsyncAnyCallable
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.access.giving import EscalationError
+from shieldwall.server.access.tagging import ScopeTagRefusedError
+from shieldwall.server.access.verdicts import OutOfScopeError
 from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import (
     PUBLIC,
@@ -77,6 +80,9 @@ _STATUSES: Final[Mapping[type[ShieldwallError], int]] = {
     ForgedFormError: 403,
     ForbiddenError: 403,
     OutrankedError: 403,
+    EscalationError: 403,
+    OutOfScopeError: 403,
+    ScopeTagRefusedError: 403,
     LastAdministratorError: 409,
     LastPasskeyError: 409,
     TooManyRequestsError: 429,
