@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.command_line import CommandLine, running_server
-from tests.support.receivers import Receiver, answering, authority, receiving
+from tests.support.command_line import CommandLine, running_server, serving
+from tests.support.receivers import Asked, Receiver, answering, authority, receiving
 from tests.support.rfc5424 import parse
 from tests.support.samples import counted_id
 
@@ -94,6 +97,33 @@ def test_what_goes_wrong_is_said_plainly(telling: Telling) -> None:
     assert "no event" in line("webhook", "redeliver", "Broken", counted_id("c", 1), status=1).stderr
     line("webhook", "delete", "Broken", status=1, stdin="n\n")
     line("webhook", "delete", "Broken", "--yes")
+
+
+def test_killed_after_a_delivery_the_server_tells_it_again_and_loses_nothing(tmp_path: Path) -> None:
+    """The receiver has the event and kills the server before that can write its cursor; the next one starts there."""
+    (tmp_path / "receivers.pem").write_text(authority().certificate)
+    outgoing = {"loopback": True, "certificateAuthority": str(tmp_path / "receivers.pem")}
+    log = tmp_path / "server.log"
+
+    async def killing(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        started = [json.loads(line) for line in log.read_text().splitlines() if '"process_started"' in line]
+        os.kill(next(each["pid"] for each in started if each["name"] == "admin"), signal.SIGKILL)
+        await answering(204)(asked, writer)
+
+    with receiving(tmp_path, killing) as receiver:
+        with running_server(tmp_path, outgoing=outgoing) as line:
+            line("webhook", "create", "Tickets", "--url", receiver.url, "--event", "group.*")
+            line("group", "create", "First")
+            until(lambda: bool(receiver.seen))
+        receiver.behaviour = answering(204)
+        with serving(line, tmp_path / "again.log"):
+            line("group", "create", "Second")
+            until(lambda: len(receiver.seen) >= 3)
+            shown = line.json("webhook", "show", "Tickets", "--json")
+    names = [json.loads(asked.body)["data"]["details"]["name"] for asked in receiver.seen]
+    assert names == ["First", "First", "Second"]
+    assert receiver.seen[0].headers["webhook-id"] == receiver.seen[1].headers["webhook-id"]
+    assert shown["failures"] == 0
 
 
 def lines(text: str) -> list[dict[str, Any]]:

@@ -63,17 +63,24 @@ def running_server(folder: Path, **settings: Any) -> Iterator[CommandLine]:
         file.write_text(json.dumps(json.loads(file.read_text()) | settings))
     permissions = [word for name in PERMISSIONS for word in ("--permission", name)]
     line("server", "app", "create", "--data", str(data), "--name", "Console", "--out", str(app), *permissions)
+    with serving(line, folder / "server.log"):
+        line("login", "--app", str(app))
+        yield line
+
+
+@contextmanager
+def serving(line: CommandLine, log_file: Path) -> Iterator[None]:
+    """Run a server that was made; its log goes to a file."""
     with (
-        (folder / "server.log").open("w") as log,
+        log_file.open("w") as log,
         subprocess.Popen(
-            [*PROGRAM, "server", "run", "--data", str(data)], stdout=subprocess.PIPE, stderr=log
+            [*PROGRAM, "server", "run", "--data", str(line.data)], stdout=subprocess.PIPE, stderr=log
         ) as server,
     ):
         assert server.stdout is not None
-        assert server.stdout.readline(), (folder / "server.log").read_text()
-        line("login", "--app", str(app))
+        assert server.stdout.readline(), log_file.read_text()
         try:
-            yield line
+            yield
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
