@@ -9,15 +9,12 @@ import ast
 import re
 from pathlib import Path
 
-from litestar.handlers import HTTPRouteHandler
+from tests.support.api_document import api_document
 from tests.support.documentation import DOCS, generated, table_rows, write_generated
 
-from shieldwall.server.authorization import authorization_of
 from shieldwall.server.graph import imported_settings, importing
-from shieldwall.server.graph.app import HANDLERS
 from shieldwall.server.graph.errors import STATUS_OF
 from shieldwall.server.graph.query import LARGEST_PAGE
-from shieldwall.server.identity import device_code, discovery, token
 from shieldwall.server.permissions import PERMISSIONS
 
 PAGE = DOCS / "api.md"
@@ -25,18 +22,19 @@ CODE = re.compile(r"[a-z]+(?:[A-Z][a-z]+)+")
 
 
 def routes() -> str:
-    """The table of routes as the code has them."""
+    """The table of routes as the API's description has them; those of Graph stand there once for both versions."""
     lines = ["| Method and path | Does | Permission |", "|---|---|---|"]
-    for handler in (*HANDLERS, *discovery.HANDLERS, *token.HANDLERS, *device_code.HANDLERS):
-        assert isinstance(handler, HTTPRouteHandler)
-        authorization = authorization_of(handler.opt or {})
-        permissions = "<br>".join(f"`{name}`" for name in sorted(authorization.permissions)) or "none: public"
-        if authorization.permissions.issuperset(PERMISSIONS):
-            permissions = "any; each request its own"
-        summary = (handler.fn.__doc__ or "").splitlines()[0].replace("``", "`").replace("(ours)", "(*ours*)")
-        for path in sorted(handler.paths):
-            shown = re.sub(r"\{(\w+):str\}", r"{\1}", path)
-            lines.append(f"| `{min(handler.http_methods)} {shown}` | {summary} | {permissions} |")
+    for path, methods in api_document()["paths"].items():
+        if path.startswith("/v1.0/"):
+            continue
+        for method, operation in methods.items():
+            names = operation.get("x-shieldwall-permissions", [])
+            permissions = "<br>".join(f"`{name}`" for name in names) or "none: public"
+            if set(names).issuperset(PERMISSIONS):
+                permissions = "any; each request its own"
+            ours = " (*ours*)." if "x-shieldwall-ours" in operation else "."
+            summary = operation["summary"].removesuffix(".") + ours
+            lines.append(f"| `{method.upper()} {path.removeprefix('/beta')}` | {summary} | {permissions} |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,8 +15,9 @@ from tests.support.described import ABOUT
 from shieldwall.server import admin_front
 from shieldwall.server.admin_application import create_admin_application
 from shieldwall.server.admin_front import MAX_BODY_BYTES, AdminFront
-from shieldwall.server.authorization import UndeclaredRouteError
+from shieldwall.server.authorization import PUBLIC, UndeclaredRouteError
 from shieldwall.server.connections import ConnectionGuard
+from shieldwall.server.openapi.description import UndescribedRouteError
 from shieldwall.server.readiness import Readiness, ReadinessReport
 
 
@@ -104,6 +105,13 @@ def test_a_route_that_does_not_say_who_may_call_it_stops_the_start() -> None:
 
     create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(), about=ABOUT)
     with pytest.raises(UndeclaredRouteError, match="/open"):
-        create_admin_application(
-            readiness=Well(), registry=CollectorRegistry(), routes=(undeclared,), about=ABOUT
-        )
+        create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(undeclared,), about=ABOUT)
+
+
+def test_a_route_of_an_api_that_does_not_describe_itself_stops_the_start() -> None:
+    @get("/open", opt={**PUBLIC}, sync_to_thread=False)
+    def undescribed() -> str:
+        return "something"
+
+    with pytest.raises(UndescribedRouteError, match="GET /open"):
+        create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(undescribed,), about=ABOUT)

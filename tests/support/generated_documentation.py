@@ -64,6 +64,7 @@ _GROUPS: Final = {
         "catalog",
         "policy",
         "server.authorization",
+        "server.openapi",
         "server.directory",
         "server.graph",
         "server.manager",

@@ -148,7 +148,7 @@ def described_routes(routes: Iterable[BaseRoute]) -> list[Described]:
             try:
                 description = description_of(handler.opt)
             except UndescribedRouteError:
-                continue
+                raise UndescribedRouteError(f"{method} {route.path_format} does not describe itself.") from None
             if description is not None:
                 found.append(
                     Described(method=str(method), path=route.path_format, handler=handler, description=description)

@@ -15,6 +15,7 @@ _ABOUT: Final[Mapping[str, str]] = {
     "DeviceManagementRBAC": "roles and scope tags",
     "DeviceManagementServiceConfig": "the service itself: enrollment, packages, connectors",
     "Directory": "every object of the directory",
+    "IdentityProvider": "where else people may sign in, by which one can become them",
     "GroupMember": "members of groups",
     "ManagedTenants": "all tenants of the server",
     "SecurityAlert": "alerts",
