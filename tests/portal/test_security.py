@@ -41,6 +41,7 @@ PRIVATE = (
     f"/groups/{device_id(1)}/rule",
 )
 ORIGIN = {"Origin": PUBLIC_URL}
+FEDERATED = ("/sign-in/federated/callback", "/sign-in/federated/{provider_id:str}", "/sign-in/finish")
 NO_LIMITS = SignInLimits(Attempts(Limits(), lambda: 0.0), lambda: 0.0)
 
 
@@ -441,7 +442,7 @@ def test_every_route_of_the_portal_declares_who_may_call_it(world: AdminWorld) -
             assert isinstance(declared, Authorization)
             if declared.public:
                 public.add(route.path)
-    assert public <= {"/sign-in", "/sign-in/options", "/sign-in/passkey", "/static/{name:str}"}
+    assert public <= {"/sign-in", "/sign-in/options", "/sign-in/passkey", *FEDERATED, "/static/{name:str}"}
 
 
 def test_a_route_without_a_declaration_stops_the_start(world: AdminWorld) -> None:

@@ -10,6 +10,7 @@ from shieldwall.contract.errors import ShieldwallError
 
 POLICIES: Final = "/beta/deviceManagement/configurationPolicies"
 GROUPS: Final = "/v1.0/groups"
+PEOPLE: Final = "/v1.0/users"
 FILTERS: Final = "/beta/deviceManagement/assignmentFilters"
 REUSABLE_SETTINGS: Final = "/beta/deviceManagement/reusablePolicySettings"
 WEBHOOKS: Final = "/beta/shieldwall/webhooks"
@@ -26,6 +27,12 @@ def find_policy(session: GraphSession, wanted: str) -> str:
 def find_group(session: GraphSession, wanted: str) -> str:
     """Turn an id or exact name into the id of a group. Raises: ShieldwallError when none or several fit."""
     return _find(session, GROUPS, "displayName", wanted, ("group", "group"))
+
+
+def find_person(session: GraphSession, wanted: str) -> str:
+    """Turn an id, user principal name or exact name into an id. Raises: ShieldwallError when none or several fit."""
+    member = "userPrincipalName" if "@" in wanted else "displayName"
+    return _find(session, PEOPLE, member, wanted.lower() if "@" in wanted else wanted, ("person", "person"))
 
 
 def find_filter(session: GraphSession, wanted: str) -> str:

@@ -20,6 +20,7 @@ from shieldwall.cli import (
     membership_commands,
     offboarding_commands,
     package_commands,
+    person_commands,
     policy_commands,
     protection_commands,
     reusable_commands,
@@ -53,6 +54,7 @@ app.add_typer(protection_commands.app, name="protection")
 app.add_typer(alert_commands.app, name="alert")
 app.add_typer(attestation_commands.app, name="attestation")
 app.add_typer(webhook_commands.app, name="webhook")
+app.add_typer(person_commands.app, name="person")
 app.add_typer(tenant_commands.app, name="tenant")
 app.add_typer(shieldwall_server.app, name="server")
 

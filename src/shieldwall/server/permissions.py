@@ -29,6 +29,8 @@ PERMISSIONS: Final = (
     "Group.Read.All",
     "Group.ReadWrite.All",
     "GroupMember.ReadWrite.All",
+    "IdentityProvider.Read.All",
+    "IdentityProvider.ReadWrite.All",
     "Machine.Offboard",
     "Machine.Read.All",
     "Machine.ReadWrite.All",

@@ -30,6 +30,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "invalidFilter": 400,
     "invalidGroup": 400,
     "invalidId": 400,
+    "invalidIdentityProvider": 400,
     "invalidJson": 400,
     "invalidMachineQuery": 400,
     "invalidMembershipRule": 400,

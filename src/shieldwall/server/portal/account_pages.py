@@ -12,7 +12,7 @@ from sqlalchemy import Connection as Transaction
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.authorization import Principal, everybody
-from shieldwall.server.directory import passkeys, people, sessions
+from shieldwall.server.directory import federation, passkeys, people, sessions
 from shieldwall.server.directory.relying_party import registration_options
 from shieldwall.server.portal.browsers import acting_at, browser_in_words
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -45,6 +45,7 @@ def show_account(services: Services, rendering: Renderer, request: PageRequest) 
             passkeys=stored_passkeys.of_person(connection, person.id),
             identities=identity_providers.identities_of_person(connection, person.id),
             sessions=sessions.of_person(connection, person.id, services.clock.now()),
+            providers=federation.enabled_providers(connection, services.tenant.id),
             own=None if own is None else own.token_digest,
             is_alone=people.count_administrators(connection, services.tenant.id) < 2,
         )

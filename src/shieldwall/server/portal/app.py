@@ -43,6 +43,7 @@ from shieldwall.server.portal import (
     device_action_pages,
     device_code_pages,
     device_pages,
+    federated_pages,
     group_pages,
     group_rule_pages,
     offboarding_pages,
@@ -56,6 +57,7 @@ from shieldwall.server.portal import (
     tenant_pages,
 )
 from shieldwall.server.portal.limits import SignInLimits
+from shieldwall.server.portal.provider_client import ProviderClient
 from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, principal_of
 from shieldwall.server.services import AdminServices
@@ -94,13 +96,14 @@ Answer: TypeAlias = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
 
 def create_routes(services: AdminServices, limits: SignInLimits) -> Router:
     """Make the routes of the admin center. ``limits`` bound what strangers try."""
-    rendering = create_rendering(services)
+    rendering, client = create_rendering(services), ProviderClient(services.outgoing)
     return Router(
         path="/",
         opt=dict(PAGES),
         route_handlers=[
             *signing_in.HANDLERS,
             *confirming.HANDLERS,
+            *federated_pages.HANDLERS,
             *account_pages.HANDLERS,
             *people_pages.HANDLERS,
             pages.overview,
@@ -133,6 +136,7 @@ def create_routes(services: AdminServices, limits: SignInLimits) -> Router:
             "rendering": Provide(lambda: rendering, sync_to_thread=False),
             "form": Provide(_form),
             "limits": Provide(lambda: limits, sync_to_thread=False),
+            "client": Provide(lambda: client, sync_to_thread=False),
         },
         guards=[_guarding(services)],
         exception_handlers={

@@ -16,7 +16,7 @@ from markupsafe import escape
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.strict_json import decode, encode
 from shieldwall.server.authorization import Principal, UnauthenticatedError, everybody
-from shieldwall.server.directory import one_time_codes, sessions
+from shieldwall.server.directory import federation, one_time_codes, sessions
 from shieldwall.server.directory.one_time_codes import InvalidInvitationError
 from shieldwall.server.directory.relying_party import allowed_of, sign_in_options
 from shieldwall.server.portal.browsers import acting_at, address_of_browser
@@ -34,6 +34,7 @@ from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.returning import safe_return, with_return
 from shieldwall.server.portal.sessions import check_form, find_session, form_token_of, session_cookie
 from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import identity_providers
 from shieldwall.server.storage import passkeys as stored_passkeys
 from shieldwall.server.storage.identity_records import ProofMethod
 from shieldwall.server.storage.sign_in_attempts import Purpose
@@ -87,6 +88,16 @@ def confirm(
         token = _proved(services, request, form)
     except ShieldwallError as problem:
         return _page(rendering, request, wanted, again, status=403, problem=problem)
+    return gone_on(rendering, request, wanted, again, token)
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (confirm_page, ask_for_own_passkey, confirm)
+
+
+def gone_on(
+    rendering: Rendering, request: Request[Any, Any, Any], wanted: str | None, again: str, token: str
+) -> Response[str] | Redirect:
+    """Take somebody whose session goes on under a new token back where they were, with what their form said."""
     fields = _fields(again)
     if fields is None:
         return redirect(safe_return(wanted), [session_cookie(token)])
@@ -99,9 +110,6 @@ def confirm(
     )
     page.cookies.append(session_cookie(token))
     return page
-
-
-HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (confirm_page, ask_for_own_passkey, confirm)
 
 
 def _proved(services: AdminServices, request: PageRequest, form: Mapping[str, str]) -> str:
@@ -132,9 +140,14 @@ def _page(
     status: int = 200,
     problem: ShieldwallError | None = None,
 ) -> Response[str]:
+    caller: Principal = request.scope["user"]
+    with rendering.services.database.read() as connection:
+        theirs = {each.provider_id for each in identity_providers.identities_of_person(connection, caller.id)}
+        providers = federation.enabled_providers(connection, caller.tenant_id)
     return rendering.page(
         request,
         "confirm_identity.html",
+        providers=[each for each in providers if each.id in theirs],
         status=status,
         wanted=safe_return(wanted),
         again=escape(again),  # escaped here and nowhere else, for it has to come back letter by letter

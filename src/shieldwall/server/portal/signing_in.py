@@ -15,7 +15,7 @@ from sqlalchemy import Connection as Transaction
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.authorization import PUBLIC, everybody
-from shieldwall.server.directory import administrators, people, sessions
+from shieldwall.server.directory import administrators, federation, people, sessions
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.relying_party import allowed_of, sign_in_options
 from shieldwall.server.portal.browsers import acting_at, address_of_browser, client_of
@@ -149,12 +149,15 @@ def _page(
     problem: ShieldwallError | None = None,
 ) -> Response[str]:
     tenant = _tenant(services, wanted, request.query_params.get("tenant"))
+    with services.database.read() as connection:
+        providers = federation.enabled_providers(connection, tenant.id)
     return rendering.page(
         request,
         "sign_in.html",
         status=200 if problem is None else 403,
         code=code,
         problem=problem,
+        providers=providers,
         wanted=safe_return(wanted),
         to_tenant="" if tenant.id == services.tenant.id else tenant.domain,
     )

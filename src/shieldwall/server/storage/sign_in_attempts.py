@@ -21,6 +21,9 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"
     """Somebody who is signed in proves again who they are."""
     FEDERATED = "federated"
+    """Somebody is away at an identity provider."""
+    FEDERATED_PROOF = "federatedProof"
+    """Somebody has come back from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
