@@ -11,7 +11,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.scope_tags import tags_of_devices
 from shieldwall.server.graph.managed_device_shapes import managed_device_resource
 from shieldwall.server.graph.resources import Json, moment
-from shieldwall.server.inventory.machines import Machine, describe, filter_at, onboarding_status
+from shieldwall.server.inventory.machines import Machine, describe_read, filter_at, onboarding_status
 from shieldwall.server.inventory.twins import proposals
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.sight import Sight
@@ -40,7 +40,7 @@ def device_resources(connection: Connection, devices: Sequence[Device], now: dat
     """Shape devices of one tenant, in the order given."""
     if not devices:
         return []
-    described = describe(connection, [each.id for each in devices], filter_at(now).inactive_before)
+    described = describe_read(connection, devices, filter_at(now).inactive_before)
     return machine_resources(connection, devices[0].tenant_id, [described[each.id] for each in devices], sight)
 
 

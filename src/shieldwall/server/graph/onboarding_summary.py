@@ -13,6 +13,7 @@ from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import lists, shows
+from shieldwall.server.graph.fields.security import ONBOARDING_STATE_FIELDS
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.account import ONBOARDING_STATE, ONBOARDING_SUMMARY
@@ -68,8 +69,9 @@ def list_onboarding_states(services: Services, request: GraphRequest) -> Respons
     """List the devices with how far each is with onboarding, in pages."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = onboarding_states.list_onboarded(connection, services.tenant.id, query.page)
-    return page_answer(services, request, query, [(each.device_id, _resource(each)) for each in found])
+        found = onboarding_states.list_onboarded(connection, services.tenant.id, query.page_of(ONBOARDING_STATE_FIELDS))
+    rows = [(each.device_id, _resource(each)) for each in found]
+    return page_answer(services, request, query, rows, ONBOARDING_STATE_FIELDS)
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (get_onboarding_summary, list_onboarding_states)

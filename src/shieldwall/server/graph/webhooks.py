@@ -23,6 +23,7 @@ from shieldwall.server.events.signing import show_secret
 from shieldwall.server.events.webhooks import MOST_OVERLAP_HOURS, WebhookChange
 from shieldwall.server.graph.describing import changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.event_shapes import attempt_resource, delivery_resource, webhook_resource
+from shieldwall.server.graph.fields.security import WEBHOOK_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -83,8 +84,9 @@ def list_webhooks(services: Services, request: GraphRequest) -> Response[bytes]:
     """List webhooks, in pages, and how each is doing; their secrets are never shown again (ours)."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = receivers.list_receivers(connection, services.tenant.id, Sort.WEBHOOK, query.page)
-    return page_answer(services, request, query, [(each.id, webhook_resource(each)) for each in found])
+        found = receivers.list_receivers(connection, services.tenant.id, Sort.WEBHOOK, query.page_of(WEBHOOK_FIELDS))
+    rows = [(each.id, webhook_resource(each)) for each in found]
+    return page_answer(services, request, query, rows, WEBHOOK_FIELDS)
 
 
 @post(PATH, opt=_WRITE | creates(NEW_WEBHOOK, takes=NewWebhook, fails=[409]), sync_to_thread=True)

@@ -94,14 +94,21 @@ def describe(
     connection: Connection, device_ids: Collection[DeviceId], inactive_before: datetime
 ) -> Mapping[DeviceId, Machine]:
     """Return these devices, each with how it is."""
-    standing = inventory.standing(connection, device_ids)
+    return describe_read(connection, devices.find_many(connection, device_ids), inactive_before)
+
+
+def describe_read(
+    connection: Connection, read: Collection[Device], inactive_before: datetime
+) -> Mapping[DeviceId, Machine]:
+    """Return devices that were read already, each with how it is."""
+    standing = inventory.standing(connection, [device.id for device in read])
     return {
         device.id: Machine(
             device=device,
             health=health_of(device, standing[device.id], inactive_before),
             standing=standing[device.id],
         )
-        for device in devices.find_many(connection, device_ids)
+        for device in read
     }
 
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, literal, or_, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, literal, or_, select, tuple_
 
 from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.records import Page
@@ -40,7 +40,7 @@ def rows(
     """
     query = query.where(*page.where)
     if page.tally is not None:
-        page.tally.total = count(connection, query, parameters)
+        page.tally.total = count(connection, query.with_only_columns(identity), parameters)
     found: list[Row[Any]] = []
     for part in _parts(query, page, identity):
         found += connection.execute(part.limit(page.size - len(found)), parameters or {})
@@ -68,7 +68,7 @@ def newest_first(
 
 def count(connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None) -> int:
     """Return how many rows a query has."""
-    counted = query.order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
+    counted = select(func.count()).select_from(query.order_by(None).subquery())
     return connection.scalars(counted, parameters or {}).one()
 
 

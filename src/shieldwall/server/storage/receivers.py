@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, and_, delete, exists, func, insert, or_, select, update
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage import paging
 from shieldwall.server.storage.events_schema import deliveries, outbox, receivers
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
@@ -106,11 +107,9 @@ def find_any(connection: Connection, receiver_id: str) -> Receiver | None:
 
 
 def list_receivers(connection: Connection, tenant_id: TenantId, sort: Sort, page: Page) -> tuple[Receiver, ...]:
-    """Return one page of a tenant's receivers of a sort, ordered by id."""
-    query = _of_tenant(tenant_id, sort).order_by(receivers.c.id).limit(page.size)
-    if page.after is not None:
-        query = query.where(receivers.c.id > page.after)
-    return tuple(map(_receiver, connection.execute(query)))
+    """Return one page of a tenant's receivers of a sort, ordered by id unless the page says otherwise."""
+    query = _of_tenant(tenant_id, sort)
+    return tuple(map(_receiver, paging.rows(connection, query, page, receivers.c.id)))
 
 
 def of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[Receiver, ...]:

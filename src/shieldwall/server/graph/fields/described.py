@@ -63,7 +63,7 @@ def _property(name: str, schema: Schema | Component, depth: int) -> Property:
 
 
 def _field(name: str, kind: str, plain: Schema) -> Field:
-    if "enum" in plain:
+    if "enum" in plain and name != "id":
         return fields.choice(name, [str(word) for word in plain["enum"] if word is not None])
     return Field(name=name, kind=_FORMATS.get(plain.get("format", ""), _KINDS[kind]))
 

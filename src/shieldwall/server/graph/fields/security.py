@@ -8,15 +8,18 @@ from sqlalchemy import Text, case, func, literal
 
 from shieldwall.server.graph.fields.described import described
 from shieldwall.server.graph.odata import fields
+from shieldwall.server.graph.schemas.account import ONBOARDING_STATE
 from shieldwall.server.graph.schemas.alerts import ALERT, MANAGED_TENANT
 from shieldwall.server.graph.schemas.directory import AUTHORITY
+from shieldwall.server.graph.schemas.events import WEBHOOK
 from shieldwall.server.graph.schemas.packages import ENDORSEMENT, OFFBOARDING_PACKAGE, PACKAGE
 from shieldwall.server.graph.schemas.protection import CLEAN_UP_RULE
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_schema import alerts
-from shieldwall.server.storage.schema import offboarding_packages, onboarding_packages
+from shieldwall.server.storage.events_schema import receivers
+from shieldwall.server.storage.schema import devices, inventory, offboarding_packages, onboarding_packages
 
-_alert, _package, _leaving = alerts.c, onboarding_packages.c, offboarding_packages.c
+_alert, _package, _leaving, _receiver = alerts.c, onboarding_packages.c, offboarding_packages.c, receivers.c
 _STATUSES: Final = ("unknown", "new", "inProgress", "resolved", "unknownFutureValue")
 _SEVERITIES: Final = ("unknown", "informational", *(severity.value for severity in Severity), "unknownFutureValue")
 _NAMED: Final = {"displayName": "displayName"}
@@ -64,6 +67,29 @@ OFFBOARDING_PACKAGE_FIELDS: Final = described(
     fields.moment("createdDateTime", _leaving.created_at),
     fields.text("createdBy", _leaving.created_by),
     searched=_NAMED,
+)
+WEBHOOK_FIELDS: Final = described(
+    WEBHOOK,
+    fields.guid("id", _receiver.id),
+    fields.text("displayName", _receiver.display_name),
+    fields.text("url", _receiver.url),
+    fields.texts("eventTypes", _receiver.event_kinds),
+    fields.boolean("enabled", _receiver.enabled),
+    fields.text("switchedOffBecause", _receiver.switched_off_because),
+    fields.text("createdBy", _receiver.created_by),
+    fields.moment("createdDateTime", _receiver.created_at),
+    fields.moment("lastModifiedDateTime", _receiver.modified_at),
+    fields.number("failures", _receiver.failures),
+    fields.moment("failingSinceDateTime", _receiver.failing_since, nullable=True),
+    searched=_NAMED,
+)
+ONBOARDING_STATE_FIELDS: Final = described(
+    ONBOARDING_STATE,
+    fields.guid("id", inventory.c.device_id),
+    fields.guid("deviceId", inventory.c.device_id),
+    fields.text("deviceName", devices.c.display_name),
+    fields.text("deviceModel", devices.c.model),
+    searched={"deviceName": "deviceName"},
 )
 ENDORSEMENT_FIELDS: Final = described(ENDORSEMENT, searched=_NAMED)
 AUTHORITY_FIELDS: Final = described(AUTHORITY, searched=_NAMED)
