@@ -2,7 +2,7 @@
 
 Each question is asked many times, with other values and, where there is one, for the page after the first. The figures
 are the elapsed time of a page of a hundred resources, with all that a listing shows. PostgreSQL is measured where
-``SHIELDWALL_BENCHMARK_POSTGRESQL`` names an empty database.
+``SHIELDWALL_BENCHMARK_POSTGRESQL`` names an empty database; ``SHIELDWALL_BENCHMARK_FLEET`` says how many devices.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from shieldwall.server.sight import Sight
 from shieldwall.server.storage import devices, migrate
 from shieldwall.server.storage.database import Database
 
-FLEET: Final = 1_000_000
+FLEET: Final = int(os.environ.get("SHIELDWALL_BENCHMARK_FLEET", "100000"))
 TIMES: Final = 20
 POSTGRESQL: Final = "SHIELDWALL_BENCHMARK_POSTGRESQL"
 _MANAGED: Final[dict[str, tuple[str, str]]] = {

@@ -17,6 +17,7 @@ from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.gates import require_devices
 from shieldwall.server.graph.describing import answers, does, lists
 from shieldwall.server.graph.errors import InvalidQueryError
+from shieldwall.server.graph.fields.managed_devices import MACHINE_FIELDS
 from shieldwall.server.graph.machine_shapes import device_resources, machine_resources
 from shieldwall.server.graph.requests import (
     JSON,
@@ -66,17 +67,19 @@ def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
     """List devices that fit, sorted, in pages (ours)."""
     asked = asked_in(request, _LISTING)
     query = query_of(request, parameters=_LISTING)
-    wanted = Wanted(
-        filter=_seen(request, read_filter(asked, services.clock.now())),
-        order=read_order(asked),
-        cursor=query.after,
-        size=query.page.size,
-    )
+    if query.order or query.skip:
+        raise InvalidQueryError("This list is sorted by orderBy and descending, and read by following its pages.")
+    page = query.page_of(MACHINE_FIELDS)
+    seen = _seen(request, read_filter(asked, services.clock.now()))
+    fitting = replace(seen, only=(*seen.only, *page.where))
+    wanted = Wanted(filter=fitting, order=read_order(asked), cursor=query.after, size=page.size)
     with services.database.read() as connection:
+        if page.tally is not None:
+            page.tally.total = machines.count_machines(connection, services.tenant.id, fitting)
         found = machines.list_machines(connection, services.tenant.id, wanted)
         resources = machine_resources(connection, services.tenant.id, found, sight_of(request))
     rows = [(each.cursor, resource) for each, resource in zip(found, resources, strict=True)]
-    return page_answer(services, request, query, rows)
+    return page_answer(services, request, query, rows, MACHINE_FIELDS)
 
 
 @get(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, false, func, literal
+from sqlalchemy import Column, ColumnElement, case, false, func, literal
+from sqlalchemy.sql.visitors import iterate
 
 from shieldwall.server.graph.fields.words import always, in_words, never, unless_empty
 from shieldwall.server.graph.managed_device_shapes import (
@@ -19,7 +20,7 @@ from shieldwall.server.graph.managed_device_shapes import (
     UNKNOWN_TEXTS,
 )
 from shieldwall.server.graph.odata import fields
-from shieldwall.server.graph.odata.fields import FieldMap, Property
+from shieldwall.server.graph.odata.fields import Complex, Field, FieldMap, Property, Shown
 from shieldwall.server.storage.device_records import SPEAKING
 from shieldwall.server.storage.folding import Folded
 from shieldwall.server.storage.schema import check_ins, devices, inventory
@@ -176,7 +177,7 @@ _PUBLISHED: Final[tuple[Property, ...]] = (
     fields.text("processorArchitecture", in_words(ARCHITECTURES, Folded(_device.architecture), "unknown")),
     fields.choice("managementState", _MANAGEMENT, _management_state()),
     *map(never, sorted(_NAMED_UNKNOWN)),
-    fields.Complex(name="shieldwall", fields=_OWN),
+    Complex(name="shieldwall", fields=_OWN),
 )
 _SEARCHED: Final = {"deviceName": "deviceName", "displayName": "deviceName"}
 _OTHERS: Final = sorted(
@@ -191,3 +192,19 @@ _OTHERS: Final = sorted(
     - {each.name for each in _PUBLISHED}
 )
 MANAGED_DEVICE_FIELDS: Final = FieldMap((*_PUBLISHED, *fields.shown(*_OTHERS)), searched=_SEARCHED)
+
+
+def _in_narrow_row(each: Property) -> Property:
+    """Return a property as it is where the narrow row alone has it, and otherwise as one to be selected."""
+    match each:
+        case Complex():
+            return Complex(name=each.name, fields=FieldMap(tuple(map(_in_narrow_row, each.fields))))
+        case Field(column=ColumnElement() as column):
+            tables = {found.table for found in iterate(column) if isinstance(found, Column)}
+            return each if tables <= {inventory} else Shown(name=each.name)
+        case _:
+            return Shown(name=each.name)
+
+
+MACHINE_FIELDS: Final = FieldMap(tuple(map(_in_narrow_row, MANAGED_DEVICE_FIELDS)), searched=_SEARCHED)
+"""Of the list that people look for devices in: what their narrow rows have."""
