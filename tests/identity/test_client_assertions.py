@@ -30,12 +30,14 @@ RSA, EC = certified("RSA"), certified("EC")
 ISSUER = f"{PUBLIC_URL}/{TENANT_ID}/v2.0"
 
 
-@pytest.mark.parametrize("named", ["x5t", "x5t#S256", "kid", "none"])
+@pytest.mark.parametrize("named", ["x5t", "x5t#S256", "kid", "x5t with padding", "none"])
 @pytest.mark.parametrize(("algorithm", "keys"), [("RS256", RSA), ("PS256", RSA), ("ES256", EC)], ids=["RS", "PS", "ES"])
 def test_a_certificate_gives_a_token(embedded: AdminWorld, algorithm: str, keys: Certified, named: str) -> None:
     app = app_with_certificate(embedded, keys.certificate)
     names = {**keys.thumbprints, "kid": base64.urlsafe_b64decode(keys.thumbprints["x5t"] + "=").hex().upper()}
     header = {"alg": algorithm, "typ": "JWT", **({named: names[named]} if named in names else {})}
+    if named == "x5t with padding":  # as msal writes it
+        header["x5t"] = names["x5t"] + "="
     client = embedded.client()
 
     answer = client.post(TOKEN, data=asked_with(keys.sign(header, statement(embedded, app))))
@@ -120,6 +122,14 @@ def test_clocks_may_differ_by_a_few_minutes(embedded: AdminWorld, minutes: int) 
     said = statement(embedded, app, jti=f"clock {minutes}", **moved)
 
     assert embedded.client().post(TOKEN, data=asked_with(RSA.sign({"alg": "RS256"}, said))).status_code == 200
+
+
+def test_times_may_have_fractions(embedded: AdminWorld) -> None:
+    app = app_with_certificate(embedded, RSA.certificate)
+    for number in range(20):
+        made = NOON.timestamp() + number / 7
+        said = statement(embedded, app, jti=f"fraction {number}", iat=made, exp=made + 600, nbf=None)
+        assert embedded.client().post(TOKEN, data=asked_with(RSA.sign({"alg": "PS256"}, said))).status_code == 200
 
 
 def _joined(header: Any, claims: Any, signature: bytes = b"x") -> str:

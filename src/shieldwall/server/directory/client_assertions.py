@@ -120,7 +120,7 @@ def _moment(claims: dict[str, Any], name: str) -> datetime | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refused()
     try:
-        return datetime.fromtimestamp(value, UTC)
+        return datetime.fromtimestamp(int(value), UTC)  # some write fractions, whose sums come out a little too long
     except (ValueError, OverflowError, OSError):
         raise _refused() from None
 
@@ -132,7 +132,8 @@ def _named(header: dict[str, Any], certificates: Sequence[bytes]) -> list[x509.C
     for _, value in by:
         if not isinstance(value, str):
             raise _refused()
-    return [each for each in known if all(value in _names_of(each, name) for name, value in by)]
+    # Some libraries write the padding that RFC 7515 leaves out.
+    return [each for each in known if all(value.rstrip("=") in _names_of(each, name) for name, value in by)]
 
 
 def _names_of(certificate: x509.Certificate, header: str) -> set[str]:
