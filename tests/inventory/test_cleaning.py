@@ -14,10 +14,11 @@ from tests.support.samples import NOON, TENANT_ID, counted_id, device_id
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.housekeeping import Housekeeping
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules, preview, put_rules
-from shieldwall.server.storage import alerts, audit, devices, nonces, sightings, spent_keys
+from shieldwall.server.storage import alerts, audit, devices, kept_reports, nonces, sightings, spent_keys
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
+from shieldwall.server.storage.kept_reports import CachedReport
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins
 from shieldwall.server.storage.sightings import Sighting, SightingKind
@@ -153,10 +154,17 @@ def test_old_traces_go_and_young_ones_stay(world: AdminWorld) -> None:
             sightings.add(connection, a_sighting(number, NOON - age * DAY), ())
         for number, closed in ((3, NOON - 366 * DAY), (4, NOON - 364 * DAY), (5, None)):
             alerts.raise_alert(connection, an_alert(number, closed))
+        for name, ends in (("old", NOON), ("young", NOON + DAY)):
+            kept_reports.put_cached(connection, a_cached_report(name, ends))
     rules = CleanUpRules()
     with world.services.database.read() as connection:
         before = preview(connection, TENANT_ID, rules, NOON).rows
-    assert {name: count for name, count in before.items() if count} == {"used_nonces": 1, "sightings": 1, "alerts": 1}
+    assert {name: count for name, count in before.items() if count} == {
+        "used_nonces": 1,
+        "sightings": 1,
+        "alerts": 1,
+        "cached_reports": 1,
+    }
 
     clean(world)
 
@@ -165,7 +173,22 @@ def test_old_traces_go_and_young_ones_stay(world: AdminWorld) -> None:
         assert after.is_nothing
         assert [each.at for each in sightings.of_device(connection, device_id(1))] == [NOON - 89 * DAY]
         assert len(alerts.list_alerts(connection, TENANT_ID, Page())) == 2
+        assert [each.id for each in kept_reports.list_cached(connection, TENANT_ID, Page())] == ["young"]
         assert "cleanUp.rowsRemoved" in {each.activity for each in audit.list_events(connection, TENANT_ID, Page())}
+
+
+def a_cached_report(name: str, ends: datetime) -> CachedReport:
+    return CachedReport(
+        id=name,
+        tenant_id=TENANT_ID,
+        report_name="x",
+        filter="",
+        selected=(),
+        order_by=(),
+        about="",
+        refreshed_at=NOON,
+        expires_at=ends,
+    )
 
 
 def a_sighting(number: int, at: datetime) -> Sighting:

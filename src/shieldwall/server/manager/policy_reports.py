@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -19,17 +20,28 @@ from shieldwall.server.storage import revisions, standings, statuses, targets
 from shieldwall.server.storage.report_rows import Alike
 
 
+@dataclass(frozen=True, slots=True)
+class StateOfAlike:
+    """The state of a policy on devices that are alike, and how many these are."""
+
+    state: SettingState
+    devices: int
+
+
 def states_of_policy(
     connection: Connection, catalog: Catalog, tenant_id: TenantId, policy_id: PolicyId
-) -> Mapping[Alike, SettingState]:
+) -> Mapping[Alike, StateOfAlike]:
     """Return the state of a policy on devices that are alike, for each such set. Raises: NotFoundError."""
     view = PolicyView(connection, catalog, tenant_id, policy_id)
     counted = standings.count_by_report(connection, tenant_id, view.items)
     reports = statuses.find_many(connection, tenant_id, {each.status for each in counted if each.status is not None})
     return {
-        Alike(each.target, each.status, each.os_type, each.catalog_version): said(
-            reports.get(each.status) if each.status is not None else None, each.target
-        ).policy(view.items[each.target], view.applying(each))
+        Alike(each.target, each.status, each.os_type, each.catalog_version): StateOfAlike(
+            said(reports.get(each.status) if each.status is not None else None, each.target).policy(
+                view.items[each.target], view.applying(each)
+            ),
+            each.devices,
+        )
         for each in counted
     }
 

@@ -31,14 +31,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.order_terms import OrderTerm
-from shieldwall.server.storage.schema import check_ins, devices
+from shieldwall.server.storage.schema import check_ins, devices, inventory
 
 _NAME: Final = "standing"
 STATE: Final[ColumnElement[int]] = literal_column(f"{_NAME}.state", Integer())
 """The state of a row, as a number, in conditions and orders."""
-DEVICE_ID: Final = check_ins.c.device_id
-DEVICE_NAME: Final = devices.c.display_name
-OS_TYPE: Final = devices.c.os_type
+DEVICE_ID: Final = inventory.c.device_id
+FOLDED_NAME: Final = inventory.c.name_folded
+"""The name of a device as texts are compared; there is an index in its order."""
+OS_TYPE: Final = inventory.c.os_type
 STATUS_AT: Final = check_ins.c.status_at
 
 
@@ -75,7 +76,7 @@ class RowsWanted:
 
 def count(connection: Connection, tenant_id: TenantId, states: Mapping[Alike, int], wanted: RowsWanted) -> int:
     """Return how many devices fit."""
-    query = _of_policy(connection, tenant_id, states, select(func.count()).select_from(check_ins))
+    query = _of_policy(connection, tenant_id, states, select(func.count()).select_from(inventory))
     found: int = connection.scalars(query.where(*wanted.where)).one()
     return found
 
@@ -83,11 +84,12 @@ def count(connection: Connection, tenant_id: TenantId, states: Mapping[Alike, in
 def read(
     connection: Connection, tenant_id: TenantId, states: Mapping[Alike, int], wanted: RowsWanted
 ) -> tuple[DeviceRow, ...]:
-    """Return the devices that fit, those alike in the order by their ids."""
-    columns = (DEVICE_ID, DEVICE_NAME, OS_TYPE, STATE.label("state"), STATUS_AT)
-    query = _of_policy(connection, tenant_id, states, select(*columns).select_from(check_ins))
+    """Return the devices that fit; those alike in the order come by their names."""
+    columns = (DEVICE_ID, devices.c.display_name, OS_TYPE, STATE.label("state"), STATUS_AT)
+    query = _of_policy(connection, tenant_id, states, select(*columns).select_from(inventory))
     order = [term.expression.desc() if term.descending else term.expression.asc() for term in wanted.order]
-    query = query.where(*wanted.where).order_by(*order, DEVICE_ID).offset(wanted.skip).limit(wanted.top)
+    by_name = [] if order else [FOLDED_NAME]
+    query = query.where(*wanted.where).order_by(*order, *by_name, DEVICE_ID).offset(wanted.skip).limit(wanted.top)
     return tuple(
         DeviceRow(DeviceId(row.device_id), row.display_name, row.os_type, row.state, row.status_at)
         for row in connection.execute(query)
@@ -101,13 +103,14 @@ def _of_policy(
     alike = and_(
         laid.c.target == check_ins.c.target_digest,
         laid.c.status == func.coalesce(check_ins.c.status_digest, ""),
-        laid.c.os_type == devices.c.os_type,
+        laid.c.os_type == inventory.c.os_type,
         laid.c.catalog_version == devices.c.catalog_version,
     )
     return (
-        query.join(devices, devices.c.id == check_ins.c.device_id)
+        query.join(check_ins, check_ins.c.device_id == inventory.c.device_id)
+        .join(devices, devices.c.id == inventory.c.device_id)
         .join(laid, alike)
-        .where(check_ins.c.tenant_id == tenant_id, devices.c.state == DeviceState.ACTIVE.value)
+        .where(inventory.c.tenant_id == tenant_id, inventory.c.state == DeviceState.ACTIVE.value)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Final
 
 import msgspec
@@ -104,6 +104,21 @@ def check(asked: Asked, columns: Sequence[Column]) -> Checked:
     order = checked_order(parse_orderby(",".join(asked.order_by)), known) if asked.order_by else ()
     chosen = _chosen(asked.group_by or asked.select, columns)
     return Checked(columns=chosen, conditions=tuple(conditions), order=order, is_grouped=bool(asked.group_by))
+
+
+def names_read(conditions: Iterable[Condition]) -> frozenset[str]:
+    """Return the columns that conditions look at."""
+    found: set[str] = set()
+    waiting: list[object] = list(conditions)
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Reading):
+            found.add(each.names[0])
+        elif isinstance(each, tuple):
+            waiting += each
+        elif is_dataclass(each):
+            waiting += (getattr(each, field.name) for field in fields(each))
+    return frozenset(found)
 
 
 def _chosen(names: Iterable[str], columns: Sequence[Column]) -> tuple[Column, ...]:

@@ -30,7 +30,7 @@ class Type(StrEnum):
 class Column:
     """One column. ``words`` name the numbers of an enumeration, ``localized`` is whether a word comes beside a text.
 
-    ``stored`` is where SQL finds it, in reports that SQL reads.
+    ``stored`` is where SQL finds it, in reports that SQL reads; ``folded`` as texts are compared.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Column:
     words: Mapping[int, str] = field(default_factory=dict)
     localized: bool = False
     stored: ColumnElement[Any] | None = None
+    folded: bool = False
 
     @property
     def is_pair(self) -> bool:
@@ -53,7 +54,7 @@ class Column:
         """The column as a property to be filtered and ordered by."""
         match self.type:
             case Type.TEXT:
-                return fields.text(self.name, self.stored, nullable=True)
+                return fields.text(self.name, self.stored, nullable=True, folded=self.folded)
             case Type.NUMBER:
                 return fields.number(self.name, self.stored, nullable=True)
             case Type.MOMENT:

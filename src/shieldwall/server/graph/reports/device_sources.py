@@ -8,8 +8,8 @@ from typing import Final
 
 from sqlalchemy import Integer, Text, literal
 
-from shieldwall.server.graph.odata import sql
-from shieldwall.server.graph.reports.asking import Asked, Checked
+from shieldwall.server.graph.odata import memory, sql
+from shieldwall.server.graph.reports.asking import Asked, Checked, names_read
 from shieldwall.server.graph.reports.columns import STATUS_NUMBERS, Column, Type, status
 from shieldwall.server.graph.reports.sources import (
     NOBODY,
@@ -28,15 +28,20 @@ from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.report_rows import Alike, DeviceRow, RowsWanted
 
 _MOST_GROUPED: Final = 1_000_000
+_STATES: Final = frozenset({"PolicyStatus", "ReportStatus"})
 _NO_TEXT: Final = literal("", Text())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicesOfPolicy:
-    """The devices of one policy. ``constants`` are the values that all rows share."""
+    """The devices of one policy. ``constants`` are the values that all rows share.
+
+    ``counts`` says how many devices are alike, so that nobody counts them again.
+    """
 
     reading: Reading
     states: Mapping[Alike, int]
+    counts: Mapping[Alike, int]
     constants: Row
 
     @property
@@ -45,7 +50,7 @@ class DevicesOfPolicy:
         return (
             Column(name="IntuneDeviceId", stored=report_rows.DEVICE_ID),
             Column(name="AADDeviceId", stored=report_rows.DEVICE_ID),
-            Column(name="DeviceName", stored=report_rows.DEVICE_NAME),
+            Column(name="DeviceName", stored=report_rows.FOLDED_NAME, folded=True),
             Column(name="OS", stored=report_rows.OS_TYPE),
             status("PolicyStatus", report_rows.STATE),
             status("ReportStatus", report_rows.STATE),
@@ -69,8 +74,21 @@ class DevicesOfPolicy:
             rows = map(self._row, report_rows.read(connection, tenant_id, self.states, every))
             found = grouped(rows, checked.columns)
             return len(found), found[asked.skip : asked.skip + asked.top]
-        total = report_rows.count(connection, tenant_id, self.states, wanted)
+        total = self._counted(checked)
+        if total is None:
+            total = report_rows.count(connection, tenant_id, self.states, wanted)
         return total, [self._row(row) for row in report_rows.read(connection, tenant_id, self.states, wanted)]
+
+    def _counted(self, checked: Checked) -> int | None:
+        """Add up the devices that fit, where that does not depend on each of them."""
+        if names_read(checked.conditions) - self.constants.keys() - _STATES:
+            return None
+        total = 0
+        for alike, state in self.states.items():
+            row = self.constants | dict.fromkeys(_STATES, state)
+            if all(memory.holds(condition, row) for condition in checked.conditions):
+                total += self.counts[alike]
+        return total
 
     def _row(self, row: DeviceRow) -> Row:
         return {
@@ -92,6 +110,7 @@ def devices_of_policy(reading: Reading, asked: Asked) -> Source:
     states = states_of_policy(reading.connection, reading.catalog, reading.tenant_id, policy.id)
     return DevicesOfPolicy(
         reading=reading,
-        states={alike: STATUS_NUMBERS[state] for alike, state in states.items()},
+        states={alike: STATUS_NUMBERS[each.state] for alike, each in states.items()},
+        counts={alike: each.devices for alike, each in states.items()},
         constants=policy_row(reading, policy) | dict.fromkeys(NOBODY, ""),
     )
