@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from joserfc import jwt
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 from tests.support.receivers import Asked, Receiver, answering, receiving
 from tests.support.samples import HandClock
@@ -147,7 +149,9 @@ class OpenIdProvider:
             key = OctKey.import_key(_RSA.as_pem(private=False))
             return jwt.encode({"alg": "HS256", "kid": "rsa"}, claims, key, algorithms=["HS256"])
         key = self.key or KEYS[self.algorithm]
-        return jwt.encode({"alg": self.algorithm, "kid": key.kid}, claims, key, algorithms=[self.algorithm])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # of the name EdDSA, which providers write all the same
+            return jwt.encode({"alg": self.algorithm, "kid": key.kid}, claims, key, algorithms=[self.algorithm])
 
 
 @contextmanager

@@ -17,13 +17,14 @@ from urllib.parse import urlencode
 
 import msgspec
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 
-ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "EdDSA", "Ed25519"})
 LEEWAY: Final = timedelta(seconds=60)
 LONGEST_AGE: Final = timedelta(minutes=10)
 """How old an ID token may be: it was made for us a moment ago."""
@@ -31,6 +32,22 @@ _LONGEST_SUBJECT: Final = 255
 _LONGEST_TOKEN: Final = 64 * 1024
 _KEY_TYPES: Final = frozenset({"RSA", "EC", "OKP"})
 _MOST_KEYS: Final = 32
+
+
+class _Allowed(JWSRegistry):
+    """The algorithms that may sign, and no others.
+
+    Providers write ``EdDSA`` still (RFC 8037), where RFC 9864 has narrower names; the library warns of it each time.
+    """
+
+    def get_alg(self, name: str) -> Any:
+        """Return an algorithm that is allowed. Raises: UnsupportedAlgorithmError."""
+        if name not in ALGORITHMS:
+            raise UnsupportedAlgorithmError(f"Algorithm of '{name[:16]}' is not allowed")
+        return self.algorithms[name]
+
+
+_REGISTRY: Final = _Allowed(algorithms=sorted(ALGORITHMS))
 
 
 class FederationRefusedError(ShieldwallError):
@@ -153,7 +170,9 @@ def verified_claims(token: str, keys: KeySet, expected: Expected, *, nonce: str,
         FederationRefusedError: It is not the issuer's, not for us, not for this sign-in, or out of its time.
     """
     try:
-        verified = jwt.decode(token if len(token) <= _LONGEST_TOKEN else "", keys, algorithms=ALGORITHMS)
+        verified = jwt.decode(
+            token if len(token) <= _LONGEST_TOKEN else "", keys, registry=_Allowed(algorithms=sorted(ALGORITHMS))
+        )
         strict_json.decode_any(strict_json.encode(verified.claims))
     except (JoseError, InvalidJsonError, ValueError, TypeError, KeyError):
         raise FederationRefusedError("The identity provider's token is not signed as it should be.") from None

@@ -71,7 +71,8 @@ def acting_at(services: AdminServices, connection: Connection, actor: str = "por
         ip_address=address_of_browser(connection) or None,
         correlation_id=str(uuid5(NAMESPACE_OID, record_of(connection.scope).request_id)),
     )
-    return replace(services.acting(signed_in.actor if signed_in else actor), origin=origin)
+    acting = services.acting(signed_in.actor if signed_in else actor)
+    return replace(acting, origin=origin, access=signed_in.access if signed_in else acting.access)
 
 
 def secret_of(connection: Connection) -> str:
