@@ -14,8 +14,7 @@ import pytest
 from tests.support.documentation import DOCS, ROOT, blocks, table_rows
 
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
-from shieldwall.server.directory import one_time_codes
-from shieldwall.server.graph import tokens
+from shieldwall.server.directory import access_tokens, one_time_codes
 from shieldwall.server.settings import SettingsFile
 from shieldwall.server.signer.keys import create_keys, load_keys
 from shieldwall.server.signer.ledger import Ledger
@@ -113,7 +112,7 @@ def test_every_key_file_is_documented(tmp_path: Path) -> None:
         ),
         (SECURITY, f"the server's TLS | {certificates.SERVER_DAYS} days |"),
         (SECURITY, f"manifests, each good for {MANIFEST_LIFETIME.days} days"),
-        (SECURITY, f"access tokens, {tokens.LIFETIME.seconds // 3600} hour |"),
+        (SECURITY, f"access tokens, {access_tokens.LIFETIME.seconds // 3600} hour |"),
         (SECURITY, f"for a link within {one_time_codes.INVITATION_LIFETIME.seconds // 60} minutes"),
         (OPERATIONS, f"works once, within {one_time_codes.INVITATION_LIFETIME.seconds // 60} minutes"),
         (OPERATIONS, f"-days {certificates.SERVER_DAYS} "),
