@@ -33,8 +33,17 @@ def test_a_token_lets_in_exactly_where_its_permission_is_asked_for(embedded: Adm
                 assert status == 403, (route, permission)
 
 
-_ASKED_BY_POST = "/evaluateDynamicMembership"
-"""Graph asks by POST whether a rule names a device, and for reports, and admits those who may read."""
+_ASKED_BY_POST = (
+    "/evaluateDynamicMembership",
+    "/checkMemberGroups",
+    "/checkMemberObjects",
+    "/getMemberGroups",
+    "/getMemberObjects",
+    "/getByIds",
+    "/$batch",
+)
+"""Graph asks by POST whether a rule names a device, for groups and objects, and for reports, and admits those who may
+read. A batch has no rights of its own."""
 _REPORTS = "/deviceManagement/reports/"
 
 

@@ -40,6 +40,8 @@ def test_members_of_an_assigned_group_come_and_go_by_object_id(graph: Client, wo
 
     for reference in references:
         assert graph.post(f"{members}/$ref", json={"@odata.id": reference}).status_code == 204
+        if reference != references[-1]:
+            assert graph.delete(f"{members}/{device.object_id}/$ref").status_code == 204
     (listed,) = graph.get(members).json()["value"]
     assert listed["@odata.type"] == "#microsoft.graph.device"
     assert (listed["id"], listed["deviceId"]) == (device.object_id, device.id)

@@ -109,7 +109,8 @@ def test_a_device_is_asked_for_its_groups(graph: Client, world: AdminWorld) -> N
     assert graph.post(f"{path}/checkMemberGroups", json={"groupIds": asked}).json()["value"] == [groups[1]]
     assert graph.post(f"{path}/microsoft.graph.checkMemberObjects", json={"ids": asked}).json()["value"] == [groups[1]]
     assert graph.post(f"/v1.0/devices/{second}/getMemberGroups", json={}).json()["value"] == []
-    for body in ({"groupIds": []}, {"groupIds": groups * 7}, {"groupIds": ["x"]}, {}):
+    wrong: list[dict[str, Any]] = [{"groupIds": []}, {"groupIds": groups * 7}, {"groupIds": ["x"]}, {}]
+    for body in wrong:
         assert graph.post(f"{path}/checkMemberGroups", json=body).status_code == 400
 
 

@@ -65,6 +65,13 @@ def test_a_path_that_could_be_read_in_two_ways_leads_nowhere(path: str) -> None:
     assert normal_path(path, NAMES) == "/v1.0/-"
 
 
+@pytest.mark.parametrize(
+    "path", ["//v1.0/groups", "//sign-in", "/../sign-in", "/static/..", "/sign-in;x", "/\\sign-in"]
+)
+def test_neither_does_one_of_another_door(path: str) -> None:
+    assert normal_path(path) == "/-"
+
+
 @given(st.text(max_size=60).map(lambda text: "/beta/" + text))
 def test_a_normal_path_stays_as_it_is(path: str) -> None:
     assert normal_path(normal_path(path)) == normal_path(path)

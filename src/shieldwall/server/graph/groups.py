@@ -65,7 +65,7 @@ def list_groups(services: Services, request: GraphRequest) -> Response[bytes]:
 
 @post(
     "/groups",
-    opt=_WRITE | needs(ResourceAction.CREATE_GROUPS) | creates(GROUP, takes=NEW_GROUP, headers=ETAG),
+    opt=_WRITE | needs(ResourceAction.CREATE_GROUPS) | creates(GROUP, takes=NEW_GROUP, headers=ETAG, fails=[404, 409]),
     sync_to_thread=True,
 )
 def create_group(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
@@ -95,7 +95,7 @@ def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]
 
 @patch(
     "/groups/{group_id:str}",
-    opt=_WRITE | needs(ResourceAction.UPDATE_GROUPS) | changes(takes=GROUP_CHANGES, asks=[IF_MATCH]),
+    opt=_WRITE | needs(ResourceAction.UPDATE_GROUPS) | changes(takes=GROUP_CHANGES, asks=[IF_MATCH], fails=[409]),
     sync_to_thread=True,
 )
 def patch_group(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:

@@ -36,10 +36,11 @@ def normal_path(path: str, names: Mapping[str, str] | None = None) -> str:
     There is no slash at the end, no ``microsoft.graph.`` prefix and no ``()`` behind a function. A name that stands in
     ``names`` by its small letters is written as it is there. A path that could be read in two ways leads nowhere.
     """
-    if not path.startswith(_VERSIONS):
-        return path
+    is_of_api = path.startswith(_VERSIONS)
     if _ODD.search(path):
-        return path[: path.index("/", 1)] + _NOWHERE
+        return path[: path.index("/", 1)] + _NOWHERE if is_of_api else _NOWHERE
+    if not is_of_api:
+        return path
     segments: list[str] = []
     for segment in path.removesuffix("/").split("/")[1:]:
         segments += _written(segment, names or {})
