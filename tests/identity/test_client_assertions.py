@@ -132,6 +132,18 @@ def test_times_may_have_fractions(embedded: AdminWorld) -> None:
         assert embedded.client().post(TOKEN, data=asked_with(RSA.sign({"alg": "PS256"}, said))).status_code == 200
 
 
+def test_a_chain_of_certificates_in_the_header_is_passed_over(embedded: AdminWorld) -> None:
+    app = app_with_certificate(embedded, RSA.certificate)
+    chain = [base64.encodebytes(each.certificate).decode() for each in (certified("RSA", 2), RSA)]
+    header = {"alg": "PS256", "typ": "JWT", "x5c": chain, "x5t#S256": RSA.thumbprints["x5t#S256"] + "="}
+    client = embedded.client()
+
+    said = statement(embedded, app, jti="chain")
+    assert client.post(TOKEN, data=asked_with(RSA.sign(header, said))).status_code == 200
+    theirs = certified("RSA", 2).sign(header, statement(embedded, app, jti="chain 2"))
+    assert client.post(TOKEN, data=asked_with(theirs)).status_code == 401
+
+
 def _joined(header: Any, claims: Any, signature: bytes = b"x") -> str:
     parts = (json.dumps(header).encode(), json.dumps(claims).encode(), signature)
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)

@@ -46,6 +46,13 @@ _EC: Final = frozenset({"ES256"})
 _NEVER: Final = frozenset({"jku", "x5u", "jwk", "crit"})
 
 
+class _Roomy(jws.JWSRegistry):
+    """Reads headers that hold a chain of certificates (``x5c``), which nobody looks at; we bound the whole before."""
+
+    max_header_length = MAX_BYTES
+    max_payload_length = MAX_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class Assertion:
     """A statement that was verified; its ``jti`` is good once, and has to be kept until ``keep_until``."""
@@ -154,7 +161,8 @@ def _signed(assertion: str, header: dict[str, Any], certificate: x509.Certificat
         return False
     data = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     try:
-        jws.deserialize_compact(assertion, (RSAKey if is_rsa else ECKey).import_key(data), algorithms=[algorithm])
+        key_of = (RSAKey if is_rsa else ECKey).import_key(data)
+        jws.deserialize_compact(assertion, key_of, registry=_Roomy(algorithms=[algorithm]))
     except (JoseError, ValueError, TypeError):
         return False
     return True
