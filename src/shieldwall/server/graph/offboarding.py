@@ -101,7 +101,7 @@ def list_offboarding_packages(services: Services, request: GraphRequest) -> Resp
     PACKAGES,
     opt=_WRITE
     | needs(ResourceAction.OFFBOARD_DEVICES, Reach.NAMED, sensitive=True)
-    | creates(NEW_OFFBOARDING_PACKAGE, takes=OffboardingPackageRequest),
+    | creates(NEW_OFFBOARDING_PACKAGE, takes=OffboardingPackageRequest, fails=[404]),
     sync_to_thread=True,
 )
 def create_offboarding_package(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:

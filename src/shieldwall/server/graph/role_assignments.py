@@ -22,14 +22,13 @@ from shieldwall.server.graph.requests import (
     acting_for,
     answer,
     empty,
-    is_annotation,
     list_answer,
     members_of,
     query_of,
 )
 from shieldwall.server.graph.role_definitions import ONE as ROLE
 from shieldwall.server.graph.role_definitions import READ, WRITE
-from shieldwall.server.graph.role_shapes import AssignmentRequest, assignment_resource, bound
+from shieldwall.server.graph.role_shapes import AssignmentRequest, assignment_resource, bound, plain
 from shieldwall.server.graph.schemas.roles import ASSIGNMENT, ASSIGNMENT_CHANGES, NEW_ASSIGNMENT
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
@@ -152,8 +151,7 @@ def _asked(members: dict[str, Any]) -> AssignmentRequest:
     }
     if unknown:
         raise InvalidJsonError(f"The member {min(unknown)[:128]!r} is not one of a role assignment.")
-    plain = {name: value for name, value in members.items() if not is_annotation(name)}
-    return convert(plain, AssignmentRequest)
+    return convert(plain(members), AssignmentRequest)
 
 
 def _assign(

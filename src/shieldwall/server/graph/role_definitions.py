@@ -9,6 +9,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
+from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.roles import BUILT_IN, Role
 from shieldwall.server.access.verdicts import OF_TENANT, Facts, Verdict, judge
@@ -21,13 +22,13 @@ from shieldwall.server.graph.requests import (
     Services,
     acting_for,
     answer,
-    body_of,
     empty,
     list_answer,
+    members_of,
     query_of,
 )
 from shieldwall.server.graph.resources import Json
-from shieldwall.server.graph.role_shapes import RoleRequest, assignment_resource, role_resource
+from shieldwall.server.graph.role_shapes import RoleRequest, assignment_resource, plain, role_resource
 from shieldwall.server.graph.schemas.roles import EFFECTIVE, NEW_ROLE, OPERATION, ROLE, ROLE_CHANGES
 from shieldwall.server.openapi.description import JSON, Answer
 from shieldwall.server.services import AdminServices
@@ -71,7 +72,7 @@ def list_roles(services: Services, request: GraphRequest) -> Response[bytes]:
 )
 def create_role(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make a role; nobody has it until it is assigned."""
-    draft = body_of(request, body, RoleRequest).draft(None)
+    draft = convert(plain(members_of(request, body)), RoleRequest).draft(None)
     with services.database.write() as connection:
         acting = acting_for(services, request)
         role = roles.create_role(connection, acting, caller_of(request).access, draft)
@@ -99,7 +100,7 @@ def get_role(services: Services, request: GraphRequest, role_id: FromPath[str]) 
 )
 def patch_role(services: Services, request: GraphRequest, role_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change the members given; whoever has the role may at once do what it then grants."""
-    asked = body_of(request, body, RoleRequest)
+    asked = convert(plain(members_of(request, body)), RoleRequest)
     with services.database.write() as connection:
         before = roles.get_custom(connection, services.tenant.id, role_id).role
         draft, acting = asked.draft(draft_of_role(before)), acting_for(services, request)

@@ -10,6 +10,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_group_id
+from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import scope_tags
@@ -20,13 +21,13 @@ from shieldwall.server.graph.requests import (
     Services,
     acting_for,
     answer,
-    body_of,
     empty,
     list_answer,
+    members_of,
     query_of,
 )
 from shieldwall.server.graph.role_definitions import READ, WRITE
-from shieldwall.server.graph.role_shapes import tag_assignments_resource, tag_resource
+from shieldwall.server.graph.role_shapes import plain, tag_assignments_resource, tag_resource
 from shieldwall.server.graph.schemas.roles import (
     HAS_CUSTOM_TAG,
     NEW_TAG,
@@ -104,7 +105,7 @@ def list_tags(services: Services, request: GraphRequest) -> Response[bytes]:
 )
 def create_tag(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make a scope tag; nothing carries it yet."""
-    asked = body_of(request, body, TagRequest)
+    asked = convert(plain(members_of(request, body)), TagRequest)
     with services.database.write() as connection:
         acting = acting_for(services, request)
         tag = scope_tags.create_tag(connection, acting, asked.display_name or "", asked.description or "")
@@ -119,7 +120,7 @@ def create_tag(services: Services, request: GraphRequest, body: RawBody) -> Resp
 )
 def find_tags(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Return those of these scope tags that are there."""
-    asked, sight = set(body_of(request, body, TagsByIdRequest).role_scope_tag_ids), sight_of(request)
+    asked, sight = set(convert(plain(members_of(request, body)), TagsByIdRequest).role_scope_tag_ids), sight_of(request)
     with services.database.read() as connection:
         found = scope_tags.all_tags(connection, services.tenant.id)
     seen = [tag for tag in found if tag.id in asked and sight.sees(ResourceAction.READ_ROLES, {tag.id})]
@@ -156,7 +157,7 @@ def get_tag(services: Services, request: GraphRequest, tag_id: FromPath[str]) ->
 )
 def patch_tag(services: Services, request: GraphRequest, tag_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Rename a scope tag, or describe it anew."""
-    asked = body_of(request, body, TagRequest)
+    asked = convert(plain(members_of(request, body)), TagRequest)
     with services.database.write() as connection:
         acting = acting_for(services, request)
         tag = scope_tags.update_tag(connection, acting, tag_id, asked.display_name, asked.description)
@@ -189,7 +190,7 @@ def list_tag_assignments(services: Services, request: GraphRequest, tag_id: From
 )
 def assign_tag(services: Services, request: GraphRequest, tag_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Let the members of these groups, and of no others, have a scope tag."""
-    asked = body_of(request, body, TagAssignRequest)
+    asked = convert(plain(members_of(request, body)), TagAssignRequest)
     groups = [parse_group_id(each.target.group_id) for each in asked.assignments]
     with services.database.write() as connection:
         found = scope_tags.assign_tag(connection, acting_for(services, request), tag_id, groups)

@@ -15,6 +15,7 @@ from shieldwall.server.access.roles import Role
 from shieldwall.server.directory.invalid_role import InvalidRoleError
 from shieldwall.server.directory.role_assigning import AssignmentDraft
 from shieldwall.server.directory.roles import RoleDraft
+from shieldwall.server.graph.requests import is_annotation
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeTag, ScopeType
 
@@ -93,6 +94,13 @@ class AssignmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             scope_groups=kept.scope_groups if groups is None else _groups(groups),
             role_scope_tag_ids=kept.role_scope_tag_ids if tags is None else _once(tags),
         )
+
+
+def plain(value: Any) -> Any:
+    """Leave out annotations at every depth: clients say of each part of which type it is."""
+    if isinstance(value, dict):
+        return {name: plain(member) for name, member in value.items() if not is_annotation(name)}
+    return [plain(each) for each in value] if isinstance(value, list) else value
 
 
 def bound(members: dict[str, Any], name: str) -> tuple[str, ...] | None:
