@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from tests.support.admin import AdminWorld
 from tests.support.events import Office, bodies, numbers
 from tests.support.receivers import (
@@ -28,9 +30,13 @@ from tests.support.receivers import (
 from tests.support.samples import NOON
 
 from shieldwall.server.events import dispatching, keeping, sending
+from shieldwall.server.events.dispatching import Dispatching
+from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.signing import show_secret
 from shieldwall.server.events.webhooks import WebhookChange, change_webhook, delete_webhook, rotate_secret
-from shieldwall.server.storage import alerts, receivers
+from shieldwall.server.housekeeping import Housekeeping
+from shieldwall.server.storage import alerts, outbox, receivers
+from shieldwall.server.storage.database import StorageUnavailableError
 from shieldwall.server.storage.receivers import DeliveryState
 
 
@@ -368,3 +374,66 @@ def test_a_week_is_kept_where_nobody_waits_and_the_newest_for_ever(office: Offic
     assert forget(office) == 0
     office.world.clock.advance(days=400)
     assert forget(office) == 2
+
+
+def test_the_numbers_say_how_receivers_are_doing(office: Office, tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    worker = replace_measures(office, registry)
+    with (
+        receiving(tmp_path) as well,
+        receiving(tmp_path, answering(500)) as failing,
+        receiving(tmp_path, answering(410)) as gone,
+    ):
+        for receiver in (well, failing, gone):
+            office.webhook(receiver.url)
+        office.happen(1, 2)
+        asyncio.run(worker.drained())
+    worker.look_over()
+
+    def number(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(name, {"sort": "webhook", **labels})
+
+    assert number("shieldwall_event_deliveries_total", outcome="delivered") == 2
+    assert number("shieldwall_event_deliveries_total", outcome="failed") == 2
+    states = {state: number("shieldwall_event_receivers", state=state) for state in ("well", "failing", "off")}
+    assert states == {"well": 1, "failing": 1, "off": 2}, "that of Fabrikam is off too"
+    lag = number("shieldwall_event_lag")
+    assert lag is not None
+    assert lag >= 2
+
+
+def replace_measures(office: Office, registry: CollectorRegistry) -> Dispatching:
+    worker = office.dispatching()
+    worker.measures = EventMeasures(registry)
+    return worker
+
+
+def test_housekeeping_forgets_events_whose_time_has_come(office: Office) -> None:
+    office.happen(1, 2, 3)
+    office.world.clock.advance(days=8)
+    office.happen(4)
+    services = office.world.services
+    Housekeeping(services=services).clean(services.tenant)
+    with services.database.read() as connection:
+        kept = outbox.read(connection, 0, 100, tenant_id=office.tenant_id, patterns=["thing.*"])
+    assert [json.loads(event.details)["object"]["id"] for event in kept] == ["4"]
+
+
+def test_the_worker_goes_on_when_the_database_does_not_answer(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = 0
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailableError("The database did not answer.")
+
+    async def sleep(_seconds: float) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 3:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(receivers, "due", fail)
+    worker = office.dispatching()
+    worker.sleep = sleep
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(worker.run())
+    assert rounds == 3

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from sqlalchemy import Connection
 
@@ -27,7 +28,7 @@ from shieldwall.server.storage.alerts import Alert, Severity, raise_alert
 from shieldwall.server.storage.outbox import Event
 from shieldwall.server.storage.receivers import Delivery, DeliveryState, Receiver, Sort
 
-SWITCHED_OFF_KIND = "receiverSwitchedOff"
+SWITCHED_OFF_KIND: Final = "receiverSwitchedOff"
 """The kind of the alert about a receiver that nothing is sent to any more."""
 
 
@@ -66,7 +67,7 @@ def settle(connection: Connection, acting: Acting, parcel: Parcel, sent: Sent, d
     return verdict
 
 
-_STATE_OF: dict[type[Verdict], DeliveryState] = {
+_STATE_OF: Final[Mapping[type[Verdict], DeliveryState]] = {
     Delivered: DeliveryState.SUCCEEDED,
     TryAgain: DeliveryState.WAITING,
     LeaveOut: DeliveryState.FAILED,
