@@ -20,7 +20,7 @@ from shieldwall.server.access.roles import Role
 from shieldwall.server.directory.access_of_people import access_of, make_administrator
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import invitations, people, sessions
+from shieldwall.server.storage import invitations, people, role_assignments, sessions
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.records import Page, Tenant
@@ -149,6 +149,7 @@ def change(connection: Connection, acting: Acting, person: Person, draft: Person
 def delete(connection: Connection, acting: Acting, person: Person) -> None:
     """Remove a person with all that showed who they are. Raises: LastAdministratorError."""
     _keep_an_administrator(connection, person)
+    _take_out_of_assignments(connection, acting, person)
     people.remove(connection, person.id)
     acting.record(connection, "person.deleted", "person", person.id, name=person.display_name)
 
@@ -186,6 +187,19 @@ def count_administrators(connection: Connection, tenant_id: TenantId) -> int:
 def _keep_an_administrator(connection: Connection, person: Person) -> None:
     if is_administrator(connection, person) and count_administrators(connection, person.tenant_id) == 1:
         raise LastAdministratorError(f"{person.display_name} is the last Global Administrator.")
+
+
+def _take_out_of_assignments(connection: Connection, acting: Acting, person: Person) -> None:
+    """Let no role assignment name somebody who is gone; one that named nobody else goes along."""
+    for assignment in role_assignments.all_of_tenant(connection, person.tenant_id):
+        if person.id not in assignment.members:
+            continue
+        others = tuple(each for each in assignment.members if each != person.id)
+        if others:
+            changed = replace(assignment, members=others, modified_at=acting.clock.now())
+            role_assignments.put(connection, changed)
+        else:
+            role_assignments.remove(connection, person.tenant_id, assignment.id)
 
 
 def _end_sessions(connection: Connection, person: Person) -> None:

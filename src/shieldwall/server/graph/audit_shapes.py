@@ -34,6 +34,7 @@ class Subject:
 
 
 SUBJECTS: Final[Mapping[str, Subject]] = {
+    "administrator": Subject("RoleBasedAccessControl", "Role", "User"),
     "alert": Subject("SecurityAlert", "Security", "Alert"),
     "app": Subject("RoleBasedAccessControl", "Role", "Application"),
     "assignmentFilter": Subject("AssignmentFilter", "AssignmentFilter", "DeviceAndAppManagementAssignmentFilter"),
@@ -42,6 +43,7 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
     "directoryAuthority": Subject("Enrollment", "Enrollment", "DirectoryAuthority"),
     "endorsement": Subject("Enrollment", "Enrollment", "Endorsement"),
     "group": Subject("Group", "Group", "Group"),
+    "identityProvider": Subject("RoleBasedAccessControl", "Role", "IdentityProvider"),
     "offboardingPackage": Subject("Enrollment", "Enrollment", "OffboardingPackage"),
     "package": Subject("Enrollment", "Enrollment", "OnboardingPackage"),
     "person": Subject("RoleBasedAccessControl", "Role", "User"),
