@@ -13,6 +13,8 @@ GROUPS: Final = "/v1.0/groups"
 PEOPLE: Final = "/v1.0/users"
 FILTERS: Final = "/beta/deviceManagement/assignmentFilters"
 REUSABLE_SETTINGS: Final = "/beta/deviceManagement/reusablePolicySettings"
+ROLES: Final = "/beta/deviceManagement/roleDefinitions"
+SCOPE_TAGS: Final = "/beta/deviceManagement/roleScopeTags"
 WEBHOOKS: Final = "/beta/shieldwall/webhooks"
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -43,6 +45,16 @@ def find_filter(session: GraphSession, wanted: str) -> str:
 def find_reusable_setting(session: GraphSession, wanted: str) -> str:
     """Turn an id or exact name into the id of a reusable setting. Raises: ShieldwallError when none or several fit."""
     return _find(session, REUSABLE_SETTINGS, "displayName", wanted, ("reusable setting", "reusable"))
+
+
+def find_role(session: GraphSession, wanted: str) -> str:
+    """Turn an id or exact name into the id of a role. Raises: ShieldwallError when none or several fit."""
+    return _find(session, ROLES, "displayName", wanted, ("role", "role"))
+
+
+def find_scope_tag(session: GraphSession, wanted: str) -> str:
+    """Turn an id, which is a number, or exact name into the id of a scope tag. Raises: as ``find_role``."""
+    return wanted if wanted.isdigit() else _find(session, SCOPE_TAGS, "displayName", wanted, ("scope tag", "scope-tag"))
 
 
 def find_webhook(session: GraphSession, wanted: str) -> str:

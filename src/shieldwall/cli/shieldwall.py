@@ -24,7 +24,9 @@ from shieldwall.cli import (
     policy_commands,
     protection_commands,
     reusable_commands,
+    role_commands,
     scope_commands,
+    scope_tag_commands,
     shieldwall_server,
     tenant_commands,
     webhook_commands,
@@ -55,6 +57,8 @@ app.add_typer(alert_commands.app, name="alert")
 app.add_typer(attestation_commands.app, name="attestation")
 app.add_typer(webhook_commands.app, name="webhook")
 app.add_typer(person_commands.app, name="person")
+app.add_typer(role_commands.app, name="role")
+app.add_typer(scope_tag_commands.app, name="scope-tag")
 app.add_typer(tenant_commands.app, name="tenant")
 app.add_typer(shieldwall_server.app, name="server")
 
