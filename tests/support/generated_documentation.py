@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from tests.support.authorization_documentation import authorization_tables
 from tests.support.catalog_documentation import catalog_tables
 from tests.support.documentation import DOCS, table, write_generated
 from tests.support.memory_host import MemoryHost
@@ -34,6 +35,7 @@ ERRORS: Final = DOCS / "errors.md"
 PROVIDERS: Final = DOCS / "providers.md"
 CATALOG: Final = DOCS / "catalog.md"
 ENROLLMENT: Final = DOCS / "enrollment.md"
+AUTHORIZATION: Final = DOCS / "authorization.md"
 
 _GROUPS: Final = {
     "errors-refused": ("trust.refusals", "trust.dsse", "trust.roots"),
@@ -63,6 +65,7 @@ _GROUPS: Final = {
     "errors-api": (
         "catalog",
         "policy",
+        "server.access",
         "server.authorization",
         "server.openapi",
         "server.directory",
@@ -173,6 +176,7 @@ def contents() -> dict[Path, dict[str, str]]:
         PROVIDERS: provider_tables(),
         CATALOG: catalog_tables(),
         ENROLLMENT: enrollment_tables(),
+        AUTHORIZATION: authorization_tables(),
     }
 
 
