@@ -119,6 +119,19 @@ def test_every_row_gets_its_tenant_and_can_go_back(empty: Database) -> None:
         assert _rows(connection) == before
 
 
+def test_devices_that_are_there_get_their_names_in_small_letters(empty: Database) -> None:
+    with empty.write() as connection:
+        command.upgrade(_config(connection), "0014")
+        _fill(connection)
+        connection.execute(text("UPDATE devices SET display_name = 'WEB-\u00c4\u03a3', os_type = 'macOS'"))
+        command.upgrade(_config(connection), "0015")
+        row = connection.execute(text("SELECT name_folded, os_folded, registered_at FROM inventory")).one()
+        at = connection.execute(text("SELECT registered_at FROM devices")).scalar_one()
+        command.downgrade(_config(connection), "0014")
+
+    assert tuple(row) == ("web-\u00e4\u03c3", "macos", at)
+
+
 def test_every_table_says_whose_its_rows_are() -> None:
     unowned = [
         table.name

@@ -18,6 +18,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import paging
+from shieldwall.server.storage.bounds import bounded
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, devices, inventory
@@ -56,7 +57,8 @@ def _joined(tables: frozenset[Table]) -> Select[Any]:
 
 def _few(connection: Connection, query: Select[Any]) -> list[str] | None:
     """Return the devices that fit, where these are few."""
-    found = list(connection.scalars(query.limit(FEW + 1)))
+    with bounded(connection):
+        found = list(connection.scalars(query.limit(FEW + 1)))
     return None if len(found) > FEW else found
 
 

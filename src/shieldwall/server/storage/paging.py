@@ -23,6 +23,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, literal, or_, select, tuple_
 
+from shieldwall.server.storage.bounds import bounded
 from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.records import Page
 
@@ -42,10 +43,11 @@ def rows(
     if page.tally is not None:
         page.tally.total = count(connection, query.with_only_columns(identity), parameters)
     found: list[Row[Any]] = []
-    for part in _parts(query, page, identity):
-        found += connection.execute(part.limit(page.size - len(found)), parameters or {})
-        if len(found) >= page.size:
-            break
+    with bounded(connection):
+        for part in _parts(query, page, identity):
+            found += connection.execute(part.limit(page.size - len(found)), parameters or {})
+            if len(found) >= page.size:
+                break
     return found
 
 
@@ -69,7 +71,8 @@ def newest_first(
 def count(connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None) -> int:
     """Return how many rows a query has."""
     counted = select(func.count()).select_from(query.order_by(None).subquery())
-    return connection.scalars(counted, parameters or {}).one()
+    with bounded(connection):
+        return connection.scalars(counted, parameters or {}).one()
 
 
 def _parts(query: Select[Any], page: Page, identity: ColumnElement[Any]) -> Iterator[Select[Any]]:
