@@ -1,7 +1,7 @@
 """How long a question may take that a client made up: an engine that takes longer is stopped.
 
-PostgreSQL has a time limit for every statement (``storage.database``). SQLite has none, but asks now and then whether to
-go on.
+PostgreSQL has a time limit for every statement (``storage.database``). SQLite has none, but asks now and then whether
+to go on.
 """
 
 from __future__ import annotations
