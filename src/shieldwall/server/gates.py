@@ -153,7 +153,7 @@ GATES: Final[Mapping[str, Gate]] = {
     "tag_id": Gate("scope tag", _tags, (ResourceAction.READ_ROLES,), r"[0-9]{1,9}"),
 }
 """The gate of each path parameter."""
-PARTS: Final = frozenset({"revision", "kind"})
+PARTS: Final = frozenset({"revision", "kind", "part"})
 """Parameters that name a part of what another one names, or a form to show it in."""
 
 

@@ -37,6 +37,7 @@ def policy_resource(policy: Policy, template: PolicyTemplate, *, is_assigned: bo
         "settingCount": len(policy.settings),
         "isAssigned": is_assigned,
         "creationSource": None,
+        "disableEntraGroupPolicyAssignment": False,
         "roleScopeTagIds": list(policy.role_scope_tag_ids),
         "priorityMetaData": _priority(policy.priority),
         "templateReference": _template_reference(template),

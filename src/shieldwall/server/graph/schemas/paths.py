@@ -37,6 +37,7 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
     "job_id": text("The id of the export job."),
     "platform": text("`platform='…'` in the form of OData: a platform of assignment filters."),
     "rule_id": text("The id of the rule, which is that of the tenant."),
+    "part": text("The id of the part."),
     "revision": text("The number of the revision, counted from 1."),
     "webhook_id": said(ID, "The id of the webhook."),
     "subscription_id": said(ID, "The id of the subscription."),

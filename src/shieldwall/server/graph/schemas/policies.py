@@ -96,6 +96,7 @@ POLICY: Final = resource(
         "settingCount": read_only(COUNT),
         "isAssigned": read_only(FLAG),
         "creationSource": read_only(NOTHING),
+        "disableEntraGroupPolicyAssignment": read_only(FLAG),
         "roleScopeTagIds": SCOPE_TAGS,
         "priorityMetaData": PRIORITY,
         "templateReference": TEMPLATE_REFERENCE,
