@@ -6,6 +6,7 @@ import pytest
 from tests.support.admin import AdminWorld, Client
 from tests.support.authenticators import Authenticator
 from tests.support.browsing import ORIGIN, add_passkey
+from tests.support.graph_bodies import GROUPS, a_group
 
 from shieldwall.server.storage import alerts
 
@@ -165,3 +166,83 @@ def test_to_write_people_is_not_to_make_codes(world: AdminWorld, graph: Client) 
     assert client.get(f"{USERS}/{person}").status_code == 200
     assert client.post(code_of(person), json={}).status_code == 403
     client.close()
+
+
+def test_people_belong_to_groups_beside_devices(world: AdminWorld, graph: Client) -> None:
+    person, other = made(graph), made(graph, "bea")
+    with world.writing() as connection:
+        world.manager.join(connection, 1)
+    device = graph.get("/v1.0/devices").json()["value"][0]["id"]
+    group = graph.post(GROUPS, json=a_group()).json()["id"]
+    path = f"{GROUPS}/{group}/members"
+    for kind, member in (("users", person), ("directoryObjects", other), ("devices", device)):
+        answer = graph.post(f"{path}/$ref", json={"@odata.id": f"https://x/v1.0/{kind}/{member}"})
+        assert answer.status_code == 204, answer.text
+    again = graph.post(f"{path}/$ref", json={"@odata.id": f"https://x/v1.0/users/{person}"})
+    assert again.status_code == 400
+
+    found = graph.get(path).json()["value"]
+    assert {(each["@odata.type"].rpartition(".")[2], each["id"]) for each in found} == {
+        ("user", person),
+        ("user", other),
+        ("device", device),
+    }
+    walked, link = [], f"{path}?$top=1&$count=true"
+    while link:
+        page = graph.get(link, headers={"ConsistencyLevel": "eventual"}).json()
+        assert page["@odata.count"] == 3
+        walked += [each["id"] for each in page["value"]]
+        link = page.get("@odata.nextLink", "")
+    assert walked == [each["id"] for each in found]
+    users = graph.get(f"{path}/microsoft.graph.user").json()["value"]
+    assert {each["id"] for each in users} == {person, other}
+    assert [each["id"] for each in graph.get(f"{path}/microsoft.graph.device").json()["value"]] == [device]
+    assert [each["id"] for each in graph.get(f"{USERS}/{person}/memberOf").json()["value"]] == [group]
+
+    assert graph.delete(f"{path}/{person}/$ref").status_code == 204
+    assert graph.delete(f"{path}/{person}/$ref").status_code == 404
+    assert graph.get(f"{USERS}/{person}/memberOf").json()["value"] == []
+
+
+def test_an_identity_provider_is_kept_and_its_secret_never_shown(world: AdminWorld, graph: Client) -> None:
+    providers = "/beta/identity/identityProviders"
+    group = graph.post(GROUPS, json=a_group()).json()["id"]
+    body = {
+        "displayName": "Contoso",
+        "issuer": "https://login.example/tenant/v2.0",
+        "clientId": "client",
+        "clientSecret": "very-secret",
+        "settings": {"admission": "mapped", "groupMappings": {"there": group}},
+    }
+    answer = graph.post(providers, json=body)
+    assert answer.status_code == 201, answer.text
+    path = f"{providers}/{answer.json()['id']}"
+    assert (answer.json()["hasClientSecret"], answer.json()["clientSecret"]) == (True, None)
+    assert "very-secret" not in answer.text + graph.get(providers).text + graph.get(path).text
+    with world.client() as client:
+        assert "Contoso" in client.get("/sign-in").text
+        assert graph.patch(path, json={"isEnabled": False}).status_code == 200
+        assert "Contoso" not in client.get("/sign-in").text
+    assert graph.patch(path, json={"issuer": "https://evil.example"}).status_code == 400
+    assert graph.delete(path).status_code == 204
+    assert graph.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issuer": "http://login.example"},
+        {"issuer": "https://user:pass@login.example"},
+        {"issuer": "https://login.example?x=y"},
+        {"clientId": ""},
+        {"displayName": ""},
+        {"settings": {"scope": "profile"}},
+        {"settings": {"groupMappings": {"x": "fab00000-0000-4000-8000-000000000002"}}},
+        {"settings": {"surprise": 1}},
+        {"id": "00000000-0000-4000-8000-000000000001"},
+    ],
+)
+def test_a_provider_that_cannot_be_is_not_kept(graph: Client, change: dict[str, object]) -> None:
+    body = {"displayName": "Contoso", "issuer": "https://login.example", "clientId": "client"} | change
+
+    assert graph.post("/beta/identity/identityProviders", json=body).status_code == 400

@@ -26,9 +26,10 @@ from shieldwall.server.directory.membership import (
 )
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.directory.role_assigning import require_may_change_members, require_unnamed
-from shieldwall.server.storage import devices, groups, membership_events, targets
+from shieldwall.server.storage import devices, groups, membership_events, people, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
+from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.records import Group, MembershipCause, MembershipEvent, Page, ProcessingState
 
 __all__ = [
@@ -243,6 +244,27 @@ def add_member(connection: Connection, acting: Acting, group_id: GroupId, device
         _join(connection, acting, group, [device_id])
 
 
+def join_person(connection: Connection, acting: Acting, group_id: GroupId, person: Person) -> None:
+    """Let a person belong to a group: they then have the roles that the group carries.
+
+    Raises:
+        AlreadyMemberError: They do.
+        NotFoundError, DynamicGroupError, EscalationError: As with ``add_member``.
+    """
+    group = _assigned(connection, acting, group_id)
+    if not people.join(connection, group.id, person):
+        raise AlreadyMemberError(f"{person.display_name} belongs to {group.display_name} already.")
+    _record_person(connection, acting, group, person, joined=True)
+
+
+def leave_person(connection: Connection, acting: Acting, group_id: GroupId, person: Person) -> None:
+    """Let a person belong to a group no more. Raises: NotFoundError, DynamicGroupError, EscalationError."""
+    group = _assigned(connection, acting, group_id)
+    if not people.leave(connection, group.id, person):
+        raise NotFoundError(f"{person.display_name} does not belong to {group.display_name}.")
+    _record_person(connection, acting, group, person, joined=False)
+
+
 def join_members(connection: Connection, acting: Acting, group_id: GroupId, device_ids: Collection[DeviceId]) -> None:
     """Let devices join a group, all of them or none.
 
@@ -312,3 +334,8 @@ def _assigned(connection: Connection, acting: Acting, group_id: GroupId) -> Grou
     if group.is_dynamic:
         raise DynamicGroupError(f"The members of {group.display_name} are decided by its rule.")
     return group
+
+
+def _record_person(connection: Connection, acting: Acting, group: Group, person: Person, *, joined: bool) -> None:
+    activity = "group.personAdded" if joined else "group.personRemoved"
+    acting.record(connection, activity, "group", group.id, name=group.display_name, person=person.display_name)

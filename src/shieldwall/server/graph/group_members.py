@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Final
 
 from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
+from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_group_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.authorization import Principal, Reach, allow, needs
 from shieldwall.server.directory import groups
 from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import does, lists, removes
 from shieldwall.server.graph.directory_shapes import device_resource
 from shieldwall.server.graph.fields.directory import DEVICE_FIELDS
+from shieldwall.server.graph.fields.people import USER_FIELDS
 from shieldwall.server.graph.groups import READ
-from shieldwall.server.graph.references import member_named, named_by
+from shieldwall.server.graph.references import member_named, named_by, person_named
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -28,27 +31,54 @@ from shieldwall.server.graph.requests import (
     page_answer,
     query_of,
 )
+from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.graph.schemas.groups import MEMBER_REFERENCE, REFERENCE
+from shieldwall.server.graph.schemas.people import MEMBER, USER
+from shieldwall.server.graph.user_shapes import USER_TYPE, user_resource
+from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, showing
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage import check_ins, people
+from shieldwall.server.storage.records import Page
 
 _WRITE: Final = allow("GroupMember.ReadWrite.All", "Group.ReadWrite.All")
 _READ: Final = READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | showing(Sight.listed_devices)
 _KIND: Final = {"@odata.type": "#microsoft.graph.device"}
-_OTHER_KINDS: Final = ("group", "user", "servicePrincipal")
+MOST_PEOPLE: Final = 10_000
+"""People of one group that are listed by themselves, which is held as a whole."""
+_OTHER_KINDS: Final = ("group", "servicePrincipal")
 """What may belong to a group elsewhere, and does not here."""
 
 
-def list_members(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
+def list_devices(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
     """List the devices of a group; groups do not belong to groups."""
     query = query_of(request)
     with services.database.read() as connection:
-        page = query.page_of(DEVICE_FIELDS)
-        found = groups.members(connection, services.tenant.id, parse_group_id(group_id), page)
-        seen = check_ins.find_many(connection, [each.id for each in found])
-    rows = [(each.id, _KIND | device_resource(each, seen.get(each.id))) for each in found]
+        rows = _devices(connection, services, query.page_of(DEVICE_FIELDS), group_id)
     return page_answer(services, request, query, rows, DEVICE_FIELDS)
+
+
+def list_members(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
+    """List the devices and people of a group, by id; what asks about properties of devices finds devices alone."""
+    query = query_of(request)
+    page = query.page_of(DEVICE_FIELDS)
+    with services.database.read() as connection:
+        rows = _devices(connection, services, page, group_id)
+        if _sees_people(request) and not (page.where or page.order or page.skip):
+            rows = sorted([*rows, *_people(connection, services, page, group_id)], key=itemgetter(0))[: page.size]
+            if page.tally is not None and page.tally.total is not None:
+                page.tally.total += people.count_members(connection, parse_group_id(group_id))
+    return page_answer(services, request, query, rows, DEVICE_FIELDS)
+
+
+def list_people(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
+    """List the people of a group."""
+    query = query_of(request)
+    with services.database.read() as connection:
+        wanted = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
+        everybody = Page(size=MOST_PEOPLE if _sees_people(request) else 0)
+        found = [row for _, row in _people(connection, services, everybody, wanted.id)]
+    return list_answer(services, request, query, found, USER_FIELDS)
 
 
 def list_no_members(services: Services, request: GraphRequest, group_id: FromPath[str]) -> Response[bytes]:
@@ -78,9 +108,12 @@ def list_references(services: Services, request: GraphRequest, group_id: FromPat
     sync_to_thread=True,
 )
 def add_member(services: Services, request: GraphRequest, group_id: FromPath[str], body: RawBody) -> Response[None]:
-    """Let a device belong to a group; it is named by ``@odata.id``."""
+    """Let a device or a person belong to a group, named by ``@odata.id``."""
     named = named_by(members_of(request, body, annotations=True).get("@odata.id"))
     with services.database.write() as connection:
+        if (person := person_named(services, connection, named)) is not None:
+            groups.join_person(connection, acting_for(services, request), parse_group_id(group_id), person)
+            return empty()
         require_named(connection, request, "member_id", [named])
         device = member_named(services, connection, named)
         groups.join_members(connection, acting_for(services, request), parse_group_id(group_id), [device])
@@ -95,8 +128,11 @@ def add_member(services: Services, request: GraphRequest, group_id: FromPath[str
 def remove_member(
     services: Services, request: GraphRequest, group_id: FromPath[str], member_id: FromPath[str]
 ) -> Response[None]:
-    """Let a device belong to a group no more."""
+    """Let a device or a person belong to a group no more."""
     with services.database.write() as connection:
+        if (person := person_named(services, connection, member_id)) is not None:
+            groups.leave_person(connection, acting_for(services, request), parse_group_id(group_id), person)
+            return empty()
         device = member_named(services, connection, member_id)
         groups.remove_member(connection, acting_for(services, request), parse_group_id(group_id), device)
     return empty()
@@ -104,8 +140,16 @@ def remove_member(
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *(
-        get(f"/groups/{{group_id:str}}/{members}", opt=_READ | lists(DEVICE), sync_to_thread=True)(list_members)
-        for members in ("members", "members/device", "transitiveMembers", "transitiveMembers/device")
+        get(f"/groups/{{group_id:str}}/{members}", opt=_READ | lists(MEMBER), sync_to_thread=True)(list_members)
+        for members in ("members", "transitiveMembers")
+    ),
+    *(
+        get(f"/groups/{{group_id:str}}/{members}/device", opt=_READ | lists(DEVICE), sync_to_thread=True)(list_devices)
+        for members in ("members", "transitiveMembers")
+    ),
+    *(
+        get(f"/groups/{{group_id:str}}/{members}/user", opt=_READ | lists(USER), sync_to_thread=True)(list_people)
+        for members in ("members", "transitiveMembers")
     ),
     *(
         get(f"/groups/{{group_id:str}}/{members}/{kind}", opt=_READ | lists(DEVICE), sync_to_thread=True)(
@@ -118,3 +162,19 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     add_member,
     remove_member,
 )
+
+
+def _devices(connection: Connection, services: AdminServices, page: Page, group_id: str) -> list[tuple[str, Json]]:
+    found = groups.members(connection, services.tenant.id, parse_group_id(group_id), page)
+    seen = check_ins.find_many(connection, [each.id for each in found])
+    return [(each.id, _KIND | device_resource(each, seen.get(each.id))) for each in found]
+
+
+def _people(connection: Connection, services: AdminServices, page: Page, group_id: str) -> list[tuple[str, Json]]:
+    found = people.members_of(connection, parse_group_id(group_id), page)
+    return [(each.id, {"@odata.type": USER_TYPE} | user_resource(each, services.tenant)) for each in found]
+
+
+def _sees_people(request: GraphRequest) -> bool:
+    caller: Principal = request.scope["user"]
+    return caller.access.may_everywhere(ResourceAction.READ_PEOPLE)

@@ -1,4 +1,4 @@
-"""How requests name a device that shall belong to a group: by reference (OData JSON format 4.01, section 8.5)."""
+"""How requests name who shall belong to a group: by reference (OData JSON format 4.01, section 8.5)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import is_annotation
 from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import people
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.identity_records import Person
 
 MOST_BOUND: Final = 20
 """Published: as many members one request adds."""
 BOUND: Final = "members@odata.bind"
 _BIND: Final = "@odata.bind"
-_REFERENCE: Final = re.compile(r"/(?:directoryObjects|devices)(?:/|\('?)([0-9a-fA-F-]{36})(?:'?\))?\Z")
+_REFERENCE: Final = re.compile(r"/(?:directoryObjects|devices|users)(?:/|\('?)([0-9a-fA-F-]{36})(?:'?\))?\Z")
 
 
 def named_by(reference: Any) -> str:
     """Read the id of which a reference is the address. Raises: InvalidRequestError."""
     match = _REFERENCE.search(reference) if isinstance(reference, str) else None
     if match is None:
-        raise InvalidRequestError("A reference ends in /directoryObjects/ID or /devices/ID.")
+        raise InvalidRequestError("A reference ends in /directoryObjects/ID, /devices/ID or /users/ID.")
     return match[1].lower()
 
 
@@ -47,6 +49,12 @@ def without_bound(members: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, .
         raise InvalidRequestError(f"{BOUND} names at most {MOST_BOUND} members at once.")
     plain = {name: value for name, value in members.items() if not is_annotation(name)}
     return plain, tuple(dict.fromkeys(map(named_by, references)))
+
+
+def person_named(services: AdminServices, connection: Connection, text: str) -> Person | None:
+    """Find a person of the tenant by id, or ``None``."""
+    found = people.find(connection, text.lower())
+    return found if found is not None and found.tenant_id == services.tenant.id else None
 
 
 def member_named(services: AdminServices, connection: Connection, text: str) -> DeviceId:

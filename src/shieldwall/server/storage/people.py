@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.storage import paging
 from shieldwall.server.storage.access_schema import group_people
+from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.identity_schema import people
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of
+from shieldwall.server.storage.schema import groups
 
 
 def find(connection: Connection, person_id: str) -> Person | None:
@@ -69,3 +71,39 @@ def groups_of(connection: Connection, person_id: str) -> frozenset[GroupId]:
     """Return the groups that a person belongs to."""
     query = select(group_people.c.group_id).where(group_people.c.person_id == person_id)
     return frozenset(GroupId(group_id) for group_id in connection.execute(query).scalars())
+
+
+def members_of(connection: Connection, group_id: GroupId, page: Page) -> tuple[Person, ...]:
+    """Return one page of the people who belong to a group, ordered by id."""
+    query = (
+        select(people)
+        .join(group_people, group_people.c.person_id == people.c.id)
+        .where(group_people.c.group_id == group_id)
+        .order_by(people.c.id)
+        .limit(page.size)
+    )
+    if page.after is not None:
+        query = query.where(people.c.id > page.after)
+    return tuple(Person(**row._asdict()) for row in connection.execute(query))
+
+
+def count_members(connection: Connection, group_id: GroupId) -> int:
+    """Return how many people belong to a group."""
+    query = select(func.count()).select_from(group_people).where(group_people.c.group_id == group_id)
+    return connection.execute(query).scalar_one()
+
+
+def join(connection: Connection, group_id: GroupId, person: Person) -> bool:
+    """Let a person belong to a group of their tenant; say whether they did not before."""
+    columns = ["group_id", "person_id", "tenant_id"]
+    of_one_tenant = select(groups.c.id, literal(person.id), groups.c.tenant_id).where(
+        groups.c.id == group_id, groups.c.tenant_id == person.tenant_id
+    )
+    joined = connection.execute(insert_ignoring(connection, group_people).from_select(columns, of_one_tenant))
+    return joined.rowcount == 1
+
+
+def leave(connection: Connection, group_id: GroupId, person: Person) -> bool:
+    """Let a person belong to a group no more; say whether they did."""
+    theirs = (group_people.c.group_id == group_id, group_people.c.person_id == person.id)
+    return connection.execute(delete(group_people).where(*theirs)).rowcount == 1

@@ -81,8 +81,8 @@ REFERENCE: Final = Component(
         "type": "object",
         "properties": {
             "@odata.id": text(
-                "The device, by an address that ends in `/directoryObjects/ID` or `/devices/ID`.",
-                pattern=r"/(?:directoryObjects|devices)(?:/|\('?)[0-9a-fA-F-]{36}(?:'\))?$",
+                "Who it is, by an address that ends in `/directoryObjects/ID`, `/devices/ID` or `/users/ID`.",
+                pattern=r"/(?:directoryObjects|devices|users)(?:/|\('?)[0-9a-fA-F-]{36}(?:'\))?$",
             )
         },
         "required": ["@odata.id"],

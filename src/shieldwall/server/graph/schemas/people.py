@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.graph.schemas.resource import body, resource
 from shieldwall.server.openapi.shapes import (
     COUNT,
@@ -12,6 +13,7 @@ from shieldwall.server.openapi.shapes import (
     MOMENT,
     NOTHING,
     TEXT,
+    Component,
     nullable,
     read_only,
     record,
@@ -34,6 +36,8 @@ USER: Final = resource(
     },
     meaning="Somebody who administers the tenant.",
 )
+MEMBER: Final = Component("GroupMember", {"anyOf": [DEVICE, USER]})
+"""Whatever belongs to a group."""
 NEW_USER: Final = body(
     "NewUser",
     {
