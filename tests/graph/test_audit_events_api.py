@@ -88,7 +88,10 @@ def test_events_come_in_pages_newest_first(graph: Client, world: AdminWorld) -> 
         ("resources/any(s:s/auditResourceType eq 'Group')", ["Two", "One"]),
         ("actor/applicationDisplayName eq 'automation' and category ne 'Role'", ["Shields", "Two", "One"]),
         ("actor/auditActorType eq 'ItPro'", []),
-        ("actor/userPrincipalName eq null and activityOperationType eq 'Create' and category eq 'Group'", ["Two", "One"]),
+        (
+            "actor/userPrincipalName eq null and activityOperationType eq 'Create' and category eq 'Group'",
+            ["Two", "One"],
+        ),
     ],
 )
 def test_the_trail_is_filtered(graph: Client, world: AdminWorld, asked: str, names: list[str]) -> None:
