@@ -119,7 +119,7 @@ def ask(connection: Connection, acting: Acting, app: App, device_code: str) -> P
         case DeviceCodeState.DENIED:
             return Asked.DENIED
         case DeviceCodeState.APPROVED if found.person_id is not None and found.proved_at is not None:
-            issued = found.expires_at - LIFETIME
+            issued = max(found.expires_at - LIFETIME, found.proved_at)  # people may come after their program asked
             signed_in = signed_in_person(
                 connection,
                 app,

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, o
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.device_schema import alerts, attestation_challenges, sightings
+from shieldwall.server.storage.identity_schema import authorization_codes, device_codes, refresh_tokens
 from shieldwall.server.storage.report_schema import cached_reports, export_jobs, machine_actions
 from shieldwall.server.storage.schema import check_ins, devices, inventory, membership_events, used_nonces
 
@@ -88,6 +89,9 @@ _KEYS: Final = {
     "sightings": "id",
     "membership_events": "id",
     "alerts": "id",
+    "authorization_codes": "digest",
+    "refresh_tokens": "digest",
+    "device_codes": "digest",
     "cached_reports": "id",
     "export_jobs": "id",
     "machine_actions": "id",
@@ -101,6 +105,9 @@ def _old(tenant_id: TenantId, horizon: Horizon) -> Mapping[Table, ColumnElement[
         sightings: sightings.c.at < horizon.sightings,
         membership_events: membership_events.c.at < horizon.history,
         alerts: alerts.c.resolved_at < horizon.history,
+        authorization_codes: authorization_codes.c.expires_at <= horizon.now,
+        refresh_tokens: refresh_tokens.c.expires_at <= horizon.now,
+        device_codes: device_codes.c.expires_at <= horizon.now,
         cached_reports: cached_reports.c.expires_at <= horizon.now,
         export_jobs: export_jobs.c.expires_at <= horizon.now,
         machine_actions: machine_actions.c.created_at < horizon.history,

@@ -1,0 +1,84 @@
+"""Keys of tokens turn over: known before they sign, kept until their tokens ended, never back once they are gone."""
+
+from __future__ import annotations
+
+import stat
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from joserfc.jwk import RSAKey
+from tests.support.trust import NOON
+
+from shieldwall.server.signer.errors import KeyFilesError
+from shieldwall.server.signer.token_keys import ROTATE_AFTER, TokenKey, TokenKeyRing
+
+FIRST = TokenKey.of(RSAKey.generate_key(2048), NOON)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "token-keys"
+
+
+def names(ring: TokenKeyRing, now: datetime) -> list[str]:
+    return [each.name for each in ring.published(now)]
+
+
+def test_the_next_key_is_known_a_day_before_it_signs_and_the_old_one_a_day_after(folder: Path) -> None:
+    ring = TokenKeyRing(FIRST, folder)
+    made = ring.rotate(NOON, at_once=False)
+    assert made is not None
+    assert names(ring, NOON) == [FIRST.name, made.name]
+    assert ring.signing(NOON + DAY - timedelta(seconds=1)).name == FIRST.name
+    assert ring.signing(NOON + DAY).name == made.name
+    assert names(ring, NOON + 2 * DAY) == [FIRST.name, made.name]
+    assert names(ring, NOON + 2 * DAY + timedelta(minutes=10)) == [made.name]
+
+    again = TokenKeyRing.load(FIRST, folder)
+
+    assert names(again, NOON) == [FIRST.name, made.name]
+    assert names(again, NOON + 3 * DAY) == [made.name]
+
+
+def test_a_key_that_waits_is_not_made_twice(folder: Path) -> None:
+    ring = TokenKeyRing(FIRST, folder)
+    assert ring.rotate(NOON, at_once=False) == ring.rotate(NOON, at_once=False)
+
+
+def test_at_once_means_that_nothing_before_counts_also_after_a_restart(folder: Path) -> None:
+    ring = TokenKeyRing(FIRST, folder)
+    ring.rotate(NOON, at_once=False)
+    made = ring.rotate(NOON + timedelta(seconds=7), at_once=True)
+    assert made is not None
+    moment = NOON + timedelta(seconds=7)
+    assert names(ring, moment) == [made.name] == names(TokenKeyRing.load(FIRST, folder), moment)
+    assert len(list(folder.iterdir())) == 1
+
+    later = ring.rotate(moment, at_once=False)
+
+    assert later is not None
+    assert names(TokenKeyRing.load(FIRST, folder), moment) == [made.name, later.name]
+    long_after = moment + 200 * DAY
+    ring.rotate(long_after, at_once=False)
+    assert FIRST.name not in names(TokenKeyRing.load(FIRST, folder), long_after)
+
+
+def test_a_key_is_due_after_ninety_days(folder: Path) -> None:
+    ring = TokenKeyRing(FIRST, folder)
+    assert ring.rotate(NOON + ROTATE_AFTER - timedelta(seconds=1), at_once=False, only_if_due=True) is None
+    assert ring.rotate(NOON + ROTATE_AFTER, at_once=False, only_if_due=True) is not None
+    assert ring.rotate(NOON + ROTATE_AFTER + 2 * DAY, at_once=False, only_if_due=True) is None
+
+
+def test_the_files_are_for_the_owner_alone_and_others_are_not_taken(folder: Path) -> None:
+    TokenKeyRing(FIRST, folder).rotate(NOON, at_once=False)
+    (file,) = folder.iterdir()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(file.stat().st_mode)) == (0o700, 0o600)
+    file.write_text("half")
+    with pytest.raises(KeyFilesError, match="damaged"):
+        TokenKeyRing.load(FIRST, folder)
+    file.rename(folder / "other.pem")
+    with pytest.raises(KeyFilesError, match="no key of tokens"):
+        TokenKeyRing.load(FIRST, folder)
