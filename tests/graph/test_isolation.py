@@ -63,7 +63,7 @@ OWNED: Final[dict[str, Column[Any]]] = {
 """Which column the parameter of a path names."""
 FIXED: Final = {
     "revision": "1",
-    "part": "0",
+    "part": SOMETHING,
     "rule_id": SOMETHING,
     "category": "category=Surprise",
     "platform": "platform=surprise",
