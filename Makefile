@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup run test check fix bench campaign scenario clean
+.PHONY: help setup run test check fix bench campaign fuzz scenario clean
 
 help: ## Say what can be done here
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: setup ## Measure, as ratios in one run; the figures are kept in benchmark
 
 campaign: setup ## Try every law of policies a hundred thousand times; hours, CI tries the same laws briefly
 	@pytest --hypothesis-profile=campaign --timeout=0 $(or $(ARGS),tests/policy)
+
+fuzz: setup ## Ask for everything that the API describes, allowed and forbidden, hundreds of times; CI asks a few times
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),200) pytest -p no:xdist --timeout=0 tests/graph/test_fuzzed_api.py $(ARGS)
 
 scenario: setup ## Take two hundred devices and three real agents through every life there is, and show where each ended
 	@scripts/debian-packages

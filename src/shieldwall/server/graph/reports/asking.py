@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,11 @@ _MOST_NAMES: Final = 64
 _LONGEST: Final = 512
 
 
+Skipped: TypeAlias = int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,8}\Z")] | None
+Wanted: TypeAlias = int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,5}\Z")] | None
+"""Numbers as scripts send them: as such, or as texts."""
+
+
 class ReportRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """The body; scripts send ``skip`` and ``top`` as texts too."""
 
@@ -34,8 +39,8 @@ class ReportRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     search: str | None = None
     group_by: tuple[str, ...] | None = ()
     order_by: tuple[str, ...] | None = ()
-    skip: int | str | None = None
-    top: int | str | None = None
+    skip: Skipped = None
+    top: Wanted = None
     session_id: str | None = None
     filter: str | None = None
 

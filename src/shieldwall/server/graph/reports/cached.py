@@ -17,7 +17,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.server.graph.describing import answers, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.odata.fields import FieldMap, shown, text
-from shieldwall.server.graph.reports.asking import Asked, ReportRequest, asked_in, read_filter
+from shieldwall.server.graph.reports.asking import Asked, ReportRequest, Skipped, Wanted, asked_in, read_filter
 from shieldwall.server.graph.reports.handlers import PATH, REPORTING, report_answer
 from shieldwall.server.graph.reports.known import named
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, empty, page_answer, query_of
@@ -62,8 +62,8 @@ class CachedPageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     search: str | None = None
     group_by: tuple[str, ...] | None = ()
     order_by: tuple[str, ...] | None = ()
-    skip: int | str | None = None
-    top: int | str | None = None
+    skip: Skipped = None
+    top: Wanted = None
 
 
 @post(_ALL, opt=REPORTING | creates(CACHED_REPORT, takes=CachedReportRequest), sync_to_thread=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shieldwall.server.directory.federation import Admission
+from shieldwall.server.directory.federation import Admission, ProviderSettings
 from shieldwall.server.graph.schemas.resource import body, resource
 from shieldwall.server.openapi.shapes import (
     ADDRESS,
@@ -24,6 +24,7 @@ from shieldwall.server.openapi.shapes import (
     word,
 )
 
+_WORD: Final = text(minLength=1, maxLength=256)
 _SETTINGS: Final = open_record(
     {
         "scope": said(TEXT, "What is asked for; `openid` is among it."),
@@ -31,8 +32,8 @@ _SETTINGS: Final = open_record(
         "groupClaim": said(TEXT, "The claim with the ids of somebody's groups."),
         "admission": said(word(Admission), "Who comes in for the first time."),
         "groupMappings": said(map_of(ID), "From ids of groups there to ids of groups here."),
-        "requiredAcr": said(list_of(TEXT), "One of these has to be `acr`."),
-        "requiredAmr": said(list_of(TEXT), "One of these has to be among `amr`."),
+        "requiredAcr": said(list_of(_WORD), "One of these has to be `acr`."),
+        "requiredAmr": said(list_of(_WORD), "One of these has to be among `amr`."),
         "maxAgeSeconds": nullable(said(COUNT, "How long ago somebody may have shown who they are there.")),
     }
 ) | {"additionalProperties": False}
@@ -57,7 +58,7 @@ _SENT: Final = {
     "clientId": text(minLength=1, maxLength=2_048),
     "clientSecret": text("Empty where we are a public client there.", maxLength=2_048),
     "isEnabled": FLAG,
-    "settings": _SETTINGS,
+    "settings": {"allOf": [ProviderSettings]},
 }
 NEW_IDENTITY_PROVIDER: Final = body(
     "NewOidcIdentityProvider",

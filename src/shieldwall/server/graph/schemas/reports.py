@@ -14,10 +14,12 @@ from shieldwall.server.openapi.shapes import (
     NOTHING,
     TEXT,
     Component,
+    Schema,
     list_of,
     nullable,
     record,
     said,
+    text,
     word,
 )
 
@@ -109,8 +111,37 @@ FILTER_PAYLOADS: Final = Component(
         meaning="The policies whose assignments a filter narrows.",
     ),
 )
+_RULE: Final[dict[str, Schema]] = {"platform": TEXT, "rule": text(maxLength=3_072)}
+_NAMES: Final = nullable(list_of(TEXT))
+_ASKED: Final[dict[str, Schema]] = {
+    "name": nullable(TEXT),
+    "select": _NAMES,
+    "search": nullable(TEXT),
+    "groupBy": _NAMES,
+    "orderBy": _NAMES,
+    "skip": nullable(COUNT),
+    "top": nullable(COUNT),
+    "sessionId": nullable(TEXT),
+    "filter": nullable(TEXT),
+}
 RULE_SENT: Final = Component(
     "AssignmentFilterRule",
-    record({"deviceAndAppManagementAssignmentFilter": {"type": "object"}}),
+    record(
+        {
+            "deviceAndAppManagementAssignmentFilter": record(
+                {
+                    **_RULE,
+                    "displayName": nullable(TEXT),
+                    "description": nullable(TEXT),
+                    "roleScopeTags": nullable(list_of(TEXT)),
+                    "assignmentFilterManagementType": nullable(TEXT),
+                },
+                optional=["displayName", "description", "roleScopeTags", "assignmentFilterManagementType"],
+            )
+        }
+    ),
 )
-EVALUATION: Final = Component("AssignmentFilterEvaluation", record({"data": {"type": "object"}}))
+EVALUATION: Final = Component(
+    "AssignmentFilterEvaluation",
+    record({"data": record({**_RULE, **_ASKED}, optional=_ASKED, meaning="A rule, and what is asked of the table.")}),
+)
