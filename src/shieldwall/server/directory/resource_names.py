@@ -44,7 +44,7 @@ _ALIASES: Final = {
 class InvalidScopeError(ShieldwallError):
     """A scope that is not one of ours, or that the application may not ask for."""
 
-    code = "invalidScope"
+    code = "invalidTokenScope"
     remedy = "Ask for <resource>/.default, or for permissions that the application was given."
 
 
