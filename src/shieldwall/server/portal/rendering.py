@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from shieldwall.server.authorization import Principal
 from shieldwall.server.directory.names import visible
+from shieldwall.server.portal.openings import openings
 from shieldwall.server.portal.sessions import TENANTS, form_token
 from shieldwall.server.portal.words import HEALTH, STATES, ago, plain, product_state
 from shieldwall.server.services import AdminServices
@@ -44,10 +45,12 @@ class Rendering:
     def page(self, request: Request[Any, Any, Any], template: str, *, status: int = 200, **shown: Any) -> Response[str]:
         """Render a page for whoever asks."""
         principal = request.scope.get("user")
+        person = principal if isinstance(principal, Principal) else None
         content = self.environment.get_template(template).render(
             tenant=services_of_caller(self.services, principal).tenant,
-            principal=principal if isinstance(principal, Principal) else None,
-            sees_tenants=isinstance(principal, Principal) and TENANTS in principal.permissions,
+            principal=person,
+            sees_tenants=person is not None and TENANTS in person.permissions,
+            may=openings(request, person),
             **{"section": "", "csrf": form_token(request), **shown},
         )
         return Response(content, status_code=status, media_type="text/html", headers=dict(HEADERS))
