@@ -157,21 +157,21 @@ def test_what_is_wrong_is_named_with_its_position(text: str, cause: str, positio
 )
 def test_what_would_cost_much_is_refused_at_once(text: str) -> None:
     parse_filter("enabled")
-    begun = time.perf_counter()
+    begun = time.process_time()
 
     with pytest.raises(InvalidQueryError):
         checked(parse_filter(text), THINGS)
 
-    assert time.perf_counter() - begun < 0.05
+    assert time.process_time() - begun < 0.05
 
 
 def test_the_largest_filter_is_read_in_time() -> None:
     text = " or ".join(["startswith(displayName,'x')"] * 99) + " or id in (" + ",".join(["'x'"] * 150) + ")"
-    begun = time.perf_counter()
+    begun = time.process_time()
 
     checked(parse_filter(text), THINGS)
 
-    assert time.perf_counter() - begun < 0.05
+    assert time.process_time() - begun < 0.05
 
 
 def test_many_inversions_beside_each_other_are_no_depth() -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shieldwall.server.graph.errors import InvalidQueryError
+from shieldwall.server.graph.odata.fields import EMPTY
 from shieldwall.server.graph.odata.places import Place, token_of
 from shieldwall.server.graph.paths import names_in, normal_path
 from shieldwall.server.graph.query import parse_query
@@ -81,7 +82,7 @@ def test_a_normal_path_stays_as_it_is(path: str) -> None:
 def test_a_skip_token_leads_back_to_its_row(row: str) -> None:
     token = token_of(Place(row), parse_query({}, path="/v1.0/x").question)
 
-    assert parse_query({"$skiptoken": [token]}, path="/v1.0/x").page.after == row
+    assert parse_query({"$skiptoken": [token]}, path="/v1.0/x").after == row
 
 
 @pytest.mark.parametrize("row", ["", "a\0b", "line\n", "\x1b[2J", "x" * 513])
@@ -93,7 +94,7 @@ def test_a_row_that_no_listing_has_is_refused(row: str) -> None:
 def test_a_page_reads_one_row_more_than_it_shows() -> None:
     query = parse_query({"$top": ["2"]})
 
-    assert (query.size, query.page.size) == (2, 3)
+    assert (query.size, query.page_of(EMPTY).size) == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -74,11 +74,6 @@ class Query:
         """What is expanded."""
         return frozenset(self.selection.expanded)
 
-    @property
-    def page(self) -> Page:
-        """The page of a listing that has no fields yet. Raises: InvalidQueryError: It is asked about one."""
-        return self.page_of(EMPTY)
-
     def page_of(self, fields: FieldMap, *where: ColumnElement[bool]) -> Page:
         """Make the page for storage: one row more than is shown, which tells whether more follow.
 
@@ -87,8 +82,7 @@ class Query:
         Raises:
             InvalidQueryError: A property is not known, of another type, or cannot be asked about in SQL.
         """
-        if fields is not EMPTY:
-            self.selection.refuse_unknown(fields, *self.expandable)
+        self.selection.refuse_unknown(fields, *self.expandable)
         order = self.ordered(fields)
         values, known = ((), ()) if self.place is None else (self.place.values, order)
         if len(values) != len(known):
@@ -122,8 +116,7 @@ class Query:
         Raises:
             InvalidQueryError: A property is not known or of another type.
         """
-        if fields is not EMPTY:
-            self.selection.refuse_unknown(fields, *self.expandable)
+        self.selection.refuse_unknown(fields, *self.expandable)
         conditions = self.conditions(fields)
         found = [each for each in resources if all(memory.holds(condition, each) for condition in conditions)]
         if self.tally is not None:

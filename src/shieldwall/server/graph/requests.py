@@ -22,7 +22,7 @@ from shieldwall.server.directory.acting import Acting, Origin
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
 from shieldwall.server.graph.fields.described import fields_of_route
-from shieldwall.server.graph.odata.fields import EMPTY, FieldMap
+from shieldwall.server.graph.odata.fields import FieldMap
 from shieldwall.server.graph.odata.selection import Expandable
 from shieldwall.server.graph.query import MOST_DIGITS, Query, parse_query
 from shieldwall.server.graph.resources import Json, collection
@@ -124,7 +124,7 @@ def page_answer(
     request: GraphRequest,
     query: Query,
     rows: Sequence[tuple[str, Json]],
-    fields: FieldMap = EMPTY,
+    fields: FieldMap,
 ) -> Response[bytes]:
     """Write one page of a listing, read as ``query.page_of(fields)`` says: resources, each after its row's name."""
     return _page(services, request, query, rows, fields)
