@@ -95,12 +95,15 @@ def count_members(connection: Connection, group_id: GroupId) -> int:
 
 def join(connection: Connection, group_id: GroupId, person: Person) -> bool:
     """Let a person belong to a group of their tenant; say whether they did not before."""
+    theirs = (group_people.c.group_id == group_id, group_people.c.person_id == person.id)
+    if connection.execute(select(group_people.c.group_id).where(*theirs)).first() is not None:
+        return False
     columns = ["group_id", "person_id", "tenant_id"]
     of_one_tenant = select(groups.c.id, literal(person.id), groups.c.tenant_id).where(
         groups.c.id == group_id, groups.c.tenant_id == person.tenant_id
     )
-    joined = connection.execute(insert_ignoring(connection, group_people).from_select(columns, of_one_tenant))
-    return joined.rowcount == 1
+    connection.execute(insert_ignoring(connection, group_people).from_select(columns, of_one_tenant))
+    return True
 
 
 def leave(connection: Connection, group_id: GroupId, person: Person) -> bool:
