@@ -126,7 +126,7 @@ def sign_in_person(
     randomness: Callable[[int], bytes],
     now: Callable[[], float],
 ) -> PersonLogin:
-    """Let a person sign in with their browser, and return their login, not stored yet.
+    """Let a person sign in with their browser, and return their login, not stored yet; it names their tenant by its id.
 
     Raises:
         ServerUnreachableError: Nobody answers at the server's address.
@@ -159,7 +159,7 @@ def sign_in_person(
     )
     login = PersonLogin(
         client_id=CLIENT_ID,
-        authority=authority,
+        authority=str(found["issuer"]).removesuffix("/v2.0"),
         graph=graph,
         certificate_authority=certificate_authority,
         user_name=str(about.get("preferred_username") or about["sub"]),

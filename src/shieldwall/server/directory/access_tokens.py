@@ -97,10 +97,6 @@ class TokenIssuer:
             for path in ("oauth2/v2.0/token", "oauth2/token")
         )
 
-    def names_tenant(self, name: str) -> bool:
-        """Tell whether a path segment names the tenant, by id or by domain."""
-        return name.lower() in {self.tenant_id, self.tenant_domain.lower()}
-
     def claims_of_app(self, app: App, *, audience: str, now: datetime, token_id: str) -> dict[str, Any]:
         """Write the claims of an application's own token."""
         return self._claims(app, audience, issued_at(now, app.valid_from), token_id) | {

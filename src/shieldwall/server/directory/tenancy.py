@@ -12,6 +12,7 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Tenant
 
 MOST_REMEMBERED: Final = 1_000
+_WHICHEVER: Final = frozenset({"organizations", "common"})
 
 
 class Tenancy:
@@ -36,8 +37,17 @@ class Tenancy:
         return self.named(tenant_id)
 
     def named(self, name: str) -> Tenant | None:
-        """Return the tenant that a client names by id or by domain, in any case. Raises: StorageUnavailableError."""
+        """Return the tenant that a client names by id or by domain, in any case.
+
+        ``organizations`` and ``common``, with which clients begin that do not know where a person belongs, name the
+        tenant of a server that has one.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+        """
         wanted = name.lower()
+        if wanted in _WHICHEVER:
+            return self._only()
         if (known := self._known.get(wanted)) is not None:
             return known
         with self._database.read() as connection:
@@ -50,3 +60,8 @@ class Tenancy:
                 self._known.pop(next(iter(self._known)), None)  # the one seen first; any would do
             self._known[wanted] = tenant
         return tenant
+
+    def _only(self) -> Tenant | None:
+        with self._database.read() as connection:
+            found = tenants.list_tenants(connection)
+        return found[0] if len(found) == 1 else None

@@ -42,10 +42,10 @@ class Shown:
 
 def issuer_for(services: AdminServices, tenant: str) -> TokenIssuer:
     """Return the issuer of the tenant that a path names. Raises: TokenRequestError."""
-    issuer = issuer_of(services)
-    if not issuer.names_tenant(tenant):
+    named = services.tenancy.named(tenant)
+    if named is None or named.id != services.tenant.id:
         raise unknown_tenant(tenant)
-    return issuer
+    return issuer_of(services)
 
 
 def answer(value: object, *, stored: bool = True) -> Response[bytes]:
