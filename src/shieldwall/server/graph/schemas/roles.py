@@ -34,20 +34,17 @@ _PERMISSION: Final = Component(
         }
     ),
 )
-_PERMISSION_SENT: Final = Component(
+_PERMISSION_SENT: Final = body(
     "RolePermissionSent",
-    record(
-        {
-            "actions": list_of(TEXT),
-            "resourceActions": list_of(
-                record(
-                    {"allowedResourceActions": list_of(TEXT), "notAllowedResourceActions": list_of(TEXT)},
-                    optional=["allowedResourceActions", "notAllowedResourceActions"],
-                )
-            ),
-        },
-        optional=["actions", "resourceActions"],
-    ),
+    {
+        "actions": list_of(TEXT),
+        "resourceActions": list_of(
+            body(
+                "ResourceActionsSent",
+                {"allowedResourceActions": list_of(TEXT), "notAllowedResourceActions": list_of(TEXT)},
+            )
+        ),
+    },
 )
 ASSIGNMENT: Final = resource(
     "RoleAssignment",
