@@ -68,11 +68,13 @@ class Principal:
     permissions: frozenset[str]
     access: Access = FULL
     proved_at: datetime | None = None
+    user_name: str = ""
+    """What a person is called that nobody else in the tenant is."""
 
     @property
     def actor(self) -> str:
         """How the audit trail names this principal."""
-        return f"{self.kind}:{self.display_name}"
+        return f"{self.kind}:{self.user_name or self.display_name}"
 
     @property
     def is_person(self) -> bool:

@@ -116,6 +116,7 @@ def _principal(transaction: Transaction, caller: Caller) -> Principal:
         permissions=token.permissions & {*delegated_of(app), *OF_EVERYBODY, *OPENID},
         access=access_of(transaction, person),
         proved_at=token.proved_at,
+        user_name=person.user_name,
     )
 
 

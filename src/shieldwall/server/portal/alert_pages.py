@@ -14,6 +14,7 @@ from shieldwall.contract.messages import TamperAttempt
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.manager import alerting
+from shieldwall.server.portal.browsers import acting_at
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
@@ -64,7 +65,7 @@ def resolve_alert(services: Services, request: PageRequest, alert_id: FromPath[s
     """Close an alert."""
     check_form(services, request, form)
     with services.database.write() as connection:
-        alerting.resolve(connection, services.acting(f"person:{request.scope['user'].display_name}"), alert_id)
+        alerting.resolve(connection, acting_at(services, request), alert_id)
     return redirect("/alerts")
 
 

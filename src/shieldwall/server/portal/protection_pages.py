@@ -13,13 +13,12 @@ from shieldwall.contract.strict_json import digest_of
 from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import needs
-from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import protection
 from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
+from shieldwall.server.portal.browsers import acting_at
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import devices, groups, targets
 
 _ON_OFF: Final = {"on": True, "off": False}
@@ -60,7 +59,7 @@ def save_protection(
         effect = protection.preview(connection, services.tenant.id, wanted)
         told = (form.get("seen"), form.get("gained"), form.get("lost"))
         if told == (digest_of(present), str(effect.gained), str(effect.lost)):
-            protection.replace_settings(connection, _acting(services, request), wanted)
+            protection.replace_settings(connection, acting_at(services, request), wanted)
             return redirect("/protection")
         return _page(connection, rendering, request, present, effect, wanted=wanted, is_stale=True)
 
@@ -93,7 +92,3 @@ def _enabled(word: str) -> bool:
     if word not in _ON_OFF:
         raise InvalidProtectionError("Tamper protection is on or off.")
     return _ON_OFF[word]
-
-
-def _acting(services: AdminServices, request: PageRequest) -> Acting:
-    return services.acting(f"person:{request.scope['user'].display_name}")

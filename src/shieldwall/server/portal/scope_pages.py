@@ -21,6 +21,7 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import needs
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.manager.enforcement_scope import Moved, ScopeEffect
+from shieldwall.server.portal.browsers import acting_at
 from shieldwall.server.portal.pages import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
@@ -72,7 +73,7 @@ def preview_scope(services: Services, rendering: Renderer, request: PageRequest,
 def save_scope(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str] | Redirect:
     """Make the scope of the form hold, if it does what its preview said."""
     check_form(services, request, form)
-    acting = services.acting(f"person:{request.scope['user'].display_name}")
+    acting = acting_at(services, request)
     with services.database.write() as connection:
         targets.lock(connection)
         present = enforcement_scope.get_scope(connection, services.tenant.id)

@@ -60,6 +60,7 @@ def principal_of(services: AdminServices, connection: Connection) -> Principal:
         permissions=frozenset({ADMINISTRATOR, TENANTS} if sees_tenants else {ADMINISTRATOR}),
         access=access,
         proved_at=session.proved_at,
+        user_name=person.user_name,
     )
 
 
