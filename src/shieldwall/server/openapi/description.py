@@ -18,6 +18,7 @@ from shieldwall.server.openapi.shapes import Component, Schema
 
 DESCRIPTION: Final = "description"
 _NO_API: Final = "none"
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 
@@ -134,7 +135,7 @@ class Described:
 
 
 def described_routes(routes: Iterable[BaseRoute]) -> list[Described]:
-    """Return every route of the APIs, in the order of their paths.
+    """Return every route of the APIs, in the order of their paths and methods, whatever order the framework has.
 
     Raises:
         UndescribedRouteError: Names the method and path of one that says nothing.
@@ -153,4 +154,4 @@ def described_routes(routes: Iterable[BaseRoute]) -> list[Described]:
                 found.append(
                     Described(method=str(method), path=route.path_format, handler=handler, description=description)
                 )
-    return sorted(found, key=lambda each: each.path)
+    return sorted(found, key=lambda each: (each.path, _METHODS.index(each.method)))
