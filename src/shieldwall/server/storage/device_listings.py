@@ -23,7 +23,7 @@ from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, devices, inventory
 
-FEW: Final = 1_000
+FEW: Final = 5_000
 """So many devices are put in order by themselves."""
 
 
