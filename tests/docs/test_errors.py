@@ -23,6 +23,7 @@ SHARED: Final = {
     "methodNotAllowed",
     "unsupportedMediaType",
     "contentTooLarge",
+    "tooManyRequests",
     "packageExpired",
     "packageNotYetValid",
 }
