@@ -53,6 +53,7 @@ inventory: Final = Table(
     Index("ix_inventory_by_agent", "tenant_id", "agent_key", "device_id"),
     Index("ix_inventory_by_exposure", "tenant_id", "exposure", "device_id"),
     Index("ix_inventory_impaired", "tenant_id", "impaired", "name_key", "device_id"),
+    Index("ix_inventory_device_id", "tenant_id", "device_id"),
     Index("ix_inventory_name_folded", "tenant_id", "name_folded", "device_id"),
     Index("ix_inventory_os_folded", "tenant_id", "os_folded", "name_folded", "device_id"),
     Index("ix_inventory_registered_at", "tenant_id", "registered_at", "device_id"),

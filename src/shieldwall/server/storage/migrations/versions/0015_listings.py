@@ -18,6 +18,7 @@ _COLUMNS = (
     ("registered_at", BigInteger(), "0"),
 )
 _INDEXES = {
+    "ix_inventory_device_id": ("tenant_id", "device_id"),
     "ix_inventory_name_folded": ("tenant_id", "name_folded", "device_id"),
     "ix_inventory_os_folded": ("tenant_id", "os_folded", "name_folded", "device_id"),
     "ix_inventory_registered_at": ("tenant_id", "registered_at", "device_id"),
