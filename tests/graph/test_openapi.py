@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.described import DescribedApi, UndescribedAnswerError, described, framework_of
 from tests.support.graph_bodies import POLICIES, a_policy
+from tests.support.graph_routes import SOMETHING
 
 from shieldwall.server.authorization import authorization_of
 from shieldwall.server.openapi.answers import HEADERS, MEANINGS
@@ -77,6 +78,20 @@ def test_both_versions_of_graph_are_described_alike(document: dict[str, Any]) ->
     ]
 
     assert versions[0] == versions[1]
+
+
+def test_methods_that_are_not_described_are_refused_with_those_that_are(
+    embedded: AdminWorld, document: dict[str, Any]
+) -> None:
+    with embedded.client() as client:
+        for path, methods in document["paths"].items():
+            if not path.startswith("/beta/"):
+                continue
+            method = next(each for each in ("PATCH", "DELETE", "PUT", "POST") if each.lower() not in methods)
+            answer = client.request(method, re.sub(r"\{\w+\}", SOMETHING, path))
+            allowed = set(re.split(r",\s*", answer.headers.get("allow", "")))
+            assert answer.status_code == 405, (method, path)
+            assert allowed - {"OPTIONS"} == {each.upper() for each in methods}, (method, path)
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
