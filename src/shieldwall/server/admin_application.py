@@ -91,13 +91,17 @@ def create_admin_application(
     def published() -> Published:
         return publish(create_document(application.routes, about))
 
+    def prepare() -> None:
+        """Make document and page when the server starts, not when somebody first asks."""
+        published().page.showing("")
+
     application = Litestar(
         route_handlers=[get_health, get_readiness, get_metrics, *publishing.create_routes(published), *routes],
         request_max_body_size=MAX_BODY_BYTES,
         exception_handlers={HTTPException: unrouted, Exception: unrouted},
         openapi_config=None,
         logging_config=None,
-        on_startup=[published],  # when the server starts, not when somebody first asks
+        on_startup=[prepare],
     )
     require_declarations(application)
     require_gates(application)

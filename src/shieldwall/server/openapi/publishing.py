@@ -75,7 +75,7 @@ def create_routes(published: Callable[[], Published]) -> tuple[ControllerRouterH
         found = published()
         return _unless_kept(request, found.etag, lambda: found.body, JSON, _KEPT)
 
-    @get(PAGE, opt={**PUBLIC, **PAGES}, sync_to_thread=False)
+    @get(PAGE, opt={**PUBLIC, **PAGES}, sync_to_thread=True)
     def show_description(request: AnyRequest) -> Response[bytes]:
         """Show the document to people, all of it or what holds the words in `q`."""
         found = published()
