@@ -89,17 +89,15 @@ def _device_has(tenant_id: TenantId, tags: frozenset[str] | None, device_id: Col
     own = select(device_scope_tags.c.device_id).where(
         device_scope_tags.c.tenant_id == tenant_id, device_scope_tags.c.tag_id.in_(sorted(tags))
     )
-    by_group = select(group_members.c.device_id).where(
-        group_members.c.tenant_id == tenant_id, group_members.c.group_id.in_(_groups_with(tenant_id, tags))
-    )
+    by_group = select(group_members.c.device_id).where(group_members.c.group_id.in_(_groups_with(tenant_id, tags)))
     tagged = device_id.in_(union_all(own, by_group))
     return or_(tagged, _device_has_none(tenant_id, device_id)) if DEFAULT_TAG in tags else tagged
 
 
 def _device_has_none(tenant_id: TenantId, device_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    own = exists().where(device_scope_tags.c.tenant_id == tenant_id, device_scope_tags.c.device_id == device_id)
+    # Asked by the device alone, which is one tenant's: named beside it, the tenant would be looked up in its place.
+    own = exists().where(device_scope_tags.c.device_id == device_id)
     by_group = exists().where(
-        group_members.c.tenant_id == tenant_id,
         group_members.c.device_id == device_id,
         group_members.c.group_id.in_(_groups_with(tenant_id, None)),
     )
