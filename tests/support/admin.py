@@ -43,10 +43,13 @@ from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.token_keys import TokenKeyRing
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.throttling import Limits
 from shieldwall.trust.certificates import LocalAuthority
 
 AUTHORITY: Final = "localhost:8443"
 PUBLIC_URL: Final = f"https://{AUTHORITY}"
+MANY: Final = 1_000_000
+"""Requests that a world takes: some tests ask for every route with every permission."""
 
 
 class Client(httpx.Client):
@@ -188,6 +191,7 @@ def create_admin_world(database: Database, data: Path) -> AdminWorld:
         listen="127.0.0.1",
         public_port=8443,
         gateway_port=8444,
+        limits=Limits(app_requests=MANY, tenant_requests=MANY, app_writes=MANY, tenant_writes=MANY),
     )
     settings.tls_authority.parent.mkdir(parents=True)
     settings.tls_authority.write_text(_authority())
