@@ -15,6 +15,8 @@ import pytest
 from tests.support.command_line import PROGRAM, CommandLine, running_server
 from tests.support.person_at_browser import browser_for
 
+ADA = "ada@shieldwall.localhost"
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
@@ -62,12 +64,12 @@ def person(server: CommandLine, tmp_path: Path) -> Person:
 
 
 def test_a_person_signs_in_works_and_signs_out(person: Person) -> None:
-    assert f"Logged in to {person.server.public_url} as ada" in person.login()
+    assert f"Logged in to {person.server.public_url} as {ADA}" in person.login()
 
     assert stat.S_IMODE((person.home / "login.json").stat().st_mode) == 0o600
     assert person.kept["refreshToken"]
     who = json.loads(person("whoami", "--json"))
-    assert (who["kind"], who["name"], who["server"]) == ("person", "ada", person.server.public_url)
+    assert (who["kind"], who["name"], who["server"]) == ("person", ADA, person.server.public_url)
     made = json.loads(person("api", "POST", "/v1.0/groups", "--data", json.dumps(_group())))
     assert person("api", "GET", f"/v1.0/groups/{made['id']}").count("Made by a person") == 1
     listed = json.loads(person("api", "GET", "/v1.0/groups?$top=1", "--all"))
@@ -86,7 +88,7 @@ def test_what_a_person_did_stands_under_their_name(person: Person) -> None:
         person("api", "GET", "/v1.0/deviceManagement/auditEvents?$orderby=activityDateTime desc&$top=5")
     )
     made = next(each for each in events["value"] if "roup" in each["activityType"])
-    assert (made["actor"]["auditActorType"], made["actor"]["userPrincipalName"]) == ("ItPro", "ada")
+    assert (made["actor"]["auditActorType"], made["actor"]["userPrincipalName"]) == ("ItPro", ADA)
 
 
 def test_many_commands_at_once_share_one_login(person: Person) -> None:

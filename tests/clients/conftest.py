@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -63,7 +63,7 @@ class Service:
             **more,
         }
 
-    def run(self, program: str, **given: Any) -> Any:
+    def run(self, program: str, *, environment: Mapping[str, str] | None = None, **given: Any) -> Any:
         """Run one of ``programs`` with what it is given; return what it says."""
         told = {
             "url": self.public_url,
@@ -79,7 +79,7 @@ class Service:
             capture_output=True,
             text=True,
             timeout=170,
-            env=self.environment(),
+            env=self.environment(**(environment or {})),
             check=False,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

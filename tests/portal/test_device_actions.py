@@ -79,7 +79,8 @@ def test_disabling_and_enabling_and_the_audit_trail_names_the_person(world: Admi
         found = device_of(world)
         assert found is not None
         assert found.state is state
-    assert acts_of(world) == {("device.disabled", "person:ada"), ("device.enabled", "person:ada")}
+    they = "person:ada@contoso.example"
+    assert acts_of(world) == {("device.disabled", they), ("device.enabled", they)}
 
 
 def test_a_forged_form_does_nothing(world: AdminWorld, ada: Client) -> None:
@@ -104,7 +105,7 @@ def test_a_quarantine_is_ended(world: AdminWorld, ada: Client) -> None:
     found = device_of(world)
     assert found is not None
     assert found.state is DeviceState.ACTIVE
-    assert ("device.released", "person:ada") in acts_of(world)
+    assert ("device.released", "person:ada@contoso.example") in acts_of(world)
 
 
 def test_who_waits_stands_beside_its_former_self_and_takes_its_place_if_that_is_ticked(
@@ -124,7 +125,7 @@ def test_who_waits_stands_beside_its_former_self_and_takes_its_place_if_that_is_
     assert device is not None
     assert (former.state, device.state) == (DeviceState.RETIRED, DeviceState.ACTIVE)
     assert "web" in device.tags
-    assert ("device.approved", "person:ada") in acts_of(world, 2)
+    assert ("device.approved", "person:ada@contoso.example") in acts_of(world, 2)
     assert ada.get(f"{SECOND}/approve").status_code == 400
 
 
@@ -147,7 +148,7 @@ def test_who_waits_is_rejected(world: AdminWorld, ada: Client) -> None:
     found = device_of(world, 2)
     assert found is not None
     assert (found.state, found.state_reason) == (DeviceState.RETIRED, "rejected")
-    assert ("device.rejected", "person:ada") in acts_of(world, 2)
+    assert ("device.rejected", "person:ada@contoso.example") in acts_of(world, 2)
 
 
 def test_tags_change_by_what_was_changed_on_the_page(world: AdminWorld, ada: Client) -> None:
@@ -218,7 +219,7 @@ def test_what_cannot_be_taken_back_wants_the_name_as_the_page_shows_it(
 
     assert device_of(world) is None
     assert ada.get(FIRST).status_code == 404
-    assert ("device.deleted", "person:ada") in acts_of(world)
+    assert ("device.deleted", "person:ada@contoso.example") in acts_of(world)
 
 
 def test_one_that_left_can_only_be_deleted(world: AdminWorld, ada: Client) -> None:

@@ -114,7 +114,7 @@ def test_a_device_shows_its_health_its_package_its_history_and_its_twins(world: 
     assert "edge" in page
     with world.services.database.read() as connection:
         events = audit.list_events(connection, TENANT_ID, Page(), object_id=former)
-    assert ("device.merged", "person:ada") in {(each.activity, each.actor) for each in events}
+    assert ("device.merged", "person:ada@contoso.example") in {(each.activity, each.actor) for each in events}
     assert "device.merged" in ada.get(f"/devices/{former}").text
 
 

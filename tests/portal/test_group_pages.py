@@ -97,7 +97,7 @@ def test_what_was_previewed_is_saved(world: AdminWorld, ada: Client, group: Grou
     assert members(world, group) == {device_id(2)}
     with world.services.database.read() as connection:
         events = audit.list_events(connection, TENANT_ID, Page(), object_id=group)
-    assert ("group.changed", "person:ada") in {(event.activity, event.actor) for event in events}
+    assert ("group.changed", "person:ada@contoso.example") in {(event.activity, event.actor) for event in events}
 
 
 def test_what_changed_since_the_preview_is_shown_again(world: AdminWorld, ada: Client, group: GroupId) -> None:

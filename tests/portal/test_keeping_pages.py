@@ -51,7 +51,7 @@ def test_a_registration_is_imported_with_its_certificate(
         found = registrations.find(connection, TENANT_ID, device_id(7))
     assert found is not None
     assert (found.display_name, found.trust_type, found.manager) == ("web-7", TrustType.SERVER_AD, None)
-    assert activities(world) == [("registration.imported", "person:ada")]
+    assert activities(world) == [("registration.imported", "person:ada@contoso.example")]
     assert "not yet" in text_of(ada.get("/registrations").text)
     assert sends(ada, "/registrations", asked).status_code == 400, "it is there already"
     with world.writing() as connection:
@@ -126,4 +126,4 @@ def test_clean_up_rules_are_previewed_and_then_saved(world: AdminWorld, ada: Cli
     assert rules_of(world) == CleanUpRules(
         retire_inactive_after_days=30, remove_retired_after_days=200, history_days=90, auto_replace=True
     )
-    assert activities(world) == [("cleanUp.changed", "person:ada")]
+    assert activities(world) == [("cleanUp.changed", "person:ada@contoso.example")]

@@ -63,7 +63,7 @@ def test_a_package_is_made_as_asked_and_its_secret_handed_out_once(world: AdminW
     (record,) = kept(world)
     assert (record.display_name, record.max_uses, record.platforms) == ("Edge", 40, ("linux", "macos"))
     assert (record.approval, record.attestation, record.join_type) == ("manual", "none", "full")
-    assert record.created_by == "person:ada"
+    assert record.created_by == "person:ada@contoso.example"
     assert (record.not_after - NOON).days == 7
     secret = strict_base64.encode_url(record.key)
     for path in ("/packages", f"/packages/{record.id}"):
@@ -140,7 +140,7 @@ def test_an_offboarding_package_is_for_the_devices_named(world: AdminWorld, ada:
     with world.services.database.read() as connection:
         (record,) = offboarding_packages.list_packages(connection, TENANT_ID, Page())
         (event,) = audit.list_events(connection, TENANT_ID, Page(), object_id=record.id)
-    assert (event.activity, event.actor) == ("offboardingPackage.created", "person:ada")
+    assert (event.activity, event.actor) == ("offboardingPackage.created", "person:ada@contoso.example")
 
     for devices, status in (("nobody", 400), ("twice", 400), (device_id(9), 404), (FABRIKAM_DEVICE, 404)):
         assert sends(ada, OFFBOARDING, asked | {"devices": devices}).status_code == status, devices

@@ -61,7 +61,7 @@ def test_open_alerts_are_counted_shown_and_closed(world: AdminWorld, ada: Client
     with world.services.database.read() as connection:
         assert alerts.count_open(connection, TENANT_ID) == 1
         (event,) = audit.list_events(connection, TENANT_ID, Page(), object_id=alert)
-    assert (event.activity, event.actor) == ("alert.resolved", "person:ada")
+    assert (event.activity, event.actor) == ("alert.resolved", "person:ada@contoso.example")
 
 
 def preview(client: Client, word: str) -> Any:

@@ -6,6 +6,7 @@ invitation, ``PERSON_TRUSTS`` the certificate authority of the server.
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import ssl
@@ -19,7 +20,7 @@ import httpx
 def browser_for(link: str, authority: Path) -> dict[str, str]:
     """Return the environment in which a program finds this browser, and whose person it is."""
     return {
-        "BROWSER": f"{sys.executable} {Path(__file__)} %s",
+        "BROWSER": f"{sys.executable} {Path(__file__)} %s &",  # beside the program that opens it, as browsers are
         "PERSON_SIGNS_IN_BY": link,
         "PERSON_TRUSTS": str(authority),
     }
@@ -38,8 +39,20 @@ def visit(where: str, link: str, authority: str) -> None:
         found = re.search(r'name="csrf" value="([0-9a-f]+)"[^<]*<button name="decision"', page.text.replace("\n", ""))
         assert found is not None, page.text
         answer = browser.post(where, data={"csrf": found[1], "decision": "yes"})
-        assert answer.status_code == 303, answer.text
-    httpx.get(answer.headers["location"], timeout=30).raise_for_status()
+    go_back(answer).raise_for_status()
+
+
+def go_back(answer: httpx.Response) -> httpx.Response:
+    """Go where the application waits: by the address of a redirect, or by the form that a page posts by itself."""
+    if answer.status_code == 303:
+        return httpx.get(answer.headers["location"], timeout=30)
+    form = answer.text.partition("data-continue")[2]
+    action = re.search(
+        r'action="([^"]+)"', answer.text[answer.text.rindex("<form", 0, answer.text.index("data-continue")) :]
+    )
+    assert action is not None, answer.text
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+    return httpx.post(html.unescape(action[1]), data={name: html.unescape(each) for name, each in fields.items()})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 import webbrowser
 from pathlib import Path
@@ -131,8 +132,9 @@ def _as_application(file: Path) -> None:
 
 def _as_person(graph: str, authority: str, trust: str, *, browser: bool) -> None:
     def show(address: str) -> None:
-        opened = browser and webbrowser.open(address)
-        typer.echo("Sign in with the browser that opened." if opened else f"Open this to sign in:\n{address}", err=True)
+        typer.echo(f"Sign in with your browser, at:\n{address}", err=True)
+        if browser:  # beside: a browser in the terminal only comes back when it is left
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     with http_client(trust) as http:
         signed_in = sign_in_person(

@@ -1,4 +1,4 @@
-"""Who calls: an application, or a person through one, known by the bearer token, in the tenant that issued it."""
+"""Who calls: an application, or a person through one, known by the access token, in the tenant that issued it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from shieldwall.server.directory.apps import find_app
 from shieldwall.server.directory.first_party import delegated_of
 from shieldwall.server.directory.resource_names import OF_EVERYBODY, OPENID, Api
 from shieldwall.server.directory.verification_keys import VerificationKeys
+from shieldwall.server.possession_of_requests import SCHEME, prove_possession
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import people
 from shieldwall.server.storage.identity_records import App, Person
@@ -26,6 +27,7 @@ from shieldwall.server.storage.records import Tenant
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 _DEFENDER: Final = "/api/"
+_SCHEMES: Final = frozenset({"bearer", SCHEME})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,8 @@ def issuer_of(services: AdminServices) -> TokenIssuer:
 def finding_caller(services: AdminServices) -> Callable[[Connection, Transaction, Tenant, str], Caller]:
     """Make the function that finds out whose a token is.
 
-    It raises UnauthenticatedError where the token is not good, and RevokedTokenError where it was until somebody took
-    it back.
+    It raises UnauthenticatedError where the token, or the proof beside it, is not good, and RevokedTokenError where it
+    was until somebody took it back.
     """
     keys = VerificationKeys(services.signers, services.clock)
 
@@ -65,6 +67,7 @@ def finding_caller(services: AdminServices) -> Callable[[Connection, Transaction
         _refuse_older(verified, app.valid_from)
         if person is not None:
             _refuse_older(verified, person.valid_from)
+        prove_possession(services, connection, token, verified.key)
         return Caller(app=app, person=person, token=verified)
 
     return caller_of
@@ -75,20 +78,24 @@ def finding_principal(services: AdminServices) -> Callable[[Connection], Princip
     caller_of = finding_caller(services)
 
     def principal_of(connection: Connection) -> Principal:
-        token = bearer_token(connection)
+        token = token_of(connection)
         tenant = services.tenancy.find(claimed_tenant(token))
         if tenant is None:
             raise UnauthenticatedError("The access token is not valid.")
         with services.database.read() as transaction:
-            return _principal(transaction, caller_of(connection, transaction, tenant, token))
+            return _principal(transaction, caller_of(connection, transaction, tenant, token), tenant)
 
     return principal_of
 
 
-def bearer_token(connection: Connection) -> str:
-    """Return the token that a request carries (RFC 6750 section 2.1). Raises: UnauthenticatedError."""
+def token_of(connection: Connection) -> str:
+    """Return the token that a request carries (RFC 6750 section 2.1, RFC 9449 section 7.1).
+
+    Raises:
+        UnauthenticatedError: It carries none.
+    """
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    if scheme.lower() not in _SCHEMES or not token:
         raise UnauthenticatedError("The request carries no access token.")
     return token
 
@@ -98,7 +105,7 @@ def services_here(services: AdminServices, connection: Connection) -> AdminServi
     return services.reached_at(address_of(connection.scope, services.settings.public_url))
 
 
-def _principal(transaction: Transaction, caller: Caller) -> Principal:
+def _principal(transaction: Transaction, caller: Caller, tenant: Tenant) -> Principal:
     app, person, token = caller.app, caller.person, caller.token
     if person is None:
         return Principal(
@@ -116,7 +123,7 @@ def _principal(transaction: Transaction, caller: Caller) -> Principal:
         permissions=token.permissions & {*delegated_of(app), *OF_EVERYBODY, *OPENID},
         access=access_of(transaction, person),
         proved_at=token.proved_at,
-        user_name=person.user_name,
+        user_name=person.principal_name(tenant.domain),
     )
 
 

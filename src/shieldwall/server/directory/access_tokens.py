@@ -52,6 +52,8 @@ class VerifiedToken:
     issued_at: datetime
     proved_at: datetime | None
     token_id: str
+    key: str | None = None
+    """Thumbprint of the key that it is bound to; a token that is bound to none is good for whoever holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ class TokenIssuer:
             "sub": _pairwise(app.client_id, person),
             "idtyp": "user",
             "scp": " ".join(scopes),
-            "preferred_username": person.user_name,
+            "preferred_username": person.principal_name(self.tenant_domain),
             "name": person.display_name,
             "auth_time": int(signed_in.proved_at.timestamp()),
             "amr": _METHODS[signed_in.method],
@@ -139,7 +141,7 @@ class TokenIssuer:
             "amr": _METHODS[signed_in.method],
             "ver": "2.0",
             "uti": token_id,
-        } | person_claims(app.client_id, signed_in.person, openid)
+        } | person_claims(app.client_id, signed_in.person, openid, self.tenant_domain)
         return claims | ({"nonce": nonce} if nonce else {})
 
     def verified(self, token: str, keys: KeySet, now: datetime, api: Api) -> VerifiedToken:
@@ -193,7 +195,13 @@ def _read(claims: Mapping[str, Any]) -> VerifiedToken:
         issued_at=datetime.fromtimestamp(claims["iat"], UTC),
         proved_at=None if is_app else datetime.fromtimestamp(claims["auth_time"], UTC),
         token_id=str(claims["uti"]),
+        key=str(claims["cnf"]["jkt"]) if "cnf" in claims else None,
     )
+
+
+def bound_to(claims: dict[str, Any], key: str | None) -> dict[str, Any]:
+    """Bind a token to the key with this thumbprint (RFC 9449 section 6.1), where there is one."""
+    return claims if key is None else claims | {"cnf": {"jkt": key}}
 
 
 def issued_at(now: datetime, valid_from: datetime) -> int:
@@ -201,11 +209,11 @@ def issued_at(now: datetime, valid_from: datetime) -> int:
     return max(int(now.timestamp()), ceil(valid_from.timestamp()))
 
 
-def person_claims(client_id: str, person: Person, openid: frozenset[str]) -> dict[str, Any]:
+def person_claims(client_id: str, person: Person, openid: frozenset[str], domain: str) -> dict[str, Any]:
     """Say who a person is to an application, as far as the scopes of OpenID Connect ask for it."""
     claims: dict[str, Any] = {"sub": _pairwise(client_id, person), "oid": person.id}
     if "profile" in openid:
-        claims |= {"name": person.display_name, "preferred_username": person.user_name}
+        claims |= {"name": person.display_name, "preferred_username": person.principal_name(domain)}
     if "email" in openid and "@" in person.user_name:
         claims["email"] = person.user_name
     return claims

@@ -82,7 +82,7 @@ def named(connection: Connection, tenant: Tenant, name: str) -> Person | None:
 
 def principal_name(person: Person, tenant: Tenant) -> str:
     """Return the name by which somebody is known everywhere (``userPrincipalName``)."""
-    return person.user_name if "@" in person.user_name else f"{person.user_name}@{tenant.domain}"
+    return person.principal_name(tenant.domain)
 
 
 def create(

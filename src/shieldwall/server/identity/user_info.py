@@ -6,7 +6,7 @@ from litestar import Response, route
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.authorization import PUBLIC, UnauthenticatedError
-from shieldwall.server.callers import bearer_token, finding_caller
+from shieldwall.server.callers import finding_caller, token_of
 from shieldwall.server.directory.access_tokens import claimed_tenant, person_claims
 from shieldwall.server.directory.resource_names import OPENID
 from shieldwall.server.identity.describing import USER_INFO, says
@@ -22,12 +22,12 @@ def user_info_handler(services: AdminServices) -> ControllerRouterHandler:
     @route(
         "/oidc/userinfo",
         http_method=["GET", "POST"],
-        opt={**PUBLIC, **says(USER_INFO, fails=(401, 403))},
+        opt={**PUBLIC, **says(USER_INFO, fails=(401, 403, 429))},
         sync_to_thread=True,
     )
     def user_info(request: IdentityRequest) -> Response[bytes]:
         """Say who the token is about, as far as its scopes let it be known."""
-        token = bearer_token(request)
+        token = token_of(request)
         tenant = services.tenancy.find(claimed_tenant(token))
         if tenant is None:
             raise UnauthenticatedError("The access token is not valid.")
@@ -37,6 +37,6 @@ def user_info_handler(services: AdminServices) -> ControllerRouterHandler:
             cause = "The token is not of a person who signed in with the scope openid."
             raise TokenRequestError("insufficient_scope", cause, number=50013, status=403)
         openid = caller.token.permissions & OPENID
-        return answer(person_claims(caller.app.client_id, caller.person, openid), stored=False)
+        return answer(person_claims(caller.app.client_id, caller.person, openid, tenant.domain), stored=False)
 
     return user_info

@@ -40,7 +40,7 @@ def principal_of(services: AdminServices, connection: Connection) -> Principal:
     session = find_session(services, connection)
     if session is None:
         raise UnauthenticatedError("Nobody is signed in.", remedy="Sign in again with a new link.")
-    services.tenancy.get(session.tenant_id)  # known from here on, so that no later step of the request waits for it
+    tenant = services.tenancy.get(session.tenant_id)  # known from here on, so that no later step of the request waits for it
     now = services.clock.now()
     refreshing = "x-requested-for" in connection.headers  # a page left open must not keep its session alive
     if not refreshing and sessions.needs_note(session, now=now):
@@ -60,7 +60,7 @@ def principal_of(services: AdminServices, connection: Connection) -> Principal:
         permissions=frozenset({ADMINISTRATOR, TENANTS} if sees_tenants else {ADMINISTRATOR}),
         access=access,
         proved_at=session.proved_at,
-        user_name=person.user_name,
+        user_name=person.principal_name(tenant.domain),
     )
 
 

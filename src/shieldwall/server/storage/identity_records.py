@@ -27,6 +27,10 @@ class Person:
     last_sign_in_at: datetime | None = None
     valid_from: datetime
 
+    def principal_name(self, domain: str) -> str:
+        """Return the name by which somebody of the tenant with this domain is known everywhere."""
+        return self.user_name if "@" in self.user_name else f"{self.user_name}@{domain}"
+
 
 class ProofMethod(StrEnum):
     """How a person showed who they are."""
