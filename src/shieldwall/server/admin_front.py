@@ -20,10 +20,20 @@ BODY_SECONDS: Final = 10.0
 ADDRESS: Final = "shieldwall.address"
 """Where the scope of a request says which of our addresses it was sent to."""
 
+PATH: Final = "shieldwall.path"
+"""Where it says which path was asked for, decoded, as the client wrote it."""
+
 
 def address_of(scope: Any, otherwise: str) -> str:
     """Return which of our addresses a request was sent to; ``otherwise`` where nobody looked."""
     found = scope.get(ADDRESS, otherwise)
+    assert isinstance(found, str)
+    return found
+
+
+def path_of(scope: Any) -> str:
+    """Return which path was asked for, before it was brought to one form."""
+    found = scope.get(PATH, scope["path"])
     assert isinstance(found, str)
     return found
 
@@ -76,7 +86,7 @@ class AdminFront:
                 "This server does not answer for the host the request names.",
                 "Use the public URL of the server; a proxy in front must keep the Host header.",
             )
-        scope[ADDRESS] = self.addresses[named]
+        scope[ADDRESS], scope[PATH] = self.addresses[named], scope["path"]
 
 
 class _Replayed:

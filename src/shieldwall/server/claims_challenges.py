@@ -14,6 +14,8 @@ from typing import Any, Final
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.authorization import PROOF_LIFETIME, StepUpRequiredError, UnauthenticatedError
+from shieldwall.server.directory.possession import InvalidProofError, NonceWantedError, UnboundTokenError
+from shieldwall.server.directory.possession_keys import ALGORITHMS
 
 FRESH_PROOF: Final = "c1"
 """The authentication context (``acrs``) that stands for a proof of who one is that is not older than ten minutes."""
@@ -30,10 +32,25 @@ class RevokedTokenError(UnauthenticatedError):
         self.valid_from = valid_from
 
 
-def challenge_of(error: ShieldwallError, issuer: str) -> str:
-    """Write the challenge (RFC 6750 section 3; of a step-up, RFC 9470 section 3 beside)."""
+def challenge_headers(error: ShieldwallError, issuer: str, *, by_proof: bool) -> dict[str, str]:
+    """Write the headers of a refusal. ``by_proof``: the request sent its token as one that is bound to a key."""
+    headers = {"WWW-Authenticate": _challenge_of(error, issuer, by_proof=by_proof)}
+    if isinstance(error, NonceWantedError):
+        headers["DPoP-Nonce"] = error.nonce
+    return headers
+
+
+def _challenge_of(error: ShieldwallError, issuer: str, *, by_proof: bool) -> str:
+    """Write the challenge (RFC 6750 section 3, RFC 9449 section 7.1; of a step-up, RFC 9470 section 3 beside)."""
+    about_proof = isinstance(error, InvalidProofError | NonceWantedError | UnboundTokenError)
     start = f'Bearer realm="", authorization_uri="{issuer}"'
+    if by_proof or about_proof:
+        start = f'DPoP realm="", authorization_uri="{issuer}", algs="{" ".join(ALGORITHMS)}"'
     match error:
+        case NonceWantedError():
+            return f'{start}, error="use_dpop_nonce"'
+        case InvalidProofError():
+            return f'{start}, error="invalid_dpop_proof"'
         case RevokedTokenError():
             return f'{start}, error="insufficient_claims", claims="{_written(not_before(error.valid_from))}"'
         case StepUpRequiredError():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.outgoing.client import Outgoing
+from shieldwall.server.proof_memory import ProofMemory
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.ports import Signer, Signers
 from shieldwall.server.storage.database import Database
@@ -33,6 +34,7 @@ class AdminServices:
     tenant: Tenant
     settings: ServerSettings
     outgoing: Outgoing
+    proofs: ProofMemory = field(default_factory=ProofMemory)
 
     @property
     def signer(self) -> Signer:

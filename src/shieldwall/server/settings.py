@@ -60,6 +60,8 @@ class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     device_code: bool = False
     """Whether a program without a browser may show a code that a person types elsewhere; it invites fraud."""
+    proof_nonce: bool = False
+    """Whether proofs of possession must hold a nonce of the server; clients that send none never notice."""
 
 
 StreamName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z")]

@@ -19,7 +19,7 @@ from shieldwall.server.admin_front import address_of
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import Principal, authorization_of
 from shieldwall.server.callers import Connection, finding_principal, issuer_of, services_here
-from shieldwall.server.claims_challenges import challenge_of
+from shieldwall.server.claims_challenges import challenge_headers
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.graph import (
     absent_collections,
@@ -80,6 +80,7 @@ from shieldwall.server.graph.errors import FailedError, error_body, error_of_htt
 from shieldwall.server.graph.reports import cached, exports
 from shieldwall.server.graph.reports import handlers as reports
 from shieldwall.server.graph.requests import JSON, GraphRequest
+from shieldwall.server.possession_of_requests import by_proof
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import serving_tenant_of_caller
 from shieldwall.server.throttling import Call, Throttle, TooManyRequestsError
@@ -185,7 +186,8 @@ def answering_errors(services: AdminServices) -> ErrorHandler:
             structlog.get_logger().error("request_failed", request_id=record.request_id, exc_info=error)
             expected = FailedError("Something went wrong inside the server.")
         if status == 401:
-            headers["WWW-Authenticate"] = challenge_of(expected, issuer_of(services_here(services, request)).issuer)
+            issuer = issuer_of(services_here(services, request)).issuer
+            headers |= challenge_headers(expected, issuer, by_proof=by_proof(request))
         if status == 410:  # where to begin anew
             here = services.reached_at(address_of(request.scope, services.settings.public_url))
             headers["Location"] = f"{here.settings.public_url}{request.scope['path']}?$deltatoken="

@@ -21,6 +21,7 @@ from shieldwall.contract.strict_json import decode_any, encode
 from shieldwall.server.admin_front import ADDRESS
 from shieldwall.server.graph.batch_plan import METHODS, BatchItem
 from shieldwall.server.graph.errors import ContentTooLargeError, InvalidRequestError
+from shieldwall.server.possession_of_requests import PROVEN
 
 BATCH: Final = "$batch"
 LARGEST_ANSWER: Final = 4 * 1024 * 1024
@@ -36,6 +37,7 @@ _OF_THE_BATCH: Final = frozenset(
         "content-encoding",
         "content-length",
         "cookie",
+        "dpop",
         "expect",
         "forwarded",
         "host",
@@ -48,7 +50,7 @@ _OF_THE_BATCH: Final = frozenset(
 )
 """Headers that an item does not bring: who calls, and where, is what it is for the batch."""
 _INHERITED: Final = frozenset({b"authorization", b"host"})
-_FRAME: Final = frozenset({"asgi", "http_version", "scheme", "server", "client", "root_path", ADDRESS})
+_FRAME: Final = frozenset({"asgi", "http_version", "scheme", "server", "client", "root_path", ADDRESS, PROVEN})
 """What every request of a batch has in common with it."""
 _SHOWN: Final = {
     "content-type": "Content-Type",
@@ -57,6 +59,7 @@ _SHOWN: Final = {
     "retry-after": "Retry-After",
     "allow": "Allow",
     "www-authenticate": "WWW-Authenticate",
+    "dpop-nonce": "DPoP-Nonce",
     "preference-applied": "Preference-Applied",
     "request-id": "request-id",
     "client-request-id": "client-request-id",

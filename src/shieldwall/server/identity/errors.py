@@ -15,9 +15,10 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import UnauthenticatedError
 from shieldwall.server.callers import issuer_of, services_here
-from shieldwall.server.claims_challenges import challenge_of
+from shieldwall.server.claims_challenges import challenge_headers
 from shieldwall.server.directory.app_credentials import InvalidClientError
 from shieldwall.server.directory.resource_names import InvalidScopeError
+from shieldwall.server.possession_of_requests import by_proof
 from shieldwall.server.services import AdminServices
 from shieldwall.server.signer.errors import SignerBusyError, SignerUnavailableError
 from shieldwall.server.storage.database import StorageUnavailableError
@@ -105,7 +106,8 @@ def answering_errors(services: AdminServices) -> Callable[[IdentityRequest, Exce
         if isinstance(error, HTTPException):
             headers |= allowed_methods(error)
         if isinstance(error, UnauthenticatedError):
-            headers["WWW-Authenticate"] = challenge_of(error, issuer_of(services_here(services, request)).issuer)
+            issuer = issuer_of(services_here(services, request)).issuer
+            headers |= challenge_headers(error, issuer, by_proof=by_proof(request))
         elif found.status == 401 and "authorization" in request.headers:
             headers["WWW-Authenticate"] = "Basic"
         if found.retry_after is not None:

@@ -23,10 +23,11 @@ HEADERS: Final[dict[str, tuple[str, Schema]]] = {
     "Location": ("Where what was made, or what follows, is found.", {"type": "string"}),
     "Retry-After": ("Seconds to wait before asking again.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": ("Which kind of credential is expected.", {"type": "string"}),
+    "DPoP-Nonce": ("What the next proof of possession has to hold; where one is wanted.", {"type": "string"}),
     "Cache-Control": ("Whether and how long the answer may be kept.", {"type": "string"}),
     "Content-Disposition": ("The name under which a browser keeps the file.", {"type": "string"}),
 }
-_BESIDE: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+_BESIDE: Final = {401: ("WWW-Authenticate", "DPoP-Nonce"), 429: ("Retry-After",), 503: ("Retry-After",)}
 _FROM_THE_FRONT: Final = frozenset({400, 408, 413, 421})
 """Refusals that come before the request is looked at: a problem document, whatever it was for."""
 _ONLY_FROM_THE_FRONT: Final = frozenset({408, 421})
