@@ -62,6 +62,9 @@ def create(
     out: OutOption = None,
     tenant: TenantOption = None,
     public: Annotated[bool, typer.Option("--public", help="It runs where no secret can be kept.")] = False,
+    require_proof: Annotated[
+        bool, typer.Option("--require-proof", help="It gets no token that is not bound to a key of its own (DPoP).")
+    ] = False,
 ) -> None:
     """Make an application and write its login, with the secret that is shown to nobody else."""
     from shieldwall.server.directory import app_credentials, apps  # noqa: PLC0415 - slow to import, and only needed here
@@ -82,6 +85,7 @@ def create(
                 delegated=of_people,
                 redirect_uris=redirect_uri or (),
                 is_public=public,
+                requires_proof=require_proof,
             )
             for each in certificate or ():
                 app_credentials.add_certificate(connection, acting, made, each.read_bytes())
@@ -118,6 +122,7 @@ def list_(
                 "displayName": each.display_name,
                 "enabled": each.enabled,
                 "isPublic": each.is_public,
+                "requiresProof": each.requires_proof,
                 "permissions": each.permissions,
                 "delegatedPermissions": each.delegated,
                 "redirectUris": each.redirect_uris,

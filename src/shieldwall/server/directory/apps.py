@@ -48,6 +48,7 @@ def register_app(
     delegated: Collection[str] = (),
     redirect_uris: Collection[str] = (),
     is_public: bool = False,
+    requires_proof: bool = False,
     client_id: str | None = None,
 ) -> App:
     """Make an application without any credential; ``client_id`` is drawn unless it is given.
@@ -65,6 +66,7 @@ def register_app(
         delegated=_in_order(delegated),
         redirect_uris=tuple(dict.fromkeys(redirect_uris)),
         is_public=is_public,
+        requires_proof=requires_proof,
         created_at=now,
         valid_from=now,
     )
@@ -136,7 +138,8 @@ def change_app(connection: Connection, acting: Acting, app: App, **changes: Any)
         return app
     _check(changed)
     lost = set(app.permissions) - set(changed.permissions) or set(app.delegated) - set(changed.delegated)
-    if lost or (app.enabled and not changed.enabled):
+    bound = changed.requires_proof and not app.requires_proof
+    if lost or bound or (app.enabled and not changed.enabled):
         changed = replace(changed, valid_from=acting.clock.now())
     apps.change(connection, changed)
     acting.record(connection, "app.changed", "app", app.client_id, **_told(changed))
@@ -244,4 +247,6 @@ def _told(app: App) -> dict[str, Any]:
         told["redirectUris"] = app.redirect_uris
     if not app.enabled:
         told["enabled"] = False
+    if app.requires_proof:
+        told["requiresProof"] = True
     return told

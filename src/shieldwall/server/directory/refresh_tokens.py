@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from shieldwall.server.directory.access_tokens import SignIn
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.opaque_tokens import digest_of_token, new_opaque_token
+from shieldwall.server.directory.possession import InvalidProofError
 from shieldwall.server.storage import people, refresh_tokens
 from shieldwall.server.storage.grant_records import AuthorizationCode, RefreshToken
 from shieldwall.server.storage.identity_records import App, ProofMethod
@@ -58,9 +59,14 @@ def issue(
     grant: PersonGrant,
     *,
     now: datetime,
+    key: str | None = None,
     make_token: Callable[[], str] = new_opaque_token,
 ) -> str:
-    """Make the next refresh token of a family."""
+    """Make the next refresh token of a family.
+
+    That of a public application is bound to ``key``, the thumbprint of the key that it proved to hold, if any; others
+    show who they are with every use (RFC 9449 section 5).
+    """
     token = make_token()
     refresh_tokens.add(
         connection,
@@ -74,6 +80,7 @@ def issue(
             scopes=grant.scopes,
             proved_at=grant.signed_in.proved_at,
             method=grant.signed_in.method,
+            proof_key=key if app.is_public else None,
             issued_at=now,
             expires_at=min(now + IDLE_LIFETIME, grant.ends_at),
         ),
@@ -81,15 +88,21 @@ def issue(
     return token
 
 
-def redeem(connection: Connection, acting: Acting, app: App, token: str) -> PersonGrant | None:
+def redeem(connection: Connection, acting: Acting, app: App, token: str, key: str | None = None) -> PersonGrant | None:
     """Use a refresh token up and return the leave it stands for, or ``None`` where it is not good.
 
-    A token that comes a second time takes back its family. That has to be committed, so it is no error here.
+    A token that comes a second time takes back its family. That has to be committed, so it is no error here. Whoever
+    has a token and not the ``key`` that it is bound to can do neither.
+
+    Raises:
+        InvalidProofError: It is bound to another key.
     """
     now = acting.clock.now()
     found = refresh_tokens.find(connection, app.tenant_id, digest_of_token(token))
     if found is None or found.client_id != app.client_id:
         return None
+    if found.proof_key is not None and found.proof_key != key:
+        raise InvalidProofError("The refresh token is bound to a key, and comes without a proof of it.")
     if found.used_at is not None or not refresh_tokens.use(connection, app.tenant_id, found.digest, now):
         refresh_tokens.remove_family(connection, app.tenant_id, found.family_id)
         acting.record(connection, "app.refreshTokenUsedTwice", "app", app.client_id, person=found.person_id)

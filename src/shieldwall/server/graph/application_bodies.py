@@ -67,6 +67,13 @@ class OwnRights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     permissions: tuple[str, ...] | None = None
     delegated_permissions: tuple[str, ...] | None = None
     enabled: bool | None = None
+    requires_proof: bool | None = None
+
+    @property
+    def switches(self) -> dict[str, Any]:
+        """Return the members of the record that are switched on or off."""
+        found = {"enabled": self.enabled, "requires_proof": self.requires_proof}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class ApplicationChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -108,9 +115,7 @@ class ApplicationChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             changes["permissions"] = check_permissions(own.permissions)
         if own.delegated_permissions is not None:
             changes["delegated"] = check_permissions(own.delegated_permissions)
-        if own.enabled is not None:
-            changes["enabled"] = own.enabled
-        return changes
+        return changes | own.switches
 
     def _redirect_uris(self) -> tuple[str, ...]:
         public, web = (each.redirect_uris if each else () for each in (self.public_client, self.web))

@@ -45,6 +45,7 @@ def application_resource(app: App, credentials: Iterable[AppCredential], tenant:
             "permissions": list(app.permissions),
             "delegatedPermissions": list(delegated_of(app)),
             "enabled": app.enabled,
+            "requiresProof": app.requires_proof,
             "tokensValidFromDateTime": moment(app.valid_from),
             "isFirstParty": is_first_party(app),
         },

@@ -71,6 +71,7 @@ DISCOVERY: Final = Component(
             "prompt_values_supported": list_of(TEXT),
             "subject_types_supported": list_of(TEXT),
             "id_token_signing_alg_values_supported": list_of(TEXT),
+            "dpop_signing_alg_values_supported": list_of(TEXT),
             "scopes_supported": list_of(TEXT),
             "claims_supported": list_of(TEXT),
             "tenant_region_scope": NOTHING,
@@ -93,7 +94,7 @@ KEYS: Final = Component(
     "JsonWebKeySet",
     record({"keys": list_of(open_record({"kty": TEXT, "kid": TEXT, "n": TEXT, "e": TEXT}, required=["kty", "kid"]))}),
 )
-_TOKEN: Final = {"token_type": word("Bearer"), "access_token": TEXT}
+_TOKEN: Final = {"token_type": word("Bearer", "DPoP"), "access_token": TEXT}
 _PERSON: Final = {
     "scope": said(TEXT, "What was granted; of people alone, like all that follows."),
     "refresh_token": said(TEXT, "Good once; with the scope `offline_access`."),
@@ -179,6 +180,13 @@ AUTHORIZATION_ENDPOINT: Final = Parameter(
     name="authorization_endpoint",
     place="query",
     meaning="The authority that a library was given.",
+    schema={"type": "string"},
+)
+
+PROOF: Final = Parameter(
+    name="DPoP",
+    place="header",
+    meaning="A proof that the client holds a key, to which the tokens are then bound (RFC 9449).",
     schema={"type": "string"},
 )
 

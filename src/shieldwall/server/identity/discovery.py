@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.directory.possession_keys import ALGORITHMS
 from shieldwall.server.identity.describing import AUTHORIZATION_ENDPOINT, DISCOVERY, INSTANCE, KEYS, says
 from shieldwall.server.identity.errors import IdentityRequest, TokenRequestError
 from shieldwall.server.identity.requests import Services, answer, issuer_for
@@ -103,6 +104,7 @@ def _configuration(services: AdminServices, tenant: str, *, is_first_version: bo
         "prompt_values_supported": ["none", "login", "select_account", "consent"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
+        "dpop_signing_alg_values_supported": list(ALGORITHMS),
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "claims_supported": [
             "aud",

@@ -17,6 +17,7 @@ from shieldwall.server.authorization import UnauthenticatedError
 from shieldwall.server.callers import issuer_of, services_here
 from shieldwall.server.claims_challenges import challenge_headers
 from shieldwall.server.directory.app_credentials import InvalidClientError
+from shieldwall.server.directory.possession import InvalidProofError, NonceWantedError
 from shieldwall.server.directory.resource_names import InvalidScopeError
 from shieldwall.server.possession_of_requests import by_proof
 from shieldwall.server.services import AdminServices
@@ -45,6 +46,7 @@ class TokenRequestError(ShieldwallError):
         status: int = 400,
         retry_after: int | None = None,
         more: Mapping[str, str] | None = None,
+        nonce: str = "",
     ) -> None:
         super().__init__(cause)
         self.error = error
@@ -53,6 +55,8 @@ class TokenRequestError(ShieldwallError):
         self.retry_after = retry_after
         self.more = more or {}
         """Further members of the body, such as ``suberror`` and ``claims``."""
+        self.nonce = nonce
+        """What the next proof of possession has to hold, where one is wanted."""
 
 
 def invalid_request(cause: str, number: int = 900144) -> TokenRequestError:
@@ -74,6 +78,13 @@ def invalid_client() -> TokenRequestError:
 def unknown_tenant(tenant: str) -> TokenRequestError:
     """Say that there is no such tenant."""
     return TokenRequestError("invalid_tenant", f"Tenant {tenant[:64]!r} was not found.", number=90002)
+
+
+def error_of_proof(error: InvalidProofError | NonceWantedError, *, status: int) -> TokenRequestError:
+    """Say what is wrong with a proof of possession (RFC 9449 sections 5 and 8)."""
+    if isinstance(error, NonceWantedError):
+        return TokenRequestError("use_dpop_nonce", error.cause, number=50013, status=status, nonce=error.nonce)
+    return TokenRequestError("invalid_dpop_proof", error.cause, number=50013, status=status)
 
 
 def refused(error: ShieldwallError) -> TokenRequestError | None:
@@ -110,6 +121,8 @@ def answering_errors(services: AdminServices) -> Callable[[IdentityRequest, Exce
             headers |= challenge_headers(error, issuer, by_proof=by_proof(request))
         elif found.status == 401 and "authorization" in request.headers:
             headers["WWW-Authenticate"] = "Basic"
+        if found.nonce:
+            headers["DPoP-Nonce"] = found.nonce
         if found.retry_after is not None:
             headers["Retry-After"] = str(found.retry_after)
         record = record_of(request.scope)
@@ -132,6 +145,8 @@ def answering_errors(services: AdminServices) -> Callable[[IdentityRequest, Exce
 
 def _found(error: Exception) -> TokenRequestError:
     match error:
+        case InvalidProofError() | NonceWantedError():
+            return error_of_proof(error, status=401)
         case UnauthenticatedError():
             return TokenRequestError("invalid_token", error.cause, number=50013, status=401)
         case ShieldwallError() if (found := refused(error)) is not None:

@@ -16,10 +16,11 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.server.authorization import PROOF_LIFETIME
 from shieldwall.server.claims_challenges import fresh_proof
 from shieldwall.server.directory import authorization_codes, device_codes, refresh_tokens
-from shieldwall.server.directory.access_tokens import LIFETIME, TokenIssuer, client_info
+from shieldwall.server.directory.access_tokens import LIFETIME, TokenIssuer, bound_to, client_info
 from shieldwall.server.directory.acting import Acting, Origin
 from shieldwall.server.directory.device_codes import Asked
 from shieldwall.server.directory.first_party import delegated_of
+from shieldwall.server.directory.possession import Proof
 from shieldwall.server.directory.refresh_tokens import PersonGrant
 from shieldwall.server.directory.resource_names import (
     DEFAULT,
@@ -30,6 +31,7 @@ from shieldwall.server.directory.resource_names import (
     wanted_scopes,
 )
 from shieldwall.server.identity.errors import TokenRequestError, invalid_grant, invalid_request
+from shieldwall.server.identity.possession import use_up
 from shieldwall.server.identity.requests import wants_fresh_proof
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity_records import App
@@ -48,6 +50,13 @@ class Exchange:
     form: Mapping[str, str]
     address: str | None = None
     """Where the request came from, for the audit trail."""
+    proof: Proof | None = None
+    """That it holds a key, to which its tokens are bound then."""
+
+    @property
+    def key(self) -> str | None:
+        """Thumbprint of the key that its tokens are bound to."""
+        return None if self.proof is None else self.proof.key
 
     @property
     def acting(self) -> Acting:
@@ -74,10 +83,13 @@ def for_itself(exchange: Exchange) -> Body:
         cause = "A public application speaks for people, never for itself."
         raise TokenRequestError("unauthorized_client", cause, number=700025)
     services = exchange.services
+    if exchange.proof is not None:
+        with services.database.write() as connection:
+            use_up(connection, app, exchange.proof)
     claims = exchange.issuer.claims_of_app(
         app, audience=wanted.audience, now=services.clock.now(), token_id=services.new_id()
     )
-    return _body(services.signer.sign_token(claims))
+    return _body(exchange, claims)
 
 
 def for_code(exchange: Exchange) -> Body:
@@ -102,7 +114,7 @@ def for_refresh_token(exchange: Exchange) -> Body:
     token = _field(exchange, "refresh_token")
 
     def redeem(connection: Connection) -> PersonGrant | None:
-        return refresh_tokens.redeem(connection, exchange.acting, exchange.app, token)
+        return refresh_tokens.redeem(connection, exchange.acting, exchange.app, token, exchange.key)
 
     return _for_person(exchange, redeem, "The refresh token is not good: used, ended or taken back.", number=700082)
 
@@ -114,7 +126,10 @@ def for_device_code(exchange: Exchange) -> Body:
     code = exchange.form.get("device_code") or _field(exchange, "code")
     with exchange.services.database.write() as connection:
         found = device_codes.ask(connection, exchange.acting, exchange.app, code)
-        token = None if isinstance(found, Asked) else _refresh_token(connection, exchange, found)
+        token = None
+        if not isinstance(found, Asked):
+            use_up(connection, exchange.app, exchange.proof)
+            token = _refresh_token(connection, exchange, found)
     if isinstance(found, Asked):
         raise TokenRequestError(found.value, _ASKED[found], number=_NUMBERS[found])
     return _person_body(exchange, found, token)
@@ -143,6 +158,7 @@ def _for_person(
         grant = redeem(connection)
         # What follows may raise: then nothing was used up. What only comes to nothing stays, and is refused below.
         if grant is not None:
+            use_up(connection, exchange.app, exchange.proof)
             _require_fresh_proof(exchange, grant)
             grant = _as_wanted(exchange, grant)
         token = None if grant is None else _refresh_token(connection, exchange, grant)
@@ -166,7 +182,7 @@ def _as_wanted(exchange: Exchange, grant: PersonGrant) -> PersonGrant:
 def _refresh_token(connection: Connection, exchange: Exchange, grant: PersonGrant) -> str | None:
     if "offline_access" not in grant.scopes:
         return None
-    return refresh_tokens.issue(connection, exchange.app, grant, now=exchange.services.clock.now())
+    return refresh_tokens.issue(connection, exchange.app, grant, now=exchange.services.clock.now(), key=exchange.key)
 
 
 def _require_fresh_proof(exchange: Exchange, grant: PersonGrant) -> None:
@@ -187,7 +203,7 @@ def _person_body(exchange: Exchange, grant: PersonGrant, refresh_token: str | No
     claims = issuer.claims_of_person(
         app, grant.signed_in, audience=grant.audience, scopes=scopes, now=now, token_id=services.new_id()
     )
-    body = _body(services.signer.sign_token(claims))
+    body = _body(exchange, claims)
     told = [each if each in OPENID else f"{grant.audience}/{each}" for each in grant.scopes]
     if DEFAULT in exchange.form.get("scope", ""):
         told.append(f"{grant.audience}/{DEFAULT}")
@@ -204,13 +220,13 @@ def _person_body(exchange: Exchange, grant: PersonGrant, refresh_token: str | No
     return body
 
 
-def _body(access_token: str) -> Body:
+def _body(exchange: Exchange, claims: Body) -> Body:
     lifetime = int(LIFETIME.total_seconds())
     return {
-        "token_type": "Bearer",
+        "token_type": "Bearer" if exchange.proof is None else "DPoP",
         "expires_in": lifetime,
         "ext_expires_in": lifetime,
-        "access_token": access_token,
+        "access_token": exchange.services.signer.sign_token(bound_to(claims, exchange.key)),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from litestar import Response, post
@@ -13,6 +14,7 @@ from shieldwall.server.authorization import PUBLIC
 from shieldwall.server.directory import refresh_tokens
 from shieldwall.server.identity.clients import authenticated
 from shieldwall.server.identity.describing import (
+    PROOF,
     REVOCATION,
     TOKEN,
     TOKEN_OF_VERSION_1,
@@ -22,6 +24,7 @@ from shieldwall.server.identity.describing import (
 )
 from shieldwall.server.identity.errors import NO_STORE, IdentityRequest, TokenRequestError, invalid_request
 from shieldwall.server.identity.grants import Exchange, for_code, for_device_code, for_itself, for_refresh_token
+from shieldwall.server.identity.possession import refusing_proofs, shown_proof
 from shieldwall.server.identity.requests import Guarding, Services, answer, form_of, issuer_for, shown_by
 from shieldwall.server.services import AdminServices
 from shieldwall.server.throttling import Attempts
@@ -41,7 +44,7 @@ _FAILS: Final = (401, 429)
 
 @post(
     "/{tenant:str}/oauth2/v2.0/token",
-    opt={**PUBLIC, **says(TOKEN, takes=TOKEN_REQUEST, fails=_FAILS)},
+    opt={**PUBLIC, **says(TOKEN, takes=TOKEN_REQUEST, asks=(PROOF,), fails=_FAILS)},
     sync_to_thread=True,
 )
 def token(
@@ -53,7 +56,7 @@ def token(
 
 @post(
     "/{tenant:str}/oauth2/token",
-    opt={**PUBLIC, **says(TOKEN_OF_VERSION_1, takes=TOKEN_REQUEST, fails=_FAILS)},
+    opt={**PUBLIC, **says(TOKEN_OF_VERSION_1, takes=TOKEN_REQUEST, asks=(PROOF,), fails=_FAILS)},
     sync_to_thread=True,
 )
 def token_of_version_1(
@@ -101,7 +104,9 @@ def _issued(
         issuer_for(services, tenant)
         offered = ", ".join(sorted(_GRANTS))
         raise TokenRequestError("unsupported_grant_type", f"The grant types here are {offered}.", number=70003)
-    return grant(_exchange(services, attempts, request, tenant, body))
+    exchange = _exchange(services, attempts, request, tenant, body)
+    with refusing_proofs():
+        return grant(replace(exchange, proof=shown_proof(services, request, exchange.app)))
 
 
 def _exchange(

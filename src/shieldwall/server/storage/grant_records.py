@@ -35,7 +35,10 @@ class AuthorizationCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshToken:
-    """What an application exchanges once for new tokens of a person, the next of its family among them."""
+    """What an application exchanges once for new tokens of a person, the next of its family among them.
+
+    ``proof_key`` is the thumbprint of the key that it is bound to, if any.
+    """
 
     digest: Digest = field(repr=False)
     tenant_id: TenantId
@@ -46,6 +49,7 @@ class RefreshToken:
     scopes: tuple[str, ...]
     proved_at: datetime
     method: ProofMethod
+    proof_key: str | None = None
     issued_at: datetime
     expires_at: datetime
     used_at: datetime | None = None

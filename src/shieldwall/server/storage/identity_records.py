@@ -79,6 +79,8 @@ class App:
     redirect_uris: tuple[str, ...] = ()
     is_public: bool = False
     enabled: bool = True
+    requires_proof: bool = False
+    """Whether it gets no token that is not bound to a key of its own."""
     created_at: datetime
     valid_from: datetime
 

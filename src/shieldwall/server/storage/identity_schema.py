@@ -140,6 +140,7 @@ refresh_tokens: Final = Table(
     Column("scopes", Text, nullable=False),
     Column("proved_at", Moment, nullable=False),
     Column("method", String(16), nullable=False),
+    Column("proof_key", String(43)),
     Column("issued_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
     Column("used_at", Moment),

@@ -265,6 +265,7 @@ apps: Final = Table(
     Column("redirect_uris", Text, nullable=False, server_default=text("'[]'")),
     Column("is_public", Boolean, nullable=False, server_default=false()),
     Column("enabled", Boolean, nullable=False, server_default=true()),
+    Column("requires_proof", Boolean, nullable=False, server_default=false()),
     Column("valid_from", Moment, nullable=False),
     Index(None, "tenant_id", "display_name"),
 )

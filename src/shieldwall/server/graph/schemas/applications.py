@@ -77,6 +77,7 @@ APPLICATION: Final = resource(
                 "permissions": said(list_of(TEXT), "Its own permissions, by name."),
                 "delegatedPermissions": said(list_of(TEXT), "What it may use for people who sign in to it."),
                 "enabled": FLAG,
+                "requiresProof": said(FLAG, "Whether it gets no token that is not bound to a key of its own."),
                 "tokensValidFromDateTime": said(MOMENT, "Tokens made before are worth nothing."),
                 "isFirstParty": said(FLAG, "Whether it is our own command line."),
             }
@@ -116,8 +117,8 @@ _CHANGES: Final = {
         )
     ),
     "shieldwall": record(
-        {"permissions": list_of(TEXT), "delegatedPermissions": list_of(TEXT), "enabled": FLAG},
-        optional=["permissions", "delegatedPermissions", "enabled"],
+        {"permissions": list_of(TEXT), "delegatedPermissions": list_of(TEXT), "enabled": FLAG, "requiresProof": FLAG},
+        optional=["permissions", "delegatedPermissions", "enabled", "requiresProof"],
     ),
 }
 NEW_APPLICATION: Final = body("NewApplication", _CHANGES, required=["displayName"])

@@ -67,7 +67,15 @@ def downgrade() -> None:
     op.drop_index("ix_apps_tenant_id_display_name", "apps")
     with op.batch_alter_table("apps") as apps:
         apps.drop_constraint("uq_apps_object_id", type_="unique")
-        for column in ("object_id", "delegated", "redirect_uris", "is_public", "enabled", "valid_from"):
+        for column in (
+            "object_id",
+            "delegated",
+            "redirect_uris",
+            "is_public",
+            "enabled",
+            "requires_proof",
+            "valid_from",
+        ):
             apps.drop_column(column)
 
 
@@ -197,6 +205,7 @@ def _applications() -> None:
     op.add_column("apps", Column("redirect_uris", Text(), nullable=False, server_default=_NO_LIST))
     op.add_column("apps", Column("is_public", Boolean(), nullable=False, server_default=false()))
     op.add_column("apps", Column("enabled", Boolean(), nullable=False, server_default=true()))
+    op.add_column("apps", Column("requires_proof", Boolean(), nullable=False, server_default=false()))
     op.add_column("apps", Column("valid_from", _MOMENT(), nullable=True))
     op.execute("UPDATE apps SET object_id = client_id, valid_from = created_at")
     with op.batch_alter_table("apps") as apps:
@@ -235,6 +244,7 @@ def _applications() -> None:
         Column("scopes", Text(), nullable=False),
         Column("proved_at", _MOMENT(), nullable=False),
         Column("method", String(16), nullable=False),
+        Column("proof_key", String(43)),
         Column("issued_at", _MOMENT(), nullable=False),
         Column("expires_at", _MOMENT(), nullable=False),
         Column("used_at", _MOMENT()),
