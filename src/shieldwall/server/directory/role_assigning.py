@@ -173,6 +173,11 @@ def require_administrator(connection: Connection, tenant_id: TenantId, lost: Rol
         raise NoAdministratorLeftError("Nobody would be left who may do everything in this tenant.")
 
 
+def carries_roles(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> bool:
+    """Tell whether people have roles by belonging to a group: to let somebody in is to give them these."""
+    return any(group_id in each.members for each in role_assignments.all_of_tenant(connection, tenant_id))
+
+
 def require_may_change_members(connection: Connection, tenant_id: TenantId, holder: Access, group_id: GroupId) -> None:
     """Refuse to change a group by whose members rights are given: who belongs to it, its rule, or whether it is there.
 

@@ -10,10 +10,18 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import parse_group_id
+from shieldwall.contract.ids import GroupId, parse_group_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Principal, Reach, allow, needs
+from shieldwall.server.authorization import (
+    ForbiddenError,
+    Principal,
+    Reach,
+    allow,
+    needs,
+    require_fresh_proof,
+)
 from shieldwall.server.directory import groups
+from shieldwall.server.directory.role_assigning import carries_roles
 from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import does, lists, removes
 from shieldwall.server.graph.directory_shapes import device_resource
@@ -46,6 +54,8 @@ _READ: Final = READ | needs(ResourceAction.READ_GROUPS, Reach.LISTED) | showing(
 _KIND: Final = {"@odata.type": "#microsoft.graph.device"}
 MOST_PEOPLE: Final = 10_000
 """People of one group that are listed by themselves, which is held as a whole."""
+GIVING: Final = "DeviceManagementRBAC.ReadWrite.All"
+"""What lets a caller assign roles, be it by a group that carries them."""
 _OTHER_KINDS: Final = ("group", "servicePrincipal")
 """What may belong to a group elsewhere, and does not here."""
 
@@ -112,7 +122,8 @@ def add_member(services: Services, request: GraphRequest, group_id: FromPath[str
     named = named_by(members_of(request, body, annotations=True).get("@odata.id"))
     with services.database.write() as connection:
         if (person := person_named(services, connection, named)) is not None:
-            groups.join_person(connection, acting_for(services, request), parse_group_id(group_id), person)
+            _require_may_give_roles(connection, services, request, group := parse_group_id(group_id))
+            groups.join_person(connection, acting_for(services, request), group, person)
             return empty()
         require_named(connection, request, "member_id", [named])
         device = member_named(services, connection, named)
@@ -131,7 +142,8 @@ def remove_member(
     """Let a device or a person belong to a group no more."""
     with services.database.write() as connection:
         if (person := person_named(services, connection, member_id)) is not None:
-            groups.leave_person(connection, acting_for(services, request), parse_group_id(group_id), person)
+            _require_may_give_roles(connection, services, request, group := parse_group_id(group_id))
+            groups.leave_person(connection, acting_for(services, request), group, person)
             return empty()
         device = member_named(services, connection, member_id)
         groups.remove_member(connection, acting_for(services, request), parse_group_id(group_id), device)
@@ -173,6 +185,25 @@ def _devices(connection: Connection, services: AdminServices, page: Page, group_
 def _people(connection: Connection, services: AdminServices, page: Page, group_id: str) -> list[tuple[str, Json]]:
     found = people.members_of(connection, parse_group_id(group_id), page)
     return [(each.id, {"@odata.type": USER_TYPE} | user_resource(each, services.tenant)) for each in found]
+
+
+def _require_may_give_roles(
+    connection: Connection, services: AdminServices, request: GraphRequest, group_id: GroupId
+) -> None:
+    """Ask for what assigning roles asks for where a group carries some: that permission, and of people a fresh proof.
+
+    That the caller's own roles reach as far is asked by ``directory.groups``; those of an application reach everywhere.
+
+    Raises:
+        ForbiddenError: The caller lacks the permission.
+        StepUpRequiredError: The person has to prove again who they are.
+    """
+    caller: Principal = request.scope["user"]
+    if not carries_roles(connection, services.tenant.id, group_id):
+        return
+    if GIVING not in caller.permissions:
+        raise ForbiddenError(f"The group carries roles, and {caller.display_name} lacks the permission {GIVING}.")
+    require_fresh_proof(caller, services.clock.now())
 
 
 def _sees_people(request: GraphRequest) -> bool:
