@@ -17,6 +17,7 @@ run: setup ## Run the whole system with sample devices; Ctrl-C ends it, running 
 
 test: setup ## Run every test, on two cores; installs the Debian packages it needs where it may
 	@scripts/debian-packages
+	@scripts/client-environment || [ "$$CI" != true ]
 	@pytest --numprocesses=$(or $(PROCESSES),2) --dist=loadfile $(ARGS)
 
 check: setup ## Formatter, linter, types and import contracts: before every commit
@@ -44,4 +45,4 @@ scenario: setup ## Take two hundred devices and three real agents through every 
 	@pytest -p no:randomly --capture=no --show-capture=no tests/life $(ARGS)
 
 clean: ## Remove what was built; keeps the data of `make run` in var/run
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-clients .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
