@@ -88,6 +88,19 @@ def test_what_a_form_said_is_done_after_the_proof(world: AdminWorld, ada: Client
     assert invited(world, "grace@contoso.example")
 
 
+@pytest.mark.parametrize("forgery", ["another site", "no token"])
+@pytest.mark.usefixtures("key")
+def test_what_another_site_sends_is_not_kept_for_after_the_proof(ada: Client, forgery: str) -> None:
+    form = {"display_name": "Mallory", "user_name": "mallory@evil.example", "role": "none"}
+    token = {"csrf": token_of(ada)} if forgery == "another site" else {}
+    origin = {"Origin": "https://sibling.localhost:8443"} if forgery == "another site" else ORIGIN
+
+    answer = ada.post("/people", data=form | token, headers=origin)
+
+    assert answer.status_code == 403
+    assert "mallory" not in answer.text
+
+
 def test_a_proof_renews_the_session_and_does_not_lengthen_it(
     world: AdminWorld, ada: Client, key: Authenticator
 ) -> None:

@@ -29,6 +29,7 @@ from shieldwall.server.authorization import (
     UnauthenticatedError,
     authorization_of,
 )
+from shieldwall.server.callers import services_here
 from shieldwall.server.directory.passkeys import LastPasskeyError
 from shieldwall.server.directory.people import LastAdministratorError, OutrankedError
 from shieldwall.server.gates import is_narrowed, pass_gates
@@ -59,7 +60,7 @@ from shieldwall.server.portal import (
 from shieldwall.server.portal.limits import SignInLimits
 from shieldwall.server.portal.provider_client import ProviderClient
 from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering, redirect
-from shieldwall.server.portal.sessions import ForgedFormError, principal_of
+from shieldwall.server.portal.sessions import ForgedFormError, check_form, principal_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.tenant_services import serving_tenant_of_caller
@@ -184,6 +185,8 @@ def _guarding(services: AdminServices) -> AsyncAnyCallable:
         except StepUpRequiredError:
             if connection.scope.get("method") == "POST":
                 said = await _form(Request(connection.scope, connection.receive))
+                # Before it is kept: it is sent again with a token of ours, whoever wrote it.
+                check_form(services_here(services, connection), connection, said)
                 connection.scope[confirming.FORM] = said  # type: ignore[typeddict-unknown-key]  # ASGI lets us
             raise
         if principal is not None and is_narrowed(authorization, principal):
