@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from tests.support.command_line import CommandLine
+from tests.support.command_line import CommandLine, written
+from tests.support.graph_bodies import a_policy
 from tests.support.samples import a_device
 
 from shieldwall.cli.machine_queries import address
@@ -57,6 +58,15 @@ def fleet(shieldwall: CommandLine) -> CommandLine:
     return shieldwall
 
 
+def added(line: CommandLine, number: int, name: str) -> str:
+    """Put one device more into the directory, which is of no concern to tests of the others; return its id."""
+    with open_services(load(line.data)) as services, services.database.write() as connection:
+        device = a_device(number, tenant_id=services.tenant.id, display_name=name)
+        devices.add(connection, device)
+        check_ins.add(connection, device.id)
+    return device.id
+
+
 def test_devices_are_found_and_no_name_reaches_the_terminal_as_it_is(fleet: CommandLine) -> None:
     shown = fleet("device", "list", "--tag", "odd").stdout
     assert "\x1b" not in shown
@@ -85,11 +95,11 @@ def test_an_export_is_a_file_with_every_device_and_no_formula(fleet: CommandLine
     assert not other.exists()
 
 
-def test_two_devices_become_one(fleet: CommandLine) -> None:
-    former, stays = (a_device(number).id for number in (102, 103))
-    fleet("device", "merge", former, stays, "--yes")
-    assert former not in fleet("device", "list").stdout
-    assert former in fleet("device", "list", "--include-retired").stdout
+def test_two_devices_become_one(shieldwall: CommandLine) -> None:
+    former, stays = (added(shieldwall, number, "twin") for number in (151, 152))
+    shieldwall("device", "merge", former, stays, "--yes")
+    assert former not in shieldwall("device", "list").stdout
+    assert former in shieldwall("device", "list", "--include-retired").stdout
 
 
 def test_a_package_is_made_shown_and_turned_into_scripts(shieldwall: CommandLine, tmp_path: Path) -> None:
@@ -116,3 +126,44 @@ def test_clean_up_is_chosen_and_previewed(shieldwall: CommandLine) -> None:
     assert "dry run" in shieldwall("server", "clean-up", "--data", str(shieldwall.data), "--dry-run").stdout
     assert shieldwall("clean-up", "set", "--inactive-days", "5", status=1).stderr
     shieldwall("clean-up", "set", "--inactive-days", "0")
+
+
+def test_an_order_to_leave_is_listed_shown_and_taken_back(shieldwall: CommandLine, tmp_path: Path) -> None:
+    device = added(shieldwall, 150, "sold")
+    assert "No machine" in shieldwall("machine-action", "list", "--status", "Failed").stdout
+    machine = device.replace("-", "") + device[:8]
+    reason = written(tmp_path / "reason.json", {"Comment": "Sold"})
+    ordered = shieldwall.json("api", "POST", f"/api/machines/{machine}/offboard", "--body", reason)
+
+    (found,) = shieldwall.json("machine-action", "list", "--device", "sold", "--status", "Pending", "--json")
+    assert (found["id"], found["requestorComment"]) == (ordered["id"], "Sold")
+    for words in (("list",), ("list", "--filter", "requestor ne 'x'", "--all"), ("show", ordered["id"])):
+        assert "Sold" in shieldwall("machine-action", *words).stdout
+    cancelled = shieldwall("machine-action", "cancel", ordered["id"], "--comment", "Not sold").stdout
+    assert "sold: Offboard is Cancelled." in cancelled
+    assert shieldwall.json("machine-action", "show", ordered["id"], "--json")["cancellationComment"] == "Not sold"
+    again = shieldwall("machine-action", "cancel", ordered["id"], "--comment", "Again", status=1).stderr
+    assert again.startswith("Could not take the order back.")
+
+
+def test_devices_groups_and_policies_are_asked_in_odata(fleet: CommandLine) -> None:
+    asked = ("--filter", "startswith(deviceName,'<scr')")
+    (found,) = fleet.json("device", "list", *asked, "--order", "deviceName desc", "--json")
+    assert found["deviceName"] == "<script>"
+    assert "<script>" in fleet("device", "list", *asked).stdout
+    assert "in one way" in fleet("device", "list", *asked, "--tag", "odd", status=1).stderr
+    assert fleet("device", "list", "--filter", "deviceName eq", status=1).stderr.startswith("Could not list")
+
+    for name in ("Web servers", "Web clients", "Others"):
+        fleet("group", "create", name)
+    in_order = ("--search", "web", "--order", "displayName")
+    names = [each["displayName"] for each in fleet.json("group", "list", *in_order, "--json")]
+    assert names == ["Web clients", "Web servers"]
+    (one,) = fleet.json("group", "list", "--filter", "displayName eq 'Others'", "--json")
+    assert one["id"] in fleet("group", "list", "--search", "other").stdout
+
+    for name in ("Linux: A", "macOS: B"):
+        fleet("policy", "import", written(fleet.config / f"{name[0]}.json", a_policy(name)))
+    (policy,) = fleet.json("policy", "list", "--filter", "startswith(name,'Linux')", "--json")
+    assert policy["name"] == "Linux: A"
+    assert [each["name"] for each in fleet.json("policy", "list", "--search", "macos", "--json")] == ["macOS: B"]

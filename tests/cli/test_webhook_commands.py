@@ -19,7 +19,7 @@ from tests.support.receivers import Asked, Receiver, answering, authority, recei
 from tests.support.rfc5424 import parse
 from tests.support.samples import counted_id
 
-from shieldwall.cli.server_audit import InvalidMomentError, parsed_moment
+from shieldwall.cli.moments import InvalidMomentError, parsed_moment
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 import typer
 
 from shieldwall.cli import device_actions
-from shieldwall.cli.device_commands import DEVICES, DeviceArgument, find_device
+from shieldwall.cli.device_commands import DEVICES, find_device
 from shieldwall.cli.graph_session import connected
-from shieldwall.cli.options import JsonOption
+from shieldwall.cli.options import DeviceArgument, JsonOption
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
 
 app: Final = device_actions.app

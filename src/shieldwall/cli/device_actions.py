@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from shieldwall.cli.device_commands import DEVICES, DeviceArgument, app, find_device
+from shieldwall.cli.device_commands import DEVICES, app, find_device
 from shieldwall.cli.graph_session import connected
-from shieldwall.cli.options import YesOption
+from shieldwall.cli.options import DeviceArgument, YesOption
 from shieldwall.cli.presentation import printable, show_facts, speaking_plainly
 
 __all__ = ["act_on", "app"]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from shieldwall.cli.graph_session import GraphSession, connected
+from shieldwall.cli.listing import ODataOption, OrderOption, asked_of
 from shieldwall.cli.machine_queries import (
     MACHINES,
     AfterOption,
@@ -34,14 +35,13 @@ from shieldwall.cli.machine_queries import (
     VersionOption,
     address,
 )
-from shieldwall.cli.options import JsonOption
+from shieldwall.cli.options import DeviceArgument, JsonOption
 from shieldwall.cli.presentation import in_words, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
 app: Final = typer.Typer(no_args_is_help=True, help="Devices: list, show, what is in effect, sync, tag, offboard.")
 
 DEVICES: Final = "/beta/deviceManagement/managedDevices"
-DeviceArgument = Annotated[str, typer.Argument(help="Id or exact name of the device.")]
 
 
 @app.command("list")
@@ -67,15 +67,25 @@ def list_devices(
     sort: SortOption = "name",
     descending: DescendingOption = False,
     most: MostOption = 1_000_000,
+    odata: ODataOption = None,
+    order: OrderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List devices: all but those that left, or those that fit every option given.
 
+    --filter and --order ask in OData instead, of every device that is known.
+
     Example: shieldwall device list --health impaired --os Linux --tag edge --sort lastCheckIn
+
+    Example: shieldwall device list --filter "startswith(deviceName,'edge-')" --order 'lastSyncDateTime desc'
     """
     asked = _asked(locals())
     with speaking_plainly("list the devices", as_json=as_json), connected() as session:
-        found = list(islice(session.pages(address(asked)), most))
+        in_odata = asked_of(odata=odata, order=order)
+        if in_odata and {name for name, value in asked.items() if value} != {"sort"}:
+            raise ShieldwallError("A list is asked in one way.", remedy="Say it all in --filter, or leave it out.")
+        pages = session.pages(DEVICES, query=in_odata) if in_odata else session.pages(address(asked))
+        found = list(islice(pages, most))
     if as_json:
         show_json(found)
         return

@@ -7,18 +7,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from shieldwall.cli.device_commands import DeviceArgument, find_device
+from shieldwall.cli.device_commands import find_device
 from shieldwall.cli.graph_session import connected
+from shieldwall.cli.listing import ODataOption, OrderOption, WordsOption, asked_of
 from shieldwall.cli.names import GROUPS, find_group
-from shieldwall.cli.options import JsonOption
+from shieldwall.cli.options import DeviceArgument, GroupArgument, JsonOption
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
 from shieldwall.cli.previews import show_preview
 from shieldwall.cli.rule_errors import pointing_at
 from shieldwall.contract.errors import ShieldwallError
 
 app: Final = typer.Typer(no_args_is_help=True, help="Groups of devices: list, create, change, members, rules.")
-
-GroupArgument = Annotated[str, typer.Argument(help="Id or exact name of the group.")]
 
 
 @app.command("create")
@@ -62,13 +61,19 @@ def add_to_group(group: GroupArgument, device: DeviceArgument) -> None:
 
 
 @app.command("list")
-def list_groups(*, as_json: JsonOption = False) -> None:
-    """List the groups of the tenant.
+def list_groups(
+    *,
+    odata: ODataOption = None,
+    search: WordsOption = None,
+    order: OrderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the groups of the tenant: all of them, or those that fit.
 
-    Example: shieldwall group list
+    Example: shieldwall group list --filter "groupTypes/any(c:c eq 'DynamicMembership')" --search web
     """
     with speaking_plainly("list the groups", as_json=as_json), connected() as session:
-        found = list(session.pages(GROUPS))
+        found = list(session.pages(GROUPS, query=asked_of(odata=odata, order=order, words=search)))
     if as_json:
         show_json(found)
         return

@@ -50,8 +50,10 @@ class RefusedError(ShieldwallError):
         return self.reason == _STEP_UP
 
 
-def http_client(certificate_authority: str) -> httpx.Client:
+def http_client(certificate_authority: str, *, patience_seconds: float = _ANSWER_SECONDS) -> httpx.Client:
     """Make a client that trusts this authority (PEM), or those of the machine where none is given.
+
+    ``patience_seconds`` is how long it waits for each part of an answer.
 
     Raises:
         InvalidLoginError: It is none.
@@ -65,7 +67,7 @@ def http_client(certificate_authority: str) -> httpx.Client:
         trust = ssl.create_default_context(cadata=certificate_authority or None)
     except ssl.SSLError:
         raise InvalidLoginError("The certificate authority in the login is none.") from None
-    patience = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+    patience = httpx.Timeout(patience_seconds, connect=min(patience_seconds, _CONNECT_SECONDS))
     return httpx.Client(verify=trust, timeout=patience, follow_redirects=False)
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from shieldwall.cli.device_commands import DeviceArgument, find_device
+from shieldwall.cli.device_commands import find_device
 from shieldwall.cli.graph_session import GraphSession, connected
-from shieldwall.cli.group_commands import GroupArgument, app, rule_in_words
+from shieldwall.cli.group_commands import app, rule_in_words
 from shieldwall.cli.names import GROUPS, find_group
-from shieldwall.cli.options import JsonOption, YesOption
+from shieldwall.cli.options import DeviceArgument, GroupArgument, JsonOption, YesOption
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.cli.previews import show_preview
 from shieldwall.cli.rule_errors import pointing_at

@@ -16,6 +16,7 @@ REUSABLE_SETTINGS: Final = "/beta/deviceManagement/reusablePolicySettings"
 ROLES: Final = "/beta/deviceManagement/roleDefinitions"
 SCOPE_TAGS: Final = "/beta/deviceManagement/roleScopeTags"
 WEBHOOKS: Final = "/beta/shieldwall/webhooks"
+IDENTITY_PROVIDERS: Final = "/beta/identity/identityProviders"
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TARGET: Final = "#microsoft.graph."
@@ -60,6 +61,11 @@ def find_scope_tag(session: GraphSession, wanted: str) -> str:
 def find_webhook(session: GraphSession, wanted: str) -> str:
     """Turn an id or exact name into the id of a webhook. Raises: ShieldwallError when none or several fit."""
     return _find(session, WEBHOOKS, "displayName", wanted, ("webhook", "webhook"))
+
+
+def find_identity_provider(session: GraphSession, wanted: str) -> str:
+    """Turn an id or exact name into the id of an identity provider. Raises: as ``find_role``."""
+    return _find(session, IDENTITY_PROVIDERS, "displayName", wanted, ("identity provider", "identity-provider"))
 
 
 def is_id(text: str) -> bool:

@@ -8,6 +8,7 @@ import typer
 
 from shieldwall.cli import policy_changes, policy_export, policy_history, policy_import
 from shieldwall.cli.graph_session import GraphSession, connected
+from shieldwall.cli.listing import ODataOption, OrderOption, WordsOption, asked_of
 from shieldwall.cli.names import FILTERS, GROUPS, POLICIES, find_policy
 from shieldwall.cli.options import JsonOption, PolicyArgument
 from shieldwall.cli.presentation import show_facts, show_json, show_table, speaking_plainly
@@ -21,13 +22,20 @@ app.command("export")(policy_export.export)
 
 
 @app.command("list")
-def list_policies(*, as_json: JsonOption = False) -> None:
-    """List the policies of the tenant.
+def list_policies(
+    *,
+    odata: ODataOption = None,
+    search: WordsOption = None,
+    order: OrderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the policies of the tenant: all of them, or those that fit.
 
-    Example: shieldwall policy list --json
+    Example: shieldwall policy list --filter "startswith(name,'Linux')" --order 'lastModifiedDateTime desc'
     """
     with speaking_plainly("list the policies", as_json=as_json), connected() as session:
-        found = list(session.pages(POLICIES))
+        asked = asked_of(odata=odata, order=order, words=search, member="name")
+        found = list(session.pages(POLICIES, query=asked))
     if as_json:
         show_json(found)
         return

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from shieldwall.cli.device_commands import DEVICES, DeviceArgument, find_device
+from shieldwall.cli.device_commands import DEVICES, find_device
 from shieldwall.cli.graph_session import GraphSession, connected
 from shieldwall.cli.names import find_group
-from shieldwall.cli.options import JsonOption, YesOption
+from shieldwall.cli.options import DeviceArgument, JsonOption, YesOption
 from shieldwall.cli.presentation import show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 

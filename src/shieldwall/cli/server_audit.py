@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from shieldwall.cli.moments import parsed_moment
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
@@ -19,17 +19,8 @@ if TYPE_CHECKING:
     from shieldwall.server.services import AdminServices
     from shieldwall.server.storage.outbox import Event
 
-_AGO: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _EVERY_SECONDS: Final = 1.0
 _AT_ONCE: Final = 500
-
-
-class InvalidMomentError(ShieldwallError):
-    """A text is no moment."""
-
-    code = "invalidMoment"
-    remedy = "Say how long ago, such as 30m, 24h or 7d, or a moment such as 2026-11-23 or 2026-11-23T12:00:00Z."
 
 
 def show_audit(
@@ -55,17 +46,6 @@ def show_audit(
             for event in _events(services, parsed_moment(since, services.clock.now()), tenant, follow=follow):
                 typer.echo(write(event))
                 sys.stdout.flush()
-
-
-def parsed_moment(text: str, now: datetime) -> datetime:
-    """Read how long ago, or a moment; one without a zone is UTC. Raises: InvalidMomentError."""
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidMomentError(f"{text[:64]!r} is no moment.") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _events(services: AdminServices, since: datetime, tenant: str | None, *, follow: bool) -> Iterator[Event]:

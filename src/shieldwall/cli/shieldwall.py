@@ -10,19 +10,25 @@ from shieldwall.cli import (
     admission_commands,
     alert_commands,
     api_command,
+    application_commands,
     attestation_commands,
+    audit_commands,
     clean_up_commands,
     conflict_rule_commands,
+    connector_commands,
     declared_commands,
     directory_commands,
     filter_commands,
+    identity_provider_commands,
     login_commands,
+    machine_action_commands,
     membership_commands,
     offboarding_commands,
     package_commands,
     person_commands,
     policy_commands,
     protection_commands,
+    report_commands,
     reusable_commands,
     role_commands,
     scope_commands,
@@ -56,6 +62,12 @@ app.add_typer(protection_commands.app, name="protection")
 app.add_typer(alert_commands.app, name="alert")
 app.add_typer(attestation_commands.app, name="attestation")
 app.add_typer(webhook_commands.app, name="webhook")
+app.add_typer(audit_commands.app, name="audit")
+app.add_typer(report_commands.app, name="report")
+app.add_typer(machine_action_commands.app, name="machine-action")
+app.add_typer(connector_commands.app, name="connector")
+app.add_typer(application_commands.app, name="app")
+app.add_typer(identity_provider_commands.app, name="identity-provider")
 app.add_typer(person_commands.app, name="person")
 app.add_typer(role_commands.app, name="role")
 app.add_typer(scope_tag_commands.app, name="scope-tag")

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import typer
 
+from shieldwall.cli.completion import complete_webhook
 from shieldwall.cli.graph_session import connected
 from shieldwall.cli.names import WEBHOOKS, find_webhook
 from shieldwall.cli.options import JsonOption, YesOption
@@ -18,7 +19,9 @@ app: Final = typer.Typer(
     help="Webhooks: list, show, create, change, delete; test, redeliver, rotate-secret.",
 )
 
-WebhookArgument = Annotated[str, typer.Argument(help="Id or exact name of the webhook.")]
+WebhookArgument = Annotated[
+    str, typer.Argument(help="Id or exact name of the webhook.", autocompletion=complete_webhook)
+]
 EventOption = Annotated[
     list[str] | None,
     typer.Option("--event", help="What it is told: '*', 'policy.*', 'alert.raised'; may be given several times."),
