@@ -61,6 +61,7 @@ def ask(
     )
     scope: Any = {
         "type": "http",
+        "path": "/",
         "client": ("127.0.0.1", 1),
         "headers": [*((b"host", host) for host in hosts), *headers],
     }

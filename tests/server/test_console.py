@@ -171,13 +171,15 @@ def test_secrets_and_certificates_come_and_go_on_the_console(console: Console, t
     certificate.write_bytes(ours.public_bytes(Encoding.PEM))
     made = console("app", "create", *data, "--name", "Certified", "--certificate", str(certificate))
     assert made.returncode == 0, made.stderr
-    desk = console("app", "create", *data, "--name", "Desk", "--public", "--redirect-uri", "http://localhost")
+    public = ("--public", "--require-proof", "--redirect-uri", "http://localhost")
+    desk = console("app", "create", *data, "--name", "Desk", *public)
     assert desk.returncode == 0, desk.stderr
     refused = console("app", "create", *data, "--name", "Nowhere")
     assert (refused.returncode, "[outMissing]" in refused.stderr) == (1, True)
     app, other = apps_of(console)["Certified"], apps_of(console)["Desk"]
     assert [each["kind"] for each in app["credentials"]] == ["certificate"]
     assert (other["isPublic"], other["redirectUris"], other["credentials"]) == (True, ["http://localhost"], [])
+    assert (app["requiresProof"], other["requiresProof"]) == (False, True)
 
     out = tmp_path / "more.json"
     added = console("app", "add-secret", *data, app["clientId"], "--out", str(out), "--days", "30")
