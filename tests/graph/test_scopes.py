@@ -279,3 +279,11 @@ def test_offboarding_packages_are_for_devices_in_scope(halves: Halves, narrowed:
     assert narrowed.post(path, json={}).status_code == 403
     assert narrowed.post(path, json={"deviceIds": [halves.foreign.device]}).status_code == 404
     assert narrowed.post(path, json={"deviceIds": [halves.own.device]}).status_code == 201
+
+
+def test_roles_do_not_tell_of_assignments_by_an_expansion(narrowed: Client) -> None:
+    for path in ("", f"/{HELP_DESK_OPERATOR.id}"):
+        roles = f"/beta/deviceManagement/roleDefinitions{path}"
+        assert narrowed.get(roles).status_code == 200
+        assert narrowed.get("/beta/deviceManagement/roleAssignments").status_code == 403
+        assert narrowed.get(f"{roles}?$expand=roleAssignments").status_code == 403, roles

@@ -16,7 +16,9 @@ from shieldwall.server.access.verdicts import OF_TENANT, Facts, Verdict, judge
 from shieldwall.server.authorization import Reach, allow, everybody, needs
 from shieldwall.server.directory import roles
 from shieldwall.server.directory.roles import draft_of_role
+from shieldwall.server.gates import require_everywhere
 from shieldwall.server.graph.describing import answers, changes, creates, lists, removes, shows
+from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
@@ -53,7 +55,7 @@ _EXPANDABLE: Final = frozenset({_ASSIGNMENTS})
 )
 def list_roles(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the roles, built in and of the tenant's own."""
-    query, access = query_of(request, expandable=_EXPANDABLE), caller_of(request).access
+    query, access = _query(request), caller_of(request).access
     with services.database.read() as connection:
         own = [each.role for each in stored_roles.all_of_tenant(connection, services.tenant.id)]
         seen = [
@@ -86,7 +88,7 @@ def create_role(services: Services, request: GraphRequest, body: RawBody) -> Res
 )
 def get_role(services: Services, request: GraphRequest, role_id: FromPath[str]) -> Response[bytes]:
     """Return one role."""
-    query = query_of(request, expandable=_EXPANDABLE)
+    query = _query(request)
     with services.database.read() as connection:
         role = roles.get_role(connection, services.tenant.id, role_id)
         resource = _resource(services, connection, role, query.expand)
@@ -168,6 +170,14 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     get_operation,
     get_effective_permissions,
 )
+
+
+def _query(request: GraphRequest) -> Query:
+    """Read the query; who has which role is told to those alone who may list that by itself. Raises: ForbiddenError."""
+    query = query_of(request, expandable=_EXPANDABLE)
+    if _ASSIGNMENTS in query.expand:
+        require_everywhere(request)
+    return query
 
 
 def _facts(role: Role) -> Facts:
