@@ -155,23 +155,33 @@ def test_a_server_with_an_unknown_certificate_gets_no_secret(shieldwall: Command
     shutil.rmtree(tmp_path)
 
 
-def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield every command with its help."""
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command by its words."""
     for name, command in group.commands.items():
         if name == "server":
             continue  # on the server's own console, tested there
         if hasattr(command, "commands"):
             yield from commands(command, (*words, name))
         else:
-            yield (*words, name), " ".join((command.help or "").split())
+            yield (*words, name), command
 
 
 def test_every_command_has_help_with_an_example() -> None:
     found = dict(commands(get_command(app)))
 
     assert len(found) > 40
-    for words, shown in found.items():
-        assert f"Example: shieldwall {' '.join(words)}" in shown, words
+    for words, command in found.items():
+        assert f"Example: shieldwall {' '.join(words)}" in " ".join((command.help or "").split()), words
+
+
+def test_every_command_that_lists_or_shows_or_makes_something_has_json() -> None:
+    telling = {"list", "show", "create", "count", "preview", "history", "members", "effective", "actions", "whoami"}
+    files = {("package", "create")}  # writes what it makes to a file
+    found = {words: command for words, command in commands(get_command(app)) if words[-1] in telling}
+
+    assert len(found) > 40
+    for words in found.keys() - files:
+        assert "--json" in {option for each in found[words].params for option in each.opts}, words
 
 
 def test_help_is_shown_when_asked_for() -> None:
