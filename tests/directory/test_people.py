@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,9 @@ from shieldwall.server.access.roles import ADMINISTRATOR, READ_ONLY_OPERATOR
 from shieldwall.server.directory import administrators, challenges, one_time_codes, people, sessions
 from shieldwall.server.directory.challenges import SignInExpiredError
 from shieldwall.server.directory.people import LastAdministratorError, OutrankedError, PersonDraft
-from shieldwall.server.storage import invitations, role_assignments
+from shieldwall.server.storage import invitations, role_assignments, tenants
 from shieldwall.server.storage import people as stored
+from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.identity_records import Person, ProofMethod
 from shieldwall.server.storage.identity_schema import sign_in_attempts
@@ -173,3 +175,28 @@ def test_a_proof_does_not_lengthen_a_session(connection: Connection, office: Off
     assert sessions.session_of(connection, token, now=office.clock.now()) is None
     assert sessions.session_of(connection, other, now=office.clock.now()) == renewed
     assert session.created_at == NOON
+
+
+def test_two_administrators_do_not_switch_each_other_off(database: Database, office: Office) -> None:
+    with database.write() as connection:
+        tenants.add(connection, a_tenant())
+        pair = [administrator(connection, office, name) for name in ("Ada", "Bea")]
+    refused: list[BaseException] = []
+
+    def switch_off_the_other() -> None:
+        try:
+            with database.write() as connection:
+                people.change(connection, office.acting, pair[1], PersonDraft(enabled=False))
+        except LastAdministratorError as error:
+            refused.append(error)
+
+    second = threading.Thread(target=switch_off_the_other)
+    with database.write() as connection:
+        people.change(connection, office.acting, pair[0], PersonDraft(enabled=False))
+        second.start()
+        second.join(0.5)  # it has to wait for us, and to see what we did
+    second.join(30)
+
+    assert len(refused) == 1
+    with database.read() as connection:
+        assert people.count_administrators(connection, TENANT_ID) == 1

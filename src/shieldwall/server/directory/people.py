@@ -20,7 +20,7 @@ from shieldwall.server.access.roles import Role
 from shieldwall.server.directory.access_of_people import access_of, make_administrator
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import invitations, people, role_assignments, sessions
+from shieldwall.server.storage import invitations, people, role_assignments, sessions, targets
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.records import Page, Tenant
@@ -185,6 +185,7 @@ def count_administrators(connection: Connection, tenant_id: TenantId) -> int:
 
 
 def _keep_an_administrator(connection: Connection, person: Person) -> None:
+    targets.lock(connection)  # so that no two people remove each other
     if is_administrator(connection, person) and count_administrators(connection, person.tenant_id) == 1:
         raise LastAdministratorError(f"{person.display_name} is the last Global Administrator.")
 
