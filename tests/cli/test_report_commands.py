@@ -15,7 +15,7 @@ from tests.support.graph_bodies import a_policy
 
 from shieldwall.cli.csv_files import cell
 from shieldwall.cli.moments import moment_in_words
-from shieldwall.cli.report_tables import for_people
+from shieldwall.cli.report_tables import Table, for_people
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -122,9 +122,11 @@ def test_a_moment_is_said_in_the_time_of_the_reader(at: str | None, said: str) -
     assert moment_in_words(at, NOW, timezone(timedelta(hours=1))) == said
 
 
-def test_people_see_words_and_no_empty_columns() -> None:
-    rows = [{"State": 5, "State_loc": "Error", "User": None, "Count": 0}]
-    assert for_people(("State", "State_loc", "User", "Count"), rows) == ("State_loc", "Count")
+def test_people_see_words_in_the_order_wanted_and_no_empty_columns() -> None:
+    found = Table()
+    found.columns = ("State", "State_loc", "User", "Count")
+    found.rows = [{"State": 5, "State_loc": "Error", "User": None, "Count": 0}]
+    assert for_people(found, ("count", "User", "State", "Nonsense")) == ("Count", "State_loc")
 
 
 @pytest.mark.parametrize("text", ["=cmd()", "+1", "-1", "@x", "  =x", "\t=x"])

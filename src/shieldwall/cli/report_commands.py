@@ -11,6 +11,7 @@ from shieldwall.cli.csv_files import write_csv
 from shieldwall.cli.device_commands import find_device
 from shieldwall.cli.graph_session import GraphSession, connected
 from shieldwall.cli.listing import EveryOption, ODataOption, OrderOption, TopOption, text_of
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.names import find_policy
 from shieldwall.cli.options import DeviceArgument, DeviceOption, JsonOption, PolicyArgument, PolicyOption
 from shieldwall.cli.presentation import show_json, show_table, speaking_plainly
@@ -191,11 +192,11 @@ def _show(found: Table, shown: list[str] | tuple[str, ...], *, as_json: bool, cs
     if as_json:
         show_json(found.rows)
     elif csv is None:
-        wanted = {each.lower() for each in shown}
-        columns = [
-            each for each in for_people(found.columns, found.rows) if {each.lower(), heading(each).lower()} & wanted
+        columns, now = for_people(found, shown), present()
+        rows = [
+            [moment_in_words(row[each], now) if each in found.moments else row[each] for each in columns]
+            for row in found.rows
         ]
-        rows = [[row[column] for column in columns] for row in found.rows]
         show_table([heading(each) for each in columns], rows, empty="There is nothing to report.")
     if len(found.rows) < found.total:
         typer.echo(f"{len(found.rows)} of {found.total} rows; --all gives all of them.", err=True)

@@ -15,10 +15,11 @@ _WORD: Final = "_loc"
 
 
 class Table:
-    """A report. ``columns`` are known once it was asked; ``total`` is how many rows fit, of which ``rows`` are some."""
+    """A report. ``total`` is how many rows fit, of which ``rows`` are some; ``moments`` are the columns with times."""
 
     def __init__(self) -> None:
         self.columns: tuple[str, ...] = ()
+        self.moments: frozenset[str] = frozenset()
         self.total = 0
         self.rows: list[dict[str, Any]] = []
 
@@ -28,16 +29,17 @@ def read_report(session: GraphSession, action: str, asked: dict[str, Any], most:
     found = Table()
     for part in _parts(session, action, asked, most):
         found.columns = tuple(each["Column"] for each in part["Schema"])
+        found.moments = frozenset(each["Column"] for each in part["Schema"] if each["PropertyType"] == "DateTime")
         found.total = part["TotalRowCount"]
         found.rows += (dict(zip(found.columns, values, strict=True)) for values in part["Values"])
     return found
 
 
-def for_people(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """Choose the columns worth a person's eyes: the word and not its number, and none that is empty all the way."""
-    return tuple(
-        name for name in columns if f"{name}{_WORD}" not in columns and any(row[name] not in {None, ""} for row in rows)
-    )
+def for_people(found: Table, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Choose the columns worth a person's eyes, in the order wanted: words, not numbers, and none that is empty."""
+    known = {heading(name).lower(): name for name in found.columns}  # the word comes after its number
+    chosen = (known.get(heading(name).lower()) for name in wanted)
+    return tuple(name for name in chosen if name and any(row[name] not in {None, ""} for row in found.rows))
 
 
 def heading(column: str) -> str:
