@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.possession import encoded, holder
 from tests.support.samples import NOON
 
-from shieldwall.server.directory.possession import WINDOW, InvalidProofError, Proof, hash_of, normal_address, verify
+from shieldwall.server.directory.possession import KEPT, InvalidProofError, Proof, hash_of, normal_address, verify
 from shieldwall.server.directory.possession_keys import octets, read_key
 from shieldwall.server.proof_memory import NONCE_LIFETIME, SPAN, ProofMemory
 from shieldwall.server.throttling import TooManyRequestsError
@@ -53,7 +53,7 @@ def test_what_is_proved_is_read(algorithm: str, seconds: float, token: str) -> N
     found = verify(proof, method="GET", address=ADDRESS, now=NOON, token=token)
 
     assert (found.key, found.jti, found.nonce) == (who.thumbprint, "one", "n")
-    assert abs((found.keep_until - NOON - WINDOW).total_seconds() - seconds) < 0.001
+    assert abs((found.keep_until - NOON - KEPT).total_seconds() - seconds) < 0.001
     for other in ({"method": "PUT"}, {"address": ADDRESS + "x"}, {"token": token + "x"}):
         with pytest.raises(InvalidProofError):
             verify(proof, **{"method": "GET", "address": ADDRESS, "now": NOON, "token": token} | other)  # type: ignore[arg-type]

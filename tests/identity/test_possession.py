@@ -307,7 +307,10 @@ def test_a_token_that_is_not_bound_is_no_bound_one(embedded: AdminWorld) -> None
     token = embedded.client().post(TOKEN, data=form_of(embedded)).json()["access_token"]
 
     answer = got(embedded, token)
+    proof = ME.prove("GET", GROUPS_ADDRESS, now(embedded), token=token)
+    beside = {"Authorization": f"Bearer {token}", "DPoP": proof}
 
+    assert embedded.client().get(GROUPS, headers=beside).status_code == 200
     assert refusal(answer) == (401, "wrongTokenScheme")
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 

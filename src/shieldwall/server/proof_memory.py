@@ -21,7 +21,7 @@ from shieldwall.server.throttling import TooManyRequestsError
 SPAN: Final = 2 * WINDOW
 """How long after its first use a proof could come again and still be in time: its clock may be ahead of ours."""
 MOST: Final = 100_000
-"""Proofs in one span; there are two at a time, of about 120 bytes a proof."""
+"""Proofs in one span; there are two at a time, of about 160 bytes a proof."""
 MOST_OF_ONE_KEY: Final = 20_000
 """One caller does not take the room of all."""
 NONCE_LIFETIME: Final = timedelta(minutes=5)

@@ -28,6 +28,8 @@ from shieldwall.server.directory.possession_keys import PossessionKey, encoded, 
 TYPE: Final = "dpop+jwt"
 WINDOW: Final = timedelta(seconds=60)
 """How far the clock of a caller may be from ours, and how long a proof is good."""
+KEPT: Final = WINDOW + timedelta(seconds=1)
+"""A proof is kept in mind longer than it is good, never just as long."""
 MAX_BYTES: Final = 8 * 1024
 MAX_JTI: Final = 256
 MAX_NONCE: Final = 256
@@ -103,7 +105,7 @@ def verify(proof: str, *, method: str, address: str, now: datetime, token: str |
         key=key.thumbprint,
         jti=_text(claims, "jti", MAX_JTI),
         nonce=nonce,
-        keep_until=_made_at(claims, now) + WINDOW,
+        keep_until=_made_at(claims, now) + KEPT,
     )
 
 
