@@ -229,6 +229,17 @@ def test_a_part_that_stands_twice_is_refused(embedded: AdminWorld) -> None:
     assert answer.status_code == 400
 
 
+def test_what_no_database_stores_is_refused_before_it_gets_there(embedded: AdminWorld) -> None:
+    app = public_app(embedded)
+    browser = embedded.client()
+    embedded.sign_in(browser)
+
+    for changes in ({"nonce": "a\0b"}, {"client_id": "a\0b"}, {"state": "\0"}):
+        assert browser.get(address(app, **changes)).status_code == 400, changes
+    answer = browser.post(TOKEN, data=refreshed(app, "a\0b"))
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
 def test_nobody_is_asked_before_they_signed_in(embedded: AdminWorld) -> None:
     app = public_app(embedded)
     browser = embedded.client()

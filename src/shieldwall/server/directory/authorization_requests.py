@@ -100,6 +100,8 @@ def single_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     parameters = dict(pairs)
     if len(parameters) != len(pairs) or any(len(value) > _LONGEST for value in parameters.values()):
         raise InvalidAuthorizationRequestError("The request to sign in has a part twice, or one that is too long.")
+    if any("\0" in value for value in parameters.values()):  # one engine does not even store it
+        raise InvalidAuthorizationRequestError("The request to sign in holds a character that stands in no text.")
     return parameters
 
 
