@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from tests.support.admin import AdminWorld, Client
+from tests.support.people import a_person, token_client
 from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, counted_id, device_id
 from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage import alerts, check_ins, devices, tenants
+from shieldwall.server.storage import alerts, check_ins, devices, people, tenants
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_records import DeviceState
 
@@ -97,3 +99,12 @@ def test_the_permission_is_one_of_its_own(world: AdminWorld) -> None:
     with closing(world.application_client("ManagedTenants.Read.All")) as client:
         assert client.get(TENANTS).status_code == 200
         assert client.get("/v1.0/organization").status_code == 403
+
+
+def test_a_person_sees_all_tenants_who_was_invited_to(world: AdminWorld) -> None:
+    person = a_person(world)
+    with closing(token_client(world, person)) as client:
+        assert client.get(TENANTS).status_code == 403, "a Global Administrator of one tenant"
+        with world.writing() as connection:
+            people.change(connection, replace(person, sees_tenants=True))
+        assert client.get(TENANTS).status_code == 200

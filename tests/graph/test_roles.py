@@ -29,7 +29,8 @@ CUSTOM = Role(
 )
 ROLES = (*BUILT_IN.values(), CUSTOM)
 EVERY_ACTION = Role(id=counted_id("9", 78), display_name="Everything", description="", actions=EVERYTHING)
-SCOPES = frozenset(PERMISSIONS)
+SCOPES = frozenset(PERMISSIONS) - {"ManagedTenants.Read.All"}
+"""What people use: that one is for those alone who were invited to see all tenants."""
 ELSEWHERE = EVERYTHING - {ResourceAction.READ_TENANTS}
 """Only people of the server's own tenant see the figures of all."""
 

@@ -120,11 +120,16 @@ def _principal(transaction: Transaction, caller: Caller, tenant: Tenant) -> Prin
         id=person.id,
         display_name=person.display_name,
         tenant_id=person.tenant_id,
-        permissions=token.permissions & {*delegated_of(app), *OF_EVERYBODY, *OPENID},
+        permissions=token.permissions & {*delegated_of(app), *OF_EVERYBODY, *OPENID} - _withheld(person),
         access=access_of(transaction, person),
         proved_at=token.proved_at,
         user_name=person.principal_name(tenant.domain),
     )
+
+
+def _withheld(person: Person) -> frozenset[str]:
+    """Say what somebody may not use whatever their roles grant: other tenants are seen by who was invited to that."""
+    return frozenset() if person.sees_tenants else frozenset({"ManagedTenants.Read.All"})
 
 
 def _refuse_older(token: VerifiedToken, valid_from: datetime) -> None:
