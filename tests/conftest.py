@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -31,6 +32,16 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
     ),
     "nginx": (lambda: _program("nginx"), "needs nginx: apt-get install nginx-light"),
 }
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of every garbage collection what stays until the end: all modules, with catalog and schemas.
+
+    Putting the application together makes so many objects that each test would go through all of them several times.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

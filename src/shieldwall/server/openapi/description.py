@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
@@ -88,6 +88,10 @@ class Description:
     takes: Body | None = None
     asks: tuple[Parameter, ...] = ()
     fails: frozenset[int] = frozenset()
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Return this one: the framework copies what a route carries, several times each, and this never changes."""
+        return self
 
 
 class UndescribedRouteError(ShieldwallError):

@@ -40,7 +40,7 @@ def principal_of(services: AdminServices, connection: Connection) -> Principal:
     session = find_session(services, connection)
     if session is None:
         raise UnauthenticatedError("Nobody is signed in.", remedy="Sign in again with a new link.")
-    tenant = services.tenancy.get(session.tenant_id)  # known from here on, so that no later step of the request waits for it
+    tenant = services.tenancy.get(session.tenant_id)  # and known from here on: no later step of the request waits
     now = services.clock.now()
     refreshing = "x-requested-for" in connection.headers  # a page left open must not keep its session alive
     if not refreshing and sessions.needs_note(session, now=now):
