@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
 from tests.support.admin import AdminWorld, Client
 from tests.support.graph_bodies import GROUPS, MANAGED_DEVICES, a_group
 from tests.support.graph_routes import defender_routes_of
+from tests.support.people import a_person, token_client
 from tests.support.samples import counted_id, device_id
 from tests.support.second_tenant import FABRIKAM_DEVICE
 
 from shieldwall.contract.errors import InvalidIdError
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.directory.apps import create_app
+from shieldwall.server.directory.resource_names import Api
 from shieldwall.server.graph.defender.machines import UNSUPPORTED
 from shieldwall.server.inventory.machine_ids import device_id_of, machine_id_of
 from shieldwall.server.inventory.offboarding import offboard
@@ -257,3 +260,12 @@ def test_each_api_takes_its_own_tokens_alone(
     client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
     assert client.get(MACHINES).status_code == defender_status
     assert client.get("/v1.0/organization").status_code == graph_status
+
+
+def test_offboarding_wants_a_fresh_proof_here_too(world: AdminWorld) -> None:
+    with world.writing() as connection:
+        device = world.manager.join(connection, 1)
+    person, path = a_person(world), f"{MACHINES}/{machine_id_of(device)}/offboard"
+    for age, status in ((11, 401), (0, 201)):
+        with closing(token_client(world, person, api=Api.DEFENDER, proof_age=age)) as client:
+            assert client.post(path, json={"Comment": "It was sold."}).status_code == status, age

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.graph_bodies import (
@@ -15,6 +17,7 @@ from tests.support.graph_bodies import (
     a_policy,
     to_group,
 )
+from tests.support.people import a_person, token_client
 from tests.support.samples import TENANT_ID, a_device, counted_id, device_id
 
 from shieldwall.contract import strict_json
@@ -249,3 +252,12 @@ def test_the_organization_is_the_tenant(embedded_graph: Client) -> None:
     (organization,) = embedded_graph.get("/v1.0/organization").json()["value"]
 
     assert (organization["id"], organization["verifiedDomains"][0]["name"]) == (TENANT_ID, "contoso.example")
+
+
+def test_a_device_is_deleted_with_a_fresh_proof_alone(world: AdminWorld) -> None:
+    with world.writing() as connection:
+        device = world.manager.join(connection, 1)
+    person = a_person(world)
+    for age, status in ((11, 401), (0, 204)):
+        with closing(token_client(world, person, proof_age=age)) as client:
+            assert client.delete(f"/v1.0/devices(deviceId='{device}')").status_code == status, age

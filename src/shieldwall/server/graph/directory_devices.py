@@ -118,7 +118,7 @@ def change_directory_device(
 
 @delete(
     _ONE,
-    opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT) | removes(asks=[IF_MATCH]),
+    opt=_WRITE | needs(ResourceAction.UPDATE_DIRECTORY, Reach.OBJECT, sensitive=True) | removes(asks=[IF_MATCH]),
     sync_to_thread=True,
 )
 def delete_directory_device(services: Services, request: GraphRequest, named: FromPath[str]) -> Response[None]:

@@ -180,7 +180,7 @@ def tag_machines(services: Services, request: GraphRequest, body: RawBody) -> Re
 @post(
     _ONE + "/offboard",
     opt=_OFFBOARD
-    | needs(ResourceAction.OFFBOARD_DEVICES, Reach.OBJECT)
+    | needs(ResourceAction.OFFBOARD_DEVICES, Reach.OBJECT, sensitive=True)
     | creates(ACTION, takes=OffboardRequest, fails=[409], door=DEFENDER),
     sync_to_thread=True,
 )
