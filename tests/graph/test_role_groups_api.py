@@ -57,3 +57,14 @@ def test_a_role_is_given_by_a_group_with_a_fresh_proof_alone(world: AdminWorld) 
         assert "insufficient_claims" in answer.headers["www-authenticate"]
     with closing(token_client(world, somebody)) as client:
         assert client.get(ROLES).status_code == 403
+
+
+def test_the_last_administrator_does_not_leave_by_a_group(world: AdminWorld, graph: Client) -> None:
+    first, second = a_person(world, None), a_person(world, None)
+    group = a_role_group(graph)
+    for person in (first, second):
+        assert graph.post(f"{GROUPS}/{group}/members/$ref", json=reference(person)).status_code == 204
+    assert graph.delete(f"{GROUPS}/{group}/members/{first.id}/$ref").status_code == 204
+    assert graph.delete(f"{GROUPS}/{group}/members/{second.id}/$ref").status_code == 409
+    with closing(token_client(world, second)) as client:
+        assert client.get(ROLES).status_code == 200

@@ -25,7 +25,11 @@ from shieldwall.server.directory.membership import (
     remove_members,
 )
 from shieldwall.server.directory.names import is_name, is_text
-from shieldwall.server.directory.role_assigning import require_may_change_members, require_unnamed
+from shieldwall.server.directory.role_assigning import (
+    require_administrator_without,
+    require_may_change_members,
+    require_unnamed,
+)
 from shieldwall.server.storage import devices, groups, membership_events, people, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
@@ -258,10 +262,17 @@ def join_person(connection: Connection, acting: Acting, group_id: GroupId, perso
 
 
 def leave_person(connection: Connection, acting: Acting, group_id: GroupId, person: Person) -> None:
-    """Let a person belong to a group no more. Raises: NotFoundError, DynamicGroupError, EscalationError."""
+    """Let a person belong to a group no more.
+
+    Raises:
+        NoAdministratorLeftError: Nobody would be left who may do everything.
+        NotFoundError, DynamicGroupError, EscalationError: As with ``remove_member``.
+    """
+    targets.lock(connection)  # so that no two people remove each other
     group = _assigned(connection, acting, group_id)
     if not people.leave(connection, group.id, person):
         raise NotFoundError(f"{person.display_name} does not belong to {group.display_name}.")
+    require_administrator_without(connection, acting.tenant_id, group_id)
     _record_person(connection, acting, group, person, joined=False)
 
 

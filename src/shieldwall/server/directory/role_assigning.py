@@ -173,6 +173,18 @@ def require_administrator(connection: Connection, tenant_id: TenantId, lost: Rol
         raise NoAdministratorLeftError("Nobody would be left who may do everything in this tenant.")
 
 
+def require_administrator_without(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> None:
+    """Refuse that somebody leaves a group by which the last people may do everything; they have left it already.
+
+    Raises:
+        NoAdministratorLeftError: Nobody is left.
+    """
+    everything = [each for each in role_assignments.all_of_tenant(connection, tenant_id) if _is_of_administrators(each)]
+    members = {member for each in everything for member in each.members}
+    if group_id in members and not role_assignments.enabled_people(connection, tenant_id, members):
+        raise NoAdministratorLeftError("Nobody would be left who may do everything in this tenant.")
+
+
 def carries_roles(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> bool:
     """Tell whether people have roles by belonging to a group: to let somebody in is to give them these."""
     return any(group_id in each.members for each in role_assignments.all_of_tenant(connection, tenant_id))

@@ -133,7 +133,7 @@ def add_member(services: Services, request: GraphRequest, group_id: FromPath[str
 
 @delete(
     "/groups/{group_id:str}/members/{member_id:str}/$ref",
-    opt=_WRITE | needs(ResourceAction.UPDATE_GROUPS, Reach.OBJECT) | removes(),
+    opt=_WRITE | needs(ResourceAction.UPDATE_GROUPS, Reach.OBJECT) | removes(fails=[409]),
     sync_to_thread=True,
 )
 def remove_member(
