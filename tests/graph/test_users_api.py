@@ -30,7 +30,7 @@ def test_a_person_is_made_read_changed_and_removed(graph: Client) -> None:
     shown = graph.get(f"{USERS}/{person}").json()
     assert shown["userPrincipalName"] == "grace@contoso.example"
     assert shown["signInActivity"] == {"lastSignInDateTime": None}
-    assert graph.get(f"{USERS}/Grace@Contoso.test").json()["id"] == person
+    assert graph.get(f"{USERS}/Grace@Contoso.example").json()["id"] == person
     assert graph.patch(f"{USERS}/{person}", json={"displayName": "Grace H."}).status_code == 204
     assert graph.get(f"{USERS}/{person}?$select=displayName").json()["displayName"] == "Grace H."
     assert graph.delete(f"{USERS}/{person}").status_code == 204
