@@ -335,7 +335,7 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
         readiness=Readiness(database=services.database, signer=services.signer),
         registry=registry,
         routes=(
-            graph.create_routes(services, Throttle(settings.limits, monotonic)),
+            *graph.create_routes(services, Throttle(settings.limits, monotonic)),
             identity.create_routes(services, attempts),
             portal.create_routes(services, SignInLimits(attempts, monotonic)),
         ),

@@ -147,23 +147,31 @@ _READING: Final = frozenset({"GET", "HEAD"})
 ErrorHandler: TypeAlias = Callable[[GraphRequest, Exception], Response[bytes]]
 
 
-def create_routes(services: AdminServices, throttle: Throttle) -> Router:
-    """Make the routes of Graph (``/v1.0`` and ``/beta``) and of Defender for Endpoint (``/api``)."""
+def create_routes(services: AdminServices, throttle: Throttle) -> tuple[Router, ...]:
+    """Make the routes of Graph (``/v1.0`` and ``/beta``) and of Defender for Endpoint (``/api``).
+
+    They stand side by side: the framework copies every route once for each router around it.
+    """
     answering = answering_errors(services)
     resources = CatalogResources(services.catalog)
-    return Router(
-        path="/",
-        route_handlers=[
-            *(Router(path=version, route_handlers=HANDLERS) for version in VERSIONS),
-            Router(path="/", route_handlers=exports.DOWNLOAD_HANDLERS),
-            Router(path="/api", route_handlers=[*defender_machines.HANDLERS, *actions.HANDLERS]),
-        ],
-        dependencies={
-            "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
-            "resources": Provide(lambda: resources, sync_to_thread=False),
-        },
-        guards=[_guarding(services, throttle)],
-        exception_handlers={ShieldwallError: answering, HTTPException: answering, Exception: answering},
+    guard = _guarding(services, throttle)
+    handlers_by_path = (
+        *((version, HANDLERS) for version in VERSIONS),
+        ("/", exports.DOWNLOAD_HANDLERS),
+        ("/api", (*defender_machines.HANDLERS, *actions.HANDLERS)),
+    )
+    return tuple(
+        Router(
+            path=path,
+            route_handlers=handlers,
+            dependencies={
+                "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
+                "resources": Provide(lambda: resources, sync_to_thread=False),
+            },
+            guards=[guard],
+            exception_handlers={ShieldwallError: answering, HTTPException: answering, Exception: answering},
+        )
+        for path, handlers in handlers_by_path
     )
 
 
