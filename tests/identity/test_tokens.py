@@ -116,7 +116,7 @@ def test_every_name_of_ours_gives_a_token_that_we_take(embedded: AdminWorld, nam
         ({"client_secret": ""}, 401, "invalid_client"),
         ({"client_secret": "x" * 10_000}, 401, "invalid_client"),
         ({"client_id": "00000000-0000-4000-8000-000000000000"}, 401, "invalid_client"),
-        ({"client_id": "\0"}, 401, "invalid_client"),
+        ({"client_id": "\0"}, 400, "invalid_request"),
         ({"client_id": "' OR 1=1 --"}, 401, "invalid_client"),
     ],
     ids=lambda value: str(value)[:40],
