@@ -85,8 +85,10 @@ def test_a_body_over_the_limit_is_refused(embedded_graph: Client) -> None:
         "/v1.0",
         "/v1.0/",
         "/beta/nothing",
-        "/v1.0/users",
-        "/beta/deviceManagement",
+        "/v1.0/nobody",
+        "/beta/deviceManagement/nothing",
+        "/beta/deviceManagement/configurationPolicies/%00",
+        "/v1.0/groups/';--",
         "/beta/deviceManagement/configurationPolicies/x/y/z",
         "/v1.0/%00",
         "/v1.0/groups/%00/members/x/y",
@@ -120,15 +122,13 @@ def test_anybody_may_ask_which_methods_there_are(embedded: AdminWorld) -> None:
 
 
 def test_elsewhere_an_unknown_path_is_a_problem_document(embedded: AdminWorld) -> None:
-    for path in ("/nothing/here", f"/{SOMETHING}/oauth2/token"):
+    for path in ("/nothing/here", f"/{SOMETHING}/oauth2/nothing"):
         answer = embedded.client().get(path, headers={"Accept": "application/json"})
         assert answer.status_code == 404
         assert answer.headers["request-id"]
 
 
-@pytest.mark.parametrize(
-    "identity", ["x", "%00", "a b", "ffffffff-0000-4000-8000-00000000000g", "1" * 4000, "';--", "é"]
-)
+@pytest.mark.parametrize("identity", ["x", "a b", "ffffffff-0000-4000-8000-00000000000g", "1" * 4000, "é"])
 def test_an_id_that_is_none_is_refused(embedded_graph: Client, identity: str) -> None:
     for path in (POLICIES, GROUPS, "/v1.0/devices", MANAGED_DEVICES, FILTERS, REUSABLE):
         check_refusal(embedded_graph.get(f"{path}/{identity}"), 400, "invalidId")
@@ -137,10 +137,10 @@ def test_an_id_that_is_none_is_refused(embedded_graph: Client, identity: str) ->
 @pytest.mark.parametrize(
     "query",
     [
-        "$filter=name eq 'x'",
+        "$filter=nothing eq 'x'",
         "$filter=' or 1=1",
-        "$orderby=name",
-        "$search=x",
+        "$orderby=nothing",
+        "$search=%22nothing:x%22",
         "$top=-1",
         "$top=0",
         "$top=1000000000",
@@ -152,7 +152,7 @@ def test_an_id_that_is_none_is_refused(embedded_graph: Client, identity: str) ->
         "$skiptoken=%F0",
         "$expand=secrets",
         "$expand=settings($expand=x)",
-        "$count=true",
+        "$count=perhaps",
         "surprise=1",
         "%24filter=x",
     ],
@@ -163,13 +163,12 @@ def test_a_query_that_cannot_be_followed_is_refused(embedded_graph: Client, quer
         assert embedded_graph.get(f"{path}?{query}").status_code in expected, path
 
 
-def test_selecting_a_secret_shows_none(embedded_graph: Client) -> None:
-    made = embedded_graph.post(PACKAGES, json={"displayName": "x"}).json()
+@pytest.mark.parametrize("name", ["key", "secret", "package"])
+def test_selecting_a_secret_is_refused(embedded_graph: Client, name: str) -> None:
+    assert embedded_graph.post(PACKAGES, json={"displayName": "x"}).status_code == 201
 
-    listed = embedded_graph.get(f"{PACKAGES}?$select=key,secret,package").json()["value"]
-
-    assert {"id": made["id"]} in listed
-    assert all(set(each) == {"id"} for each in listed)
+    for option in (f"$select={name}", f"$filter={name} eq 'x'", f"$orderby={name}", f"$expand={name}"):
+        check_refusal(embedded_graph.get(f"{PACKAGES}?{option}"), 400, "invalidQuery")
 
 
 json_values = st.recursive(
