@@ -47,7 +47,7 @@ def test_changes_take_effect_together_and_answer_in_their_order(graph: Client) -
     assert [each["target"]["groupId"] for each in renamed["assignments"]] == [group]
     assert again["id"] == made["id"]
     assert graph.get(f"{POLICIES}/{gone}").status_code == 404
-    assert graph.get(f"{POLICIES}/{kept}", params={"$expand": "settings,assignments"}).json() == renamed
+    assert graph.get(f"{POLICIES}/{kept}", params={"$expand": "settings,assignments,shieldwall"}).json() == renamed
     assert graph.get(f"{POLICIES}/{kept}/revisions").json()["value"][0]["reason"] == "Quarterly review"
 
 

@@ -243,7 +243,7 @@ def test_an_alert_is_only_ever_resolved(embedded_graph: Client, embedded: AdminW
     assert embedded_graph.get(f"{ALERTS}/{alert}").json()["status"] == "new"
 
 
-@pytest.mark.parametrize("wanted", ["status eq 'open'", "title eq 'x'", "", "status eq 'new' or true"])
+@pytest.mark.parametrize("wanted", ["status eq 'open'", "nothing eq 'x'", "", "status eq 'new' or"])
 def test_other_filters_are_refused(embedded_graph: Client, wanted: str) -> None:
     assert embedded_graph.get(ALERTS, params={"$filter": wanted}).status_code == 400
 

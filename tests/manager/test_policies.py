@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.manager_world import ACTOR, ANTIVIRUS, CLOUD, DIAGNOSTIC, World, a_draft, chosen
 from tests.support.policies import FIREWALL_RULES, RULES, choice, firewall_rule, items, texts
-from tests.support.samples import TENANT_ID
+from tests.support.samples import NOON, TENANT_ID
 
 from shieldwall.catalog.validate import InvalidPolicyError, ServerEndpoints
 from shieldwall.contract import strict_json
@@ -29,8 +29,9 @@ from shieldwall.server.manager.policies import (
     history,
     list_policies,
 )
-from shieldwall.server.storage import audit, check_ins, revisions, targets
+from shieldwall.server.storage import audit, check_ins, revisions, scope_tags, targets
 from shieldwall.server.storage import policies as stored
+from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import AssignmentKind, Page, PolicyRevision
 from shieldwall.trust.verification import open_policy
@@ -86,7 +87,9 @@ def test_saving_without_a_change_makes_no_revision_and_leaves_no_trace(world: Wo
 
 
 def test_what_a_device_would_not_notice_makes_no_revision(world: World) -> None:
+    oslo = ScopeTag(tenant_id=TENANT_ID, id="7", display_name="Oslo", description="", created_at=NOON)
     with world.database.write() as connection:
+        scope_tags.add(connection, oslo)
         policy = world.policies.create(connection, world.acting, a_draft())
         described = replace(a_draft(), description="For the servers in Oslo", role_scope_tag_ids=("0", "7"))
         world.policies.update(connection, world.acting, policy.id, described)
