@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.manager_world import ACTOR, World, a_draft
-from tests.support.samples import TENANT_ID
+from tests.support.samples import NOON, TENANT_ID
 
 from shieldwall.catalog.findings import InvalidPolicyError
 from shieldwall.contract import strict_json
@@ -16,7 +16,8 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.manager.assignments import Assigned, assign, assignments_of
 from shieldwall.server.manager.policies import PreconditionFailedError, draft_of, get_policy
 from shieldwall.server.manager.revisions import compare_revisions, get_revision, history
-from shieldwall.server.storage import audit, check_ins, targets
+from shieldwall.server.storage import audit, check_ins, scope_tags, targets
+from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import AssignmentKind, Page
 
@@ -54,8 +55,10 @@ def test_a_reason_that_cannot_be_is_a_finding_and_nothing_changes(world: World, 
 
 def test_a_rollback_is_a_new_revision_with_the_old_content(world: World) -> None:
     first = replace(a_draft("First", diagnostic="1"), description="as it began", priority=3)
+    oslo = ScopeTag(tenant_id=TENANT_ID, id="7", display_name="Oslo", description="", created_at=NOON)
     with world.database.write() as connection:
         device = world.join(connection, 1)
+        scope_tags.add(connection, oslo)
         policy = world.policies.create(connection, world.acting, first)
         assign(connection, world.acting, policy.id, [ALL])
         second = replace(a_draft("Second", cloud="false"), priority=7, role_scope_tag_ids=("7",))
