@@ -197,7 +197,7 @@ def allow(
 
 
 def needs(action: ResourceAction, reach: Reach = Reach.TENANT, *, sensitive: bool = False) -> dict[str, Any]:
-    """Declare what a person's roles must grant, beside the permissions: ``opt=READ | needs(…)``."""
+    """Declare, beside the permissions, what roles must grant to a person; a route has both in ``opt``."""
     return {_DEMAND: Demand(action, reach, sensitive)}
 
 
