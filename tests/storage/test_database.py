@@ -84,8 +84,8 @@ def test_writers_in_parallel_all_succeed(database: Database) -> None:
 
 def test_a_reference_to_nothing_is_refused(database: Database) -> None:
     statement = text(
-        "INSERT INTO sessions (token_digest, tenant_id, display_name, created_at, last_seen_at, expires_at)"
-        " VALUES ('d', 'nobody', 'n', 0, 0, 0)"
+        "INSERT INTO people (id, tenant_id, user_name, display_name, created_at, valid_from)"
+        " VALUES ('p', 'nobody', 'n', 'n', 0, 0)"
     )
     with pytest.raises(Exception, match=r"(?i)foreign key"), database.write() as connection:
         connection.execute(statement)
