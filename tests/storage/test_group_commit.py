@@ -132,10 +132,12 @@ def test_a_commit_that_fails_fails_every_waiter_and_the_next_one_works(
         if database.is_sqlite:
             connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
         else:
-            connection.exec_driver_sql("ALTER TABLE sessions ALTER CONSTRAINT fk_sessions_tenant_id DEFERRABLE")
+            connection.exec_driver_sql("ALTER TABLE people ALTER CONSTRAINT fk_people_tenant_id DEFERRABLE")
             connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
-        columns = "token_digest, tenant_id, display_name, created_at, last_seen_at, expires_at"
-        connection.exec_driver_sql(f"INSERT INTO sessions ({columns}) VALUES ('d', 'nobody', 'n', 0, 0, 0)")  # noqa: S608 - ours
+        connection.exec_driver_sql(
+            "INSERT INTO people (id, tenant_id, user_name, display_name, created_at, valid_from)"
+            " VALUES ('p', 'nobody', 'n', 'n', 0, 0)"
+        )
 
     results = asyncio.run(together(group_commit, [adding(1), doom, adding(2)]))
     assert [type(result) for result in results] == [IntegrityError] * 3
