@@ -111,6 +111,13 @@ FILTER_PAYLOADS: Final = Component(
         meaning="The policies whose assignments a filter narrows.",
     ),
 )
+
+
+def _number_sent(digits: int) -> Schema:
+    """Describe a number as scripts send it: as such, or as a text."""
+    return {"anyOf": [nullable(COUNT), text(pattern=f"^[0-9]{{0,{digits}}}$")]}
+
+
 _RULE: Final[dict[str, Schema]] = {"platform": TEXT, "rule": text(maxLength=3_072)}
 _NAMES: Final = nullable(list_of(TEXT))
 _ASKED: Final[dict[str, Schema]] = {
@@ -119,8 +126,8 @@ _ASKED: Final[dict[str, Schema]] = {
     "search": nullable(TEXT),
     "groupBy": _NAMES,
     "orderBy": _NAMES,
-    "skip": nullable(COUNT),
-    "top": nullable(COUNT),
+    "skip": _number_sent(8),
+    "top": _number_sent(5),
     "sessionId": nullable(TEXT),
     "filter": nullable(TEXT),
 }
