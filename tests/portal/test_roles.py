@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 from tests.graph.test_roles import EVERY_ACTION, ROLES
 from tests.support.admin import AdminWorld, Client
 from tests.support.authorization_oracle import Outcome, Somebody, expected
+from tests.support.databases import on_sqlite_alone
 from tests.support.graph_routes import SOMETHING
 from tests.support.people import a_person, browser
 
@@ -42,11 +43,10 @@ def form_token(client: Client) -> str:
     return found[1]
 
 
+@on_sqlite_alone
 @pytest.mark.parametrize("narrowed", [False, True], ids=["whole", "narrowed"])
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.display_name)
 def test_every_page_answers_a_role_as_it_declares(world: AdminWorld, role: Role, narrowed: bool) -> None:
-    if world.services.database.engine.dialect.name != "sqlite":
-        pytest.skip("The engine has no part in what is declared.")
     caller = Somebody(role.actions, is_narrowed=narrowed, permissions=frozenset({SESSION}))
     person = a_person(world, role, tags=["7"] if narrowed else [])
     wrong = []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, delete, text
+from tests.support.databases import on_postgresql_alone
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, device_id, group_id
 
 from shieldwall.contract.ids import DeviceId
@@ -146,9 +147,8 @@ def _successor() -> Any:
     return a_device(2)
 
 
+@on_postgresql_alone
 def test_a_transaction_that_commits_late_is_not_overtaken(followed: Database) -> None:
-    if followed.is_sqlite:
-        return  # it has one writer at a time
     with followed.write() as connection:
         devices.add(connection, a_device(2))
         check_ins.add(connection, device_id(2))
@@ -163,9 +163,8 @@ def test_a_transaction_that_commits_late_is_not_overtaken(followed: Database) ->
     assert [each.id for each in second] == [device_id(1)]
 
 
+@on_postgresql_alone
 def test_what_changes_again_while_it_waits_for_its_version_gets_a_later_one(followed: Database) -> None:
-    if followed.is_sqlite:
-        return  # it has one writer at a time
     with followed.write() as connection:
         rename(connection, 1, "first")  # waits for its version from here on
     with followed.write() as late:
@@ -176,11 +175,10 @@ def test_what_changes_again_while_it_waits_for_its_version_gets_a_later_one(foll
     assert [each.id for each in found] == [device_id(1)]
 
 
+@on_postgresql_alone
 def test_whoever_begins_waits_for_those_who_saw_that_nobody_follows(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if database.is_sqlite:
-        return  # it has one writer at a time
     with database.write() as connection:
         tenants.add(connection, a_tenant())
     monkeypatch.setattr(changes, "_PATIENCE_MILLISECONDS", 100)

@@ -26,7 +26,13 @@ from shieldwall.server.storage.schema import metadata
 _SERVER = pytest.StashKey[PostgresqlServer]()
 
 
-_ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
+_POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgresql)
+_ENGINES = ("sqlite", _POSTGRESQL)
+
+on_postgresql_alone = pytest.mark.parametrize("database_url", [_POSTGRESQL], indirect=True)
+"""For what has no counterpart on SQLite: it has one writer at a time, so nobody commits in between."""
+on_sqlite_alone = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what the engine has no part in."""
 
 
 @pytest.fixture(params=_ENGINES)
