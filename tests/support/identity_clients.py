@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from joserfc import jwt
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, KeySet, RSAKey
 from joserfc.jws import JWSRegistry
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.samples import NOON, TENANT_ID
@@ -198,3 +198,22 @@ def query_of(address: str) -> dict[str, list[str]]:
 
 def _encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def claims_of(world: AdminWorld, token: str) -> dict[str, Any]:
+    return dict(jwt.decode(token, KeySet.import_key_set({"keys": world.signer.jwks()["keys"]})).claims)
+
+
+def tokens_of(world: AdminWorld, app: App, **changes: str | None) -> dict[str, Any]:
+    answer = world.client().post(TOKEN, data=exchange(app, code_for(world, app, **changes)))
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def refreshed(app: App, token: str, **more: str) -> dict[str, str]:
+    return {"grant_type": "refresh_token", "client_id": app.client_id, "refresh_token": token, **more}
+
+
+def bearer(body: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {body['access_token']}"}
