@@ -21,9 +21,7 @@ from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.tpm import Tpm
 from shieldwall.agent.host.tpm_device import TPM_DEVICE, has_tpm
 from shieldwall.agent.providers.base import Provider
-from shieldwall.agent.providers.clamav import ClamavProvider
-from shieldwall.agent.providers.mdatp import MdatpProvider
-from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.agent.providers.registry import linux_providers
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.awaiting import AwaitIdentity
 from shieldwall.agent.service.device_keys import OpenTpm
@@ -75,7 +73,7 @@ def local_agent(root: Path, directory: Path, out: TextIO) -> LocalAgent:
     clock = SystemClock()
     host = LocalHost(root)
     catalog = load(platform=PLATFORM)
-    providers: tuple[Provider, ...] = (MdatpProvider(catalog), ClamavProvider(catalog), NftablesProvider())
+    providers = linux_providers(catalog)
     state = AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host))
     surroundings = Surroundings(
         state=state,

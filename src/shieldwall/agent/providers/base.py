@@ -12,10 +12,10 @@ conformance suite holds every provider to:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.contract.errors import ShieldwallError
@@ -108,4 +108,40 @@ class Provider(Protocol):
 
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
         """Probe the running component for the effect of each desired setting; never raises for a dead component."""
+        ...
+
+
+@runtime_checkable
+class RisksConnection(Protocol):
+    """What a provider offers whose changes may cut the device off: such a change has to be confirmed, or goes back."""
+
+    def may_cut_off(self, before: Files, after: Files) -> bool:
+        """Say whether going from one content to the other could keep the device from its server. Pure; in doubt yes."""
+        ...
+
+
+@runtime_checkable
+class Monitored(Protocol):
+    """What a provider offers whose component can change while its files stay: a table flushed, a mount changed."""
+
+    def monitor(self, host: Host) -> Sequence[str] | None:
+        """Return a program that prints a line whenever the component changes; ``None`` where there is nothing to watch."""
+        ...
+
+
+@runtime_checkable
+class Supervised(Protocol):
+    """What a provider offers whose component may die or go blind: it is looked after between two looks for drift."""
+
+    def supervise(self, host: Host, desired: Desired) -> Sequence[str]:
+        """Bring back what is down although ``desired`` needs it; say in plain words what was done. Never raises."""
+        ...
+
+
+@runtime_checkable
+class ShowsLocal(Protocol):
+    """What a provider offers that can tell what holds without us."""
+
+    def local(self, files: Files, kept: Kept) -> Desired:
+        """Read the settings that a local administrator made, or would have made were we gone. Pure."""
         ...

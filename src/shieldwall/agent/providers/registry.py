@@ -1,0 +1,14 @@
+"""The providers of a Linux device, in the order in which they are asked and carried out."""
+
+from __future__ import annotations
+
+from shieldwall.agent.providers.base import Provider
+from shieldwall.agent.providers.clamav import ClamavProvider
+from shieldwall.agent.providers.mdatp import MdatpProvider
+from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.catalog.model import Catalog
+
+
+def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
+    """Make every provider there is for Linux."""
+    return (MdatpProvider(catalog), ClamavProvider(catalog), NftablesProvider())
