@@ -20,9 +20,7 @@ from tests.support.memory_host import MemoryHost
 import shieldwall
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.base import Provider
-from shieldwall.agent.providers.clamav import ClamavProvider
-from shieldwall.agent.providers.mdatp import MdatpProvider
-from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.agent.providers.registry import linux_providers
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog, Merge, PolicyTemplate, SettingDefinition
 from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, errors_of_code
@@ -157,7 +155,7 @@ def enforcers(setting: SettingId) -> tuple[str, ...]:
 def providers() -> tuple[Provider, ...]:
     """Return all providers."""
     catalog = load()
-    return (MdatpProvider(catalog), ClamavProvider(catalog), NftablesProvider())
+    return linux_providers(catalog)
 
 
 @cache

@@ -125,7 +125,7 @@ class Monitored(Protocol):
     """What a provider offers whose component can change while its files stay: a table flushed, a mount changed."""
 
     def monitor(self, host: Host) -> Sequence[str] | None:
-        """Return a program that prints a line whenever the component changes; ``None`` where there is nothing to watch."""
+        """Return a program that prints a line whenever the component changes, ``None`` where nothing can be watched."""
         ...
 
 
