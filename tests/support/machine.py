@@ -1,0 +1,161 @@
+"""A Debian 12 machine with systemd as its first process, booted by systemd-nspawn in a network namespace of its own.
+
+The base tree is made once by mmdebstrap and kept under ``.cache/machine``. Each machine lays an overlay of its own upon
+it, so it starts as a fresh installation, keeps what is written through reboots, and is thrown away at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "python3",
+    "iproute2",
+    "procps",
+    "nftables",
+    "clamav",
+    "clamav-daemon",
+    "clamav-freshclam",
+    "clamdscan",
+)
+_DEBIAN_SOURCES = Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")
+_BOOT_SECONDS = 90
+
+
+def base_tree() -> Path:
+    """Return the tree of a freshly installed machine; making it takes half a minute, once."""
+    name = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("SHIELDWALL_TEST_CACHE", REPOSITORY / ".cache")) / "machine"
+    tree = cache / name
+    if not tree.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        making = cache / f"{name}.{os.getpid()}"
+        shutil.rmtree(making, ignore_errors=True)
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm"]
+        sources = [str(file) for file in _DEBIAN_SOURCES if file.exists()][:1]  # as this machine gets its own packages
+        _check(*command, str(making), *sources, seconds=600)
+        making.rename(tree)
+    return tree
+
+
+class Machine:
+    """One machine. ``run`` works on it as its root does at a console."""
+
+    def __init__(self, home: Path, *, network: str, name: str) -> None:
+        self.root = home / "root"
+        self.log = home / "console.log"
+        self._home = home
+        self._network = network
+        self._name = name
+        self._process: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+
+    def boot(self) -> None:
+        """Switch it on and wait until systemd has started what it starts."""
+        command = [
+            *("systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={self._name}"),
+            *("--register=no", "--keep-unit", "--console=pipe", f"--network-namespace-path=/run/netns/{self._network}"),
+            # The kernel's own features that a machine of its own would have: without them a container's services get EPERM.
+            "--capability=CAP_NET_ADMIN",
+            "--system-call-filter=fanotify_init fanotify_mark name_to_handle_at open_by_handle_at",
+        ]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + _BOOT_SECONDS
+        while not self._is_up():
+            assert self._process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, "the machine does not come up"
+            time.sleep(0.2)
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        if not children:
+            return False
+        self._leader = int(children[0])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # "degraded" is up as well: a container lacks what some services of Debian want.
+            return self.run("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"}
+        return False
+
+    def run(
+        self, *command: str, stdin: str | bytes = b"", seconds: float = 120, check: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program on the machine; its words, not a shell line."""
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        enter = ["nsenter", f"--target={self._leader}", "--all", "--"]
+        done = subprocess.run([*enter, *command], input=given, capture_output=True, timeout=seconds, check=False)
+        said, complained = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        assert not check or done.returncode == 0, (
+            f"{' '.join(command)} ended with {done.returncode}\n{said}{complained}"
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, said, complained)
+
+    def succeeds(self, *command: str, seconds: float = 120) -> bool:
+        """Say whether a program ends well."""
+        return self.run(*command, seconds=seconds).returncode == 0
+
+    def read(self, path: str) -> str | None:
+        """Return a file's content, ``None`` when there is none."""
+        done = self.run("cat", path)
+        return done.stdout if done.returncode == 0 else None
+
+    def write(self, path: str, content: str, *, mode: str = "0644") -> None:
+        """Write a file as somebody at the machine would."""
+        self.run("install", "-D", f"--mode={mode}", "/dev/stdin", path, stdin=content, check=True)
+
+    def is_active(self, unit: str) -> bool:
+        """Say whether a unit runs."""
+        return self.run("systemctl", "is-active", unit).stdout.strip() == "active"
+
+    def journal(self, unit: str) -> str:
+        """Return what a unit has said."""
+        return self.run("journalctl", "--no-pager", "--output=cat", f"--unit={unit}").stdout
+
+    def reboot(self, *, hard: bool = False) -> None:
+        """Go down and come up again; ``hard`` is a power cut to every process, while the disk keeps what it has."""
+        self.off(hard=hard)
+        self.boot()
+
+    def off(self, *, hard: bool = False) -> None:
+        """Switch it off."""
+        if self._process is None:
+            return
+        if not hard and self._process.poll() is None:
+            self.run("systemctl", "poweroff", "--no-block")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(60)
+        if self._process.poll() is None:
+            self._process.kill()  # the first process of the machine goes with it, and every other with that one
+            self._process.wait()
+        self._process = None
+
+    @contextlib.contextmanager
+    def laid_out(self, tree: Path) -> Iterator[None]:
+        """Give it a disk of its own upon the base tree, for as long as the block lasts."""
+        upper, work = self._home / "upper", self._home / "work"
+        for directory in (upper, work, self.root):
+            directory.mkdir(parents=True)
+        layers = f"lowerdir={tree},upperdir={upper},workdir={work}"
+        _check("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+        try:
+            yield
+        finally:
+            self.off(hard=True)
+            _check("umount", "--lazy", str(self.root))
+
+
+def _check(*command: str, stdin: bytes = b"", seconds: float = 60) -> None:
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=seconds, check=False)
+    assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stderr.decode(errors='replace')[-2000:]}"
