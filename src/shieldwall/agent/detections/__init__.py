@@ -1,0 +1,1 @@
+"""What was found on this device: one shape of an event, and the spool in which events wait to be told."""

@@ -1,0 +1,81 @@
+"""The spool: JSON lines in one directory, appended by whoever finds something, read by whoever tells the server.
+
+A file is only ever appended to. When it has grown to its limit it is set aside under a second name, and what stood
+there before is gone: a device that finds a million things must not fill its disk with them. Several programs write at
+once; each line is one ``write`` to a file opened for appending, under a lock, so no two lines mix.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import msgspec
+
+from shieldwall.agent.detections.model import Detection
+
+DIRECTORY: Final = PurePosixPath("/var/lib/shieldwall-applier/events")
+"""Where events wait; root alone writes."""
+CURRENT: Final = "detections.jsonl"
+SET_ASIDE: Final = "detections.1.jsonl"
+MAXIMUM_BYTES: Final = 8 * 1024 * 1024
+"""Size at which a file is set aside; twice that is the most the spool takes."""
+
+
+def append(directory: Path, detections: Iterable[Detection], *, maximum_bytes: int = MAXIMUM_BYTES) -> None:
+    """Write detections to the spool, on disk when this returns.
+
+    Raises:
+        OSError: The disk is full or refuses.
+    """
+    lines = b"".join(msgspec.json.encode(detection) + b"\n" for detection in detections)
+    if not lines:
+        return
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with _locked(directory) as _:
+        path = directory / CURRENT
+        if path.exists() and path.stat().st_size + len(lines) > maximum_bytes:
+            path.replace(directory / SET_ASIDE)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o640)
+        try:
+            view = memoryview(lines)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read(directory: Path) -> tuple[Detection, ...]:
+    """Return every detection in the spool, the oldest first; a line that a crash cut off is left out."""
+    found: list[Detection] = []
+    for name in (SET_ASIDE, CURRENT):
+        try:
+            content = (directory / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        for line in content.split(b"\n"):
+            try:
+                found.append(msgspec.json.decode(line, type=Detection))
+            except msgspec.DecodeError:
+                continue
+    return tuple(found)
+
+
+class _locked:  # noqa: N801 - reads as a word where it is used
+    """Hold the spool's lock for the length of a block."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / ".lock"
+
+    def __enter__(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(self._path, flags, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
