@@ -26,6 +26,8 @@ class Attempt:
     drifted: frozenset[SettingId]
     """Settings that somebody changed since we applied the very same."""
     must_activate: bool
+    is_new: bool
+    """Whether other settings are to hold than before; else whatever differs was changed by somebody else."""
 
     @property
     def provider(self) -> Provider:
@@ -91,6 +93,7 @@ def prepare(host: Host, share: Share, state: State) -> Attempt | Outcome:
         rendered=rendered,
         drifted=frozenset(name for name in share.desired if same and found.get(name) != wanted.get(name)),
         must_activate=begun,
+        is_new=not same,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from shieldwall.agent.applier.failures import as_failure
 from shieldwall.agent.host.ports import Host
@@ -21,6 +21,20 @@ class Share:
     desired: Desired
     inapplicable: Mapping[SettingId, str]
     failure: ShieldwallError | None = None
+    withheld: frozenset[SettingId] = field(default_factory=frozenset)
+    """Settings that policies ask for and that are not tried again, after they cut the device off."""
+
+
+def held_back(share: Share, instead: Share) -> Share:
+    """Let a provider hold what it held before; say which of the settings asked for are withheld by that."""
+    return replace(
+        share,
+        desired=instead.desired,
+        failure=share.failure or instead.failure,
+        withheld=frozenset(
+            setting for setting, value in share.desired.items() if instead.desired.get(setting) != value
+        ),
+    )
 
 
 def share_out(host: Host, providers: Sequence[Provider], policy: EffectivePolicy) -> tuple[Share, ...]:

@@ -11,10 +11,12 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from shieldwall.agent.applier.uptime import Moment
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
-from shieldwall.contract.ids import DigestField
+from shieldwall.contract.ids import Digest, DigestField
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy
+from shieldwall.contract.strict_json import digest_of
 
 
 class SavedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +51,54 @@ AS_PUBLISHED: Final = Terms()
 """No rule chosen otherwise, and nothing known of the server."""
 
 
+class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Documents that were enforced, on which terms."""
+
+    terms: Terms = AS_PUBLISHED
+    documents: tuple[PolicyDocument, ...] = ()
+
+
+class WayBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one provider gets back to what was confirmed last: its files, and what was remembered of it."""
+
+    intent: Intent
+    managed: Managed | None
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A change that may have cut the device off, and goes back unless somebody proves in time that it did not.
+
+    ``nonce`` names the change, so that no proof of an earlier one counts; ``begun`` and ``seconds`` say until when.
+    """
+
+    nonce: str
+    begun: Moment
+    seconds: float
+    ways_back: tuple[WayBack, ...]
+    before: Policies
+    """The documents of which the providers concerned held the settings."""
+    committed: bool = False
+    """Whether the change was carried out to its end."""
+
+    def left(self, now: Moment) -> float:
+        """Return the seconds left to confirm; none after a reboot."""
+        passed = now.since(self.begun)
+        return 0.0 if passed is None or passed < 0 else self.seconds - passed
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The providers that go back."""
+        return tuple(way.intent.provider for way in self.ways_back)
+
+
+class HeldBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a target that cut the device off: they are not tried again; what held before holds instead."""
+
+    target: DigestField
+    providers: tuple[str, ...]
+    instead: Policies
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Everything there is to remember. ``committed_at`` is RFC 3339, for people."""
 
@@ -60,6 +110,18 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     providers: dict[str, Managed] = {}
     intents: tuple[Intent, ...] = ()
     committed_at: str | None = None
+    unconfirmed: Window | None = None
+    held_back: HeldBack | None = None
+
+    @property
+    def policies(self) -> Policies:
+        """What is enforced."""
+        return Policies(terms=self.terms, documents=self.documents)
+
+    @property
+    def aim(self) -> Digest:
+        """What is enforced, in a word."""
+        return aim_of(self.target, self.documents)
 
     def intending(self, intents: Iterable[Intent]) -> State:
         """Add changes about to be made; of two for one provider the newer stays."""
@@ -70,3 +132,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def same_as(self, other: State) -> bool:
         """Say whether the two differ in nothing but the moment."""
         return msgspec.structs.replace(self, committed_at=other.committed_at) == other
+
+
+def aim_of(target: Digest | None, documents: Iterable[PolicyDocument]) -> Digest:
+    """Name what is to be enforced: the target, or where none is named the documents themselves."""
+    return target if target is not None else digest_of(sorted(digest_of(document) for document in documents))

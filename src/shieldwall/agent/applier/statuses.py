@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
 from shieldwall.agent.applier.admission import Admission
 from shieldwall.agent.applier.attempt import Outcome
 from shieldwall.agent.applier.budget import within_budget
+from shieldwall.agent.applier.confirming import ROLLED_BACK, UNCONFIRMED
 from shieldwall.agent.applier.values import shown
 from shieldwall.agent.providers.base import Observation
 from shieldwall.catalog.model import Catalog
@@ -38,13 +39,17 @@ def report(
     *,
     refused: tuple[RefusedPolicy, ...],
     target: Digest | None,
+    waiting: Collection[str] = (),
 ) -> StatusReport:
-    """Say how every setting of every policy fares: one status per provider that has to do with it."""
+    """Say how every setting of every policy fares: one status per provider that has to do with it.
+
+    ``waiting`` names the providers whose change still has to be confirmed.
+    """
     statuses = [*_conflicts(catalog, policy), *_inapplicable(admission)]
     for resolution in policy.settings.values():
         if isinstance(resolution, Decided):
             own = [_status(catalog, resolution, outcome) for outcome in outcomes if _concerned(resolution, outcome)]
-            statuses += own or [_nobody(catalog, resolution)]
+            statuses += [_waiting(status, waiting) for status in own] or [_nobody(catalog, resolution)]
     ordered = sorted(statuses, key=lambda status: (status.setting, status.provider or ""))
     return within_budget(StatusReport(target=target, settings=tuple(ordered), refused=refused))
 
@@ -79,7 +84,15 @@ def _nobody(catalog: Catalog, decided: Decided) -> SettingStatus:
 
 
 def _concerned(decided: Decided, outcome: Outcome) -> bool:
-    return decided.setting in outcome.share.desired or decided.setting in outcome.share.inapplicable
+    share = outcome.share
+    return any(decided.setting in settings for settings in (share.desired, share.inapplicable, share.withheld))
+
+
+def _waiting(status: SettingStatus, waiting: Collection[str]) -> SettingStatus:
+    """Call no success what goes back by itself unless it is confirmed."""
+    if status.provider not in waiting or status.state is not SettingState.SUCCEEDED:
+        return status
+    return _turned(status, SettingState.PENDING, UNCONFIRMED, "In effect; it goes back unless the server is reached.")
 
 
 def _status(catalog: Catalog, decided: Decided, outcome: Outcome) -> SettingStatus:
@@ -88,6 +101,9 @@ def _status(catalog: Catalog, decided: Decided, outcome: Outcome) -> SettingStat
     status = replace(_begun(catalog, decided), provider=share.provider.name, read_back=read_back)
     if setting in share.inapplicable:
         return _turned(status, SettingState.NOT_APPLICABLE, "notApplicable", share.inapplicable[setting])
+    if setting in share.withheld:
+        reason = "With this setting the device did not reach its server in time, so what held before came back."
+        return _turned(status, SettingState.ERROR, ROLLED_BACK, reason)
     if outcome.failure is not None:
         return _turned(status, SettingState.ERROR, outcome.failure.code, outcome.failure.cause)
     assert outcome.attempt is not None

@@ -1,0 +1,47 @@
+"""Time as the applier measures it: which boot this is, and how long it has lasted. No setting of a clock changes it.
+
+Deadlines that protect a device must come whatever somebody does to its clock, so none of them is a time of day. A
+moment is a boot and seconds since its beginning, sleep included; between moments of two boots nothing is known but that
+a restart lies between them.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An instant: the boot's id, and seconds since that boot began."""
+
+    boot: str
+    seconds: float
+
+    def since(self, earlier: Moment) -> float | None:
+        """Return the seconds since an earlier moment; ``None`` when a boot lies between."""
+        return self.seconds - earlier.seconds if self.boot == earlier.boot else None
+
+
+class Uptime(Protocol):
+    """What tells the moment."""
+
+    def now(self) -> Moment:
+        """Return this moment."""
+        ...
+
+
+class ThisBoot:
+    """The kernel's own count. It belongs to this process, whatever root the managed system has."""
+
+    def now(self) -> Moment:
+        """See ``Uptime.now``. Without a boot id, as in some sandboxes, all boots look alike; deadlines still come."""
+        try:
+            boot = _BOOT_ID.read_text(encoding="ascii").strip()[:64]
+        except OSError:
+            boot = ""
+        return Moment(boot=boot, seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
