@@ -145,3 +145,27 @@ class ShowsLocal(Protocol):
     def local(self, files: Files, kept: Kept) -> Desired:
         """Read the settings that a local administrator made, or would have made were we gone. Pure."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the applier knows beyond settings."""
+
+    server_urls: tuple[str, ...] = ()
+    """Where the device reaches its server, as the signed target says; empty when it says nothing."""
+
+
+@runtime_checkable
+class Surveys(Protocol):
+    """What a provider offers whose files depend on the machine: its interfaces, its users, tables of others."""
+
+    def survey(self, host: Host, desired: Desired, surroundings: Surroundings) -> Kept:
+        """Look at what ``render`` has to know of the machine; changes nothing.
+
+        The engine lays the result over ``kept`` right before each ``render`` of desired settings, which hands it on,
+        so rendering stays pure. A provider that wants nothing is not asked.
+
+        Raises:
+            HostError, ProviderError: The machine cannot be looked at; nothing is written then.
+        """
+        ...
