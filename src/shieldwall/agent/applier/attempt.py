@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 
 from shieldwall.agent.applier.failures import ReadBackError, UndeclaredFileError, as_failure
 from shieldwall.agent.applier.plan import Share
-from shieldwall.agent.applier.state import Intent, Managed, SavedFile, State
+from shieldwall.agent.applier.state import AS_PUBLISHED, Intent, Managed, SavedFile, State, Terms
 from shieldwall.agent.applier.values import digest_of_desired
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Desired, Files, Observation, Provider, Rendered
+from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Provider, Rendered, Surroundings, Surveys
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId
 
@@ -71,8 +71,11 @@ class Outcome:
     """Whether the files are as before management, even though the component did not take them yet."""
 
 
-def prepare(host: Host, share: Share, state: State) -> Attempt | Outcome:
-    """Compute a provider's change; an outcome where there is nothing to attempt or it failed already."""
+def prepare(host: Host, share: Share, state: State, terms: Terms = AS_PUBLISHED) -> Attempt | Outcome:
+    """Compute a provider's change; an outcome where there is nothing to attempt or it failed already.
+
+    ``terms`` are those on which the settings are to hold: they say where the server is.
+    """
     provider, managed = share.provider, state.providers.get(share.provider.name)
     if share.failure is not None:
         return Outcome(share=share, failure=share.failure)
@@ -81,7 +84,9 @@ def prepare(host: Host, share: Share, state: State) -> Attempt | Outcome:
         return Outcome(share=share)
     try:
         before = _read_files(host, provider)
-        rendered = provider.render(before, share.desired, managed.kept if managed else {})
+        rendered = provider.render(
+            before, share.desired, _surveyed(host, share, managed.kept if managed else {}, terms)
+        )
         _refuse_undeclared(provider, rendered)
         same = managed is not None and managed.desired == digest_of_desired(share.desired)
         wanted, found = provider.read({**before, **rendered.files}), provider.read(before)
@@ -140,6 +145,13 @@ def undo(host: Host, provider: Provider | None, intent: Intent) -> ShieldwallErr
             raise
         return as_failure(provider, error)
     return None
+
+
+def _surveyed(host: Host, share: Share, kept: Kept, terms: Terms) -> Kept:
+    """Lay what the provider has to know of the machine over what it remembers, where it asks for that."""
+    if not share.desired or not isinstance(share.provider, Surveys):
+        return kept
+    return {**kept, **share.provider.survey(host, share.desired, Surroundings(server_urls=terms.server_urls))}
 
 
 def _refuse_undeclared(provider: Provider, rendered: Rendered) -> None:

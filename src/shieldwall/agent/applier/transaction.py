@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from shieldwall.agent.applier import confirming
 from shieldwall.agent.applier.attempt import Attempt, Outcome, carry_out, prepare, undo
 from shieldwall.agent.applier.plan import Share
-from shieldwall.agent.applier.state import Managed, Policies, State
+from shieldwall.agent.applier.state import Managed, Policies, State, Terms
 from shieldwall.agent.applier.store import Store
 from shieldwall.agent.applier.uptime import Uptime
 from shieldwall.agent.host.ports import Host
@@ -43,7 +43,7 @@ class Transaction:
         Raises:
             HostError: What must be remembered cannot be written; the device is as it was.
         """
-        prepared = [self._prepared(share, state) for share in shares]
+        prepared = [self._prepared(share, state, wanted.terms) for share in shares]
         attempts = [attempt for attempt in prepared if isinstance(attempt, Attempt)]
         risky = confirming.risky(state, attempts)
         window = confirming.opened(
@@ -78,12 +78,12 @@ class Transaction:
             self.store.save(recovered)
         return recovered
 
-    def _prepared(self, share: Share, state: State) -> Attempt | Outcome:
+    def _prepared(self, share: Share, state: State, terms: Terms) -> Attempt | Outcome:
         """Prepare a provider's change, unless files of an earlier one are still not back in place."""
         for intent in state.intents:
             if intent.provider == share.provider.name and (failure := undo(self.host, None, intent)) is not None:
                 return Outcome(share=share, failure=failure)
-        return prepare(self.host, share, state)
+        return prepare(self.host, share, state, terms)
 
     def _outcomes(self, prepared: Sequence[Attempt | Outcome], risky: Sequence[Attempt]) -> list[Outcome]:
         """Carry everything out, what may cut the device off last: its time to confirm is not spent on the others."""
