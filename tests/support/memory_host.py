@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from shieldwall.agent.host.errors import ProgramError
+from shieldwall.agent.host.kernel_files import KernelValueError, is_kernel_file
 from shieldwall.agent.host.ports import Completed
 
 Program = Callable[[Sequence[str], bytes], Completed]
@@ -40,6 +41,8 @@ class MemoryHost:
     def write_file(self, path: PurePosixPath, content: bytes | None, *, mode: int = 0o644) -> None:
         del mode
         self._begin(f"write {path}")
+        if is_kernel_file(path) and (content is None) == (path in self.files):
+            raise KernelValueError(f"{path} is a value of the kernel: it is neither made nor removed.")
         if content is None:
             self.files.pop(path, None)
         else:

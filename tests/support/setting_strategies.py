@@ -39,6 +39,10 @@ def values_of(catalog: Catalog, setting: SettingId) -> st.SearchStrategy[Setting
         case Kind.SIMPLE_INTEGER:
             low, high = definition.limits.minimum, definition.limits.maximum
             return st.integers(0 if low is None else low, 2**31 if high is None else high)
+        case Kind.CHOICE_COLLECTION:
+            return st.sets(st.sampled_from([option.item_id for option in definition.options]), min_size=1).map(
+                lambda chosen: tuple(sorted(chosen))
+            )
         case Kind.SIMPLE_STRING_COLLECTION:
             return st.lists(_text(definition), max_size=4, unique=True).map(tuple)
         case Kind.GROUP_COLLECTION:

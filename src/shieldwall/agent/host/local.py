@@ -9,6 +9,7 @@ from typing import Final
 
 from shieldwall.agent.host.errors import RefusedFileError
 from shieldwall.agent.host.files import read_bytes, remove, replace
+from shieldwall.agent.host.kernel_files import is_kernel_file, write_value
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.host.processes import run_to_end
 
@@ -50,7 +51,9 @@ class LocalHost:
     def write_file(self, path: PurePosixPath, content: bytes | None, *, mode: int = 0o644) -> None:
         """Replace or remove a file durably; a link inside the root is followed, not replaced. Raises: HostError."""
         real = self._real(path)
-        if content is None:
+        if is_kernel_file(path):
+            write_value(real, content)
+        elif content is None:
             remove(real)
         else:
             replace(real, content, mode=mode)

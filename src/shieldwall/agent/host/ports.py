@@ -41,7 +41,7 @@ class Host(Protocol):
         """Replace a file so that a crash leaves the old or the new content, on disk when this returns.
 
         ``None`` removes it. Owner and mode of an existing file are kept; ``mode`` is for a new one. Directories
-        are made.
+        are made. A value of the kernel, below ``/proc`` or ``/sys``, is handed to the kernel in place.
 
         Raises:
             HostError: The disk is full, read-only or refuses.

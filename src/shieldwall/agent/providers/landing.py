@@ -27,16 +27,15 @@ def encode(catalog: Catalog, setting: SettingId, value: SettingValue) -> Any:
     definition = catalog.definition(setting)
     match definition.kind, value:
         case Kind.CHOICE, str():
-            option = definition.option(value)
-            if option is None:
-                raise NotExpressibleError(f"{value[:128]!r} is no option of {setting}.")
-            return option.value
+            return _option_value(definition, setting, value)
         case Kind.SIMPLE_INTEGER, int():
             return value
         case ((Kind.SIMPLE_STRING | Kind.SIMPLE_SECRET), str()):
             return value
         case Kind.SIMPLE_STRING_COLLECTION, tuple():
             return list(value)
+        case Kind.CHOICE_COLLECTION, tuple():
+            return [_option_value(definition, setting, choice) for choice in value]
         case Kind.GROUP_COLLECTION, tuple():
             return [encode_item(catalog, item) for item in value if isinstance(item, Item)]
         case _:
@@ -48,12 +47,17 @@ def encode_item(catalog: Catalog, item: Item) -> dict[str, Any]:
     return {_member_name(catalog.definition(member)): encode(catalog, member, value) for member, value in item.members}
 
 
-def decode(catalog: Catalog, setting: SettingId, value: Any) -> SettingValue | None:
+def decode(  # noqa: PLR0911 - one return per kind reads as the table it is
+    catalog: Catalog, setting: SettingId, value: Any
+) -> SettingValue | None:
     """Return the setting value that ``encode`` turns into ``value``; ``None`` when there is none."""
     definition = catalog.definition(setting)
     match definition.kind, value:
         case Kind.CHOICE, _:
-            return next((option.item_id for option in definition.options if _same(option.value, value)), None)
+            return _option_of(definition, value)
+        case Kind.CHOICE_COLLECTION, list():
+            options = [_option_of(definition, element) for element in value]
+            return None if None in options else tuple(option for option in options if option is not None)
         case Kind.SIMPLE_INTEGER, int() if not isinstance(value, bool):
             return value
         case ((Kind.SIMPLE_STRING | Kind.SIMPLE_SECRET), str()):
@@ -94,6 +98,17 @@ def _members(catalog: Catalog, setting: SettingId) -> Iterator[SettingDefinition
     for child in catalog.definition(setting).nested():
         yield catalog.definition(child)
         yield from _members(catalog, child)
+
+
+def _option_value(definition: SettingDefinition, setting: SettingId, choice: SettingValue) -> Any:
+    option = definition.option(choice) if isinstance(choice, str) else None
+    if option is None:
+        raise NotExpressibleError(f"{str(choice)[:128]!r} is no option of {setting}.")
+    return option.value
+
+
+def _option_of(definition: SettingDefinition, value: Any) -> str | None:
+    return next((option.item_id for option in definition.options if _same(option.value, value)), None)
 
 
 def _member_name(definition: SettingDefinition) -> str:
