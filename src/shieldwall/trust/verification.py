@@ -16,7 +16,7 @@ from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.contract.messages import MAX_BODY_BYTES, Envelope, Manifest, ManifestItem, TimeStatement
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.target import target_digest
-from shieldwall.trust import moments, payload_types, refusals
+from shieldwall.trust import moments, payload_types, refusals, strict_base64
 from shieldwall.trust.dsse import BadEnvelopeError, TooFewSignaturesError, WrongPayloadTypeError, open_envelope
 from shieldwall.trust.roots import Role, TrustRoot
 
@@ -120,6 +120,15 @@ def open_time(envelope: Envelope, root: TrustRoot, *, tenant_id: TenantId, nonce
     if (statement.tenant_id, statement.nonce) != (tenant_id, nonce):
         raise refusals.RefusedTimeError("The statement of time answers another question.")
     return time
+
+
+def nonce_of(envelope: Envelope) -> str:
+    """Read which question a statement of time answers, before anything is believed of it. Raises: RefusedTimeError."""
+    try:
+        payload = strict_base64.decode(envelope.payload[: 2 * MAX_TIME_BYTES])
+        return strict_json.decode(payload, TimeStatement, max_depth=1).nonce
+    except (ValueError, InvalidJsonError) as error:
+        raise refusals.RefusedTimeError(f"The statement of time cannot be read: {error}") from None
 
 
 def _manifest(envelope: Envelope, root: TrustRoot) -> Manifest:

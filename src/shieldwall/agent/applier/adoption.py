@@ -1,0 +1,37 @@
+"""Whom this device obeys, and who it is: who may say so. Pure over the pin.
+
+Root says which tenant, once; another one only after this device has left the first. Who the device is, its own key has
+to prove over a nonce of ours, and the tenant's next manifest has to name it; until then it stays who it was. So whoever
+owns the agent can make it neither obey anybody else nor take the manifests of another device.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from shieldwall.agent.applier import authority
+from shieldwall.agent.applier.authority import Claim
+from shieldwall.agent.applier.pin import Authority, Pin
+from shieldwall.agent.applier.ports import Asker
+from shieldwall.agent.applier.refusals import NotPinnedError, PinRefusedError
+
+
+def obeying(asker: Asker, pin: Pin | None, wanted: Authority) -> Pin:
+    """Return the pin that obeys ``wanted``. Raises: PinRefusedError."""
+    if not asker.is_root:
+        if pin is not None and pin.authority.is_same_as(wanted):
+            return pin  # whoever is not root cannot move the way to the server, and need not
+        raise PinRefusedError("Only root says whom this device obeys.", remedy=NotPinnedError.remedy)
+    if wanted.trust_root.tenant_id != wanted.tenant_id:
+        raise PinRefusedError("The trust root belongs to another tenant.")
+    if pin is None or (pin.device is None and not pin.leaving):
+        return Pin(authority=wanted)
+    if not pin.authority.is_same_as(wanted):
+        raise PinRefusedError(f"This device obeys the tenant {pin.authority.tenant_id} already, by other keys.")
+    return replace(pin, authority=authority.merged(pin.authority, wanted))
+
+
+def claimed(pin: Pin, claim: Claim) -> Pin:
+    """Return the pin with a proven identity, which the next manifest has to name. Raises: DeviceProofError."""
+    device = authority.proven(claim, pin.authority.tenant_id)
+    return pin if device in pin.devices else replace(pin, successor=device)

@@ -1,0 +1,81 @@
+"""Where requests meet the warden: one request, one answer. The socket's server and the agent in one process use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from shieldwall.agent.applier import protocol
+from shieldwall.agent.applier.examination import Examiner
+from shieldwall.agent.applier.ports import Asker, Held, Missing
+from shieldwall.agent.applier.protocol import Answer, Request
+from shieldwall.agent.applier.warden import Warden
+from shieldwall.contract.status import StatusReport
+from shieldwall.trust import moments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Answers."""
+
+    warden: Warden
+    examiner: Examiner
+
+    def __call__(self, request: Request, asker: Asker) -> Answer:  # noqa: PLR0911 - one answer for each verb
+        """Do what is asked. Raises: ShieldwallError: it was refused, or failed; nothing new holds then."""
+        warden = self.warden
+        match request:
+            case protocol.Look():
+                return self._standing()
+            case protocol.Adopt():
+                warden.adopt(asker, request.authority, request.claim)
+                return protocol.Done()
+            case protocol.Apply():
+                return self._outcome(warden.apply(request.manifest, request.policies, time=request.time))
+            case protocol.Refresh():
+                return self._outcome(warden.refresh())
+            case protocol.Confirm():
+                warden.confirm(request.statement)
+                return protocol.Done()
+            case protocol.Release():
+                warden.release(asker, manifest=request.manifest, package=request.package, time=request.time)
+                return protocol.Done()
+            case protocol.Examine():
+                return protocol.Examined(examination=self.examiner(request.tenant_id))
+            case _:
+                assert_never(request)
+
+    def _standing(self) -> protocol.Standing:
+        pin, nonce = self.warden.pin(), self.warden.nonces.give()
+        if pin is None:
+            return protocol.Standing(nonce=nonce)
+        return protocol.Standing(
+            nonce=nonce,
+            tenant_id=pin.authority.tenant_id,
+            device=pin.device,
+            successor=pin.successor,
+            manifest_version=0 if pin.floor is None else pin.floor.version,
+            enforced=pin.enforced,
+            protected=pin.protected,
+            leaving=pin.leaving,
+            unconfirmed=self._unconfirmed(),
+            change=pin.change,
+            trusted_time=moments.write(self.warden.now()),
+        )
+
+    def _outcome(self, found: StatusReport | Held | Missing) -> protocol.Outcome | protocol.Lacking:
+        match found:
+            case Missing():
+                return protocol.Lacking(digests=found.digests)
+            case Held():
+                return protocol.Outcome(held=found.why, unconfirmed=self._unconfirmed())
+            case StatusReport():
+                return protocol.Outcome(report=found, unconfirmed=self._unconfirmed())
+            case _:
+                assert_never(found)
+
+    def _unconfirmed(self) -> protocol.Unconfirmed | None:
+        waiting = self.warden.unconfirmed()
+        if waiting is None:
+            return None
+        return protocol.Unconfirmed(nonce=waiting.nonce, seconds_left=waiting.seconds_left)

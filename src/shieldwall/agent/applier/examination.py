@@ -1,0 +1,138 @@
+"""What the applier tells the agent about the machine, because root alone can see it; and the survey as it travels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated
+
+import msgspec
+
+from shieldwall import __version__
+from shieldwall.agent.host import facts
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.host.suitability import Sign
+from shieldwall.agent.host.survey import Finding, Survey, look, survey
+from shieldwall.agent.providers.base import Provider
+from shieldwall.contract.ids import TenantId
+from shieldwall.contract.messages import DeviceFacts, HardwareIds, ManagerKind, Unsuitable
+
+_Text = Annotated[str, msgspec.Meta(max_length=4096)]
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Another product, by the path that gives it away."""
+
+    product: _Text
+    evidence: _Text
+    kind: ManagerKind | None = None
+
+    @classmethod
+    def of(cls, finding: Finding) -> Found:
+        """Write down a finding."""
+        return cls(product=finding.product, evidence=str(finding.evidence), kind=finding.kind)
+
+    def read(self) -> Finding:
+        """Return the finding."""
+        return Finding(product=self.product, evidence=PurePosixPath(self.evidence), kind=self.kind)
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A sign of what kind of machine this is."""
+
+    finding: _Text
+    evidence: _Text
+    kind: Unsuitable | None = None
+
+    @classmethod
+    def of(cls, sign: Sign | None) -> Noted | None:
+        """Write down a sign, if there is one."""
+        return None if sign is None else cls(finding=sign.finding, evidence=sign.evidence, kind=sign.kind)
+
+    def read(self) -> Sign:
+        """Return the sign."""
+        return Sign(kind=self.kind, finding=self.finding, evidence=self.evidence)
+
+
+class Surveyed(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """A survey as it travels from the applier to the agent."""
+
+    managers: tuple[Found, ...] = ()
+    neighbours: tuple[Found, ...] = ()
+    unsuitable_sign: Noted | None = None
+    domain_controller_sign: Noted | None = None
+
+    @classmethod
+    def of(cls, found: Survey) -> Surveyed:
+        """Write down a survey."""
+        return cls(
+            managers=tuple(map(Found.of, found.managers)),
+            neighbours=tuple(map(Found.of, found.neighbours)),
+            unsuitable_sign=Noted.of(found.unsuitable_sign),
+            domain_controller_sign=Noted.of(found.domain_controller_sign),
+        )
+
+    def read(self) -> Survey:
+        """Return the survey."""
+        unsuitable, controller = self.unsuitable_sign, self.domain_controller_sign
+        return Survey(
+            managers=tuple(found.read() for found in self.managers),
+            neighbours=tuple(found.read() for found in self.neighbours),
+            unsuitable_sign=None if unsuitable is None else unsuitable.read(),
+            domain_controller_sign=None if controller is None else controller.read(),
+        )
+
+
+class Examination(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
+):
+    """Facts with the survey's finding in them, the survey itself, and the hardware's hashes for the tenant asked for.
+
+    ``engines`` names every product that could be steered, with its version, or without one where it is not here.
+    """
+
+    facts: DeviceFacts
+    survey: Surveyed
+    hardware: HardwareIds | None = None
+    engines: dict[str, str | None] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examiner:
+    """Looks at the machine behind a ``Host``; the survey is made anew every time, for another manager may have come."""
+
+    host: Host
+    providers: Sequence[Provider]
+    catalog_version: str
+
+    def __call__(self, tenant_id: TenantId | None = None) -> Examination:
+        """Look at everything."""
+        found, engines = self.survey(), self.engines()
+        return Examination(
+            facts=self.facts(found, engines),
+            survey=Surveyed.of(found),
+            hardware=None if tenant_id is None else facts.hardware_ids(self.host, tenant_id),
+            engines=engines,
+        )
+
+    def facts(self, found: Survey, engines: dict[str, str | None]) -> DeviceFacts:
+        """Collect what groups may ask for, the survey's finding included."""
+        plain = facts.device_facts(
+            self.host,
+            agent_version=__version__,
+            catalog_version=self.catalog_version,
+            providers={name: version for name, version in engines.items() if version is not None},
+        )
+        return found.upon(plain)
+
+    def engines(self) -> dict[str, str | None]:
+        """Name the products that could be steered, with the versions of those that are here."""
+        return {provider.name: provider.product_version(self.host) for provider in self.providers}
+
+    def survey(self) -> Survey:
+        """Look who else manages the machine, and whether it can be managed at all."""
+        return survey(look(self.host, architecture=os.uname().machine))

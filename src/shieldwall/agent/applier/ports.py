@@ -1,0 +1,95 @@
+"""What the warden needs around it, and the plain words in which it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from shieldwall.agent.applier.confirming import Unconfirmed
+from shieldwall.agent.applier.state import Terms
+from shieldwall.agent.host.survey import Survey
+from shieldwall.contract.ids import Digest
+from shieldwall.contract.settings import PolicyDocument
+from shieldwall.contract.status import StatusReport
+
+LEAVING: Final = "leaving"
+TROUBLESHOOTING: Final = "troubleshooting"
+PASSIVE: Final = "passive"
+
+Say: TypeAlias = Callable[..., None]
+"""Writes a line to the log: an event, and what belongs to it."""
+
+
+class Engine(Protocol):
+    """Makes policies so, and says what is in effect. Every method leaves the device as it was when it raises."""
+
+    def recover(self) -> Sequence[str]:
+        """Undo what a crash left half done; names what went back."""
+        ...
+
+    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms) -> StatusReport:
+        """Make these policies, and no others, hold, on the tenant's terms."""
+        ...
+
+    def refresh(self) -> StatusReport:
+        """Look again at what is in effect, repair drift, and report."""
+        ...
+
+    def release(self) -> None:
+        """Return every setting to its state from before management."""
+        ...
+
+    def unconfirmed(self) -> Unconfirmed | None:
+        """Return the change that goes back unless it is confirmed."""
+        ...
+
+    def confirm(self, nonce: str) -> None:
+        """Keep the change of that name."""
+        ...
+
+    def revert_if_due(self) -> Sequence[str]:
+        """Go back on a change whose time to be confirmed is over; names what went back."""
+        ...
+
+
+class Surroundings(Protocol):
+    """What the machine says about itself."""
+
+    def boot_id(self) -> str:
+        """Name this boot."""
+        ...
+
+    def uptime(self) -> float:
+        """Return for how many seconds this boot has lasted, sleep included."""
+        ...
+
+    def survey(self) -> Survey:
+        """Look who else manages the machine, and whether it can be managed at all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks; the kernel says so, and nobody can say it of themselves."""
+
+    uid: int
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is the machine's administrator."""
+        return self.uid == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Nothing was enforced, and why not, in a word."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """The manifest is believed, and these of its policies are still to come; nothing was changed."""
+
+    digests: tuple[Digest, ...]

@@ -1,0 +1,44 @@
+"""Repairs that nobody was told of yet: the applier looks by itself, and the agent asks later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec.structs import replace
+
+from shieldwall.contract.ids import SettingId
+from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+
+REPAIRED: Final = "repaired"
+
+
+@dataclass(slots=True)
+class Unheard:
+    """Keeps the statuses of repaired settings until a report is handed to somebody."""
+
+    kept: dict[tuple[SettingId, str | None], SettingStatus] = field(default_factory=dict)
+
+    def noted(self, report: StatusReport) -> StatusReport:
+        """Remember what was repaired, and return the report as it is."""
+        for status in report.settings:
+            if status.code == REPAIRED:
+                self.kept[status.setting, status.provider] = status
+        return report
+
+    def told(self, report: StatusReport) -> StatusReport:
+        """Return the report with what was repaired before; from now on that is heard."""
+        kept, self.kept = self.kept, {}
+        if not kept:
+            return report
+        return replace(report, settings=tuple(self._with(status, kept) for status in report.settings))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.kept = {}
+
+    @staticmethod
+    def _with(status: SettingStatus, kept: dict[tuple[SettingId, str | None], SettingStatus]) -> SettingStatus:
+        earlier = kept.get((status.setting, status.provider))
+        is_plain = status.state is SettingState.SUCCEEDED and status.code != REPAIRED
+        return status if earlier is None or not is_plain else replace(status, code=REPAIRED, reason=earlier.reason)

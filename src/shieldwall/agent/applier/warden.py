@@ -1,0 +1,322 @@
+"""Who stands before the engine: nothing is enforced, let go of or believed that was not proven here.
+
+The agent brings signed documents, and its own word counts for nothing. For every new target the order is: time → pin →
+manifest → its policies → class of the change → on the shelf → pin raised → engine. A crash between any two leaves the
+old target or the new one, whole; ``start`` finishes what was begun, before there is a network or an agent.
+
+The same warden works in the applier's process and, for a root of its own, inside the agent's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from shieldwall.agent.applier import adoption, authority, window
+from shieldwall.agent.applier.authority import Claim
+from shieldwall.agent.applier.change import Judge, Wanted
+from shieldwall.agent.applier.confirming import Unconfirmed
+from shieldwall.agent.applier.evidence import Evidence, Stored
+from shieldwall.agent.applier.nonces import Nonces
+from shieldwall.agent.applier.pin import Authority, Pin, PinFile
+from shieldwall.agent.applier.ports import (
+    LEAVING,
+    PASSIVE,
+    TROUBLESHOOTING,
+    Asker,
+    Engine,
+    Held,
+    Missing,
+    Say,
+    Surroundings,
+)
+from shieldwall.agent.applier.refusals import (
+    DeviceProofError,
+    LeaveRefusedError,
+    NotPinnedError,
+    TamperProtectedError,
+)
+from shieldwall.agent.applier.unheard import Unheard
+from shieldwall.agent.applier.window import Present
+from shieldwall.contract.clock import Clock
+from shieldwall.contract.messages import Envelope, Manifest
+from shieldwall.contract.status import StatusReport
+from shieldwall.trust import moments
+from shieldwall.trust.refusals import RefusedTimeError
+from shieldwall.trust.verification import nonce_of, open_time
+
+
+@dataclass(slots=True, kw_only=True)
+class Warden:
+    """Verifies, remembers, and lets the engine work."""
+
+    pins: PinFile
+    evidence: Evidence
+    engine: Engine
+    machine: Surroundings
+    judge: Judge
+    clock: Clock
+    nonces: Nonces
+    say: Say
+    platform: str = "linux"
+    unheard: Unheard = field(default_factory=Unheard)
+
+    # What anybody may ask
+
+    def pin(self) -> Pin | None:
+        """Return whom this device obeys. Raises: PinDamagedError, HostError."""
+        return self.pins.find()
+
+    def now(self) -> datetime:
+        """Return the time that signed documents are judged by."""
+        return authority.trusted_now(self.pins.find(), self.clock.now())
+
+    def unconfirmed(self) -> Unconfirmed | None:
+        """Return the change that goes back unless it is confirmed."""
+        return self.engine.unconfirmed()
+
+    # Whom this device obeys, and who it is
+
+    def adopt(self, asker: Asker, wanted: Authority | None, claim: Claim | None) -> None:
+        """Pin a tenant, which root alone may, and take a proven identity for the next manifest to confirm.
+
+        Raises:
+            PinRefusedError: Another tenant is pinned, or the asker may pin none.
+            NotPinnedError: A device claims to be one of a tenant that nobody has pinned.
+            DeviceProofError: Its key has not signed that over one of our nonces.
+        """
+        pin = self.pins.find()
+        adopted = pin
+        if wanted is not None and (pin is None or wanted != pin.authority):
+            adopted = adoption.obeying(asker, pin, wanted)
+        if claim is not None:
+            if adopted is None:
+                raise NotPinnedError("A device cannot be one of a tenant that root has not pinned.")
+            if not self.nonces.spend(claim.nonce):
+                raise DeviceProofError("The claim answers no nonce of this applier.")
+            adopted = adoption.claimed(adopted, claim)
+        if adopted is not None and adopted != pin:
+            self.pins.put(adopted)
+            claims = adopted.successor or adopted.device
+            self.say("pinned", tenant=adopted.authority.tenant_id, device=None if claims is None else claims.id)
+
+    # What holds
+
+    def apply(
+        self, envelope: Envelope, policies: Iterable[Envelope], *, time: Envelope | None = None
+    ) -> StatusReport | Held | Missing:
+        """Make a manifest hold, once it and everything it names is proven.
+
+        Raises:
+            NotPinnedError, RefusedDocumentError: It is not proven; what holds stays.
+            ShieldwallError: As the engine's ``enforce``.
+        """
+        pin = self._timed(self._pinned(), time)
+        accepted = authority.believed(pin, envelope, self._trusted(pin))
+        manifest = accepted.manifest
+        if pin.leaving or manifest.offboard:
+            return Held(why=LEAVING)  # an order is no target: ``release`` carries it out
+        self.evidence.keep(pin, manifest, policies)
+        documents, missing = self.evidence.documents(pin, manifest)
+        if missing:
+            return Missing(digests=missing)
+        wanted = Stored(believed=accepted, documents=documents)
+        if accepted.floor != pin.floor:
+            pin = self._taken(pin, wanted, envelope)
+        return self._enforce(pin, wanted)
+
+    def refresh(self, *, heard: bool = True) -> StatusReport | Held:
+        """Look at the device again, and put back what somebody changed. Nobody hears the report where ``heard`` is not.
+
+        Raises:
+            ShieldwallError: As the engine's ``refresh``.
+        """
+        pin = self.pins.find()
+        if pin is None:
+            return StatusReport()
+        if pin.leaving:
+            return Held(why=LEAVING)
+        stored = self.evidence.stored(pin)
+        if stored is not None:
+            if self._is_open(pin, stored.manifest):
+                return Held(why=TROUBLESHOOTING)
+            if pin.enforced != stored.manifest.target:
+                return self._enforce(pin, stored)  # the time is over, or a crash came between shelf and engine
+        if self.machine.survey().is_passive:
+            return Held(why=PASSIVE)
+        report = self.engine.refresh()
+        return self.unheard.told(report) if heard else self.unheard.noted(report)
+
+    def start(self) -> StatusReport | Held | None:
+        """After a start: undo or finish what was interrupted, then enforce what is on the shelf. No network needed.
+
+        Raises:
+            ShieldwallError: As the engine; the next ``refresh`` tries again.
+        """
+        pin = self.pins.find()
+        if pin is None:
+            self.engine.recover()
+            return None
+        if pin.leaving:
+            self._let_go(pin)
+            return None
+        stored = self.evidence.stored(pin)
+        lets_go = stored is not None and not stored.manifest.items
+        if not lets_go and self.machine.survey().is_passive:
+            return Held(why=PASSIVE)
+        self.engine.recover()
+        if stored is None:
+            return self.unheard.noted(self.engine.refresh())
+        if stored.believed.floor != pin.floor:  # a crash came between shelf and pin
+            pin = stored.believed.upon(pin)
+            self.pins.put(pin)
+        return self._enforce(pin, stored, heard=False)
+
+    def tick(self) -> bool:
+        """Take back a change that nobody confirmed in time; say whether there was one."""
+        gone_back = self.engine.revert_if_due()
+        if gone_back:
+            self.say("revertedUnconfirmed", providers=list(gone_back))
+        return bool(gone_back)
+
+    def confirm(self, statement: Envelope) -> None:
+        """Keep the change that waits: the server signed the time for its nonce, so it can be reached with the change.
+
+        Raises:
+            NothingToConfirmError: None waits, or it went back.
+            RefusedTimeError: The statement is not the tenant's, or answers another nonce.
+        """
+        pin = self._pinned()
+        waiting = self.engine.unconfirmed()
+        nonce = "" if waiting is None else waiting.nonce
+        if waiting is not None:
+            tenant_id = pin.authority.tenant_id
+            open_time(statement, pin.authority.trust_root, tenant_id=tenant_id, nonce=nonce)
+        self.engine.confirm(nonce)
+        self.say("confirmed", nonce=nonce)
+
+    # Leaving
+
+    def release(
+        self,
+        asker: Asker,
+        *,
+        manifest: Envelope | None = None,
+        package: Envelope | None = None,
+        time: Envelope | None = None,
+    ) -> None:
+        """Let go of everything and obey nobody, by a signed order, a package, or root's word where that counts.
+
+        What was allowed once is carried through, however often it is interrupted.
+
+        Raises:
+            TamperProtectedError: Root's word does not count on this device.
+            LeaveRefusedError: What was shown is no leave to go.
+            RefusedManifestError, InvalidPackageError: It does not hold; each reason has its code.
+            ReleaseIncompleteError: A product would not let go; releasing again tries again.
+        """
+        pin = self.pins.find()
+        if pin is None:
+            if asker.is_root:
+                self.engine.release()  # of what an applier that was never pinned may have enforced
+            return
+        pin = self._timed(pin, time)
+        if not pin.leaving:
+            self._check_leave(asker, pin, manifest, package)
+            pin = replace(pin, leaving=True)
+            self.pins.put(pin)
+        self._let_go(pin)
+
+    def _check_leave(self, asker: Asker, pin: Pin, manifest: Envelope | None, package: Envelope | None) -> None:
+        if manifest is not None:
+            if not authority.believed(pin, manifest, self._trusted(pin)).manifest.offboard:
+                raise LeaveRefusedError("The manifest is no order to leave.")
+            self.say("leaving", by="order")
+        elif package is not None:
+            opened = authority.leave(pin, package, self.platform, self._trusted(pin))
+            self.say("leaving", by="package", package=opened.package_id)
+        elif not asker.is_root:
+            raise LeaveRefusedError("Whoever is not root needs an order or a package to take this device out.")
+        elif pin.protected:
+            raise TamperProtectedError("Tamper protection is on for this device.")
+        else:
+            self.say("leaving", by="root")
+
+    def _let_go(self, pin: Pin) -> None:
+        self.engine.release()
+        self.evidence.shelf.clear()
+        self.unheard.clear()
+        self.pins.drop()
+        self.say("left", tenant=pin.authority.tenant_id)
+
+    # How
+
+    def _pinned(self) -> Pin:
+        pin = self.pins.find()
+        if pin is None:
+            raise NotPinnedError("Nobody has said whom this device obeys.")
+        return pin
+
+    def _trusted(self, pin: Pin) -> datetime:
+        return authority.trusted_now(pin, self.clock.now())
+
+    def _timed(self, pin: Pin, statement: Envelope | None) -> Pin:
+        """Learn how far the clock is off, by time that was signed for a nonce of ours a moment ago."""
+        if statement is None:
+            return pin
+        nonce = nonce_of(statement)
+        root, tenant_id = pin.authority.trust_root, pin.authority.tenant_id
+        stated = open_time(statement, root, tenant_id=tenant_id, nonce=nonce)
+        if not self.nonces.spend(nonce):
+            raise RefusedTimeError("The statement of time answers no nonce of this applier.")
+        if pin.time_floor and stated < moments.parse(pin.time_floor):
+            raise RefusedTimeError("The statement of time lies before documents that the tenant has signed.")
+        offset = round((stated - self.clock.now()).total_seconds())
+        if offset != pin.offset_seconds:
+            pin = replace(pin, offset_seconds=offset)
+            self.pins.put(pin)
+        return pin
+
+    def _taken(self, pin: Pin, wanted: Stored, envelope: Envelope) -> Pin:
+        """Make a new manifest the one in force: judged, on the shelf, and the floors raised."""
+        before = self.evidence.stored(pin)
+        change = self.judge(Wanted() if before is None else before.wanted(pin), wanted.wanted(pin))
+        self.say(
+            "newTarget",
+            version=wanted.believed.floor.version,
+            kind=change.kind.value,
+            settings=change.settings,
+            weakened=list(change.weakened),
+        )
+        self.evidence.shelf.put_manifest(envelope)
+        pin = replace(wanted.believed.upon(pin), change=change)
+        self.pins.put(pin)
+        return pin
+
+    def _enforce(self, pin: Pin, stored: Stored, *, heard: bool = True) -> StatusReport | Held:
+        manifest = stored.manifest
+        if self._is_open(pin, manifest):
+            return Held(why=TROUBLESHOOTING)
+        if manifest.items and self.machine.survey().is_passive:
+            return Held(why=PASSIVE)
+        wanted = stored.wanted(pin)
+        report = self.engine.enforce(wanted.documents, target=manifest.target, terms=wanted.terms)
+        pin = self._pinned()
+        if pin.enforced != manifest.target:
+            self.pins.put(replace(pin, enforced=manifest.target))
+        self.evidence.shelf.keep_policies({item.digest for item in manifest.items})
+        return self.unheard.told(report) if heard else self.unheard.noted(report)
+
+    def _is_open(self, pin: Pin, manifest: Manifest) -> bool:
+        """Say whether there is time for troubleshooting, and count it down on disk."""
+        present = Present(time=self._trusted(pin), boot_id=self.machine.boot_id(), uptime=self.machine.uptime())
+        try:
+            record = window.counted(manifest, pin.window, present)
+        except ValueError:
+            return False
+        if record != pin.window:
+            self.pins.put(replace(self._pinned(), window=record))
+        return record is not None and record.seconds_left > 0
