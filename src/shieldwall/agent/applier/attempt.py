@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from shieldwall.agent.applier.as_written import AsWritten
 from shieldwall.agent.applier.failures import ReadBackError, UndeclaredFileError, as_failure
 from shieldwall.agent.applier.plan import Share
 from shieldwall.agent.applier.state import AS_PUBLISHED, Intent, Managed, SavedFile, State, Terms
@@ -27,7 +28,7 @@ class Attempt:
     """Settings that somebody changed since we applied the very same."""
     must_activate: bool
     is_new: bool
-    """Whether other settings are to hold than before; else whatever differs was changed by somebody else."""
+    """Whether other settings are to hold than before, or on another machine; else somebody changed what differs."""
 
     @property
     def provider(self) -> Provider:
@@ -69,6 +70,14 @@ class Outcome:
     """What is still to be undone, or without files only to be activated, after a failure."""
     let_go: bool = False
     """Whether the files are as before management, even though the component did not take them yet."""
+    applied_again: bool = False
+    """Whether the same settings were applied once more, because something had changed."""
+    contested: frozenset[SettingId] = frozenset()
+    """Settings that somebody changes again and again."""
+    changed_by: str = ""
+    """Who changed what was put back, where that is known."""
+    restored: tuple[str, ...] = ()
+    """What was done to keep the component running."""
 
 
 def prepare(host: Host, share: Share, state: State, terms: Terms = AS_PUBLISHED) -> Attempt | Outcome:
@@ -84,9 +93,9 @@ def prepare(host: Host, share: Share, state: State, terms: Terms = AS_PUBLISHED)
         return Outcome(share=share)
     try:
         before = _read_files(host, provider)
-        rendered = provider.render(
-            before, share.desired, _surveyed(host, share, managed.kept if managed else {}, terms)
-        )
+        kept = managed.kept if managed else {}
+        surveyed = _surveyed(host, share, kept, terms)
+        rendered = provider.render(before, share.desired, surveyed)
         _refuse_undeclared(provider, rendered)
         same = managed is not None and managed.desired == digest_of_desired(share.desired)
         wanted, found = provider.read({**before, **rendered.files}), provider.read(before)
@@ -98,14 +107,22 @@ def prepare(host: Host, share: Share, state: State, terms: Terms = AS_PUBLISHED)
         rendered=rendered,
         drifted=frozenset(name for name in share.desired if same and found.get(name) != wanted.get(name)),
         must_activate=begun,
-        is_new=not same,
+        is_new=not same or surveyed != kept,
     )
 
 
-def carry_out(host: Host, attempt: Attempt) -> Outcome:
-    """Write, activate, read back, observe; on failure undo. What is as it should be already is left alone."""
+def carry_out(host: Host, attempt: Attempt, may_repair: Callable[[Collection[SettingId]], bool]) -> Outcome:
+    """Write, activate, read back, observe; on failure undo. What is as it should be already is left alone.
+
+    ``may_repair`` says whether settings that somebody changed may be put back now; where not, that is only looked at.
+    """
     provider, desired = attempt.provider, attempt.share.desired
+    repairs = not attempt.is_new and not attempt.must_activate
+    left_alone = bool(repairs and attempt.changes and not may_repair(attempt.drifted))
+    again = bool(repairs and attempt.changes and not left_alone)
     try:
+        if left_alone:
+            return _looked_at(host, attempt)
         for path, content in attempt.changes.items():
             host.write_file(path, content)
         if attempt.changes or attempt.must_activate:
@@ -115,36 +132,54 @@ def carry_out(host: Host, attempt: Attempt) -> Outcome:
         gone = frozenset(
             name for name in _not_effective(observed) if found.get(name) or name not in attempt.rendered.rejected
         )
-        if gone and not attempt.changes and not attempt.must_activate:
+        if gone and not attempt.changes and not attempt.must_activate and may_repair(gone):
+            again = True
             provider.activate(host)  # the files are right and the component lost them: a flushed table, a restart
             observed = dict(provider.observe(host, desired))
     except Exception as error:  # noqa: BLE001 - as above
-        return _failed(host, attempt, as_failure(provider, error))
+        return replace(_failed(host, attempt, as_failure(provider, error)), applied_again=again)
     return Outcome(
         share=attempt.share,
         attempt=attempt,
         found=found,
         observed=observed,
         repaired=(attempt.drifted | gone) - _not_effective(observed),
+        applied_again=again,
     )
 
 
-def undo(host: Host, provider: Provider | None, intent: Intent) -> ShieldwallError | None:
-    """Put back the files of an intent and let the component take them; say what went wrong, if anything."""
+def undo(
+    host: Host, provider: Provider | None, intent: Intent, *, whatever_the_disk_says: bool = False
+) -> ShieldwallError | None:
+    """Put back the files of an intent and let the component take them; say what went wrong, if anything.
+
+    ``whatever_the_disk_says``: where a file cannot be written, the component is shown the contents all the same. It is
+    then as it was, until something restarts it; the error is returned, so that the files are put back later.
+    """
+    refusal: ShieldwallError | None = None
     try:
         for saved in intent.files:
             path = PurePosixPath(saved.path)
             if host.read_file(path) != saved.content:
                 host.write_file(path, saved.content)
+    except ShieldwallError as error:
+        if not whatever_the_disk_says:
+            return error
+        refusal = error
+        host = AsWritten(host, {PurePosixPath(saved.path): saved.content for saved in intent.files})
+    try:
         if provider is not None:
             provider.activate(host)
-    except ShieldwallError as error:
-        return error
-    except Exception as error:
-        if provider is None:
-            raise
-        return as_failure(provider, error)
-    return None
+    except Exception as error:  # noqa: BLE001 - as everywhere here, one provider's failure is its own
+        assert provider is not None
+        return refusal or as_failure(provider, error)
+    return refusal
+
+
+def _looked_at(host: Host, attempt: Attempt) -> Outcome:
+    found = attempt.provider.read(attempt.before)
+    observed = dict(attempt.provider.observe(host, attempt.share.desired))
+    return Outcome(share=attempt.share, attempt=attempt, found=found, observed=observed)
 
 
 def _surveyed(host: Host, share: Share, kept: Kept, terms: Terms) -> Kept:

@@ -8,26 +8,27 @@ in ``transaction``.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from shieldwall.agent.applier import confirming
-from shieldwall.agent.applier.admission import Admission, Gate
+from shieldwall.agent.applier import confirming, stability
+from shieldwall.agent.applier.admission import Admission
 from shieldwall.agent.applier.attempt import undo
+from shieldwall.agent.applier.choosing import Choosing
 from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.applier.failures import ReleaseIncompleteError
-from shieldwall.agent.applier.plan import Share, held_back, share_out
-from shieldwall.agent.applier.state import AS_PUBLISHED, Policies, State, Terms, aim_of
+from shieldwall.agent.applier.plan import Share, share_out
+from shieldwall.agent.applier.state import AS_PUBLISHED, Footing, Stage, State, Terms, aim_of
 from shieldwall.agent.applier.statuses import report
 from shieldwall.agent.applier.store import Store
-from shieldwall.agent.applier.transaction import Transaction
+from shieldwall.agent.applier.transaction import NOBODY, Seen, Transaction
 from shieldwall.agent.applier.uptime import ThisBoot, Uptime
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Provider
-from shieldwall.catalog.firewall.server import ServerEndpoints
+from shieldwall.agent.providers.base import Provider, Supervised
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import Digest
@@ -43,6 +44,8 @@ class Cause:
     refused: tuple[RefusedPolicy, ...] = ()
     target: Digest | None = None
     terms: Terms = AS_PUBLISHED
+    is_offered: bool = False
+    """Whether the target comes from outside just now, so that what is held back of another one ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +76,21 @@ class Applier:
         """
         with self.store.locked():
             state = self._ready()
-            admission = self._gate(terms).admit(documents, state.documents)
-            return self._apply(state, admission, Cause(refused=admission.refused, target=target, terms=terms))
+            admission = self._choosing.gate(terms).admit(documents, state.documents)
+            cause = Cause(refused=admission.refused, target=target, terms=terms, is_offered=True)
+            return self._apply(state, admission, cause)
 
-    def refresh(self) -> StatusReport:
-        """Look at the device again, put back what somebody changed, and report. Raises: as ``enforce``."""
+    def refresh(self, seen: Seen = NOBODY) -> StatusReport:
+        """Look at the device again, put back what somebody changed, and report. Raises: as ``enforce``.
+
+        ``seen`` says who was seen changing which file; what is put back is reported with that.
+        """
         with self.store.locked():
             state = self._ready()
-            admission = self._gate(state.terms).admit(state.documents, ())
+            admission = self._choosing.gate(state.terms).admit(state.documents, ())
             refused = (*state.refused, *(policy for policy in admission.refused if policy not in state.refused))
-            return self._apply(state, admission, Cause(refused=refused, target=state.target, terms=state.terms))
+            cause = Cause(refused=refused, target=state.target, terms=state.terms)
+            return self._apply(state, admission, cause, seen=seen, supervise=True)
 
     def release(self) -> None:
         """Let go of everything: the device gets its state from before management back.
@@ -93,14 +101,13 @@ class Applier:
         """
         with self.store.locked():
             state = self._ready()
-            wanted = _wanting(state, (), Cause())
-            _, outcomes = self._transaction.carry_through(
-                state,
-                share_out(self.host, self.providers, EffectivePolicy(settings={})),
-                replace(wanted, held_back=None),
-                decided={},
-                before=state.policies,
+            wanted = replace(
+                self._wanting(state, (), Cause()),
+                held_back=None,
+                footing=replace(state.footing, trial=None, fallen=None),
             )
+            nothing = share_out(self.host, self.providers, EffectivePolicy(settings={}))
+            _, outcomes = self._transaction.carry_through(state, nothing, wanted, decided={})
             stuck = [
                 f"{outcome.share.provider.name}: {outcome.failure.cause}" for outcome in outcomes if outcome.failure
             ]
@@ -164,6 +171,38 @@ class Applier:
             self._go_back(self._transaction.recovered(state, self.providers))
             return window.providers
 
+    def note_start(self, program: str) -> Stage:
+        """Note that a program of ours has started, after ``recover``; where it crashed too often, fall back.
+
+        Returns how much the device is trusted with from now on. The next report says what was held back.
+
+        Raises: as ``enforce``; whoever starts goes on all the same.
+        """
+        with self.store.locked():
+            state = self.store.load()
+            before = state.footing
+            state = self._keeping(state, stability.started(state, program, self.uptime.now()))
+            fallen = state.footing.fallen
+            if fallen is not None and fallen != before.fallen and fallen.target == state.aim:
+                admission = self._choosing.gate(state.terms).admit(state.documents, ())
+                cause = Cause(refused=state.refused, target=state.target, terms=state.terms)
+                self._apply(state, admission, cause)
+            return state.stage
+
+    def note_stop(self, program: str) -> None:
+        """Note that a program ends because it was asked to: its next start is no crash. Raises: as ``enforce``."""
+        with self.store.locked():
+            state = self.store.load()
+            self._keeping(state, stability.stopped(state.footing, program))
+
+    def stage(self) -> Stage:
+        """Say how much the device is trusted with. Takes no lock. Raises: HostError, UnreadableStateError."""
+        return self.store.load().stage
+
+    @property
+    def _choosing(self) -> Choosing:
+        return Choosing(host=self.host, providers=self.providers, catalog=self.catalog, platform=self.platform)
+
     @property
     def _transaction(self) -> Transaction:
         return Transaction(
@@ -180,7 +219,14 @@ class Applier:
         window = state.unconfirmed
         if window is not None and (not window.committed or window.left(self.uptime.now()) <= 0):
             state = self._go_back(state)
-        return state
+        return self._keeping(state, stability.passed(state.footing, self.uptime.now()))
+
+    def _keeping(self, state: State, footing: Footing) -> State:
+        if footing == state.footing:
+            return state
+        kept = replace(state, footing=footing)
+        self.store.save(kept)
+        return kept
 
     def _go_back(self, state: State) -> State:
         """Go back on what was not confirmed. The device comes first: that it is reachable again counts most."""
@@ -189,61 +235,50 @@ class Applier:
         stuck = tuple(
             way.intent
             for way in state.unconfirmed.ways_back
-            if undo(self.host, by_name.get(way.intent.provider), way.intent) is not None
+            if undo(self.host, by_name.get(way.intent.provider), way.intent, whatever_the_disk_says=True) is not None
         )
         gone = confirming.gone_back(state, stuck)
         self.store.save(gone)
         return gone
 
-    def _gate(self, terms: Terms) -> Gate:
-        server = ServerEndpoints.of(terms.server_urls) if terms.server_urls else None
-        return Gate(catalog=self.catalog, platform=self.platform, server=server)
-
-    def _apply(self, state: State, admission: Admission, cause: Cause) -> StatusReport:
-        policy = resolve(self.catalog, admission.readable, cause.terms.conflict_rules)
-        wanted = _wanting(state, admission.documents, cause)
-        shares = self._shares(policy, wanted)
-        committed, outcomes = self._transaction.carry_through(
-            state, shares, wanted, decided=policy.decided(), before=_before(state)
-        )
+    def _apply(
+        self, state: State, admission: Admission, cause: Cause, *, seen: Seen = NOBODY, supervise: bool = False
+    ) -> StatusReport:
+        asked = resolve(self.catalog, admission.readable, cause.terms.conflict_rules)
+        wanted = self._wanting(state, admission.documents, cause)
+        shares, shown = self._choosing.shares(asked, wanted)
+        restored = {share.provider.name: self._supervised(share) for share in shares} if supervise else {}
+        committed, outcomes = self._transaction.carry_through(state, shares, wanted, decided=asked.decided(), seen=seen)
         return report(
             self.catalog,
-            policy,
+            shown,
             admission,
-            outcomes,
+            [
+                dataclasses.replace(outcome, restored=restored.get(outcome.share.provider.name, ()))
+                for outcome in outcomes
+            ],
             refused=cause.refused,
             target=cause.target,
             waiting=committed.unconfirmed.providers if committed.unconfirmed else (),
         )
 
-    def _shares(self, policy: EffectivePolicy, wanted: State) -> tuple[Share, ...]:
-        shares = share_out(self.host, self.providers, policy)
-        if wanted.held_back is None:
-            return shares
-        former = share_out(self.host, self.providers, self._resolved(wanted.held_back.instead))
-        return tuple(
-            held_back(share, instead) if share.provider.name in wanted.held_back.providers else share
-            for share, instead in zip(shares, former, strict=True)
+    def _wanting(self, state: State, documents: tuple[PolicyDocument, ...], cause: Cause) -> State:
+        """Say what is to be remembered. What was held back of one target is tried again with another."""
+        held, aim = state.held_back, aim_of(cause.target, documents)
+        return replace(
+            state,
+            target=cause.target,
+            terms=cause.terms,
+            documents=documents,
+            refused=cause.refused,
+            held_back=held if held is not None and held.target == aim else None,
+            footing=stability.offered(stability.tried(state, aim, self.uptime.now()), aim)
+            if cause.is_offered
+            else state.footing,
         )
 
-    def _resolved(self, policies: Policies) -> EffectivePolicy:
-        admission = self._gate(policies.terms).admit(policies.documents, ())
-        return resolve(self.catalog, admission.readable, policies.terms.conflict_rules)
-
-
-def _wanting(state: State, documents: tuple[PolicyDocument, ...], cause: Cause) -> State:
-    """Say what is to be remembered. What was held back of one target is tried again with another."""
-    held = state.held_back
-    return replace(
-        state,
-        target=cause.target,
-        terms=cause.terms,
-        documents=documents,
-        refused=cause.refused,
-        held_back=held if held is not None and held.target == aim_of(cause.target, documents) else None,
-    )
-
-
-def _before(state: State) -> Policies:
-    """Return the documents of which the providers hold the settings now."""
-    return state.held_back.instead if state.held_back is not None else state.policies
+    def _supervised(self, share: Share) -> tuple[str, ...]:
+        provider = share.provider
+        if not share.desired or not isinstance(provider, Supervised):
+            return ()
+        return tuple(provider.supervise(self.host, share.desired))

@@ -21,19 +21,24 @@ class Share:
     desired: Desired
     inapplicable: Mapping[SettingId, str]
     failure: ShieldwallError | None = None
-    withheld: frozenset[SettingId] = field(default_factory=frozenset)
-    """Settings that policies ask for and that are not tried again, after they cut the device off."""
+    withheld: Mapping[SettingId, str] = field(default_factory=dict)
+    """Settings that are not as policies ask, because something else is held instead; with the code that says why."""
 
 
-def held_back(share: Share, instead: Share) -> Share:
-    """Let a provider hold what it held before; say which of the settings asked for are withheld by that."""
+def held_back(asked: Share, instead: Share, code: str) -> Share:
+    """Let a provider hold something else than was asked; say which settings are withheld by that."""
     return replace(
-        share,
-        desired=instead.desired,
-        failure=share.failure or instead.failure,
-        withheld=frozenset(
-            setting for setting, value in share.desired.items() if instead.desired.get(setting) != value
-        ),
+        instead,
+        inapplicable={**instead.inapplicable, **asked.inapplicable},
+        failure=asked.failure or instead.failure,
+        withheld={
+            **asked.withheld,
+            **{
+                setting: code
+                for setting in asked.desired.keys() | instead.desired.keys()
+                if asked.desired.get(setting) != instead.desired.get(setting)
+            },
+        },
     )
 
 

@@ -7,13 +7,14 @@ no instant in which the device has the new files and has forgotten what was ther
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any, Final, Literal
 
 import msgspec
 
 from shieldwall.agent.applier.uptime import Moment
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
-from shieldwall.contract.ids import Digest, DigestField
+from shieldwall.contract.ids import Digest, DigestField, SettingIdField
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy
 from shieldwall.contract.strict_json import digest_of
@@ -99,6 +100,60 @@ class HeldBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     instead: Policies
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """New policies that have to show that the device lives with them, and what to return to if it does not.
+
+    ``begun`` moves to the beginning of a boot that comes unexpectedly. ``falls`` counts how often the device
+    went back to something since it was last calm.
+    """
+
+    target: DigestField
+    begun: Moment
+    before: Policies
+    crashes: int = 0
+    falls: int = 0
+
+
+class Stage(StrEnum):
+    """How much the device is trusted with."""
+
+    NORMAL = "normal"
+    LAST_KNOWN_GOOD = "lastKnownGood"
+    """The policies before the last target hold, for the device crashed again and again with that."""
+    SAFE_MODE = "safeMode"
+    """Even that did not help. Of what comes, only what strengthens is taken."""
+
+
+class Fallen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is held back after crashes: the target that is not tried again, and the policies that hold instead.
+
+    ``calm_since`` is when the last crash was noticed.
+    """
+
+    stage: Stage
+    target: DigestField
+    instead: Policies
+    calm_since: Moment
+
+
+class Footing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How steadily the programs run. ``running`` are those that began in ``boot`` and have not said goodbye."""
+
+    boot: str = ""
+    running: tuple[str, ...] = ()
+    trial: Trial | None = None
+    fallen: Fallen | None = None
+
+
+class Repair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a provider that were put back, when, and who had changed them, where that is known."""
+
+    provider: str
+    settings: tuple[SettingIdField, ...]
+    at: Moment
+    by: str = ""
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Everything there is to remember. ``committed_at`` is RFC 3339, for people."""
 
@@ -112,6 +167,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     committed_at: str | None = None
     unconfirmed: Window | None = None
     held_back: HeldBack | None = None
+    footing: Footing = Footing()
+    repairs: tuple[Repair, ...] = ()
 
     @property
     def policies(self) -> Policies:
@@ -122,6 +179,18 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def aim(self) -> Digest:
         """What is enforced, in a word."""
         return aim_of(self.target, self.documents)
+
+    @property
+    def stage(self) -> Stage:
+        """How much the device is trusted with."""
+        return Stage.NORMAL if self.footing.fallen is None else self.footing.fallen.stage
+
+    @property
+    def holding(self) -> Policies:
+        """The documents whose settings hold, as far as documents can say it."""
+        if self.held_back is not None:
+            return self.held_back.instead
+        return self.policies if self.footing.fallen is None else self.footing.fallen.instead
 
     def intending(self, intents: Iterable[Intent]) -> State:
         """Add changes about to be made; of two for one provider the newer stays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -10,6 +11,8 @@ from shieldwall.agent.applier.admission import Admission
 from shieldwall.agent.applier.attempt import Outcome
 from shieldwall.agent.applier.budget import within_budget
 from shieldwall.agent.applier.confirming import ROLLED_BACK, UNCONFIRMED
+from shieldwall.agent.applier.contest import CONTESTED
+from shieldwall.agent.applier.state import Stage
 from shieldwall.agent.applier.values import shown
 from shieldwall.agent.providers.base import Observation
 from shieldwall.catalog.model import Catalog
@@ -25,6 +28,16 @@ from shieldwall.policy.outcomes import Reason
 from shieldwall.policy.resolve import Conflict, Decided, EffectivePolicy, explain
 
 _LONGEST = 1024
+_WHO = 200
+REPAIRED: Final = "repaired"
+"""The code of settings that somebody had changed and that were put back."""
+RESTORED: Final = "restored"
+"""The code of settings whose component was down and was brought back."""
+_WITHHELD = {
+    ROLLED_BACK: "With this setting the device did not reach its server in time, so what held before came back.",
+    Stage.LAST_KNOWN_GOOD: "The device crashed again and again after this policy, so what held before came back.",
+    Stage.SAFE_MODE: "The device is in safe mode after many crashes and takes only what strengthens it.",
+}
 _WHY_NOT = {
     Reason.OTHER_PLATFORM: "The policy is for another platform.",
     Reason.AGENT_TOO_OLD: "Agent too old: this one does not know the setting, a newer one does.",
@@ -102,12 +115,12 @@ def _status(catalog: Catalog, decided: Decided, outcome: Outcome) -> SettingStat
     if setting in share.inapplicable:
         return _turned(status, SettingState.NOT_APPLICABLE, "notApplicable", share.inapplicable[setting])
     if setting in share.withheld:
-        reason = "With this setting the device did not reach its server in time, so what held before came back."
-        return _turned(status, SettingState.ERROR, ROLLED_BACK, reason)
+        code = share.withheld[setting]
+        return _turned(status, SettingState.ERROR, code, _WITHHELD[code])
     if outcome.failure is not None:
         return _turned(status, SettingState.ERROR, outcome.failure.code, outcome.failure.cause)
     assert outcome.attempt is not None
-    return _carried_out(
+    status = _carried_out(
         replace(
             status,
             state=SettingState.SUCCEEDED,
@@ -115,11 +128,27 @@ def _status(catalog: Catalog, decided: Decided, outcome: Outcome) -> SettingStat
             items=outcome.attempt.rendered.rejected.get(setting, ()),
         ),
         outcome.observed.get(setting, Observation(effective=None)),
-        repaired=setting in outcome.repaired,
     )
+    return _told(status, outcome)
 
 
-def _carried_out(status: SettingStatus, observation: Observation, *, repaired: bool) -> SettingStatus:
+def _told(status: SettingStatus, outcome: Outcome) -> SettingStatus:
+    """Add what happened on the way: somebody changed the setting, or its component was down."""
+    by = f" by {outcome.changed_by}"[:_WHO] if outcome.changed_by else ""
+    if status.setting in outcome.contested:
+        reason = f"Something{by or ' on the device'} changes this setting again and again. It is put back less often."
+        return _turned(status, SettingState.ERROR, CONTESTED, reason)
+    if status.state is not SettingState.SUCCEEDED or status.items:
+        return status
+    if status.setting in outcome.repaired:
+        reason = f"Changed{by} and put back." if by else "The setting had been changed on the device and was put back."
+        return _turned(status, SettingState.SUCCEEDED, REPAIRED, reason)
+    if outcome.restored and not status.code:
+        return _turned(status, SettingState.SUCCEEDED, RESTORED, " ".join(outcome.restored))
+    return status
+
+
+def _carried_out(status: SettingStatus, observation: Observation) -> SettingStatus:
     """Judge a setting that was written and read back."""
     status = replace(status, effective=observation.effective)
     if observation.effective is None:  # why nobody can tell is worth as much as what is so
@@ -130,12 +159,7 @@ def _carried_out(status: SettingStatus, observation: Observation, *, repaired: b
         code = f" ({observation.code})" if observation.code else ""
         reason = observation.reason or "The component does not do what its files say."
         return _turned(status, SettingState.ERROR, "notEffective", f"{reason}{code}")
-    if status.items:
-        return _with_items(status)
-    if repaired:
-        reason = "The setting had been changed on the device and was put back."
-        return _turned(status, SettingState.SUCCEEDED, "repaired", reason)
-    return status
+    return _with_items(status) if status.items else status
 
 
 def _with_items(status: SettingStatus) -> SettingStatus:

@@ -6,21 +6,31 @@ goes back to before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
-from shieldwall.agent.applier import confirming
+from shieldwall.agent.applier import confirming, contest
 from shieldwall.agent.applier.attempt import Attempt, Outcome, carry_out, prepare, undo
 from shieldwall.agent.applier.plan import Share
-from shieldwall.agent.applier.state import Managed, Policies, State, Terms
+from shieldwall.agent.applier.state import Managed, Repair, State, Terms
 from shieldwall.agent.applier.store import Store
 from shieldwall.agent.applier.uptime import Uptime
+from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Desired, Provider
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
+
+Seen: TypeAlias = Mapping[PurePosixPath, str]
+"""Who was seen changing which file: the program and the user, in words."""
+NOBODY: Final[Seen] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +44,9 @@ class Transaction:
     nonce: Callable[[], str]
 
     def carry_through(
-        self, state: State, shares: Iterable[Share], wanted: State, *, decided: Desired, before: Policies
+        self, state: State, shares: Iterable[Share], wanted: State, *, decided: Desired, seen: Seen = NOBODY
     ) -> tuple[State, list[Outcome]]:
-        """Give every provider its share, and remember ``wanted`` once it is done.
-
-        ``before`` are the policies that hold now: what a change that has to be confirmed goes back to.
+        """Give every provider its share, and remember ``wanted`` once it is done. ``seen`` says who changed files.
 
         Raises:
             HostError: What must be remembered cannot be written; the device is as it was.
@@ -47,23 +55,35 @@ class Transaction:
         attempts = [attempt for attempt in prepared if isinstance(attempt, Attempt)]
         risky = confirming.risky(state, attempts)
         window = confirming.opened(
-            state, risky, nonce=self.nonce(), now=self.uptime.now(), decided=decided, before=before
+            state, risky, nonce=self.nonce(), now=self.uptime.now(), decided=decided, before=state.holding
         )
 
         intents = [attempt.intent for attempt in attempts if attempt.changes]
-        begun = replace(state.intending(intents), unconfirmed=window)
+        footing = replace(wanted.footing, fallen=state.footing.fallen)
+        begun = replace(state.intending(intents), unconfirmed=window, footing=footing)
+        saved = state
         if intents:
             self.store.save(begun)  # from here on a crash leads back
+            saved = begun
 
-        outcomes = self._outcomes(prepared, risky)
+        outcomes = self._outcomes(prepared, risky, state.repairs)
 
         committed = replace(
             _committed(begun, outcomes, wanted),
             unconfirmed=confirming.settled(state.unconfirmed, window, risky, outcomes, self.uptime.now()),
         )
-        if not committed.same_as(begun):
-            self._commit(committed, attempts)
-        return committed, outcomes
+        outcomes = [_traced(outcome, seen) for outcome in outcomes]
+        repairs = self._repairs(state.repairs, outcomes)
+        if not committed.same_as(saved):
+            self._commit(replace(committed, repairs=repairs), attempts)
+        elif repairs != state.repairs:
+            with contextlib.suppress(HostError):  # a component that came back is no worse for not being counted
+                self.store.save(replace(committed, repairs=repairs))
+        now = self.uptime.now()
+        return committed, [
+            dataclasses.replace(outcome, contested=contest.contested(repairs, outcome.share.provider.name, now))
+            for outcome in outcomes
+        ]
 
     def recovered(self, state: State, providers: Sequence[Provider]) -> State:
         """Return what is remembered after going back on every intent; one that cannot be undone yet stays."""
@@ -85,14 +105,33 @@ class Transaction:
                 return Outcome(share=share, failure=failure)
         return prepare(self.host, share, state, terms)
 
-    def _outcomes(self, prepared: Sequence[Attempt | Outcome], risky: Sequence[Attempt]) -> list[Outcome]:
+    def _outcomes(
+        self, prepared: Sequence[Attempt | Outcome], risky: Sequence[Attempt], repairs: tuple[Repair, ...]
+    ) -> list[Outcome]:
         """Carry everything out, what may cut the device off last: its time to confirm is not spent on the others."""
         ordered = sorted(range(len(prepared)), key=lambda position: prepared[position] in risky)
-        outcomes = {position: self._outcome(prepared[position]) for position in ordered}
+        outcomes = {position: self._outcome(prepared[position], repairs) for position in ordered}
         return [outcomes[position] for position in range(len(prepared))]
 
-    def _outcome(self, step: Attempt | Outcome) -> Outcome:
-        return carry_out(self.host, step) if isinstance(step, Attempt) else step
+    def _outcome(self, step: Attempt | Outcome, repairs: tuple[Repair, ...]) -> Outcome:
+        if isinstance(step, Outcome):
+            return step
+        name, now = step.provider.name, self.uptime.now()
+        return carry_out(self.host, step, lambda settings: contest.may_repair(repairs, name, settings, now))
+
+    def _repairs(self, repairs: tuple[Repair, ...], outcomes: Iterable[Outcome]) -> tuple[Repair, ...]:
+        now = self.uptime.now()
+        new = tuple(
+            Repair(
+                provider=outcome.share.provider.name,
+                settings=tuple(sorted(outcome.repaired)),
+                at=now,
+                by=outcome.changed_by,
+            )
+            for outcome in outcomes
+            if outcome.applied_again
+        )
+        return (*contest.recent(repairs, now), *new) if new else repairs
 
     def _commit(self, committed: State, attempts: Iterable[Attempt]) -> None:
         moment = self.clock.now().isoformat(timespec="seconds")
@@ -105,6 +144,14 @@ class Transaction:
                 if attempt.changes:
                     undo(self.host, attempt.provider, attempt.intent)
             raise
+
+
+def _traced(outcome: Outcome, seen: Seen) -> Outcome:
+    """Say who changed what was put back: whoever was seen at one of the provider's files."""
+    if not outcome.repaired or not seen:
+        return outcome
+    by = next((seen[path] for path in outcome.share.provider.files() if path in seen), "")
+    return dataclasses.replace(outcome, changed_by=by)
 
 
 def _committed(begun: State, outcomes: Sequence[Outcome], wanted: State) -> State:

@@ -1,0 +1,65 @@
+"""What is held: what policies ask for, or something else where a part of that is held back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shieldwall.agent.applier.admission import Gate
+from shieldwall.agent.applier.confirming import ROLLED_BACK
+from shieldwall.agent.applier.plan import Share, held_back, share_out
+from shieldwall.agent.applier.state import Fallen, Policies, Stage, State, Terms
+from shieldwall.agent.applier.strengthening import only_strengthening
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.providers.base import Provider
+from shieldwall.catalog.firewall.server import ServerEndpoints
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import Digest
+from shieldwall.policy.resolve import EffectivePolicy, resolve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choosing:
+    """What is needed to choose."""
+
+    host: Host
+    providers: Sequence[Provider]
+    catalog: Catalog
+    platform: str
+
+    def gate(self, terms: Terms) -> Gate:
+        """Make what documents are held against on these terms."""
+        server = ServerEndpoints.of(terms.server_urls) if terms.server_urls else None
+        return Gate(catalog=self.catalog, platform=self.platform, server=server)
+
+    def shares(self, asked: EffectivePolicy, wanted: State) -> tuple[tuple[Share, ...], EffectivePolicy]:
+        """Share out what is asked, or what is held instead of it; return also all settings to be reported."""
+        shares = share_out(self.host, self.providers, asked)
+        shown = dict(asked.settings)
+        if (fallen := wanted.footing.fallen) is not None:
+            instead = self._after_fall(fallen, asked, wanted.aim)
+            former = share_out(self.host, self.providers, instead)
+            shares = tuple(held_back(*pair, fallen.stage) for pair in zip(shares, former, strict=True))
+            shown = {**instead.settings, **shown}
+        if (held := wanted.held_back) is not None:
+            instead = self._resolved(held.instead)
+            former = share_out(self.host, self.providers, instead)
+            shares = tuple(
+                held_back(share, other, ROLLED_BACK) if share.provider.name in held.providers else share
+                for share, other in zip(shares, former, strict=True)
+            )
+            kept = {setting for share in shares for setting in share.desired}
+            shown = {**{name: each for name, each in instead.settings.items() if name in kept}, **shown}
+        return shares, EffectivePolicy(settings=shown)
+
+    def _after_fall(self, fallen: Fallen, asked: EffectivePolicy, aim: Digest) -> EffectivePolicy:
+        """Choose after crashes: for the target that failed what was good; of others in safe mode what strengthens."""
+        if fallen.target == aim:
+            return self._resolved(fallen.instead)
+        if fallen.stage is Stage.SAFE_MODE:
+            return only_strengthening(self.catalog, self._resolved(fallen.instead), asked)
+        return asked
+
+    def _resolved(self, policies: Policies) -> EffectivePolicy:
+        admission = self.gate(policies.terms).admit(policies.documents, ())
+        return resolve(self.catalog, admission.readable, policies.terms.conflict_rules)
