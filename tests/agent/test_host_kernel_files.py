@@ -60,3 +60,10 @@ def test_the_real_kernel_takes_a_value_and_says_when_it_does_not() -> None:
             host.write_file(own, b"5000\n")
     finally:
         host.write_file(own, before)
+
+
+def test_every_value_of_the_real_kernel_that_is_there_can_be_read() -> None:
+    host = LocalHost(Path("/"))
+
+    assert (host.read_file(PurePosixPath("/proc/sys/fs/protected_symlinks")) or b"").strip().isdigit()
+    assert b" / " in (host.read_file(PurePosixPath("/proc/self/mountinfo")) or b"")

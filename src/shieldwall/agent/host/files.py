@@ -17,6 +17,8 @@ from typing import Final
 from shieldwall.agent.host.errors import DiskFullError, HostError, RefusedFileError
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+_CHUNK: Final = 65_536
+"""Bytes read at once: asked for much more, the kernel answers for its own values that it has no memory."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -31,13 +33,21 @@ def read_bytes(path: Path) -> bytes | None:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - pathlib cannot wrap an open descriptor
+        with open(descriptor, "rb"):  # noqa: PTH123 - pathlib cannot wrap an open descriptor
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise RefusedFileError(f"{path} is not a regular file.")
-            content = file.read(MAX_FILE_BYTES + 1)
+            content = _read_all(descriptor)
     if len(content) > MAX_FILE_BYTES:
         raise RefusedFileError(f"{path} is larger than {MAX_FILE_BYTES} bytes.")
     return content
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Read to the end, or just beyond what is allowed."""
+    content = bytearray()
+    while len(content) <= MAX_FILE_BYTES and (chunk := os.read(descriptor, _CHUNK)):
+        content += chunk
+    return bytes(content)
 
 
 def replace(path: Path, content: bytes, *, mode: int) -> None:

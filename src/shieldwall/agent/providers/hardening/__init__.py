@@ -1,0 +1,8 @@
+"""Attack surface reduction on Linux: one provider for each thing that does the reducing.
+
+They are apart so that one that fails goes back alone: fapolicyd that does not start takes no kernel value along.
+"""
+
+from shieldwall.agent.providers.hardening.kernel import KernelProvider
+
+__all__ = ["KernelProvider"]
