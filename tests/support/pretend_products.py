@@ -15,6 +15,7 @@ from tests.support.samples import HandClock
 from shieldwall.agent.applier.engine import Applier
 from shieldwall.agent.applier.state import State
 from shieldwall.agent.applier.store import Store
+from shieldwall.agent.applier.uptime import Moment
 from shieldwall.agent.host.ports import Completed, Host
 from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, ProviderError, Rendered, Support
 from shieldwall.catalog.model import Catalog
@@ -103,6 +104,37 @@ class PretendProvider:
         }
 
 
+class RiskyProvider(PretendProvider):
+    """A product whose every change may cut the device off."""
+
+    def may_cut_off(self, before: Files, after: Files) -> bool:
+        return any(before.get(path) != after.get(path) for path in self.files())
+
+    def activate(self, host: Host) -> None:
+        """Hand the content over, as nft is handed a script."""
+        completed = host.run(["take", self.name], stdin=host.read_file(self.files()[0]) or b"")
+        if completed.returncode:
+            raise ProviderError(f"{self.name} refused to load.")
+
+
+@dataclass(kw_only=True)
+class HandUptime:
+    """Boots and seconds that only pass when a test says so."""
+
+    boot: str = "boot-1"
+    seconds: float = 1000.0
+
+    def now(self) -> Moment:
+        return Moment(boot=self.boot, seconds=self.seconds)
+
+    def pass_by(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def reboot(self, *, seconds: float = 20.0) -> None:
+        self.boot = f"boot-{int(self.boot.partition('-')[2]) + 1}"
+        self.seconds = seconds
+
+
 @dataclass(kw_only=True)
 class PretendDevice:
     """A host in memory with programs that load and show, a real store on disk, and a count of every step taken.
@@ -119,6 +151,7 @@ class PretendDevice:
     steps: list[str] = field(default_factory=list)
     fault: Callable[[str, int], None] = lambda _step, _number: None
     catalog: Catalog = field(default_factory=catalog)
+    uptime: HandUptime = field(default_factory=HandUptime)
 
     def root(self) -> Path:
         return self.directory
@@ -131,6 +164,7 @@ class PretendDevice:
             platform="linux",
             catalog=self.catalog,
             clock=HandClock(),
+            uptime=self.uptime,
         )
 
     def step(self, name: str) -> None:
@@ -168,7 +202,7 @@ class PretendHost:
         return f"/usr/bin/{name}"
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_seconds: float = 30.0) -> Completed:
-        del stdin, timeout_seconds
+        del timeout_seconds
         verb, name = command
         provider = next(provider for provider in self._device.providers if provider.name == name)
         if verb == "show":
@@ -177,7 +211,8 @@ class PretendHost:
         if name in self._device.refusing:
             return Completed(returncode=1, stdout=b"", stderr=b"no")
         if not provider.deaf:
-            self._device.loaded[name] = self._device.files.get(provider.files()[0], b"")
+            content = self._device.files.get(provider.files()[0], b"")
+            self._device.loaded[name] = stdin if verb == "take" else content
         return Completed(returncode=0, stdout=b"", stderr=b"")
 
 

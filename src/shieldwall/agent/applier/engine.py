@@ -219,7 +219,7 @@ class Applier:
         window = state.unconfirmed
         if window is not None and (not window.committed or window.left(self.uptime.now()) <= 0):
             state = self._go_back(state)
-        return self._keeping(state, stability.passed(state.footing, self.uptime.now()))
+        return self._keeping(state, stability.passed(state, self.uptime.now()))
 
     def _keeping(self, state: State, footing: Footing) -> State:
         if footing == state.footing:

@@ -51,7 +51,7 @@ def started(state: State, program: str, now: Moment) -> Footing:
     booted = footing.boot != now.boot
     crashed = bool(footing.running) if booted else program in footing.running
     running = (program,) if booted else tuple(sorted({*footing.running, program}))
-    footing = replace(passed(footing, now), boot=now.boot, running=running)
+    footing = replace(passed(state, now), boot=now.boot, running=running)
     return _crashed(footing, now) if crashed else footing
 
 
@@ -60,14 +60,14 @@ def stopped(footing: Footing, program: str) -> Footing:
     return replace(footing, running=tuple(name for name in footing.running if name != program))
 
 
-def passed(footing: Footing, now: Moment) -> Footing:
-    """Let time pass: a trial ends well, and so does safe mode."""
-    trial, fallen = footing.trial, footing.fallen
+def passed(state: State, now: Moment) -> Footing:
+    """Let time pass: a trial ends well, and so does safe mode; the target that led there stays held back."""
+    footing, trial, fallen = state.footing, state.footing.trial, state.footing.fallen
     if trial is not None and (lived := now.since(trial.begun)) is not None and lived >= TRIAL_SECONDS:
         trial = None
     calm = None if fallen is None else now.since(fallen.calm_since)
     if fallen is not None and fallen.stage is Stage.SAFE_MODE and calm is not None and calm >= CALM_SECONDS:
-        fallen = replace(fallen, stage=Stage.LAST_KNOWN_GOOD)
+        fallen = replace(fallen, stage=Stage.LAST_KNOWN_GOOD) if fallen.target == state.aim else None
     return replace(footing, trial=trial, fallen=fallen)
 
 
