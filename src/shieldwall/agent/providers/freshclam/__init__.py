@@ -1,0 +1,1 @@
+"""freshclam, which gets ClamAV its definitions."""

@@ -1,0 +1,65 @@
+"""systemd, where it runs the machine: units of ours are files, and it is told to look at them again.
+
+Nothing is *enabled*: links that ``systemctl enable`` makes are no files that a provider could render and take back. A
+drop-in of ``timers.target`` wants our timers instead, so that what starts at boot is plain content as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.providers.base import ProviderError
+
+UNITS: Final = PurePosixPath("/etc/systemd/system")
+_BOOTED: Final = PurePosixPath("/run/systemd/system")
+_FIRST_PROCESS: Final = PurePosixPath("/proc/1/comm")
+_SECONDS: Final = 60.0
+
+
+def runs(host: Host) -> bool:
+    """Say whether systemd runs this machine (``sd_booted(3)``) and can be told something."""
+    if host.root != Path("/") or host.find_program("systemctl") is None:
+        return False
+    return host.locate(_BOOTED).is_dir() or (host.read_file(_FIRST_PROCESS) or b"").strip() == b"systemd"
+
+
+def wanted_by_timers(name: str, timers: Sequence[str]) -> tuple[PurePosixPath, bytes | None]:
+    """Return the drop-in by which ``timers.target`` starts ``timers``; without any, no file."""
+    path = UNITS / f"timers.target.d/{name}.conf"
+    if not timers:
+        return path, None
+    return path, f"[Unit]\nWants={' '.join(timers)}\n".encode()
+
+
+def reload(host: Host) -> None:
+    """Let systemd read its units again. Raises: HostError, ProviderError."""
+    call(host, "daemon-reload")
+
+
+def call(host: Host, *words: str, tolerate: bool = False) -> bool:
+    """Run ``systemctl``; say whether it succeeded. Raises: HostError; ProviderError unless ``tolerate``."""
+    done = host.run([_program(host), *words], timeout_seconds=_SECONDS)
+    if done.returncode != 0 and not tolerate:
+        said = done.stderr[:256].decode(errors="replace").strip()
+        raise ProviderError(f"systemctl {' '.join(words)} failed: {said or f'it ended with {done.returncode}'}")
+    return done.returncode == 0
+
+
+def show(host: Host, unit: str, *properties: str) -> Mapping[str, str]:
+    """Return properties of a unit; one that stands on several lines has them joined. Raises: HostError."""
+    done = host.run([_program(host), "show", unit, f"--property={','.join(properties)}"], timeout_seconds=_SECONDS)
+    found: dict[str, str] = {}
+    for line in done.stdout.decode(errors="replace").splitlines():
+        name, _, value = line.partition("=")
+        found[name] = f"{found[name]}\n{value}" if name in found else value
+    return found
+
+
+def _program(host: Host) -> str:
+    program = host.find_program("systemctl")
+    if program is None:
+        raise ProviderError("The program systemctl is not on this device.")
+    return program
