@@ -19,8 +19,9 @@ from shieldwall.agent.detections.model import Detection
 
 DIRECTORY: Final = PurePosixPath("/var/lib/shieldwall-applier/events")
 """Where events wait; root alone writes."""
-CURRENT: Final = "detections.jsonl"
-SET_ASIDE: Final = "detections.1.jsonl"
+STEM: Final = "detections"
+CURRENT: Final = f"{STEM}.jsonl"
+SET_ASIDE: Final = f"{STEM}.1.jsonl"
 MAXIMUM_BYTES: Final = 8 * 1024 * 1024
 """Size at which a file is set aside; twice that is the most the spool takes."""
 
@@ -31,14 +32,23 @@ def append(directory: Path, detections: Iterable[Detection], *, maximum_bytes: i
     Raises:
         OSError: The disk is full or refuses.
     """
-    lines = b"".join(msgspec.json.encode(detection) + b"\n" for detection in detections)
+    append_lines(directory, STEM, map(msgspec.json.encode, detections), maximum_bytes=maximum_bytes)
+
+
+def append_lines(directory: Path, stem: str, documents: Iterable[bytes], *, maximum_bytes: int = MAXIMUM_BYTES) -> None:
+    """Write JSON documents, each in one line, to ``<stem>.jsonl``; bounded and durable like detections.
+
+    Raises:
+        OSError: The disk is full or refuses.
+    """
+    lines = b"".join(document + b"\n" for document in documents)
     if not lines:
         return
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     with _locked(directory) as _:
-        path = directory / CURRENT
+        path = directory / f"{stem}.jsonl"
         if path.exists() and path.stat().st_size + len(lines) > maximum_bytes:
-            path.replace(directory / SET_ASIDE)
+            path.replace(directory / f"{stem}.1.jsonl")
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o640)
         try:

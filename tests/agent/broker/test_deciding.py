@@ -1,0 +1,140 @@
+"""What the gate decides without kernel and engine: mounts, memory, restraint, answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from shieldwall.agent.broker import mounts, settings, verdicts
+from shieldwall.agent.broker.engine import Answer, meaning
+from shieldwall.agent.broker.processes import Process
+from shieldwall.agent.broker.settings import Settings
+from shieldwall.agent.broker.telling import MOST_A_SECOND, Found, Restraint, Trouble
+from shieldwall.agent.broker.verdicts import CLEAN, Cache, Key
+
+MOUNTINFO = r"""
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+23 22 0:5 / /proc rw,nosuid,noexec shared:2 - proc proc rw
+24 22 0:30 / /run rw,nosuid,noexec shared:3 - tmpfs tmpfs rw
+25 22 0:31 / /srv/with\040space rw shared:4 master:7 - xfs /dev/sdb rw
+26 22 0:32 / /net rw - nfs4 server:/x rw
+27 22 0:33 / /fuse rw - fuse.sshfs x rw
+28 22 0:34 / /data rw,noexec - ext4 /dev/sdc rw
+29 22 0:34 /bin /programs rw - ext4 /dev/sdc rw
+a line that is none
+"""
+SETTINGS = Settings(mode="block", engine_socket="/s", engine_databases="/d")
+
+
+def points(**choice: object) -> list[str]:
+    told: dict[str, object] = {"unmonitored": ("nfs", "fuse"), "mute_noexec": False, "within": None, **choice}
+    return [watch.point for watch in mounts.watched(mounts.parse(MOUNTINFO), **told)]  # type: ignore[arg-type]
+
+
+def test_mounts_of_people_are_watched_and_views_of_the_kernel_are_not() -> None:
+    assert points() == ["/", "/run", "/srv/with space", "/data", "/programs"]
+
+
+def test_types_are_left_out_by_the_names_that_people_use() -> None:
+    assert points(unmonitored=()) == ["/", "/run", "/srv/with space", "/net", "/fuse", "/data", "/programs"]
+    assert points(unmonitored=(" NFS4 ",))[-3:] == ["/fuse", "/data", "/programs"]
+    assert points(unmonitored=("ext4", "xfs")) == ["/run", "/net", "/fuse"]
+
+
+def test_a_file_system_is_mute_only_where_no_mount_of_it_runs_programs() -> None:
+    assert points(mute_noexec=True) == ["/", "/srv/with space", "/data", "/programs"]
+
+
+def test_within_a_folder_nothing_outside_is_watched() -> None:
+    found = mounts.watched(mounts.parse(MOUNTINFO), unmonitored=(), mute_noexec=False, within="/data")
+
+    assert [(watch.point, watch.whole_filesystem) for watch in found] == [("/data", False)]
+    assert mounts.watched(mounts.parse(MOUNTINFO), unmonitored=(), mute_noexec=False, within="/dat") == ()
+
+
+def key(number: int, *, changed_at: float = 0.0) -> Key:
+    return Key(1, number, 0, int(changed_at * 1e9), 1)
+
+
+def test_a_verdict_is_remembered_for_a_while_and_the_oldest_goes_first() -> None:
+    cache = Cache(2)
+    for number in (1, 2, 3):
+        cache.keep(key(number), CLEAN, 0.0)
+
+    assert [cache.find(key(number), 1.0) for number in (1, 2, 3)] == [None, CLEAN, CLEAN]
+    assert cache.find(key(3), verdicts.LIFETIME_SECONDS) is None
+
+
+def test_after_new_definitions_everything_is_asked_anew_and_kept_for_a_moment_only() -> None:
+    cache = Cache(9)
+    cache.keep(key(1), CLEAN, 0.0)
+    cache.forget(10.0)
+    assert cache.find(key(1), 10.0) is None
+
+    cache.keep(key(1), "Threat", 10.0)
+    assert cache.find(key(1), 10.0) == "Threat"
+    assert cache.find(key(1), 10.0 + verdicts.UNSETTLED_LIFETIME_SECONDS) is None
+    cache.keep(key(1), CLEAN, 10.0 + verdicts.UNSETTLED_SECONDS)
+    assert cache.find(key(1), 11.0 + verdicts.UNSETTLED_SECONDS) == CLEAN
+
+
+def test_a_file_changed_this_very_moment_is_not_remembered() -> None:
+    assert not verdicts.is_settled(key(1, changed_at=100.0), 100.01)
+    assert verdicts.is_settled(key(1, changed_at=100.0), 100.2)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("fd[10]: OK", CLEAN),
+        ("PONG", CLEAN),
+        ("fd[10]: A.Name FOUND", "A.Name"),
+        ("fd[10]: a: b FOUND", "a: b"),
+        ("fd[10]: Can't read file ERROR", Answer.FAILED),
+        ("UNKNOWN COMMAND", Answer.FAILED),
+        ("", Answer.FAILED),
+        ("A.Name FOUND", Answer.FAILED),
+    ],
+)
+def test_answers_of_clamd(said: str, meant: object) -> None:
+    assert meaning(said) == meant
+
+
+def found(number: int) -> Found:
+    process = Process(pid=1, uid=0, program="/bin/cat")
+    return Found(
+        threat="T", key=key(number), path="/x", process=process, denied=True, late=False, executes=False, owner=0,
+        descriptor=None,
+    )  # fmt: skip
+
+
+def test_the_same_is_told_once_a_minute_and_the_rest_counted() -> None:
+    restraint = Restraint()
+
+    told = [restraint.lets_pass(found(1), float(second)) for second in range(0, 130, 10)]
+
+    assert told.count(True) == 3
+    assert restraint.suppressed == 10
+
+
+def test_there_is_a_most_in_a_second() -> None:
+    restraint = Restraint()
+
+    assert sum(restraint.lets_pass(found(number), 5.5) for number in range(1000)) == MOST_A_SECOND
+    assert restraint.lets_pass(found(5000), 6.0)
+    assert restraint.lets_pass(Trouble("engineDown", ""), 6.0)
+
+
+@pytest.mark.parametrize(
+    ("threat", "action"),
+    [("Win.Test", "block"), ("PUA.Win.Tool", "audit"), ("Heuristics.Limits.Exceeded.MaxFiles", "off")],
+)
+def test_each_kind_of_threat_has_its_action(threat: str, action: str) -> None:
+    chosen = Settings(
+        mode="block", engine_socket="/s", engine_databases="/d", unwanted_applications="audit", archive_bombs="off"
+    )
+
+    assert verdicts.action(chosen, threat) == action
+
+
+def test_settings_are_read_as_they_were_written() -> None:
+    assert settings.read(settings.write(SETTINGS)) == SETTINGS
