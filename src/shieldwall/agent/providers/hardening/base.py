@@ -89,6 +89,10 @@ class HardeningProvider(ABC):
         is_whole = all(files.get(path) == content for path, content in wanted.items())
         return frozenset({*self.rules, EVERY_RULE}) if is_whole else frozenset()
 
+    def lacking(self, host: Host) -> str | None:  # noqa: ARG002
+        """Say what is missing without which none of our rules can be carried out; ``None`` when nothing is."""
+        return None
+
     def stuck(self, files: Files) -> frozenset[PurePosixPath]:  # noqa: ARG002
         """Return the values that the kernel keeps until the next restart. Pure."""
         return frozenset()
@@ -106,10 +110,12 @@ class HardeningProvider(ABC):
     def support(self, host: Host, setting: SettingId) -> Support | None:
         """Claim our rules and their parts, where at least one mode can be carried out."""
         rule = self._words.rule_of(setting)
-        if rule == EVERY_RULE and self.takes_exclusions_of_all:
-            return Support(applicable=True)
-        if rule not in self.rules:
+        if rule not in self.rules and not (rule == EVERY_RULE and self.takes_exclusions_of_all):
             return None
+        if (lack := self.lacking(host)) is not None:
+            return Support(applicable=False, reason=f"Engine unavailable: {lack}")
+        if rule == EVERY_RULE:
+            return Support(applicable=True)
         files = {path: host.read_file(path) for path in self.files()}
         refusals = [self.refusal(files, rule, mode, Rules()) for mode in (Mode.BLOCK, *self._audit_of(rule))]
         if any(refusal is None for refusal in refusals):
