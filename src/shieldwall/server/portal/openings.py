@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar, Request
 
 from shieldwall.server.authorization import Authorization, Principal, authorization_of, handlers_of
+
+_DECLARED: Final = "shieldwall.portal.declared"
+"""Where an application keeps what its routes declare: with itself, so that it can be forgotten with it."""
 
 
 def openings(request: Request[Any, Any, Any], principal: Principal | None) -> Callable[[str, str], bool]:
@@ -28,6 +30,11 @@ def openings(request: Request[Any, Any, Any], principal: Principal | None) -> Ca
     return may
 
 
-@lru_cache(maxsize=8)
 def _declared(app: Litestar) -> Mapping[tuple[str, str], Authorization]:
-    return {(method, route.path_format): authorization_of(handler.opt) for method, route, handler in handlers_of(app)}
+    known: Mapping[tuple[str, str], Authorization] | None = app.state.get(_DECLARED)
+    if known is None:
+        known = {
+            (method, route.path_format): authorization_of(handler.opt) for method, route, handler in handlers_of(app)
+        }
+        app.state[_DECLARED] = known
+    return known
