@@ -93,10 +93,10 @@ def written(path: Path, document: object, encoding: str = "utf-8") -> str:
     return str(path)
 
 
-def add_devices(line: CommandLine, count: int) -> None:
-    """Put devices into the directory, which are called ``web-01`` and so on."""
+def add_devices(line: CommandLine, count: int, *, first: int = 1) -> None:
+    """Put devices into the directory, which are called ``web-01`` and so on, or from the number of the ``first`` on."""
     with open_services(load(line.data)) as services, services.database.write() as connection:
-        for number in range(1, count + 1):
+        for number in range(first, first + count):
             tenant = TenantId(services.tenant.id)
             made = a_device(
                 number, tenant_id=tenant, display_name=f"web-{number:02}", catalog_version=services.catalog.version
