@@ -129,4 +129,4 @@ def test_a_rule_is_marked_where_it_is_wrong_then_tried_and_saved(office: Office,
 
     expect(page).to_have_url(f"{office.url}/groups/{group}")
     expect(page.locator("#about")).to_contain_text("by rule")
-    expect(page.locator("#history")).to_contain_text("person:ada@contoso.example")
+    expect(page.locator("#history")).to_contain_text(f"person:ada@{office.services.tenant.domain}")

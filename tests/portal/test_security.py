@@ -348,7 +348,7 @@ def test_no_other_file_is_served(client: Client, name: str) -> None:
 @pytest.mark.parametrize("kind", ["devices", "policies"])
 def test_what_is_no_id_is_a_page_that_says_so(ada: Client, kind: str) -> None:
     for name in ("x", "1", "%00", "'%20or%201=1", "-" * 36, "é", "a" * 3000, device_id(1)[:-1]):
-        answer = ada.get(f"/{kind}/{name}")
+        answer = ada.get(f"/{kind}/{name}", headers={"Accept": "text/html"})
         assert answer.status_code == (404 if name == "%00" else 400), name  # no path that could be read in two ways
         assert "text/html" in answer.headers["content-type"]
         assert_says_nothing_of_the_inside(answer.text)
