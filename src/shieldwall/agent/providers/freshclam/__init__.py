@@ -1,1 +1,5 @@
 """freshclam, which gets ClamAV its definitions."""
+
+from shieldwall.agent.providers.freshclam.provider import FreshclamProvider
+
+__all__ = ["FreshclamProvider"]
