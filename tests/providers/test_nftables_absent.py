@@ -7,7 +7,7 @@ from tests.support.memory_host import MemoryHost
 
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.nftables import NftablesProvider
-from shieldwall.agent.providers.nftables.provider import NftablesError
+from shieldwall.agent.providers.nftables.nft import NftablesError
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.contract.ids import SettingId
 

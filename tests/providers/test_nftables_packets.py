@@ -13,10 +13,11 @@ from tests.support.firewall_rules import firewall_rule, rules
 from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
 
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Kept, Observation
+from shieldwall.agent.providers.base import Files, Kept, Observation
 from shieldwall.agent.providers.nftables import NftablesProvider
-from shieldwall.agent.providers.nftables.provider import SCRIPT, NftablesError
+from shieldwall.agent.providers.nftables.nft import NftablesError
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
+from shieldwall.agent.providers.nftables.units import SCRIPT
 from shieldwall.policy.values import Item
 
 pytestmark = [pytest.mark.root, pytest.mark.nftables]
@@ -56,8 +57,12 @@ def host(device: Namespace, tmp_path: Path) -> NamespaceHost:
     return NamespaceHost(tmp_path, device)
 
 
+def files_of(host: Host) -> Files:
+    return {path: host.read_file(path) for path in PROVIDER.files()}
+
+
 def apply(host: Host, *items: Item) -> Kept:
-    rendered = PROVIDER.render({SCRIPT: host.read_file(SCRIPT)}, {FIREWALL_RULES: items}, {})
+    rendered = PROVIDER.render(files_of(host), {FIREWALL_RULES: items}, {})
     assert not rendered.rejected
     host.write_file(SCRIPT, rendered.files[SCRIPT])
     PROVIDER.activate(host)
@@ -65,7 +70,7 @@ def apply(host: Host, *items: Item) -> Kept:
 
 
 def let_go(host: Host, kept: Kept) -> None:
-    released = PROVIDER.render({SCRIPT: host.read_file(SCRIPT)}, {}, kept)
+    released = PROVIDER.render(files_of(host), {}, kept)
     host.write_file(SCRIPT, released.files[SCRIPT])
     PROVIDER.activate(host)
 
@@ -211,12 +216,15 @@ def test_applying_again_changes_nothing(host: NamespaceHost, device: Namespace) 
         ("delete table inet shieldwall", "tableMissing"),
         ("flush table inet shieldwall", "ruleMissing"),
         ("flush chain inet shieldwall output", "ruleMissing"),
+        ("insert rule inet shieldwall public_in accept", "ruleUnexpected"),
         ("insert rule inet shieldwall input accept", "ruleUnexpected"),
-        ('insert rule inet shieldwall input tcp dport 22 accept comment "{comment}"', "ruleUnexpected"),
+        ("add chain inet shieldwall forward { type filter hook forward priority 0; policy drop; }", "chainUnexpected"),
+        ("add set inet shieldwall more { type ifname . inet_service; }", "objectUnexpected"),
+        ('insert rule inet shieldwall public_in tcp dport 22 accept comment "{comment}"', "ruleUnexpected"),
         ("chain inet shieldwall input { policy drop; }", "chainMissing"),
-        ('replace rule inet shieldwall input handle {last} tcp dport != 22 drop comment "{comment}"', "ruleChanged"),
-        ("delete rule inet shieldwall input handle {first}", "ruleMissing"),
-        ('replace rule inet shieldwall input handle {last} tcp dport 23 drop comment "{comment}"', "ruleChanged"),
+        ('replace rule inet shieldwall public_in handle {last} tcp dport != 22 drop comment "{comment}"', "ruleChanged"),  # noqa: E501
+        ("delete rule inet shieldwall public_in handle {first}", "ruleMissing"),
+        ('replace rule inet shieldwall public_in handle {last} tcp dport 23 drop comment "{comment}"', "ruleChanged"),
     ],
 )  # fmt: skip
 def test_tampering_with_the_live_table_is_seen_and_repaired(
@@ -224,7 +232,7 @@ def test_tampering_with_the_live_table_is_seen_and_repaired(
 ) -> None:
     rule = firewall_rule("block", protocol="tcp", localports=("22",))
     apply(host, rule)
-    listing = json.loads(device.run("nft", "-j", "list", "chain", "inet", "shieldwall", "input").stdout)
+    listing = json.loads(device.run("nft", "-j", "list", "chain", "inet", "shieldwall", "public_in").stdout)
     ours = [entry["rule"] for entry in listing["nftables"] if "rule" in entry]
     command = tampering.replace("{first}", str(ours[0]["handle"])).replace("{last}", str(ours[-1]["handle"]))
 
@@ -242,7 +250,7 @@ def test_tampering_with_the_live_table_is_seen_and_repaired(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=st.lists(rules(), max_size=6, unique=True).map(tuple))
 def test_whatever_can_be_expressed_is_loaded_and_found_again(host: NamespaceHost, items: tuple[Item, ...]) -> None:
-    rendered = PROVIDER.render({SCRIPT: None}, {FIREWALL_RULES: items}, {})
+    rendered = PROVIDER.render(files_of(host), {FIREWALL_RULES: items}, {})
     host.write_file(SCRIPT, rendered.files[SCRIPT])
 
     PROVIDER.activate(host)
@@ -276,7 +284,7 @@ def test_a_refusal_by_nft_is_reported_in_its_own_words(host: NamespaceHost, devi
     (host.root / "nft").chmod(0o755)
     broken = NamespaceHost(host.root, device)
     broken._program_directories = (host.root,)
-    broken.write_file(SCRIPT, PROVIDER.render({SCRIPT: None}, {FIREWALL_RULES: ()}, {}).files[SCRIPT])
+    broken.write_file(SCRIPT, PROVIDER.render(files_of(host), {FIREWALL_RULES: ()}, {}).files[SCRIPT])
 
     with pytest.raises(NftablesError, match="Error: no"):
         PROVIDER.activate(broken)

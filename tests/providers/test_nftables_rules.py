@@ -3,57 +3,47 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import pairwise
-from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.firewall_profiles import firewalls
 from tests.support.firewall_rules import firewall_rule, rules
 from tests.support.provider_conformance import ProviderConformance
 
 from shieldwall.agent.providers.base import Files
 from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.agent.providers.nftables.differences import differences
 from shieldwall.agent.providers.nftables.intervals import merged, parse_addresses, parse_ports
-from shieldwall.agent.providers.nftables.lines import lines_for
-from shieldwall.agent.providers.nftables.live import LiveTable, differences
-from shieldwall.agent.providers.nftables.provider import SCRIPT
+from shieldwall.agent.providers.nftables.live import LiveTable
+from shieldwall.agent.providers.nftables.machine import Machine, Service
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES, UnusableRuleError, parse_rule
-from shieldwall.agent.providers.nftables.script import items_in, script_of
+from shieldwall.agent.providers.nftables.script import Asked, read_script, script_of
+from shieldwall.agent.providers.nftables.units import SCRIPT
+from shieldwall.agent.providers.nftables.usable import sorted_out
 from shieldwall.catalog.loader import load
 from shieldwall.contract.ids import SettingId
 from shieldwall.policy.values import Item, SettingValue
 
 PROVIDER = NftablesProvider()
-BEYOND = {
-    "zones",
-    "interfaces",
-    "interfacetypes",
-    "servicename",
-    "users",
-    "protocolnumber",
-    "icmptypes",
-    "localaddressgroups",
-    "remoteaddressgroups",
-}
-"""Members that the catalog offers and this provider cannot express yet."""
-IDLE = (("description", "Clear text"), ("log", f"{FIREWALL_RULES}_item_log_false"))
+GROUPS = {"localaddressgroups", "remoteaddressgroups"}
+"""Members that the server replaces when it publishes a policy."""
+FILES: Files = dict.fromkeys(PROVIDER.files())
 
 
 class TestNftablesConformance(ProviderConformance):
     provider = PROVIDER
     file_contents: ClassVar[st.SearchStrategy[Files]] = st.fixed_dictionaries(
-        {SCRIPT: st.none() | st.binary(max_size=40)}
+        {path: st.none() | st.binary(max_size=40) for path in PROVIDER.files()}
     )
-    desired = st.fixed_dictionaries(
-        {}, optional={FIREWALL_RULES: st.lists(rules(), max_size=4, unique=True).map(tuple)}
-    )
+    desired = firewalls(rules())
 
 
 @given(items=st.lists(rules(), max_size=4))
 def test_a_script_that_somebody_changed_by_hand_says_nothing(items: list[Item]) -> None:
     usable = [item for item in items if _is_usable(item)]
-    script = script_of(usable)
+    script = script_of(Asked(rules=tuple(usable)))
 
     assert items_in(script) == tuple(usable)
     assert items_in(script + b"\n") is None
@@ -84,20 +74,39 @@ def test_a_script_that_somebody_changed_by_hand_says_nothing(items: list[Item]) 
         ({"direction": "out", "protocol": "tcp", "remoteports": ("1-30000", "30001-65535")}, "wouldCutOffDevice"),
         ({"direction": "out", "remoteaddresses": ("0.0.0.0/1", "128.0.0.0/1")}, "wouldCutOffDevice"),
         ({"invented": "x"}, "unknownMember"),
-        ({"log": f"{FIREWALL_RULES}_item_log_true"}, "unknownMember"),
+        ({"log": "maybe"}, "invalidRule"),
+        ({"zones": ("home",)}, "invalidRule"),
+        ({"interfaces": ("lo",)}, "invalidRule"),
+        ({"interfaces": ('eth0"',)}, "invalidRule"),
+        ({"interfaces": ("*",)}, "invalidRule"),
+        ({"interfacetypes": ("pigeon",)}, "invalidRule"),
+        ({"servicename": "nginx"}, "invalidRule"),
+        ({"servicename": 'x".service'}, "invalidRule"),
+        ({"servicename": "absent.service"}, "serviceNotRunning"),
+        ({"users": ("root",)}, "usersNeedOutbound"),
+        ({"users": ("Bad name",), "direction": "out"}, "invalidRule"),
+        ({"users": ("4294967295",), "direction": "out"}, "invalidRule"),
+        ({"users": ("nobodyknows",), "direction": "out"}, "unknownUser"),
+        ({"protocolnumber": 256}, "invalidRule"),
+        ({"protocolnumber": 47, "protocol": "tcp"}, "numberNeedsAny"),
+        ({"protocolnumber": 6, "direction": "out"}, "wouldCutOffDevice"),
+        ({"icmptypes": ("8:0",)}, "icmpNeedsProtocol"),
+        ({"icmptypes": ("8",), "protocol": "icmp"}, "invalidRule"),
+        ({"icmptypes": ("256:*",), "protocol": "icmp"}, "invalidRule"),
+        ({"localaddressgroups": ("8b1c7c2e-0000-4000-8000-000000000000",)}, "groupNotReplaced"),
     ],
 )
 def test_a_rule_that_cannot_be_expressed_is_rejected_alone(members: dict[str, Any], code: str) -> None:
     good, bad = firewall_rule("good", protocol="tcp", localports=("22",)), firewall_rule("bad", **members)
 
-    rendered = PROVIDER.render({SCRIPT: None}, {FIREWALL_RULES: (bad, good)}, {})
+    rendered = PROVIDER.render(FILES, {FIREWALL_RULES: (bad, good)}, {})
 
     assert PROVIDER.read(rendered.files) == {FIREWALL_RULES: (good,)}
     assert [(status.item, status.code) for status in rendered.rejected[FIREWALL_RULES]] == [("bad", code)]
 
 
 @given(data=st.data())
-@pytest.mark.parametrize("member", sorted(BEYOND))
+@pytest.mark.parametrize("member", sorted(GROUPS | {"invented"}))
 def test_a_rule_with_a_condition_that_cannot_be_expressed_never_reaches_further(
     member: str, data: st.DataObject
 ) -> None:
@@ -106,30 +115,80 @@ def test_a_rule_with_a_condition_that_cannot_be_expressed_never_reaches_further(
         (*data.draw(rules()).members, (setting, data.draw(st.just((f"{setting}_x",)) | st.just(f"{setting}_x"))))
     )
 
-    rendered = PROVIDER.render({SCRIPT: None}, {FIREWALL_RULES: (narrowed,)}, {})
+    rendered = PROVIDER.render(FILES, {FIREWALL_RULES: (narrowed,)}, {})
 
     assert PROVIDER.read(rendered.files) == {FIREWALL_RULES: ()}
     (rejected,) = rendered.rejected[FIREWALL_RULES]
-    assert (rejected.code, setting in (rejected.reason or "")) == ("unknownMember", True)
+    assert setting in (rejected.reason or "")
 
 
-def test_what_asks_for_nothing_does_not_keep_a_rule_from_being_applied() -> None:
-    plain = firewall_rule(protocol="tcp", localports=("23",))
-    said = Item((*plain.members, *((SettingId(f"{FIREWALL_RULES}_item_{name}"), value) for name, value in IDLE)))
+def test_every_member_of_the_catalog_is_known_or_replaced_by_the_server() -> None:
+    codes = {}
+    for child in load().definition(FIREWALL_RULES).children:
+        try:
+            parse_rule(Item((*firewall_rule().members, (child, 7))))
+        except UnusableRuleError as error:
+            codes[child.removeprefix(f"{FIREWALL_RULES}_item_")] = error.code
 
-    assert [replace(parse_rule(rule), id="") for rule in (said, plain)] == [replace(parse_rule(plain), id="")] * 2
+    assert {member for member, code in codes.items() if code == "groupNotReplaced"} == GROUPS
+    assert "unknownMember" not in codes.values()
 
 
-def test_every_member_of_the_catalog_is_known_or_refused() -> None:
-    members = {each.removeprefix(f"{FIREWALL_RULES}_item_") for each in load().definition(FIREWALL_RULES).children}
+@pytest.mark.parametrize(
+    ("members", "lines"),
+    [
+        ({"interfaces": ("eth0", "wg*", "wg0", "w*")}, ['meta iifname { "eth0", "w*" }']),
+        ({"interfaces": ("eth0",), "direction": "out"}, ['meta oifname { "eth0" }']),
+        ({"users": ("1000", "0", "1001"), "direction": "out"}, ["meta skuid { 0, 1000-1001 }"]),
+        ({"protocolnumber": 47}, ["meta l4proto { 47 }"]),
+        ({"protocol": "icmp"}, ["meta l4proto { 1, 58 }"]),
+        (
+            {"protocol": "icmp", "icmptypes": ("8:0", "8:1", "3:*", "3:7")},
+            [
+                "icmp type { 3 }",
+                "icmp code { 0-1 } icmp type { 8 }",
+                "icmpv6 type { 3 }",
+                "icmpv6 code { 0-1 } icmpv6 type { 8 }",
+            ],
+        ),
+        ({"protocol": "icmp", "icmptypes": ("8:0", "*")}, ["meta l4proto { 1, 58 }"]),
+        (
+            {"protocol": "icmp", "icmptypes": ("8:*",), "remoteaddresses": ("10.0.0.1",)},
+            ["icmp type { 8 } ip saddr { 10.0.0.1 }"],
+        ),
+        ({"servicename": "-.slice", "protocolnumber": 47}, ["meta l4proto { 47 }"]),
+    ],
+)
+def test_each_condition_has_its_words_in_the_table(members: dict[str, Any], lines: list[str]) -> None:
+    rule = parse_rule(firewall_rule(**members))
 
-    known = {"name", "enabled", "direction", "action", "protocol", "localports", "remoteports"}
-    assert members == known | {"localaddresses", "remoteaddresses", "description", "log"} | BEYOND
+    table = Asked(rules=(firewall_rule(**members),)).table()
+
+    found = [str(line) for line in table.lines if rule.id in line.comment]
+    assert found == [f'{line} counter drop comment "shieldwall {rule.id}"' for line in lines]
+
+
+def test_a_rule_about_kinds_of_interfaces_names_those_that_there_are() -> None:
+    item = firewall_rule(interfacetypes=("wireless", "virtual"))
+
+    (line,) = _lines_of(item, Machine(kinds={"wireless": ("wlan0",), "virtual": ("br0", "veth1"), "lan": ("eth0",)}))
+    none = _lines_of(item, Machine(kinds={"wireless": ()}))
+
+    assert line.startswith('meta iifname { "br0", "veth1", "wlan0" } counter drop')
+    assert none == [], "without an interface of the kind, the rule must not become one about all of them"
+
+
+def test_a_rule_about_a_service_names_its_control_group_and_its_depth() -> None:
+    machine = Machine(services={"nginx.service": Service(path="system.slice/nginx.service", inode=7)})
+
+    (line,) = _lines_of(firewall_rule(servicename="nginx.service"), machine)
+
+    assert line.startswith('socket cgroupv2 level 2 "system.slice/nginx.service" counter drop')
 
 
 @pytest.mark.parametrize("value", [(), "text", 7, ("text", 7), (Item(()),)])
 def test_a_value_of_another_shape_never_makes_rendering_fail(value: SettingValue) -> None:
-    rendered = PROVIDER.render({SCRIPT: None}, {FIREWALL_RULES: value}, {})
+    rendered = PROVIDER.render(FILES, {FIREWALL_RULES: value}, {})
 
     assert PROVIDER.read(rendered.files) == {FIREWALL_RULES: ()}
 
@@ -137,7 +196,7 @@ def test_a_value_of_another_shape_never_makes_rendering_fail(value: SettingValue
 def test_a_name_cannot_break_out_of_its_comment() -> None:
     nasty = firewall_rule('"; flush ruleset #\n\u2028table inet other {}', protocol="tcp", localports=("22",))
 
-    script = script_of([nasty]).decode()
+    script = script_of(Asked(rules=(nasty,))).decode()
 
     commands = [line for line in script.split("\n") if not line.startswith("#")]
     assert not any("flush" in line or "other" in line for line in commands)
@@ -147,22 +206,22 @@ def test_a_name_cannot_break_out_of_its_comment() -> None:
 def test_a_disabled_rule_is_remembered_and_has_no_line_in_the_table() -> None:
     disabled = firewall_rule("off", enabled="0", protocol="tcp", localports=("22",))
 
-    script = script_of([disabled])
+    script = script_of(Asked(rules=(disabled,)))
 
     assert items_in(script) == (disabled,)
-    assert b"dport" not in script
+    assert _lines_of(disabled, Machine()) == []
 
 
 def test_every_block_stands_before_every_allow_and_after_what_must_always_pass() -> None:
     allow = firewall_rule("allow", action="allow", protocol="tcp", localports=("22",))
     block = firewall_rule("block", action="block", protocol="tcp", localports=("22",))
 
-    script = script_of([allow, block]).decode()
-    inbound = script[script.index("chain input") : script.index("chain output")]
+    table = Asked(rules=(allow, block)).table()
 
-    positions = [inbound.index(text) for text in ("loopback", "established", "neighbours")]
-    positions += [inbound.index(f"shieldwall {parse_rule(rule).id}") for rule in (block, allow)]
-    assert positions == sorted(positions)
+    order = [line.comment.removeprefix("shieldwall ") for line in table.lines if line.chain == "public_in"]
+    assert order == ["established", parse_rule(block).id, parse_rule(allow).id]
+    entrance = [line.comment.removeprefix("shieldwall ") for line in table.lines if line.chain == "input"]
+    assert entrance == ["always loopback", "always neighbours", "always addresses", "always addresses", "zone public"]
 
 
 def test_the_same_rule_has_the_same_id_everywhere_and_another_rule_another() -> None:
@@ -196,16 +255,38 @@ def test_text_is_a_range_of_ports_or_refused(text: str) -> None:
     assert text.isascii()
 
 
-def test_only_our_own_script_is_ever_written() -> None:
-    assert PROVIDER.files() == (PurePosixPath("/etc/shieldwall/nftables.conf"),)
+def test_only_files_of_our_own_are_ever_written() -> None:
+    assert {path.name for path in PROVIDER.files()} == {
+        "nftables.conf",
+        "nftables-boot.conf",
+        "shieldwall-firewall.service",
+        "shieldwall-firewall-log.service",
+        "shieldwall-firewall.conf",
+        "shieldwall-firewall-log.conf",
+    }
+
+
+def test_what_an_earlier_agent_remembered_is_still_put_back() -> None:
+    was = {"before": "bXkgb3duCg=="}
+
+    released = PROVIDER.render({**FILES, SCRIPT: b"anything"}, {}, was)
+
+    assert released.files == {**FILES, SCRIPT: b"my own\n"}
+    assert PROVIDER.render({**FILES, SCRIPT: b"anything"}, {}, {"before": None}).files == FILES
+
+
+def items_in(script: bytes) -> tuple[SettingValue, ...] | None:
+    asked = read_script(script)
+    return None if asked is None else asked.rules
+
+
+def _lines_of(item: Item, machine: Machine) -> list[str]:
+    table = Asked(rules=(item,), machine=machine).table()
+    return [str(line) for line in table.lines if parse_rule(item).id in line.comment]
 
 
 def _is_usable(item: Item) -> bool:
-    try:
-        parse_rule(item)
-    except UnusableRuleError:
-        return False
-    return True
+    return bool(sorted_out((item,), Machine()).items)
 
 
 def _numbers(intervals: Any) -> set[int]:
@@ -213,10 +294,16 @@ def _numbers(intervals: Any) -> set[int]:
 
 
 def test_rules_in_another_order_are_a_difference() -> None:
-    block, allow = firewall_rule("block"), firewall_rule("allow", action="allow")
-    desired = lines_for(map(parse_rule, (block, allow)))
-    live = LiveTable(hooked=frozenset({"input", "output"}), lines=desired)
-    swapped = LiveTable(hooked=live.hooked, lines=(desired[-1], *desired[:-1]))
+    desired = Asked(rules=(firewall_rule("block"), firewall_rule("allow", action="allow"))).table()
+    live = LiveTable(hooked=frozenset(desired.hooks), strange=frozenset(), objects=frozenset(), lines=desired.lines)
+    block, allow = (
+        next(index for index, line in enumerate(desired.lines) if line.verdict == verdict and line.chain == "public_in")
+        for verdict in ("drop", "accept")
+    )
+    order = list(desired.lines)
+    order[block], order[allow] = order[allow], order[block]
 
     assert differences(live, desired) == ()
-    assert [difference.code for difference in differences(swapped, desired)] == ["orderChanged"]
+    assert [difference.code for difference in differences(replace(live, lines=tuple(order)), desired)] == [
+        "orderChanged"
+    ]

@@ -1,20 +1,31 @@
-"""The table as lines: what to match and what to do, in one form for the script we write and the listing we compare."""
+"""The table as lines: what to match and what to do, in one form for the script we write and the listing we compare.
+
+Values are numbers wherever nft can list them as numbers (``nft -n``); names of interfaces, paths of control groups and
+sets are words. In merged order numbers have one form only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
-from shieldwall.agent.providers.nftables.intervals import HIGHEST, Family, Interval, address_text
-from shieldwall.agent.providers.nftables.rules import Addresses, FirewallRule
+from shieldwall.agent.providers.nftables.intervals import HIGHEST, Interval, address_text
 
-ChainName: TypeAlias = Literal["input", "output"]
-Verdict: TypeAlias = Literal["accept", "drop"]
-
-CHAINS: Final[tuple[ChainName, ...]] = ("input", "output")
 TABLE: Final = "shieldwall"
 """Our table, in the family inet."""
+INVALID, ESTABLISHED, RELATED, NEW = 1, 2, 4, 8
+"""States of a connection."""
+REPLY: Final = 1
+"""Direction of a connection: against that of its first packet."""
+
+_SYMBOLS: Final[Mapping[str, Mapping[int, str]]] = {
+    "ct state": {INVALID: "invalid", ESTABLISHED: "established", RELATED: "related", NEW: "new"},
+    "ct direction": {0: "original", REPLY: "reply"},
+    "meta nfproto": {2: "ipv4", 10: "ipv6"},
+    "fib daddr type": {3: "broadcast", 5: "multicast"},
+}
+"""How the script writes numbers that nft does not read as such, or that nobody could read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,86 +38,128 @@ class Match:
 
     def __str__(self) -> str:
         """Write the match as nft reads it."""
-        return f"{self.field} {{ {', '.join((*sorted(self.words), *map(self._interval, self.intervals)))} }}"
+        if self.field.startswith("fib") and not self.intervals:
+            return f"{self.field} missing"
+        if any(word.startswith("@") for word in self.words):
+            return f"{self.field} {''.join(self.words)}"
+        values = [*(f'"{word}"' for word in sorted(self.words)), *map(self._interval, self.intervals)]
+        if self.field.startswith("socket"):
+            return f"{self.field} {values[0]}"
+        return f"{self.field} {{ {', '.join(values)} }}"
 
     def _interval(self, interval: Interval) -> str:
-        family = self.field.split()[0]
+        symbols, family = _SYMBOLS.get(self.field), self.field.split()[0]
+        if symbols is not None:
+            return ", ".join(symbols[number] for number in range(interval[0], interval[1] + 1))
         first, last = (address_text(family, number) if family in HIGHEST else str(number) for number in interval)
         return first if first == last else f"{first}-{last}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of a chain. The comment carries the id of the rule that it comes from."""
+class Log:
+    """A message to whoever listens to a group of netlink."""
 
-    chain: ChainName
+    prefix: str
+    group: int
+
+    def __str__(self) -> str:
+        """Write it as nft reads it."""
+        return f'log prefix "{self.prefix}" group {self.group}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a chain. The comment carries the id of the rule that it comes from.
+
+    ``verdict`` is what nft says at the end of the line: ``accept``, ``drop``, ``reject``, ``reject with tcp reset`` or
+    ``goto`` another chain; empty for a line that only notes something.
+    """
+
+    chain: str
     comment: str
-    matches: frozenset[Match]
-    verdict: Verdict
+    matches: frozenset[Match] = frozenset()
+    over: int | None = None
+    """Counts for packets above so many in a second only."""
+    limit: str = ""
+    """Counts as long as this limit of the table allows it."""
+    log: Log | None = None
+    remember: str = ""
+    """Puts the interface and source port of a datagram into this set."""
+    helper: str = ""
+    """Lets this helper read along."""
+    verdict: str = ""
 
     def __str__(self) -> str:
         """Write the line as nft reads it."""
-        matches = " ".join(sorted(map(str, self.matches)))
-        return f'{matches} counter {self.verdict} comment "{self.comment}"'.lstrip()
+        parts = [
+            *sorted(map(str, self.matches)),
+            f"limit rate over {self.over}/second burst {self.over} packets" if self.over is not None else "",
+            f'limit name "{self.limit}"' if self.limit else "",
+            str(self.log) if self.log else "",
+            f"update @{self.remember} {{ meta oifname . udp sport }}" if self.remember else "",
+            f'ct helper set "{self.helper}"' if self.helper else "",
+            f"counter {VERDICTS.get(self.verdict, self.verdict)}" if self.verdict else "",
+            f'comment "{self.comment}"',
+        ]
+        return " ".join(part for part in parts if part)
 
 
-def lines_for(rules: Iterable[FirewallRule]) -> tuple[Line, ...]:
-    """Lay out the whole table: what must always pass, then every block, then every allow."""
-    enabled = [rule for rule in rules if rule.enabled]
-    return (
-        *(line for chain in CHAINS for line in _always(chain)),
-        *(line for rule in enabled if rule.action == "block" for line in _lines(rule)),
-        *(line for rule in enabled if rule.action == "allow" for line in _lines(rule)),
-    )
+VERDICTS: Final[Mapping[str, str]] = {"reject": "reject with icmpx type port-unreachable"}
+"""Verdicts that nft writes in another way than we name them."""
 
 
-def _always(chain: ChainName) -> Iterator[Line]:
-    loopback = "meta iifname" if chain == "input" else "meta oifname"
-    always = {
-        "loopback": Match(field=loopback, words=frozenset({"lo"})),
-        "established": Match(field="ct state", words=frozenset({"established", "related"})),
-        # Without neighbour discovery no IPv6 packet finds its way, as none of IPv4 would without ARP, which never
-        # comes through this table.
-        "neighbours": Match(
-            field="icmpv6 type",
-            words=frozenset({"nd-router-solicit", "nd-router-advert", "nd-neighbor-solicit", "nd-neighbor-advert"}),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Helper:
+    """A connection tracking helper that the table offers to its lines."""
+
+    name: str
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Everything that the table holds."""
+
+    hooks: tuple[str, ...]
+    """Chains that packets come to by themselves; each is called as its hook."""
+    lines: tuple[Line, ...]
+    limits: tuple[tuple[str, int], ...] = ()
+    """Limits by name, in lines a second."""
+    sets: tuple[str, ...] = ()
+    """Sets of interface and port, filled by lines, emptied by time."""
+    helpers: tuple[Helper, ...] = ()
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """Every chain once: a chain that is named before it is made is unknown to nft, so hooks come last."""
+        return tuple(dict.fromkeys((*(line.chain for line in self.lines if line.chain not in self.hooks), *self.hooks)))
+
+
+REMEMBERED_SECONDS: Final = 5
+"""How long an answer to what was sent to many may take."""
+SET_SIZE: Final = 4096
+
+
+def table_text(table: Table) -> str:
+    """Write the table as nft reads it, in one transaction with the end of the table that was there before."""
+    objects = [
+        *(f"  limit {name} {{\n    rate {rate}/second burst {rate} packets\n  }}\n" for name, rate in table.limits),
+        *(
+            f"  set {name} {{\n    type ifname . inet_service\n    flags dynamic,timeout\n"
+            f"    timeout {REMEMBERED_SECONDS}s\n    size {SET_SIZE}\n  }}\n"
+            for name in table.sets
         ),
-    }
-    for name, match in always.items():
-        yield Line(chain=chain, comment=f"{TABLE} always {name}", matches=frozenset({match}), verdict="accept")
-
-
-def _lines(rule: FirewallRule) -> Iterator[Line]:
-    inbound = rule.direction == "in"
-    source, destination = (rule.remote, rule.local) if inbound else (rule.local, rule.remote)
-    source_ports, destination_ports = (
-        (rule.remote_ports, rule.local_ports) if inbound else (rule.local_ports, rule.remote_ports)
-    )
-    for family in rule.families:
-        matches: list[Match] = []
-        if family is not None:
-            matches += _addresses(family, source=source, destination=destination)
-        if source_ports:
-            matches.append(Match(field=f"{rule.protocol} sport", intervals=source_ports))
-        if destination_ports:
-            matches.append(Match(field=f"{rule.protocol} dport", intervals=destination_ports))
-        if not source_ports and not destination_ports and rule.protocol != "any":
-            words = {"icmp", "ipv6-icmp"} if rule.protocol == "icmp" else {rule.protocol}
-            matches.append(Match(field="meta l4proto", words=frozenset(words)))
-        yield Line(
-            chain="input" if inbound else "output",
-            comment=f"{TABLE} {rule.id}",
-            matches=frozenset(matches),
-            verdict="drop" if rule.action == "block" else "accept",
-        )
-
-
-def _addresses(family: Family, *, source: Addresses, destination: Addresses) -> Iterator[Match]:
-    limited = False
-    for field, addresses in (("saddr", source), ("daddr", destination)):
-        intervals = addresses.of(family) if addresses.limited else ()
-        if intervals and intervals != ((0, HIGHEST[family]),):
-            limited = True
-            yield Match(field=f"{family} {field}", intervals=intervals)
-    if not limited:  # every address of one family
-        yield Match(field="meta nfproto", words=frozenset({"ipv4" if family == "ip" else "ipv6"}))
+        *(
+            f'  ct helper {helper.name} {{\n    type "{helper.name}" protocol {helper.protocol};\n  }}\n'
+            for helper in table.helpers
+        ),
+    ]
+    chains = [
+        f"  chain {chain} {{\n"
+        + (f"    type filter hook {chain} priority 0; policy accept;\n" if chain in table.hooks else "")
+        + "".join(f"    {line}\n" for line in table.lines if line.chain == chain)
+        + "  }\n"
+        for chain in table.chains
+    ]
+    # Adding before deleting makes the deletion succeed whether or not the table was there.
+    return f"add table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n{''.join(objects + chains)}}}\n"

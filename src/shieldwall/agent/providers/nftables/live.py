@@ -1,25 +1,19 @@
-"""The table as the kernel holds it, parsed from ``nft -j``, and every way in which it differs from what is desired."""
+"""The table as the kernel holds it, parsed from ``nft -n -j``, and how often its lines were hit."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from shieldwall.agent.providers.nftables.intervals import Interval, merged
-from shieldwall.agent.providers.nftables.lines import CHAINS, Line, Match
+from shieldwall.agent.providers.nftables.lines import Line, Log, Match
 
-_NUMBERED: Final = frozenset({"sport", "dport", "saddr", "daddr"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One way in which the live table is not the desired one."""
-
-    code: str
-    reason: str
+_INTERFACE_AND_PORT: Final = {
+    "concat": [{"meta": {"key": "oifname"}}, {"payload": {"protocol": "udp", "field": "sport"}}]
+}
+_WORDS: Final = frozenset({"meta iifname", "meta oifname"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,53 +26,49 @@ class UnreadableLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveTable:
-    """Our table: which chains are hooked in as they must be, and their lines in order."""
+    """Our table: the chains hooked in as they must be and those that are not, its objects, and its lines in order."""
 
     hooked: frozenset[str]
+    strange: frozenset[str]
+    """Chains that are hooked in some other way."""
+    objects: frozenset[str]
+    """Limits, sets and helpers, each in a few words that are the same for the same."""
     lines: tuple[Line | UnreadableLine, ...]
+    packets: tuple[int, ...] = ()
+    """How many packets each line counted."""
 
 
 def parse_table(listing: Any) -> LiveTable:
-    """Read the parsed JSON of ``nft -j list table``. Raises: TypeError, KeyError, ValueError on anything else."""
+    """Read the parsed JSON of ``nft -n -j list table``. Raises: TypeError, KeyError, ValueError on anything else."""
     entries = listing["nftables"]
+    chains = [entry["chain"] for entry in entries if "chain" in entry]
+    rules = [entry["rule"] for entry in entries if "rule" in entry]
     return LiveTable(
-        hooked=frozenset(entry["chain"]["name"] for entry in entries if "chain" in entry and _hooked(entry["chain"])),
-        lines=tuple(_line(entry["rule"]) for entry in entries if "rule" in entry),
+        hooked=frozenset(chain["name"] for chain in chains if _hooked(chain)),
+        strange=frozenset(chain["name"] for chain in chains if "hook" in chain and not _hooked(chain)),
+        objects=frozenset(_objects(entries)),
+        lines=tuple(_line(rule) for rule in rules),
+        packets=tuple(map(_packets, rules)),
     )
 
 
-def differences(live: LiveTable | None, desired: Sequence[Line]) -> tuple[Difference, ...]:
-    """Say how the live table differs; nothing when it is exactly as desired."""
-    if live is None:
-        return (Difference(code="tableMissing", reason="The table inet shieldwall is gone."),)
-    unhooked = tuple(
-        Difference(code="chainMissing", reason=f"The chain {chain} does not filter as it must.")
-        for chain in CHAINS
-        if chain not in live.hooked
-    )
-    found = [line for chain in CHAINS for line in live.lines if line.chain == chain]
-    wanted = [line for chain in CHAINS for line in desired if line.chain == chain]
-    missing = Counter(wanted) - Counter(line for line in found if isinstance(line, Line))
-    unexpected = Counter(found) - Counter(wanted)
-    changed = {line.comment for line in missing} & {line.comment for line in unexpected}
-    ordered = (
-        (Difference(code="orderChanged", reason="The rules stand in another order."),)
-        if not missing and not unexpected and len(live.lines) == len(desired) and found != wanted
-        else ()
-    )
-    return (
-        *unhooked,
-        *(Difference(code="ruleChanged", reason=f"{comment} was changed.") for comment in sorted(changed)),
-        *_about("ruleMissing", "is missing", {line.comment for line in missing} - changed),
-        *_about("ruleUnexpected", "is not of the policy", {line.comment for line in unexpected} - changed),
-        *ordered,
-    )
+def hits(live: LiveTable) -> dict[str, int]:
+    """Count packets by what stopped or let them through: the id of a rule, or the name of what holds for a zone."""
+    counted: dict[str, int] = {}
+    for line, packets in zip(live.lines, live.packets, strict=True):
+        counted[line.comment] = counted.get(line.comment, 0) + packets
+    return counted
 
 
-def _about(code: str, what: str, comments: set[str]) -> tuple[Difference, ...]:
-    return tuple(
-        Difference(code=code, reason=f"{comment or 'A rule without comment'} {what}.") for comment in sorted(comments)
-    )
+def _objects(entries: Any) -> Iterator[str]:
+    for entry in entries:
+        if limit := entry.get("limit"):
+            inverse = " over" if limit.get("inv") else ""
+            yield f"limit {limit['name']}{inverse} {limit['rate']}/{limit['per']} burst {limit.get('burst')}"
+        elif found := entry.get("set"):
+            yield f"set {found['name']} {' . '.join(found['type'])} timeout {found.get('timeout')}"
+        elif helper := entry.get("ct helper"):
+            yield f"helper {helper['name']} {helper['type']} {helper['protocol']}"
 
 
 def _hooked(chain: Any) -> bool:
@@ -86,43 +76,105 @@ def _hooked(chain: Any) -> bool:
     return all(chain.get(name) == value for name, value in wanted.items())
 
 
+def _packets(rule: Any) -> int:
+    counters = [part["counter"] for part in rule["expr"] if isinstance(part, dict) and part.get("counter")]
+    return sum(int(counter["packets"]) for counter in counters)
+
+
 def _line(rule: Any) -> Line | UnreadableLine:
     comment = str(rule.get("comment", ""))
     try:
-        *conditions, verdict = (entry for entry in rule["expr"] if "counter" not in entry)
-        return Line(
-            chain=rule["chain"],
-            comment=comment,
-            matches=frozenset(_match(entry["match"]) for entry in conditions),
-            verdict="accept" if "accept" in verdict else _drop(verdict),
-        )
-    except (KeyError, TypeError, ValueError):
+        said: dict[str, Any] = {}
+        for part in rule["expr"]:
+            said = _with(said, _part(part))
+        matches = frozenset(said.pop("match", ()))
+        return Line(chain=rule["chain"], comment=comment, matches=matches, **said)
+    except (KeyError, TypeError, ValueError, AttributeError):
         return UnreadableLine(chain=str(rule["chain"]), comment=comment)
 
 
-def _drop(verdict: Any) -> Any:
-    if "drop" not in verdict:
-        raise ValueError("Neither accept nor drop.")
-    return "drop"
+def _with(said: dict[str, Any], read: tuple[str, Any]) -> dict[str, Any]:
+    attribute, value = read
+    if attribute == "match":
+        return {**said, "match": (*said.get("match", ()), value)}
+    if attribute in said:
+        raise ValueError("Something that we say once is said twice.")
+    return {**said, attribute: value} if attribute else said
+
+
+def _part(part: Any) -> tuple[str, Any]:
+    """Read one part of a rule: the attribute of the line and its value. Raises: ValueError for what we never write."""
+    read: tuple[str, Any] = ("", None)
+    match part:
+        case {"counter": _}:
+            pass
+        case {"match": match}:
+            read = "match", _match(match)
+        case {"limit": str(name)}:
+            read = "limit", name
+        case {"limit": {"rate": int(rate), "per": "second", "inv": True, "burst": burst}} if burst == rate:
+            read = "over", rate
+        case {"log": {"prefix": str(prefix), "group": int(group), **others}} if not others:
+            read = "log", Log(prefix=prefix, group=group)
+        case {"set": {"op": "update", "elem": element, "set": str(name)}} if element == _INTERFACE_AND_PORT:
+            read = "remember", name.removeprefix("@")
+        case {"ct helper": str(name)}:
+            read = "helper", name
+        case _:
+            read = "verdict", _verdict(part)
+    return read
+
+
+def _verdict(part: Any) -> str:
+    match part:
+        case {"accept": _} | {"drop": _}:
+            return str(next(iter(part)))
+        case {"goto": {"target": str(target)}}:
+            return f"goto {target}"
+        case {"reject": {"type": "tcp reset"}}:
+            return "reject with tcp reset"
+        case {"reject": {"type": "icmpx", "expr": 1 | "port-unreachable"}} | {"reject": None}:
+            return "reject"
+        case _:
+            raise ValueError("A part we never write.")
 
 
 def _match(match: Any) -> Match:
     if match["op"] not in {"==", "in"}:
         raise ValueError("A comparison we never write.")
-    ((kind, left),) = match["left"].items()
-    field = f"{left['protocol']} {left['field']}" if kind == "payload" else f"{kind} {left['key']}"
-    right = match["right"]
+    field, right = _field(match["left"]), match["right"]
+    if field.startswith("fib") and right is False:
+        return Match(field=field)
+    if isinstance(right, str) and right.startswith("@"):
+        return Match(field=field, words=frozenset({right}))
     values = right["set"] if isinstance(right, dict) and "set" in right else right
     members = values if isinstance(values, list) else [values]
-    if field.rsplit(maxsplit=1)[-1] in _NUMBERED:
-        return Match(field=field, intervals=merged(_interval(member) for member in members))
-    if not all(isinstance(member, str) for member in members):
-        raise ValueError("A word was expected.")
-    return Match(field=field, words=frozenset(members))
+    if field in _WORDS or (field.startswith("socket") and isinstance(right, str)):
+        if not all(isinstance(member, str) for member in members):
+            raise ValueError("A word was expected.")
+        return Match(field=field, words=frozenset(members))
+    return Match(field=field, intervals=merged(_interval(member) for member in members))
+
+
+def _field(left: Any) -> str:
+    ((kind, said),) = left.items()
+    match kind:
+        case "payload":
+            return f"{said['protocol']} {said['field']}"
+        case "concat":
+            return " . ".join(map(_field, said))
+        case "fib":
+            return f"fib {' . '.join(said['flags'])} {said['result']}"
+        case "socket":
+            return f"socket {said['key']} level {said['level']}"
+        case _:
+            return f"{kind} {said['key']}"
 
 
 def _interval(member: Any) -> Interval:
     match member:
+        case bool():
+            raise ValueError("Neither a number nor a range.")
         case int():
             return member, member
         case {"range": [first, last]}:

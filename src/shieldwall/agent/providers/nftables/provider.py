@@ -1,37 +1,34 @@
-"""The nftables provider: which programs to run, what they said, and what that means."""
+"""The nftables provider: what it manages, how its files come about, and how the kernel takes them."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Final
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, ProviderError, Rendered, Support
-from shieldwall.agent.providers.nftables.lines import TABLE, lines_for
-from shieldwall.agent.providers.nftables.live import LiveTable, differences, parse_table
-from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES, UnusableRuleError, name_of, parse_rule
-from shieldwall.agent.providers.nftables.script import items_in, script_of
-from shieldwall.contract.errors import InvalidJsonError
+from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Rendered, Support, Surroundings
+from shieldwall.agent.providers.nftables import cutting_off, nft, running
+from shieldwall.agent.providers.nftables.asking import asked_for, conflicts
+from shieldwall.agent.providers.nftables.former import as_kept, former_files, remembered
+from shieldwall.agent.providers.nftables.machine import KEPT, machine_in, plain
+from shieldwall.agent.providers.nftables.nft import NftablesError
+from shieldwall.agent.providers.nftables.observing import observations
+from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
+from shieldwall.agent.providers.nftables.script import boot_script_of, read_script, script_of
+from shieldwall.agent.providers.nftables.survey import has_systemd, survey
+from shieldwall.agent.providers.nftables.units import ALL_FILES, SCRIPT, unit_files
+from shieldwall.agent.providers.nftables.zones import LOAD_AT_BOOT, is_of_profile
 from shieldwall.contract.ids import SettingId
-from shieldwall.contract.status import ItemStatus, SettingState
-from shieldwall.contract.strict_json import decode_any
-from shieldwall.policy.values import SettingValue
-
-SCRIPT: Final = PurePosixPath("/etc/shieldwall/nftables.conf")
-
-
-class NftablesError(ProviderError):
-    """The program nft did not do what was asked."""
-
-    code = "nftablesFailed"
-    remedy = "Run `nft list tables` as root on the device; the message of nft says what the kernel refused."
 
 
 class NftablesProvider:
-    """Keeps the table ``inet shieldwall`` as the firewall rules of the policies say."""
+    """Keeps the table ``inet shieldwall`` as the firewall policies say."""
+
+    def __init__(self, *, python: str = sys.executable) -> None:
+        """``python`` runs the program that writes the logs; it has to have Shieldwall installed."""
+        self._python = python
 
     @property
     def name(self) -> str:
@@ -41,117 +38,90 @@ class NftablesProvider:
     def product_version(self, host: Host) -> str | None:
         """Return nft's version when it is there and this process may use it."""
         try:
-            return _usable(host)
+            return nft.usable_version(host)
         except (NftablesError, HostError):
             return None
 
     def support(self, host: Host, setting: SettingId) -> Support | None:
-        """Claim the firewall rules where nft can be used.
+        """Claim the firewall's settings where nft can be used, and what needs units where there is systemd.
 
         Raises:
             HostError: The program did not run to its end. That says nothing about the machine, so it is not an answer.
         """
-        if setting != FIREWALL_RULES:
+        if setting != FIREWALL_RULES and not is_of_profile(setting):
             return None
         try:
-            _usable(host)
+            nft.check_rights(host)
         except NftablesError as error:
             return Support(applicable=False, reason=error.cause)
+        if setting.endswith("_networks") and host.find_program("ip") is None:
+            return Support(applicable=False, reason="The program ip, which tells addresses, is not installed.")
+        if not has_systemd(host):
+            if setting == LOAD_AT_BOOT:
+                reason = "Without systemd nothing loads rules at boot; they are back once Shieldwall has started."
+                return Support(applicable=False, reason=reason)
+            if "_enablelog" in setting or setting.endswith(("_lograte", "_logmaxfilesize")):
+                return Support(applicable=False, reason="Without systemd nothing runs the program that writes logs.")
         return Support(applicable=True)
 
     def files(self) -> tuple[PurePosixPath, ...]:
-        """Return the one script we own."""
-        return (SCRIPT,)
+        """Return the scripts and units that we own."""
+        return ALL_FILES
+
+    def survey(self, host: Host, desired: Desired, surroundings: Surroundings) -> Kept:
+        """Look up interfaces, users, units, tables of others and the server. Raises: NftablesError, HostError."""
+        return survey(host, desired, surroundings)
 
     def render(self, files: Files, desired: Desired, kept: Kept) -> Rendered:
-        """Write the script for the rules that can be expressed; without the setting, put back what was there before."""
-        current = files.get(SCRIPT)
-        if FIREWALL_RULES not in desired:
-            return Rendered(files={SCRIPT: _before(kept) if "before" in kept else current}, kept={})
-        usable, rejected = _sorted_out(desired[FIREWALL_RULES])
+        """Write the scripts for what can be expressed; without any setting, put back what was there before."""
+        before = remembered(kept)
+        if not desired:
+            return Rendered(files=files if before is None else former_files(before), kept={})
+        machine = machine_in(kept)
+        asked, rejected = asked_for(desired, machine)
+        written = {SCRIPT: script_of(asked)}
+        if machine.systemd:
+            boot = boot_script_of(asked)
+            written |= unit_files(asked.profile, asked.table(), boot_script=boot, python=self._python)
+        former = {path: files.get(path) for path in ALL_FILES} if before is None else former_files(before)
         return Rendered(
-            files={SCRIPT: script_of(usable)},
-            kept=kept
-            if "before" in kept
-            else {"before": None if current is None else base64.b64encode(current).decode()},
-            rejected={FIREWALL_RULES: rejected} if rejected else {},
+            files={path: written.get(path, former[path]) for path in ALL_FILES},
+            kept={**as_kept(former), KEPT: plain(machine)},
+            rejected={**rejected, **conflicts(asked)},
         )
 
     def read(self, files: Files) -> Desired:
-        """Read the rules back from a script that is exactly ours."""
-        items = items_in(files.get(SCRIPT))
-        return {} if items is None else {FIREWALL_RULES: items}
+        """Read the settings back from a script that is exactly ours."""
+        asked = read_script(files.get(SCRIPT))
+        return {} if asked is None else asked.desired
 
     def activate(self, host: Host) -> None:
         """Load the script in one transaction; when it is not ours (any more), drop our table and nothing else."""
         script = host.read_file(SCRIPT)
-        if items_in(script) is not None:
-            assert script is not None
-            _nft(host, "-f", "-", stdin=script)
-        elif host.find_program("nft") is not None:
-            # As in the script: adding first makes the deletion succeed whether or not the table is there.
-            _nft(host, "-f", "-", stdin=f"add table inet {TABLE}\ndelete table inet {TABLE}\n".encode())
+        if script is not None and read_script(script) is not None:
+            nft.load(host, script)
+        else:
+            nft.delete_table(host)
+        running.follow(host)
 
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
-        """Compare the table in the kernel with the rules desired."""
-        if FIREWALL_RULES not in desired:
-            return {}
-        usable, _ = _sorted_out(desired[FIREWALL_RULES])
-        try:
-            live = _live_table(host)
-        except (NftablesError, HostError) as error:
-            return {FIREWALL_RULES: Observation(effective=None, code=error.code, reason=error.cause)}
-        found = differences(live, lines_for(map(parse_rule, usable)))
-        if not found:
-            return {FIREWALL_RULES: Observation(effective=True)}
-        codes = ", ".join(dict.fromkeys(difference.code for difference in found))
-        reasons = " ".join(difference.reason for difference in found[:10])
-        return {FIREWALL_RULES: Observation(effective=False, code=codes, reason=reasons)}
+        """Compare the table in the kernel with the script, and the units with what they have to do."""
+        return observations(host, desired)
 
+    def may_cut_off(self, before: Files, after: Files) -> bool:
+        """Say whether a change could keep the device from its server. Pure; in doubt yes."""
+        return cutting_off.may_cut_off(read_script(before.get(SCRIPT)), read_script(after.get(SCRIPT)))
 
-def _sorted_out(value: SettingValue) -> tuple[tuple[SettingValue, ...], tuple[ItemStatus, ...]]:
-    usable: list[SettingValue] = []
-    rejected: list[ItemStatus] = []
-    for item in value if isinstance(value, tuple) else (value,):
-        try:
-            parse_rule(item)
-        except UnusableRuleError as error:
-            status = ItemStatus(item=name_of(item)[:1024], state=SettingState.ERROR, code=error.code, reason=str(error))
-            rejected.append(status)
-        else:
-            usable.append(item)
-    return tuple(usable), tuple(rejected)
+    def monitor(self, host: Host) -> Sequence[str] | None:
+        """Return the program that tells of every change of a table."""
+        program = host.find_program(nft.PROGRAM)
+        return None if program is None else (program, *nft.MONITOR[1:])
 
+    def supervise(self, host: Host, desired: Desired) -> Sequence[str]:
+        """Start the program that writes the logs where it is down. Never raises."""
+        return running.supervise(host) if desired else ()
 
-def _before(kept: Kept) -> bytes | None:
-    before = kept["before"]
-    return None if before is None else base64.b64decode(before)
-
-
-def _usable(host: Host) -> str:
-    version = _nft(host, "--version").decode(errors="replace").strip()
-    _nft(host, "-j", "list", "tables")  # needs CAP_NET_ADMIN, which --version does not
-    return version.removeprefix("nftables ").removeprefix("v").split(" ")[0]
-
-
-def _live_table(host: Host) -> LiveTable | None:
-    try:
-        tables = decode_any(_nft(host, "-j", "list", "tables"))["nftables"]
-        ours = {"family": "inet", "name": TABLE}
-        if not any("table" in entry and ours.items() <= entry["table"].items() for entry in tables):
-            return None
-        listing: Any = decode_any(_nft(host, "-j", "list", "table", "inet", TABLE), max_depth=64)
-        return parse_table(listing)
-    except (InvalidJsonError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NftablesError(f"nft answered something that is not a listing ({type(error).__name__}).") from error
-
-
-def _nft(host: Host, *arguments: str, stdin: bytes = b"") -> bytes:
-    program = host.find_program("nft")
-    if program is None:
-        raise NftablesError("The program nft is not installed.", remedy="Install the package nftables.")
-    completed = host.run([program, *arguments], stdin=stdin)
-    if completed.returncode != 0:
-        words = completed.stderr.decode(errors="replace").strip().split("\n")[0][:500]
-        raise NftablesError(f"nft {' '.join(arguments)} failed: {words or f'exit code {completed.returncode}'}.")
-    return completed.stdout
+    def local(self, files: Files, kept: Kept) -> Desired:
+        """Read the settings that held before management, which is to say those of a script that was there already."""
+        before = remembered(kept)
+        return self.read(files if before is None else former_files(before))

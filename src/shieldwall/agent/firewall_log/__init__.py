@@ -1,0 +1,1 @@
+"""The program that writes what the firewall notes: one log for each zone, never larger than asked."""

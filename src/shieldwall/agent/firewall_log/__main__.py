@@ -1,0 +1,68 @@
+"""``python -m shieldwall.agent.firewall_log DIRECTORY ZONE:GROUP:KIB …``: listen to the groups, write the logs."""
+
+from __future__ import annotations
+
+import select
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from shieldwall.agent.firewall_log.entries import entry
+from shieldwall.agent.firewall_log.files import BoundedLog
+from shieldwall.agent.firewall_log.netlink import Listener
+from shieldwall.contract.clock import Clock
+
+_USAGE: Final = "usage: python -m shieldwall.agent.firewall_log DIRECTORY ZONE:GROUP:KIB …"
+
+
+class SystemClock:
+    """The time of the machine."""
+
+    def now(self) -> datetime:
+        """Return the moment, in UTC."""
+        return datetime.now(UTC)  # noqa: TID251 - this is the edge where time comes in
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write until a signal ends it."""
+    try:
+        directory, *zones = arguments
+        wanted = [(zone, int(group), int(kib)) for zone, group, kib in (text.split(":") for text in zones)]
+    except ValueError:
+        sys.stderr.write(f"{_USAGE}\n")
+        return 2
+    Path(directory).mkdir(mode=0o750, parents=True, exist_ok=True)
+    logs = {group: BoundedLog(Path(directory) / f"firewall-{zone}.log", kib * 1024) for zone, group, kib in wanted}
+    listener = Listener(tuple(logs))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    sys.stderr.write("listening\n")
+    _write(listener, logs, SystemClock())
+    return 0
+
+
+def _write(listener: Listener, logs: Mapping[int, BoundedLog], clock: Clock) -> None:
+    """Write what is heard. A full disk loses lines and ends nothing: it may have room again."""
+    full = False
+    while True:
+        select.select([listener], [], [])
+        for note in listener.notes():
+            try:
+                if note.group in logs:
+                    logs[note.group].write(entry(note, clock.now()))
+                full = False
+            except OSError as error:
+                if not full:
+                    sys.stderr.write(f"The log cannot be written: {error}.\n")
+                full = True
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

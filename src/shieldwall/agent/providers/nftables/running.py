@@ -1,0 +1,69 @@
+"""Our units on this machine: started and stopped as their files say, and looked after. No systemd, nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.ports import Completed, Host
+from shieldwall.agent.providers.base import ProviderError
+from shieldwall.agent.providers.nftables.survey import has_systemd
+from shieldwall.agent.providers.nftables.units import BOOT, BOOT_UNIT, LOG, LOG_FILES, LOG_UNIT
+
+_SECONDS: Final = 60.0
+
+
+class UnitError(ProviderError):
+    """A unit of ours does not start."""
+
+    code = "unitFailed"
+    remedy = f"Look at `systemctl status {LOG}` on the device."
+
+
+def follow(host: Host) -> None:
+    """Make systemd take the files as they are now. Raises: UnitError, HostError."""
+    if host.read_file(LOG_UNIT) is None and host.read_file(BOOT_UNIT) is None:
+        for path in LOG_FILES:  # whoever lets go leaves nothing behind
+            if host.read_file(path) is not None:
+                host.write_file(path, None)
+    if not has_systemd(host):
+        return
+    _systemctl(host, "daemon-reload")
+    if host.read_file(LOG_UNIT) is not None:
+        completed = _systemctl(host, "restart", LOG)
+        if completed.returncode != 0:
+            words = completed.stderr.decode(errors="replace").strip()[:500]
+            raise UnitError(f"{LOG} does not start: {words or completed.returncode}.")
+    else:
+        _systemctl(host, "stop", LOG)
+    if host.read_file(BOOT_UNIT) is None:
+        _systemctl(host, "stop", BOOT)
+
+
+def supervise(host: Host) -> Sequence[str]:
+    """Start the program that writes the logs where it should run and does not; say so. Never raises."""
+    try:
+        if host.read_file(LOG_UNIT) is None or not has_systemd(host) or is_active(host, LOG):
+            return ()
+        started = _systemctl(host, "restart", LOG).returncode == 0
+    except HostError:
+        return ()
+    return (f"{LOG} was down and was {'started' if started else 'not to be started'}.",)
+
+
+def is_active(host: Host, unit: str) -> bool:
+    """Say whether a unit runs. Raises: HostError."""
+    return _systemctl(host, "is-active", "--quiet", unit).returncode == 0
+
+
+def wanted_by(host: Host, unit: str) -> str:
+    """Return the units that want one, in systemd's words. Raises: HostError."""
+    return _systemctl(host, "show", "--property=WantedBy", "--value", unit).stdout.decode(errors="replace").strip()
+
+
+def _systemctl(host: Host, *arguments: str) -> Completed:
+    program = host.find_program("systemctl")
+    if program is None:
+        raise UnitError("The program systemctl is not installed.")
+    return host.run([program, *arguments], timeout_seconds=_SECONDS)
