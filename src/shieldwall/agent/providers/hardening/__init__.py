@@ -4,6 +4,7 @@ They are apart so that one that fails goes back alone: fapolicyd that does not s
 """
 
 from shieldwall.agent.providers.hardening.kernel import KernelProvider
+from shieldwall.agent.providers.hardening.modules import ModulesProvider
 from shieldwall.agent.providers.hardening.mounts import MountsProvider
 
-__all__ = ["KernelProvider", "MountsProvider"]
+__all__ = ["KernelProvider", "ModulesProvider", "MountsProvider"]
