@@ -12,11 +12,13 @@ from shieldwall.catalog.validate import validate
 from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.contract.settings import SettingInstance, SimpleCollectionSetting, SimpleValue
 from shieldwall.policy.classify import ChangeClass, classify
+from shieldwall.policy.values import Item
 
 ZONES: Final = ("trusted", "internal", "public")
 FIREWALL: Final = TemplateId("d004203a-c7c2-43ec-ac22-605f2e0ffbff_1")
 HARDENING: Final = TemplateId("e6a8cdaa-b2e2-4c5a-9684-bf49cc7e8370_1")
 AUDIT: Final = TemplateId("772a781b-0376-485f-bbb4-e0bca1fd1eb2_1")
+INDICATORS: Final = TemplateId("5f0d7a3e-9c41-4b6f-8e25-3a7c1d94b860_1")
 REDUCTION: Final = "linux_shieldwall_attacksurfacereductionrules"
 WATCHES: Final = "linux_shieldwall_audit_watches"
 GROUP_ID: Final = "00000000-0000-4000-8000-000000000001"
@@ -41,6 +43,7 @@ def rule(*members: SettingInstance) -> SettingInstance:
         (FIREWALL, "endpointSecurityFirewall", 14),
         (HARDENING, "endpointSecurityAttackSurfaceReduction", 2),
         (AUDIT, "endpointSecurityEndpointDetectionAndResponse", 1),
+        (INDICATORS, "endpointSecurityAntivirus", 2),
     ],
 )
 def test_a_profile_stands_in_the_family_of_its_published_counterpart(
@@ -59,7 +62,7 @@ def test_every_setting_of_ours_says_where_it_lands_and_which_value_is_stronger()
     assert [d.id for d in ours() if d.strength is None and not d.id.startswith(reusable)] == [directories]
     assert [d.id for d in ours() if d.landing is None and not d.id.startswith(reusable)] == []
     roots = {d.landing.split(".")[0] for d in ours() if d.landing is not None}
-    assert roots == {"firewall", "hardening", "audit"}
+    assert roots == {"firewall", "hardening", "audit", "indicators"}
 
 
 def test_two_settings_never_land_in_one_place_but_groups_of_addresses_with_the_addresses() -> None:
@@ -161,6 +164,21 @@ def test_a_watch_names_one_absolute_path(path: str) -> None:
     watches = p.items(WATCHES, (p.text(f"{WATCHES}_item_path", path), permissions))
 
     assert codes(AUDIT, p.choice("linux_shieldwall_audit_enabled", "_true", watches)) != []
+
+
+@pytest.mark.parametrize("wrong", ["", "0" * 63, "0" * 65, "g" * 64, " " + "0" * 63, "0" * 64 + "\n"])
+def test_an_indicator_is_a_hash_and_nothing_else(wrong: str) -> None:
+    group = "linux_shieldwall_indicators_blockedfiles"
+
+    assert codes(INDICATORS, p.items(group, (p.text(f"{group}_item_sha256", wrong),))) != []
+    assert codes(INDICATORS, p.items(group, (p.text(f"{group}_item_sha256", "0aF" + "0" * 61),))) == []
+
+
+def test_more_blocked_files_strengthen_and_more_allowed_ones_weaken() -> None:
+    for name, change in (("blockedfiles", ChangeClass.STRENGTHEN), ("allowedfiles", ChangeClass.WEAKEN)):
+        setting = SettingId(f"linux_shieldwall_indicators_{name}")
+        item = Item(((SettingId(f"{setting}_item_sha256"), "0" * 64),))
+        assert classify(p.catalog(), setting, (), (item,)) is change
 
 
 def test_members_of_rules_that_need_another_say_so() -> None:

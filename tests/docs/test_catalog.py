@@ -60,7 +60,7 @@ def test_every_word_of_the_catalog_is_explained_and_no_other() -> None:
 
 
 def test_every_place_of_our_own_settings_is_in_the_vocabulary() -> None:
-    shown = re.findall(r"`((?:firewall|hardening|audit)[.][^`]+)`", section("Landing"))
+    shown = re.findall(r"`((?:firewall|hardening|audit|indicators)[.][^`]+)`", section("Landing"))
     patterns = [
         re.compile(
             re.sub(r"<\w+>", r"\\w+", re.escape(place).replace(r"\<", "<").replace(r"\>", ">")).replace("…", ".+")
