@@ -123,6 +123,8 @@ def test_facets_count_those_that_fit(graph: Client, world: AdminWorld) -> None:
         "osVersion=1&osVersion=2",
         "search=" + "x" * 257,
         "search=%00",
+        "search=",
+        "tag=a&tag=",
         "$skiptoken=bmFtZS4wLg",
         "$skiptoken=" + "A" * 600,
         "$top=0",

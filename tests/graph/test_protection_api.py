@@ -146,6 +146,7 @@ def test_a_device_is_told_to_leave_and_stays_in_sight(graph: Client, world: Admi
 
     assert graph.get(LAPTOP).json()["shieldwall"]["deviceState"] == "leaving"
     assert graph.delete(f"{LAPTOP}?force=maybe").status_code == 400
+    assert graph.delete(f"{LAPTOP}?force=").status_code == 400
     assert graph.delete(f"{LAPTOP}?forced=true").status_code == 400
     assert graph.get(LAPTOP).json()["shieldwall"]["deviceState"] == "leaving"
     assert graph.delete(f"{LAPTOP}?force=true").status_code == 204

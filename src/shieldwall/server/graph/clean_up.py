@@ -6,7 +6,7 @@ has no member for stands under ``shieldwall``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from litestar import Response, get, patch, post
@@ -30,7 +30,7 @@ from shieldwall.server.graph.requests import (
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.protection import CLEAN_UP, CLEAN_UP_RULE
 from shieldwall.server.inventory import cleaning
-from shieldwall.server.inventory.cleaning import CleanUp, CleanUpRules
+from shieldwall.server.inventory.cleaning import CleanUp, CleanUpRules, HistoryDays, RetiredDays
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 
@@ -38,22 +38,29 @@ PATH: Final = "/deviceManagement/managedDeviceCleanupRules"
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")
 _OFF: Final = 0
+_Silence: TypeAlias = Annotated[
+    int,
+    msgspec.Meta(
+        ge=_OFF,
+        le=cleaning.LONGEST_SILENCE,
+        extra_json_schema={"anyOf": [{"const": _OFF}, {"minimum": cleaning.SHORTEST_SILENCE}]},
+    ),
+]
+"""Days, or none at all; ``CleanUpRules`` refuses what lies between."""
 
 
 class OursRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """The members of a rule that are ours."""
 
-    remove_retired_after_days: int | msgspec.UnsetType = msgspec.UNSET
-    history_days: int | msgspec.UnsetType = msgspec.UNSET
+    remove_retired_after_days: RetiredDays | msgspec.UnsetType = msgspec.UNSET
+    history_days: HistoryDays | msgspec.UnsetType = msgspec.UNSET
     auto_replace: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class RuleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """What changes of a rule; 0 days of inactivity turn it off."""
 
-    device_inactivity_before_retirement_in_days: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType | None = (
-        msgspec.UNSET
-    )
+    device_inactivity_before_retirement_in_days: _Silence | msgspec.UnsetType | None = msgspec.UNSET
     shieldwall: OursRequest = OursRequest()
     id: str | None = None
     display_name: str | None = None

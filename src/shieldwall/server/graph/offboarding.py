@@ -131,9 +131,9 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 def _forced(request: GraphRequest) -> bool:
     query_of(request, parameters=frozenset({_FORCE}))
     given: list[str] = request.query_params.getall(_FORCE, [])
-    if given not in ([], [""], ["true"], ["false"]):
+    if given not in ([], ["true"], ["false"]):
         raise InvalidQueryError("force is true or false, and stands once.")
-    return given in ([""], ["true"])
+    return given == ["true"]
 
 
 def _resource(package: OffboardingPackageRecord) -> Json:

@@ -44,15 +44,18 @@ _MOST_STEPS: Final = 1_000
 """Transactions of one kind in one go; what is left waits for the next."""
 
 Step: TypeAlias = Callable[[Connection], int]
+SilenceDays: TypeAlias = Annotated[int, msgspec.Meta(ge=SHORTEST_SILENCE, le=LONGEST_SILENCE)]
+RetiredDays: TypeAlias = Annotated[int, msgspec.Meta(ge=PROFILE_DAYS, le=730)]
+HistoryDays: TypeAlias = Annotated[int, msgspec.Meta(ge=30, le=3_650)]
 
 
 class CleanUpRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """What a tenant wants cleaned up."""
 
-    retire_inactive_after_days: Annotated[int, msgspec.Meta(ge=SHORTEST_SILENCE, le=LONGEST_SILENCE)] | None = None
+    retire_inactive_after_days: SilenceDays | None = None
     """``None``: nobody is retired for silence."""
-    remove_retired_after_days: Annotated[int, msgspec.Meta(ge=PROFILE_DAYS, le=730)] = PROFILE_DAYS
-    history_days: Annotated[int, msgspec.Meta(ge=30, le=3_650)] = 365
+    remove_retired_after_days: RetiredDays = PROFILE_DAYS
+    history_days: HistoryDays = 365
     """How long it is known who was in which group, and which alerts were closed."""
     auto_replace: bool = False
     """Whether a machine that shows the same TPM takes the place of its former self, after thirty days of silence."""

@@ -103,9 +103,9 @@ class _Texts:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         for name, values in asked.items():
-            if len(values) > _MOST_WORDS or any(len(value) > _LONGEST or "\x00" in value for value in values):
+            if len(values) > _MOST_WORDS or not all(0 < len(value) <= _LONGEST for value in values) or _has_nul(values):
                 raise InvalidMachineQueryError(
-                    f"{name} has at most {_MOST_WORDS} values of {_LONGEST} characters, none of them NUL."
+                    f"{name} has at most {_MOST_WORDS} values of 1 to {_LONGEST} characters, none of them NUL."
                 )
 
     def all(self, name: str) -> Sequence[str]:
@@ -150,6 +150,10 @@ def _states(texts: _Texts) -> frozenset[DeviceState]:
     if not named and not statuses:
         return shown
     return (named or frozenset(DeviceState)) & (states_of(statuses) if statuses else frozenset(DeviceState))
+
+
+def _has_nul(values: Sequence[str]) -> bool:
+    return any("\x00" in value for value in values)
 
 
 def _searched(text: str) -> str:

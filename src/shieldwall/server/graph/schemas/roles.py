@@ -120,9 +120,23 @@ TAG_ASSIGNMENT: Final = resource(
     },
 )
 TAG_ASSIGNMENTS: Final = Component("RoleScopeTagAssignments", record({"value": list_of(TAG_ASSIGNMENT)}))
+_TARGET_SENT: Final = body(
+    "RoleScopeTagTargetSent",
+    {"groupId": ID},
+    required=["groupId"],
+    texts_passed_over=[
+        "deviceAndAppManagementAssignmentFilterId",
+        "deviceAndAppManagementAssignmentFilterType",
+    ],
+    meaning="The group whose members have the tag.",
+)
 TAG_ASSIGNING: Final = body(
     "RoleScopeTagAssign",
-    {"assignments": list_of(open_record({"target": open_record({"groupId": ID}, required=["groupId"])}))},
+    {
+        "assignments": list_of(
+            body("RoleScopeTagAssignmentSent", {"target": _TARGET_SENT}, required=["target"], texts_passed_over=["id"])
+        )
+    },
     required=["assignments"],
 )
 TAGS_ASKED: Final = body("RoleScopeTagsById", {"roleScopeTagIds": list_of(TEXT)}, required=["roleScopeTagIds"])
