@@ -37,7 +37,7 @@ bench: setup ## Measure, as ratios in one run; the figures are kept in benchmark
 campaign: setup ## Try every law of policies a hundred thousand times; hours, CI tries the same laws briefly
 	@pytest --hypothesis-profile=campaign --timeout=0 $(or $(ARGS),tests/policy)
 
-fuzz: setup ## Ask for everything that the API describes, allowed and forbidden, hundreds of times; CI asks a few times
+fuzz: setup ## Ask for everything that the API describes, allowed and forbidden, hundreds of times (FUZZ_SEED: from elsewhere); CI asks a few times
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),200) pytest -p no:xdist --timeout=0 tests/graph/test_fuzzed_api.py $(ARGS)
 
 scenario: setup ## Take two hundred devices and three real agents through every life there is, and show where each ended

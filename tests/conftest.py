@@ -47,7 +47,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown() -> Iterator[None]:
-    """Collect what tests left behind between two of them, and soon: an application is a knot of 40 000 objects.
+    """Collect what tests left behind between two of them, and soon: an application is a knot of 100 000 objects.
 
     Millions of them take so long that a test in which they are collected finds its transaction given up by PostgreSQL,
     which waits ten seconds for the next statement.
