@@ -12,24 +12,32 @@ import ssl
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.programs import Server, nginx, processor_seconds
+from shieldwall.agent.applier.authority import Claim
+from shieldwall.agent.applier.examination import Examination, Surveyed
+from shieldwall.agent.applier.pin import Authority
+from shieldwall.agent.applier.protocol import Outcome, Standing
 from shieldwall.agent.host.survey import Survey
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
 from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.journal import Journal
+from shieldwall.agent.service.enforcer import Policies
 from shieldwall.agent.service.package_file import read_package
 from shieldwall.agent.service.records import Server as AgentServer
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.ids import Digest, TenantId
-from shieldwall.contract.messages import DeviceFacts, HardwareIds
+from shieldwall.contract.ids import TenantId
+from shieldwall.contract.messages import DeviceFacts, Envelope, HardwareIds, Manifest
 from shieldwall.contract.status import StatusReport
+from shieldwall.contract.strict_json import decode
+from shieldwall.trust import strict_base64
 
 _AT_ONCE = 8
 
@@ -56,6 +64,10 @@ class PlainMachine:
         """Tell nothing about its hardware."""
         return HardwareIds()
 
+    def engines(self) -> Mapping[str, str | None]:
+        """Have nothing to steer."""
+        return {}
+
     def survey(self) -> Survey:
         """Find no other manager."""
         return Survey(managers=(), neighbours=())
@@ -70,22 +82,41 @@ class PlainMachine:
 
 
 class NothingToEnforce:
-    """An enforcer for devices without policies."""
+    """An applier for devices without policies: it believes everybody, and what it says costs nothing."""
 
-    def recover(self) -> tuple[str, ...]:
-        """Find nothing left over."""
-        return ()
+    def start(self) -> None:
+        """Have nothing to finish."""
 
-    def enforce(self, _documents: object, *, target: Digest | None, terms: object) -> StatusReport:  # noqa: ARG002 - as the interface has it
+    def stop(self) -> None:
+        """Have nothing to note."""
+
+    def look(self) -> Standing:
+        """Stand anywhere."""
+        return Standing(nonce="0" * 32)
+
+    def adopt(self, *, authority: Authority | None = None, claim: Claim | None = None) -> None:
+        """Take anybody's word."""
+
+    def enforce(self, manifest: Envelope, policies: Policies, *, time: Envelope | None = None) -> Outcome:  # noqa: ARG002 - as the interface has it
         """Report an empty target."""
-        return StatusReport(target=target)
+        wanted = decode(strict_base64.decode(manifest.payload), Manifest)
+        return Outcome(report=StatusReport(target=wanted.target))
 
-    def refresh(self) -> StatusReport:
+    def refresh(self) -> Outcome:
         """Find no drift."""
-        return StatusReport()
+        return Outcome(report=StatusReport())
 
-    def release(self) -> None:
+    def confirm(self, statement: Envelope) -> None:
+        """Have nothing to confirm."""
+
+    def release(
+        self, *, manifest: Envelope | None = None, package: Envelope | None = None, time: Envelope | None = None
+    ) -> None:
         """Give nothing back."""
+
+    def examine(self, *, with_facts: bool = False, tenant_id: TenantId | None = None) -> Examination:  # noqa: ARG002 - as the interface has it
+        """See nothing."""
+        return Examination(survey=Surveyed())
 
 
 def measure(home: Path, *, rounds: int = 7, requests: int = 400) -> None:

@@ -8,8 +8,8 @@ from typing import Final, get_args, get_type_hints
 
 from tests.support.documentation import DOCS, table_rows
 
+from shieldwall.agent.applier.window import START_COSTS
 from shieldwall.agent.service.attempts import MOST_WAITING
-from shieldwall.agent.service.troubleshooting import START_COSTS
 from shieldwall.contract.messages import TamperAttempt
 from shieldwall.policy.protection import DEFAULT_WINDOW, LONGEST_WINDOW, MAX_EXCLUDED, MAX_GROUPS, SHORTEST_WINDOW
 from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME

@@ -18,11 +18,12 @@ from tests.support.gateway_device import FACTS, GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, gateway_world, until
 from tests.support.life import LifeProducts
 from tests.support.simulated_agent import MemoryMachine
+from tests.support.simulated_applier import pretend_enforcer
 
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import NotOnboardedError, TamperProtectedError
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.package_file import read_offboarding
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
@@ -63,7 +64,7 @@ class Laptop:
                 context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy
             ),
             machine=MemoryMachine(),
-            enforcer=self.products,
+            enforcer=pretend_enforcer(self.products, MemoryMachine(), directory / "applier", world.clock),
             clock=world.clock,
             randomness=os.urandom,
             journal=Journal(out=io.StringIO(), clock=world.clock),

@@ -11,9 +11,11 @@ from tests.life.staying import newcomers
 from tests.support.life import Life, LifeDevice
 
 from shieldwall.agent.service.errors import ProblemAnswerError, TamperProtectedError
+from shieldwall.agent.service.package_file import Leave
 from shieldwall.contract import strict_json
+from shieldwall.contract.messages import Envelope
 from shieldwall.server.housekeeping import Housekeeping
-from shieldwall.trust.offboarding import OffboardingPackage, open_offboarding
+from shieldwall.trust.offboarding import open_offboarding
 from shieldwall.trust.onboarding import PackageExpiredError
 
 PROTECTION = "/beta/deviceManagement/tamperProtection"
@@ -206,16 +208,18 @@ def keep_house(life: Life) -> None:
     Housekeeping(services=life.server.services).once()
 
 
-def _opened(life: Life, device: LifeDevice, made: Any) -> OffboardingPackage:
+def _opened(life: Life, device: LifeDevice, made: Any) -> Leave:
     identity = device.state.get_identity()
-    return open_offboarding(
-        strict_json.encode(made["package"]),
+    content = strict_json.encode(made["package"])
+    package = open_offboarding(
+        content,
         identity.server.trust_root,
         tenant_id=identity.server.tenant_id,
         device_id=identity.device_id,
         platform="linux",
         now=life.server.clock.now(),
     )
+    return Leave(package=package, envelope=strict_json.decode(content, Envelope))
 
 
 def _forget_all_but_the_key(device: LifeDevice) -> None:

@@ -21,12 +21,13 @@ from httpx import Response
 from tests.support.admin import Client
 from tests.support.gateway_world import GatewayWorld, gateway_world
 from tests.support.simulated_agent import MemoryMachine
+from tests.support.simulated_applier import ConfirmsByHand, pretend_enforcer
 
 from shieldwall.agent.applier.state import Terms
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
 from shieldwall.agent.service.check_in import Settled
 from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.records import Server
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
@@ -60,7 +61,7 @@ class LifeMachine(MemoryMachine):
 
 
 @dataclass
-class LifeProducts:
+class LifeProducts(ConfirmsByHand):
     """The products of a device: settings by name, each as the policy wants it; it can always be seen what holds."""
 
     now: dict[SettingId, str] = field(default_factory=lambda: dict(BEFORE))
@@ -130,7 +131,7 @@ class LifeDevice:
             state=self.state,
             open_transport=self.life.open_transport,
             machine=self.machine,
-            enforcer=self.products,
+            enforcer=pretend_enforcer(self.products, self.machine, self.directory / "applier", self.life.server.clock),
             clock=self.life.server.clock,
             randomness=os.urandom,
             journal=Journal(out=io.StringIO(), clock=self.life.server.clock),

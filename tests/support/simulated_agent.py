@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from tests.support.simulated_applier import ConfirmsByHand, desk_for, enforcing
 from tests.support.simulated_gateway import TENANT, HandClock, MemoryTransport, SimulatedGateway
 
+from shieldwall.agent.applier.desk import Desk
 from shieldwall.agent.applier.state import AS_PUBLISHED, Terms
 from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.host.suitability import Sign
 from shieldwall.agent.host.survey import Finding, Survey
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
 from shieldwall.agent.service.check_in import Settled
 from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.enrollment import manager_of
@@ -48,6 +50,9 @@ class MemoryMachine:
     def facts(self) -> DeviceFacts:
         return self.said
 
+    def engines(self) -> Mapping[str, str | None]:
+        return dict(self.said.providers)
+
     def survey(self) -> Survey:
         """Find what is said, as a real survey would have found it."""
         manager, unsuitable = manager_of(self.said), self.said.unsuitable
@@ -74,7 +79,7 @@ class MemoryMachine:
 
 
 @dataclass
-class MemoryEnforcer:
+class MemoryEnforcer(ConfirmsByHand):
     """One product whose settings are a dictionary; ``own`` is its state from before management."""
 
     own: dict[SettingId, str | int] = field(default_factory=dict)
@@ -157,6 +162,9 @@ class SimulatedAgent:
     enforcer: MemoryEnforcer = field(default_factory=MemoryEnforcer)
     disk: FaultyDisk = field(default_factory=FaultyDisk)
     own_files: tuple[Path, ...] = ()
+    uid: int = 0
+    """As whom the agent asks the applier."""
+    applier_log: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.network = MemoryTransport(self.gateway)
@@ -167,12 +175,25 @@ class SimulatedAgent:
         return AgentState(directory=self.directory, disk=self.disk)
 
     @property
+    def desk(self) -> Desk:
+        """The applier, as after a start of its process."""
+        return desk_for(self.enforcer, self.machine, self.applier, self.clock, say=self._say)
+
+    @property
+    def applier(self) -> Path:
+        """The applier's own directory."""
+        return self.directory.parent / f"{self.directory.name}-applier"
+
+    def _say(self, event: str, **facts: object) -> None:
+        self.applier_log.append((event, facts))
+
+    @property
     def surroundings(self) -> Surroundings:
         return Surroundings(
             state=self.state,
             open_transport=lambda _server: self.network,
             machine=self.machine,
-            enforcer=self.enforcer,
+            enforcer=enforcing(self.desk, uid=self.uid),
             clock=self.clock,
             randomness=os.urandom,
             journal=Journal(out=self.log, clock=self.clock),

@@ -1,10 +1,12 @@
 """The agent's composition root, and the program that runs all the time: ``python -m shieldwall.agent.main ROOT STATE``.
 
 Here, and nowhere else in the agent, are the adapters chosen: this machine, its disk, the real network, the real clock.
+What enforces is another process (``applier_main``) wherever that is installed; for a root of its own it is in this one.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -13,31 +15,35 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
-from shieldwall.agent.applier.engine import Applier
-from shieldwall.agent.applier.store import Store
+from shieldwall.agent.applier.ports import Asker
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.tpm import Tpm
 from shieldwall.agent.host.tpm_device import TPM_DEVICE, has_tpm
-from shieldwall.agent.providers.base import Provider
-from shieldwall.agent.providers.registry import linux_providers
+from shieldwall.agent.journal import Journal
+from shieldwall.agent.memory import give_back
+from shieldwall.agent.places import applier_for
+from shieldwall.agent.sandbox import agent_files, confine
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.awaiting import AwaitIdentity
 from shieldwall.agent.service.device_keys import OpenTpm
 from shieldwall.agent.service.disk import LocalDisk
+from shieldwall.agent.service.enforcer import AskingEnforcer, Enforcer
 from shieldwall.agent.service.exit_codes import exit_code
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.lock import StateLock
 from shieldwall.agent.service.loop import Loop
-from shieldwall.agent.service.machine import LocalMachine
+from shieldwall.agent.service.machine import RemoteMachine
+from shieldwall.agent.service.ports import Machine
 from shieldwall.agent.service.records import Server
+from shieldwall.agent.service.remote_applier import SocketApplier
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.agent.service.waiting import Pause, SignalPause, Wake
-from shieldwall.catalog.loader import load
-from shieldwall.catalog.model import Catalog
 from shieldwall.contract.errors import ShieldwallError
+
+if TYPE_CHECKING:
+    from shieldwall.catalog.model import Catalog
 
 DEFAULT_ROOT: Final = Path("/")
 PLATFORM: Final = "linux"
@@ -58,42 +64,55 @@ class LocalAgent:
     """The agent on this machine."""
 
     host: LocalHost
-    providers: Sequence[Provider]
-    catalog: Catalog
     surroundings: Surroundings
     lock: StateLock
 
+    @property
+    def catalog(self) -> Catalog:
+        """The names of all settings, for whoever shows them; the running agent needs none."""
+        from shieldwall.catalog.loader import load  # noqa: PLC0415 - megabytes that an agent without it does not hold
 
-def local_agent(root: Path, directory: Path, out: TextIO) -> LocalAgent:
+        return load(platform=PLATFORM)
+
+
+def local_agent(root: Path, directory: Path, out: TextIO, *, applier: SocketApplier | None = None) -> LocalAgent:
     """Put the agent together for the system under ``root``, with its state in ``directory``.
+
+    What enforces is asked over the socket given; without one it is part of this process, with its state beside ours.
 
     Raises:
         ShieldwallError: The catalog that ships with the agent is broken.
     """
     clock = SystemClock()
     host = LocalHost(root)
-    catalog = load(platform=PLATFORM)
-    providers = linux_providers(catalog)
-    state = AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host))
+    journal = Journal(out=out, clock=clock)
+    enforcer, machine = _remote(applier) if applier is not None else _in_process(host, directory, clock, journal)
     surroundings = Surroundings(
-        state=state,
+        state=AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host)),
         open_transport=_network,
-        machine=LocalMachine(host=host, providers=providers, catalog_version=catalog.version),
-        enforcer=Applier(
-            host=host,
-            store=Store(directory / "applier"),
-            providers=providers,
-            catalog=catalog,
-            platform=PLATFORM,
-            clock=clock,
-        ),
+        machine=machine,
+        enforcer=enforcer,
         clock=clock,
         randomness=os.urandom,
-        journal=Journal(out=out, clock=clock),
+        journal=journal,
         own_files=own_files(root),
     )
     lock = StateLock(directory=directory, monotonic=time.monotonic, sleep=time.sleep)
-    return LocalAgent(host=host, providers=providers, catalog=catalog, surroundings=surroundings, lock=lock)
+    return LocalAgent(host=host, surroundings=surroundings, lock=lock)
+
+
+def _remote(applier: SocketApplier) -> tuple[Enforcer, Machine]:
+    enforcer = AskingEnforcer(ask=applier)
+    return enforcer, RemoteMachine(enforcer=enforcer)
+
+
+def _in_process(host: LocalHost, directory: Path, clock: SystemClock, journal: Journal) -> tuple[Enforcer, Machine]:
+    """Make an applier in this process. Whoever runs it is as mighty as it is, and asks as root does."""
+    from shieldwall.agent.applier.assembly import local_applier  # noqa: PLC0415 - as the catalog
+
+    applier = local_applier(host, directory / "applier", clock=clock, say=journal.say)
+    ask = partial(applier.desk, asker=Asker(uid=0))
+    return AskingEnforcer(ask=ask, begin=applier.warden.start), applier.machine
 
 
 def own_files(root: Path) -> tuple[Path, ...]:
@@ -141,15 +160,33 @@ def _has_identity(agent: LocalAgent, pause: Pause) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the agent; returns the exit code."""
-    root, directory = (Path(argument) for argument in arguments)
+    """Run the agent; returns the exit code. ROOT, STATE and, where it is not the usual one, the applier's socket."""
+    root, directory, *socket = (Path(argument) for argument in arguments)
     out = sys.stderr
     try:
-        run(local_agent(root, directory, out))
+        path = socket[0] if socket else applier_for(root)
+        if path is None:
+            run(local_agent(root, directory, out))
+        else:
+            agent = local_agent(root, directory, out, applier=SocketApplier(path))
+            _give_up_rights(agent, path)
+            run(agent)
     except ShieldwallError as error:
         Journal(out=out, clock=SystemClock()).trouble("cannotRun", error)
         return exit_code(error)
     return 0
+
+
+def _give_up_rights(agent: LocalAgent, applier: Path) -> None:
+    """Confine this process to what a messenger needs, before it has read anything. Raises: ShieldwallError."""
+    surroundings = agent.surroundings
+    state = surroundings.state.directory
+    files = surroundings.existing.own_files()
+    version = confine(agent_files(state, runtime=applier.parent, own=files))
+    surroundings.journal.say("confined", landlock=version)
+    gc.collect()
+    gc.freeze()
+    give_back()
 
 
 def _network(server: Server) -> HttpsTransport:

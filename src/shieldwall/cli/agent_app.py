@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,11 @@ from typing import Annotated, Final
 import typer
 
 from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, LocalAgent, local_agent
+from shieldwall.agent.places import applier_for
+from shieldwall.agent.service.errors import ApplierSilentError
 from shieldwall.agent.service.exit_codes import EXPLAINED
+from shieldwall.agent.service.remote_applier import SocketApplier
+from shieldwall.cli.agent_rights import User, agent_user, become
 
 _EXAMPLES: Final = """
 \b
@@ -53,6 +59,7 @@ class Places:
 
     root: Path | None
     state: Path | None
+    applier: Path | None
 
 
 @app.callback()
@@ -65,15 +72,59 @@ def places(
     state: Annotated[
         Path | None, typer.Option("--state", envvar="SHIELDWALL_STATE", metavar="DIR", help="The agent's own files.")
     ] = None,
+    applier: Annotated[
+        Path | None,
+        typer.Option("--applier", envvar="SHIELDWALL_APPLIER", metavar="SOCKET", help="Where the applier listens."),
+    ] = None,
 ) -> None:
     """Manage the security settings of this device."""
-    context.obj = Places(root=root, state=state)
+    context.obj = Places(root=root, state=state, applier=applier)
 
 
 def agent_of(context: typer.Context, root: Path | None, state: Path | None) -> LocalAgent:
-    """Put the agent together for the places said. Raises: ShieldwallError."""
+    """Put the agent together for the places said; as root on a machine of two processes, become the agent's user.
+
+    Raises:
+        ShieldwallError: It cannot be put together.
+    """
+    prepared = prepare(context, root, state)
+    prepared.take_on()
+    return prepared.agent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The agent, and as whom it is to be worked with; what root alone can do is done before ``take_on``."""
+
+    agent: LocalAgent
+    state: Path
+    user: User | None
+    is_split: bool
+
+    def take_on(self) -> None:
+        """Become the agent's user, if that is another one. Raises: HostError."""
+        if self.user is not None:
+            become(self.user, self.state)
+
+
+def prepare(context: typer.Context, root: Path | None, state: Path | None) -> Prepared:
+    """Put the agent together, its way to the applier opened as whoever we are now. Raises: ShieldwallError."""
+    socket = applier_of(context, root)
     root, state = places_of(context, root, state)
-    return local_agent(root, state, sys.stderr)
+    if socket is None:
+        return Prepared(agent=local_agent(root, state, sys.stderr), state=state, user=None, is_split=False)
+    applier = SocketApplier(socket)
+    with contextlib.suppress(ApplierSilentError):  # who really asks it something is told
+        applier.connect()
+    user = agent_user(state) if os.geteuid() == 0 else None
+    agent = local_agent(root, state, sys.stderr, applier=applier)
+    return Prepared(agent=agent, state=state, user=user, is_split=True)
+
+
+def applier_of(context: typer.Context, root: Path | None) -> Path | None:
+    """Return the socket of the applier that is to be asked, ``None`` where this process enforces."""
+    before: Places = context.obj
+    return before.applier or applier_for(root or before.root or DEFAULT_ROOT)
 
 
 def places_of(context: typer.Context, root: Path | None, state: Path | None) -> tuple[Path, Path]:

@@ -15,14 +15,16 @@ from shieldwall.agent.service.existing import UnusableExistingError
 from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.agent.service.overview import overview
 from shieldwall.agent.service.package_file import read_package
+from shieldwall.agent.service.proving import authority_of
 from shieldwall.agent.service.records import Identity
+from shieldwall.agent.service.registering import server_of
 from shieldwall.cli.agent_app import (
     CertificateOption,
     KeyOption,
     RootOption,
     StateOption,
-    agent_of,
     app,
+    prepare,
 )
 from shieldwall.cli.agent_showing import show_survey
 from shieldwall.cli.presentation import printable, speaking_plainly
@@ -46,9 +48,14 @@ def onboard(
     A registration that this machine has in the directory already is used: a full join, or certificate and key of it.
     """
     with speaking_plainly("onboard this device", exit_code=exit_code):
-        agent = agent_of(context, root, state)
-        opened = read_package(package, agent.surroundings.clock.now())
+        prepared = prepare(context, root, state)
+        agent = prepared.agent
+        opened = read_package(package, agent.surroundings.clock.now())  # while we may read what is root's
         _tell_what_awaits(opened)
+        if prepared.is_split and agent.surroundings.state.find_identity() is None:
+            server = server_of(opened, proxy)
+            agent.surroundings.enforcer.adopt(authority=authority_of(server))  # and while we may say whom to obey
+        prepared.take_on()
         with agent.lock.held():
             _use_files(agent, certificate, key)
             identity = _onboarded(agent, opened, proxy, wait=wait)
@@ -86,16 +93,31 @@ def join(
     registration stays when the device leaves management. Join again in time, and its certificate is renewed.
     """
     with speaking_plainly("join the directory", exit_code=exit_code):
-        agent = agent_of(context, root, state)
+        prepared = prepare(context, root, state)
+        agent = prepared.agent
         if package is None and certificate is None:
             raise UnusableExistingError("Neither a package nor a certificate is named.")
         opened = None if package is None else read_package(package, agent.surroundings.clock.now())
+        prepared.take_on()
         _use_files(agent, certificate, key)
         joined = None if opened is None else agent.surroundings.join()(opened, proxy=proxy)
     if joined is None:
         typer.echo(f"This machine uses the registration of {certificate}.")
     else:
         typer.echo(f"This machine is joined as {joined.device_id}.")
+
+
+@app.command()
+def pin(context: typer.Context, root: RootOption = None, state: StateOption = None) -> None:
+    """Let the process that enforces obey the tenant that this device is onboarded to. Only root may say so.
+
+    Onboarding as root does that. It is for devices that were onboarded before there was such a process.
+    """
+    with speaking_plainly("say whom this device obeys", exit_code=exit_code):
+        agent = prepare(context, root, state).agent
+        server = agent.surroundings.state.get_identity().server
+        agent.surroundings.enforcer.adopt(authority=authority_of(server))
+    typer.echo(f"This device obeys the tenant {server.tenant_id} at {', '.join(server.urls)}.")
 
 
 def _use_files(agent: LocalAgent, certificate: Path | None, key: Path | None) -> None:

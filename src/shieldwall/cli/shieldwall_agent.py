@@ -18,14 +18,14 @@ from shieldwall.agent.service.errors import TamperProtectedError, UnsuitablePack
 from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.agent.service.lock import ask_to_check_in, ask_to_stop
 from shieldwall.agent.service.overview import changes
-from shieldwall.agent.service.package_file import read_offboarding
+from shieldwall.agent.service.package_file import Leave, envelope_of, offboarding_content, open_leave
 from shieldwall.agent.service.rotating import RotateKey
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
 from shieldwall.cli import agent_coming, agent_showing
-from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, places_of
+from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, applier_of, places_of, prepare
+from shieldwall.cli.agent_rights import agent_user, become
 from shieldwall.cli.presentation import in_words, show_json, show_table, speaking_plainly
-from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.onboarding import InvalidPackageError
 
 __all__ = ["app", "main"]
@@ -37,12 +37,17 @@ OTHER_COMMANDS: Final = (agent_coming, agent_showing)
 @app.command()
 def run(context: typer.Context, root: RootOption = None, state: StateOption = None) -> None:
     """Check in and enforce, until stopped. This is what the service runs."""
+    socket = applier_of(context, root)
     root, state = places_of(context, root, state)
     with speaking_plainly("run the agent", exit_code=exit_code):
         kept = AgentState(directory=state, disk=LocalDisk())
         if kept.find_pending() is None:  # one that waits to be let in may run, and asks until it is
             kept.get_identity()
-    program = [sys.executable, "-I", "-m", "shieldwall.agent.main", str(root.absolute()), str(state.absolute())]
+        user = agent_user(state) if socket is not None and os.geteuid() == 0 else None
+        if user is not None:
+            become(user, state)
+    places = [root, state] if socket is None else [root, state, socket]
+    program = [sys.executable, "-I", "-m", "shieldwall.agent.main", *(str(place.absolute()) for place in places)]
     # Another process image, without what a command line needs; and nothing of the caller's environment steers it.
     os.execve(sys.executable, program, {"LANG": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})  # noqa: S606 - words, no shell
 
@@ -117,20 +122,14 @@ def offboard(
     A device that is protected against tampering leaves by an order of the server or with an offboarding package alone.
     """
     with speaking_plainly("offboard this device", exit_code=exit_code):
-        agent = agent_of(context, root, state)
-        opened = _opened(agent, package)
-        holder = agent.lock.holder()
-        try:
-            agent.surroundings.enrolled().offboard.check_allowed(opened)
-        except TamperProtectedError:
-            if holder is not None and holder.running:
-                ask_to_check_in(holder)  # the server shall hear of it now, not in an hour
-            raise
-        if holder is not None and holder.running:
-            ask_to_stop(holder)
-        with agent.lock.held(patience_seconds=120.0):
-            agent.surroundings.promote().finish()
-            agent.surroundings.enrolled().offboard(reason=reason, without_server=without_server, package=opened)
+        shown = _shown(package)  # while we may read what is root's
+        prepared = prepare(context, root, state)
+        prepared.take_on()
+        agent = prepared.agent
+        if prepared.is_split and agent.surroundings.state.find_identity() is None:
+            _release_alone(agent, shown)
+        else:
+            _offboard(agent, shown, reason=reason, without_server=without_server)
     typer.echo("This device is out of management; its settings are as they were before.")
 
 
@@ -145,12 +144,50 @@ def main() -> None:
     app()
 
 
-def _opened(agent: LocalAgent, package: Path | None) -> OffboardingPackage | None:
+def _shown(package: Path | None) -> bytes | UnsuitablePackageError | None:
+    """Read a package; that its file is odd is told once there is somebody to tell."""
+    try:
+        return None if package is None else offboarding_content(package)
+    except UnsuitablePackageError as refusal:
+        return refusal
+
+
+def _offboard(
+    agent: LocalAgent, shown: bytes | UnsuitablePackageError | None, *, reason: str, without_server: bool
+) -> None:
+    opened = _opened(agent, shown)
+    holder = agent.lock.holder()
+    try:
+        agent.surroundings.enrolled().offboard.check_allowed(opened)
+    except TamperProtectedError:
+        if holder is not None and holder.running:
+            ask_to_check_in(holder)  # the server shall hear of it now, not in an hour
+        raise
+    if holder is not None and holder.running:
+        ask_to_stop(holder)
+    with agent.lock.held(patience_seconds=120.0):
+        agent.surroundings.promote().finish()
+        agent.surroundings.enrolled().offboard(reason=reason, without_server=without_server, package=opened)
+
+
+def _release_alone(agent: LocalAgent, shown: bytes | UnsuitablePackageError | None) -> None:
+    """Let go of what is enforced although the agent's state is gone; who may is for the applier to say."""
+    enforcer = agent.surroundings.enforcer
+    if enforcer.look().tenant_id is None:
+        agent.surroundings.state.get_identity()  # says in the usual words that there is none
+    if isinstance(shown, UnsuitablePackageError):
+        raise shown
+    enforcer.release(package=None if shown is None else envelope_of(shown))
+
+
+def _opened(agent: LocalAgent, shown: bytes | UnsuitablePackageError | None) -> Leave | None:
     identity = agent.surroundings.state.get_identity()
-    if package is None:
+    if shown is None:
         return None
     try:
-        return read_offboarding(package, identity, PLATFORM, agent.surroundings.trusted_clock.now())
+        if isinstance(shown, UnsuitablePackageError):
+            raise shown
+        return open_leave(shown, identity, PLATFORM, agent.surroundings.trusted_clock.now())
     except (InvalidPackageError, UnsuitablePackageError) as refusal:
         agent.surroundings.enrolled().offboard.note_refused_package(refusal.code)
         raise

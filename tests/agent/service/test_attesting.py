@@ -14,17 +14,18 @@ import msgspec
 import pytest
 from tests.support.databases import database_url
 from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
+from tests.support.simulated_applier import pretend_enforcer
 from tests.support.swtpm import EmulatedTpm, running_tpm
 
 from shieldwall.agent.host.tpm import Tpm, WrappedKey
 from shieldwall.agent.host.tpm_device import TpmError
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.attest_key import AttestKey
 from shieldwall.agent.service.device_keys import OpenTpm
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import KeyInFileError, ProblemAnswerError, RegistrationPendingError
 from shieldwall.agent.service.exit_codes import exit_code
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.lock import StateLock
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
@@ -76,7 +77,7 @@ class Machine:
                 context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy
             ),
             machine=MemoryMachine(),
-            enforcer=MemoryEnforcer(),
+            enforcer=pretend_enforcer(MemoryEnforcer(), MemoryMachine(), self.directory / "applier", self.world.clock),
             clock=self.world.clock,
             randomness=os.urandom,
             journal=Journal(out=io.StringIO(), clock=self.world.clock),

@@ -63,7 +63,6 @@ class Patient:
         checks = examine(
             Subject(
                 host=self.host,
-                providers=(),
                 surroundings=self.laptop.surroundings,
                 network=self.network,
                 free_bytes=lambda _path: self.free,

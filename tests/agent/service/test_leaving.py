@@ -26,11 +26,11 @@ from shieldwall.agent.service.errors import (
     UnsuitablePackageError,
 )
 from shieldwall.agent.service.overview import overview
-from shieldwall.agent.service.package_file import read_offboarding
+from shieldwall.agent.service.package_file import Leave, read_offboarding
 from shieldwall.contract.ids import DeviceId, PackageId, SettingId, TenantId
 from shieldwall.contract.messages import CheckInRequest
 from shieldwall.trust import moments
-from shieldwall.trust.offboarding import OffboardingPackage, PackageNotForDeviceError
+from shieldwall.trust.offboarding import PackageNotForDeviceError
 from shieldwall.trust.onboarding import (
     PackageExpiredError,
     PackageMalformedError,
@@ -69,7 +69,7 @@ def file(tmp_path: Path, gateway: SimulatedGateway) -> Path:
     return path
 
 
-def opened(laptop: SimulatedAgent, path: Path) -> OffboardingPackage:
+def opened(laptop: SimulatedAgent, path: Path) -> Leave:
     identity = laptop.state.get_identity()
     return read_offboarding(path, identity, "linux", laptop.surroundings.trusted_clock.now())
 
@@ -263,7 +263,7 @@ def test_a_package_made_for_this_very_device_lets_it_go(
 ) -> None:
     file.write_bytes(gateway.offboarding_bytes(device_ids=(gateway.device.id,)))
 
-    assert opened(protected, file).device_ids == (gateway.device.id,)
+    assert opened(protected, file).package.device_ids == (gateway.device.id,)
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o664, 0o602])

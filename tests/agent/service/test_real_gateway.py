@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
+from tests.support.simulated_applier import pretend_enforcer
 
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import NotOnboardedError
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.overview import overview
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
@@ -53,7 +54,7 @@ def surroundings(world: GatewayWorld, tmp_path: Path) -> Surroundings:
             context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy
         ),
         machine=MemoryMachine(),
-        enforcer=MemoryEnforcer(),
+        enforcer=pretend_enforcer(MemoryEnforcer(), MemoryMachine(), tmp_path / "applier", world.clock),
         clock=world.clock,
         randomness=os.urandom,
         journal=Journal(out=io.StringIO(), clock=world.clock),

@@ -15,12 +15,13 @@ from tests.support.databases import database_url
 from tests.support.other_directory import OtherDirectory, a_key
 from tests.support.samples import device_id
 from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
+from tests.support.simulated_applier import pretend_enforcer
 
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import ProblemAnswerError, RegistrationPendingError
 from shieldwall.agent.service.exit_codes import exit_code
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.trust.onboarding import OnboardingPackage
@@ -55,7 +56,7 @@ def agent(world: GatewayWorld, tmp_path: Path) -> Surroundings:
             context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy
         ),
         machine=MemoryMachine(),
-        enforcer=MemoryEnforcer(),
+        enforcer=pretend_enforcer(MemoryEnforcer(), MemoryMachine(), tmp_path / "applier", world.clock),
         clock=world.clock,
         randomness=os.urandom,
         journal=Journal(out=io.StringIO(), clock=world.clock),

@@ -34,7 +34,6 @@ class Laptop(SimulatedAgent):
     def examined(self) -> Check:
         subject = Subject(
             host=LocalHost(Path("/")),
-            providers=(),
             surroundings=self.surroundings,
             network=None,  # type: ignore[arg-type]  # nothing is asked there
             free_bytes=lambda _: 0,

@@ -20,9 +20,8 @@ from tests.support.simulated_gateway import SimulatedGateway
 
 from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.service.errors import GatewayUnreachableError, OffboardRefusedError
-from shieldwall.agent.service.package_file import read_offboarding
+from shieldwall.agent.service.package_file import Leave, read_offboarding
 from shieldwall.contract.ids import SettingId
-from shieldwall.trust.offboarding import OffboardingPackage
 
 FIREWALL = SettingId("firewall")
 
@@ -45,7 +44,7 @@ def appears(laptop: SimulatedAgent) -> None:
     laptop.surroundings.existing.use_files(directory / "cert.pem", directory / "key.pem")
 
 
-def package(laptop: SimulatedAgent, gateway: SimulatedGateway) -> OffboardingPackage:
+def package(laptop: SimulatedAgent, gateway: SimulatedGateway) -> Leave:
     path = laptop.directory.with_name("offboarding.json")
     path.write_bytes(gateway.offboarding_bytes())
     path.chmod(0o600)

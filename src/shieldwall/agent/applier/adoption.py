@@ -17,11 +17,13 @@ from shieldwall.agent.applier.refusals import NotPinnedError, PinRefusedError
 
 
 def obeying(asker: Asker, pin: Pin | None, wanted: Authority) -> Pin:
-    """Return the pin that obeys ``wanted``. Raises: PinRefusedError."""
+    """Return the pin that obeys ``wanted``. Raises: NotPinnedError, PinRefusedError."""
     if not asker.is_root:
         if pin is not None and pin.authority.is_same_as(wanted):
             return pin  # whoever is not root cannot move the way to the server, and need not
-        raise PinRefusedError("Only root says whom this device obeys.", remedy=NotPinnedError.remedy)
+        if pin is None:
+            raise NotPinnedError("Root has not said yet whom this device obeys.")
+        raise PinRefusedError("Only root says whom this device obeys.")
     if wanted.trust_root.tenant_id != wanted.tenant_id:
         raise PinRefusedError("The trust root belongs to another tenant.")
     if pin is None or (pin.device is None and not pin.leaving):

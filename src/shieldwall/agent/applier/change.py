@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, TypeAlias
-
-import msgspec
+from typing import TypeAlias
 
 from shieldwall.agent.applier.admission import Gate
+from shieldwall.agent.applier.pin import MOST_NAMED, Change
 from shieldwall.agent.applier.state import AS_PUBLISHED, Terms
 from shieldwall.agent.providers.base import Desired
 from shieldwall.catalog.model import Catalog
-from shieldwall.contract.ids import SettingIdField
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.policy.classify import ChangeClass, classify_all, gravest
 from shieldwall.policy.resolve import resolve
-
-MOST_NAMED: Final = 64
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """The class of a change as a whole, how many settings it touches, and which of them it weakens (the first few)."""
-
-    kind: ChangeClass
-    settings: int = 0
-    weakened: Annotated[tuple[SettingIdField, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +39,7 @@ class CatalogJudge:
         """Classify setting by setting; the gravest class speaks for the whole."""
         classes = classify_all(self.catalog, self._decided(before), self._decided(after))
         weakened = tuple(setting for setting, kind in classes.items() if kind is ChangeClass.WEAKEN)
-        return Change(kind=gravest(classes.values()), settings=len(classes), weakened=weakened[:MOST_NAMED])
+        return Change(kind=gravest(classes.values()).value, settings=len(classes), weakened=weakened[:MOST_NAMED])
 
     def _decided(self, wanted: Wanted) -> Desired:
         admission = Gate(catalog=self.catalog, platform=self.platform).admit(wanted.documents, ())

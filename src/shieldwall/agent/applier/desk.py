@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, Protocol, assert_never
 
 from shieldwall.agent.applier import protocol
-from shieldwall.agent.applier.examination import Examiner
+from shieldwall.agent.applier.examination import Examination
 from shieldwall.agent.applier.ports import Asker, Held, Missing
 from shieldwall.agent.applier.protocol import Answer, Request
 from shieldwall.agent.applier.warden import Warden
+from shieldwall.contract.ids import TenantId
 from shieldwall.contract.status import StatusReport
 from shieldwall.trust import moments
+
+AGENT: Final = "agent"
+"""How the engine knows the agent's process."""
+
+
+class Examines(Protocol):
+    """Looks at the machine."""
+
+    def __call__(self, *, with_facts: bool, tenant_id: TenantId | None) -> Examination:
+        """Look at what is asked for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +31,14 @@ class Desk:
     """Answers."""
 
     warden: Warden
-    examiner: Examiner
+    examiner: Examines
 
     def __call__(self, request: Request, asker: Asker) -> Answer:  # noqa: PLR0911 - one answer for each verb
         """Do what is asked. Raises: ShieldwallError: it was refused, or failed; nothing new holds then."""
         warden = self.warden
         match request:
             case protocol.Look():
+                self._hear(request)
                 return self._standing()
             case protocol.Adopt():
                 warden.adopt(asker, request.authority, request.claim)
@@ -41,9 +54,21 @@ class Desk:
                 warden.release(asker, manifest=request.manifest, package=request.package, time=request.time)
                 return protocol.Done()
             case protocol.Examine():
-                return protocol.Examined(examination=self.examiner(request.tenant_id))
+                return protocol.Examined(
+                    examination=self.examiner(with_facts=request.facts, tenant_id=request.tenant_id)
+                )
             case _:
                 assert_never(request)
+
+    def _hear(self, request: protocol.Look) -> None:
+        engine = self.warden.engine
+        match request.agent:
+            case "started":
+                engine.note_start(AGENT)
+            case "stopped":
+                engine.note_stop(AGENT)
+            case None:
+                pass
 
     def _standing(self) -> protocol.Standing:
         pin, nonce = self.warden.pin(), self.warden.nonces.give()
@@ -58,6 +83,7 @@ class Desk:
             enforced=pin.enforced,
             protected=pin.protected,
             leaving=pin.leaving,
+            stage=self.warden.engine.stage(),
             unconfirmed=self._unconfirmed(),
             change=pin.change,
             trusted_time=moments.write(self.warden.now()),

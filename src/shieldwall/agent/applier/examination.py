@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated
 
 import msgspec
 
-from shieldwall import __version__
-from shieldwall.agent.host import facts
-from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.suitability import Sign
-from shieldwall.agent.host.survey import Finding, Survey, look, survey
-from shieldwall.agent.providers.base import Provider
-from shieldwall.contract.ids import TenantId
+from shieldwall.agent.host.survey import Finding, Survey
 from shieldwall.contract.messages import DeviceFacts, HardwareIds, ManagerKind, Unsuitable
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -90,49 +82,12 @@ class Surveyed(
 class Examination(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
 ):
-    """Facts with the survey's finding in them, the survey itself, and the hardware's hashes for the tenant asked for.
+    """The survey; where asked for, facts with its finding in them, and the hardware's hashes for one tenant.
 
-    ``engines`` names every product that could be steered, with its version, or without one where it is not here.
+    ``engines`` goes with the facts and names every product that could be steered, with its version where it is here.
     """
 
-    facts: DeviceFacts
     survey: Surveyed
+    facts: DeviceFacts | None = None
     hardware: HardwareIds | None = None
     engines: dict[str, str | None] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examiner:
-    """Looks at the machine behind a ``Host``; the survey is made anew every time, for another manager may have come."""
-
-    host: Host
-    providers: Sequence[Provider]
-    catalog_version: str
-
-    def __call__(self, tenant_id: TenantId | None = None) -> Examination:
-        """Look at everything."""
-        found, engines = self.survey(), self.engines()
-        return Examination(
-            facts=self.facts(found, engines),
-            survey=Surveyed.of(found),
-            hardware=None if tenant_id is None else facts.hardware_ids(self.host, tenant_id),
-            engines=engines,
-        )
-
-    def facts(self, found: Survey, engines: dict[str, str | None]) -> DeviceFacts:
-        """Collect what groups may ask for, the survey's finding included."""
-        plain = facts.device_facts(
-            self.host,
-            agent_version=__version__,
-            catalog_version=self.catalog_version,
-            providers={name: version for name, version in engines.items() if version is not None},
-        )
-        return found.upon(plain)
-
-    def engines(self) -> dict[str, str | None]:
-        """Name the products that could be steered, with the versions of those that are here."""
-        return {provider.name: provider.product_version(self.host) for provider in self.providers}
-
-    def survey(self) -> Survey:
-        """Look who else manages the machine, and whether it can be managed at all."""
-        return survey(look(self.host, architecture=os.uname().machine))

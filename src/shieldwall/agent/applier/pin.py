@@ -13,18 +13,18 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from shieldwall.agent.applier.change import Change
 from shieldwall.agent.applier.window import Window
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.files import make_directory, read_bytes, remove, replace
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import DeviceIdField, DigestField, TenantIdField, ThumbprintField
+from shieldwall.contract.ids import DeviceIdField, DigestField, SettingIdField, TenantIdField, ThumbprintField
 from shieldwall.contract.messages import Sequence
 from shieldwall.contract.strict_json import decode, encode
 from shieldwall.trust.roots import Role, TrustRoot
 
 PIN: Final = "pin.json"
 MAX_URLS: Final = 16
+MOST_NAMED: Final = 64
 _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
 
@@ -62,6 +62,14 @@ class Floor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     version: Sequence
     digest: DigestField
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """What a target changed: the class of the whole (``policy.classify``), and the first few settings it weakened."""
+
+    kind: Literal["neutral", "strengthen", "connectivityRisk", "weaken"]
+    settings: int = 0
+    weakened: Annotated[tuple[SettingIdField, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):

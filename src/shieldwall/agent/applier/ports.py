@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from shieldwall.agent.applier.confirming import Unconfirmed
-from shieldwall.agent.applier.state import Terms
+from shieldwall.agent.applier.state import Stage, Terms
 from shieldwall.agent.host.survey import Survey
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.settings import PolicyDocument
@@ -50,6 +50,18 @@ class Engine(Protocol):
 
     def revert_if_due(self) -> Sequence[str]:
         """Go back on a change whose time to be confirmed is over; names what went back."""
+        ...
+
+    def stage(self) -> Stage:
+        """Say how much the device is trusted with."""
+        ...
+
+    def note_start(self, program: str) -> Stage:
+        """Note that a program of ours has started; where it crashed too often, fall back."""
+        ...
+
+    def note_stop(self, program: str) -> None:
+        """Note that a program ends because it was asked to."""
         ...
 
 

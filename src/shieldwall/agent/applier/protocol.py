@@ -7,14 +7,14 @@ asks, and everything it says is either signed by somebody else or harmless. An a
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from shieldwall.agent.applier.authority import Claim
-from shieldwall.agent.applier.change import Change
 from shieldwall.agent.applier.examination import Examination
-from shieldwall.agent.applier.pin import Authority, Device
+from shieldwall.agent.applier.pin import Authority, Change, Device
+from shieldwall.agent.applier.state import Stage
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.ids import DigestField, TenantIdField
 from shieldwall.contract.messages import MAX_MANIFEST_ITEMS, Envelope, InstanceId, Sequence
@@ -41,7 +41,13 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Look(_Message, frozen=True, kw_only=True, tag_field="verb", tag="look", rename="camel"):
-    """Where does the applier stand? The answer holds a fresh nonce."""
+    """Where does the applier stand? The answer holds a fresh nonce.
+
+    ``agent`` tells in passing that the agent has started, or ends because it was asked to: what starts again and again
+    without having ended has crashed.
+    """
+
+    agent: Literal["started", "stopped"] | None = None
 
 
 class Adopt(_Message, frozen=True, kw_only=True, tag_field="verb", tag="adopt", rename="camel"):
@@ -81,8 +87,10 @@ class Release(_Message, frozen=True, kw_only=True, tag_field="verb", tag="releas
 
 
 class Examine(_Message, frozen=True, kw_only=True, tag_field="verb", tag="examine", rename="camel"):
-    """Say about the machine what root alone can see; hardware is named for one tenant."""
+    """Say about the machine what root alone can see: always who else manages it, the rest where it is asked for."""
 
+    facts: bool = False
+    """Facts for a check-in, with the versions of all products."""
     tenant_id: TenantIdField | None = None
 
 
@@ -108,7 +116,7 @@ class Standing(_Message, frozen=True, kw_only=True, tag_field="answer", tag="sta
     enforced: DigestField | None = None
     protected: bool = False
     leaving: bool = False
-    safe_mode: bool = False
+    stage: Stage = Stage.NORMAL
     unconfirmed: Unconfirmed | None = None
     change: Change | None = None
     trusted_time: str = ""

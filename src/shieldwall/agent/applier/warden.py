@@ -287,7 +287,7 @@ class Warden:
         self.say(
             "newTarget",
             version=wanted.believed.floor.version,
-            kind=change.kind.value,
+            kind=change.kind,
             settings=change.settings,
             weakened=list(change.weakened),
         )

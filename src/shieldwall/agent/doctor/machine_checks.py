@@ -86,7 +86,7 @@ def suitability(subject: Subject) -> Iterable[Check]:
 
 def engines(subject: Subject) -> Iterable[Check]:
     """Ask which products there are to enforce with."""
-    versions = {provider.name: provider.product_version(subject.host) for provider in subject.providers}
+    versions = subject.surroundings.machine.engines()
     present = {name: version for name, version in versions.items() if version is not None}
     for name, version in present.items():
         yield ok(f"engine.{name}", f"{name} is here.", version)

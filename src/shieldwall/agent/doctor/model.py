@@ -11,7 +11,6 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Provider
 from shieldwall.agent.service.assembly import Surroundings
 
 
@@ -54,7 +53,6 @@ class Subject:
     """The device being examined."""
 
     host: Host
-    providers: Sequence[Provider]
     surroundings: Surroundings
     network: Network
     free_bytes: Callable[[Path], int]

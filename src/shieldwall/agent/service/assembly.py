@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.attempts import Attempts
 from shieldwall.agent.service.check_in import CheckIn
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.enforcement import Enforcement
+from shieldwall.agent.service.enforcer import Enforcer
 from shieldwall.agent.service.existing import ExistingState
 from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.guard import Guard
 from shieldwall.agent.service.instance import Installation
 from shieldwall.agent.service.joining import Join
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.loop import SteadyCheckIn
 from shieldwall.agent.service.offboarding import Offboard
 from shieldwall.agent.service.onboarding import Onboard
 from shieldwall.agent.service.own_files import OwnFiles
-from shieldwall.agent.service.ports import Enforcer, Machine, Randomness
+from shieldwall.agent.service.ports import Machine, Randomness
 from shieldwall.agent.service.promoting import Promote
+from shieldwall.agent.service.proving import Prove
 from shieldwall.agent.service.records import Identity, Server
 from shieldwall.agent.service.resync import Resync
 from shieldwall.agent.service.state import ATTEMPTS, AgentState
@@ -118,10 +120,12 @@ class Surroundings:
         installation = Installation(
             identity=identity, state=self.state, machine=self.machine, randomness=self.randomness
         )
+        prove = Prove(identity=identity, gateway=gateway, enforcer=self.enforcer, journal=self.journal)
         enforcement = Enforcement(
             state=self.state,
             delivery=delivery,
             enforcer=self.enforcer,
+            prove=prove,
             machine=self.machine,
             troubleshooting=self.troubleshooting,
             guard=self.guard,
@@ -155,6 +159,7 @@ class Surroundings:
                 ask_signed_time=ask_signed_time,
                 resync=Resync(identity=identity, state=self.state, gateway=gateway, installation=installation),
                 promote=self.promote(),
+                prove=prove,
                 upkeep=Upkeep(state=self.state, gateway=gateway, clock=self.trusted_clock, journal=self.journal),
                 state=self.state,
                 clock=self.trusted_clock,

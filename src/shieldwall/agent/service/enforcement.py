@@ -1,4 +1,8 @@
-"""Between what is stored and what holds: hands the stored policies to the applier and keeps its report.
+"""Between what is stored and what holds: hands the signed documents to whoever enforces, and keeps the report.
+
+The applier believes none of our words, so it gets the envelopes themselves, and a proof of who this device is whenever
+it knows another one. What it refuses as too old or as somebody else's is dropped here as well: the server then gives
+what is current.
 
 While there is time for troubleshooting, nothing is enforced and nothing put back; what the server sent meanwhile waits
 on disk and holds when the time is over. Nor does anything happen on a device that is about to leave.
@@ -16,24 +20,29 @@ from dataclasses import dataclass
 import msgspec
 
 from shieldwall.agent.applier.budget import within_budget
-from shieldwall.agent.applier.state import Terms
+from shieldwall.agent.applier.protocol import Outcome
 from shieldwall.agent.service.delivery import Delivery
+from shieldwall.agent.service.enforcer import Enforcer
 from shieldwall.agent.service.guard import Guard
-from shieldwall.agent.service.ports import Enforcer, Machine
+from shieldwall.agent.service.ports import Machine
+from shieldwall.agent.service.proving import Prove
+from shieldwall.agent.service.records import Leaving
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.troubleshooting import Troubleshooting
-from shieldwall.contract.messages import Manifest
+from shieldwall.contract.messages import Envelope, Manifest
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy, StatusReport
+from shieldwall.trust.refusals import RefusedManifestError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enforcement:
-    """Makes the stored manifest hold. Nothing here asks the network."""
+    """Makes the stored manifest hold. The network is asked for signed time alone, and only where a clock is off."""
 
     state: AgentState
     delivery: Delivery
     enforcer: Enforcer
+    prove: Prove
     machine: Machine
     troubleshooting: Troubleshooting
     guard: Guard
@@ -54,10 +63,9 @@ class Enforcement:
 
         While the agent is held back neither is done; whatever is unfinished waits.
         """
-        if self.held_back():
-            return
-        self.enforcer.recover()
-        self.enforce()
+        self.enforcer.start()
+        if not self.held_back():
+            self.enforce()
 
     def finish(self) -> None:
         """Enforce the stored manifest, unless that was completed before."""
@@ -67,39 +75,41 @@ class Enforcement:
 
     def enforce(self) -> None:
         """Enforce the stored manifest, keep the report, and only then count it as done."""
-        stored = self.stored()
-        if stored is None:
+        envelope, stored = self.state.find_manifest(), self.stored()
+        if stored is None or envelope is None:
             return  # nothing whole is stored: what holds stays, and the server gives the manifest again
-        manifest, documents = stored
-        if self.is_leaving(manifest) or self.troubleshooting.is_open(manifest):
+        manifest, _ = stored
+        if self.is_leaving(manifest):
             return
+        self.troubleshooting.is_open(manifest)
         held_before = self.state.standing().enforced == manifest.target
-        terms = Terms(conflict_rules=manifest.conflict_rules, server_urls=self.delivery.identity.server.urls)
-        report = self.enforcer.enforce(documents, target=manifest.target, terms=terms)
+        report = self._handed_over(envelope).report
+        if report is None:
+            return
         if held_before:  # else what was found is what an earlier target, or somebody with leave to, made of it
             self.guard.note_repaired(manifest.protection, report)
         self._keep(report)
-        self.state.put_standing(msgspec.structs.replace(self.state.standing(), enforced=manifest.target))
-        self.state.keep_policies({item.digest for item in manifest.items})
+        self._done(manifest)
 
     def refresh(self) -> bool:
         """Look for drift, have it repaired; true when there is something new to tell."""
-        noted = self.guard.look(self.delivery.manifest())
-        if self.state.find_manifest() is None or self.machine.survey().is_passive:
-            return noted
         manifest = self.delivery.manifest()
-        if self.is_leaving(manifest):
+        noted = self.guard.look(manifest)
+        if self.state.find_manifest() is None or self.is_leaving(manifest):
             return noted
-        if manifest is not None and manifest.protection.troubleshooting_until is not None:
-            if self.troubleshooting.is_open(manifest):
-                return noted
-            if manifest.target != self.state.standing().enforced:
-                self.enforce()  # the time is over: everything goes back by itself
-                return True
+        if manifest is not None and self.troubleshooting.is_open(manifest):
+            return noted
+        was_enforced = manifest is not None and manifest.target == self.state.standing().enforced
         before = self.state.find_report()
-        found = self.enforcer.refresh()
-        if manifest is not None:
-            self.guard.note_repaired(manifest.protection, found)
+        found = self.enforcer.refresh().report
+        if found is None:
+            return noted
+        if manifest is not None and found.target == manifest.target:
+            if was_enforced:
+                self.guard.note_repaired(manifest.protection, found)
+            else:  # the time for troubleshooting is over, and everything went back by itself
+                self._done(manifest)
+                noted = True
         return self._keep(_with(found, before.refused if before else ())) or noted
 
     def is_leaving(self, manifest: Manifest | None) -> bool:
@@ -111,9 +121,25 @@ class Enforcement:
         """Report policies that were not taken; what holds stays."""
         self._keep(_with(self.state.find_report() or StatusReport(), refused))
 
-    def release(self) -> None:
-        """Return every setting to its state from before management."""
-        self.enforcer.release()
+    def release(self, leaving: Leaving | None = None) -> None:
+        """Return every setting to its state from before management: by an order, a package, or our own word."""
+        manifest = self.delivery.manifest()
+        order = self.state.find_manifest() if manifest is not None and manifest.offboard else None
+        package = None if leaving is None else leaving.package
+        self.prove.where_pinned()
+        self.prove.in_time(lambda time: self.enforcer.release(manifest=order, package=package, time=time))
+
+    def _handed_over(self, envelope: Envelope) -> Outcome:
+        self.prove()
+        try:
+            return self.prove.in_time(lambda time: self.enforcer.enforce(envelope, self.state.find_policy, time=time))
+        except RefusedManifestError:
+            self.state.drop_manifest()  # the applier has seen a newer one, or this is not ours any more
+            raise
+
+    def _done(self, manifest: Manifest) -> None:
+        self.state.put_standing(msgspec.structs.replace(self.state.standing(), enforced=manifest.target))
+        self.state.keep_policies({item.digest for item in manifest.items})
 
     def _keep(self, report: StatusReport) -> bool:
         report = within_budget(report)

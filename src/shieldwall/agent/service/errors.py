@@ -14,6 +14,7 @@
  ├── ``RegistrationPendingError``: the server knows this device and does not let it in yet
  ├── ``AlreadyOnboardedError``, ``NotOnboardedError``, ``UnsuitablePackageError``: onboarding
  ├── ``TamperProtectedError``: this device does not leave by the word of whoever is at it
+ ├── ``ApplierSilentError``, ``ApplierAnswerError``: the process that enforces
  ├── ``KeyInFileError``: what only a key in a TPM can do
  ├── ``AgentBusyError``: another agent process holds the state directory
  └── ``StateCorruptError``: a file in the state directory is not what the agent wrote
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shieldwall.agent.applier.refusals import TamperProtectedError as TamperProtectedError  # noqa: PLC0414 - one of ours
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.messages import Problem
 from shieldwall.contract.registration import PendingAnswer
@@ -205,14 +207,18 @@ class UnsuitablePackageError(ShieldwallError):
     remedy = "Ask for a new package, store it readable for root alone (chmod 600), and try again."
 
 
-class TamperProtectedError(ShieldwallError):
-    """This device is protected against tampering; that was told to the server."""
+class ApplierSilentError(ShieldwallError):
+    """The process that enforces does not answer; what it enforced holds."""
 
-    code = "tamperProtected"
-    remedy = (
-        "Offboard the device in the admin center, or ask an administrator for an offboarding package and run "
-        "shieldwall-agent offboard --package FILE."
-    )
+    code = "applierSilent"
+    remedy = "Look at the service shieldwall-applier: systemctl status shieldwall-applier."
+
+
+class ApplierAnswerError(ShieldwallError):
+    """The process that enforces says what this agent does not understand."""
+
+    code = "applierAnswer"
+    remedy = "Agent and applier are of one package and one version: restart shieldwall-applier and shieldwall-agent."
 
 
 class KeyInFileError(ShieldwallError):

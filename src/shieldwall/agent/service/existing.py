@@ -157,6 +157,14 @@ class ExistingState:
         self._put(EXISTING, files)
         return found
 
+    def own_files(self) -> tuple[Path, ...]:
+        """Name the files from elsewhere that are used, none where nobody named any or the record is damaged."""
+        try:
+            files = self._find(EXISTING, ExistingFiles)
+        except ShieldwallError:
+            return ()
+        return () if files is None else (Path(files.certificate), Path(files.key))
+
     def find_join_key(self) -> DeviceKey | None:
         """Read the key of the full join."""
         pem = self.disk.read(self.directory / JOIN_KEY)

@@ -14,12 +14,13 @@ from typing import Final, Protocol
 
 import msgspec
 
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.check_in import CheckIn, Settled
 from shieldwall.agent.service.delays import after_failure
 from shieldwall.agent.service.enforcement import Enforcement
 from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError, retry_after_seconds
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.promoting import Promote
+from shieldwall.agent.service.proving import Prove
 from shieldwall.agent.service.records import Trouble
 from shieldwall.agent.service.resync import Resync
 from shieldwall.agent.service.state import AgentState
@@ -34,6 +35,9 @@ REFRESH_SECONDS: Final = 60
 SYNC_SPACING_SECONDS: Final = 5
 LISTEN_AGAIN_SECONDS: Final = 300
 """After a line broke that a device was waiting on; twice as long at most, so that a fleet does not come at once."""
+CONFIRM_AGAIN_SECONDS: Final = 15
+CONFIRM_TRIES: Final = 3
+"""How often, and after how long, a device that could not prove its connection tries to before it waits its turn."""
 _CLOCK_SKEW: Final = "clockSkew"
 _CERTIFICATE_EXPIRED: Final = "certificateExpired"
 _NUMBERS_REFUSED: Final = "seqConflict"
@@ -45,13 +49,14 @@ class SteadyCheckIn:
     """A check-in that cures what can be cured, keeps the identity good, and remembers what went wrong.
 
     A clock that is off asks for signed time, a certificate that has ended is renewed, refused numbers are counted anew:
-    each once, and then the check-in is tried again.
+    each once, and then the check-in is tried again. A change that could have cut this device off is confirmed after it.
     """
 
     check_in: CheckIn
     ask_signed_time: AskSignedTime
     resync: Resync
     promote: Promote
+    prove: Prove
     upkeep: Upkeep
     state: AgentState
     clock: Clock
@@ -73,6 +78,8 @@ class SteadyCheckIn:
                 settled = self._cured()  # the manifest speaks of the old key: here comes the one for the new
             if settled.left:
                 return settled  # with the identity went everything there would be to remember
+            if self.prove.reachable() and self.check_in.enforcement.refresh():
+                settled = self._cured()  # what waited to be confirmed holds for good, and the server shall know
         except ShieldwallError as error:
             self._remember(error, wish)
             raise
@@ -151,6 +158,7 @@ class Loop:
     journal: Journal
     reassemble: Callable[[], Parts]
     failures: int = 0
+    confirm_tries: int = 0
     may_listen: bool = True
     silent_until: float = 0.0
     checked_in: float = 0.0
@@ -173,13 +181,20 @@ class Loop:
                     due = self.monotonic()
                     continue
             wake = self._wait(min(due, look) - self.monotonic())
-        self.journal.say("stopped")
+        self._stop()
 
     def _start(self) -> None:
         try:
             self.enforcement.start()
         except ShieldwallError as error:
             self.journal.trouble("startFailed", error)
+
+    def _stop(self) -> None:
+        try:
+            self.enforcement.enforcer.stop()
+        except ShieldwallError as error:
+            self.journal.trouble("stopNotNoted", error)
+        self.journal.say("stopped")
 
     def _check_in(self) -> float:
         self.may_listen = True
@@ -192,9 +207,12 @@ class Loop:
         except ShieldwallError as error:
             self.failures += 1
             self.journal.trouble("checkInFailed", error)
+            if self.confirm_tries < CONFIRM_TRIES and self.check_in.prove.is_waiting():
+                self.confirm_tries += 1
+                return CONFIRM_AGAIN_SECONDS
             asked = retry_after_seconds(error)
             return after_failure(self.failures, chance=self.chance(), retry_after_seconds=asked)
-        self.failures = 0
+        self.failures = self.confirm_tries = 0
         if settled.left:
             self.left = True
             self.journal.say("left")

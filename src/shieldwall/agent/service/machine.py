@@ -1,51 +1,58 @@
-"""This machine, as a check-in speaks of it."""
+"""This machine, as a check-in speaks of it: by the applier's eyes, which see what root sees."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
-from shieldwall import __version__
-from shieldwall.agent.host import facts
-from shieldwall.agent.host.ports import Host
-from shieldwall.agent.host.survey import Survey, look, survey
-from shieldwall.agent.providers.base import Provider
+from shieldwall.agent.applier.examination import Examination
+from shieldwall.agent.host.survey import Survey
+from shieldwall.agent.service.enforcer import Enforcer
+from shieldwall.agent.service.errors import ApplierAnswerError
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
 
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalMachine:
-    """The machine behind a ``Host``."""
+class RemoteMachine:
+    """Asks the applier; boot and uptime everybody may read."""
 
-    host: Host
-    providers: Sequence[Provider]
-    catalog_version: str
+    enforcer: Enforcer
 
     def facts(self) -> DeviceFacts:
-        """See ``Machine.facts``; the survey is made anew every time, for another manager may have come."""
-        found = {provider.name: provider.product_version(self.host) for provider in self.providers}
-        plain = facts.device_facts(
-            self.host,
-            agent_version=__version__,
-            catalog_version=self.catalog_version,
-            providers={name: version for name, version in found.items() if version is not None},
-        )
-        return self.survey().upon(plain)
+        """See ``Machine.facts``."""
+        return _known(self.enforcer.examine(with_facts=True))
+
+    def engines(self) -> Mapping[str, str | None]:
+        """See ``Machine.engines``."""
+        return self.enforcer.examine(with_facts=True).engines
 
     def survey(self) -> Survey:
         """See ``Machine.survey``."""
-        return survey(look(self.host, architecture=os.uname().machine))
+        return self.enforcer.examine().survey.read()
 
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
         """See ``Machine.hardware``."""
-        return facts.hardware_ids(self.host, tenant_id)
+        return self.enforcer.examine(tenant_id=tenant_id).hardware or HardwareIds()
 
     def boot_id(self) -> str:
         """See ``Machine.boot_id``."""
-        return facts.boot_id(self.host)
+        try:
+            return _BOOT_ID.read_text(encoding="ascii").strip()[:256]
+        except (OSError, ValueError):
+            return ""
 
     def uptime(self) -> float:
         """See ``Machine.uptime``."""
-        return facts.uptime(self.host)
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _known(found: Examination) -> DeviceFacts:
+    if found.facts is None:
+        raise ApplierAnswerError("The applier says nothing about the machine.")
+    return found.facts

@@ -20,10 +20,10 @@ from shieldwall.agent.service.enforcement import Enforcement
 from shieldwall.agent.service.errors import OffboardRefusedError, ProblemAnswerError, TamperProtectedError
 from shieldwall.agent.service.gateway import Empty, Gateway
 from shieldwall.agent.service.guard import Guard
+from shieldwall.agent.service.package_file import Leave
 from shieldwall.agent.service.records import Identity, Leaving
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.messages import OffboardRequest
-from shieldwall.trust.offboarding import OffboardingPackage
 
 _ORDERED: Final = "ordered by the server"
 _GONE: Final = frozenset({"badSignature", "deviceNotActive", "notFound"})
@@ -40,7 +40,7 @@ class Offboard:
     enforcement: Enforcement
     guard: Guard
 
-    def check_allowed(self, package: OffboardingPackage | None) -> None:
+    def check_allowed(self, package: Leave | None) -> None:
         """Let nobody out of a protected device by their own word. Raises: TamperProtectedError; the server hears of it.
 
         Time for troubleshooting changes nothing about that.
@@ -56,9 +56,7 @@ class Offboard:
         if self.guard.is_protected(self.enforcement.delivery.manifest()):
             self.guard.attempts.note("offboardRefused", f"shieldwall-agent offboard --package: {code}")
 
-    def __call__(
-        self, *, reason: str = "", without_server: bool = False, package: OffboardingPackage | None = None
-    ) -> None:
+    def __call__(self, *, reason: str = "", without_server: bool = False, package: Leave | None = None) -> None:
         """Offboard; safe to call again after any failure.
 
         Raises:
@@ -69,9 +67,14 @@ class Offboard:
         self.check_allowed(package)
         leaving = self._leaving(reason=reason)
         if package is not None:
-            leaving = Leaving(device_id=self.identity.device_id, reason=reason, package_id=package.package_id)
+            leaving = Leaving(
+                device_id=self.identity.device_id,
+                reason=reason,
+                package_id=package.package.package_id,
+                package=package.envelope,
+            )
             self.state.put_leaving(leaving)
-        self.enforcement.release()
+        self.enforcement.release(leaving)
         if not without_server:
             try:
                 self._tell(leaving)
@@ -87,7 +90,7 @@ class Offboard:
         """Carry a departure through that was ordered or allowed. Raises: GatewayUnreachableError, ShieldwallError."""
         leaving = self._leaving(reason=_ORDERED)
         self.state.put_leaving(leaving)
-        self.enforcement.release()
+        self.enforcement.release(leaving)
         try:
             self._tell(leaving)
         except ProblemAnswerError as refusal:

@@ -9,13 +9,25 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from shieldwall.agent.service.errors import UnsuitablePackageError
 from shieldwall.agent.service.records import Identity
+from shieldwall.contract.errors import InvalidJsonError
+from shieldwall.contract.messages import Envelope
+from shieldwall.contract.strict_json import decode
 from shieldwall.trust.offboarding import OffboardingPackage, open_offboarding
-from shieldwall.trust.onboarding import MAX_PACKAGE_BYTES, OnboardingPackage, open_package
+from shieldwall.trust.onboarding import MAX_PACKAGE_BYTES, OnboardingPackage, PackageMalformedError, open_package
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """An offboarding package that was believed, and the envelope by which others can believe it."""
+
+    package: OffboardingPackage
+    envelope: Envelope
 
 
 def read_package(path: Path, now: datetime) -> OnboardingPackage:
@@ -32,15 +44,22 @@ def read_package(path: Path, now: datetime) -> OnboardingPackage:
     return open_package(_content(path, forbidden), now)
 
 
-def read_offboarding(path: Path, identity: Identity, platform: str, now: datetime) -> OffboardingPackage:
-    """Read an offboarding package and verify it by the trust root of this device.
+def offboarding_content(path: Path) -> bytes:
+    """Read an offboarding package, whatever it says.
 
     Raises:
         UnsuitablePackageError: The file is a link, not a file, writable by others, or too large.
+    """
+    return _content(path, {stat.S_IWGRP | stat.S_IWOTH: "writable by others on this machine"})
+
+
+def open_leave(content: bytes, identity: Identity, platform: str, now: datetime) -> Leave:
+    """Verify an offboarding package by the trust root of this device.
+
+    Raises:
         InvalidPackageError: It does not let this device go today; the code says why.
     """
-    content = _content(path, {stat.S_IWGRP | stat.S_IWOTH: "writable by others on this machine"})
-    return open_offboarding(
+    package = open_offboarding(
         content,
         identity.server.trust_root,
         tenant_id=identity.server.tenant_id,
@@ -48,6 +67,20 @@ def read_offboarding(path: Path, identity: Identity, platform: str, now: datetim
         platform=platform,
         now=now,
     )
+    return Leave(package=package, envelope=envelope_of(content))
+
+
+def envelope_of(content: bytes) -> Envelope:
+    """Read the envelope of a package, which others verify. Raises: PackageMalformedError."""
+    try:
+        return decode(content, Envelope, max_depth=4)
+    except InvalidJsonError as error:
+        raise PackageMalformedError(f"The package cannot be read: {error.cause}") from None
+
+
+def read_offboarding(path: Path, identity: Identity, platform: str, now: datetime) -> Leave:
+    """Read an offboarding package and verify it. Raises: as ``offboarding_content`` and ``open_leave``."""
+    return open_leave(offboarding_content(path), identity, platform, now)
 
 
 def _content(path: Path, forbidden: Mapping[int, str]) -> bytes:

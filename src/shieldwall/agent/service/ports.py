@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
-from shieldwall.agent.applier.state import Terms
 from shieldwall.agent.host.survey import Survey
-from shieldwall.contract.ids import Digest, TenantId
+from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
-from shieldwall.contract.settings import PolicyDocument
-from shieldwall.contract.status import StatusReport
 
 Randomness: TypeAlias = Callable[[int], bytes]
 """Returns so many unpredictable bytes."""
@@ -21,6 +18,10 @@ class Machine(Protocol):
 
     def facts(self) -> DeviceFacts:
         """Collect what groups may ask for, the survey's finding included."""
+        ...
+
+    def engines(self) -> Mapping[str, str | None]:
+        """Name every product that could be steered, with its version where it is here."""
         ...
 
     def survey(self) -> Survey:
@@ -37,24 +38,4 @@ class Machine(Protocol):
 
     def uptime(self) -> float:
         """Return for how many seconds this boot has lasted, sleep included; no setting of the clock changes that."""
-        ...
-
-
-class Enforcer(Protocol):
-    """Makes policies so, and says what is in effect. Every method leaves the device as it was when it raises."""
-
-    def recover(self) -> Sequence[str]:
-        """Undo what a crash left half done; names what went back."""
-        ...
-
-    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms) -> StatusReport:
-        """Make these policies, and no others, hold, on the tenant's terms."""
-        ...
-
-    def refresh(self) -> StatusReport:
-        """Look again at what is in effect, repair drift, and report."""
-        ...
-
-    def release(self) -> None:
-        """Return every setting to its state from before management."""
         ...

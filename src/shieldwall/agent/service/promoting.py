@@ -15,11 +15,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.device_keys import make_key, read_key, write_key
 from shieldwall.agent.service.errors import ProblemAnswerError, UnusableAnswerError
 from shieldwall.agent.service.existing import ExistingState, Holding, PendingPromotion, UnusableExistingError
 from shieldwall.agent.service.gateway import Connect, Empty
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.registering import certificate_request
 from shieldwall.agent.service.state import AgentState

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from shieldwall.contract.ids import DeviceIdField, DigestField, PackageIdField, TenantIdField
-from shieldwall.contract.messages import DEFAULT_CHECK_IN_SECONDS, HardwareIds, InstanceId, Sequence
+from shieldwall.contract.messages import DEFAULT_CHECK_IN_SECONDS, Envelope, HardwareIds, InstanceId, Sequence
 from shieldwall.contract.registration import RegisterRequest
 from shieldwall.trust.roots import TrustRoot
 
@@ -65,15 +65,8 @@ class Leaving(
     device_id: DeviceIdField
     reason: str = ""
     package_id: PackageIdField | None = None
-
-
-class TroubleshootingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """How much time for troubleshooting is left, at a moment named by the boot and by how long it has lasted."""
-
-    until: str
-    seconds_left: float
-    boot_id: str
-    uptime: float
+    package: Envelope | None = None
+    """The package itself: whoever enforces wants to see it."""
 
 
 class OwnFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

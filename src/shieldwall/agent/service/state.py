@@ -30,6 +30,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from shieldwall.agent.applier.window import Window
 from shieldwall.agent.service.device_keys import OpenTpm, make_key, read_key, write_key
 from shieldwall.agent.service.disk import Disk
 from shieldwall.agent.service.errors import NotOnboardedError, StateCorruptError
@@ -42,7 +43,6 @@ from shieldwall.agent.service.records import (
     SequenceRecord,
     Standing,
     TimeRecord,
-    TroubleshootingRecord,
 )
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest
@@ -232,11 +232,11 @@ class AgentState:
         """Begin to leave: from now on a restart goes on with it."""
         self._put(LEAVING, leaving)
 
-    def find_troubleshooting(self) -> TroubleshootingRecord | None:
+    def find_troubleshooting(self) -> Window | None:
         """Read how much time for troubleshooting is left."""
-        return self._find(TROUBLESHOOTING, TroubleshootingRecord)
+        return self._find(TROUBLESHOOTING, Window)
 
-    def put_troubleshooting(self, record: TroubleshootingRecord) -> None:
+    def put_troubleshooting(self, record: Window) -> None:
         """Keep how much time for troubleshooting is left."""
         self._put(TROUBLESHOOTING, record)
 
@@ -303,6 +303,10 @@ class AgentState:
     def put_manifest(self, manifest: Envelope) -> None:
         """Switch to another manifest, whose policies are all stored."""
         self._put(MANIFEST, manifest)
+
+    def drop_manifest(self) -> None:
+        """Forget the manifest: the server gives a newer one."""
+        self.disk.remove(self.directory / MANIFEST)
 
     def find_policy(self, digest: Digest) -> Envelope | None:
         """Read a policy envelope; a damaged one counts as none, for the server gives it again."""

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from shieldwall.agent.journal import Journal
 from shieldwall.agent.service import attesting
 from shieldwall.agent.service.errors import ProblemAnswerError, UnusableAnswerError
 from shieldwall.agent.service.gateway import Empty, Gateway
-from shieldwall.agent.service.journal import Journal
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.clock import Clock

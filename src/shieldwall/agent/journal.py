@@ -1,4 +1,4 @@
-"""What the running agent says about itself: one JSON object a line, nothing secret in it."""
+"""What a program of the agent says about itself: one JSON object a line, nothing secret in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Journal:
     out: TextIO
     clock: Clock
 
-    def say(self, event: str, **facts: str | float | bool | None) -> None:
+    def say(self, event: str, **facts: str | float | bool | list[str] | None) -> None:
         """Write one event."""
         line = {"time": moments.write(self.clock.now()), "event": event, **facts}
         self.out.write(encode(line).decode("utf-8") + "\n")

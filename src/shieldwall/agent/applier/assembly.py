@@ -1,0 +1,87 @@
+"""How the parts of the applier fit together, in its own process or, for a root of its own, in the agent's."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shieldwall.agent.applier.change import CatalogJudge
+from shieldwall.agent.applier.desk import Desk
+from shieldwall.agent.applier.engine import Applier
+from shieldwall.agent.applier.evidence import Evidence
+from shieldwall.agent.applier.examiner import Examiner
+from shieldwall.agent.applier.nonces import Nonces
+from shieldwall.agent.applier.pin import PinFile
+from shieldwall.agent.applier.ports import Say
+from shieldwall.agent.applier.shelf import Shelf
+from shieldwall.agent.applier.store import Store
+from shieldwall.agent.applier.warden import Warden
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.providers.base import Provider
+from shieldwall.agent.providers.registry import linux_providers
+from shieldwall.catalog.loader import load
+from shieldwall.contract.clock import Clock
+
+PLATFORM: Final = "linux"
+"""The platform of the policies that are enforced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalApplier:
+    """The applier of one machine."""
+
+    engine: Applier
+    warden: Warden
+    desk: Desk
+    machine: Examiner
+    providers: tuple[Provider, ...]
+
+
+def local_applier(
+    host: Host,
+    directory: Path,
+    *,
+    clock: Clock,
+    say: Say,
+    randomness: Callable[[int], bytes] = os.urandom,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> LocalApplier:
+    """Put the applier together for a host, with its state in ``directory``.
+
+    Raises:
+        ShieldwallError: The catalog that ships with it is broken.
+    """
+    catalog = load(platform=PLATFORM)
+    providers = linux_providers(catalog)
+    engine = Applier(
+        host=host,
+        store=Store(directory),
+        providers=providers,
+        catalog=catalog,
+        platform=PLATFORM,
+        clock=clock,
+        randomness=randomness,
+    )
+    examiner = Examiner(host=host, providers=providers, catalog_version=catalog.version)
+    warden = Warden(
+        pins=PinFile(directory=directory),
+        evidence=Evidence(shelf=Shelf(directory=directory), say=say),
+        engine=engine,
+        machine=examiner,
+        judge=CatalogJudge(catalog=catalog, platform=PLATFORM),
+        clock=clock,
+        nonces=Nonces(randomness=randomness, monotonic=monotonic),
+        say=say,
+        platform=PLATFORM,
+    )
+    return LocalApplier(
+        engine=engine,
+        warden=warden,
+        desk=Desk(warden=warden, examiner=examiner),
+        machine=examiner,
+        providers=tuple(providers),
+    )

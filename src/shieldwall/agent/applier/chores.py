@@ -1,0 +1,64 @@
+"""What the applier does without being asked: take back what nobody confirmed, and look for drift where nobody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shieldwall.agent.applier import protocol
+from shieldwall.agent.applier.ports import Asker
+from shieldwall.agent.applier.protocol import Answer, Request
+from shieldwall.agent.applier.server import Answering
+from shieldwall.agent.applier.warden import Warden
+
+REFRESH_SECONDS: Final = 60.0
+AGENT_SECONDS: Final = 90.0
+"""A running agent asks every minute; so much later than that it is not running."""
+WAITING_SECONDS: Final = 1.0
+"""So often it is looked whether the time to confirm is over."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Chores:
+    """Knows what is due. Called on the thread that answers, between two answers."""
+
+    warden: Warden
+    ask: Answering
+    monotonic: Callable[[], float]
+    refreshed: float = 0.0
+    heard: float = 0.0
+    """When an agent asked to look for drift last."""
+    is_waiting: bool = True
+    """Whether a change may wait to be confirmed; asked of the engine after every change."""
+
+    def answer(self, request: Request, asker: Asker) -> Answer:
+        """Answer a request, and note what it means for what is due."""
+        try:
+            return self.ask(request, asker)
+        finally:
+            if isinstance(request, protocol.Apply | protocol.Refresh | protocol.Confirm | protocol.Release):
+                self.is_waiting = True
+            if isinstance(request, protocol.Apply | protocol.Refresh):
+                self.refreshed = self.heard = self.monotonic()
+
+    def start(self) -> None:
+        """After a start: finish what was interrupted, and enforce what is on the shelf. Raises: ShieldwallError."""
+        self.refreshed = self.monotonic()
+        self.warden.start()
+
+    def __call__(self) -> float:
+        """Do what is due; return after how many seconds to come again.
+
+        Raises:
+            ShieldwallError: It did not work; it is tried again when it is due again.
+        """
+        if self.is_waiting:
+            self.warden.tick()
+            self.is_waiting = self.warden.unconfirmed() is not None
+        now = self.monotonic()
+        if now - self.refreshed >= REFRESH_SECONDS and now - self.heard >= AGENT_SECONDS:
+            self.refreshed = now
+            self.warden.refresh(heard=False)
+            self.is_waiting = True
+        return WAITING_SECONDS if self.is_waiting else REFRESH_SECONDS / 4

@@ -1,0 +1,69 @@
+"""Looks at the machine for whoever may not: in the applier's process, or in the agent's for a root of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shieldwall import __version__
+from shieldwall.agent.applier.examination import Examination, Surveyed
+from shieldwall.agent.host import facts
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.host.survey import Survey, look, survey
+from shieldwall.agent.providers.base import Provider
+from shieldwall.contract.ids import TenantId
+from shieldwall.contract.messages import DeviceFacts, HardwareIds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examiner:
+    """Looks at the machine behind a ``Host``; the survey is made anew every time, for another manager may have come."""
+
+    host: Host
+    providers: Sequence[Provider]
+    catalog_version: str
+
+    def __call__(self, *, with_facts: bool, tenant_id: TenantId | None) -> Examination:
+        """Look at what is asked for."""
+        found = self.survey()
+        engines = self.engines() if with_facts else {}
+        return Examination(
+            survey=Surveyed.of(found),
+            facts=self._facts(found, engines) if with_facts else None,
+            hardware=None if tenant_id is None else self.hardware(tenant_id),
+            engines=engines,
+        )
+
+    def facts(self) -> DeviceFacts:
+        """Collect what groups may ask for, the survey's finding included."""
+        return self._facts(self.survey(), self.engines())
+
+    def _facts(self, found: Survey, engines: Mapping[str, str | None]) -> DeviceFacts:
+        plain = facts.device_facts(
+            self.host,
+            agent_version=__version__,
+            catalog_version=self.catalog_version,
+            providers={name: version for name, version in engines.items() if version is not None},
+        )
+        return found.upon(plain)
+
+    def engines(self) -> dict[str, str | None]:
+        """Name the products that could be steered, with the versions of those that are here."""
+        return {provider.name: provider.product_version(self.host) for provider in self.providers}
+
+    def hardware(self, tenant_id: TenantId) -> HardwareIds:
+        """Hash what tells this machine from another, for one tenant alone."""
+        return facts.hardware_ids(self.host, tenant_id)
+
+    def boot_id(self) -> str:
+        """Name this boot."""
+        return facts.boot_id(self.host)
+
+    def uptime(self) -> float:
+        """Return for how many seconds this boot has lasted, sleep included."""
+        return facts.uptime(self.host)
+
+    def survey(self) -> Survey:
+        """Look who else manages the machine, and whether it can be managed at all."""
+        return survey(look(self.host, architecture=os.uname().machine))
