@@ -29,6 +29,8 @@ class Attempt:
     must_activate: bool
     is_new: bool
     """Whether other settings are to hold than before, or on another machine; else somebody changed what differs."""
+    left_alone: bool = False
+    """Whether what somebody changed is only looked at, because it was put back too often already."""
 
     @property
     def provider(self) -> Provider:
@@ -38,7 +40,14 @@ class Attempt:
     @property
     def changes(self) -> Files:
         """The files that get other contents."""
+        if self.left_alone:
+            return {}
         return {path: content for path, content in self.rendered.files.items() if content != self.before.get(path)}
+
+    @property
+    def repairs(self) -> bool:
+        """Whether there is nothing to do but to put back what somebody changed."""
+        return not self.is_new and not self.must_activate
 
     @property
     def intent(self) -> Intent:
@@ -114,14 +123,12 @@ def prepare(host: Host, share: Share, state: State, terms: Terms = AS_PUBLISHED)
 def carry_out(host: Host, attempt: Attempt, may_repair: Callable[[Collection[SettingId]], bool]) -> Outcome:
     """Write, activate, read back, observe; on failure undo. What is as it should be already is left alone.
 
-    ``may_repair`` says whether settings that somebody changed may be put back now; where not, that is only looked at.
+    ``may_repair`` says whether a component that lost settings may be given them again now.
     """
     provider, desired = attempt.provider, attempt.share.desired
-    repairs = not attempt.is_new and not attempt.must_activate
-    left_alone = bool(repairs and attempt.changes and not may_repair(attempt.drifted))
-    again = bool(repairs and attempt.changes and not left_alone)
+    again = bool(attempt.repairs and attempt.changes)
     try:
-        if left_alone:
+        if attempt.left_alone:
             return _looked_at(host, attempt)
         for path, content in attempt.changes.items():
             host.write_file(path, content)

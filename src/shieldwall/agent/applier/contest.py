@@ -49,9 +49,9 @@ def may_repair(repairs: Iterable[Repair], provider: str, settings: Collection[Se
     return min(_age(repair, now) for repair in own) >= PAUSE_SECONDS
 
 
-def changed_by(repairs: Iterable[Repair], setting: SettingId) -> str:
-    """Say who changed a setting last, as far as that is known."""
-    return next((repair.by for repair in reversed(tuple(repairs)) if setting in repair.settings and repair.by), "")
+def changed_by(repairs: Iterable[Repair], provider: str) -> str:
+    """Say who changed what a provider holds last, as far as that is known."""
+    return next((each.by for each in reversed(tuple(repairs)) if each.provider == provider and each.by), "")
 
 
 def _age(repair: Repair, now: Moment) -> float:

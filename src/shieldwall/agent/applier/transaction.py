@@ -79,11 +79,7 @@ class Transaction:
         elif repairs != state.repairs:
             with contextlib.suppress(HostError):  # a component that came back is no worse for not being counted
                 self.store.save(replace(committed, repairs=repairs))
-        now = self.uptime.now()
-        return committed, [
-            dataclasses.replace(outcome, contested=contest.contested(repairs, outcome.share.provider.name, now))
-            for outcome in outcomes
-        ]
+        return committed, [self._judged(outcome, repairs) for outcome in outcomes]
 
     def recovered(self, state: State, providers: Sequence[Provider]) -> State:
         """Return what is remembered after going back on every intent; one that cannot be undone yet stays."""
@@ -103,7 +99,11 @@ class Transaction:
         for intent in state.intents:
             if intent.provider == share.provider.name and (failure := undo(self.host, None, intent)) is not None:
                 return Outcome(share=share, failure=failure)
-        return prepare(self.host, share, state, terms)
+        step = prepare(self.host, share, state, terms)
+        if isinstance(step, Outcome) or not step.repairs or not step.changes:
+            return step
+        allowed = contest.may_repair(state.repairs, share.provider.name, step.drifted, self.uptime.now())
+        return dataclasses.replace(step, left_alone=not allowed)
 
     def _outcomes(
         self, prepared: Sequence[Attempt | Outcome], risky: Sequence[Attempt], repairs: tuple[Repair, ...]
@@ -118,6 +118,13 @@ class Transaction:
             return step
         name, now = step.provider.name, self.uptime.now()
         return carry_out(self.host, step, lambda settings: contest.may_repair(repairs, name, settings, now))
+
+    def _judged(self, outcome: Outcome, repairs: tuple[Repair, ...]) -> Outcome:
+        """Say which settings are contested, and by whom if that was ever seen."""
+        name = outcome.share.provider.name
+        contested = contest.contested(repairs, name, self.uptime.now())
+        by = outcome.changed_by or (contest.changed_by(repairs, name) if contested else "")
+        return dataclasses.replace(outcome, contested=contested, changed_by=by)
 
     def _repairs(self, repairs: tuple[Repair, ...], outcomes: Iterable[Outcome]) -> tuple[Repair, ...]:
         now = self.uptime.now()
@@ -157,7 +164,11 @@ def _traced(outcome: Outcome, seen: Seen) -> Outcome:
 def _committed(begun: State, outcomes: Sequence[Outcome], wanted: State) -> State:
     """Work out what to remember; for a provider that failed, what was remembered before and maybe how to go back."""
     managed: dict[str, Managed] = dict(begun.providers)
-    attempted = {outcome.share.provider.name: outcome for outcome in outcomes if outcome.attempt is not None}
+    attempted = {
+        outcome.share.provider.name: outcome
+        for outcome in outcomes
+        if outcome.attempt is not None and not outcome.attempt.left_alone
+    }
     for name, outcome in attempted.items():
         if outcome.failure is None or outcome.let_go:
             managed.pop(name, None)
