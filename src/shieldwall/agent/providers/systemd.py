@@ -1,7 +1,7 @@
 """systemd, where it runs the machine: units of ours are files, and it is told to look at them again.
 
 Nothing is *enabled*: links that ``systemctl enable`` makes are no files that a provider could render and take back. A
-drop-in of ``timers.target`` wants our timers instead, so that what starts at boot is plain content as well.
+drop-in of the target wants our timers instead, so that what starts at boot is plain content as well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import ProviderError
 
 UNITS: Final = PurePosixPath("/etc/systemd/system")
+HEAD: Final = "# Written by Shieldwall; a change made here is put back.\n"
+TIMERS: Final = "timers.target"
+PATHS: Final = "paths.target"
 _BOOTED: Final = PurePosixPath("/run/systemd/system")
 _FIRST_PROCESS: Final = PurePosixPath("/proc/1/comm")
 _SECONDS: Final = 60.0
@@ -26,12 +29,12 @@ def runs(host: Host) -> bool:
     return host.locate(_BOOTED).is_dir() or (host.read_file(_FIRST_PROCESS) or b"").strip() == b"systemd"
 
 
-def wanted_by_timers(name: str, timers: Sequence[str]) -> tuple[PurePosixPath, bytes | None]:
-    """Return the drop-in by which ``timers.target`` starts ``timers``; without any, no file."""
-    path = UNITS / f"timers.target.d/{name}.conf"
-    if not timers:
+def wanted_by(target: str, name: str, wanted: Sequence[str]) -> tuple[PurePosixPath, bytes | None]:
+    """Return the drop-in by which a target starts units; where there are none to start, no file."""
+    path = UNITS / f"{target}.d/{name}.conf"
+    if not wanted:
         return path, None
-    return path, f"[Unit]\nWants={' '.join(timers)}\n".encode()
+    return path, f"{HEAD}[Unit]\nWants={' '.join(wanted)}\n".encode()
 
 
 def reload(host: Host) -> None:

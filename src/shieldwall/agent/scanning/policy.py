@@ -37,6 +37,8 @@ _PUA: Final = "potentially_unwanted_application"
 _ARCHIVE_BOMB: Final = "archive_bomb"
 _ACTING: Final = frozenset({"real_time", "on_demand"})
 _UNOFFICIAL: Final = ".UNOFFICIAL"
+_WRITTEN_BY: Final = "writtenBy"
+_US: Final = "shieldwall"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,19 +95,27 @@ def of_values(values: Mapping[str, Any]) -> ScanPolicy:
 
 def decode(content: bytes | None) -> Mapping[str, Any]:
     """Return the values in a policy file; none where there is no file or it is damaged."""
-    if content is None:
-        return {}
-    try:
-        document = strict_json.decode_any(content)
-    except InvalidJsonError:
-        return {}
-    values = document.get("settings") if isinstance(document, dict) else None
+    values = _document(content).get("settings")
     return values if isinstance(values, dict) else {}
 
 
 def encode(values: Mapping[str, Any]) -> bytes:
     """Return the policy file that holds ``values``."""
-    return strict_json.encode({"settings": dict(sorted(values.items()))}) + b"\n"
+    return strict_json.encode({"settings": dict(sorted(values.items())), _WRITTEN_BY: _US}) + b"\n"
+
+
+def is_ours(content: bytes | None) -> bool:
+    """Say whether a policy file is one that ``encode`` wrote."""
+    document = _document(content)
+    return document.get(_WRITTEN_BY) == _US
+
+
+def _document(content: bytes | None) -> Mapping[str, Any]:
+    try:
+        document = strict_json.decode_any(content) if content is not None else None
+    except InvalidJsonError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _acts(values: Mapping[str, Any]) -> bool:

@@ -20,11 +20,11 @@ TIMER: Final = "shieldwall-definitions.timer"
 SERVICE_FILE: Final = systemd.UNITS / SERVICE
 TIMER_FILE: Final = systemd.UNITS / TIMER
 DAEMON_OFF: Final = systemd.UNITS / f"{DAEMON}.d/shieldwall.conf"
-WANTED: Final = systemd.wanted_by_timers("shieldwall-definitions", ())[0]
+WANTED: Final = systemd.wanted_by(systemd.TIMERS, "shieldwall-definitions", ())[0]
 FILES: Final = (SERVICE_FILE, TIMER_FILE, DAEMON_OFF, WANTED)
 """Every file of systemd that is ever written here."""
 
-_HEAD: Final = "# Written by Shieldwall; a change made here is put back.\n"
+_HEAD: Final = systemd.HEAD
 
 
 def render(values: Mapping[str, Any], program: Sequence[str]) -> dict[PurePosixPath, bytes | None]:
@@ -33,7 +33,7 @@ def render(values: Mapping[str, Any], program: Sequence[str]) -> dict[PurePosixP
         off = _daemon_off() if directives.is_off(values) else None
         return {SERVICE_FILE: None, TIMER_FILE: None, WANTED: None, DAEMON_OFF: off}
     seconds = directives.seconds(values)
-    path, wanted = systemd.wanted_by_timers("shieldwall-definitions", [TIMER])
+    path, wanted = systemd.wanted_by(systemd.TIMERS, "shieldwall-definitions", [TIMER])
     return {
         SERVICE_FILE: _service(program).encode(),
         TIMER_FILE: _timer(seconds).encode(),
