@@ -40,12 +40,14 @@ def test_a_request_leaves_one_line_without_secrets(embedded: AdminWorld) -> None
     with capture_logs() as lines:
         answer = client.get(GROUPS, params={"$top": 3, "code": "topsecret"})
         client.get("/sign-in", params={"code": "topsecret"})
+        client.get("/nothing", headers={"Accept": "application/json"})
 
-    request, sign_in = (line for line in lines if line["event"] == "request")
+    request, sign_in, nothing = (line for line in lines if line["event"] == "request")
     assert request["request_id"] == answer.headers["request-id"]
     assert (request["method"], request["route"], request["status"]) == ("GET", "/v1.0/groups", 400)
     assert (request["error"], request["caller"]) == ("invalidQuery", "app:Automation")
     assert (sign_in["route"], sign_in["path"], sign_in["status"]) == ("/sign-in", "/sign-in", 200)
+    assert (nothing["route"], repr(nothing["status"])) == ("none", "404")  # a number, and not a name for it
     assert not SECRETS.search(json.dumps(lines))
 
 

@@ -90,7 +90,7 @@ class WatchedRequests:
 
         async def send_named(message: Any) -> None:
             if message["type"] == "http.response.start":
-                record.status = message["status"]
+                record.status = int(message["status"])  # a framework may hand on a name for it, which a log would show
                 message["headers"] = [*message.get("headers", ()), *names]
             await send(message)
 
