@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -283,10 +284,32 @@ def test_no_signed_moment_opens_it_for_longer_than_a_day(protected: SimulatedAge
     assert protected.enforcer.now[FIREWALL] == "on"
 
 
-def test_who_damages_the_count_has_used_up_the_time(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
+@pytest.mark.parametrize("count", ["many hours", '{"bootId":"boot-1","secondsLeft":1e9,"until":"%s","uptime":100.0}'])
+def test_who_changes_the_count_of_the_agent_gains_no_time(
+    protected: SimulatedAgent, gateway: SimulatedGateway, count: str
+) -> None:
     troubleshoot(protected, gateway, hours=4)
     protected.enforcer.now[FIREWALL] = "off"
-    (protected.directory / "troubleshooting.json").write_text("many hours")
+    until = gateway.device.protection.troubleshooting_until
+    (protected.directory / "troubleshooting.json").write_text(count.replace("%s", until or ""))
+    protected.enrolled().enforcement.refresh()
+    assert protected.enforcer.now[FIREWALL] == "off", "there is time, by the count of whoever enforces"
+
+    protected.machine.up += 5 * 3600
+    protected.enrolled().enforcement.refresh()
+
+    assert protected.enforcer.now[FIREWALL] == "on"
+
+
+def test_who_damages_the_count_that_counts_has_no_time_at_all(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    troubleshoot(protected, gateway, hours=4)
+    protected.enforcer.now[FIREWALL] = "off"
+    pin = protected.applier / "pin.json"
+    pin.write_text(re.sub('"until":"[^"]*"', '"until":"for ever"', pin.read_text()))
+    protected.machine.up += 5 * 3600
+    protected.clock.advance(hours=5)
 
     protected.enrolled().enforcement.refresh()
 

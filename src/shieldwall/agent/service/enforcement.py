@@ -81,7 +81,7 @@ class Enforcement:
         manifest, _ = stored
         if self.is_leaving(manifest):
             return
-        self.troubleshooting.is_open(manifest)
+        self.troubleshooting.is_open(manifest)  # counted for show
         held_before = self.state.standing().enforced == manifest.target
         report = self._handed_over(envelope).report
         if report is None:
@@ -97,8 +97,8 @@ class Enforcement:
         noted = self.guard.look(manifest)
         if self.state.find_manifest() is None or self.is_leaving(manifest):
             return noted
-        if manifest is not None and self.troubleshooting.is_open(manifest):
-            return noted
+        if manifest is not None:
+            self.troubleshooting.is_open(manifest)  # counted for show; whoever enforces counts for itself
         was_enforced = manifest is not None and manifest.target == self.state.standing().enforced
         before = self.state.find_report()
         found = self.enforcer.refresh().report
