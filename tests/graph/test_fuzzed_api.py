@@ -50,7 +50,7 @@ def fuzzing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzing]:
             world=world,
             token=client.headers["Authorization"].removeprefix("Bearer "),
             seeds=Seeds(world, client),
-            document=described(world.application).document,
+            document=described(world.framework).document,
             examples=EXAMPLES,
         )
         client.close()

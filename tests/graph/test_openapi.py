@@ -11,7 +11,7 @@ import pytest
 from litestar.routes import HTTPRoute
 from openapi_spec_validator import validate
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
-from tests.support.described import DescribedApi, UndescribedAnswerError, described, framework_of
+from tests.support.described import DescribedApi, UndescribedAnswerError, described
 from tests.support.graph_bodies import POLICIES, a_policy
 from tests.support.graph_routes import SOMETHING
 
@@ -29,7 +29,7 @@ Operation = tuple[str, str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def document(embedded: AdminWorld) -> dict[str, Any]:
-    return described(embedded.application).document
+    return described(embedded.framework).document
 
 
 def operations(document: dict[str, Any]) -> Iterator[Operation]:
@@ -47,7 +47,7 @@ def test_every_route_of_the_framework_is_described_and_nothing_else(
 ) -> None:
     served = {
         (str(method), route.path_format)
-        for route in framework_of(embedded.application).routes
+        for route in embedded.framework.routes
         if isinstance(route, HTTPRoute)
         for method, (handler, _) in route.route_handler_map.items()
         if method != "OPTIONS" and handler.opt.get("description") != "none"
@@ -58,7 +58,7 @@ def test_every_route_of_the_framework_is_described_and_nothing_else(
 
 
 def test_every_operation_says_what_it_does_and_who_may(embedded: AdminWorld, document: dict[str, Any]) -> None:
-    routes = {(each.method, each.path): each for each in described_routes(framework_of(embedded.application).routes)}
+    routes = {(each.method, each.path): each for each in described_routes(embedded.framework.routes)}
     for method, path, operation in operations(document):
         permissions = authorization_of(routes[method, path].handler.opt).permissions
         assert operation["summary"].endswith("."), path
@@ -162,7 +162,7 @@ def test_two_schemas_of_one_name_are_a_mistake() -> None:
 
 def test_an_answer_that_the_document_does_not_know_is_found(embedded: AdminWorld, embedded_graph: Client) -> None:
     """The guard of all other tests is one that bites."""
-    api = described(embedded.application)
+    api = described(embedded.framework)
     less = copy.deepcopy(api.document)
     del less["components"]["schemas"]["Policy"]["properties"]["name"]
     answer = embedded_graph.post(POLICIES, json=a_policy("Described"))

@@ -8,19 +8,15 @@ import httpx
 import pytest
 from litestar import get
 from tests.support.admin import AUTHORITY, PUBLIC_URL, AdminWorld, Client
-from tests.support.described import ABOUT
 from tests.support.samples import a_device, a_group, a_tenant, device_id
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.admin_application import create_admin_application
 from shieldwall.server.authorization import Authorization, UndeclaredRouteError
 from shieldwall.server.directory import administrators
-from shieldwall.server.observability import new_registry
 from shieldwall.server.portal import app as portal
-from shieldwall.server.portal.limits import SignInLimits
-from shieldwall.server.readiness import Readiness
+from shieldwall.server.portal.rendering import load_templates
 from shieldwall.server.storage import check_ins, devices, groups, tenants
-from shieldwall.server.throttling import Attempts, Limits
 
 COOKIE = "__Host-shieldwall"
 OTHER_TENANT = TenantId("00000000-0000-4000-8000-00000000000b")
@@ -42,7 +38,6 @@ PRIVATE = (
 )
 ORIGIN = {"Origin": PUBLIC_URL}
 FEDERATED = ("/sign-in/federated/callback", "/sign-in/federated/{provider_id:str}", "/sign-in/finish")
-NO_LIMITS = SignInLimits(Attempts(Limits(), lambda: 0.0), lambda: 0.0)
 
 
 def token_of(client: Client) -> str:
@@ -432,8 +427,8 @@ def without_names(page: str) -> str:
 # Nothing by default
 
 
-def test_every_route_of_the_portal_declares_who_may_call_it(world: AdminWorld) -> None:
-    router = portal.create_routes(world.services, NO_LIMITS)
+def test_every_route_of_the_portal_declares_who_may_call_it() -> None:
+    router = portal.create_routes(load_templates())
 
     public = set()
     for route in router.routes:
@@ -445,18 +440,13 @@ def test_every_route_of_the_portal_declares_who_may_call_it(world: AdminWorld) -
     assert public <= {"/sign-in", "/sign-in/options", "/sign-in/passkey", *FEDERATED, "/static/{name:str}"}
 
 
-def test_a_route_without_a_declaration_stops_the_start(world: AdminWorld) -> None:
+def test_a_route_without_a_declaration_stops_the_start() -> None:
     @get("/forgotten", sync_to_thread=False)
     def forgotten() -> str:
         return ""
 
-    router = portal.create_routes(world.services, NO_LIMITS)
+    router = portal.create_routes(load_templates())
     router.register(forgotten)
 
     with pytest.raises(UndeclaredRouteError, match="/forgotten"):
-        create_admin_application(
-            readiness=Readiness(database=world.services.database, signer=world.services.signer),
-            registry=new_registry(),
-            routes=(router,),
-            about=ABOUT,
-        )
+        create_admin_application(routes=(router,))

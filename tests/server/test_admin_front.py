@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 from litestar import get
-from prometheus_client import CollectorRegistry
-from tests.support.described import ABOUT
 
 from shieldwall.server import admin_front
 from shieldwall.server.admin_application import create_admin_application
@@ -18,16 +16,6 @@ from shieldwall.server.admin_front import MAX_BODY_BYTES, AdminFront
 from shieldwall.server.authorization import PUBLIC, UndeclaredRouteError
 from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.openapi.description import UndescribedRouteError
-from shieldwall.server.readiness import Readiness, ReadinessReport
-
-
-class Well(Readiness):
-    """Needs no parts, and is well."""
-
-    def __init__(self) -> None: ...
-
-    def check(self) -> ReadinessReport:
-        return ReadinessReport(parts={"database": "ok"})
 
 
 def ask(
@@ -104,9 +92,9 @@ def test_a_route_that_does_not_say_who_may_call_it_stops_the_start() -> None:
     def undeclared() -> str:
         return "everything"
 
-    create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(), about=ABOUT)
+    create_admin_application(routes=())
     with pytest.raises(UndeclaredRouteError, match="/open"):
-        create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(undeclared,), about=ABOUT)
+        create_admin_application(routes=(undeclared,))
 
 
 def test_a_route_of_an_api_that_does_not_describe_itself_stops_the_start() -> None:
@@ -115,4 +103,4 @@ def test_a_route_of_an_api_that_does_not_describe_itself_stops_the_start() -> No
         return "something"
 
     with pytest.raises(UndescribedRouteError, match="GET /open"):
-        create_admin_application(readiness=Well(), registry=CollectorRegistry(), routes=(undescribed,), about=ABOUT)
+        create_admin_application(routes=(undescribed,))

@@ -27,12 +27,9 @@ from tests.support.policies import catalog
 from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.admin_front import AdminFront
-from shieldwall.server.admin_requests import WatchedRequests
 from shieldwall.server.directory import administrators, apps
 from shieldwall.server.directory.tenancy import Tenancy
-from shieldwall.server.graph.paths import NormalPaths
-from shieldwall.server.main import compose_admin
+from shieldwall.server.main import compose_admin, create_admin_routes
 from shieldwall.server.outgoing.opening import outgoing_of
 from shieldwall.server.outgoing.resolving import SystemResolver
 from shieldwall.server.services import AdminServices
@@ -104,19 +101,12 @@ class AdminWorld:
     @cached_property
     def application(self) -> ASGIApp:
         """The application on the public port, put together as the server does."""
-        return compose_admin(self.services, monotonic=time.monotonic).application
+        return compose_admin(self.services, self.framework, monotonic=time.monotonic).application
 
     @property
     def framework(self) -> Litestar:
-        """The innermost layer, which knows the routes."""
-        watched = compose_admin(self.services, monotonic=time.monotonic).application
-        assert isinstance(watched, WatchedRequests)
-        front = watched.application
-        assert isinstance(front, AdminFront)
-        paths = front.application
-        assert isinstance(paths, NormalPaths)
-        assert isinstance(paths.app, Litestar)
-        return paths.app
+        """The innermost layer, which knows the routes: the same for every world."""
+        return admin_routes()
 
     @property
     def manager(self) -> World:
@@ -139,7 +129,7 @@ class AdminWorld:
 
     def client(self) -> Client:
         """A caller without cookies."""
-        return Client(self.application, described(self.application))
+        return Client(self.application, described(self.framework))
 
     def application_client(self, *permissions: str, name: str = "Automation", tenant: Tenant | None = None) -> Client:
         """A program that has a token with these permissions; none of them takes a token that allows nothing."""
@@ -175,6 +165,12 @@ class AdminWorld:
         """Sign a client in to the admin center."""
         answer = client.post("/sign-in", data={"code": self.invite(name, tenant)}, headers={"Origin": PUBLIC_URL})
         assert answer.status_code == 303, answer.text
+
+
+@cache
+def admin_routes() -> Litestar:
+    """Return the routes, put together once for every world of a test run: they hold nothing of one."""
+    return create_admin_routes()
 
 
 def create_admin_world(database: Database, data: Path) -> AdminWorld:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvloop
 from granian.constants import Interfaces
+from tests.support.admin import admin_routes
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, read_reply
 
 from shieldwall.server.directory import apps
@@ -64,7 +65,7 @@ class AdminSocket:
 def admin_socket(data: Path) -> Iterator[AdminSocket]:
     """Make a server in ``data`` and run what serves administrators in a thread."""
     with gateway_world(data) as world:
-        admin = compose_admin(world.services, monotonic=time.monotonic)
+        admin = compose_admin(world.services, admin_routes(), monotonic=time.monotonic)
         with _served(world.settings, admin):
             yield with_token(AdminSocket(world, world.settings.public_port, world.tls))
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from tests.support.admin import create_admin_world
+from tests.support.admin import admin_routes
 from tests.support.documentation import table
 
 from shieldwall.server.access.roles import BUILT_IN, Role
 from shieldwall.server.authorization import Authorization, authorization_of, handlers_of
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import metadata
 
 _REACHES = {
     "OPEN": "the same for all",
@@ -51,14 +47,8 @@ def _routes() -> tuple[tuple[str, Authorization], ...]:
 
 def _declared() -> Iterator[tuple[str, Authorization]]:
     """Yield every route that is not public, once: both versions of Graph have the same handlers."""
-    with TemporaryDirectory() as folder:
-        database = Database.at(Path(folder) / "shieldwall.db")
-        with database.write() as connection:
-            metadata.create_all(connection)
-        framework = create_admin_world(database, Path(folder) / "data").framework
-        for method, route, handler in handlers_of(framework):
-            declared = authorization_of(handler.opt)
-            if not declared.public and not route.path_format.startswith("/v1.0"):
-                path = route.path_format.removeprefix("/beta")
-                yield f"{method} {'…' if path != route.path_format else ''}{path}", declared
-        database.close()
+    for method, route, handler in handlers_of(admin_routes()):
+        declared = authorization_of(handler.opt)
+        if not declared.public and not route.path_format.startswith("/v1.0"):
+            path = route.path_format.removeprefix("/beta")
+            yield f"{method} {'…' if path != route.path_format else ''}{path}", declared

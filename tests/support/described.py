@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import httpx
 import jsonschema_rs
 from litestar import Litestar
-from litestar.types import ASGIApp
 
 from shieldwall.server.graph.app import is_graph_path
 from shieldwall.server.graph.paths import normal_path
@@ -171,18 +170,7 @@ def _with_all_members(document: dict[str, Any]) -> dict[str, Any]:
     return {"components": {"schemas": schemas}}
 
 
-_MADE: Final[list[DescribedApi]] = []
-
-
-def described(application: ASGIApp) -> DescribedApi:
-    """The description of the administrators' application: made once, for it is the same for every world."""
-    if not _MADE:
-        _MADE.append(DescribedApi(create_document(framework_of(application).routes, ABOUT)))
-    return _MADE[0]
-
-
-def framework_of(application: Any) -> Litestar:
-    """Find the innermost layer, which knows the routes."""
-    while not isinstance(application, Litestar):
-        application = getattr(application, "application", None) or application.app
-    return application
+@cache
+def described(routes: Litestar) -> DescribedApi:
+    """The description of these routes, made once."""
+    return DescribedApi(create_document(routes.routes, ABOUT))

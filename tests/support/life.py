@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 from httpx import Response
-from tests.support.admin import Client
+from tests.support.admin import Client, admin_routes
 from tests.support.gateway_world import GatewayWorld, gateway_world
 from tests.support.simulated_agent import MemoryMachine
 from tests.support.simulated_applier import ConfirmsByHand, pretend_enforcer
@@ -293,7 +293,7 @@ def a_life(home: Path, database: str | None = None) -> Iterator[Life]:
     """Start a server with an administrator who may do everything."""
     with (
         gateway_world(home / "data", database) as server,
-        closing(Client(compose_admin(server.services, monotonic=_still).application)) as graph,
+        closing(Client(compose_admin(server.services, admin_routes(), monotonic=_still).application)) as graph,
     ):
         graph.base_url = server.settings.public_url
         (home / "devices").mkdir()

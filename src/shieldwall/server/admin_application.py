@@ -1,9 +1,11 @@
-"""The application on the public port: health and metrics, and the front doors for administrators."""
+"""All routes on the public port: health and metrics, and the front doors for administrators.
+
+They hold nothing of a server, whose parts come with each request (``server.parts``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -22,18 +24,18 @@ from shieldwall.server.gates import require_gates
 from shieldwall.server.observability import METRICS_TYPE, metrics_text
 from shieldwall.server.openapi import publishing
 from shieldwall.server.openapi.description import described_routes
-from shieldwall.server.openapi.document import About, create_document
 from shieldwall.server.openapi.own import ALIVE, NUMBERS, PREPARED, tells
-from shieldwall.server.openapi.publishing import Published, publish
+from shieldwall.server.parts import part_of
 from shieldwall.server.readiness import Readiness
 
 READY: Final = 200
 NOT_READY: Final = 503
 
-ErrorHandler: TypeAlias = Callable[[Request[Any, Any, Any], Exception], Response[bytes]]
+AnyRequest: TypeAlias = Request[Any, Any, Any]
+ErrorHandler: TypeAlias = Callable[[AnyRequest, Exception], Response[bytes]]
 
 
-def answer_problem(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def answer_problem(_request: AnyRequest, error: Exception) -> Response[bytes]:
     """Write as a problem document what no front door answered: mostly that there is nothing under the path."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     headers: dict[str, str] = {}
@@ -56,52 +58,40 @@ def answer_problem(_request: Request[Any, Any, Any], error: Exception) -> Respon
     )
 
 
+@get("/healthz", opt={**PUBLIC, **tells(ALIVE)}, sync_to_thread=False)
+def get_health() -> dict[str, str]:
+    """Answer as long as the loop turns."""
+    return {"status": "alive"}
+
+
+@get("/readyz", opt={**PUBLIC, **tells(*PREPARED)}, sync_to_thread=True)
+def get_readiness(request: AnyRequest) -> Response[dict[str, str]]:
+    """Say whether database and signer answer."""
+    report = part_of(request.scope, Readiness).check()
+    return Response(report.shown(), status_code=READY if report.is_ready else NOT_READY)
+
+
+@get("/metrics", opt={**PUBLIC, **tells(NUMBERS)}, sync_to_thread=True)
+def get_metrics(request: AnyRequest) -> Response[bytes]:
+    """Write all numbers for Prometheus."""
+    return Response(metrics_text(part_of(request.scope, CollectorRegistry)), media_type=METRICS_TYPE)
+
+
 def create_admin_application(
-    *,
-    readiness: Readiness,
-    registry: CollectorRegistry,
-    routes: Sequence[ControllerRouterHandler],
-    about: About,
-    unrouted: ErrorHandler = answer_problem,
+    routes: Sequence[ControllerRouterHandler], unrouted: ErrorHandler = answer_problem
 ) -> Litestar:
-    """Put the application together. ``unrouted`` answers where no route of a front door took the request.
+    """Put the routes together. ``unrouted`` answers where no route of a front door took the request.
 
     Raises:
         UndeclaredRouteError: A route does not say who may call it.
         UndescribedRouteError: A route of an API does not say what it takes and answers.
     """
-
-    @get("/healthz", opt={**PUBLIC, **tells(ALIVE)}, sync_to_thread=False)
-    def get_health() -> dict[str, str]:
-        """Answer as long as the loop turns."""
-        return {"status": "alive"}
-
-    @get("/readyz", opt={**PUBLIC, **tells(*PREPARED)}, sync_to_thread=True)
-    def get_readiness() -> Response[dict[str, str]]:
-        """Say whether database and signer answer."""
-        report = readiness.check()
-        return Response(report.shown(), status_code=READY if report.is_ready else NOT_READY)
-
-    @get("/metrics", opt={**PUBLIC, **tells(NUMBERS)}, sync_to_thread=True)
-    def get_metrics() -> Response[bytes]:
-        """Write all numbers for Prometheus."""
-        return Response(metrics_text(registry), media_type=METRICS_TYPE)
-
-    @cache
-    def published() -> Published:
-        return publish(create_document(application.routes, about))
-
-    def prepare() -> None:
-        """Make document and page when the server starts, not when somebody first asks."""
-        published().page.showing("")
-
     application = Litestar(
-        route_handlers=[get_health, get_readiness, get_metrics, *publishing.create_routes(published), *routes],
+        route_handlers=[get_health, get_readiness, get_metrics, *publishing.HANDLERS, *routes],
         request_max_body_size=MAX_BODY_BYTES,
         exception_handlers={HTTPException: unrouted, Exception: unrouted},
         openapi_config=None,
         logging_config=None,
-        on_startup=[prepare],
     )
     require_declarations(application)
     require_gates(application)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -10,7 +9,6 @@ from typing import Any, Final, TypeAlias
 from litestar.connection import ASGIConnection
 from sqlalchemy import Connection as Transaction
 
-from shieldwall.server.admin_front import address_of
 from shieldwall.server.authorization import PERSON, Principal, UnauthenticatedError
 from shieldwall.server.claims_challenges import RevokedTokenError
 from shieldwall.server.directory.access_of_people import access_of
@@ -44,18 +42,23 @@ def issuer_of(services: AdminServices) -> TokenIssuer:
     return TokenIssuer.of(services.tenant, services.settings.public_url, services.settings.public_urls)
 
 
-def finding_caller(services: AdminServices) -> Callable[[Connection, Transaction, Tenant, str], Caller]:
-    """Make the function that finds out whose a token is.
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Finds out who calls. One for a process: it remembers the keys that verify tokens."""
 
-    It raises UnauthenticatedError where the token, or the proof beside it, is not good, and RevokedTokenError where it
-    was until somebody took it back.
-    """
-    keys = VerificationKeys(services.signers, services.clock)
+    services: AdminServices
+    keys: VerificationKeys
 
-    def caller_of(connection: Connection, transaction: Transaction, tenant: Tenant, token: str) -> Caller:
-        issuer = issuer_of(services.of(tenant))
-        now = services.clock.now()
-        verified = issuer.verified(token, keys.of(tenant.id, claimed_key(token)), now, _api_of(connection))
+    def caller_of(self, connection: Connection, transaction: Transaction, tenant: Tenant, token: str) -> Caller:
+        """Find out whose a token is.
+
+        Raises:
+            UnauthenticatedError: The token, or the proof beside it, is not good.
+            RevokedTokenError: It was good until somebody took it back.
+        """
+        issuer = issuer_of(self.services.of(tenant))
+        now = self.services.clock.now()
+        verified = issuer.verified(token, self.keys.of(tenant.id, claimed_key(token)), now, _api_of(connection))
         app = find_app(transaction, tenant.id, verified.client_id)
         if app is None or not app.enabled:
             raise RevokedTokenError("The application is not there any more.", now)
@@ -67,25 +70,17 @@ def finding_caller(services: AdminServices) -> Callable[[Connection, Transaction
         _refuse_older(verified, app.valid_from)
         if person is not None:
             _refuse_older(verified, person.valid_from)
-        prove_possession(services, connection, token, verified.key)
+        prove_possession(self.services, connection, token, verified.key)
         return Caller(app=app, person=person, token=verified)
 
-    return caller_of
-
-
-def finding_principal(services: AdminServices) -> Callable[[Connection], Principal]:
-    """Make the function that finds out who calls. It raises as ``finding_caller`` says."""
-    caller_of = finding_caller(services)
-
-    def principal_of(connection: Connection) -> Principal:
+    def principal_of(self, connection: Connection) -> Principal:
+        """Find out who sends a request. Raises: as ``caller_of``."""
         token = token_of(connection)
-        tenant = services.tenancy.find(claimed_tenant(token))
+        tenant = self.services.tenancy.find(claimed_tenant(token))
         if tenant is None:
             raise UnauthenticatedError("The access token is not valid.")
-        with services.database.read() as transaction:
-            return _principal(transaction, caller_of(connection, transaction, tenant, token), tenant)
-
-    return principal_of
+        with self.services.database.read() as transaction:
+            return _principal(transaction, self.caller_of(connection, transaction, tenant, token), tenant)
 
 
 def token_of(connection: Connection) -> str:
@@ -98,11 +93,6 @@ def token_of(connection: Connection) -> str:
     if scheme.lower() not in _SCHEMES or not token:
         raise UnauthenticatedError("The request carries no access token.")
     return token
-
-
-def services_here(services: AdminServices, connection: Connection) -> AdminServices:
-    """Return the services as they are seen at the address that a request was sent to."""
-    return services.reached_at(address_of(connection.scope, services.settings.public_url))
 
 
 def _principal(transaction: Transaction, caller: Caller, tenant: Tenant) -> Principal:

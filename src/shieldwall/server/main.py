@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from shieldwall import __version__
@@ -23,6 +24,7 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
+from shieldwall.server.directory.verification_keys import VerificationKeys
 from shieldwall.server.events.dispatching import Dispatching
 from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.sealing import SecretBox
@@ -70,6 +72,11 @@ from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 from shieldwall.server.throttling import Attempts, Throttle
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+    from shieldwall.server.openapi.publishing import Publishing
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 UNSIGNED_PER_SECOND: Final = 50.0
@@ -131,6 +138,7 @@ class Admin:
 
     application: ASGIApplication
     connections: ConnectionGuard
+    publishing: Publishing
     housekeeping: Housekeeping
     dispatching: Dispatching
     streaming: Streaming
@@ -138,6 +146,7 @@ class Admin:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep going what turns beside the application."""
+        self.publishing.prepare()
         async with _beside(
             self.connections.run(), self.housekeeping.run(), self.dispatching.run(), self.streaming.run()
         ):
@@ -310,46 +319,71 @@ def open_admin(settings: ServerSettings, *, monotonic: Callable[[], float]) -> I
     """Open the services and put the administrators' application together."""
     with open_services(settings) as services:
         services.outgoing.trust()  # so that an authority that cannot be read is told at the start
-        yield compose_admin(services, monotonic=monotonic)
+        yield compose_admin(services, create_admin_routes(), monotonic=monotonic)
 
 
-def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) -> Admin:
-    """Put the administrators' application together from parts that are open."""
+def create_admin_routes() -> Litestar:
+    """Put the routes of all front doors for administrators together: they hold nothing of this server.
+
+    Raises:
+        UndeclaredRouteError: A route does not say who may call it.
+        UndescribedRouteError: A route of an API does not say what it takes and answers.
+    """
     # Here, so that the gateway's process does not load a web framework that it never uses.
     from shieldwall.server.admin_application import answer_problem, create_admin_application  # noqa: PLC0415 - see above
+    from shieldwall.server.graph import app as graph  # noqa: PLC0415 - see above
+    from shieldwall.server.identity import app as identity  # noqa: PLC0415 - see above
+    from shieldwall.server.portal import app as portal  # noqa: PLC0415 - see above
+    from shieldwall.server.portal.rendering import load_templates  # noqa: PLC0415 - see above
+
+    templates = load_templates()
+    return create_admin_application(
+        routes=(*graph.create_routes(), identity.create_routes(), portal.create_routes(templates)),
+        unrouted=graph.answering_unrouted(portal.answering_unrouted(templates, answer_problem)),
+    )
+
+
+def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Callable[[], float]) -> Admin:
+    """Put the administrators' application together from parts that are open, and the routes that find them."""
+    # Here, so that the gateway's process does not load a web framework that it never uses.
     from shieldwall.server.admin_front import AdminFront  # noqa: PLC0415 - see above
     from shieldwall.server.admin_requests import AdminMeasures, WatchedRequests  # noqa: PLC0415 - see above
-    from shieldwall.server.graph import app as graph  # noqa: PLC0415 - see above
-    from shieldwall.server.graph.batch import INSIDE  # noqa: PLC0415 - see above
+    from shieldwall.server.callers import Callers  # noqa: PLC0415 - see above
+    from shieldwall.server.graph.batch import Inside  # noqa: PLC0415 - see above
+    from shieldwall.server.graph.catalog_resources import CatalogResources  # noqa: PLC0415 - see above
     from shieldwall.server.graph.paths import NormalPaths, names_in  # noqa: PLC0415 - see above
-    from shieldwall.server.identity import app as identity  # noqa: PLC0415 - see above
-    from shieldwall.server.openapi.document import About  # noqa: PLC0415 - see above
+    from shieldwall.server.openapi.document import About, create_document  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.permission_words import in_words  # noqa: PLC0415 - see above
-    from shieldwall.server.portal import app as portal  # noqa: PLC0415 - see above
+    from shieldwall.server.openapi.publishing import Publishing  # noqa: PLC0415 - see above
+    from shieldwall.server.parts import WithParts  # noqa: PLC0415 - see above
     from shieldwall.server.portal.limits import SignInLimits  # noqa: PLC0415 - see above
+    from shieldwall.server.portal.provider_client import ProviderClient  # noqa: PLC0415 - see above
 
     settings, registry = services.settings, new_registry()
     connections = ConnectionGuard(settings.public_port, monotonic)
     attempts = Attempts(settings.limits, monotonic)
-    application = create_admin_application(
-        readiness=Readiness(database=services.database, signer=services.signer),
-        registry=registry,
-        routes=(
-            *graph.create_routes(services, Throttle(settings.limits, monotonic)),
-            identity.create_routes(services, attempts),
-            portal.create_routes(services, SignInLimits(attempts, monotonic)),
-        ),
-        about=About(
-            version=__version__,
-            public_urls=settings.public_urls,
-            token_url=f"{settings.public_url}/{settings.tenant_id}/oauth2/v2.0/token",
-            permissions=in_words(PERMISSIONS),
-        ),
-        unrouted=graph.answering_unrouted(services, portal.answering_unrouted(services, answer_problem)),
+    about = About(
+        version=__version__,
+        public_urls=settings.public_urls,
+        token_url=f"{settings.public_url}/{settings.tenant_id}/oauth2/v2.0/token",
+        permissions=in_words(PERMISSIONS),
     )
-    paths = NormalPaths(application, names_in(route.path for route in application.routes))
+    publishing = Publishing(lambda: create_document(routes.routes, about))
+    parts: dict[type, object] = {
+        AdminServices: services,
+        Attempts: attempts,
+        Callers: Callers(services, VerificationKeys(services.signers, services.clock)),
+        CatalogResources: CatalogResources(services.catalog),
+        CollectorRegistry: registry,
+        ProviderClient: ProviderClient(services.outgoing),
+        Publishing: publishing,
+        Readiness: Readiness(database=services.database, signer=services.signer),
+        SignInLimits: SignInLimits(attempts, monotonic),
+        Throttle: Throttle(settings.limits, monotonic),
+    }
+    paths = NormalPaths(WithParts(routes, parts), names_in(route.path for route in routes.routes))
     measures, new_request_id = AdminMeasures(registry), RequestIds()
-    application.state[INSIDE] = WatchedRequests(application=paths, measures=measures, new_request_id=new_request_id)
+    parts[Inside] = Inside(WatchedRequests(application=paths, measures=measures, new_request_id=new_request_id))
     front = AdminFront(
         application=paths,
         addresses={normal_authority(authority_of(url)): url for url in settings.public_urls},
@@ -360,6 +394,7 @@ def compose_admin(services: AdminServices, *, monotonic: Callable[[], float]) ->
     return Admin(
         application=watched,
         connections=connections,
+        publishing=publishing,
         housekeeping=Housekeeping(services=services),
         dispatching=Dispatching(
             services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from litestar import Request
@@ -10,6 +9,7 @@ from litestar.datastructures import State
 
 from shieldwall.server.admin_front import address_of
 from shieldwall.server.authorization import Principal
+from shieldwall.server.parts import part_of
 from shieldwall.server.services import AdminServices
 
 
@@ -20,22 +20,19 @@ def services_of_caller(services: AdminServices, caller: object) -> AdminServices
     return services.of(services.tenancy.get(caller.tenant_id))
 
 
-def serving_tenant_of_caller(services: AdminServices) -> Callable[..., AdminServices]:
-    """Make the dependency of every handler that knows its caller: nothing in it can reach another tenant."""
-
-    def provide(request: Request[Any, Any, State]) -> AdminServices:
-        here = services.reached_at(address_of(request.scope, services.settings.public_url))
-        return services_of_caller(here, request.scope.get("user"))
-
-    return provide
+def services_here(scope: Any) -> AdminServices:
+    """Return the services as they are seen at the address that the request with this scope was sent to."""
+    services = part_of(scope, AdminServices)
+    return services.reached_at(address_of(scope, services.settings.public_url))
 
 
-def serving_tenant_named(services: AdminServices) -> Callable[..., AdminServices]:
-    """Make the dependency of handlers whose path names a tenant; of one that is not there they say so themselves."""
+def serving_tenant_of_caller(request: Request[Any, Any, State]) -> AdminServices:
+    """Serve every handler that knows its caller, as a dependency: nothing in it can reach another tenant."""
+    return services_of_caller(services_here(request.scope), request.scope.get("user"))
 
-    def provide(request: Request[Any, Any, State]) -> AdminServices:
-        here = services.reached_at(address_of(request.scope, services.settings.public_url))
-        tenant = services.tenancy.named(request.path_params["tenant"])
-        return here if tenant is None else here.of(tenant)
 
-    return provide
+def serving_tenant_named(request: Request[Any, Any, State]) -> AdminServices:
+    """Serve handlers whose path names a tenant, as a dependency; of one that is not there they say so themselves."""
+    here = services_here(request.scope)
+    tenant = here.tenancy.named(request.path_params["tenant"])
+    return here if tenant is None else here.of(tenant)

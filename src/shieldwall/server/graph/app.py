@@ -11,14 +11,13 @@ from litestar.concurrency import sync_to_thread
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
-from litestar.types import AsyncAnyCallable, ControllerRouterHandler
+from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
-from shieldwall.server.admin_front import address_of
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import Principal, authorization_of
-from shieldwall.server.callers import Connection, finding_principal, issuer_of, services_here
+from shieldwall.server.callers import Callers, Connection, issuer_of
 from shieldwall.server.claims_challenges import challenge_headers
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.graph import (
@@ -80,9 +79,10 @@ from shieldwall.server.graph.errors import FailedError, error_body, error_of_htt
 from shieldwall.server.graph.reports import cached, exports
 from shieldwall.server.graph.reports import handlers as reports
 from shieldwall.server.graph.requests import JSON, GraphRequest
+from shieldwall.server.parts import part_of, providing
 from shieldwall.server.possession_of_requests import by_proof
 from shieldwall.server.services import AdminServices
-from shieldwall.server.tenant_services import serving_tenant_of_caller
+from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
 from shieldwall.server.throttling import Call, Throttle, TooManyRequestsError
 
 VERSIONS: Final = ("/v1.0", "/beta")
@@ -147,14 +147,11 @@ _READING: Final = frozenset({"GET", "HEAD"})
 ErrorHandler: TypeAlias = Callable[[GraphRequest, Exception], Response[bytes]]
 
 
-def create_routes(services: AdminServices, throttle: Throttle) -> tuple[Router, ...]:
+def create_routes() -> tuple[Router, ...]:
     """Make the routes of Graph (``/v1.0`` and ``/beta``) and of Defender for Endpoint (``/api``).
 
     They stand side by side: the framework copies every route once for each router around it.
     """
-    answering = answering_errors(services)
-    resources = CatalogResources(services.catalog)
-    guard = _guarding(services, throttle)
     handlers_by_path = (
         *((version, HANDLERS) for version in VERSIONS),
         ("/", exports.DOWNLOAD_HANDLERS),
@@ -165,66 +162,61 @@ def create_routes(services: AdminServices, throttle: Throttle) -> tuple[Router, 
             path=path,
             route_handlers=handlers,
             dependencies={
-                "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
-                "resources": Provide(lambda: resources, sync_to_thread=False),
+                "services": Provide(serving_tenant_of_caller, sync_to_thread=False),
+                "resources": providing(CatalogResources),
             },
-            guards=[guard],
-            exception_handlers={ShieldwallError: answering, HTTPException: answering, Exception: answering},
+            guards=[_guard],
+            exception_handlers={ShieldwallError: answer_error, HTTPException: answer_error, Exception: answer_error},
         )
         for path, handlers in handlers_by_path
     )
 
 
-def answering_errors(services: AdminServices) -> ErrorHandler:
-    """Make the function that writes every error, expected or not, in Graph's shape."""
-
-    def answer(request: GraphRequest, error: Exception) -> Response[bytes]:
-        headers: dict[str, str] = {}
-        match error:
-            case ShieldwallError():
-                expected = error
-            case HTTPException():
-                expected = error_of_http(error)
-                headers |= allowed_methods(error)
-            case _:
-                expected = FailedError("Something went wrong inside the server.")
-        status = status_of(expected)
-        record = record_of(request.scope)
-        if status == 500:
-            structlog.get_logger().error("request_failed", request_id=record.request_id, exc_info=error)
+def answer_error(request: GraphRequest, error: Exception) -> Response[bytes]:
+    """Write any error, expected or not, in Graph's shape."""
+    services = services_here(request.scope)
+    headers: dict[str, str] = {}
+    match error:
+        case ShieldwallError():
+            expected = error
+        case HTTPException():
+            expected = error_of_http(error)
+            headers |= allowed_methods(error)
+        case _:
             expected = FailedError("Something went wrong inside the server.")
-        if status == 401:
-            issuer = issuer_of(services_here(services, request)).issuer
-            headers |= challenge_headers(expected, issuer, by_proof=by_proof(request))
-        if status == 410:  # where to begin anew
-            here = services.reached_at(address_of(request.scope, services.settings.public_url))
-            headers["Location"] = f"{here.settings.public_url}{request.scope['path']}?$deltatoken="
-        if status == 503:
-            headers["Retry-After"] = str(RETRY_SECONDS)
-        if isinstance(expected, TooManyRequestsError):
-            headers["Retry-After"] = str(expected.retry_after)
-        record.error = expected.code
-        if is_defender_path(request.scope["path"]):
-            body = defender_error(expected, request_id=record.request_id)
-        else:
-            body = error_body(
-                expected,
-                request_id=record.request_id,
-                client_request_id=record.client_request_id,
-                now=services.clock.now(),
-            )
-        return Response(encode(body), status_code=status, media_type=JSON, headers=headers)
+    status = status_of(expected)
+    record = record_of(request.scope)
+    if status == 500:
+        structlog.get_logger().error("request_failed", request_id=record.request_id, exc_info=error)
+        expected = FailedError("Something went wrong inside the server.")
+    if status == 401:
+        issuer = issuer_of(services).issuer
+        headers |= challenge_headers(expected, issuer, by_proof=by_proof(request))
+    if status == 410:  # where to begin anew
+        headers["Location"] = f"{services.settings.public_url}{request.scope['path']}?$deltatoken="
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_SECONDS)
+    if isinstance(expected, TooManyRequestsError):
+        headers["Retry-After"] = str(expected.retry_after)
+    record.error = expected.code
+    if is_defender_path(request.scope["path"]):
+        body = defender_error(expected, request_id=record.request_id)
+    else:
+        body = error_body(
+            expected,
+            request_id=record.request_id,
+            client_request_id=record.client_request_id,
+            now=services.clock.now(),
+        )
+    return Response(encode(body), status_code=status, media_type=JSON, headers=headers)
 
-    return answer
 
-
-def answering_unrouted(services: AdminServices, otherwise: ErrorHandler) -> ErrorHandler:
+def answering_unrouted(otherwise: ErrorHandler) -> ErrorHandler:
     """Make the function that answers where no route is: in Graph's shape under its paths, as others do elsewhere."""
-    answering = answering_errors(services)
 
     def answer(request: GraphRequest, error: Exception) -> Response[bytes]:
         path = request.scope["path"]
-        return (answering if is_graph_path(path) or is_defender_path(path) else otherwise)(request, error)
+        return (answer_error if is_graph_path(path) or is_defender_path(path) else otherwise)(request, error)
 
     return answer
 
@@ -234,24 +226,20 @@ def is_graph_path(path: str) -> bool:
     return any(path == version or path.startswith(f"{version}/") for version in VERSIONS)
 
 
-def _guarding(services: AdminServices, throttle: Throttle) -> AsyncAnyCallable:
-    """Make the guard that finds out who calls, from the bearer token, and asks whether they may: so much, and this."""
-    principal_of = finding_principal(services)
-
-    # A function and not an object: the framework copies what it is given, and services cannot be copied.
-    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-        if connection.scope.get("method") == "OPTIONS":
-            return  # the framework answers, with the header Allow that a 405 tells anybody as well
-        authorization = authorization_of(handler.opt)
-        principal = None if authorization.public else await sync_to_thread(principal_of, connection)
-        if principal is not None:
-            throttle.admit(_call_of(connection, principal))
-        authorization.admit(principal, services.clock.now())
-        connection.scope["user"] = principal
-        if principal is not None and is_narrowed(authorization, principal):
-            await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
-
-    return guard
+async def _guard(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Find out who calls, from the bearer token, and ask whether they may: so much, and this."""
+    if connection.scope.get("method") == "OPTIONS":
+        return  # the framework answers, with the header Allow that a 405 tells anybody as well
+    services = part_of(connection.scope, AdminServices)
+    callers = part_of(connection.scope, Callers)
+    authorization = authorization_of(handler.opt)
+    principal = None if authorization.public else await sync_to_thread(callers.principal_of, connection)
+    if principal is not None:
+        part_of(connection.scope, Throttle).admit(_call_of(connection, principal))
+    authorization.admit(principal, services.clock.now())
+    connection.scope["user"] = principal
+    if principal is not None and is_narrowed(authorization, principal):
+        await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
 
 
 def _call_of(connection: Connection, principal: Principal) -> Call:

@@ -21,13 +21,19 @@ from shieldwall.server.graph.describing import does
 from shieldwall.server.graph.errors import error_body, status_of
 from shieldwall.server.graph.requests import JSON, GraphRequest, Services, answer, members_of
 from shieldwall.server.graph.schemas.batch import BATCH_ANSWER, BATCH_REQUEST
+from shieldwall.server.parts import part_of
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.services import AdminServices
 
 SIDE_BY_SIDE: Final = 4
 """Requests of one batch at a time: so that a batch is no way to more of the server than others get."""
-INSIDE: Final = "inside"
-"""Where the application's state holds the application as the items of a batch call it, put there by who composes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The application as the items of a batch call it."""
+
+    application: ASGIApp
 
 
 class FailedDependencyError(ShieldwallError):
@@ -49,7 +55,11 @@ async def run_batch(services: Services, request: GraphRequest, body: RawBody) ->
     except InvalidJsonError as error:
         raise InvalidBatchError(f"The batch cannot be read: {error.cause}") from None
     plan = stages(asked.requests)
-    batch = Batch(application=request.app.state[INSIDE], scope=request.scope, refused=_refusing(services, request))
+    batch = Batch(
+        application=part_of(request.scope, Inside).application,
+        scope=request.scope,
+        refused=_refusing(services, request),
+    )
     for stage in plan:
         await batch.run(stage)
     return answer({"responses": [batch.answers[item.name] for item in asked.requests]})

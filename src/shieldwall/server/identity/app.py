@@ -8,22 +8,21 @@ from litestar.exceptions import HTTPException
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.identity import device_code, discovery, token
-from shieldwall.server.identity.errors import answering_errors
-from shieldwall.server.identity.user_info import user_info_handler
-from shieldwall.server.services import AdminServices
+from shieldwall.server.identity.errors import answer_error
+from shieldwall.server.identity.user_info import user_info
+from shieldwall.server.parts import providing
 from shieldwall.server.tenant_services import serving_tenant_named
 from shieldwall.server.throttling import Attempts
 
 
-def create_routes(services: AdminServices, attempts: Attempts) -> Router:
+def create_routes() -> Router:
     """Make the routes of the identity platform. All are public: what a client shows is looked at by the handlers."""
-    answering = answering_errors(services)
     return Router(
         path="/",
-        route_handlers=[*discovery.HANDLERS, *token.HANDLERS, *device_code.HANDLERS, user_info_handler(services)],
+        route_handlers=[*discovery.HANDLERS, *token.HANDLERS, *device_code.HANDLERS, user_info],
         dependencies={
-            "services": Provide(serving_tenant_named(services), sync_to_thread=True),
-            "attempts": Provide(lambda: attempts, sync_to_thread=False),
+            "services": Provide(serving_tenant_named, sync_to_thread=True),
+            "attempts": providing(Attempts),
         },
-        exception_handlers={ShieldwallError: answering, HTTPException: answering, Exception: answering},
+        exception_handlers={ShieldwallError: answer_error, HTTPException: answer_error, Exception: answer_error},
     )

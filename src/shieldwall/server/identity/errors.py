@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -14,15 +14,15 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_requests import allowed_methods, record_of
 from shieldwall.server.authorization import UnauthenticatedError
-from shieldwall.server.callers import issuer_of, services_here
+from shieldwall.server.callers import issuer_of
 from shieldwall.server.claims_challenges import challenge_headers
 from shieldwall.server.directory.app_credentials import InvalidClientError
 from shieldwall.server.directory.possession import InvalidProofError, NonceWantedError
 from shieldwall.server.directory.resource_names import InvalidScopeError
 from shieldwall.server.possession_of_requests import by_proof
-from shieldwall.server.services import AdminServices
 from shieldwall.server.signer.errors import SignerBusyError, SignerUnavailableError
 from shieldwall.server.storage.database import StorageUnavailableError
+from shieldwall.server.tenant_services import services_here
 from shieldwall.server.throttling import TooManyRequestsError
 
 IdentityRequest: TypeAlias = Request[Any, Any, State]
@@ -109,38 +109,35 @@ def refused(error: ShieldwallError) -> TokenRequestError | None:
             return None
 
 
-def answering_errors(services: AdminServices) -> Callable[[IdentityRequest, Exception], Response[bytes]]:
-    """Make the function that writes every error of the identity platform, expected or not."""
-
-    def answer(request: IdentityRequest, error: Exception) -> Response[bytes]:
-        found, headers = _found(error), dict(NO_STORE)
-        if isinstance(error, HTTPException):
-            headers |= allowed_methods(error)
-        if isinstance(error, UnauthenticatedError):
-            issuer = issuer_of(services_here(services, request)).issuer
-            headers |= challenge_headers(error, issuer, by_proof=by_proof(request))
-        elif found.status == 401 and "authorization" in request.headers:
-            headers["WWW-Authenticate"] = "Basic"
-        if found.nonce:
-            headers["DPoP-Nonce"] = found.nonce
-        if found.retry_after is not None:
-            headers["Retry-After"] = str(found.retry_after)
-        record = record_of(request.scope)
-        record.error = found.error
-        if found.status == 500:
-            structlog.get_logger().error("request_failed", request_id=record.request_id, exc_info=error)
-        body = {
-            "error": found.error,
-            "error_description": f"AADSTS{found.number}: {found.cause}",
-            "error_codes": [found.number],
-            "timestamp": f"{services.clock.now():%Y-%m-%d %H:%M:%SZ}",
-            "trace_id": record.request_id,
-            "correlation_id": record.client_request_id,
-            **found.more,
-        }
-        return Response(encode(body), status_code=found.status, media_type=JSON, headers=headers)
-
-    return answer
+def answer_error(request: IdentityRequest, error: Exception) -> Response[bytes]:
+    """Write any error of the identity platform, expected or not."""
+    services = services_here(request.scope)
+    found, headers = _found(error), dict(NO_STORE)
+    if isinstance(error, HTTPException):
+        headers |= allowed_methods(error)
+    if isinstance(error, UnauthenticatedError):
+        issuer = issuer_of(services).issuer
+        headers |= challenge_headers(error, issuer, by_proof=by_proof(request))
+    elif found.status == 401 and "authorization" in request.headers:
+        headers["WWW-Authenticate"] = "Basic"
+    if found.nonce:
+        headers["DPoP-Nonce"] = found.nonce
+    if found.retry_after is not None:
+        headers["Retry-After"] = str(found.retry_after)
+    record = record_of(request.scope)
+    record.error = found.error
+    if found.status == 500:
+        structlog.get_logger().error("request_failed", request_id=record.request_id, exc_info=error)
+    body = {
+        "error": found.error,
+        "error_description": f"AADSTS{found.number}: {found.cause}",
+        "error_codes": [found.number],
+        "timestamp": f"{services.clock.now():%Y-%m-%d %H:%M:%SZ}",
+        "trace_id": record.request_id,
+        "correlation_id": record.client_request_id,
+        **found.more,
+    }
+    return Response(encode(body), status_code=found.status, media_type=JSON, headers=headers)
 
 
 def _found(error: Exception) -> TokenRequestError:

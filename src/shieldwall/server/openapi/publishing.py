@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from litestar import Request, Response, get
@@ -19,6 +20,7 @@ from shieldwall.server.authorization import PUBLIC
 from shieldwall.server.openapi.description import JSON, PAGES, Answer
 from shieldwall.server.openapi.own import DOCUMENT, IF_NONE_MATCH, tells
 from shieldwall.server.openapi.page import Page, create_page
+from shieldwall.server.parts import part_of
 
 PATH: Final = "/openapi.json"
 PAGE: Final = "/docs/api"
@@ -47,6 +49,22 @@ class Published:
     page: Page
 
 
+class Publishing:
+    """What is published of one server: made when it is first asked for, and once."""
+
+    def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
+        self._document: Final = document
+
+    @cached_property
+    def published(self) -> Published:
+        """The document and its page."""
+        return publish(self._document())
+
+    def prepare(self) -> None:
+        """Make document and page now, not when somebody first asks."""
+        self.published.page.showing("")
+
+
 def publish(document: dict[str, Any]) -> Published:
     """Write a document as it will be sent. Pure."""
     body = strict_json.encode(document)
@@ -55,35 +73,34 @@ def publish(document: dict[str, Any]) -> Published:
     )
 
 
-def create_routes(published: Callable[[], Published]) -> tuple[ControllerRouterHandler, ...]:
-    """Make the routes that show the description. ``published`` makes it when it is first asked, and once."""
+@get(
+    PATH,
+    opt={
+        **PUBLIC,
+        **tells(
+            Answer(status=200, meaning="The document.", content={JSON: DOCUMENT}, headers=_HEADERS),
+            Answer(status=304, meaning="It is the one that the caller has.", headers=_HEADERS),
+            asks=[IF_NONE_MATCH],
+        ),
+    },
+    sync_to_thread=False,
+)
+def get_description(request: AnyRequest) -> Response[bytes]:
+    """Return this document."""
+    found = part_of(request.scope, Publishing).published
+    return _unless_kept(request, found.etag, lambda: found.body, JSON, _KEPT)
 
-    @get(
-        PATH,
-        opt={
-            **PUBLIC,
-            **tells(
-                Answer(status=200, meaning="The document.", content={JSON: DOCUMENT}, headers=_HEADERS),
-                Answer(status=304, meaning="It is the one that the caller has.", headers=_HEADERS),
-                asks=[IF_NONE_MATCH],
-            ),
-        },
-        sync_to_thread=False,
-    )
-    def get_description(request: AnyRequest) -> Response[bytes]:
-        """Return this document."""
-        found = published()
-        return _unless_kept(request, found.etag, lambda: found.body, JSON, _KEPT)
 
-    @get(PAGE, opt={**PUBLIC, **PAGES}, sync_to_thread=True)
-    def show_description(request: AnyRequest) -> Response[bytes]:
-        """Show the document to people, all of it or what holds the words in `q`."""
-        found = published()
-        words = request.query_params.get("q", "")
-        etag = f'{found.etag[:-1]}-{strict_json.digest_of(words)[:16]}"'
-        return _unless_kept(request, etag, lambda: found.page.showing(words), "text/html", _PAGE_HEADERS)
+@get(PAGE, opt={**PUBLIC, **PAGES}, sync_to_thread=True)
+def show_description(request: AnyRequest) -> Response[bytes]:
+    """Show the document to people, all of it or what holds the words in `q`."""
+    found = part_of(request.scope, Publishing).published
+    words = request.query_params.get("q", "")
+    etag = f'{found.etag[:-1]}-{strict_json.digest_of(words)[:16]}"'
+    return _unless_kept(request, etag, lambda: found.page.showing(words), "text/html", _PAGE_HEADERS)
 
-    return get_description, show_description
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (get_description, show_description)
 
 
 def _unless_kept(

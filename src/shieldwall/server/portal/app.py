@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import structlog
+from jinja2 import Environment
 from litestar import Request, Response, Router, get
 from litestar.concurrency import sync_to_thread
 from litestar.connection import ASGIConnection
@@ -15,7 +16,6 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
-from litestar.types import AsyncAnyCallable
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.giving import EscalationError
@@ -29,11 +29,11 @@ from shieldwall.server.authorization import (
     UnauthenticatedError,
     authorization_of,
 )
-from shieldwall.server.callers import services_here
 from shieldwall.server.directory.passkeys import LastPasskeyError
 from shieldwall.server.directory.people import LastAdministratorError, OutrankedError
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.openapi.description import PAGES
+from shieldwall.server.parts import part_of, providing
 from shieldwall.server.portal import (
     account_pages,
     alert_pages,
@@ -59,11 +59,11 @@ from shieldwall.server.portal import (
 )
 from shieldwall.server.portal.limits import SignInLimits
 from shieldwall.server.portal.provider_client import ProviderClient
-from shieldwall.server.portal.rendering import HEADERS, Rendering, create_rendering, redirect
+from shieldwall.server.portal.rendering import HEADERS, Rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, check_form, principal_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.tenant_services import serving_tenant_of_caller
+from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
 from shieldwall.server.throttling import TooManyRequestsError
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -92,12 +92,16 @@ _STATUSES: Final[Mapping[type[ShieldwallError], int]] = {
 }
 
 
-Answer: TypeAlias = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
+AnyRequest: TypeAlias = Request[Any, Any, Any]
+Answer: TypeAlias = Callable[[AnyRequest, Exception], Response[Any]]
 
 
-def create_routes(services: AdminServices, limits: SignInLimits) -> Router:
-    """Make the routes of the admin center. ``limits`` bound what strangers try."""
-    rendering, client = create_rendering(services), ProviderClient(services.outgoing)
+def create_routes(templates: Environment) -> Router:
+    """Make the routes of the admin center, which show what they find with these templates."""
+
+    def rendering_for(request: AnyRequest) -> Rendering:
+        return Rendering(part_of(request.scope, AdminServices), templates)
+
     return Router(
         path="/",
         opt=dict(PAGES),
@@ -133,29 +137,29 @@ def create_routes(services: AdminServices, limits: SignInLimits) -> Router:
             static_file,
         ],
         dependencies={
-            "services": Provide(serving_tenant_of_caller(services), sync_to_thread=False),
-            "rendering": Provide(lambda: rendering, sync_to_thread=False),
+            "services": Provide(serving_tenant_of_caller, sync_to_thread=False),
+            "rendering": Provide(rendering_for, sync_to_thread=False),
             "form": Provide(_form),
-            "limits": Provide(lambda: limits, sync_to_thread=False),
-            "client": Provide(lambda: client, sync_to_thread=False),
+            "limits": providing(SignInLimits),
+            "client": providing(ProviderClient),
         },
-        guards=[_guarding(services)],
+        guards=[_guard],
         exception_handlers={
             UnauthenticatedError: lambda _request, _error: redirect("/sign-in"),
-            StepUpRequiredError: lambda request, _error: confirming.ask_again(rendering, request),
-            ShieldwallError: lambda request, error: _problem(rendering, request, error),
-            HTTPException: lambda request, error: _http_problem(rendering, request, error),
-            Exception: lambda request, error: _failure(rendering, request, error),
+            StepUpRequiredError: lambda request, _error: confirming.ask_again(rendering_for(request), request),
+            ShieldwallError: lambda request, error: _problem(rendering_for(request), request, error),
+            HTTPException: lambda request, error: _http_problem(rendering_for(request), request, error),
+            Exception: lambda request, error: _failure(rendering_for(request), request, error),
         },
     )
 
 
-def answering_unrouted(services: AdminServices, otherwise: Answer) -> Answer:
+def answering_unrouted(templates: Environment, otherwise: Answer) -> Answer:
     """Make what answers requests that no route takes: people get a page, programs what they get ``otherwise``."""
-    rendering = create_rendering(services)
 
-    def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    def answer(request: AnyRequest, error: Exception) -> Response[Any]:
         if isinstance(error, HTTPException) and "text/html" in request.headers.get("accept", ""):
+            rendering = Rendering(part_of(request.scope, AdminServices), templates)
             return _http_problem(rendering, request, error)
         return otherwise(request, error)
 
@@ -172,30 +176,28 @@ def static_file(name: FromPath[str]) -> Response[bytes]:
     return Response(known[name].read_bytes(), media_type=_MEDIA_TYPES[known[name].suffix], headers=headers)
 
 
-def _guarding(services: AdminServices) -> AsyncAnyCallable:
-    # A function and not an object: the framework copies what it is given, and services cannot be copied.
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        if connection.scope.get("method") == "OPTIONS":
-            return  # the framework answers, with the header Allow that a 405 tells anybody as well
-        authorization = authorization_of(handler.opt)
-        principal = None if authorization.public else await sync_to_thread(principal_of, services, connection)
-        connection.scope["user"] = principal
-        try:
-            authorization.admit(principal, services.clock.now())
-        except StepUpRequiredError:
-            if connection.scope.get("method") == "POST":
-                said = await _form(Request(connection.scope, connection.receive))
-                # Before it is kept: it is sent again with a token of ours, whoever wrote it.
-                check_form(services_here(services, connection), connection, said)
-                connection.scope[confirming.FORM] = said  # type: ignore[typeddict-unknown-key]  # ASGI lets us
-            raise
-        if principal is not None and is_narrowed(authorization, principal):
-            await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
-
-    return guard
+async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Find out who is signed in, and ask whether they may do this; keep what a form said that has to come again."""
+    if connection.scope.get("method") == "OPTIONS":
+        return  # the framework answers, with the header Allow that a 405 tells anybody as well
+    services = part_of(connection.scope, AdminServices)
+    authorization = authorization_of(handler.opt)
+    principal = None if authorization.public else await sync_to_thread(principal_of, services, connection)
+    connection.scope["user"] = principal
+    try:
+        authorization.admit(principal, services.clock.now())
+    except StepUpRequiredError:
+        if connection.scope.get("method") == "POST":
+            said = await _form(Request(connection.scope, connection.receive))
+            # Before it is kept: it is sent again with a token of ours, whoever wrote it.
+            check_form(services_here(connection.scope), connection, said)
+            connection.scope[confirming.FORM] = said  # type: ignore[typeddict-unknown-key]  # ASGI lets us
+        raise
+    if principal is not None and is_narrowed(authorization, principal):
+        await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
 
 
-async def _form(request: Request[Any, Any, Any]) -> Mapping[str, str]:
+async def _form(request: AnyRequest) -> Mapping[str, str]:
     try:
         pairs = parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
@@ -203,14 +205,14 @@ async def _form(request: Request[Any, Any, Any]) -> Mapping[str, str]:
     return dict(pairs)
 
 
-def _problem(rendering: Rendering, request: Request[Any, Any, Any], error: ShieldwallError) -> Response[str]:
+def _problem(rendering: Rendering, request: AnyRequest, error: ShieldwallError) -> Response[str]:
     page = _page(rendering, request, error, _STATUSES.get(type(error), 400))
     if isinstance(error, TooManyRequestsError):
         page.headers["Retry-After"] = str(error.retry_after)
     return page
 
 
-def _http_problem(rendering: Rendering, request: Request[Any, Any, Any], error: HTTPException) -> Response[str]:
+def _http_problem(rendering: Rendering, request: AnyRequest, error: HTTPException) -> Response[str]:
     # What the framework says stays inside: it is about our code, not about what the person did.
     cause = "There is nothing here." if error.status_code == 404 else "The server does not take this request."
     shown = ShieldwallError(cause, remedy="Go back to the overview.")
@@ -219,13 +221,13 @@ def _http_problem(rendering: Rendering, request: Request[Any, Any, Any], error: 
     return page
 
 
-def _failure(rendering: Rendering, request: Request[Any, Any, Any], error: Exception) -> Response[str]:
+def _failure(rendering: Rendering, request: AnyRequest, error: Exception) -> Response[str]:
     structlog.get_logger().error("page_failed", path=request.url.path, exc_info=error)
     shown = ShieldwallError("Something went wrong inside the server.", remedy="Its log says what.")
     return _page(rendering, request, shown, 500)
 
 
-def _page(rendering: Rendering, request: Request[Any, Any, Any], error: ShieldwallError, status: int) -> Response[str]:
+def _page(rendering: Rendering, request: AnyRequest, error: ShieldwallError, status: int) -> Response[str]:
     return rendering.page(
         request,
         "problem.html",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.response import Redirect
@@ -51,6 +52,7 @@ class Rendering:
             principal=person,
             sees_tenants=person is not None and TENANTS in person.permissions,
             may=openings(request, person),
+            shown_at=self.services.clock.now(),
             **{"section": "", "csrf": form_token(request), **shown},
         )
         return Response(content, status_code=status, media_type="text/html", headers=dict(HEADERS))
@@ -61,8 +63,11 @@ def redirect(path: str, cookies: Sequence[Cookie] = ()) -> Redirect:
     return Redirect(path, status_code=303, headers=dict(HEADERS), cookies=list(cookies))
 
 
-def create_rendering(services: AdminServices) -> Rendering:
-    """Load the templates. A name that a template misspells is an error, not an empty place."""
+def load_templates() -> Environment:
+    """Load the templates, which know nothing of a server.
+
+    A name that a template misspells is an error, not an empty place.
+    """
     environment = Environment(
         loader=PackageLoader("shieldwall.server.portal"),
         autoescape=True,
@@ -71,17 +76,18 @@ def create_rendering(services: AdminServices) -> Rendering:
         lstrip_blocks=True,
         finalize=_inert,
     )
-
-    def since(at: datetime) -> str:
-        return ago(at, services.clock.now())
-
-    environment.filters["ago"] = since
+    environment.filters["ago"] = _ago
     environment.filters["list_pair"] = lambda value: (value, value)
     environment.filters["plain"] = plain
     environment.filters["product_state"] = product_state
     environment.globals["states"] = STATES
     environment.globals["health_words"] = HEALTH
-    return Rendering(services, environment)
+    return environment
+
+
+@pass_context
+def _ago(context: Context, at: datetime) -> str:
+    return ago(at, context["shown_at"])
 
 
 def _inert(value: Any) -> Any:
