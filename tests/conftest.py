@@ -30,6 +30,8 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
         lambda: _program("swtpm") and _program("swtpm_setup"),
         "needs swtpm: apt-get install swtpm swtpm-tools",
     ),
+    "audit": (lambda: _program("auditctl"), "needs auditctl: apt-get install auditd"),
+    "fapolicyd": (lambda: _program("fapolicyd"), "needs fapolicyd: apt-get install fapolicyd"),
     "nginx": (lambda: _program("nginx"), "needs nginx: apt-get install nginx-light"),
 }
 

@@ -3,8 +3,10 @@
 They are apart so that one that fails goes back alone: fapolicyd that does not start takes no kernel value along.
 """
 
+from shieldwall.agent.providers.hardening.fapolicyd import FapolicydProvider
 from shieldwall.agent.providers.hardening.kernel import KernelProvider
 from shieldwall.agent.providers.hardening.modules import ModulesProvider
 from shieldwall.agent.providers.hardening.mounts import MountsProvider
+from shieldwall.agent.providers.hardening.watches import WatchesProvider
 
-__all__ = ["KernelProvider", "ModulesProvider", "MountsProvider"]
+__all__ = ["FapolicydProvider", "KernelProvider", "ModulesProvider", "MountsProvider", "WatchesProvider"]

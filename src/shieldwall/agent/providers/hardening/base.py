@@ -89,8 +89,8 @@ class HardeningProvider(ABC):
         is_whole = all(files.get(path) == content for path, content in wanted.items())
         return frozenset({*self.rules, EVERY_RULE}) if is_whole else frozenset()
 
-    def lacking(self, host: Host) -> str | None:  # noqa: ARG002
-        """Say what is missing without which none of our rules can be carried out; ``None`` when nothing is."""
+    def lacking(self, host: Host, rule: str) -> str | None:  # noqa: ARG002
+        """Say what is missing without which a rule can be carried out in no mode; ``None`` when nothing is."""
         return None
 
     def stuck(self, files: Files) -> frozenset[PurePosixPath]:  # noqa: ARG002
@@ -112,7 +112,7 @@ class HardeningProvider(ABC):
         rule = self._words.rule_of(setting)
         if rule not in self.rules and not (rule == EVERY_RULE and self.takes_exclusions_of_all):
             return None
-        if (lack := self.lacking(host)) is not None:
+        if (lack := self.lacking(host, rule or EVERY_RULE)) is not None:
             return Support(applicable=False, reason=f"Engine unavailable: {lack}")
         if rule == EVERY_RULE:
             return Support(applicable=True)

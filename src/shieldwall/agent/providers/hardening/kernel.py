@@ -26,7 +26,7 @@ from shieldwall.agent.providers.hardening.knobs import (
 from shieldwall.agent.providers.hardening.rules import EVERY_RULE, Mode, Rules
 from shieldwall.agent.providers.hardening.sysctl_files import SYSCTL_FILE, later_words, sysctl_file, values_in
 
-_USER: Final = ("uid>=1000", "uid!=unset")
+_USER: Final = ("uid>=1000",)
 _NEW_USER_NAMESPACE: Final = "0x10000000"
 """CLONE_NEWUSER of linux/sched.h, the first argument of both calls."""
 _AUDITED: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {

@@ -75,7 +75,7 @@ class MountsProvider(AuditingProvider):
         starter = systemd.starter_path(_TARGET, UNIT)
         return (SCRIPT, systemd.unit_path(UNIT), starter, UDEV, self.audit_file, AUDITD)
 
-    def lacking(self, host: Host) -> str | None:
+    def lacking(self, host: Host, rule: str) -> str | None:  # noqa: ARG002
         """Without the program mount nothing can be done."""
         return None if host.find_program("mount") is not None else "The program mount is not on this device."
 
