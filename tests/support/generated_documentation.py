@@ -18,6 +18,7 @@ from tests.support.documentation import DOCS, table, write_generated
 from tests.support.memory_host import MemoryHost
 
 import shieldwall
+from shieldwall.agent.host.kernel_files import is_kernel_file
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.base import Provider
 from shieldwall.agent.providers.registry import linux_providers
@@ -163,8 +164,14 @@ def _with_everything() -> MemoryHost:
     def willing(_arguments: Sequence[str], _stdin: bytes) -> Completed:
         return Completed(returncode=0, stdout=b"{}", stderr=b"")
 
-    configuration = {PurePosixPath("/etc/clamav/clamd.conf"): b"LocalSocket /run/clamav/clamd.ctl\n"}
-    return MemoryHost(configuration, programs={"mdatp": willing, "nft": willing})
+    values = (path for provider in providers() for path in provider.files() if is_kernel_file(path))
+    configuration = {
+        **dict.fromkeys(values, b"0\n"),
+        PurePosixPath("/etc/clamav/clamd.conf"): b"LocalSocket /run/clamav/clamd.ctl\n",
+        PurePosixPath("/etc/audit/auditd.conf"): b"",
+        PurePosixPath("/etc/fapolicyd/fapolicyd.conf"): b"",
+    }
+    return MemoryHost(configuration, programs={"mdatp": willing, "nft": willing, "mount": willing})
 
 
 def contents() -> dict[Path, dict[str, str]]:
@@ -202,7 +209,8 @@ def _setting(catalog: Catalog, setting: SettingId) -> tuple[str, str, str, str]:
     node = f"{definition.base_uri or ''}{definition.offset_uri or ''}"
     place = definition.landing or node
     where = f"`{place}`" if place else "not published"
-    by = ", ".join(enforcers(setting)) or "nothing yet"
+    parts = definition.children if definition.merge is Merge.MEMBERS else (setting,)
+    by = ", ".join(dict.fromkeys(name for part in parts for name in enforcers(part))) or "nothing yet"
     return f"{name}<br>`{setting}`", where, _MERGE[definition.merge], by
 
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from shieldwall.agent.providers.base import Provider
 from shieldwall.agent.providers.clamav import ClamavProvider
+from shieldwall.agent.providers.hardening import (
+    FapolicydProvider,
+    KernelProvider,
+    ModulesProvider,
+    MountsProvider,
+    WatchesProvider,
+)
 from shieldwall.agent.providers.mdatp import MdatpProvider
 from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.catalog.model import Catalog
@@ -11,4 +18,13 @@ from shieldwall.catalog.model import Catalog
 
 def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
     """Make every provider there is for Linux."""
-    return (MdatpProvider(catalog), ClamavProvider(catalog), NftablesProvider())
+    return (
+        MdatpProvider(catalog),
+        ClamavProvider(catalog),
+        NftablesProvider(),
+        KernelProvider(catalog),
+        MountsProvider(catalog),
+        ModulesProvider(catalog),
+        FapolicydProvider(catalog),
+        WatchesProvider(catalog),
+    )
