@@ -19,6 +19,9 @@ INVALID, ESTABLISHED, RELATED, NEW = 1, 2, 4, 8
 REPLY: Final = 1
 """Direction of a connection: against that of its first packet."""
 
+CONTROL_GROUP: Final = "socket cgroupv2"
+"""Field of the control group that the socket of a packet is in."""
+
 _SYMBOLS: Final[Mapping[str, Mapping[int, str]]] = {
     "ct state": {INVALID: "invalid", ESTABLISHED: "established", RELATED: "related", NEW: "new"},
     "ct direction": {0: "original", REPLY: "reply"},
@@ -43,8 +46,9 @@ class Match:
         if any(word.startswith("@") for word in self.words):
             return f"{self.field} {''.join(self.words)}"
         values = [*(f'"{word}"' for word in sorted(self.words)), *map(self._interval, self.intervals)]
-        if self.field.startswith("socket"):
-            return f"{self.field} {values[0]}"
+        if self.field == CONTROL_GROUP:  # how deep the group lies says its path, so nft 1.0 does not list it
+            (path,) = self.words
+            return f"{self.field} level {path.count('/') + 1} {values[0]}"
         return f"{self.field} {{ {', '.join(values)} }}"
 
     def _interval(self, interval: Interval) -> str:

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from shieldwall.agent.providers.nftables.intervals import Interval, merged
-from shieldwall.agent.providers.nftables.lines import Line, Log, Match
+from shieldwall.agent.providers.nftables.lines import CONTROL_GROUP, Line, Log, Match
 
 _INTERFACE_AND_PORT: Final = {
     "concat": [{"meta": {"key": "oifname"}}, {"payload": {"protocol": "udp", "field": "sport"}}]
@@ -149,7 +149,7 @@ def _match(match: Any) -> Match:
         return Match(field=field, words=frozenset({right}))
     values = right["set"] if isinstance(right, dict) and "set" in right else right
     members = values if isinstance(values, list) else [values]
-    if field in _WORDS or (field.startswith("socket") and isinstance(right, str)):
+    if field in _WORDS or (field == CONTROL_GROUP and isinstance(right, str)):
         if not all(isinstance(member, str) for member in members):
             raise ValueError("A word was expected.")
         return Match(field=field, words=frozenset(members))
@@ -166,7 +166,7 @@ def _field(left: Any) -> str:
         case "fib":
             return f"fib {' . '.join(said['flags'])} {said['result']}"
         case "socket":
-            return f"socket {said['key']} level {said['level']}"
+            return f"socket {said['key']}"
         case _:
             return f"{kind} {said['key']}"
 

@@ -24,11 +24,6 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     inode: int
     """Another one after each start: the kernel's rule holds the group by it, not by its path."""
 
-    @property
-    def level(self) -> int:
-        """How deep the group lies."""
-        return self.path.count("/") + 1
-
 
 class ForeignTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A table of somebody else whose rules decide on the same packets."""

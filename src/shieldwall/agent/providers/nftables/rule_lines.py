@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from shieldwall.agent.providers.nftables.intervals import HIGHEST, Family, merged
-from shieldwall.agent.providers.nftables.lines import Match
+from shieldwall.agent.providers.nftables.lines import CONTROL_GROUP, Match
 from shieldwall.agent.providers.nftables.machine import Machine
 from shieldwall.agent.providers.nftables.rules import Addresses, FirewallRule
 
@@ -53,8 +53,7 @@ def distinct(names: tuple[str, ...]) -> Iterator[str]:
 
 def _sockets(rule: FirewallRule, machine: Machine) -> Iterator[Match]:
     if rule.service:
-        service = machine.services[rule.service]
-        yield Match(field=f"socket cgroupv2 level {service.level}", words=frozenset({service.path}))
+        yield Match(field=CONTROL_GROUP, words=frozenset({machine.services[rule.service].path}))
     if rule.users:
         numbers = (int(user) if user.isdecimal() else machine.users[user] for user in rule.users)
         yield Match(field="meta skuid", intervals=merged((number, number) for number in numbers))
