@@ -148,6 +148,20 @@ def test_while_the_machine_starts_the_lock_waits(tmp_path: Path) -> None:
     assert (seen.effective, seen.code) == (None, "startingUp")
 
 
+def test_under_systemd_the_unit_locks(tmp_path: Path) -> None:
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/modules_disabled").write_text("0\n")
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/systemctl").write_text(f'#!/bin/sh\n[ "$1" != restart ] || echo "$2" > {tmp_path}/asked\n')
+    (tmp_path / "bin/systemctl").chmod(0o755)
+    host = LocalHost(tmp_path, program_directories=[tmp_path / "bin"])
+
+    apply(host, PROVIDER, modes(blockModuleLoading="block"))
+
+    assert (tmp_path / "asked").read_text().strip() == UNIT
+
+
 def test_auditing_of_the_lock_is_a_rule_of_auditd() -> None:
     rendered = PROVIDER.render({MODULES.path: b"0\n", AUDITD: b""}, modes(blockModuleLoading="audit"), {})
 

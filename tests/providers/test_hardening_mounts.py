@@ -24,8 +24,8 @@ from tests.support.provider_conformance import ProviderConformance
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.providers.audit_loading import AUDITD
 from shieldwall.agent.providers.base import Desired
-from shieldwall.agent.providers.hardening import MountsProvider
-from shieldwall.agent.providers.hardening.mount_plan import BEFORE
+from shieldwall.agent.providers.hardening import MountsProvider, mounting
+from shieldwall.agent.providers.hardening.mount_plan import BEFORE, MountPlan
 from shieldwall.agent.providers.hardening.mountinfo import parse, visible
 from shieldwall.agent.providers.hardening.mounting import MOUNTS, MountError
 from shieldwall.agent.providers.hardening.mounts import SCRIPT, UDEV, UNIT
@@ -196,6 +196,48 @@ def test_the_script_for_the_next_start_does_the_same_and_is_undone_by_the_agent(
     finally:
         if not was_there:
             OURS.rmdir()
+
+
+@pytest.mark.root
+def test_a_process_with_mounts_of_its_own_has_systemd_do_it() -> None:
+    def check() -> None:
+        for place in ("/run", "/home"):
+            mount("-t", "tmpfs", "-o", "mode=755", "cover", place)
+        Path("/run/systemd/system").mkdir(parents=True)
+        programs = Path("/run/programs")
+        programs.mkdir()
+        # What it is asked to run is run here, so that the words are known to be whole.
+        for name, line in (
+            ("systemd-run", 'while [ $1 != -- ]; do shift; done; shift; echo "$*" >> /run/asked; "$@"'),
+            ("systemctl", ":"),
+        ):
+            (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+            (programs / name).chmod(0o755)
+        host = LocalHost(Path("/"), program_directories=[programs, Path("/usr/bin")])
+        assert mounting.mounts_file(host) == mounting.MOUNTS_OF_INIT
+
+        mounting.reconcile(host, MountPlan(flags={PurePosixPath("/home"): frozenset({"noexec"})}))
+
+        asked = Path("/run/asked").read_text().splitlines()
+        assert asked[0] == "/usr/bin/mount --rbind /home /home"  # the machine itself has no mount there
+
+    privately(check)
+
+
+@pytest.mark.root
+def test_mounts_of_the_machine_are_watched() -> None:
+    def check() -> None:
+        directory = Path("/home")
+        watching = subprocess.Popen(
+            ["findmnt", "--poll", "--task", "1", "--noheadings", "--timeout", "300"], stdout=subprocess.PIPE
+        )
+        assert watching.wait(20) in {0, 1}
+        assert directory.is_dir()
+
+    command = PROVIDER.monitor(LocalHost(Path("/")))
+    assert command is not None
+    assert command[1:4] == ["--poll", "--task", "1"]
+    privately(check)
 
 
 @pytest.mark.root

@@ -8,6 +8,7 @@ from typing import Final
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import ProviderError
+from shieldwall.agent.providers.hardening import systemd
 from shieldwall.agent.providers.hardening.mount_plan import (
     BEFORE,
     REMOVABLE_FLAGS,
@@ -18,7 +19,9 @@ from shieldwall.agent.providers.hardening.mount_plan import (
 from shieldwall.agent.providers.hardening.mountinfo import Mount, binds_itself, containing, parse, visible
 
 MOUNTS: Final = PurePosixPath("/proc/self/mountinfo")
+MOUNTS_OF_INIT: Final = PurePosixPath("/proc/1/mountinfo")
 
+_BY_SYSTEMD: Final = ("--quiet", "--wait", "--collect", "--pipe", "--service-type=exec", "--")
 _BLOCK_DEVICES: Final = PurePosixPath("/sys/dev/block")
 
 
@@ -31,7 +34,7 @@ class MountError(ProviderError):
 
 def reconcile(host: Host, plan: MountPlan) -> None:
     """Give every mount concerned its flags, and all that we touched earlier its own. Raises: MountError, HostError."""
-    listing = host.read_file(MOUNTS)
+    listing = host.read_file(mounts_file(host))
     if listing is None:
         return
     before = _before(host, listing, plan)
@@ -72,6 +75,11 @@ def shortfalls(host: Host, plan: MountPlan) -> tuple[str, ...]:
 def missing(host: Host, directories: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
     """Return the directories that are not there, or are links: nothing is mounted through a link."""
     return tuple(directory for directory in directories if _place(host, directory) is None)
+
+
+def mounts_file(host: Host) -> PurePosixPath:
+    """Return where the mounts of the machine are listed, also for a process that has mounts of its own."""
+    return MOUNTS_OF_INIT if _through(host) else MOUNTS
 
 
 def is_removable(host: Host, device: str) -> bool:
@@ -143,7 +151,7 @@ def _make_mount(host: Host, directory: PurePosixPath) -> None:
 
 def _take_away(host: Host, mount: Mount) -> None:
     """Unmount what we made. Where somebody works in it, it stays, with the flags of before: nothing is to be felt."""
-    host.run([host.find_program("umount") or "umount", "-R", str(mount.target)])
+    host.run([*_through(host), host.find_program("umount") or "umount", "-R", str(mount.target)])
 
 
 def _before(host: Host, listing: bytes, plan: MountPlan) -> dict[PurePosixPath, Mount] | None:
@@ -166,7 +174,9 @@ def _note(host: Host, mounts: Sequence[Mount], mount: Mount) -> None:
 
 def _current(host: Host) -> tuple[Mount, ...]:
     root = PurePosixPath(host.root)
-    return tuple(mount for mount in parse(host.read_file(MOUNTS) or b"") if mount.target.is_relative_to(root))
+    return tuple(
+        mount for mount in parse(host.read_file(mounts_file(host)) or b"") if mount.target.is_relative_to(root)
+    )
 
 
 def _place(host: Host, directory: PurePosixPath) -> PurePosixPath | None:
@@ -183,8 +193,18 @@ def _logical(host: Host, target: PurePosixPath) -> PurePosixPath:
     return PurePosixPath("/") / target.relative_to(root) if target.is_relative_to(root) else target
 
 
+def _through(host: Host) -> tuple[str, ...]:
+    """Return the words by which systemd does it for us, where what this process mounts stays within its own unit."""
+    program = host.find_program("systemd-run")
+    if host.root != Path("/") or program is None or not systemd.runs(host):
+        return ()
+    # Every mount has a number of its own, also the copy of one in another namespace.
+    own, of_init = ({mount.id for mount in parse(host.read_file(path) or b"")} for path in (MOUNTS, MOUNTS_OF_INIT))
+    return (program, *_BY_SYSTEMD) if of_init and not own & of_init else ()
+
+
 def _mount(host: Host, *words: str) -> None:
-    completed = host.run([host.find_program("mount") or "mount", *words])
+    completed = host.run([*_through(host), host.find_program("mount") or "mount", *words])
     if completed.returncode != 0:
         said = completed.stderr.decode(errors="replace").strip().split("\n")[0][:400]
         raise MountError(f"mount {' '.join(words)} failed: {said}.")

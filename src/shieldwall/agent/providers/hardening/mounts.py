@@ -124,7 +124,7 @@ class MountsProvider(AuditingProvider):
         if rules.mode(rule) is Mode.AUDIT:
             return observe_audit(host, self.key(rule))
         plan = _only(rule, plan_of(rules))
-        if host.read_file(mounting.MOUNTS) is None:
+        if host.read_file(mounting.mounts_file(host)) is None:
             return Observation(effective=None, code="notShown", reason="The kernel shows no mounts here.")
         if faults := mounting.shortfalls(host, plan):
             return Observation(effective=False, code="mountedOtherwise", reason=" ".join(faults[:10]))
@@ -137,7 +137,8 @@ class MountsProvider(AuditingProvider):
     def monitor(self, host: Host) -> Sequence[str] | None:
         """Watch for mounts that come, go and change."""
         findmnt = host.find_program("findmnt")
-        return None if findmnt is None else [findmnt, "--poll", "--noheadings", "--output", "ACTION,TARGET"]
+        words = ("--poll", "--task", "1", "--noheadings", "--output", "ACTION,TARGET")
+        return None if findmnt is None else [findmnt, *words]
 
     def _audit_rules(self, rules: Rules) -> list[AuditRule]:
         directories = directories_of(rules)
