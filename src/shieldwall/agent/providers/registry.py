@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shieldwall.agent.providers.base import Provider
 from shieldwall.agent.providers.clamav import ClamavProvider
+from shieldwall.agent.providers.freshclam import FreshclamProvider
 from shieldwall.agent.providers.hardening import (
     FapolicydProvider,
     KernelProvider,
@@ -13,6 +14,7 @@ from shieldwall.agent.providers.hardening import (
 )
 from shieldwall.agent.providers.mdatp import MdatpProvider
 from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.agent.providers.scans import ScansProvider
 from shieldwall.catalog.model import Catalog
 
 
@@ -21,6 +23,8 @@ def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
     return (
         MdatpProvider(catalog),
         ClamavProvider(catalog),
+        FreshclamProvider(catalog),
+        ScansProvider(catalog),
         NftablesProvider(),
         KernelProvider(catalog),
         MountsProvider(catalog),
