@@ -15,7 +15,7 @@ _RUNNING: Final = PurePosixPath("/run/systemd/system")
 class UnitError(ProviderError):
     """systemd did not do what was asked of it."""
 
-    code = "unitFailed"
+    code = "systemdFailed"
     remedy = "Look at `systemctl status` and the journal of the unit that is named."
 
 
