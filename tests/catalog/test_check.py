@@ -35,6 +35,16 @@ PATH = SettingId(f"{p.EXCLUSIONS}_item_path")
 ORDER = tuple(f"{p.LEVEL}_{number}" for number in (0, 3, 1, 2))
 
 
+KEXEC = SettingId("linux_shieldwall_attacksurfacereductionrules_blockkexec")
+
+
+def lasting(*suffixes: str) -> dict[str, Any]:
+    """Mark options of a setting as holding until the next restart."""
+    options = p.catalog().definition(KEXEC).options
+    marked = {f"{KEXEC}{suffix}" for suffix in suffixes}
+    return {"options": tuple(replace(option, until_restart=option.item_id in marked) for option in options)}
+
+
 def order(**more: Any) -> dict[str, Any]:
     return {"strength": Strength(confidence=Confidence.OURS, options=ORDER, **more)}
 
@@ -115,6 +125,9 @@ def with_definition(setting: SettingId, **changes: Any) -> Catalog:
         (p.LEVEL, order(unordered=ORDER), "neither one nor all"),
         (p.LEVEL, order(zero=Zero.WEAKEST), "with an order of numbers"),
         (p.LEVEL, order(unset_differs=True), "where lists are compared"),
+        (KEXEC, {"may_need_reboot": False}, "does not say that one may be needed"),
+        (KEXEC, lasting("_off"), "hold no longer than anybody wants"),
+        (KEXEC, lasting("_off", "_audit", "_block"), "hold no longer than anybody wants"),
     ],
 )
 def test_a_contradiction_is_found(setting: SettingId, changes: dict[str, Any], problem: str) -> None:

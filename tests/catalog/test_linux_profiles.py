@@ -152,6 +152,19 @@ def test_what_the_kernel_does_not_take_back_says_that_a_restart_may_be_needed() 
     assert [d.id for d in irreversible if not d.may_need_reboot] == []
 
 
+def test_what_the_kernel_does_not_take_back_is_marked_option_by_option() -> None:
+    marked = {option.item_id for definition in ours() for option in definition.until_restart}
+
+    assert marked == {
+        f"{REDUCTION}_enforcekernellockdown_block",
+        f"{REDUCTION}_blockkexec_block",
+        f"{REDUCTION}_blockmoduleloading_block",
+        f"{REDUCTION}_restrictptrace_scope_nobody",
+        "linux_shieldwall_audit_loginuidimmutable_true",
+        "linux_shieldwall_audit_immutable_true",
+    }
+
+
 def test_a_shell_is_no_exclusion_from_the_audit() -> None:
     excluded = p.texts("linux_shieldwall_audit_excludedprograms", "/usr/bin/bash")
 

@@ -44,6 +44,7 @@ def test_lowered_protection_comes_first_and_every_part_has_its_table() -> None:
             conflictsSolved=[CONFLICT],
             notApplicable=[{"displayName": "Cloud", "devices": 4, "reason": "agent too old"}],
             restart=[{"displayName": "Cloud", "devices": 4}],
+            irreversible=[{"displayName": "Modules", "devices": 3}],
         )
     )
 
@@ -54,6 +55,7 @@ def test_lowered_protection_comes_first_and_every_part_has_its_table() -> None:
         "Conflicts solved",
         "Other changes",
         "Not applicable there",
+        "CANNOT BE TAKEN BACK BEFORE A RESTART",
         "Restart needed for",
     ]
     assert found[0].rows == (("Real-time protection", "on", "off", "2", "web-01, web-02"),)
@@ -61,6 +63,7 @@ def test_lowered_protection_comes_first_and_every_part_has_its_table() -> None:
     assert found[1].rows[0][:3] == ("Rules (ssh)", "-", "block")
     assert found[4].rows == (("stronger", "Real-time protection", "off", "on", "2", "web-01, web-02"),)
     assert found[5].rows == (("Cloud", "4", "agent too old"),)
+    assert found[6].rows == (("Modules", "3"),)
     assert all(len(row) == len(section.columns) for section in found for row in section.rows)
 
 

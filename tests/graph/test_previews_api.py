@@ -15,6 +15,7 @@ from tests.support.graph_bodies import (
     a_filter,
     a_group,
     a_policy,
+    chosen,
     narrowed,
     retention,
     to_group,
@@ -22,6 +23,7 @@ from tests.support.graph_bodies import (
 from tests.support.policies import LEVEL, RETENTION
 from tests.support.samples import counted_id, device_id
 
+_TEMPLATE = "e6a8cdaa-b2e2-4c5a-9684-bf49cc7e8370_1"
 ABSENT = counted_id("c", 1)
 MEMBERS = {
     "devices",
@@ -34,6 +36,7 @@ MEMBERS = {
     "conflictsSolved",
     "notApplicable",
     "restart",
+    "irreversible",
 }
 
 
@@ -80,6 +83,34 @@ def test_a_change_of_a_policy_is_told_in_words_with_its_class_and_examples(graph
     assert found["changes"][0]["examples"] == ["device-1", "device-2", "device-3"]
     assert (found["devices"], found["devicesTargeted"], found["devicesChanged"]) == (3, 3, 3)
     assert graph.get(path, params={"$expand": "settings,assignments"}).json() == before
+
+
+@pytest.mark.usefixtures("fleet")
+def test_what_a_device_does_not_take_back_before_a_restart_is_told(graph: Client) -> None:
+    rules = "linux_shieldwall_attacksurfacereductionrules"
+    lockdown = f"{rules}_enforcekernellockdown"
+
+    def of_rule(option: str) -> list[dict[str, Any]]:
+        group = {
+            "@odata.type": "#microsoft.graph.deviceManagementConfigurationGroupSettingCollectionInstance",
+            "settingDefinitionId": rules,
+            "groupSettingCollectionValue": [
+                {"children": [chosen(lockdown, f"{lockdown}_{option}")["settingInstance"]]}
+            ],
+        }
+        return [{"settingInstance": group}]
+
+    body = a_policy(
+        templateReference={"templateId": _TEMPLATE}, settings=of_rule("block"), assignments=[TO_ALL_DEVICES]
+    )
+
+    found = preview(graph, POLICIES, body)
+
+    (told_of,) = found["irreversible"]
+    assert (told_of["settingDefinitionId"], told_of["devices"]) == (lockdown, 3)
+    assert [each["settingDefinitionId"] for each in found["restart"]] == [lockdown]
+    off = preview(graph, POLICIES, body | {"settings": of_rule("off")})
+    assert off["irreversible"] == []
 
 
 @pytest.mark.usefixtures("fleet")

@@ -211,6 +211,8 @@ def _setting(catalog: Catalog, setting: SettingId) -> tuple[str, str, str, str]:
     where = f"`{place}`" if place else "not published"
     parts = definition.children if definition.merge is Merge.MEMBERS else (setting,)
     by = ", ".join(dict.fromkeys(name for part in parts for name in enforcers(part))) or "nothing yet"
+    if lasting := [option.display_name for option in definition.until_restart]:
+        name += f" (*{', '.join(lasting)}* holds until the next restart)"
     return f"{name}<br>`{setting}`", where, _MERGE[definition.merge], by
 
 

@@ -65,6 +65,7 @@ def _definition(catalog: Catalog, definition: SettingDefinition) -> Iterator[str
         yield "children of its own go with groups only"
     for since in {definition.since, *(option.since for option in definition.options)}:
         yield from _versions(catalog, since)
+    yield from _lasting(definition)
     yield from _platform(catalog, definition)
     yield from _nesting(catalog, definition)
     yield from _limits(definition)
@@ -73,6 +74,15 @@ def _definition(catalog: Catalog, definition: SettingDefinition) -> Iterator[str
     yield from _merging(catalog, definition)
     yield from _strength(catalog, definition)
     yield from _requirements(catalog, definition)
+
+
+def _lasting(definition: SettingDefinition) -> Iterator[str]:
+    """Check what the system does not take back before a restart: nobody gets there by leaving everything as it was."""
+    lasting = {option.item_id for option in definition.until_restart}
+    if lasting and not definition.may_need_reboot:
+        yield "an option holds until the next restart, and the setting does not say that one may be needed"
+    if definition.default in lasting or lasting == {option.item_id for option in definition.options} != set():
+        yield "the default, and one option at least, hold no longer than anybody wants them"
 
 
 def _versions(catalog: Catalog, since: str) -> Iterator[str]:

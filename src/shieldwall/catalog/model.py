@@ -65,7 +65,8 @@ class UnknownTemplateError(ShieldwallError):
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """One option of a choice. The suffix of its id is not its value: ``value`` is what the product is told.
 
-    ``since`` counts where it is later than that of the setting itself.
+    ``since`` counts where it is later than that of the setting itself. ``until_restart`` says that the system does not
+    take the choice back: it holds until the next restart, whatever policies say afterwards.
     """
 
     item_id: str
@@ -73,6 +74,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     value: str | int | bool
     children: tuple[SettingId, ...] = ()
     required_children: tuple[SettingId, ...] = ()
+    until_restart: bool = False
     since: str = FIRST_VERSION
     confidence: Confidence = Confidence.VERIFIED
 
@@ -227,6 +229,11 @@ class SettingDefinition(
     def option(self, item_id: str) -> Option | None:
         """Return the option with this item id, ``None`` when there is none."""
         return next((option for option in self.options if option.item_id == item_id), None)
+
+    @property
+    def until_restart(self) -> tuple[Option, ...]:
+        """The options that hold until the next restart, whatever policies say afterwards."""
+        return tuple(option for option in self.options if option.until_restart)
 
     def nested(self) -> tuple[SettingId, ...]:
         """Return every setting that may stand directly inside this one."""

@@ -59,6 +59,11 @@ def sections_of(preview: Json) -> list[Section]:
             rows=tuple((_name(each), str(each["devices"]), str(each["reason"])) for each in preview["notApplicable"]),
         ),
         Section(
+            title="CANNOT BE TAKEN BACK BEFORE A RESTART",
+            columns=("Setting", "Devices"),
+            rows=tuple((_name(each), str(each["devices"])) for each in preview.get("irreversible", ())),
+        ),
+        Section(
             title="Restart needed for",
             columns=("Setting", "Devices"),
             rows=tuple((_name(each), str(each["devices"])) for each in preview["restart"]),

@@ -209,6 +209,7 @@ def _facts(catalog: Catalog, definition: SettingDefinition) -> Json:
         "supported": definition.supported,
         "deprecated": definition.deprecated,
         "mayNeedRestart": definition.may_need_reboot,
+        "untilRestart": [option.item_id for option in definition.until_restart],
         "since": definition.since,
         "confidence": definition.confidence,
         "note": definition.note,

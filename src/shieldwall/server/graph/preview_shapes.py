@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from shieldwall.catalog.model import Catalog, Merge
+from shieldwall.contract.ids import SettingId
 from shieldwall.policy.classify import ChangeClass
 from shieldwall.policy.compare import Change, Clash, Lapse
-from shieldwall.policy.device_sets import count
+from shieldwall.policy.device_sets import DeviceSet, count
 from shieldwall.policy.partition import LISTED, UNSET, Outcome, OutcomeKind
 from shieldwall.policy.words import in_words, name_of
 from shieldwall.server.graph.resources import Json
@@ -36,16 +37,21 @@ def preview_resource(catalog: Catalog, preview: Preview) -> Json:
         "conflictsMade": [_clash(catalog, preview, clash) for clash in comparison.conflicts_made],
         "conflictsSolved": [_clash(catalog, preview, clash) for clash in comparison.conflicts_solved],
         "notApplicable": [_lapse(catalog, preview, lapse) for lapse in comparison.lapses],
-        "restart": [
-            {
-                "settingDefinitionId": setting,
-                "displayName": name_of(catalog, setting),
-                "devices": count(devices),
-                "examples": list(preview.examples(devices)),
-            }
-            for setting, devices in preview.restart.items()
-        ],
+        "restart": _where(catalog, preview, preview.restart),
+        "irreversible": _where(catalog, preview, preview.irreversible),
     }
+
+
+def _where(catalog: Catalog, preview: Preview, settings: Mapping[SettingId, DeviceSet]) -> list[Json]:
+    return [
+        {
+            "settingDefinitionId": setting,
+            "displayName": name_of(catalog, setting),
+            "devices": count(devices),
+            "examples": list(preview.examples(devices)),
+        }
+        for setting, devices in settings.items()
+    ]
 
 
 def _telling(changes: Sequence[Change]) -> Iterator[Change]:

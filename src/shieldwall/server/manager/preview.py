@@ -69,6 +69,8 @@ class Preview:
     policy_names: Mapping[PolicyId, str]
     restart: Mapping[SettingId, DeviceSet]
     """Settings that change and may take effect only after a restart of these devices."""
+    irreversible: Mapping[SettingId, DeviceSet]
+    """Settings that come out as something that these devices do not take back before their next restart."""
 
     def examples(self, devices: DeviceSet) -> tuple[str, ...]:
         """Name the first few devices of a finding."""
@@ -135,6 +137,7 @@ class _Previewing:
                 policy: each.prepared.name for policies in (before, after) for policy, each in policies.items()
             },
             restart=_restart(self.catalog, comparison.changes),
+            irreversible=_irreversible(self.catalog, comparison.changes),
         )
 
     def _present(self) -> dict[PolicyId, _Policy]:
@@ -271,5 +274,14 @@ def _restart(catalog: Catalog, changes: Iterable[Change]) -> Mapping[SettingId, 
     found: dict[SettingId, DeviceSet] = {}
     for change in changes:
         if catalog.definition(change.setting).may_need_reboot:
+            found[change.setting] = found.get(change.setting, NOBODY) | change.devices
+    return found
+
+
+def _irreversible(catalog: Catalog, changes: Iterable[Change]) -> Mapping[SettingId, DeviceSet]:
+    found: dict[SettingId, DeviceSet] = {}
+    for change in changes:
+        lasting = {option.item_id for option in catalog.definition(change.setting).until_restart}
+        if change.after.value in lasting:
             found[change.setting] = found.get(change.setting, NOBODY) | change.devices
     return found

@@ -20,6 +20,7 @@ from shieldwall.server.openapi.shapes import (
     list_of,
     nullable,
     record,
+    said,
     tagged,
     word,
 )
@@ -156,6 +157,7 @@ _FACTS: Final = Component(
             "supported": FLAG,
             "deprecated": FLAG,
             "mayNeedRestart": FLAG,
+            "untilRestart": said(list_of(TEXT), "Options that hold until the next restart, whatever policies say."),
             "since": TEXT,
             "confidence": word(Confidence),
             "note": nullable(TEXT),

@@ -46,6 +46,7 @@ _CLASH: Final = Component(
     "PreviewedConflict",
     record({**_SETTING, **_WHERE, "policies": list_of(record({"id": ID, "name": TEXT}))}),
 )
+_PLACE: Final = Component("PreviewedRestart", record({**_SETTING, **_WHERE}))
 PREVIEW: Final = Component(
     "Preview",
     record(
@@ -61,7 +62,10 @@ PREVIEW: Final = Component(
             "notApplicable": list_of(
                 Component("PreviewedLapse", record({**_SETTING, "reason": word(Reason), **_WHERE}))
             ),
-            "restart": list_of(Component("PreviewedRestart", record({**_SETTING, **_WHERE}))),
+            "restart": said(list_of(_PLACE), "Settings that may take effect only after a restart."),
+            "irreversible": said(
+                list_of(_PLACE), "Settings that hold until the next restart, even if the policy is taken back."
+            ),
         },
         meaning="What a change would do to the devices, before it is made.",
     ),
