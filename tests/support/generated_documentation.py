@@ -147,9 +147,13 @@ def enrollment_tables() -> dict[str, str]:
 
 
 def enforcers(setting: SettingId) -> tuple[str, ...]:
-    """Name the providers that enforce a setting where every product is there: what they themselves say."""
-    answers = ((provider.name, provider.support(_with_everything(), setting)) for provider in providers())
-    return tuple(name for name, answer in answers if answer is not None and answer.applicable)
+    """Name the providers that enforce a setting, or a member of it, where every product is there: as they say."""
+    definition = load().definition(setting)
+    parts = definition.children if definition.merge is Merge.MEMBERS else (setting,)
+    answers = (
+        (provider.name, provider.support(_with_everything(), part)) for provider in providers() for part in parts
+    )
+    return tuple(dict.fromkeys(name for name, answer in answers if answer is not None and answer.applicable))
 
 
 @cache
@@ -209,8 +213,7 @@ def _setting(catalog: Catalog, setting: SettingId) -> tuple[str, str, str, str]:
     node = f"{definition.base_uri or ''}{definition.offset_uri or ''}"
     place = definition.landing or node
     where = f"`{place}`" if place else "not published"
-    parts = definition.children if definition.merge is Merge.MEMBERS else (setting,)
-    by = ", ".join(dict.fromkeys(name for part in parts for name in enforcers(part))) or "nothing yet"
+    by = ", ".join(enforcers(setting)) or "nothing yet"
     if lasting := [option.display_name for option in definition.until_restart]:
         name += f" (*{', '.join(lasting)}* holds until the next restart)"
     return f"{name}<br>`{setting}`", where, _MERGE[definition.merge], by
