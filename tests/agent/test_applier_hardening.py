@@ -122,6 +122,15 @@ def test_rules_of_two_policies_hold_are_repaired_and_go_without_a_trace(root: Pa
     assert contents(root) == before
 
 
+def test_what_holds_until_the_restart_is_said(root: Path) -> None:
+    (root / "proc/sys/kernel/kexec_load_disabled").write_text("0\n")
+
+    (status,) = applier(root).enforce([policy(1, blockKexec="block")]).settings
+
+    assert (status.state, status.effective, status.code) == (SettingState.SUCCEEDED, True, "untilRestart")
+    assert "until the next restart" in (status.reason or "")
+
+
 def test_policies_that_differ_leave_the_rule_alone(root: Path) -> None:
     report = applier(root).enforce([policy(1, protectLinks="block"), policy(2, protectLinks="off")])
 

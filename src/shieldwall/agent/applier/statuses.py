@@ -151,7 +151,7 @@ def _told(status: SettingStatus, outcome: Outcome) -> SettingStatus:
 def _carried_out(status: SettingStatus, observation: Observation) -> SettingStatus:
     """Judge a setting that was written and read back."""
     status = replace(status, effective=observation.effective)
-    if observation.effective is None:  # why nobody can tell is worth as much as what is so
+    if observation.effective is None or observation.code:  # why nobody can tell, or for how long, is worth as much
         status = replace(status, code=observation.code, reason=observation.reason)
     if status.items and not status.read_back:  # nothing of it could be expressed, so nothing can be in effect
         return _with_items(status)
