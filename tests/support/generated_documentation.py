@@ -15,7 +15,7 @@ from typing import Final
 from tests.support.authorization_documentation import authorization_tables
 from tests.support.catalog_documentation import catalog_tables
 from tests.support.documentation import DOCS, table, write_generated
-from tests.support.memory_host import MemoryHost
+from tests.support.systemd_host import SystemdHost
 
 import shieldwall
 from shieldwall.agent.host.kernel_files import is_kernel_file
@@ -164,7 +164,7 @@ def providers() -> tuple[Provider, ...]:
 
 
 @cache
-def _with_everything() -> MemoryHost:
+def _with_everything() -> SystemdHost:
     def willing(_arguments: Sequence[str], _stdin: bytes) -> Completed:
         return Completed(returncode=0, stdout=b"{}", stderr=b"")
 
@@ -172,10 +172,12 @@ def _with_everything() -> MemoryHost:
     configuration = {
         **dict.fromkeys(values, b"0\n"),
         PurePosixPath("/etc/clamav/clamd.conf"): b"LocalSocket /run/clamav/clamd.ctl\n",
+        PurePosixPath("/etc/clamav/freshclam.conf"): b"",
         PurePosixPath("/etc/audit/auditd.conf"): b"",
         PurePosixPath("/etc/fapolicyd/fapolicyd.conf"): b"",
     }
-    return MemoryHost(configuration, programs={"mdatp": willing, "nft": willing, "mount": willing})
+    programs = ("mdatp", "nft", "mount", "apt-get", "dpkg-query")
+    return SystemdHost(configuration, programs=dict.fromkeys(programs, willing))
 
 
 def contents() -> dict[Path, dict[str, str]]:

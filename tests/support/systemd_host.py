@@ -30,6 +30,8 @@ class SystemdHost(MemoryHost):
         return Path("/")
 
     def locate(self, path: PurePosixPath) -> Path:
+        if path == PurePosixPath("/run/systemd/system"):
+            return Path("/run")  # a directory, by which sd_booted(3) tells
         return Path("/nonexistent").joinpath(*path.parts[1:])
 
     def _systemctl(self, words: Sequence[str], _stdin: bytes) -> Completed:

@@ -14,6 +14,7 @@ from shieldwall.agent.providers.hardening import (
 )
 from shieldwall.agent.providers.mdatp import MdatpProvider
 from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.agent.providers.packages import PackagesProvider
 from shieldwall.agent.providers.scans import ScansProvider
 from shieldwall.catalog.model import Catalog
 
@@ -25,6 +26,7 @@ def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
         ClamavProvider(catalog),
         FreshclamProvider(catalog),
         ScansProvider(catalog),
+        PackagesProvider(catalog),
         NftablesProvider(),
         KernelProvider(catalog),
         MountsProvider(catalog),
