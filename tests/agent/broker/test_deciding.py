@@ -44,6 +44,45 @@ def test_a_file_system_is_mute_only_where_no_mount_of_it_runs_programs() -> None
     assert points(mute_noexec=True) == ["/", "/srv/with space", "/data", "/programs"]
 
 
+DOCKER = r"""
+22 1 8:1 / / rw - ext4 /dev/sda1 rw
+90 22 0:50 / /var/lib/docker/overlay2/one/merged rw - overlay overlay rw,lowerdir=/var/lib/docker/l/A:/var/lib/docker/l/B,upperdir=/u,workdir=/w
+""".strip()
+INSIDE_OF_A_CONTAINER = r"""
+60 1 0:60 / / rw - overlay overlay rw,lowerdir=/srv/images/tree,upperdir=/srv/machines/one/upper,workdir=/w
+61 60 8:1 /usr/lib/os-release /run/host/os-release ro - ext4 /dev/sda1 rw
+62 60 8:1 /srv/shared\040data /data rw - ext4 /dev/sda1 rw
+63 60 0:44 /@machines/one /var/lib/mysql rw - btrfs /dev/sdb rw
+""".strip()
+
+
+def test_an_overlay_upon_what_is_watched_already_is_left_out() -> None:
+    found = mounts.watched(mounts.parse(DOCKER), unmonitored=(), mute_noexec=False, within=None)
+
+    assert found == (mounts.Watch(point="/", whole_filesystem=True),)
+
+
+def test_of_file_systems_of_which_a_container_sees_a_part_the_rest_is_not_held() -> None:
+    found = mounts.watched(
+        mounts.parse(INSIDE_OF_A_CONTAINER), unmonitored=(), mute_noexec=False, within=None, contained=True
+    )
+
+    assert {(watch.point, watch.whole_filesystem) for watch in found} == {
+        ("/", True),
+        ("/run/host/os-release", False),
+        ("/data", False),
+        ("/var/lib/mysql", False),
+    }
+
+
+def test_a_subvolume_is_no_reason_to_leave_private_mounts_of_services_unwatched() -> None:
+    text = "22 1 0:30 /@rootfs / rw - btrfs /dev/sda1 rw"
+
+    found = mounts.watched(mounts.parse(text), unmonitored=(), mute_noexec=False, within=None)
+
+    assert found == (mounts.Watch(point="/", whole_filesystem=True),)
+
+
 def test_within_a_folder_nothing_outside_is_watched() -> None:
     found = mounts.watched(mounts.parse(MOUNTINFO), unmonitored=(), mute_noexec=False, within="/data")
 

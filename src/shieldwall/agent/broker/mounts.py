@@ -15,17 +15,22 @@ PSEUDO: Final = frozenset(
     }
 )
 """Types that hold no files of anybody, but the kernel's own views."""
+_LAYERS: Final = ("lowerdir", "upperdir")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One mount: the file system's number and type, where it is mounted, whether programs may run from it."""
+    """One mount: the file system's number and type, what of it is mounted where, whether programs may run from it."""
 
     device: str
     point: str
     kind: str
     noexec: bool
+    root: str = "/"
+    """The folder of the file system that is seen at the mount point; ``/`` is all of it."""
+    layers: tuple[str, ...] = ()
+    """Of an overlay, the folders it is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +50,53 @@ def parse(text: str) -> tuple[Mount, ...]:
 
 
 def watched(
-    mounts: Iterable[Mount], *, unmonitored: Iterable[str], mute_noexec: bool, within: str | None
+    mounts: Iterable[Mount],
+    *,
+    unmonitored: Iterable[str],
+    mute_noexec: bool,
+    within: str | None,
+    contained: bool = False,
 ) -> tuple[Watch, ...]:
     """Return what to watch.
 
     A file system that can run programs at one of its mounts is not mute. With ``within`` nothing outside that folder
-    is ever watched, so a file system that is also mounted elsewhere is watched at its mounts inside alone.
+    is ever watched, so a file system that is also mounted elsewhere is watched at its mounts inside alone. Nor is one
+    of which this machine sees a part only: in a container (``contained``) the rest belongs to the host, and all of the
+    host would be held. An overlay upon a file system that is watched as a whole is left out. What is opened in it is
+    opened there as well, and the kernel, handing us a file of the overlay, would itself wait for our word.
     """
     listed = tuple(mounts)
+    whole = {mount.device for mount in listed if mount.root == "/" or (mount.kind == "btrfs" and not contained)}
     names = tuple(name.strip().lower() for name in unmonitored)
     runs = {mount.device for mount in listed if not mount.noexec}
     outside = {mount.device for mount in listed if not _is_within(mount.point, within)}
     chosen = [
-        Watch(point=mount.point, whole_filesystem=mount.device not in outside)
+        mount
         for mount in listed
         if mount.kind not in PSEUDO
         and not any(_is_kind(mount.kind, name) for name in names)
         and not (mute_noexec and mount.device not in runs)
         and _is_within(mount.point, within)
     ]
-    return tuple(dict.fromkeys(chosen))
+    as_a_whole = {mount.device for mount in chosen} & whole - outside
+    watches = [
+        Watch(point=mount.point, whole_filesystem=mount.device in as_a_whole)
+        for mount in chosen
+        if not _lies_upon(mount, as_a_whole, listed)
+    ]
+    return tuple(dict.fromkeys(watches))
+
+
+def _lies_upon(mount: Mount, devices: set[str], listed: tuple[Mount, ...]) -> bool:
+    """Say whether an overlay is made of folders of one of these file systems, as far as its folders are seen here."""
+    holding = (_holding(layer, listed) for layer in mount.layers)
+    return any(found is not None and found != mount.device and found in devices for found in holding)
+
+
+def _holding(path: str, listed: tuple[Mount, ...]) -> str | None:
+    """Return the file system that a path lies on: the longest mount point above it, of two the later one."""
+    above = [mount for mount in listed if _is_within(path, mount.point)]
+    return max(enumerate(above), key=lambda each: (len(each[1].point), each[0]))[1].device if above else None
 
 
 def _is_within(point: str, folder: str | None) -> bool:
@@ -84,7 +116,19 @@ def _mount(line: str) -> Mount | None:
         return None
     return Mount(
         device=before[2],
-        point=_ESCAPED.sub(lambda found: chr(int(found[1], 8)), before[4]),
+        point=_unescaped(before[4]),
         kind=after[0],
         noexec="noexec" in before[5].split(","),
+        root=_unescaped(before[3]),
+        layers=_layers(after[2]) if after[0] == "overlay" and len(after) > 2 else (),
     )
+
+
+def _layers(options: str) -> tuple[str, ...]:
+    """Return the folders of an overlay from the options of its super block (overlayfs of the kernel)."""
+    pairs = (option.partition("=") for option in options.split(","))
+    return tuple(_unescaped(path) for name, _, paths in pairs if name in _LAYERS for path in paths.split(":") if path)
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
