@@ -46,10 +46,11 @@ def test_a_file_system_is_mute_only_where_no_mount_of_it_runs_programs() -> None
 
 DOCKER = r"""
 22 1 8:1 / / rw - ext4 /dev/sda1 rw
-90 22 0:50 / /var/lib/docker/overlay2/one/merged rw - overlay overlay rw,lowerdir=/var/lib/docker/l/A:/var/lib/docker/l/B,upperdir=/u,workdir=/w
+90 22 0:50 / /docker/one/merged rw - overlay overlay rw,lowerdir=/docker/l/A:/docker/l/B,upperdir=/docker/one/diff
 """.strip()
 INSIDE_OF_A_CONTAINER = r"""
-60 1 0:60 / / rw - overlay overlay rw,lowerdir=/srv/images/tree,upperdir=/srv/machines/one/upper,workdir=/w
+60 1 0:60 / / rw - overlay overlay rw,lowerdir=/srv/images/tree,upperdir=/tmp/one/upper,workdir=/w
+59 60 0:59 / /tmp rw - tmpfs tmpfs rw
 61 60 8:1 /usr/lib/os-release /run/host/os-release ro - ext4 /dev/sda1 rw
 62 60 8:1 /srv/shared\040data /data rw - ext4 /dev/sda1 rw
 63 60 0:44 /@machines/one /var/lib/mysql rw - btrfs /dev/sdb rw
@@ -57,7 +58,13 @@ INSIDE_OF_A_CONTAINER = r"""
 
 
 def test_an_overlay_upon_what_is_watched_already_is_left_out() -> None:
-    found = mounts.watched(mounts.parse(DOCKER), unmonitored=(), mute_noexec=False, within=None)
+    found = mounts.watched(
+        mounts.parse(DOCKER),
+        unmonitored=(),
+        mute_noexec=False,
+        within=None,
+        device_of=lambda folder: "8:1" if folder.startswith("/docker") else None,
+    )
 
     assert found == (mounts.Watch(point="/", whole_filesystem=True),)
 
@@ -69,6 +76,7 @@ def test_of_file_systems_of_which_a_container_sees_a_part_the_rest_is_not_held()
 
     assert {(watch.point, watch.whole_filesystem) for watch in found} == {
         ("/", True),
+        ("/tmp", True),
         ("/run/host/os-release", False),
         ("/data", False),
         ("/var/lib/mysql", False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,6 +56,7 @@ def watched(
     mute_noexec: bool,
     within: str | None,
     contained: bool = False,
+    device_of: Callable[[str], str | None] = lambda _path: None,
 ) -> tuple[Watch, ...]:
     """Return what to watch.
 
@@ -63,7 +64,8 @@ def watched(
     is ever watched, so a file system that is also mounted elsewhere is watched at its mounts inside alone. Nor is one
     of which this machine sees a part only: in a container (``contained``) the rest belongs to the host, and all of the
     host would be held. An overlay upon a file system that is watched as a whole is left out. What is opened in it is
-    opened there as well, and the kernel, handing us a file of the overlay, would itself wait for our word.
+    opened there as well, and the kernel, handing us a file of the overlay, would itself wait for our word. ``device_of``
+    says on which file system a folder lies, ``None`` for one that is not seen from here.
     """
     listed = tuple(mounts)
     whole = {mount.device for mount in listed if mount.root == "/" or (mount.kind == "btrfs" and not contained)}
@@ -82,21 +84,9 @@ def watched(
     watches = [
         Watch(point=mount.point, whole_filesystem=mount.device in as_a_whole)
         for mount in chosen
-        if not _lies_upon(mount, as_a_whole, listed)
+        if not any(device_of(layer) in as_a_whole - {mount.device} for layer in mount.layers)
     ]
     return tuple(dict.fromkeys(watches))
-
-
-def _lies_upon(mount: Mount, devices: set[str], listed: tuple[Mount, ...]) -> bool:
-    """Say whether an overlay is made of folders of one of these file systems, as far as its folders are seen here."""
-    holding = (_holding(layer, listed) for layer in mount.layers)
-    return any(found is not None and found != mount.device and found in devices for found in holding)
-
-
-def _holding(path: str, listed: tuple[Mount, ...]) -> str | None:
-    """Return the file system that a path lies on: the longest mount point above it, of two the later one."""
-    above = [mount for mount in listed if _is_within(path, mount.point)]
-    return max(enumerate(above), key=lambda each: (len(each[1].point), each[0]))[1].device if above else None
 
 
 def _is_within(point: str, folder: str | None) -> bool:
