@@ -16,9 +16,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from tests.support.hardening import apply, catalog, modes, setting
-from tests.support.private_namespaces import private_root, privately
+from tests.support.private_namespaces import mount, private_root, privately
 
 from shieldwall.agent.host.local import LocalHost
+from shieldwall.agent.providers.base import Support
 from shieldwall.agent.providers.hardening import KernelProvider, interfaces
 from shieldwall.agent.providers.hardening.sysctl_files import SYSCTL_FILE
 
@@ -97,6 +98,43 @@ def test_redirects_and_source_routes_are_off_in_a_network_of_its_own_and_come_ba
         assert host.read_file(SYSCTL_FILE) is None
 
     privately(check, network=True)
+
+
+@pytest.mark.parametrize("program", [("/lib/systemd/systemd-sysctl",), ("sysctl", "--load")], ids=["systemd", "procps"])
+def test_the_file_for_the_next_start_is_read_as_it_is_meant(program: tuple[str, ...], tmp_path: Path) -> None:
+    def check() -> None:
+        host = private_root(tmp_path)
+        subprocess.run(["ip", "link", "add", "one", "type", "veth", "peer", "name", "two"], check=True)
+        apply(host, PROVIDER, modes(blockIcmpRedirects="block"))
+        conf = SYS / "net/ipv4/conf"
+        for where in ("all", "default", "one"):
+            (conf / where / "accept_redirects").write_text("1\n")
+        missing = b"-kernel.yama.no_such_value = 1\n-net.ipv4.conf.*.no_such_value = 1\n"
+        content = host.read_file(SYSCTL_FILE)
+        assert content is not None
+        host.write_file(SYSCTL_FILE, missing + content)
+
+        done = subprocess.run([*program, str(host.locate(SYSCTL_FILE))], check=False, capture_output=True)
+
+        # procps ends with 1 for what is missing, but goes on.
+        assert done.returncode == 0 or b"no_such_value" in done.stderr, done.stderr
+        for where in ("all", "default", "one"):
+            assert (conf / where / "accept_redirects").read_text() == "0\n"
+
+    privately(check, network=True)
+
+
+def test_values_that_nobody_can_change_here_are_not_applicable(tmp_path: Path) -> None:
+    def check() -> None:
+        host = private_root(tmp_path)
+        mount("--bind", str(tmp_path / "proc/sys"), str(tmp_path / "proc/sys"))
+        mount("-o", "remount,bind,ro", str(tmp_path / "proc/sys"))
+        support = PROVIDER.support(host, setting("restrictKernelPointers"))
+        assert support is not None
+        assert (support.applicable, "read-only here" in support.reason) == (False, True)
+
+    assert PROVIDER.support(LocalHost(Path("/")), setting("restrictKernelPointers")) == Support(applicable=True)
+    privately(check)
 
 
 def test_users_get_no_user_namespace_of_their_own(tmp_path: Path) -> None:

@@ -33,6 +33,14 @@ def is_kernel_file(path: PurePosixPath) -> bool:
     return any(path.is_relative_to(directory) for directory in _KERNEL)
 
 
+def is_read_only(path: Path) -> bool:
+    """Say whether a value is shown and can be changed by nobody here, as in most containers."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def write_value(path: Path, content: bytes | None) -> None:
     """Hand a value to the kernel; nothing is made and nothing removed.
 

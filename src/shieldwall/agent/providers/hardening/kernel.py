@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
+from shieldwall.agent.host.kernel_files import is_read_only
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.audit_loading import AUDITD
 from shieldwall.agent.providers.audit_loading import observe as observe_audit
@@ -61,6 +62,15 @@ class KernelProvider(AuditingProvider):
         """Return the files for the next start and the values for now; locks are read alone."""
         locks = (lock.path for lock in irreversible.LOCKS.values())
         return (SYSCTL_FILE, self.audit_file, AUDITD, *value_paths(), *locks)
+
+    def lacking(self, host: Host, rule: str) -> str | None:
+        """In a container the values are those of the machine outside, and audit rules are its business too."""
+        files = {path: host.read_file(path) for path in value_paths()} if rule in KNOB_RULES else {}
+        paths = [knob.path for knob in self._knobs(rule, files, Rules()) if files.get(knob.path) is not None]
+        if rule in irreversible.LOCKS:
+            paths.append(irreversible.LOCKS[rule].path)
+        fixed = [path for path in paths if is_read_only(host.locate(path))]
+        return f"{fixed[0]} is read-only here, as in a container." if fixed else None
 
     def refusal(self, files: Files, rule: str, mode: Mode, rules: Rules) -> Refusal | None:
         """Refuse what this kernel lacks, and auditing without auditd."""
