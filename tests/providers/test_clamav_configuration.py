@@ -12,7 +12,7 @@ from tests.support.clamd_files import clamd_files
 from tests.support.setting_strategies import paths
 
 from shieldwall.agent.providers.base import ProviderError
-from shieldwall.agent.providers.clamav import configuration, directives, exclusions
+from shieldwall.agent.providers.clamav import configuration, directives, exclusions, landings
 from shieldwall.contract.status import ItemStatus, SettingState
 
 OUR_LINES = st.lists(
@@ -169,36 +169,36 @@ def test_processes_and_wildcards_in_literal_exclusions_are_not_expressed() -> No
 
 @pytest.mark.parametrize("length", [400, 900, 1000, 4000])
 def test_no_line_ever_is_longer_than_clamd_reads(length: int) -> None:
-    plan = directives.plan({directives.EXCLUSIONS: [path_item("/" + "a" * length), path_item("/" + "(" * length)]})
+    plan = directives.plan({landings.EXCLUSIONS: [path_item("/" + "a" * length), path_item("/" + "(" * length)]})
 
     assert all(len(line) <= configuration.MAXIMUM_LINE_BYTES for line in plan.lines)
     written = sum(line.startswith(b"ExcludePath") for line in plan.lines)
-    assert written + len(plan.rejected.get(directives.EXCLUSIONS, ())) == 2
+    assert written + len(plan.rejected.get(landings.EXCLUSIONS, ())) == 2
 
 
 def test_a_line_of_ours_changed_by_hand_is_not_read_back() -> None:
-    plan = directives.plan({directives.SCAN_ARCHIVES: True})
+    plan = directives.plan({landings.SCAN_ARCHIVES: True})
 
-    assert directives.read(plan.lines) == {directives.SCAN_ARCHIVES: True}
-    assert directives.read([line.replace(b"ScanArchive yes", b"ScanArchive no") for line in plan.lines]) == {}
-    assert directives.read([*plan.lines, b"ExcludePath ^/"]) == {}
+    assert directives.read(plan.lines).values == {landings.SCAN_ARCHIVES: True}
+    assert directives.read([line.replace(b"ScanArchive yes", b"ScanArchive no") for line in plan.lines]).values == {}
+    assert directives.read([*plan.lines, b"ExcludePath ^/"]).values == {}
 
 
 def test_blocking_is_not_claimed_where_only_detection_happens() -> None:
-    items = [{"key": directives.PUA, "value": "block"}, {"key": "archive_bomb", "value": "audit"}]
+    items = [{"key": landings.PUA, "value": "block"}, {"key": "archive_bomb", "value": "audit"}]
 
-    plan = directives.plan({directives.THREAT_TYPES: items})
+    plan = directives.plan({landings.THREAT_TYPES: items})
 
     assert b"DetectPUA yes" in plan.lines
     assert b"AlertExceedsMax yes" in plan.lines
-    assert plan.values[directives.THREAT_TYPES] == items[1:]
-    assert [status.code for status in plan.rejected[directives.THREAT_TYPES]] == ["detectOnly"]
+    assert plan.values[landings.THREAT_TYPES] == items[1:]
+    assert [status.code for status in plan.rejected[landings.THREAT_TYPES]] == ["detectOnly"]
 
 
 def test_the_strongest_of_contradicting_actions_is_written() -> None:
-    items = [{"key": directives.PUA, "value": "off"}, {"key": directives.PUA, "value": "audit"}]
+    items = [{"key": landings.PUA, "value": "off"}, {"key": landings.PUA, "value": "audit"}]
 
-    plan = directives.plan({directives.THREAT_TYPES: items})
+    plan = directives.plan({landings.THREAT_TYPES: items})
 
     assert [line for line in plan.lines if line.startswith(b"DetectPUA")] == [b"DetectPUA yes"]
-    assert [status.state for status in plan.rejected[directives.THREAT_TYPES]] == [SettingState.CONFLICT]
+    assert [status.state for status in plan.rejected[landings.THREAT_TYPES]] == [SettingState.CONFLICT]

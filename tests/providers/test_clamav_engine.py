@@ -155,13 +155,37 @@ def test_the_engine_itself_shows_what_is_in_effect(
 
 
 def test_what_cannot_be_proved_is_not_claimed(clamd: Clamd, provider: ClamavProvider) -> None:
-    desired: Desired = {EXCLUSIONS: (extension_exclusion("log"),), THREAT_TYPES: (threat_type(1, 0),)}
+    desired: Desired = {EXCLUSIONS: (extension_exclusion("log"),)}
 
     enforce(provider, clamd.host, desired, {})
 
-    assert [(seen.effective, seen.code) for seen in provider.observe(clamd.host, desired).values()] == [
-        (None, "notProvable")
-    ] * 2
+    (seen,) = provider.observe(clamd.host, desired).values()
+    assert (seen.effective, seen.code) == (None, "notProvable")
+
+
+@pytest.mark.parametrize(("action", "found"), [(0, True), (1, True), (2, False)])
+def test_archive_bombs_are_found_or_not_as_said(
+    clamd: Clamd, provider: ClamavProvider, action: int, found: bool
+) -> None:
+    desired: Desired = {THREAT_TYPES: (threat_type(1, action),)}
+    clamd.configuration.write_bytes(clamd.configuration.read_bytes() + b"MaxRecursion 90\n")
+
+    enforce(provider, clamd.host, desired, {})
+
+    assert client.ask(clamd.socket, "INSTREAM", canary.deep_archive()).endswith("FOUND") is found
+    assert provider.observe(clamd.host, desired)[THREAT_TYPES].effective is True
+
+
+def test_threat_types_of_others_count_unless_only_ours_do(clamd: Clamd, provider: ClamavProvider) -> None:
+    merge = SettingId(ENGINE + "threattypesettingsmergepolicy")
+    clamd.configuration.write_bytes(clamd.configuration.read_bytes() + b"DetectPUA yes\n")
+    kept = enforce(provider, clamd.host, {merge: f"{merge}_0"}, {})
+    assert "PUA" in client.ask(clamd.socket, "INSTREAM", canary.pua_marker())
+
+    kept = enforce(provider, clamd.host, {merge: f"{merge}_1"}, kept)
+    assert client.ask(clamd.socket, "INSTREAM", canary.pua_marker()).endswith("OK")
+    enforce(provider, clamd.host, {merge: f"{merge}_1", THREAT_TYPES: (threat_type(0, 0),)}, kept)
+    assert "PUA" in client.ask(clamd.socket, "INSTREAM", canary.pua_marker())
 
 
 def test_clamd_itself_says_what_is_excluded(clamd: Clamd, provider: ClamavProvider) -> None:
@@ -275,12 +299,19 @@ def test_a_configuration_that_clamd_refuses_is_an_error_and_the_roll_back_revive
     assert client.is_alive(clamd.socket)
 
 
-def test_activating_again_is_safe(clamd: Clamd, provider: ClamavProvider) -> None:
+def test_activating_again_is_safe_and_restarts_only_what_has_to_read_anew(
+    clamd: Clamd, provider: ClamavProvider
+) -> None:
     enforce(provider, clamd.host, {THREADS: 4}, {})
     first = clamd.pid
 
     provider.activate(clamd.host)
-
+    assert clamd.pid == first
+    clamd.configuration.write_bytes(clamd.configuration.read_bytes() + b"# no directive\n")
+    provider.activate(clamd.host)
+    assert clamd.pid == first
+    clamd.configuration.write_bytes(clamd.configuration.read_bytes() + b"MaxQueue 90\n")
+    provider.activate(clamd.host)
     assert clamd.pid != first
     assert provider.observe(clamd.host, {THREADS: 4})[THREADS].effective is True
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shieldwall.agent.providers.clamav import client, directives, probes
+from shieldwall.agent.providers.clamav import client, landings, probes
 
 
 def test_a_scanner_that_keeps_us_waiting_is_asked_about_one_exclusion(
@@ -22,7 +22,7 @@ def test_a_scanner_that_keeps_us_waiting_is_asked_about_one_exclusion(
         listener.listen(len(excluded))  # the kernel takes the calls, and nobody answers one
 
         items = [{"$type": "excludedPath", "path": str(path)} for path in excluded]
-        seen = probes.setting(tmp_path / "clamd.sock", directives.EXCLUSIONS, items)
+        seen = probes.setting(tmp_path / "clamd.sock", landings.EXCLUSIONS, items)
 
         assert (seen.effective, seen.code) == (None, "notProvable")
         assert _calls(listener) == 1

@@ -12,7 +12,7 @@ from tests.support.setting_strategies import desired_settings
 
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.providers.base import ProviderError
-from shieldwall.agent.providers.clamav import ClamavProvider, canary
+from shieldwall.agent.providers.clamav import ClamavProvider, canary, landings, onaccess
 from shieldwall.agent.providers.clamav.provider import CONFIGURATION
 from shieldwall.catalog.loader import load
 from shieldwall.contract.ids import SettingId
@@ -26,7 +26,16 @@ SUPPORTED = [
     SettingId(ENGINE + "exclusions"),
     SettingId(ENGINE + "exclusionsmergepolicy"),
     SettingId(ENGINE + "threattypesettings"),
+    SettingId(ENGINE + "threattypesettingsmergepolicy"),
     SettingId("linux_mdatp_managed_exclusionsettings_exclusions"),
+]
+ON_ACCESS = [
+    SettingId(ENGINE + "enforcementlevel"),
+    SettingId(ENGINE + "enablerealtimeprotection"),
+    SettingId(ENGINE + "passivemode"),
+    SettingId(ENGINE + "nonexecmountpolicy"),
+    SettingId(ENGINE + "unmonitoredfilesystems"),
+    SettingId(ENGINE + "enablefilehashcomputation"),
 ]
 THREADS = {SettingId(ENGINE + "maximumondemandscanthreads"): 5}
 
@@ -38,9 +47,11 @@ class TestConformance(ProviderConformance):
             CONFIGURATION: clamd_files(),
             canary.SIGNATURES: st.none() | st.just(b"somebody else's\n"),
             canary.PUA_SIGNATURES: st.none(),
+            onaccess.LOCAL: st.sampled_from([None, b'{"backend":"clamonacc"}', b'{"whenEngineIsDown":"deny"}']),
+            **dict.fromkeys(onaccess.FILES, st.none() | st.just(b"somebody else's\n")),
         }
     )
-    desired = desired_settings(CATALOG, SUPPORTED)
+    desired = desired_settings(CATALOG, [*SUPPORTED, *ON_ACCESS])
 
 
 @pytest.fixture
@@ -55,10 +66,20 @@ def test_what_clamd_can_do_is_supported_and_all_else_says_why_not(host: LocalHos
         support = PROVIDER.support(host, setting)
         if not setting.startswith("linux_") or setting.startswith("linux_shieldwall_"):
             assert support is None
+        elif landings.is_elsewhere(definition.landing):
+            assert support is None  # other providers of ClamAV answer
         elif not definition.depends_on:
             assert support is not None
             assert support.applicable is (setting in SUPPORTED), setting
             assert support.applicable or support.reason
+
+
+def test_what_needs_opens_to_be_held_says_why_it_cannot_where_the_root_is_no_mount_of_its_own(host: LocalHost) -> None:
+    for setting in ON_ACCESS:
+        support = PROVIDER.support(host, setting)
+        assert support is not None
+        assert not support.applicable
+        assert "no mount of their own" in support.reason
 
 
 def test_without_clamd_conf_there_is_nothing_to_manage(tmp_path: Path) -> None:

@@ -72,13 +72,13 @@ def test_a_managed_clamd_is_restarted_and_if_need_be_started(host: SystemdHost) 
 
     PROVIDER.activate(host)
 
-    assert host.calls[-1] == ["restart", "clamav-daemon.service"]
+    assert ["restart", "clamav-daemon.service"] in host.calls
 
 
 def test_a_released_clamd_is_restarted_only_where_it_runs(host: SystemdHost) -> None:
     PROVIDER.activate(host)
 
-    assert host.calls[-1] == ["try-restart", "clamav-daemon.service"]
+    assert ["try-restart", "clamav-daemon.service"] in host.calls
 
 
 @pytest.mark.parametrize("restart", [1, None])
@@ -92,7 +92,8 @@ def test_a_restart_that_fails_is_an_error(host: SystemdHost, restart: int | None
 def test_without_the_unit_or_without_systemd_nothing_is_asked_of_it(host: SystemdHost) -> None:
     host.has_unit = False
     PROVIDER.activate(host)
-    assert host.calls == [["cat", "clamav-daemon.service"]]
+    assert host.calls[0] == ["cat", "clamav-daemon.service"]
+    assert not [call for call in host.calls if "restart" in call[0]]
 
     host.locate(PurePosixPath("/run/systemd/system")).rmdir()
     assert not daemon.runs_under_systemd(host)

@@ -42,11 +42,16 @@ class Rules:
 class Gate:
     """Answers every open: from memory, by exclusion, or by asking the engine."""
 
-    def __init__(self, group: Group, rules: Rules, tell: Tell, *, maximum_waiting: int) -> None:
+    def __init__(
+        self, group: Group, rules: Rules, tell: Tell, sign: Callable[[], None], *, maximum_waiting: int
+    ) -> None:
+        """``sign`` is called at least every ``IDLE_TICK`` while all is well."""
         self.rules = rules
         self.spared: frozenset[int] = frozenset()
         self.beat = time.monotonic()
-        """When the loop last went round, for who watches over it."""
+        """When the loop last went round."""
+        self._sign = sign
+        self._signed = 0.0
         self._group = group
         self._tell = tell
         self._maximum_waiting = maximum_waiting
@@ -100,6 +105,9 @@ class Gate:
     def _round(self) -> None:
         ready = self._poll.poll(BUSY_TICK if self._inquiry.is_busy() else IDLE_TICK)
         now = self.beat = time.monotonic()
+        if now - self._signed >= 1.0:
+            self._signed = now
+            self._sign()
         for descriptor, _ in ready:
             if descriptor == self._group.fileno():
                 for event in self._group.events():

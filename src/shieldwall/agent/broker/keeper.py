@@ -27,11 +27,12 @@ from shieldwall.agent.detections.model import Detection
 from shieldwall.agent.detections.notices import STEM, Notice
 
 TICK_SECONDS: Final = 1.0
-STUCK_SECONDS: Final = 30.0
-"""A gate that has not gone round for so long is ended: the kernel lets everything go on, and it is started anew."""
 MAXIMUM_QUEUED: Final = 2000
+_PROBES_BYTES: Final = 16_384
 _HASH_CHUNK: Final = 1 << 20
-_STUCK_EXIT: Final = 70
+_FRESH_SECONDS: Final = 15.0
+_MARKS_OF_CONTAINERS: Final = ("/run/systemd/container", "/run/.containerenv", "/.dockerenv")
+"""Left by systemd, Podman and Docker: what is mounted here is in part the host's."""
 
 
 class Keeper:
@@ -90,9 +91,8 @@ class Keeper:
         self._tell_queued(0.0)
 
     def _care(self, gate: Gate) -> None:
-        if time.monotonic() - gate.beat > STUCK_SECONDS:
-            os._exit(_STUCK_EXIT)
-        _notify("WATCHDOG=1")
+        if time.monotonic() - gate.beat < _FRESH_SECONDS:
+            _notify("WATCHDOG=1")
         try:
             if self._reload:
                 self._reload = False
@@ -129,6 +129,8 @@ class Keeper:
             unmonitored=rules.unmonitored_filesystems,
             mute_noexec=rules.mute_noexec_mounts,
             within=within,
+            contained=any(Path(mark).exists() for mark in _MARKS_OF_CONTAINERS),
+            device_of=_device_of,
         )
         for watch in set(self._marked) - set(wanted):
             with contextlib.suppress(OSError):
@@ -176,8 +178,13 @@ class Keeper:
             reason = "So many events were not told one by one, because they repeat others or were too many at once."
             notices.append(Notice(at=_now(), source="broker", kind="suppressed", reason=reason, count=count))
         directory = self._root / spool.DIRECTORY.relative_to("/")
+        probes = str(self._root / settings.PROBE_DIRECTORY.relative_to("/")) + "/"
+        probed = [detection for detection in found if detection.path.startswith(probes)]
         try:
-            spool.append(directory, found)
+            spool.append(directory, [detection for detection in found if detection not in probed])
+            spool.append_lines(
+                directory, settings.PROBES, map(msgspec.json.encode, probed), maximum_bytes=_PROBES_BYTES
+            )
             spool.append_lines(directory, STEM, map(msgspec.json.encode, notices))
         except OSError:
             self._restraint.suppressed += len(found) + len(notices)  # a full disk must not stop the gate
@@ -222,3 +229,11 @@ def _notify(message: str) -> None:
     if address:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
             connection.sendto(message.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+
+
+def _device_of(folder: str) -> str | None:
+    try:
+        number = os.stat(folder).st_dev
+    except OSError:
+        return None
+    return f"{os.major(number)}:{os.minor(number)}"

@@ -24,6 +24,7 @@ from shieldwall.agent.broker import standing
 from shieldwall.agent.broker.fanotify import FanotifyError, Group
 from shieldwall.agent.broker.gate import Gate
 from shieldwall.agent.broker.keeper import Keeper
+from shieldwall.agent.broker.watchman import Watchman
 
 EXIT_UNAVAILABLE: Final = 69
 EXIT_SETTINGS: Final = 78
@@ -40,12 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     root = options.root.resolve()
     ready = _into_background() if options.background else lambda: None
+    watchman = Watchman()
     try:
         lock = standing.Lock(root)
     except OSError as error:
         return _failed(f"It runs already, or its lock cannot be taken: {error}.", EXIT_RUNNING)
     try:
-        return _run(root, ready)
+        return _run(root, ready, watchman)
     except FanotifyError as error:
         return _failed(error.cause, EXIT_UNAVAILABLE)
     except (OSError, msgspec.DecodeError) as error:
@@ -56,10 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         del lock
 
 
-def _run(root: Path, ready: Callable[[], None]) -> int:
+def _run(root: Path, ready: Callable[[], None], watchman: Watchman) -> int:
     group = Group()
     keeper = Keeper(root, group)
-    gate = Gate(group, keeper.load(), keeper.tell, maximum_waiting=_room_for_waiting())
+    gate = Gate(group, keeper.load(), keeper.tell, watchman.sign, maximum_waiting=_room_for_waiting())
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's word on a lease that somebody wants to break
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):

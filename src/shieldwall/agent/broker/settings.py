@@ -8,6 +8,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 CONFIGURATION: Final = PurePosixPath("/etc/shieldwall/clamav/broker.json")
+PROBE_DIRECTORY: Final = PurePosixPath("/var/lib/shieldwall-applier/probe")
+"""Where the applier lays files to see whether they are denied; what is found there is told of apart."""
+PROBES: Final = "probes"
+"""The place of that in the spool: ``probes.jsonl``."""
 
 Action = Literal["block", "audit", "off"]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]

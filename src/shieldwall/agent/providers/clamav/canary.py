@@ -20,6 +20,7 @@ SIGNATURES: Final = DATABASE / "shieldwall-canary.ndb"
 PUA_SIGNATURES: Final = DATABASE / "shieldwall-canary.ndu"
 NAME: Final = "Shieldwall.Canary"
 PUA_NAME: Final = "PUA.Shieldwall.Canary"
+_DEEP: Final = 25
 
 
 def marker() -> bytes:
@@ -34,11 +35,23 @@ def pua_marker() -> bytes:
 
 def marker_in_archive() -> bytes:
     """Return the marker inside an archive, compressed, so that only who opens the archive sees it."""
+    return _archive("canary.txt", marker())
+
+
+def deep_archive() -> bytes:
+    """Return archives in one another, more of them than ``MaxRecursion`` allows, and nothing inside."""
+    content = b"nothing"
+    for depth in range(_DEEP):
+        content = _archive(f"{depth}.zip", content)
+    return content
+
+
+def _archive(name: str, content: bytes) -> bytes:
     import zipfile  # noqa: PLC0415 - a megabyte that only an agent beside a running clamd needs
 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo("canary.txt"), marker(), zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return packed.getvalue()
 
 

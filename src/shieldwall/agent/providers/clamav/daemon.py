@@ -111,13 +111,18 @@ def stop(daemon: Daemon) -> None:
 
 def check_restartable(daemon: Daemon, content: bytes) -> None:
     """Refuse to start again, with our rights, what did not have them. Raises: ProviderError."""
-    status = daemon.program.stat()
-    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
-        raise ProviderError(f"{daemon.program} can be changed by others than root, so it is not started again.")
+    check_program(daemon.program)
     if configuration.first(content, "User") is None and daemon.user != os.geteuid():
         raise ProviderError(
             "clamd runs as another user, and clamd.conf does not say as which.", remedy="Add User to clamd.conf."
         )
+
+
+def check_program(program: Path) -> None:
+    """Refuse to start, with our rights, what others may have written. Raises: ProviderError, OSError."""
+    status = program.stat()
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+        raise ProviderError(f"{program} can be changed by others than root, so it is not started again.")
 
 
 def start(host: Host, program: Path, content: bytes) -> None:

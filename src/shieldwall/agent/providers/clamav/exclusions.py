@@ -12,7 +12,23 @@ from shieldwall.agent.providers.landing import exclusion_name
 from shieldwall.contract.status import ItemStatus, SettingState
 
 _SPECIAL: Final = frozenset(r"\.^$*+?()[]{}|")
-_PROCESS: Final = "clamd sees files, not the processes that open them; exclusions of processes need on-access scanning."
+_PROCESS: Final = (
+    "Scans see files, not the processes that open them; this needs the enforcement level real_time or audit."
+)
+
+
+def directives(item: dict[str, Any], *, literal: bool, watches: bool) -> tuple[str, ...] | ItemStatus:
+    """Return the lines of ``clamd.conf`` for an exclusion, or why it cannot be made.
+
+    A process has none: where opens are looked at (``watches``) the gate alone knows who opens.
+    """
+    match item:
+        case {"$type": "excludedFileName", "name": str(name)} if watches:
+            fault = _process_fault(name, literal=literal)
+            return _refused(item, fault) if fault else ()
+        case _:
+            found = expression(item, literal=literal)
+            return found if isinstance(found, ItemStatus) else (f"ExcludePath {found}",)
 
 
 def expression(item: dict[str, Any], *, literal: bool) -> str | ItemStatus:
@@ -64,6 +80,14 @@ def _path_fault(path: str, *, literal: bool) -> str:
         return "This would exclude everything."
     if any(segment in ("", ".", "..") for segment in path.removesuffix("/").split("/")[1:]):
         return "The path is not in its shortest form, so no file would ever match it."
+    return ""
+
+
+def _process_fault(name: str, *, literal: bool) -> str:
+    if "/" in name or literal:
+        return _path_fault(name, literal=literal)
+    if _has_control_characters(name) or not name.strip("*?. "):
+        return "This is the name of no process, or of all."
     return ""
 
 

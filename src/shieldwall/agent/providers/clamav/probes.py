@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from shieldwall.agent.providers.base import Observation
-from shieldwall.agent.providers.clamav import canary, client, directives
+from shieldwall.agent.providers.clamav import canary, client, landings
 
 _THREADS: Final = re.compile(r"^THREADS:.*\bmax (\d+)", re.MULTILINE)
 _UNPROVABLE: Final = "clamd does not show this setting."
@@ -80,15 +80,22 @@ def _is_plain(path: str) -> bool:
 
 
 def _threat_types(address: Path, value: Any) -> Observation:
-    asked = [item["value"] != "off" for item in value if item["key"] == directives.PUA]
-    if asked:
-        found = _finds(address, canary.pua_marker(), canary.PUA_NAME)
-        if found is not any(asked):
-            says = "finds" if found else "does not find"
-            return _judged(False, f"clamd {says} the marker of a potentially unwanted application.")
-    if len(asked) == len(value):
-        return Observation(effective=True)
-    return Observation(effective=None, code="notProvable", reason="Limits of archives show only in huge ones.")
+    for key, found, what in (
+        (landings.PUA, _finds_unwanted, "the marker of a potentially unwanted application"),
+        (landings.ARCHIVE_BOMB, _finds_bomb, "an archive with too many in one another"),
+    ):
+        asked = [item["value"] != "off" for item in value if item["key"] == key]
+        if asked and (seen := found(address)) is not any(asked):
+            return _judged(False, f"clamd {'finds' if seen else 'does not find'} {what}.")
+    return Observation(effective=True)
+
+
+def _finds_unwanted(address: Path) -> bool:
+    return _finds(address, canary.pua_marker(), canary.PUA_NAME)
+
+
+def _finds_bomb(address: Path) -> bool:
+    return _finds(address, canary.deep_archive(), "Heuristics.Limits.Exceeded")
 
 
 def _judged(right: bool, seen: str) -> Observation:
@@ -102,10 +109,10 @@ def _finds(address: Path, content: bytes, name: str) -> bool:
 
 _PROBES: Final[Mapping[str, Callable[[Path, Any], Observation]]] = MappingProxyType(
     {
-        directives.SCAN_ARCHIVES: _archives,
-        directives.THREADS: _threads,
-        directives.THREAT_TYPES: _threat_types,
-        directives.EXCLUSIONS: _exclusions,
-        directives.GLOBAL_EXCLUSIONS: _exclusions,
+        landings.SCAN_ARCHIVES: _archives,
+        landings.THREADS: _threads,
+        landings.THREAT_TYPES: _threat_types,
+        landings.EXCLUSIONS: _exclusions,
+        landings.GLOBAL_EXCLUSIONS: _exclusions,
     }
 )

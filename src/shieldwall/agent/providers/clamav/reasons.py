@@ -6,27 +6,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-_ON_ACCESS: Final = "clamd answers requests to scan; scanning files as they are opened is not managed."
-
 _REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "antivirusEngine.enforcementLevel": _ON_ACCESS,
-        "antivirusEngine.enableRealTimeProtection": _ON_ACCESS,
-        "antivirusEngine.passiveMode": _ON_ACCESS,
-        "antivirusEngine.nonExecMountPolicy": _ON_ACCESS,
-        "antivirusEngine.unmonitoredFilesystems": _ON_ACCESS,
-        "antivirusEngine.behaviorMonitoring": "ClamAV looks at files, not at behavior.",
-        "antivirusEngine.allowedThreats": "Threats have other names in ClamAV than in Defender.",
-        "antivirusEngine.offlineDefinitionUpdate": "freshclam updates ClamAV's signatures; it is not managed.",
-        "antivirusEngine.offlineDefinitionUpdateUrl": "freshclam updates ClamAV's signatures; it is not managed.",
-        "cloudService.automaticDefinitionUpdateEnabled": "freshclam updates ClamAV's signatures; it is not managed.",
-        "cloudService.definitionUpdatesInterval": "freshclam updates ClamAV's signatures; it is not managed.",
-        "antivirusEngine.scanAfterDefinitionUpdate": "Scans at set times or after updates are not managed.",
+        "antivirusEngine.behaviorMonitoring": (
+            "ClamAV looks at files, not at behavior; what processes do is recorded by the kernel's audit, "
+            "where the provider audit is there."
+        ),
+        "linux_advancedsettings": (
+            "ClamAV does not look at the memory of processes on Linux; programs and libraries are looked at as they "
+            "are opened, before they are in memory."
+        ),
     }
 )
 _BY_PART: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "scheduledScan": "Scans at set times or after updates are not managed.",
         "cloudService": "ClamAV asks no cloud service for verdicts.",
         "networkProtection": "ClamAV does not look at network traffic.",
         "edr": "ClamAV detects files only; tags are for endpoint detection and response.",
@@ -34,8 +27,8 @@ _BY_PART: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def why_not(landing: str | None) -> str:
-    """Say why ClamAV does not carry out the setting that lands there."""
-    where = landing or ""
+def why_not(setting: str, landing: str | None) -> str:
+    """Say why ClamAV does not carry out a setting, which lands there if that is published."""
+    where = landing or setting
     part = where.partition(".")[0]
     return _REASONS.get(where) or _BY_PART.get(part) or "clamd has nothing that this setting could steer."

@@ -1,0 +1,43 @@
+"""Where the settings land that are carried out here, and those that others carry out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCAN_ARCHIVES: Final = "antivirusEngine.scanArchives"
+THREADS: Final = "antivirusEngine.maximumOnDemandScanThreads"
+EXCLUSIONS: Final = "antivirusEngine.exclusions"
+GLOBAL_EXCLUSIONS: Final = "exclusionSettings.exclusions"
+EXCLUSIONS_MERGE: Final = "antivirusEngine.exclusionsMergePolicy"
+THREAT_TYPES: Final = "antivirusEngine.threatTypeSettings"
+THREAT_TYPES_MERGE: Final = "antivirusEngine.threatTypeSettingsMergePolicy"
+NONEXEC: Final = "antivirusEngine.nonExecMountPolicy"
+UNMONITORED: Final = "antivirusEngine.unmonitoredFilesystems"
+HASHES: Final = "antivirusEngine.enableFileHashComputation"
+
+PUA: Final = "potentially_unwanted_application"
+ARCHIVE_BOMB: Final = "archive_bomb"
+ADMIN_ONLY: Final = "admin_only"
+
+ELSEWHERE: Final = frozenset(
+    {
+        "antivirusEngine.allowedThreats",
+        "antivirusEngine.disallowedThreatActions",
+        "antivirusEngine.offlineDefinitionUpdate",
+        "antivirusEngine.offlineDefinitionUpdateFallbackToCloud",
+        "antivirusEngine.offlineDefinitionUpdateUrl",
+        "antivirusEngine.scanAfterDefinitionUpdate",
+        "antivirusEngine.scanHistoryMaximumItems",
+        "antivirusEngine.scanResultsRetentionDays",
+        "cloudService.automaticDefinitionUpdateEnabled",
+        "cloudService.definitionUpdatesInterval",
+    }
+)
+"""Settings of ClamAV that providers of definitions and of scans carry out."""
+ELSEWHERE_PARTS: Final = frozenset({"scheduledScan"})
+
+
+def is_elsewhere(landing: str | None) -> bool:
+    """Say whether another provider of ClamAV answers for the setting that lands there."""
+    where = landing or ""
+    return where in ELSEWHERE or where.partition(".")[0] in ELSEWHERE_PARTS
