@@ -176,7 +176,7 @@ def _with_everything() -> SystemdHost:
         PurePosixPath("/etc/audit/auditd.conf"): b"",
         PurePosixPath("/etc/fapolicyd/fapolicyd.conf"): b"",
     }
-    programs = ("mdatp", "nft", "mount", "apt-get", "dpkg-query")
+    programs = ("mdatp", "nft", "ip", "mount", "apt-get", "dpkg-query")
     return SystemdHost(configuration, programs=dict.fromkeys(programs, willing))
 
 

@@ -17,7 +17,7 @@ _SECONDS: Final = 60.0
 class UnitError(ProviderError):
     """A unit of ours does not start."""
 
-    code = "unitFailed"
+    code = "firewallUnitFailed"
     remedy = f"Look at `systemctl status {LOG}` on the device."
 
 
