@@ -64,8 +64,8 @@ def watched(
     is ever watched, so a file system that is also mounted elsewhere is watched at its mounts inside alone. Nor is one
     of which this machine sees a part only: in a container (``contained``) the rest belongs to the host, and all of the
     host would be held. An overlay upon a file system that is watched as a whole is left out. What is opened in it is
-    opened there as well, and the kernel, handing us a file of the overlay, would itself wait for our word. ``device_of``
-    says on which file system a folder lies, ``None`` for one that is not seen from here.
+    opened there as well, and the kernel, handing us a file of the overlay, would itself wait for our word.
+    ``device_of`` says on which file system a folder lies, ``None`` for one that is not seen from here.
     """
     listed = tuple(mounts)
     whole = {mount.device for mount in listed if mount.root == "/" or (mount.kind == "btrfs" and not contained)}
