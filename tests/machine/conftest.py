@@ -131,6 +131,15 @@ class World:
     office: Office
     machine: Machine
     device: Namespace
+    name: str = "server-01"
+
+    def sync(self) -> None:
+        """Let the device check in now, and wait until that is over."""
+        self.machine.run("shieldwall-agent", "sync", seconds=300, check=True)
+
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """What the server says about every setting of the device."""
+        return self.office.statuses(self.name)
 
 
 @pytest.fixture(scope="module")
