@@ -84,6 +84,8 @@ class PlainMachine:
 class NothingToEnforce:
     """An applier for devices without policies: it believes everybody, and what it says costs nothing."""
 
+    obeys_at_once = True
+
     def start(self) -> None:
         """Have nothing to finish."""
 

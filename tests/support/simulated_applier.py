@@ -100,7 +100,7 @@ def desk_for(engine: Engine, machine: PretendMachine, directory: Path, clock: Cl
 
 def enforcing(desk: Desk, *, uid: int = 0) -> AskingEnforcer:
     """Return what an agent asks, as this user."""
-    return AskingEnforcer(ask=partial(desk, asker=Asker(uid=uid)), begin=desk.warden.start)
+    return AskingEnforcer(ask=partial(desk, asker=Asker(uid=uid)), begin=desk.warden.start, obeys_at_once=uid == 0)
 
 
 def pretend_enforcer(engine: Engine, machine: PretendMachine, directory: Path, clock: Clock) -> AskingEnforcer:

@@ -86,7 +86,7 @@ def local_agent(root: Path, directory: Path, out: TextIO, *, applier: SocketAppl
     clock = SystemClock()
     host = LocalHost(root)
     journal = Journal(out=out, clock=clock)
-    enforcer, machine = _remote(applier) if applier is not None else _in_process(host, directory, clock, journal)
+    enforcer, machine = _remote(applier) if applier is not None else _in_process(host, directory, clock)
     surroundings = Surroundings(
         state=AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host)),
         open_transport=_network,
@@ -106,13 +106,17 @@ def _remote(applier: SocketApplier) -> tuple[Enforcer, Machine]:
     return enforcer, RemoteMachine(enforcer=enforcer)
 
 
-def _in_process(host: LocalHost, directory: Path, clock: SystemClock, journal: Journal) -> tuple[Enforcer, Machine]:
+def _in_process(host: LocalHost, directory: Path, clock: SystemClock) -> tuple[Enforcer, Machine]:
     """Make an applier in this process. Whoever runs it is as mighty as it is, and asks as root does."""
     from shieldwall.agent.applier.assembly import local_applier  # noqa: PLC0415 - as the catalog
 
-    applier = local_applier(host, directory / "applier", clock=clock, say=journal.say)
+    applier = local_applier(host, directory / "applier", clock=clock, say=_say_nothing)
     ask = partial(applier.desk, asker=Asker(uid=0))
-    return AskingEnforcer(ask=ask, begin=applier.warden.start), applier.machine
+    return AskingEnforcer(ask=ask, begin=applier.warden.start, obeys_at_once=True), applier.machine
+
+
+def _say_nothing(_event: str, **_facts: object) -> None:
+    """Keep an applier in our own process quiet: what it would say, the agent's report and log say."""
 
 
 def own_files(root: Path) -> tuple[Path, ...]:

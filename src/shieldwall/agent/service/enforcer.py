@@ -30,6 +30,11 @@ T = TypeVar("T")
 class Enforcer(Protocol):
     """Enforces what is signed, and nothing else. Every method leaves the device as it was when it raises."""
 
+    @property
+    def obeys_at_once(self) -> bool:
+        """Whether it obeys whom this device is onboarded to without being told so apart: it is part of this process."""
+        ...
+
     def start(self) -> None:
         """Tell that the agent has started; finish what was interrupted, where nobody else does that."""
         ...
@@ -75,6 +80,7 @@ class AskingEnforcer:
 
     ask: Ask
     begin: Callable[[], object] = lambda: None
+    obeys_at_once: bool = False
 
     def start(self) -> None:
         """See ``Enforcer.start``."""

@@ -107,4 +107,4 @@ class Prove:
             nonce=standing.nonce,
             signature=strict_base64.encode(key.sign(text)),
         )
-        self.enforcer.adopt(authority=authority, claim=claim)
+        self.enforcer.adopt(authority=authority if self.enforcer.obeys_at_once else None, claim=claim)
