@@ -22,11 +22,13 @@ from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
 from tests.support.probing import Probe, answering, prober
 
 from shieldwall.agent.firewall_log.__main__ import main
+from shieldwall.agent.firewall_log.entries import names_in
 from shieldwall.agent.firewall_log.files import BoundedLog
 from shieldwall.agent.firewall_log.netlink import parse_notes
 from shieldwall.agent.firewall_log.packets import described
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES, parse_rule
-from shieldwall.agent.providers.nftables.units import log_command
+from shieldwall.agent.providers.nftables.script import Asked, script_of
+from shieldwall.agent.providers.nftables.units import SCRIPT, log_command
 from shieldwall.agent.providers.nftables.zones import Profile
 
 ON = {"enablefirewall": "true"}
@@ -55,8 +57,9 @@ class Log:
 
 @contextlib.contextmanager
 def logging(device: Namespace, directory: Path) -> Iterator[Log]:
-    command = log_command(sys.executable, Profile()).replace("/var/log/shieldwall", str(directory)).split()
-    program = ["ip", "netns", "exec", device.name, *command]
+    command = log_command(sys.executable, Profile()).replace("/var/log/shieldwall", str(directory))
+    command = command.replace(str(SCRIPT), str(directory.parent / SCRIPT.relative_to("/")))
+    program = ["ip", "netns", "exec", device.name, *command.split()]
     with subprocess.Popen(program, stderr=subprocess.PIPE) as process:
         try:
             assert process.stderr is not None
@@ -101,7 +104,7 @@ class TestRealPackets:
             assert sender.send([Probe("tcp", device.ipv4, PORT)]) == ["accept"]
             (line,) = log.lines(1)
 
-        assert (line["action"], line["cause"]) == ("accept", parse_rule(rule).id)
+        assert (line["action"], line["cause"], line["rule"]) == ("accept", parse_rule(rule).id, "open")
 
     def test_only_the_rule_that_asks_for_it_is_logged_and_with_the_user_that_sent(
         self, ends: tuple[Namespace, Namespace], tmp_path: Path
@@ -194,6 +197,18 @@ def test_no_packet_breaks_the_description(packet: bytes) -> None:
         assert ip_address(said["source"]).version == packet[0] >> 4
 
 
-@pytest.mark.parametrize("arguments", [[], ["/nowhere", "public"], ["/nowhere", "public:x:y"]])
+@given(name=st.text(), noise=st.text())
+def test_names_of_rules_are_read_as_they_were_written_and_what_is_odd_is_left_out(name: str, noise: str) -> None:
+    rule = firewall_rule(name or "x", protocol="tcp")
+    script = script_of(Asked(rules=(rule,))).decode()
+
+    assert names_in(script) == {parse_rule(rule).id: parse_rule(rule).name}
+    names_in(noise)
+    names_in(f"# name {noise}")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["/nowhere"], ["/nowhere", "/none", "public"], ["/nowhere", "/none", "public:x:y"]]
+)
 def test_words_that_make_no_sense_end_the_program(arguments: list[str]) -> None:
     assert main(arguments) == 2

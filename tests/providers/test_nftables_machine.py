@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -304,3 +307,27 @@ def test_what_it_offers_beyond_files(host: SystemdHost) -> None:
 def _listing(device: Namespace) -> list[Any]:
     listing = json.loads(device.run("nft", "-j", "list", "table", "inet", "shieldwall").stdout)["nftables"]
     return [[entry["rule"]["chain"], entry["rule"]["expr"]] for entry in listing if "rule" in entry]
+
+
+def test_looking_and_checking_changes_nothing_that_the_monitor_would_tell(host: SystemdHost, device: Namespace) -> None:
+    wanted = {**zone("public", allowlocalpolicymerge="false", **ON), **everywhere(connectiontrackinghelpers="true")}
+    firewall = Firewall(host)
+    firewall.enforce(wanted)
+    command = ["ip", "netns", "exec", device.name, *(PROVIDER.monitor(host) or ())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as monitor:
+        try:
+            assert monitor.stdout is not None
+            while not select.select([monitor.stdout], [], [], 0.2)[0]:  # until it listens
+                device.run("nft", "add", "table", "ip", "noise")
+                device.run("nft", "delete", "table", "ip", "noise")
+            while select.select([monitor.stdout], [], [], 0.5)[0]:
+                os.read(monitor.stdout.fileno(), 65_536)
+
+            firewall.rendered(wanted)
+            firewall.observed(wanted)
+            assert not select.select([monitor.stdout], [], [], 0.5)[0], "each look would cause the next one"
+
+            device.run("nft", "flush", "chain", "inet", "shieldwall", "input")
+            assert select.select([monitor.stdout], [], [], 5)[0]
+        finally:
+            monitor.kill()

@@ -1,4 +1,4 @@
-"""``python -m shieldwall.agent.firewall_log DIRECTORY ZONE:GROUP:KIB …``: listen to the groups, write the logs."""
+"""``python -m shieldwall.agent.firewall_log DIRECTORY SCRIPT ZONE:GROUP:KIB …``: listen to groups, write the logs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from shieldwall.agent.firewall_log.entries import entry
+from shieldwall.agent.firewall_log.entries import entry, names_in
 from shieldwall.agent.firewall_log.files import BoundedLog
 from shieldwall.agent.firewall_log.netlink import Listener
 from shieldwall.contract.clock import Clock
 
-_USAGE: Final = "usage: python -m shieldwall.agent.firewall_log DIRECTORY ZONE:GROUP:KIB …"
+_USAGE: Final = "usage: python -m shieldwall.agent.firewall_log DIRECTORY SCRIPT ZONE:GROUP:KIB …"
 
 
 class SystemClock:
@@ -29,7 +29,7 @@ class SystemClock:
 def main(arguments: Sequence[str]) -> int:
     """Write until a signal ends it."""
     try:
-        directory, *zones = arguments
+        directory, script, *zones = arguments
         wanted = [(zone, int(group), int(kib)) for zone, group, kib in (text.split(":") for text in zones)]
     except ValueError:
         sys.stderr.write(f"{_USAGE}\n")
@@ -40,11 +40,19 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     sys.stderr.write("listening\n")
-    _write(listener, logs, SystemClock())
+    _write(listener, logs, _names(Path(script)), SystemClock())
     return 0
 
 
-def _write(listener: Listener, logs: Mapping[int, BoundedLog], clock: Clock) -> None:
+def _names(script: Path) -> Mapping[str, str]:
+    """Read what the rules are called; the unit is restarted whenever they change."""
+    try:
+        return names_in(script.read_text(encoding="utf-8", errors="replace"))
+    except OSError:  # a log without names is better than none
+        return {}
+
+
+def _write(listener: Listener, logs: Mapping[int, BoundedLog], names: Mapping[str, str], clock: Clock) -> None:
     """Write what is heard. A full disk loses lines and ends nothing: it may have room again."""
     full = False
     while True:
@@ -52,7 +60,7 @@ def _write(listener: Listener, logs: Mapping[int, BoundedLog], clock: Clock) -> 
         for note in listener.notes():
             try:
                 if note.group in logs:
-                    logs[note.group].write(entry(note, clock.now()))
+                    logs[note.group].write(entry(note, clock.now(), names))
                 full = False
             except OSError as error:
                 if not full:

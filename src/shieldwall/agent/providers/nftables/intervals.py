@@ -73,7 +73,9 @@ def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
 
 def address_text(family: Family, number: int) -> str:
     """Write a number as the address that it is."""
-    return str(IPv4Address(number) if family == "ip" else IPv6Address(number))
+    if family == "ip":
+        return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return str(IPv6Address(number))
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:

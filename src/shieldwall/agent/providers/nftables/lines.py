@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Final
 
 from shieldwall.agent.providers.nftables.intervals import HIGHEST, Interval, address_text
@@ -41,22 +42,31 @@ class Match:
 
     def __str__(self) -> str:
         """Write the match as nft reads it."""
-        if self.field.startswith("fib") and not self.intervals:
-            return f"{self.field} missing"
-        if any(word.startswith("@") for word in self.words):
-            return f"{self.field} {''.join(self.words)}"
-        values = [*(f'"{word}"' for word in sorted(self.words)), *map(self._interval, self.intervals)]
-        if self.field == CONTROL_GROUP:  # how deep the group lies says its path, so nft 1.0 does not list it
-            (path,) = self.words
-            return f"{self.field} level {path.count('/') + 1} {values[0]}"
-        return f"{self.field} {{ {', '.join(values)} }}"
+        return _written(self)
 
-    def _interval(self, interval: Interval) -> str:
-        symbols, family = _SYMBOLS.get(self.field), self.field.split()[0]
-        if symbols is not None:
-            return ", ".join(symbols[number] for number in range(interval[0], interval[1] + 1))
-        first, last = (address_text(family, number) if family in HIGHEST else str(number) for number in interval)
-        return first if first == last else f"{first}-{last}"
+
+@lru_cache(maxsize=1024)
+def _written(match: Match) -> str:
+    """Write a match once: the same thousand addresses stand in several lines. Kept by the very match."""
+    if match.field.startswith("fib") and not match.intervals:
+        return f"{match.field} missing"
+    if any(word.startswith("@") for word in match.words):
+        return f"{match.field} {''.join(match.words)}"
+    intervals = (_interval(match.field, interval) for interval in match.intervals)
+    values = [*(f'"{word}"' for word in sorted(match.words)), *intervals]
+    if match.field == CONTROL_GROUP:  # how deep the group lies says its path, so nft 1.0 does not list it
+        (path,) = match.words
+        return f"{match.field} level {path.count('/') + 1} {values[0]}"
+    return f"{match.field} {{ {', '.join(values)} }}"
+
+
+def _interval(field: str, interval: Interval) -> str:
+    symbols, family = _SYMBOLS.get(field), field.split(maxsplit=1)[0]
+    first, last = interval
+    if symbols is not None:
+        return ", ".join(symbols[number] for number in range(first, last + 1))
+    write = partial(address_text, family) if family in HIGHEST else str
+    return write(first) if first == last else f"{write(first)}-{write(last)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

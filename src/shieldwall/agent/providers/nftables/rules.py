@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from shieldwall.agent.providers.nftables.conditions import (
@@ -170,8 +171,12 @@ def name_of(value: SettingValue) -> str:
     return name if isinstance(name, str) and name else "(rule without a name)"
 
 
+@lru_cache(maxsize=1024)
 def parse_rule(value: SettingValue) -> FirewallRule:
-    """Understand one item of the setting, trusting nothing in it. Raises: UnusableRuleError."""
+    """Understand one item of the setting, trusting nothing in it. Raises: UnusableRuleError.
+
+    A rule may name a thousand addresses and is looked at each minute. What is kept here is named by the very item.
+    """
     if not isinstance(value, Item):
         raise UnusableRuleError("invalidRule", "A firewall rule is a group of settings.")
     # A member we do not know may be a condition: without it the rule would reach further than it was meant to.

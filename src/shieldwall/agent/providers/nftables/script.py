@@ -8,6 +8,7 @@ bytes; a file that somebody changed by hand says nothing about our settings, so 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +43,7 @@ _BOOT_HEADING: Final = """\
 _MACHINE: Final = "# machine "
 _SETTING: Final = "# setting "
 _RULE: Final = "# rule "
+_NAME: Final = "# name "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,12 @@ def boot_script_of(asked: Asked) -> bytes:
     return f"{_BOOT_HEADING}{table_text(asked.table(at_boot=True))}".encode()
 
 
+@lru_cache(maxsize=4)
 def read_script(script: bytes | None) -> Asked | None:
-    """Read what a script is made of; ``None`` when the bytes are not a script that we would write."""
+    """Read what a script is made of; ``None`` when the bytes are not a script that we would write.
+
+    The same script is read several times at each look; what is kept here is named by the very bytes.
+    """
     if script is None:
         return None
     try:
@@ -96,6 +102,8 @@ def _head(asked: Asked) -> str:
     lines += [f"{_SETTING}{encode([name, _plain(value)]).decode()}" for name, value in sorted(asked.settings.items())]
     lines += [] if asked.rules is None else [f"{_RULE}{len(asked.rules)}"]
     lines += [f"{_RULE}{encode(_plain(item)).decode()}" for item in asked.rules or ()]
+    # For whoever reads a log, in which a rule is known by its id.
+    lines += [f"{_NAME}{rule.id} {encode(rule.name).decode()}" for rule in map(parse_rule, asked.rules or ())]
     return "".join(f"{line}\n" for line in lines)
 
 

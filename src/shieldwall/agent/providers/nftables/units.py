@@ -84,7 +84,7 @@ Wants={unit}
 def log_command(python: str, profile: Profile) -> str:
     """Return the command that writes the logs: each zone's group, and how large its file may become in KiB."""
     zones = " ".join(f"{zone}:{GROUPS[zone]}:{profile.zone(zone).log_kib}" for zone in sorted(ZONES))
-    return f"{python} -I -m shieldwall.agent.firewall_log {LOG_DIRECTORY} {zones}"
+    return f"{python} -I -m shieldwall.agent.firewall_log {LOG_DIRECTORY} {SCRIPT} {zones}"
 
 
 def unit_files(profile: Profile, table: Table, *, boot_script: bytes, python: str) -> Mapping[PurePosixPath, bytes]:
