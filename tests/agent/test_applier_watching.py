@@ -149,6 +149,20 @@ def test_files_that_come_with_their_directories_are_noticed(
 
 
 @pytest.mark.parametrize("notifiers", BOTH)
+def test_a_file_in_a_directory_of_our_own_making_is_watched(
+    tmp_path: Path, notifiers: Sequence[Callable[[], Notifier]]
+) -> None:
+    (tmp_path / "root").mkdir()
+    with watching(tmp_path, notifiers=notifiers) as (watch, looks):
+        with watch.own_work():
+            file = placed(tmp_path)
+        time.sleep(0.5)
+        by_hand(lambda file: file.write_text("x"), file)
+
+        assert FILE in looks.get(timeout=3)
+
+
+@pytest.mark.parametrize("notifiers", BOTH)
 def test_what_we_do_ourselves_and_what_others_do_beside_it_is_no_notice(
     tmp_path: Path, notifiers: Sequence[Callable[[], Notifier]]
 ) -> None:

@@ -24,6 +24,7 @@ from tests.support.simulated_agent import MemoryMachine
 from tests.support.simulated_applier import ConfirmsByHand, pretend_enforcer
 
 from shieldwall.agent.applier.state import Terms
+from shieldwall.agent.applier.transaction import NOBODY, Seen
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
 from shieldwall.agent.service.check_in import Settled
@@ -82,7 +83,8 @@ class LifeProducts(ConfirmsByHand):
         self.now = BEFORE | self.wanted
         return self._report(frozenset())
 
-    def refresh(self) -> StatusReport:
+    def refresh(self, seen: Seen = NOBODY) -> StatusReport:
+        del seen
         changed = frozenset(name for name, value in self.wanted.items() if self.now.get(name) != value)
         self.now = BEFORE | self.wanted
         return self._report(changed)

@@ -14,6 +14,7 @@ from tests.support.simulated_gateway import TENANT, HandClock, MemoryTransport, 
 
 from shieldwall.agent.applier.desk import Desk
 from shieldwall.agent.applier.state import AS_PUBLISHED, Terms
+from shieldwall.agent.applier.transaction import NOBODY, Seen
 from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.host.suitability import Sign
 from shieldwall.agent.host.survey import Finding, Survey
@@ -107,7 +108,8 @@ class MemoryEnforcer(ConfirmsByHand):
         self.step("enforced")
         return self._report(repaired=False)
 
-    def refresh(self) -> StatusReport:
+    def refresh(self, seen: Seen = NOBODY) -> StatusReport:
+        del seen
         repaired = self.now != self.own | self.wanted
         self.now = self.own | self.wanted
         return self._report(repaired=repaired)

@@ -15,8 +15,9 @@ import pwd
 import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ from typing import Final
 from shieldwall.agent.applier.assembly import LocalApplier, local_applier
 from shieldwall.agent.applier.chores import Chores
 from shieldwall.agent.applier.server import BACKLOG, Server
+from shieldwall.agent.applier.state import Stage
+from shieldwall.agent.applier.transaction import Seen
+from shieldwall.agent.applier.watching import DriftWatch
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.memory import give_back
@@ -36,6 +40,7 @@ from shieldwall.contract.errors import ShieldwallError
 APPLIER: Final = "applier"
 """How the engine knows this process."""
 _SOCKET_MODE: Final = 0o660
+_WATCHING_ENDS_SECONDS: Final = 10.0
 
 
 class SystemClock:
@@ -81,7 +86,8 @@ def run(places: Places, journal: Journal) -> None:
     """Enforce what is believed, then serve. Raises: ShieldwallError: it cannot even start."""
     manager = Manager.of(os.environ)
     listener = _listener(places)
-    applier = local_applier(LocalHost(places.root), places.state, clock=SystemClock(), say=journal.say)
+    host = LocalHost(places.root)
+    applier = local_applier(host, places.state, clock=SystemClock(), say=journal.say)
     chores = Chores(warden=applier.warden, ask=applier.desk, monotonic=time.monotonic)
     server = Server(
         listener=listener,
@@ -92,6 +98,8 @@ def run(places: Places, journal: Journal) -> None:
         chores=chores,
         beat=lambda: manager.tell("WATCHDOG=1"),
     )
+    watch = DriftWatch(host=host, providers=applier.providers, look=_noticed(chores, server))
+    chores.own_work = watch.own_work
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: server.stop())
     _start(applier, chores, journal)
@@ -100,8 +108,12 @@ def run(places: Places, journal: Journal) -> None:
     give_back()
     manager.tell("READY=1")
     journal.say("ready", socket=str(places.socket))
+    watching = threading.Thread(target=watch.run, name="watching", daemon=True)
+    watching.start()
     with listener:
         server.run()
+    watch.stop()
+    watching.join(_WATCHING_ENDS_SECONDS)
     manager.tell("STOPPING=1")
     with contextlib.suppress(ShieldwallError):
         applier.engine.note_stop(APPLIER)
@@ -110,14 +122,24 @@ def run(places: Places, journal: Journal) -> None:
 
 def _start(applier: LocalApplier, chores: Chores, journal: Journal) -> None:
     """Enforce what is on the shelf. What fails is told, and tried again by the next look for drift."""
+    try:  # before anything is enforced: policies that crash us while they are applied are counted as well
+        stage = applier.engine.note_start(APPLIER)
+        if stage is not Stage.NORMAL:
+            journal.say("heldBackAfterCrashes", stage=stage.value)
+    except ShieldwallError as error:
+        journal.trouble("startNotNoted", error)
     try:
         chores.start()
     except ShieldwallError as error:
         journal.trouble("startFailed", error)
-    try:
-        applier.engine.note_start(APPLIER)
-    except ShieldwallError as error:
-        journal.trouble("startNotNoted", error)
+
+
+def _noticed(chores: Chores, server: Server) -> Callable[[Seen], None]:
+    def look(seen: Seen) -> None:
+        chores.notice(seen)
+        server.hurry()
+
+    return look
 
 
 def _listener(places: Places) -> socket.socket:

@@ -172,7 +172,7 @@ class Applier:
             return window.providers
 
     def note_start(self, program: str) -> Stage:
-        """Note that a program of ours has started, after ``recover``; where it crashed too often, fall back.
+        """Note that a program of ours has started; where it crashed too often, fall back.
 
         Returns how much the device is trusted with from now on. The next report says what was held back.
 
@@ -184,6 +184,9 @@ class Applier:
             state = self._keeping(state, stability.started(state, program, self.uptime.now()))
             fallen = state.footing.fallen
             if fallen is not None and fallen != before.fallen and fallen.target == state.aim:
+                state = self._transaction.recovered(state, self.providers)
+                if state.unconfirmed is not None:
+                    state = self._go_back(state)
                 admission = self._choosing.gate(state.terms).admit(state.documents, ())
                 cause = Cause(refused=state.refused, target=state.target, terms=state.terms)
                 self._apply(state, admission, cause)

@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeAlias
 
 from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.applier.state import Stage, Terms
+from shieldwall.agent.applier.transaction import NOBODY, Seen
 from shieldwall.agent.host.survey import Survey
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.settings import PolicyDocument
@@ -32,8 +33,8 @@ class Engine(Protocol):
         """Make these policies, and no others, hold, on the tenant's terms."""
         ...
 
-    def refresh(self) -> StatusReport:
-        """Look again at what is in effect, repair drift, and report."""
+    def refresh(self, seen: Seen = NOBODY) -> StatusReport:
+        """Look again at what is in effect, repair drift, and report; ``seen`` says who changed which file."""
         ...
 
     def release(self) -> None:

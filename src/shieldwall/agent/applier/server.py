@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final, TypeAlias
 
 from shieldwall.agent.applier import protocol
@@ -34,6 +35,13 @@ QUIET_SECONDS: Final = 15.0
 """So often all is looked at while nobody asks anything."""
 _PEER: Final = struct.Struct("3i")
 _CHUNK: Final = 1 << 16
+
+
+class _Chore(Enum):
+    """A job that nobody waits for."""
+
+    DUE = "due"
+
 
 Answering: TypeAlias = Callable[[Request, Asker], Answer]
 
@@ -57,7 +65,7 @@ class Server:
     longest_seconds: float = 900.0
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _open: dict[socket.socket, Connection] = field(default_factory=dict)
-    _jobs: queue.Queue[tuple[socket.socket, Connection, bytes] | None] = field(default_factory=queue.Queue)
+    _jobs: queue.Queue[tuple[socket.socket, Connection, bytes] | _Chore | None] = field(default_factory=queue.Queue)
     _done: queue.Queue[tuple[socket.socket, Connection, bytes]] = field(default_factory=queue.Queue)
     _wake: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -77,6 +85,10 @@ class Server:
             for end in self._wake:
                 end.close()
             self._selector.close()
+
+    def hurry(self) -> None:
+        """Have the chores done as soon as nothing else is; may be called by another thread."""
+        self._jobs.put(_Chore.DUE)
 
     def stop(self) -> None:
         """Ask the server to stop; may be called by a signal handler or another thread."""
@@ -223,6 +235,9 @@ class Server:
                 continue
             if job is None:
                 return
+            if isinstance(job, _Chore):
+                rest = self._chores()
+                continue
             ready, connection, body = job
             self._working_since = self.monotonic()
             message = self._message(body, connection.asker)

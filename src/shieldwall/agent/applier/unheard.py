@@ -7,10 +7,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from shieldwall.agent.applier.statuses import REPAIRED, RESTORED
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 
-REPAIRED: Final = "repaired"
+_TOLD: Final = frozenset({REPAIRED, RESTORED})
+"""What the next report would not say any more."""
 
 
 @dataclass(slots=True)
@@ -22,7 +24,7 @@ class Unheard:
     def noted(self, report: StatusReport) -> StatusReport:
         """Remember what was repaired, and return the report as it is."""
         for status in report.settings:
-            if status.code == REPAIRED:
+            if status.code in _TOLD:
                 self.kept[status.setting, status.provider] = status
         return report
 
@@ -40,5 +42,5 @@ class Unheard:
     @staticmethod
     def _with(status: SettingStatus, kept: dict[tuple[SettingId, str | None], SettingStatus]) -> SettingStatus:
         earlier = kept.get((status.setting, status.provider))
-        is_plain = status.state is SettingState.SUCCEEDED and status.code != REPAIRED
-        return status if earlier is None or not is_plain else replace(status, code=REPAIRED, reason=earlier.reason)
+        is_plain = status.state is SettingState.SUCCEEDED and status.code not in _TOLD
+        return status if earlier is None or not is_plain else replace(status, code=earlier.code, reason=earlier.reason)

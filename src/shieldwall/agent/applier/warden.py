@@ -39,6 +39,7 @@ from shieldwall.agent.applier.refusals import (
     NotPinnedError,
     TamperProtectedError,
 )
+from shieldwall.agent.applier.transaction import NOBODY, Seen
 from shieldwall.agent.applier.unheard import Unheard
 from shieldwall.agent.applier.window import Present
 from shieldwall.contract.clock import Clock
@@ -128,8 +129,10 @@ class Warden:
             pin = self._taken(pin, wanted, envelope)
         return self._enforce(pin, wanted)
 
-    def refresh(self, *, heard: bool = True) -> StatusReport | Held:
+    def refresh(self, *, heard: bool = True, seen: Seen = NOBODY) -> StatusReport | Held:
         """Look at the device again, and put back what somebody changed. Nobody hears the report where ``heard`` is not.
+
+        ``seen`` says who was seen changing which file.
 
         Raises:
             ShieldwallError: As the engine's ``refresh``.
@@ -147,7 +150,7 @@ class Warden:
                 return self._enforce(pin, stored)  # the time is over, or a crash came between shelf and engine
         if self.machine.survey().is_passive:
             return Held(why=PASSIVE)
-        report = self.engine.refresh()
+        report = self.engine.refresh(seen)
         return self.unheard.told(report) if heard else self.unheard.noted(report)
 
     def start(self) -> StatusReport | Held | None:

@@ -57,13 +57,15 @@ class DriftWatch:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _notifier: Notifier | None = None
     _kept: list[Notice] = field(default_factory=list)
-    _wake: tuple[int, int] = field(default_factory=os.pipe)
+    _is_stale: bool = True
+    """Whether directories may have come, be it by our own doing, that are not watched yet."""
+    _wake: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
     _stopping: bool = False
 
     def stop(self) -> None:
         """Let ``run`` return soon. May be called from any thread, and from a signal handler."""
         self._stopping = True
-        os.write(self._wake[1], b"\0")
+        self._nudge()
 
     @contextlib.contextmanager
     def own_work(self) -> Iterator[None]:
@@ -75,6 +77,7 @@ class DriftWatch:
             with self._lock:
                 self._kept += self._take()  # those of nobody are still our own
                 self._working -= 1
+            self._nudge()
 
     def run(self) -> None:
         """Watch until ``stop``. Where the kernel gives no notices at all, watching programs remain."""
@@ -86,7 +89,8 @@ class DriftWatch:
         try:
             while not self._stopping:
                 now = self.monotonic()
-                if now - armed >= _REARM_SECONDS:
+                if self._is_stale or now - armed >= _REARM_SECONDS:
+                    self._is_stale = False
                     self._arm(files, choices)
                     armed = now
                 if now - restarted >= _RESTART_SECONDS:
@@ -95,7 +99,6 @@ class DriftWatch:
                 self._wait(streams, min(pending.seconds_left(), _RESTART_SECONDS))
                 for path, who in self._noticed(files):
                     pending.add(path, who)
-                    armed = -_REARM_SECONDS  # a directory may have come, or come anew
                 for provider, text in self._heard(streams):
                     for path in provider.files():
                         pending.add(path, culprit_in(text))
@@ -108,6 +111,10 @@ class DriftWatch:
                 if self._notifier is not None:
                     self._notifier.close()
                     self._notifier = None
+
+    def _nudge(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full, so it is awake already, or gone for good
+            os.write(self._wake[1], b"\0")
 
     def _looked(self, seen: Seen) -> bool:
         try:
@@ -161,6 +168,7 @@ class DriftWatch:
             return []
         own = os.getpid()
         notices = self._notifier.notices()
+        self._is_stale |= bool(notices)
         return [notice for notice in notices if notice.pid != own and not (notice.pid is None and self._working)]
 
     def _start_missing(self, streams: dict[Stream, Provider]) -> None:
@@ -191,7 +199,8 @@ class DriftWatch:
                 selector.register(self._notifier, selectors.EVENT_READ)
             for stream in streams:
                 selector.register(stream, selectors.EVENT_READ)
-            selector.select(max(0.0, seconds))
+            if any(key.fd == self._wake[0] for key, _ in selector.select(max(0.0, seconds))):
+                os.read(self._wake[0], 4096)
 
 
 @dataclass(slots=True, kw_only=True)
