@@ -215,7 +215,7 @@ def test_filters_are_listed_and_every_act_is_in_the_audit_trail(world: World) ->
 
 
 @pytest.mark.parametrize(
-    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+    "database", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )  # SQLite has one writer: there, transactions never overlap
 def test_a_device_that_is_tagged_while_a_filter_begins_to_ask_for_the_tag_gets_the_policy(world: World) -> None:
     with world.database.write() as connection:

@@ -375,7 +375,7 @@ def _settled(world: World, device: DeviceId) -> None:
 
 # SQLite has one writer: there, transactions never overlap.
 on_postgresql = pytest.mark.parametrize(
-    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+    "database", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )
 
 

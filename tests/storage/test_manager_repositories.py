@@ -289,7 +289,7 @@ def test_standings_count_active_devices_of_the_tenant_alone(tenant_database: Dat
 
 
 # PostgreSQL plans by the size of tables; the indexes are the same.
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_no_statement_of_a_check_in_scans_a_table(tenant_database: Database) -> None:
     seen: list[tuple[str, Any]] = []
     with tenant_database.write() as connection:

@@ -6,8 +6,8 @@ A test directory takes them over in its ``conftest.py``::
 
     __all__ = ["bare_database", "database", "database_url"]
 
-``database`` has the schema and a second tenant (``second_tenant``), ``bare_database`` the schema alone, and
-``database_url`` names a database that is still empty.
+``database`` has the schema and a second tenant (``second_tenant``), and is lent to each test (``lent_databases``).
+``bare_database`` has the schema alone, and ``database_url`` names a database that is still empty: both are new.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.lent_databases import LentDatabase, LentPostgresql, LentSqlite
 from tests.support.postgresql import PostgresqlServer, find_programs
-from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.schema import metadata
 
 _SERVER = pytest.StashKey[PostgresqlServer]()
-
+_LENT = pytest.StashKey[dict[str, LentDatabase]]()
 
 _POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgresql)
 _ENGINES = ("sqlite", _POSTGRESQL)
 
-on_postgresql_alone = pytest.mark.parametrize("database_url", [_POSTGRESQL], indirect=True)
+on_postgresql_alone = pytest.mark.parametrize("database", [_POSTGRESQL], indirect=True)
 """For what has no counterpart on SQLite: it has one writer at a time, so nobody commits in between."""
-on_sqlite_alone = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_sqlite_alone = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """For what the engine has no part in."""
 
 
@@ -67,11 +67,19 @@ def bare_database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-@pytest.fixture
-def database(bare_database: Database) -> Iterator[Database]:
-    """A database of the test's own with every table, and with no rows but those of Fabrikam, which must not change."""
-    with with_second_tenant(bare_database):
-        yield bare_database
+@pytest.fixture(params=_ENGINES)
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database with every table, and with no rows but those of Fabrikam, which must not change."""
+    with _lent(request.config, request.param).lent() as lent:
+        yield lent
+
+
+def _lent(config: pytest.Config, engine: str) -> LentDatabase:
+    made = config.stash.setdefault(_LENT, {})
+    if engine not in made:
+        made[engine] = lent = LentSqlite() if engine == "sqlite" else LentPostgresql(_server(config))
+        config.add_cleanup(lent.close)
+    return made[engine]
 
 
 def _server(config: pytest.Config) -> PostgresqlServer:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, Table, select
+from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, Select, Table, select
 from tests.support.samples import NOON, a_device, a_group, a_package
 
 from shieldwall.contract import strict_json
@@ -112,9 +113,14 @@ def rows_of_fabrikam(connection: Connection) -> Rows:
 
 
 def _rows(connection: Connection, table: Table) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(_of_fabrikam(table)).mappings()]
+
+
+@cache
+def _of_fabrikam(table: Table) -> Select[Any]:
+    """Build the query once: every test asks for every table."""
     owner = table.c.id if table.name == "tenants" else table.c.tenant_id
-    found = connection.execute(select(table).where(owner == FABRIKAM).order_by(*table.primary_key)).mappings()
-    return [dict(row) for row in found]
+    return select(table).where(owner == FABRIKAM).order_by(*table.primary_key)
 
 
 def _fill(connection: Connection, table: Table) -> None:
