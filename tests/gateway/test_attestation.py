@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
 from tests.support.pretend_tpm import PretendTpm
@@ -29,13 +29,12 @@ from shieldwall.server.storage.schema import onboarding_packages
 from shieldwall.trust import strict_base64
 from shieldwall.trust.onboarding import OnboardingPackage
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "data", url) as made:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "data", migrated_database_url) as made:
         yield made
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from tests.support.databases import shared_database_url
+from tests.support.databases import shared_migrated_database_url
 from tests.support.gateway_requests import Sound, key_change, promote, register, resync
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
 from tests.support.whole_database import everything
@@ -28,7 +28,7 @@ from shieldwall.trust.certificate_request import NONCE_EXTENSION, build_request
 from shieldwall.trust.device_key import DeviceKey, SigningKey, public_key_info
 from shieldwall.trust.foreign_key import ForeignKey
 
-__all__ = ["shared_database_url"]
+__all__ = ["shared_migrated_database_url"]
 
 LONGEST: Final = 6_144
 """Bytes of a request; a longer one has no room in the message, so it is not even decoded."""
@@ -37,8 +37,8 @@ every_route = pytest.mark.parametrize("make", CERTIFIED.values(), ids=CERTIFIED.
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) -> Iterator[GatewayWorld]:
-    with gateway_world(tmp_path_factory.mktemp("server") / "data", shared_database_url) as made:
+def world(tmp_path_factory: pytest.TempPathFactory, shared_migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path_factory.mktemp("server") / "data", shared_migrated_database_url) as made:
         yield made
 
 

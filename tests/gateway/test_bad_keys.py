@@ -16,7 +16,7 @@ from tests.gateway.test_keeping_identity import (
     resync,
     stored,
 )
-from tests.support.databases import shared_database_url
+from tests.support.databases import shared_migrated_database_url
 from tests.support.gateway_device import GatewayDevice
 from tests.support.gateway_requests import BY_DEVICE
 from tests.support.gateway_world import GatewayWorld, gateway_world
@@ -33,14 +33,14 @@ from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 
-__all__ = ["shared_database_url"]
+__all__ = ["shared_migrated_database_url"]
 
 ELSEWHERE = TenantId(counted_id("9", 9))
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) -> Iterator[GatewayWorld]:
-    with gateway_world(tmp_path_factory.mktemp("server") / "data", shared_database_url) as made:
+def world(tmp_path_factory: pytest.TempPathFactory, shared_migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path_factory.mktemp("server") / "data", shared_migrated_database_url) as made:
         yield made
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from tests.support.databases import shared_database_url
+from tests.support.databases import shared_migrated_database_url
 from tests.support.gateway_device import GatewayDevice
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
 from tests.support.whole_database import everything
@@ -24,12 +24,12 @@ from shieldwall.server.storage.schema import onboarding_packages
 from shieldwall.trust.device_key import DeviceKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage
 
-__all__ = ["shared_database_url"]
+__all__ = ["shared_migrated_database_url"]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) -> Iterator[GatewayWorld]:
-    with gateway_world(tmp_path_factory.mktemp("server") / "data", shared_database_url) as made:
+def world(tmp_path_factory: pytest.TempPathFactory, shared_migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path_factory.mktemp("server") / "data", shared_migrated_database_url) as made:
         yield made
 
 

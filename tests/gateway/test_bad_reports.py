@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.databases import shared_database_url
+from tests.support.databases import shared_migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice
 from tests.support.gateway_requests import CHECK_IN, manifest_of, publish
 from tests.support.life import Life, a_life
@@ -26,16 +26,15 @@ from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatu
 from shieldwall.server.manager.statuses import effective_of, policy_counts
 from shieldwall.server.storage import check_ins
 
-__all__ = ["shared_database_url"]
+__all__ = ["shared_migrated_database_url"]
 
 NEVER = PolicyId("00000000-0000-4000-8000-00000000dead")
 UNKNOWN = Digest("f" * 64)
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) -> Iterator[Life]:
-    url = None if shared_database_url.startswith("sqlite") else shared_database_url
-    with a_life(tmp_path_factory.mktemp("life"), url) as made:
+def life(tmp_path_factory: pytest.TempPathFactory, shared_migrated_database_url: str) -> Iterator[Life]:
+    with a_life(tmp_path_factory.mktemp("life"), shared_migrated_database_url) as made:
         publish(made.server)
         yield made
 

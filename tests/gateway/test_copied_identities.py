@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.life import BEFORE, Life, LifeDevice, a_life
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
 
@@ -18,15 +18,14 @@ from shieldwall.server.manager.policies import Policies, PolicyDraft
 from shieldwall.server.storage import alerts, audit, check_ins, devices, sightings
 from shieldwall.server.storage.records import AssignmentKind, Page
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
 
 
 @pytest.fixture
-def life(tmp_path: Path, database_url: str) -> Iterator[Life]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with a_life(tmp_path, url) as made:
+def life(tmp_path: Path, migrated_database_url: str) -> Iterator[Life]:
+    with a_life(tmp_path, migrated_database_url) as made:
         yield made
 
 

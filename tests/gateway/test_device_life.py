@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
@@ -24,13 +24,12 @@ from shieldwall.server.manager.sync import request_sync
 from shieldwall.server.storage.records import AssignmentKind, Policy
 from shieldwall.trust.verification import open_manifest, open_policy
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "data", url) as made:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "data", migrated_database_url) as made:
         yield made
 
 

@@ -15,7 +15,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 import pytest
-from tests.support.databases import shared_database_url
+from tests.support.databases import shared_migrated_database_url
 from tests.support.forgeries import FORGERIES, timed, with_a_mac
 from tests.support.gateway_device import GatewayDevice
 from tests.support.gateway_requests import BY_ANYONE, BY_DEVICE, BY_NEW_KEY, CHECK_IN, DECLARED, READS, Make, Sound
@@ -28,7 +28,7 @@ from shieldwall.server.gateway.routes import Route
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.system import new_id
 
-__all__ = ["shared_database_url"]
+__all__ = ["shared_migrated_database_url"]
 
 SIGNED: Final = BY_NEW_KEY | BY_DEVICE
 TOLD: Final = BY_ANYONE | SIGNED
@@ -45,8 +45,8 @@ NOBODY: Final = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) -> Iterator[GatewayWorld]:
-    with gateway_world(tmp_path_factory.mktemp("server") / "data", shared_database_url) as made:
+def world(tmp_path_factory: pytest.TempPathFactory, shared_migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path_factory.mktemp("server") / "data", shared_migrated_database_url) as made:
         yield made
 
 

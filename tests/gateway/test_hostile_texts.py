@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from tests.support.databases import shared_database_url
+from tests.support.databases import shared_migrated_database_url
 from tests.support.gateway_device import GatewayDevice
 from tests.support.life import Life, a_life
 
@@ -23,7 +23,7 @@ from shieldwall.contract.messages import DeviceFacts, HardwareIds, OffboardReque
 from shieldwall.contract.registration import ResyncRequest
 from shieldwall.server.storage import devices
 
-__all__ = ["shared_database_url"]
+__all__ = ["shared_migrated_database_url"]
 
 MACHINES = "/beta/deviceManagement/machines"
 HOSTILE = {
@@ -54,9 +54,8 @@ TOO_LONG = ("x" * 257, "x" * 10_000, "\U0001f427" * 257)
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) -> Iterator[Life]:
-    url = None if shared_database_url.startswith("sqlite") else shared_database_url
-    with a_life(tmp_path_factory.mktemp("life"), url) as made:
+def life(tmp_path_factory: pytest.TempPathFactory, shared_migrated_database_url: str) -> Iterator[Life]:
+    with a_life(tmp_path_factory.mktemp("life"), shared_migrated_database_url) as made:
         yield made
 
 

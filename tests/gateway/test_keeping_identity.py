@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import INSTANCE, GatewayDevice
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
 
@@ -24,16 +24,15 @@ from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import DeviceKey, SigningKey
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 CHECK_IN = "/device/v1/checkin"
 OTHER_INSTANCE = "f" * 32
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "data", url) as made:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "data", migrated_database_url) as made:
         yield made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice, digest_of
 from tests.support.gateway_world import START, GatewayWorld, gateway_world
 from tests.support.older_agent import MESSAGES, PROTOCOL, older_manifest, older_package
@@ -49,15 +49,14 @@ from shieldwall.trust.onboarding import (
     proven_body,
 )
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 NOTHING = target_digest(())
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "data", url) as made:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "data", migrated_database_url) as made:
         yield made
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.gateway.test_keeping_identity import change_key, renew, resync
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice
 from tests.support.gateway_world import GatewayWorld, gateway_world
 
@@ -16,13 +16,12 @@ from shieldwall.contract.messages import DeviceFacts
 from shieldwall.server.main import OF_ONE_DEVICE_AT_ONCE
 from shieldwall.trust.device_key import DeviceKey
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "data", url) as made:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "data", migrated_database_url) as made:
         yield made
 
 

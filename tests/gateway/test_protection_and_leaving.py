@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from tests.gateway.test_device_life import publish
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, gateway_world, until
 from tests.support.life import LifeProducts
@@ -42,13 +42,12 @@ from shieldwall.server.storage.alerts import Alert
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.records import Page
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "data", url) as made:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "data", migrated_database_url) as made:
         yield made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice, digest_of
 from tests.support.gateway_requests import Promoting, imported
 from tests.support.gateway_world import START, GatewayWorld, Reply, gateway_world
@@ -35,15 +35,14 @@ from shieldwall.trust.device_key import DeviceKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage, proof, proven_body
 from shieldwall.trust.strict_base64 import decode_url
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 FULL = device_id(77)
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "data", url) as made:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "data", migrated_database_url) as made:
         yield made
 
 

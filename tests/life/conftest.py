@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.life import Life, a_life
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 
 
 @pytest.fixture
-def life(tmp_path: Path, database_url: str) -> Iterator[Life]:
+def life(tmp_path: Path, migrated_database_url: str) -> Iterator[Life]:
     """A server with its administrator, on each engine."""
-    with a_life(tmp_path, None if database_url.startswith("sqlite") else database_url) as made:
+    with a_life(tmp_path, migrated_database_url) as made:
         yield made

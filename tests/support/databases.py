@@ -7,7 +7,8 @@ A test directory takes them over in its ``conftest.py``::
     __all__ = ["bare_database", "database", "database_url"]
 
 ``database`` has the schema and a second tenant (``second_tenant``), and is lent to each test (``lent_databases``).
-``bare_database`` has the schema alone, and ``database_url`` names a database that is still empty: both are new.
+``bare_database`` has the schema alone, ``migrated_database_url`` names a database with the schema as migrations make
+it, and ``database_url`` one that is still empty: these are new.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.lent_databases import LentDatabase, LentPostgresql, LentSqlite
+from tests.support.migrated import migrated_sqlite
 from tests.support.postgresql import PostgresqlServer, find_programs
 
 from shieldwall.server.storage.database import Database
@@ -41,10 +43,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     yield from _urls(request, tmp_path)
 
 
+@pytest.fixture(params=_ENGINES)
+def migrated_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of the test's own, to which every migration was applied."""
+    yield from _migrated_urls(request, tmp_path)
+
+
 @pytest.fixture(scope="module", params=_ENGINES)
 def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same for all tests of a module, where each looks at its own rows alone."""
     yield from _urls(request, tmp_path_factory.mktemp("database"))
+
+
+@pytest.fixture(scope="module", params=_ENGINES)
+def shared_migrated_database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The same for all tests of a module, where each looks at its own rows alone."""
+    yield from _migrated_urls(request, tmp_path_factory.mktemp("database"))
 
 
 def _urls(request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
@@ -53,6 +69,16 @@ def _urls(request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
         return
     server = _server(request.config)
     url = server.create_database()
+    yield url
+    server.drop_database(url)
+
+
+def _migrated_urls(request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield migrated_sqlite(directory / "shieldwall.db")
+        return
+    server = _server(request.config)
+    url = server.create_migrated_database()
     yield url
     server.drop_database(url)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 from granian.constants import Interfaces
+from tests.support.migrated import migrated_sqlite
 from tests.support.ports import free_port
 from tests.support.second_tenant import with_second_tenant
 
@@ -157,11 +158,11 @@ def _more(connection: ssl.SSLSocket) -> bytes:
 
 @contextmanager
 def gateway_world(data: Path, database: str | None = None) -> Iterator[GatewayWorld]:
-    """Make a server in ``data`` and run its gateway in a thread."""
+    """Make a server in ``data`` and run its gateway in a thread, with a ``database`` or beside one in a file."""
     clock = HandClock()
     settings = Initialise(clock=clock, new_id=new_id, randomness=_random, tell=lambda _step: None)(
         data,
-        database=database,
+        database=database or migrated_sqlite(data.with_name(f"{data.name}.db")),
         public_url=f"https://localhost:{free_port()}",
         gateway_url=f"https://localhost:{free_port()}",
         listen="127.0.0.1",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
 from tests.support.simulated_applier import pretend_enforcer
 from tests.support.swtpm import EmulatedTpm, running_tpm
@@ -44,14 +44,13 @@ from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import AttestationLevel, Device
 from shieldwall.server.storage.schema import onboarding_packages
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 pytestmark = pytest.mark.swtpm
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "server", url) as made:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "server", migrated_database_url) as made:
         yield made
 
 

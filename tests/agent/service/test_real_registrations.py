@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database_url
 from tests.support.other_directory import OtherDirectory, a_key
 from tests.support.samples import device_id
 from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
@@ -37,14 +37,13 @@ from shieldwall.server.storage import check_ins, devices
 from shieldwall.server.storage.device_records import Device, Registration
 from shieldwall.server.storage.records import Page
 
-__all__ = ["database_url"]
+__all__ = ["migrated_database_url"]
 FULL = device_id(77)
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[GatewayWorld]:
-    url = None if database_url.startswith("sqlite") else database_url
-    with gateway_world(tmp_path / "server", url) as running:
+def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
+    with gateway_world(tmp_path / "server", migrated_database_url) as running:
         yield running
 
 

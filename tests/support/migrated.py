@@ -1,0 +1,26 @@
+"""A SQLite database to which every migration was applied: once for a test run, and copied from then on."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from shieldwall.server.storage import migrate
+from shieldwall.server.storage.database import Database
+
+
+def migrated_sqlite(path: Path) -> str:
+    """Make one in a file that is not there yet, and return its URL."""
+    path.write_bytes(_migrated_file())
+    return f"sqlite:///{path}"
+
+
+@cache
+def _migrated_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "migrated.db"
+        with closing(Database.at(path)) as database:
+            migrate.upgrade(database)
+        return path.read_bytes()
