@@ -15,7 +15,9 @@ from typing import Any, Final
 
 from tests.support.ports import free_port
 from tests.support.samples import a_device
+from typer.testing import CliRunner
 
+from shieldwall.cli.shieldwall import app
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.main import open_services
 from shieldwall.server.permissions import PERMISSIONS
@@ -47,24 +49,35 @@ class CommandLine:
         return json.loads(self(*words).stdout)
 
 
+def on_console(*words: str) -> None:
+    """Run a command of the server's console in this process, which has long loaded what takes two seconds to load."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    try:
+        done = CliRunner().invoke(app, words)
+    finally:
+        os.umask(mask)  # the console's own is stricter
+    assert done.exit_code == 0, done.output
+
+
 @contextmanager
 def running_server(folder: Path, **settings: Any) -> Iterator[CommandLine]:
     """Make a server in ``folder`` and run it; the command line is logged in as an application that may do all.
 
     ``settings`` are members of ``server.json`` that ``init`` does not ask for.
     """
-    data, app = folder / "data", folder / "app.json"
+    data, login = folder / "data", folder / "app.json"
     public_url = f"https://localhost:{free_port()}"
-    line = CommandLine(config=folder / "config", app=app, data=data, public_url=public_url)
+    line = CommandLine(config=folder / "config", app=login, data=data, public_url=public_url)
     urls = ("--public-url", public_url, "--gateway-url", f"https://localhost:{free_port()}")
-    line("server", "init", "--data", str(data), *urls)
+    on_console("server", "init", "--data", str(data), *urls)
     if settings:
         file = data / "server.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | settings))
     permissions = [word for name in PERMISSIONS for word in ("--permission", name)]
-    line("server", "app", "create", "--data", str(data), "--name", "Console", "--out", str(app), *permissions)
+    on_console("server", "app", "create", "--data", str(data), "--name", "Console", "--out", str(login), *permissions)
     with serving(line, folder / "server.log"):
-        line("login", "--app", str(app))
+        line("login", "--app", str(login))
         yield line
 
 

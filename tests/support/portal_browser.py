@@ -20,6 +20,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 from sqlalchemy import update
+from tests.support.command_line import on_console
 from tests.support.manager_world import CLOUD, a_draft
 from tests.support.ports import free_port
 from tests.support.samples import a_device
@@ -118,9 +119,8 @@ class Watched:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     data = tmp_path_factory.mktemp("server") / "data"
-    words = ["server", "init", "--data", str(data)]
-    words += ["--public-url", f"https://localhost:{free_port()}", "--gateway-url", f"https://localhost:{free_port()}"]
-    subprocess.run([SHIELDWALL, *words], check=True, capture_output=True, timeout=60)
+    urls = ("--public-url", f"https://localhost:{free_port()}", "--gateway-url", f"https://localhost:{free_port()}")
+    on_console("server", "init", "--data", str(data), *urls)
     with _running(data), open_services(settings_file.load(data)) as services:
         acting = services.acting("test")
         with services.database.write() as connection:
