@@ -100,6 +100,7 @@ class PostgresqlServer:
             "full_page_writes": "off",
             "synchronous_commit": "off",
             "logging_collector": "off",
+            "autovacuum": "off",  # no database lives long enough, and none is to be copied while it is looked after
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self._directory / "log").open("wb") as log:
