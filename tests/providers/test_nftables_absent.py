@@ -9,6 +9,7 @@ from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.nftables import NftablesProvider
 from shieldwall.agent.providers.nftables.nft import NftablesError
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
+from shieldwall.agent.providers.nftables.zones import AUDIT_MODE, CONFIRM_SECONDS
 from shieldwall.contract.ids import SettingId
 
 PROVIDER = NftablesProvider()
@@ -55,3 +56,17 @@ def test_garbage_from_nft_is_a_probe_that_saw_nothing(output: bytes) -> None:
 
     assert observation.effective is None
     assert observation.code == NftablesError.code
+
+
+def test_all_settings_of_one_look_ask_nft_once() -> None:
+    host = MemoryHost(programs={"nft": lambda _arguments, _stdin: Completed(returncode=0, stdout=b"{}", stderr=b"")})
+    provider = NftablesProvider()
+
+    supported = [provider.support(host, setting) for setting in (FIREWALL_RULES, AUDIT_MODE, CONFIRM_SECONDS)]
+
+    assert all(each is not None and each.applicable for each in supported)
+    assert host.operations == ["run /usr/bin/nft -j list tables"]
+    del host.programs["nft"]
+    other = provider.support(MemoryHost(), AUDIT_MODE)
+    assert other is not None
+    assert not other.applicable, "another machine is asked by itself"

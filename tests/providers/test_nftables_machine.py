@@ -146,6 +146,24 @@ def test_loading_at_boot_is_a_unit_that_a_target_wants(host: SystemdHost) -> Non
     assert {path: text for path, text in firewall.files().items() if text} == {BOOT_WANTED: b"somebody else's\n"}
 
 
+def test_systemd_itself_finds_nothing_wrong_with_the_units(host: SystemdHost, tmp_path: Path) -> None:
+    Firewall(host).enforce(LOGGED)
+    units = tmp_path / "units"
+    units.mkdir()
+    for path in (BOOT_UNIT, LOG_UNIT):
+        (units / path.name).write_bytes(host.read_file(path) or b"")
+
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, units.iterdir())],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
 def test_the_log_is_written_by_a_unit_that_is_started_watched_and_stopped(host: SystemdHost) -> None:
     firewall = Firewall(host)
     logging = zone_setting("public", "enablelogdroppedpackets")

@@ -15,6 +15,7 @@ from shieldwall.agent.providers.nftables.former import as_kept, former_files, re
 from shieldwall.agent.providers.nftables.machine import KEPT, machine_in, plain
 from shieldwall.agent.providers.nftables.nft import NftablesError
 from shieldwall.agent.providers.nftables.observing import observations
+from shieldwall.agent.providers.nftables.rights import Rights
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.script import boot_script_of, read_script, script_of
 from shieldwall.agent.providers.nftables.survey import has_systemd, survey
@@ -29,6 +30,7 @@ class NftablesProvider:
     def __init__(self, *, python: str = sys.executable) -> None:
         """``python`` runs the program that writes the logs; it has to have Shieldwall installed."""
         self._python = python
+        self._rights = Rights()
 
     @property
     def name(self) -> str:
@@ -50,10 +52,8 @@ class NftablesProvider:
         """
         if setting != FIREWALL_RULES and not is_of_profile(setting):
             return None
-        try:
-            nft.check_rights(host)
-        except NftablesError as error:
-            return Support(applicable=False, reason=error.cause)
+        if (fault := self._rights.fault(host)) is not None:
+            return Support(applicable=False, reason=fault)
         if setting.endswith("_networks") and host.find_program("ip") is None:
             return Support(applicable=False, reason="The program ip, which tells addresses, is not installed.")
         if not has_systemd(host):
