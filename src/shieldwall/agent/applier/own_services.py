@@ -1,0 +1,135 @@
+"""Our own services under systemd: on a protected device they stay as the package brought them, enabled and running.
+
+Whoever is root can end everything; what is made here is that it neither happens by one word nor goes unheard. systemd
+is told to refuse stopping our services by hand (``RefuseManualStop``, systemd.unit(5)); a shutdown and a removal with
+leave are no such thing. Files of units that were changed, masked or overlaid go back, and the agent is started again.
+Without protection nothing of this is done, and what was put there for it is gone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from shieldwall.agent.host.ports import Host
+from shieldwall.contract.errors import ShieldwallError
+
+AGENT: Final = "shieldwall-agent.service"
+SERVICES: Final = ("shieldwall-applier.service", AGENT)
+UNITS: Final = (*SERVICES, "shieldwall-agent.path")
+PACKAGED: Final = PurePosixPath("/usr/lib/shieldwall-agent/units")
+"""Copies of our units, beside the program that they start."""
+INSTALLED: Final = PurePosixPath("/usr/lib/systemd/system")
+OVERLAYS: Final = tuple(
+    map(
+        PurePosixPath,
+        ("/etc/systemd/system.control", "/run/systemd/system.control", "/etc/systemd/system", "/run/systemd/system"),
+    )
+)
+"""Where systemd looks before it looks at what was installed."""
+ENABLED: Final = PurePosixPath("/etc/systemd/system/multi-user.target.wants")
+PROTECTION: Final = "shieldwall-protected.conf"
+REFUSAL: Final = b"# Written by Shieldwall while tamper protection is on.\n[Unit]\nRefuseManualStop=yes\n"
+_SYSTEMD: Final = PurePosixPath("/run/systemd/system")
+_BUSY_SECONDS: Final = 60.0
+
+Found = Mapping[PurePosixPath, bytes | None]
+"""Files and links that concern our units, with their contents; ``None`` is one that cannot be read, such as a mask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be put where and what is to go; ``told`` are the paths that somebody else has to answer for."""
+
+    put: Mapping[PurePosixPath, bytes]
+    remove: tuple[PurePosixPath, ...]
+    told: tuple[str, ...]
+
+
+def protection_of(service: str) -> PurePosixPath:
+    """Say where systemd is told to refuse stopping a service."""
+    return PurePosixPath("/etc/systemd/system", f"{service}.d", PROTECTION)
+
+
+def plan(packaged: Mapping[str, bytes], found: Found, *, protected: bool) -> Plan:
+    """Work out how our units get to be as they must. Pure; what is as it must be is left alone."""
+    refusals = {protection_of(service): REFUSAL for service in SERVICES}
+    if not protected:
+        return Plan(put={}, remove=tuple(sorted(set(refusals) & set(found))), told=())
+    wanted = {INSTALLED / name: content for name, content in packaged.items()}
+    missing = {path: content for path, content in {**wanted, **refusals}.items() if found.get(path) != content}
+    strange = tuple(sorted(path for path in found if path not in wanted and path not in refusals))
+    told = tuple(str(path) for path in sorted({path for path in missing if path in wanted} | set(strange)))
+    # That our own refusal is not there yet is nobody's doing when protection has just begun; that it was changed is.
+    told += tuple(str(path) for path in sorted(missing) if path in refusals and path in found)
+    return Plan(put=missing, remove=strange, told=told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnServices:
+    """Looks after our services on a machine that systemd runs; elsewhere there is nothing to look after."""
+
+    host: Host
+
+    def look(self, *, protected: bool, is_onboarded: bool) -> tuple[str, ...]:
+        """Put back what somebody changed, and name it: paths, and services that had been stopped or switched off.
+
+        Raises:
+            HostError: The disk is full or refuses; the next look tries again.
+        """
+        systemctl = self.host.find_program("systemctl")
+        packaged = self._packaged()
+        if systemctl is None or not packaged or not self.host.locate(_SYSTEMD).is_dir():
+            return ()
+        todo = plan(packaged, self._found(), protected=protected)
+        for path in todo.remove:
+            self.host.locate(path).unlink(missing_ok=True)
+        for path, content in todo.put.items():
+            self.host.write_file(path, content)
+        if todo.put or todo.remove:
+            self._run(systemctl, "daemon-reload")
+        return (*todo.told, *self._brought_back(systemctl, is_onboarded=is_onboarded)) if protected else ()
+
+    def _brought_back(self, systemctl: str, *, is_onboarded: bool) -> Iterable[str]:
+        if self._run(systemctl, "is-system-running").strip() == b"stopping":
+            return
+        for name in UNITS:
+            if not os.path.lexists(self.host.locate(ENABLED / name)):
+                self._run(systemctl, "enable", name)
+                yield f"{name} (disabled)"
+        if is_onboarded and self._run(systemctl, "is-active", AGENT).strip() in {b"inactive", b"failed"}:
+            self._run(systemctl, "reset-failed", AGENT)
+            self._run(systemctl, "start", "--no-block", AGENT)
+            yield f"{AGENT} (stopped)"
+
+    def _packaged(self) -> dict[str, bytes]:
+        contents = {name: self.host.read_file(PACKAGED / name) for name in UNITS}
+        return {name: content for name, content in contents.items() if content is not None}
+
+    def _found(self) -> Found:
+        paths = [INSTALLED / name for name in UNITS]
+        for place in OVERLAYS:
+            paths += [place / name for name in UNITS]
+            for name in UNITS:
+                folder = self.host.locate(place / f"{name}.d")
+                paths += [place / f"{name}.d" / each.name for each in sorted(_listed(folder))]
+        return {path: self._content(path) for path in paths if os.path.lexists(self.host.locate(path))}
+
+    def _content(self, path: PurePosixPath) -> bytes | None:
+        try:
+            return None if self.host.locate(path).is_symlink() else self.host.read_file(path)
+        except ShieldwallError:
+            return None
+
+    def _run(self, systemctl: str, *words: str) -> bytes:
+        return self.host.run([systemctl, *words], timeout_seconds=_BUSY_SECONDS).stdout
+
+
+def _listed(folder: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(folder.iterdir())
+    except OSError:
+        return ()
