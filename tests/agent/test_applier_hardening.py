@@ -19,6 +19,7 @@ from shieldwall.agent.providers.hardening import (
     KernelProvider,
     ModulesProvider,
     MountsProvider,
+    SentryProvider,
     WatchesProvider,
 )
 from shieldwall.contract.ids import TemplateId
@@ -70,6 +71,7 @@ def applier(root: Path, host: LocalHost | None = None) -> Applier:
             MountsProvider(words),
             ModulesProvider(words),
             FapolicydProvider(words),
+            SentryProvider(words),
             WatchesProvider(words),
         ],
         platform="linux",
@@ -165,5 +167,5 @@ def test_an_exclusion_from_all_rules_is_told_of_by_each_who_has_to_do_with_it(ro
     report = applier(root).enforce([document(1, rules, texts(everywhere, "/usr/bin/backup"), template=TEMPLATE)])
 
     told = {status.provider for status in report.settings if status.setting == everywhere}
-    assert {"watches", "mounts", "fapolicyd"} == told
+    assert {"watches", "mounts", "fapolicyd", "sentry"} == told
     assert "exe=/usr/bin/backup" in (root / "etc/audit/rules.d/70-shieldwall-watches.rules").read_text()

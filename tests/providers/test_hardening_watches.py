@@ -62,11 +62,10 @@ def test_what_nothing_can_deny_is_not_applicable_with_the_reason() -> None:
         blockPersistenceLocations="block",
         blockLogTampering="block",
         blockWebShellCreation="block",
-        blockImpersonatedSystemTools="audit",
     )
     rendered = PROVIDER.render({AUDITD: b""}, wanted, {})
 
-    assert codes(rendered, wanted) == ["notEnforceable"] * 4
+    assert codes(rendered, wanted) == ["notEnforceable"] * 3
     assert rendered.files.get(PROVIDER.audit_file) is None
     assert PROVIDER.read(rendered.files) == {}
 

@@ -86,6 +86,11 @@ class Group:
                 raise
             self._mark(_FAN_MARK_ADD | scope, _FAN_OPEN_PERM, path)  # before Linux 5.0 execution is a plain open
 
+    def watch_execution(self, path: str, *, whole_filesystem: bool) -> None:
+        """Hold the start of programs alone, as ``watch`` does with every open. Raises: OSError."""
+        scope = _FAN_MARK_FILESYSTEM if whole_filesystem else _FAN_MARK_MOUNT
+        self._mark(_FAN_MARK_ADD | scope, _FAN_OPEN_EXEC_PERM, path)
+
     def ignore(self, path: str, *, whole_filesystem: bool) -> None:
         """Take a mark back. Raises: OSError."""
         scope = _FAN_MARK_FILESYSTEM if whole_filesystem else _FAN_MARK_MOUNT

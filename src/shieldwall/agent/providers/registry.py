@@ -10,6 +10,7 @@ from shieldwall.agent.providers.hardening import (
     KernelProvider,
     ModulesProvider,
     MountsProvider,
+    SentryProvider,
     WatchesProvider,
 )
 from shieldwall.agent.providers.mdatp import MdatpProvider
@@ -32,5 +33,6 @@ def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
         MountsProvider(catalog),
         ModulesProvider(catalog),
         FapolicydProvider(catalog),
+        SentryProvider(catalog),
         WatchesProvider(catalog),
     )

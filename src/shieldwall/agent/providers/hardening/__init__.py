@@ -7,6 +7,14 @@ from shieldwall.agent.providers.hardening.fapolicyd import FapolicydProvider
 from shieldwall.agent.providers.hardening.kernel import KernelProvider
 from shieldwall.agent.providers.hardening.modules import ModulesProvider
 from shieldwall.agent.providers.hardening.mounts import MountsProvider
+from shieldwall.agent.providers.hardening.sentry import SentryProvider
 from shieldwall.agent.providers.hardening.watches import WatchesProvider
 
-__all__ = ["FapolicydProvider", "KernelProvider", "ModulesProvider", "MountsProvider", "WatchesProvider"]
+__all__ = [
+    "FapolicydProvider",
+    "KernelProvider",
+    "ModulesProvider",
+    "MountsProvider",
+    "SentryProvider",
+    "WatchesProvider",
+]

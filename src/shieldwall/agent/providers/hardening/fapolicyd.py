@@ -73,7 +73,7 @@ class FapolicydProvider(AuditingProvider):
         """Return whether fapolicyd is there, and runs."""
         if host.read_file(CONFIGURATION) is None:
             return None
-        return "running" if systemd.runs(host) and _is_active(host) else "notRunning"
+        return "running" if systemd.runs(host) and systemd.is_active(host, _UNIT) else "notRunning"
 
     def owned(self) -> tuple[PurePosixPath, ...]:
         """Return our rules and the drop-in that starts the daemon; the others tell what is here."""
@@ -126,7 +126,7 @@ class FapolicydProvider(AuditingProvider):
         if not systemd.runs(host):
             raise FapolicydError(_NO_SYSTEMD)
         systemd.reload(host)
-        is_active, theirs = _is_active(host), host.read_file(ENABLED) is not None
+        is_active, theirs = systemd.is_active(host, _UNIT), host.read_file(ENABLED) is not None
         if theirs and not is_active:
             raise FapolicydError("fapolicyd is switched on here by somebody else and does not run.")
         _refuse_lockout(host, rules, trust=theirs or host.read_file(_DEBIAN) is None)
@@ -165,12 +165,8 @@ def _let_go(host: Host) -> None:
     if host.read_file(STARTED) is not None:
         systemd.systemctl(host, "stop", _UNIT)
         host.write_file(STARTED, None)
-    elif (host.read_file(_COMPILED) or b"").find(b"%shieldwall_") != -1 and _is_active(host):
+    elif (host.read_file(_COMPILED) or b"").find(b"%shieldwall_") != -1 and systemd.is_active(host, _UNIT):
         systemd.systemctl(host, "restart", _UNIT)
-
-
-def _is_active(host: Host) -> bool:
-    return host.run([host.find_program("systemctl") or "systemctl", "is-active", "--quiet", _UNIT]).returncode == 0
 
 
 def _refuse_lockout(host: Host, rules: Rules, *, trust: bool) -> None:

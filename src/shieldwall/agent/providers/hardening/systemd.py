@@ -48,6 +48,12 @@ def systemctl(host: Host, *words: str, timeout_seconds: float = 60.0) -> bytes:
     return completed.stdout
 
 
+def is_active(host: Host, unit: str) -> bool:
+    """Say whether a unit runs. Raises: HostError."""
+    words = ("is-active", "--quiet", unit)
+    return host.run([host.find_program("systemctl") or "systemctl", *words]).returncode == 0
+
+
 def reload(host: Host) -> None:
     """Make systemd read its unit files again, where it runs. Raises: UnitError."""
     if runs(host):

@@ -19,15 +19,10 @@ from shieldwall.agent.providers.hardening.rules import DOCUMENT_ROOTS, Mode, Rul
 PERSISTENCE: Final = "blockPersistenceLocations"
 LOGS: Final = "blockLogTampering"
 WEB_SHELLS: Final = "blockWebShellCreation"
-IMPERSONATION: Final = "blockImpersonatedSystemTools"
 
 _NO_WRITES: Final = (
     "Nothing on Linux denies a write by the program that makes it: file attributes would also stop package managers, "
     "log rotation or uploads. Audit is offered."
-)
-_NO_NAMES: Final = (
-    "Neither fapolicyd nor auditd knows a program by its name without its directory; the rules on untrusted "
-    "executables and on world-writable directories stop such programs."
 )
 _NO_BLOCK: Final[Mapping[str, str]] = MappingProxyType(dict.fromkeys((PERSISTENCE, LOGS, WEB_SHELLS), _NO_WRITES))
 _NOT_A_PATH: Final = "An audit rule names one path without white space, quotes or patterns."
@@ -36,7 +31,7 @@ _NOT_A_PATH: Final = "An audit rule names one path without white space, quotes o
 class WatchesProvider(AuditingProvider):
     """Owns a file of audit rules about places."""
 
-    rules = frozenset({*_NO_BLOCK, IMPERSONATION})
+    rules = frozenset(_NO_BLOCK)
 
     @property
     def name(self) -> str:
@@ -53,8 +48,6 @@ class WatchesProvider(AuditingProvider):
 
     def refusal(self, files: Files, rule: str, mode: Mode, rules: Rules) -> Refusal | None:  # noqa: ARG002
         """Refuse to block, with the reason, and to audit without auditd."""
-        if rule == IMPERSONATION:
-            return Refusal(code=NOT_BUILT, reason=_NO_NAMES)
         return Refusal(code=NOT_BUILT, reason=_NO_BLOCK[rule]) if mode is Mode.BLOCK else self.audit_refusal(files)
 
     def entry_refusal(self, rule: str, entry: str, *, exclusion: bool) -> Refusal | None:  # noqa: ARG002

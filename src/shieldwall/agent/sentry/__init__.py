@@ -1,0 +1,1 @@
+"""A program that looks at the name of every program before it starts: ``shieldwall-sentry``."""
