@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +18,12 @@ import pytest
 from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway, served
 from tests.support.two_processes import AGENT_UID, TwoProcesses, two_processes, wait_for
 
+from shieldwall.agent.applier.protocol import Outcome, Refresh
 from shieldwall.agent.sandbox import landlock_version
+from shieldwall.agent.service.remote_applier import SocketApplier
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
+from shieldwall.contract.status import SettingState
 
 pytestmark = pytest.mark.root
 
@@ -143,11 +147,15 @@ def test_whoever_changes_a_file_is_put_right_within_seconds_and_named(
             wait_for(lambda: path.read_bytes() == b"{}")
             wait_for(lambda: managed(device) is False)
             assert time.monotonic() - began < 10, "nobody asked, and no minute has passed"
-        device("sync")
 
-        (shown,) = (each for each in device.json("effective")["settings"] if each.get("provider") == "mdatp")
-        assert (shown["state"], shown["code"]) == ("succeeded", "repaired")
-        assert shown["reason"].startswith(f"Changed by {Path(sys.executable).resolve()} (uid 0")
+        with closing(SocketApplier(device.socket)) as ask:
+            answer = ask(Refresh())
+
+        assert isinstance(answer, Outcome)
+        assert answer.report is not None
+        (status,) = (each for each in answer.report.settings if each.provider == "mdatp")
+        assert (status.state, status.code) == (SettingState.SUCCEEDED, "repaired")
+        assert (status.reason or "").startswith(f"Changed by {Path(sys.executable).resolve()} (uid 0")
 
 
 def test_two_processes_weigh_little_and_hold_no_rights_they_do_not_need(
