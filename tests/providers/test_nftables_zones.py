@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,6 @@ from tests.support.probing import Fate, Probe, Prober, answering, prober
 
 from shieldwall.agent.providers.base import Desired, Surroundings
 from shieldwall.agent.providers.nftables import nft
-from shieldwall.agent.providers.nftables.live import hits
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.units import SCRIPT
 
@@ -317,7 +316,5 @@ def test_a_line_changed_in_any_chain_is_seen_and_put_back(firewall: Firewall, sc
         assert firewall.holds(wanted)
 
 
-def hits_of(firewall: Firewall) -> dict[str, int]:
-    live = nft.live_table(firewall.host)
-    assert live is not None
-    return hits(live)
+def hits_of(firewall: Firewall) -> Mapping[str, int]:
+    return firewall.provider.hits(firewall.host)

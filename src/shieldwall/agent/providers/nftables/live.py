@@ -164,7 +164,8 @@ def _field(left: Any) -> str:
         case "concat":
             return " . ".join(map(_field, said))
         case "fib":
-            return f"fib {' . '.join(said['flags'])} {said['result']}"
+            result = "oif" if said["result"] == "check" else said["result"]  # how nft 1.1.2 and later say it
+            return f"fib {' . '.join(said['flags'])} {result}"
         case "socket":
             return f"socket {said['key']}"
         case _:

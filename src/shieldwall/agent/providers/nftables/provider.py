@@ -12,6 +12,7 @@ from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, R
 from shieldwall.agent.providers.nftables import cutting_off, nft, running
 from shieldwall.agent.providers.nftables.asking import asked_for, conflicts
 from shieldwall.agent.providers.nftables.former import as_kept, former_files, remembered
+from shieldwall.agent.providers.nftables.live import hits
 from shieldwall.agent.providers.nftables.machine import KEPT, machine_in, plain
 from shieldwall.agent.providers.nftables.nft import NftablesError
 from shieldwall.agent.providers.nftables.observing import observations
@@ -120,6 +121,14 @@ class NftablesProvider:
     def supervise(self, host: Host, desired: Desired) -> Sequence[str]:
         """Start the program that writes the logs where it is down. Never raises."""
         return running.supervise(host) if desired else ()
+
+    def hits(self, host: Host) -> Mapping[str, int]:
+        """Count packets by what decided on them: ids of rules, names of what holds for a zone; nothing without a table.
+
+        Raises: NftablesError, HostError.
+        """
+        live = nft.live_table(host)
+        return {} if live is None else hits(live)
 
     def local(self, files: Files, kept: Kept) -> Desired:
         """Read the settings that held before management, which is to say those of a script that was there already."""
