@@ -16,13 +16,11 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.support.postgresql import PostgresqlServer
+from tests.support.scratch import scratch
 from tests.support.second_tenant import FABRIKAM, Rows, add_fabrikam, rows_of_fabrikam
 
 from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.storage.schema import metadata
-
-_IN_MEMORY: Final = Path("/dev/shm")
-_ROOM_BYTES: Final = 1 << 30
 
 
 class LentDatabase(ABC):
@@ -76,15 +74,11 @@ class LentDatabase(ABC):
 
 
 class LentSqlite(LentDatabase):
-    """A file, which is copied anew for each test.
-
-    It is in memory where there is room: nothing that a test commits has to outlive the machine.
-    """
+    """A file, which is copied anew for each test."""
 
     def __init__(self) -> None:
         super().__init__()
-        has_room = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > _ROOM_BYTES
-        self._folder: Final = TemporaryDirectory(prefix="shieldwall-", dir=_IN_MEMORY if has_room else None)
+        self._folder: Final = TemporaryDirectory(prefix="shieldwall-", dir=scratch())
 
     def close(self) -> None:
         """Remove the files too."""

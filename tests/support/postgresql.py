@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from tests.support.scratch import scratch
 
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
@@ -35,7 +36,7 @@ class PostgresqlServer:
 
     def __init__(self, programs: Path) -> None:
         self._as_user: dict[str, Any] = {}
-        self._directory = Path(tempfile.mkdtemp(prefix="shieldwall-postgresql-", dir="/tmp"))
+        self._directory = Path(tempfile.mkdtemp(prefix="shieldwall-postgresql-", dir=scratch() or "/tmp"))
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             account = pwd.getpwnam(_UNPRIVILEGED)
             self._as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
@@ -100,6 +101,7 @@ class PostgresqlServer:
             "full_page_writes": "off",
             "synchronous_commit": "off",
             "logging_collector": "off",
+            "max_wal_size": "128MB",  # it may be in memory
             "autovacuum": "off",  # no database lives long enough, and none is to be copied while it is looked after
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
