@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from shieldwall.agent.applier.ports import Asker
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.tpm import Tpm
 from shieldwall.agent.host.tpm_device import TPM_DEVICE, has_tpm
@@ -109,6 +108,7 @@ def _remote(applier: SocketApplier) -> tuple[Enforcer, Machine]:
 def _in_process(host: LocalHost, directory: Path, clock: SystemClock) -> tuple[Enforcer, Machine]:
     """Make an applier in this process. Whoever runs it is as mighty as it is, and asks as root does."""
     from shieldwall.agent.applier.assembly import local_applier  # noqa: PLC0415 - as the catalog
+    from shieldwall.agent.applier.ports import Asker  # noqa: PLC0415 - as the catalog
 
     applier = local_applier(host, directory / "applier", clock=clock, say=_say_nothing)
     ask = partial(applier.desk, asker=Asker(uid=0))

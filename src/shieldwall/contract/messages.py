@@ -37,6 +37,8 @@ MAX_FETCH: Final = 64
 DEFAULT_CHECK_IN_SECONDS: Final = 5_400
 """Ninety minutes, spread by ten per cent per device."""
 SHORTEST_CHECK_IN_SECONDS: Final = 300
+LONGEST_TROUBLESHOOTING_SECONDS: Final = 86_400
+"""No server can leave a protected device open for longer than a day."""
 LONGEST_CHECK_IN_SECONDS: Final = 21_600
 """No server can silence a device for longer than six hours."""
 

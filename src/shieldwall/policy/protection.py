@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import msgspec
 
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId, DeviceIdField, GroupId
-from shieldwall.contract.messages import UNPROTECTED, Protection
+from shieldwall.contract.messages import LONGEST_TROUBLESHOOTING_SECONDS, UNPROTECTED, Protection
 from shieldwall.policy.classify import ChangeClass
 
 MAX_GROUPS: Final = 500
@@ -23,7 +23,7 @@ MAX_EXCLUDED: Final = 1_000
 """Whoever excludes more devices than that means a group."""
 SHORTEST_WINDOW: Final = timedelta(minutes=5)
 DEFAULT_WINDOW: Final = timedelta(hours=4)
-LONGEST_WINDOW: Final = timedelta(hours=24)
+LONGEST_WINDOW: Final = timedelta(seconds=LONGEST_TROUBLESHOOTING_SECONDS)
 """How long troubleshooting may last; who needs longer turns protection off, which says so."""
 
 _GroupId = Annotated[GroupId, msgspec.Meta(pattern=UUID_PATTERN)]

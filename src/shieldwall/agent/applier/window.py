@@ -13,8 +13,7 @@ from typing import Final
 
 import msgspec
 
-from shieldwall.contract.messages import Manifest
-from shieldwall.policy.protection import LONGEST_WINDOW
+from shieldwall.contract.messages import LONGEST_TROUBLESHOOTING_SECONDS, Manifest
 from shieldwall.trust import moments
 
 START_COSTS: Final = 60.0
@@ -50,7 +49,7 @@ def counted(manifest: Manifest, record: Window | None, present: Present) -> Wind
         return None
     end, issued = moments.parse(until), moments.parse(manifest.issued)
     if record is None or record.until != until:
-        left = min(end - max(present.time, issued), LONGEST_WINDOW).total_seconds()
+        left = min((end - max(present.time, issued)).total_seconds(), LONGEST_TROUBLESHOOTING_SECONDS)
     else:
         left = min(record.seconds_left - passed(record, present), (end - present.time).total_seconds())
     return Window(until=until, seconds_left=max(left, 0.0), boot_id=present.boot_id, uptime=present.uptime)
