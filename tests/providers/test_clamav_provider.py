@@ -66,7 +66,7 @@ def test_what_clamd_can_do_is_supported_and_all_else_says_why_not(host: LocalHos
         support = PROVIDER.support(host, setting)
         if not setting.startswith("linux_") or setting.startswith("linux_shieldwall_"):
             assert support is None
-        elif landings.is_elsewhere(definition.landing):
+        elif landings.is_elsewhere(setting, definition.landing):
             assert support is None  # other providers of ClamAV answer
         elif not definition.depends_on:
             assert support is not None

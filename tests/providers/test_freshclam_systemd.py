@@ -52,7 +52,9 @@ def test_the_timer_replaces_the_daemon_and_letting_go_gives_it_back(host: System
     assert f"start --no-block {units.SERVICE}" in host.calls
 
     host.active.discard(units.SERVICE)
+    host.calls.clear()
     enforce(host, {}, kept)
+    assert host.calls.index(f"stop {units.TIMER}") < host.calls.index("daemon-reload")
     assert host.active == {units.DAEMON}
     assert set(host.files) & set(units.FILES) == set()
 

@@ -121,7 +121,7 @@ def enforce(host: SystemdHost, desired: Desired, kept: Kept | None = None) -> Ke
 def test_timers_run_while_they_are_wanted(host: SystemdHost) -> None:
     kept = enforce(host, {AT: 60, DAY: f"{DAY}_1", TYPE: f"{TYPE}_full", AFTER: f"{AFTER}_true"})
     assert host.active == {*units.TIMERS, units.PATH_UNIT}
-    assert host.calls[0] == "daemon-reload"
+    assert "daemon-reload" in host.calls
 
     kept = enforce(host, {AT: 60}, kept)
     assert host.active == {units.TIMERS[0]}

@@ -42,6 +42,25 @@ def reload(host: Host) -> None:
     call(host, "daemon-reload")
 
 
+def settle(host: Host, units: Sequence[str]) -> None:
+    """Have systemd take units of ours as their files are now: start those that are there, stop those that are gone.
+
+    What is gone is stopped first, while systemd still knows what it was: a timer without a file stays active.
+
+    Raises:
+        HostError, ProviderError: systemd refuses.
+    """
+    gone = [unit for unit in units if host.read_file(UNITS / unit) is None]
+    if gone:
+        call(host, "stop", *gone, tolerate=True)
+    reload(host)
+    if gone:
+        call(host, "reset-failed", *gone, tolerate=True)
+    for unit in units:
+        if unit not in gone:
+            call(host, "restart", unit)
+
+
 def call(host: Host, *words: str, tolerate: bool = False) -> bool:
     """Run ``systemctl``; say whether it succeeded. Raises: HostError; ProviderError unless ``tolerate``."""
     done = host.run([_program(host), *words], timeout_seconds=_SECONDS)

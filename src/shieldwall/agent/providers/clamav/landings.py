@@ -37,7 +37,11 @@ ELSEWHERE: Final = frozenset(
 ELSEWHERE_PARTS: Final = frozenset({"scheduledScan"})
 
 
-def is_elsewhere(landing: str | None) -> bool:
-    """Say whether another provider of ClamAV answers for the setting that lands there."""
+ELSEWHERE_SETTINGS: Final = ("linux_platformupdatecontrols_", "linux_features_platformupdatecontrols")
+"""How settings about updates of packages begin, which land nowhere."""
+
+
+def is_elsewhere(setting: str, landing: str | None) -> bool:
+    """Say whether another provider of ClamAV answers for a setting, and where it lands."""
     where = landing or ""
-    return where in ELSEWHERE or where.partition(".")[0] in ELSEWHERE_PARTS
+    return setting.startswith(ELSEWHERE_SETTINGS) or where in ELSEWHERE or where.partition(".")[0] in ELSEWHERE_PARTS

@@ -67,7 +67,7 @@ class ClamavProvider:
         definition = self._catalog.definitions.get(setting)
         if definition is None or not _is_antivirus_for_linux(setting):
             return None
-        if landings.is_elsewhere(definition.landing):
+        if landings.is_elsewhere(setting, definition.landing):
             return None
         if definition.landing not in directives.SUPPORTED:
             return Support(applicable=False, reason=reasons.why_not(setting, definition.landing))

@@ -201,16 +201,12 @@ class FreshclamProvider:
 
 
 def _activate_units(host: Host, *, run_now: bool) -> None:
-    systemd.reload(host)
+    systemd.settle(host, (units.TIMER,))
     if host.read_file(units.DAEMON_OFF) is not None:
         systemd.call(host, "stop", units.DAEMON, tolerate=True)
     elif systemd.call(host, "is-enabled", "--quiet", units.DAEMON, tolerate=True):
         systemd.call(host, "restart", "--no-block", units.DAEMON)
     else:
         systemd.call(host, "try-restart", units.DAEMON, tolerate=True)
-    if host.read_file(units.TIMER_FILE) is None:
-        systemd.call(host, "stop", units.TIMER, tolerate=True)
-    else:
-        systemd.call(host, "restart", units.TIMER)
-        if run_now:
-            systemd.call(host, "start", "--no-block", units.SERVICE)
+    if run_now and host.read_file(units.SERVICE_FILE) is not None:
+        systemd.call(host, "start", "--no-block", units.SERVICE)

@@ -93,11 +93,7 @@ class PackagesProvider:
         if not systemd.runs(host):
             return
         try:
-            systemd.reload(host)
-            if host.read_file(plans.TIMER_FILE) is not None:
-                systemd.call(host, "restart", plans.TIMER)
-            else:
-                systemd.call(host, "stop", plans.TIMER, tolerate=True)
+            systemd.settle(host, (plans.TIMER,))
         except HostError as error:
             raise ProviderError(f"The window for updates cannot be set up: {error.cause}") from error
 

@@ -130,7 +130,7 @@ class ScansProvider:
         """
         try:
             if systemd.runs(host):
-                _activate_units(host)
+                systemd.settle(host, (*units.TIMERS, units.PATH_UNIT))
             content = host.read_file(_CLAMD)
             address = daemon.address(host, content) if content is not None else None
             if content is not None and address is not None and _takes_lists(content) and client.is_alive(address):
@@ -209,15 +209,6 @@ class ScansProvider:
             for where, setting in self._settings.items()
             if setting in desired and where is not None
         }
-
-
-def _activate_units(host: Host) -> None:
-    systemd.reload(host)
-    for unit in (*units.TIMERS, units.PATH_UNIT):
-        if host.read_file(systemd.UNITS / unit) is not None:
-            systemd.call(host, "restart", unit)
-        else:
-            systemd.call(host, "stop", unit, tolerate=True)
 
 
 def _takes_lists(content: bytes) -> bool:
