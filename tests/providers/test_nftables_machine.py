@@ -233,11 +233,17 @@ def test_tables_of_others_are_a_conflict_by_name_and_stay_as_they_are(host: Syst
 
 
 def test_the_older_interface_of_the_kernel_is_looked_at_as_well() -> None:
-    assert legacy_tables(None, "ip") == ()
-    assert legacy_tables(b"nat\nfilter\n", "ip6") == (
+    saved = b"*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\n*nat\n:INPUT ACCEPT [0:0]\n*raw\n:OUTPUT DROP [0:0]\n"
+
+    assert legacy_tables(None, None, "ip") == ()
+    assert legacy_tables(b"nat\nfilter\n", None, "ip6") == (
         ForeignTable(family="ip6", name="filter (legacy)", manager="iptables-legacy"),
         ForeignTable(family="ip6", name="nat (legacy)", manager="iptables-legacy"),
     )
+    assert [table.name for table in legacy_tables(b"filter\nnat\nraw\n", saved, "ip")] == [
+        "filter (legacy)",
+        "raw (legacy)",
+    ]
 
 
 @pytest.mark.parametrize(

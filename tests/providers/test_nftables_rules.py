@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.firewall_profiles import firewalls
+from tests.support.firewall_profiles import firewalls, zone
 from tests.support.firewall_rules import firewall_rule, rules
 from tests.support.provider_conformance import ProviderConformance
 
@@ -166,6 +166,25 @@ def test_each_condition_has_its_words_in_the_table(members: dict[str, Any], line
 
     found = [str(line) for line in table.lines if rule.id in line.comment]
     assert found == [f'{line} counter drop comment "shieldwall {rule.id}"' for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("members", "verdicts"),
+    [
+        ({"protocol": "tcp", "localports": ("22",)}, ["reject with tcp reset"]),
+        ({"protocolnumber": 6}, ["reject with tcp reset"]),
+        ({"protocol": "udp", "localports": ("53",)}, ["reject"]),
+        ({"protocol": "icmp", "icmptypes": ("8:0",), "remoteaddresses": ("10.0.0.1",)}, ["reject"]),
+        ({"remoteaddresses": ("10.0.0.1",)}, ["reject with tcp reset", "reject"]),
+    ],
+)
+def test_a_refusal_is_in_the_protocol_of_the_question(members: dict[str, Any], verdicts: list[str]) -> None:
+    item = firewall_rule(**members)
+    told = zone("public", enablefirewall="true", stealthmode="false")
+
+    table = Asked(settings=told, rules=(item,)).table()
+
+    assert [line.verdict for line in table.lines if parse_rule(item).id in line.comment] == verdicts
 
 
 def test_a_rule_about_kinds_of_interfaces_names_those_that_there_are() -> None:

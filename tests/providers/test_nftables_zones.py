@@ -257,8 +257,11 @@ def test_forwarded_traffic_is_left_alone_or_blocked(firewall: Firewall, scene: S
         assert reaches()
 
 
-def test_in_audit_mode_nothing_is_stopped_and_all_that_would_be_is_counted(firewall: Firewall, scene: Scene) -> None:
-    wanted = {**zone("public", shielded="false", **ON), **everywhere(enableauditmode="true")}
+@pytest.mark.parametrize("stealth", ["true", "false"])
+def test_in_audit_mode_nothing_is_stopped_and_all_that_would_be_is_counted(
+    firewall: Firewall, scene: Scene, stealth: str
+) -> None:
+    wanted = {**zone("public", stealthmode=stealth, **ON), **everywhere(enableauditmode="true")}
     block = firewall_rule("block", protocol="tcp", localports=(str(PORT),))
 
     firewall.enforce({**wanted, FIREWALL_RULES: (block,)})

@@ -54,13 +54,28 @@ def foreign_tables(listing: Sequence[Any]) -> tuple[ForeignTable, ...]:
     return tuple(found[:_MOST])
 
 
-def legacy_tables(names: bytes | None, family: str) -> tuple[ForeignTable, ...]:
-    """Read ``/proc/net/ip_tables_names``: tables of the older kernel interface, which nft does not list."""
-    words = (names or b"").decode(errors="replace").split()
+def legacy_tables(names: bytes | None, saved: bytes | None, family: str) -> tuple[ForeignTable, ...]:
+    """Find tables of the older kernel interface, which nft does not list.
+
+    ``names`` is ``/proc/net/ip_tables_names``: whoever once looked at a table made it, empty. ``saved`` is what
+    ``iptables-legacy-save`` prints; without it a table that is there counts, whatever it holds.
+    """
+    found = sorted((names or b"").decode(errors="replace").split())
+    deciding = found if saved is None else [name for name in found if name in _with_content(saved)]
     return tuple(
         ForeignTable(family=family, name=f"{name[:64]} (legacy)", manager="iptables-legacy")
-        for name in sorted(words)[:_MOST]
+        for name in deciding[:_MOST]
     )
+
+
+def _with_content(saved: bytes) -> frozenset[str]:
+    """Return the tables that have a rule, or a policy other than to accept."""
+    table, found = "", set()
+    for line in saved.decode(errors="replace").splitlines():
+        table = line[1:].strip() if line.startswith("*") else table
+        if line.startswith("-A") or (line.startswith(":") and " DROP " in line):
+            found.add(table)
+    return frozenset(found)
 
 
 def _table(entry: Any) -> tuple[str, str]:

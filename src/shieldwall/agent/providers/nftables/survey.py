@@ -26,8 +26,8 @@ _CGROUPS: Final = PurePosixPath("/sys/fs/cgroup")
 _DEEPEST_UNIT: Final = "8"
 _SYSTEMD: Final = PurePosixPath("/run/systemd/system")
 _LEGACY: Final = (
-    (PurePosixPath("/proc/net/ip_tables_names"), "ip"),
-    (PurePosixPath("/proc/net/ip6_tables_names"), "ip6"),
+    (PurePosixPath("/proc/net/ip_tables_names"), "ip", "iptables-legacy-save"),
+    (PurePosixPath("/proc/net/ip6_tables_names"), "ip6", "ip6tables-legacy-save"),
 )
 _MOST_EXACT: Final = 2**53 - 1
 
@@ -115,7 +115,15 @@ def _foreign(host: Host) -> tuple[ForeignTable, ...]:
         tables = foreign_tables(nft.whole_ruleset(host))
     except (KeyError, TypeError, AttributeError) as error:
         raise NftablesError(f"nft answered something that is not a listing ({type(error).__name__}).") from error
-    return (*tables, *(table for path, family in _LEGACY for table in legacy_tables(host.read_file(path), family)))
+    return (*tables, *(table for legacy in _LEGACY for table in _legacy(host, *legacy)))
+
+
+def _legacy(host: Host, path: PurePosixPath, family: str, saving: str) -> tuple[ForeignTable, ...]:
+    names = host.read_file(path)
+    program = host.find_program(saving)
+    completed = host.run([program]) if names and program is not None else None
+    saved = completed.stdout if completed is not None and completed.returncode == 0 else None
+    return legacy_tables(names, saved, family)
 
 
 def _endpoints(urls: Sequence[str]) -> tuple[Endpoint, ...]:
