@@ -18,7 +18,7 @@ run: setup ## Run the whole system with sample devices; Ctrl-C ends it, running 
 test: setup ## Run every test, on two cores; installs the Debian packages it needs where it may
 	@scripts/debian-packages
 	@scripts/client-environment || [ "$$CI" != true ]
-	@pytest --numprocesses=$(or $(PROCESSES),2) --dist=loadfile $(ARGS)
+	@pytest --numprocesses=$(or $(PROCESSES),2) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## Formatter, linter, types and import contracts: before every commit
 	@ruff format --check --quiet . || { echo 'Run: make fix'; exit 1; }

@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -34,6 +35,17 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
     "fapolicyd": (lambda: _program("fapolicyd"), "needs fapolicyd: apt-get install fapolicyd"),
     "nginx": (lambda: _program("nginx"), "needs nginx: apt-get install nginx-light"),
 }
+
+
+LONG: Final = frozenset({"cli", "clients", "e2e", "life", "packaging"})
+"""Directories of few tests that take long, because they start whole programs."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: of processes that share the files, none then works alone for minutes at the end."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in LONG)
 
 
 def pytest_collection_finish() -> None:
