@@ -17,7 +17,7 @@ from tests.support.documentation import DOCS, ROOT, Block, blocks, pages, record
 from shieldwall.agent.service import delays
 from shieldwall.agent.service.transport import MAX_ANSWER_BYTES
 from shieldwall.agent.service.upkeep import RENEW_AFTER
-from shieldwall.contract import messages, registration, settings, status, strict_json
+from shieldwall.contract import events, messages, registration, settings, status, strict_json
 from shieldwall.contract.messages import CheckInAnswer, Envelope, FetchAnswer, Manifest, TimeRequest, TimeStatement
 from shieldwall.contract.registration import (
     AttestationOffer,
@@ -62,7 +62,7 @@ from shieldwall.trust.verification import open_manifest, open_policy
 PAGE: Final = DOCS / "protocol.md"
 KINDS: Final = {
     name: kind
-    for module in (messages, registration, settings, status)
+    for module in (events, messages, registration, settings, status)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 } | {"DiscoverAnswer": DiscoverAnswer}

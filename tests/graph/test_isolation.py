@@ -43,6 +43,7 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "setting_id": schema.reusable_settings.c.id,
     "package_id": schema.onboarding_packages.c.id,
     "authority_id": metadata.tables["trusted_authorities"].c.id,
+    "device_event_id": metadata.tables["device_events"].c.id,
     "alert_id": metadata.tables["alerts"].c.id,
     "event_id": metadata.tables["audit_events"].c.id,
     "report_id": metadata.tables["cached_reports"].c.id,

@@ -30,8 +30,9 @@ from tests.support.samples import counted_id, device_id
 
 from shieldwall.contract.ids import DeviceId, GroupId
 from shieldwall.server.access.roles import HELP_DESK_OPERATOR
-from shieldwall.server.storage import alerts
+from shieldwall.server.storage import alerts, device_events
 from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.device_events import EventRecord
 
 TAGS = "/beta/deviceManagement/roleScopeTags"
 REACHES = {"OBJECT", "LISTED", "NAMED"}
@@ -47,6 +48,7 @@ class Half:
     group: GroupId
     device: DeviceId
     alert: str
+    event: str
 
     @property
     def ids(self) -> dict[str, str]:
@@ -59,6 +61,7 @@ class Half:
             "named": self.device,
             "member_id": self.device,
             "alert_id": self.alert,
+            "device_event_id": self.event,
             "tag_id": self.tag,
         }
 
@@ -91,11 +94,24 @@ def half(world: AdminWorld, admin: Client, number: int, word: str) -> Half:
             last_at=world.clock.now(),
         )
         alerts.raise_alert(connection, alert)
+        event = EventRecord(
+            id=counted_id("e", number),
+            tenant_id=world.services.tenant.id,
+            device_id=device,
+            at=world.clock.now(),
+            received_at=world.clock.now(),
+            kind="test.happened",
+            severity="low",
+            title=f"{word} event",
+            subject="",
+            details="{}",
+        )
+        device_events.add_new(connection, device, [event])
     member = {"@odata.id": f"https://x/devices/{device}"}
     assert admin.post(f"{GROUPS}/{group}/members/$ref", json=member).status_code == 204
     target = {"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": group}}
     assert admin.post(f"{TAGS}/{tag}/assign", json={"assignments": [target]}).status_code == 200
-    return Half(tag=tag, policy=policy, filter=filtering, group=group, device=device, alert=alert.id)
+    return Half(tag=tag, policy=policy, filter=filtering, group=group, device=device, alert=alert.id, event=event.id)
 
 
 @pytest.fixture
@@ -160,6 +176,7 @@ def test_what_is_seen_is_shown(halves: Halves, narrowed: Client) -> None:
         f"{MANAGED_DEVICES}/{halves.own.device}",
         f"/beta/devices/{halves.own.device}",
         f"/beta/security/alerts_v2/{halves.own.alert}",
+        f"/beta/security/deviceEvents/{halves.own.event}",
         f"{TAGS}/{halves.own.tag}",
     ):
         assert narrowed.get(path).status_code == 200, path
@@ -169,6 +186,7 @@ def test_what_is_seen_is_shown(halves: Halves, narrowed: Client) -> None:
         (GROUPS, halves.own.group),
         (MANAGED_DEVICES, halves.own.device),
         ("/beta/security/alerts_v2", halves.own.alert),
+        ("/beta/security/deviceEvents", halves.own.event),
     ):
         answer = narrowed.get(path, params={"$count": "true"}).json()
         assert [each["id"] for each in answer["value"]] == [name], path

@@ -12,10 +12,12 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.graph_bodies import FILTERS, GROUPS, PACKAGES, POLICIES, a_filter, a_group, a_policy
 from tests.support.samples import NOON, TENANT_ID, a_device, counted_id, device_id
 
+from shieldwall.contract.ids import DeviceId
 from shieldwall.server.graph.setting_writing import write_instance
 from shieldwall.server.graph.threat_connectors import CONNECTOR_ID
-from shieldwall.server.storage import alerts
+from shieldwall.server.storage import alerts, device_events
 from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.device_events import EventRecord
 
 _REUSABLE: Final = "/beta/deviceManagement/reusablePolicySettings"
 _ROLES: Final = "/beta/deviceManagement/roleDefinitions"
@@ -52,6 +54,7 @@ class Seeds:
             "member_id": self._device,
             "named": lambda: a_device(int(self._device().rpartition("-")[2], 16)).object_id,
             "alert_id": self._alert,
+            "device_event_id": self._device_event,
             "event_id": lambda: self._first("/beta/deviceManagement/auditEvents"),
             "template_id": lambda: self._first("/beta/deviceManagement/configurationPolicyTemplates"),
             "category_id": lambda: self._first("/beta/deviceManagement/configurationCategories"),
@@ -95,6 +98,23 @@ class Seeds:
                 ),
             )
         return alert_id
+
+    def _device_event(self) -> str:
+        event = EventRecord(
+            id=counted_id("e", next(self._numbers)),
+            tenant_id=TENANT_ID,
+            device_id=DeviceId(self._device()),
+            at=NOON,
+            received_at=NOON,
+            kind="malware.blocked",
+            severity="high",
+            title="Malware was blocked",
+            subject="Test.Marker",
+            details='{"path":"/tmp/x"}',
+        )
+        with self.world.writing() as connection:
+            device_events.add_new(connection, event.device_id, [event])
+        return event.id
 
     def _reusable(self) -> dict[str, Any]:
         group = address_group("10.0.0.0/8")

@@ -15,6 +15,7 @@ from tests.support.policies import ANTIVIRUS, LEVEL, choice
 from tests.support.pretend_tpm import PretendTpm
 
 from shieldwall.contract import strict_json
+from shieldwall.contract.events import EventsRequest
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.messages import Envelope, HardwareIds, Manifest, OffboardRequest, TimeRequest
 from shieldwall.contract.registration import (
@@ -169,6 +170,21 @@ def wait(world: GatewayWorld) -> Sound:
     return Sound(device, "/device/v1/wait", strict_json.encode(device.numbered(seconds=1)))
 
 
+def events(world: GatewayWorld) -> Sound:
+    device = registered(world)
+    happened = {
+        "id": "e" * 32,
+        "at": "2026-11-23T11:59:00Z",
+        "kind": "malware.blocked",
+        "severity": "high",
+        "title": "Malware was blocked",
+        "subject": "Test.Marker",
+        "details": {"path": "/tmp/x"},
+        "times": 2,
+    }
+    return Sound(device, "/device/v1/events", _message(device, EventsRequest, events=[happened], lost=1))
+
+
 def resync(world: GatewayWorld, nonce: str | None = None) -> Sound:
     device = registered(world)
     request = ResyncRequest(
@@ -236,6 +252,7 @@ BY_DEVICE: Final[dict[str, Make]] = {
     CHECK_IN: check_in,
     "/device/v1/fetch": fetch,
     "/device/v1/wait": wait,
+    "/device/v1/events": events,
     "/device/v1/resync": resync,
     f"{_OF_DEVICE}/renew": renew,
     f"{_OF_DEVICE}/keyChange": key_change,

@@ -25,6 +25,7 @@ from tests.support.policies import ANTIVIRUS, LEVEL, choice
 from tests.support.pretend_tpm import PretendTpm
 
 from shieldwall.contract import strict_json
+from shieldwall.contract.events import EventsRequest
 from shieldwall.contract.ids import DeviceId, SettingId
 from shieldwall.contract.messages import (
     CheckInAnswer,
@@ -169,6 +170,7 @@ def converse(world: GatewayWorld) -> Iterator[tuple[str, str]]:
     yield "report", shown(report(policy, strict_json.decode_any(payload(manifest))["target"]))
 
     yield from waiting(world, device)
+    yield from telling(device)
     time_request = TimeRequest(nonce=secrets.token_hex(16), tenant_id=world.settings.tenant_id)
     told = world.ask(
         "POST",
@@ -302,6 +304,22 @@ def waiting(world: GatewayWorld, device: Recorder) -> Iterator[tuple[str, str]]:
     asking.join(30)
     yield "wait-request", shown(request)
     yield "wait-answer", shown(answers[0].body)
+
+
+def telling(device: Recorder) -> Iterator[tuple[str, str]]:
+    """Tell what happened."""
+    blocked = {
+        "id": "5f2d8c1b7a90e4463d1f0b9c8e7a6d52",
+        "at": "2026-11-23T11:58:31Z",
+        "kind": "malware.blocked",
+        "severity": "high",
+        "title": "Malware was blocked",
+        "subject": "Win.Test.EICAR_HDB-1",
+        "details": {"path": "/srv/share/invoice.pdf.exe", "executable": "/usr/sbin/smbd", "uid": "1004"},
+    }
+    request = strict_json.convert(device.numbered(events=[blocked]), EventsRequest)
+    assert device.send("/device/v1/events", request).status == 204
+    yield "events-request", shown(request)
 
 
 def report(policy: Policy, target: str) -> StatusReport:

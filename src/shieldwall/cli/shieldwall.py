@@ -7,7 +7,6 @@ from typing import Final
 import typer
 
 from shieldwall.cli import (
-    admission_commands,
     alert_commands,
     api_command,
     application_commands,
@@ -17,6 +16,7 @@ from shieldwall.cli import (
     conflict_rule_commands,
     connector_commands,
     declared_commands,
+    device_events,
     directory_commands,
     filter_commands,
     identity_provider_commands,
@@ -52,7 +52,7 @@ app.add_typer(filter_commands.app, name="filter")
 app.add_typer(reusable_commands.app, name="reusable")
 app.add_typer(conflict_rule_commands.app, name="conflict-rules")
 app.add_typer(scope_commands.app, name="scope")
-app.add_typer(admission_commands.app, name="device")  # with all the other commands about devices
+app.add_typer(device_events.app, name="device")  # with all the other commands about devices
 app.add_typer(directory_commands.app, name="directory")
 app.add_typer(clean_up_commands.app, name="clean-up")
 app.add_typer(membership_commands.app, name="group")  # with all the other commands about groups

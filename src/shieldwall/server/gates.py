@@ -38,7 +38,7 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
 from shieldwall.server.storage import scope_tags, scoping
 from shieldwall.server.storage.access_schema import role_definitions
-from shieldwall.server.storage.device_schema import alerts, registrations
+from shieldwall.server.storage.device_schema import alerts, device_events, registrations
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.rows import strings_from
 from shieldwall.server.storage.schema import (
@@ -113,6 +113,14 @@ def _alerts(connection: Connection, tenant_id: TenantId, text: str) -> list[Fact
     return [facts_of_device(connection, tenant_id, device_id) for device_id in about]
 
 
+def _events(connection: Connection, tenant_id: TenantId, text: str) -> list[Facts]:
+    """Look at the device on which something happened."""
+    query = select(device_events.c.device_id).where(
+        device_events.c.tenant_id == tenant_id, device_events.c.id == text.lower()
+    )
+    return [facts_of_device(connection, tenant_id, DeviceId(each)) for each in connection.scalars(query)]
+
+
 def _tagged(table: Table) -> Look:
     def look(connection: Connection, tenant_id: TenantId, text: str) -> list[Facts]:
         query = select(table.c.role_scope_tag_ids).where(table.c.tenant_id == tenant_id, table.c.id == text.lower())
@@ -149,6 +157,7 @@ GATES: Final[Mapping[str, Gate]] = {
     "member_id": _DEVICE,
     "group_id": Gate("group", _groups, (ResourceAction.READ_GROUPS,)),
     "alert_id": Gate("alert", _alerts, (ResourceAction.READ_ALERTS,)),
+    "device_event_id": Gate("event", _events, (ResourceAction.READ_ALERTS,)),
     "role_id": Gate("role", _roles, (ResourceAction.READ_ROLES,)),
     "tag_id": Gate("scope tag", _tags, (ResourceAction.READ_ROLES,), r"[0-9]{1,9}"),
 }

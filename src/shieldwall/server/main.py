@@ -39,6 +39,7 @@ from shieldwall.server.gateway.endpoints.enrolling import Enrolling
 from shieldwall.server.gateway.endpoints.health import Health
 from shieldwall.server.gateway.endpoints.keeping_identity import KeepingIdentity
 from shieldwall.server.gateway.endpoints.promoting import Promoting
+from shieldwall.server.gateway.endpoints.telling_events import TellingEvents
 from shieldwall.server.gateway.endpoints.telling_time import TellingTime
 from shieldwall.server.gateway.guard import normal_authority
 from shieldwall.server.gateway.measures import GatewayMeasures
@@ -83,7 +84,7 @@ UNSIGNED_PER_SECOND: Final = 50.0
 UNSIGNED_AT_ONCE: Final = 200
 OF_ONE_DEVICE_PER_MINUTE: Final = 1.0
 OF_ONE_DEVICE_AT_ONCE: Final = 60
-"""Renewals, key changes and resyncs of one device together; and as many check-ins of one device that bring facts."""
+"""Renewals, key changes and resyncs of one device together; as many check-ins that bring facts; as often its events."""
 
 
 async def run(settings: ServerSettings, on_ready: Callable[[], None]) -> None:
@@ -249,6 +250,7 @@ def compose_gateway(
                 channels=channels,
                 facts_writer=paced_writer(),
             ).routes(),
+            *TellingEvents(writer=paced_writer(), clock=clock).routes(),
             *TellingTime(
                 home=settings.tenant_id, tenants=path_tenants, signers=signers, workers=workers, bucket=bucket()
             ).routes(),

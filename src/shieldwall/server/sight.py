@@ -21,7 +21,7 @@ from shieldwall.server.access.verdicts import Facts, Verdict, judge
 from shieldwall.server.authorization import Principal, UnauthenticatedError
 from shieldwall.server.storage import scoping
 from shieldwall.server.storage.bulk import is_one_of
-from shieldwall.server.storage.device_schema import alerts
+from shieldwall.server.storage.device_schema import alerts, device_events
 from shieldwall.server.storage.schema import (
     assignment_filters,
     check_ins,
@@ -93,6 +93,12 @@ class Sight:
             return ()
         seen = self.devices(alerts.c.device_id, ResourceAction.READ_ALERTS)
         return (and_(alerts.c.device_id.is_not(None), *seen),)
+
+    def device_events(self) -> Conditions:
+        """Say which rows of what happened on devices are seen."""
+        if self.access.may_everywhere(ResourceAction.READ_ALERTS):
+            return ()
+        return self.devices(device_events.c.device_id, ResourceAction.READ_ALERTS)
 
     def devices_among(self, connection: Connection, device_ids: Collection[DeviceId]) -> frozenset[DeviceId]:
         """Return those of these devices that are seen; what is no device is not.

@@ -35,6 +35,8 @@ SHORTEST_SILENCE, LONGEST_SILENCE = 30, 270
 PROFILE_DAYS: Final = 180
 """Published: the profile of a device that left is kept so long."""
 SIGHTINGS_KEPT: Final = timedelta(days=90)
+EVENTS_KEPT: Final = timedelta(days=90)
+"""What devices tell of themselves; the alerts that came of it are kept like all alerts."""
 INACTIVE: Final = "inactive"
 ACTOR: Final = "housekeeping"
 _AT_ONCE: Final = 100
@@ -210,4 +212,9 @@ def _forgotten(rules: CleanUpRules, now: datetime) -> datetime:
 
 
 def _horizon(rules: CleanUpRules, now: datetime) -> Horizon:
-    return Horizon(now=now, sightings=now - SIGHTINGS_KEPT, history=now - timedelta(days=rules.history_days))
+    return Horizon(
+        now=now,
+        sightings=now - SIGHTINGS_KEPT,
+        events=now - EVENTS_KEPT,
+        history=now - timedelta(days=rules.history_days),
+    )

@@ -99,6 +99,14 @@ def newest_open(
     return tuple(map(_alert, connection.execute(query)))
 
 
+def open_of_device(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> frozenset[tuple[str, str]]:
+    """Return kind and title of each open alert about a device."""
+    query = select(alerts.c.kind, alerts.c.title).where(
+        alerts.c.tenant_id == tenant_id, alerts.c.device_id == device_id, alerts.c.resolved_at.is_(None)
+    )
+    return frozenset((row.kind, row.title) for row in connection.execute(query))
+
+
 def count_open(connection: Connection, tenant_id: TenantId, only: Sequence[ColumnElement[bool]] = ()) -> int:
     """Return how many alerts of a tenant are open; ``only`` are conditions on their rows."""
     query = select(func.count()).where(alerts.c.tenant_id == tenant_id, alerts.c.resolved_at.is_(None), *only)

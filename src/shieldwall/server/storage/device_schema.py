@@ -202,3 +202,21 @@ alerts: Final = Table(
     Index(None, "tenant_id", "last_at"),
     Index(None, "device_id", "kind"),
 )
+
+device_events: Final = Table(
+    "device_events",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("title", NAME, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Index(None, "tenant_id", "at"),
+    Index(None, "device_id", "at"),
+)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, o
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.device_schema import alerts, attestation_challenges, sightings
+from shieldwall.server.storage.device_schema import alerts, attestation_challenges, device_events, sightings
 from shieldwall.server.storage.identity_schema import authorization_codes, device_codes, refresh_tokens
 from shieldwall.server.storage.report_schema import cached_reports, export_jobs, machine_actions
 from shieldwall.server.storage.schema import check_ins, devices, inventory, membership_events, used_nonces
@@ -23,6 +23,7 @@ class Horizon:
 
     now: datetime
     sightings: datetime
+    events: datetime
     history: datetime
 
 
@@ -87,6 +88,7 @@ _KEYS: Final = {
     "used_nonces": "digest",
     "attestation_challenges": "device_id",
     "sightings": "id",
+    "device_events": "id",
     "membership_events": "id",
     "alerts": "id",
     "authorization_codes": "digest",
@@ -103,6 +105,7 @@ def _old(tenant_id: TenantId, horizon: Horizon) -> Mapping[Table, ColumnElement[
         used_nonces: used_nonces.c.expires_at <= horizon.now,
         attestation_challenges: attestation_challenges.c.expires_at <= horizon.now,
         sightings: sightings.c.at < horizon.sightings,
+        device_events: device_events.c.at < horizon.events,
         membership_events: membership_events.c.at < horizon.history,
         alerts: alerts.c.resolved_at < horizon.history,
         authorization_codes: authorization_codes.c.expires_at <= horizon.now,

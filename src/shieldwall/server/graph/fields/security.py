@@ -6,20 +6,22 @@ from typing import Final
 
 from sqlalchemy import Text, case, func, literal
 
+from shieldwall.contract.events import EventSeverity
 from shieldwall.server.graph.fields.described import described
 from shieldwall.server.graph.odata import fields
 from shieldwall.server.graph.schemas.account import ONBOARDING_STATE
-from shieldwall.server.graph.schemas.alerts import ALERT, MANAGED_TENANT
+from shieldwall.server.graph.schemas.alerts import ALERT, DEVICE_EVENT, MANAGED_TENANT
 from shieldwall.server.graph.schemas.directory import AUTHORITY
 from shieldwall.server.graph.schemas.events import WEBHOOK
 from shieldwall.server.graph.schemas.packages import ENDORSEMENT, OFFBOARDING_PACKAGE, PACKAGE
 from shieldwall.server.graph.schemas.protection import CLEAN_UP_RULE
 from shieldwall.server.storage.alerts import Severity
-from shieldwall.server.storage.device_schema import alerts
+from shieldwall.server.storage.device_schema import alerts, device_events
 from shieldwall.server.storage.events_schema import receivers
 from shieldwall.server.storage.schema import devices, inventory, offboarding_packages, onboarding_packages
 
 _alert, _package, _leaving, _receiver = alerts.c, onboarding_packages.c, offboarding_packages.c, receivers.c
+_event = device_events.c
 _STATUSES: Final = ("unknown", "new", "inProgress", "resolved", "unknownFutureValue")
 _SEVERITIES: Final = ("unknown", "informational", *(severity.value for severity in Severity), "unknownFutureValue")
 _NAMED: Final = {"displayName": "displayName"}
@@ -39,6 +41,20 @@ ALERT_FIELDS: Final = described(
     fields.moment("lastUpdateDateTime", func.coalesce(_alert.resolved_at, _alert.last_at, type_=_alert.last_at.type)),
     fields.moment("resolvedDateTime", _alert.resolved_at, nullable=True),
     searched={"title": "title"},
+)
+DEVICE_EVENT_FIELDS: Final = described(
+    DEVICE_EVENT,
+    fields.guid("id", _event.id),
+    fields.guid("tenantId", _event.tenant_id),
+    fields.guid("deviceId", _event.device_id),
+    fields.moment("eventDateTime", _event.at),
+    fields.moment("receivedDateTime", _event.received_at),
+    fields.text("category", _event.kind),
+    fields.choice("severity", [severity.value for severity in EventSeverity], _event.severity),
+    fields.text("title", _event.title),
+    fields.text("subject", _event.subject),
+    fields.number("times", _event.times),
+    searched={"title": "title", "subject": "subject"},
 )
 PACKAGE_FIELDS: Final = described(
     PACKAGE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shieldwall.contract.events import EventSeverity
 from shieldwall.server.graph.schemas.resource import resource
 from shieldwall.server.openapi.shapes import (
     ADDRESS,
@@ -15,6 +16,7 @@ from shieldwall.server.openapi.shapes import (
     TEXT,
     constant,
     list_of,
+    map_of,
     nullable,
     record,
     said,
@@ -59,6 +61,24 @@ ALERT: Final = resource(
         ),
     },
     meaning="What an administrator should look at.",
+)
+DEVICE_EVENT: Final = resource(
+    "DeviceEvent",
+    {
+        "id": ID,
+        "tenantId": ID,
+        "deviceId": ID,
+        "deviceName": nullable(TEXT),
+        "eventDateTime": said(MOMENT, "When it happened by the device's clock, or came in where that is ahead."),
+        "receivedDateTime": MOMENT,
+        "category": said(TEXT, "What happened, as a stable code such as `malware.blocked`."),
+        "severity": word(EventSeverity),
+        "title": TEXT,
+        "subject": said(TEXT, "What it is about: the name of a threat, a rule, a program."),
+        "times": said(COUNT, "How often it happened, where the device counted."),
+        "details": said(map_of(TEXT), "What else the device tells of it."),
+    },
+    meaning="Something that happened on a device.",
 )
 MANAGED_TENANT: Final = resource(
     "ManagedTenant",

@@ -24,6 +24,7 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
     "package_id": said(ID, "The id of the package."),
     "authority_id": text("The id of the authority."),
     "endorsement_id": text("The id of the endorsement."),
+    "device_event_id": said(ID, "The id of the event."),
     "alert_id": text("The id of the alert."),
     "role_id": said(ID, "The id of the role."),
     "assignment_id": said(ID, "The id of the role assignment."),
