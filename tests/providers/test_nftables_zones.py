@@ -9,7 +9,16 @@ from pathlib import Path, PurePosixPath
 import pytest
 from tests.support.firewall_profiles import everywhere, zone
 from tests.support.firewall_rules import firewall_rule
-from tests.support.firewall_traffic import asks_many, behind, conversation, forged, pings_of_one, stray_reset
+from tests.support.firewall_traffic import (
+    asks_many,
+    behind,
+    conversation,
+    fetches_files,
+    forged,
+    offers_address,
+    pings_of_one,
+    stray_reset,
+)
 from tests.support.firewalling import Firewall
 from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
 from tests.support.probing import Fate, Probe, Prober, answering, prober
@@ -273,17 +282,33 @@ def test_in_audit_mode_nothing_is_stopped_and_all_that_would_be_is_counted(
     assert "reject" not in script
 
 
-def test_helpers_open_the_connections_that_old_protocols_ask_for(firewall: Firewall, scene: Scene) -> None:
-    wanted = {**zone("public", **ON), **everywhere(connectiontrackinghelpers="true")}
+@pytest.mark.parametrize(("helpers", "gets"), [("true", True), ("false", False)])
+def test_helpers_open_the_connections_that_old_protocols_ask_for(
+    firewall: Firewall, scene: Scene, helpers: str, *, gets: bool
+) -> None:
+    wanted = {**zone("public", **ON), **everywhere(connectiontrackinghelpers=helpers)}
 
     firewall.enforce(wanted)
 
     assert firewall.holds(wanted)
-    listing = scene.device.run("nft", "list", "table", "inet", "shieldwall").stdout.decode()
-    assert 'ct helper set "ftp"' in listing
+    assert fetches_files(scene.device, scene.other) is gets
 
-    firewall.enforce({**zone("public", **ON), **everywhere(connectiontrackinghelpers="false")})
-    assert "helper" not in scene.device.run("nft", "list", "table", "inet", "shieldwall").stdout.decode()
+
+def test_addresses_and_neighbours_come_in_whatever_is_closed(firewall: Firewall, scene: Scene) -> None:
+    firewall.surroundings = Surroundings(server_urls=(f"https://[{scene.other.ipv6}]:{SERVER_PORT}",))
+    closed = {"shielded": "true", "defaultoutboundaction": "block", "allowestablished": "false"}
+
+    firewall.enforce(zone("public", **closed, **ON))
+    before = hits_of(firewall)
+    for namespace in (scene.device, scene.other):
+        namespace.run("ip", "neighbour", "flush", "all")
+    offers_address(scene.other, scene.device)
+
+    # An interface that just came up answers late, so the first knock may be in vain.
+    assert any(scene.device.reaches(scene.other, SERVER_PORT, ipv6=True) for _ in range(3))
+    after = hits_of(firewall)
+    for name in ("addresses", "neighbours", "server"):
+        assert after[f"shieldwall always {name}"] > before[f"shieldwall always {name}"], name
 
 
 def test_switched_off_a_zone_filters_nothing(firewall: Firewall, scene: Scene) -> None:

@@ -86,6 +86,38 @@ raw.sendto(header + body, (target, 0))
 """
 
 
+_SERVE_FILES = """
+import re, socket, sys
+server = socket.create_server((sys.argv[1], 21))
+print("ready", flush=True)
+control, _ = server.accept()
+control.sendall(b"220 here\\r\\n")
+control.recv(100)
+control.sendall(b"331 who\\r\\n")
+line = control.recv(200).decode()
+numbers = [int(number) for number in re.findall("[0-9]+", line)]
+control.sendall(b"200 well\\r\\n")
+socket.create_connection((".".join(map(str, numbers[:4])), numbers[4] * 256 + numbers[5]), timeout=2).sendall(b"data")
+"""
+_FETCH_FILES = """
+import socket, sys
+here, there = sys.argv[1:]
+waiting = socket.create_server((here, 0))
+waiting.settimeout(2)
+port = waiting.getsockname()[1]
+control = socket.create_connection((there, 21), timeout=2)
+control.recv(100)
+control.sendall(b"USER anonymous\\r\\n")  # the kernel reads along from the second line on
+control.recv(100)
+control.sendall(f"PORT {here.replace('.', ',')},{port // 256},{port % 256}\\r\\n".encode())
+try:
+    data, _ = waiting.accept()
+    sys.exit(0 if data.recv(4) == b"data" else 1)
+except OSError:
+    sys.exit(1)
+"""
+
+
 class Conversation:
     """A connection that is open, along which one end can speak."""
 
@@ -121,6 +153,17 @@ def asks_many(asking: Namespace, answering: Namespace, target: str, group: str =
     asking.run("ip", "route", "replace", "224.0.0.0/4", "dev", "cable")
     with _running(answering, _ANSWER_MANY, answering.ipv4, group, "9200"):
         return asking.run(sys.executable, "-c", _ASK_MANY, asking.ipv4, target, "9200").returncode == 0
+
+
+def fetches_files(client: Namespace, server: Namespace) -> bool:
+    """Ask a server of FTP for data over a connection that it opens itself, and say whether it gets through."""
+    with _running(server, _SERVE_FILES, server.ipv4):
+        return client.run(sys.executable, "-c", _FETCH_FILES, client.ipv4, server.ipv4).returncode == 0
+
+
+def offers_address(sender: Namespace, receiver: Namespace) -> None:
+    """Send a datagram as a server of DHCP does."""
+    _raw(sender, sender.ipv4, receiver.ipv4, 17, bytes.fromhex("00430044000c0000") + b"DHCP")
 
 
 def stray_reset(sender: Namespace, receiver: Namespace) -> None:
