@@ -320,7 +320,8 @@ def with_clamonacc(directory: Path) -> Managed:
     return machine
 
 
-@in_private_mounts(seconds=150)
+@pytest.mark.timeout(420)
+@in_private_mounts(seconds=380)  # clamonacc may hold each open for twenty seconds
 def test_clamonacc_blocks_where_it_was_chosen_and_can_do_what_is_asked(directory: Path) -> None:
     machine = with_clamonacc(directory)
     free = exclusion(0, path=f"{directory}/srv/free", isdirectory=f"{EXCLUSIONS}_item_isdirectory_true")

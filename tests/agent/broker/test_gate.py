@@ -215,6 +215,21 @@ def test_an_engine_that_hangs_holds_nobody_for_long(directory: Path) -> None:
         eventually(lambda: not system.opens(bad), seconds=15)
 
 
+@in_private_mounts()
+def test_a_verdict_that_comes_too_late_is_told_as_what_it_is_and_counts_from_then_on(directory: Path) -> None:
+    with guarded(directory, deadline_seconds=0.5) as system:
+        bad = system.write("bad")
+        time.sleep(0.1)
+        os.kill(system.clamd.pid, signal.SIGSTOP)
+        assert system.opens(bad)
+        os.kill(system.clamd.pid, signal.SIGCONT)
+
+        eventually(system.detections)
+        (found,) = system.detections()
+        assert (found.action.value, "only after the time" in found.reason) == ("failed", True)
+        assert not system.opens(bad)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @in_private_mounts()
 def test_whoever_waits_goes_on_when_it_ends_or_is_killed(directory: Path, number: signal.Signals) -> None:
