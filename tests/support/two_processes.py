@@ -22,7 +22,7 @@ import shieldwall
 
 AGENT_UID: Final = 64_123
 """A number that no user has: the agent's user needs no name."""
-SECONDS: Final = 60
+SECONDS: Final = 120
 _COMMAND_LINE: Final = "from shieldwall.cli.shieldwall_agent import main; main()"
 
 
@@ -31,6 +31,8 @@ class TwoProcesses:
     """Everything of one device below one directory, which the agent's user may enter."""
 
     home: Path
+    within: tuple[str, ...] = ()
+    """Words before every command: those that lead into a network namespace, say."""
     package: Path = field(init=False)
 
     python: str = field(init=False)
@@ -80,7 +82,7 @@ class TwoProcesses:
     def applier(self, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run the applier, from the moment it is ready."""
         words = ["--root", self.root, "--state", self.applier_state, "--socket", self.socket]
-        program = [self.python, "-I", "-m", "shieldwall.agent.applier_main", *map(str, words)]
+        program = [*self.within, self.python, "-I", "-m", "shieldwall.agent.applier_main", *map(str, words)]
         with (self.home / "applier.log").open("a") as log:
             process = subprocess.Popen(
                 [*program, "--agent-user", str(AGENT_UID)], stderr=log, env={"PATH": "/usr/bin:/bin", **environment}
@@ -104,7 +106,7 @@ class TwoProcesses:
 
     def command(self, *words: str) -> list[str]:
         places = ["--root", self.root, "--state", self.state, "--applier", self.socket]
-        return [self.python, "-c", _COMMAND_LINE, *map(str, places), *words]
+        return [*self.within, self.python, "-c", _COMMAND_LINE, *map(str, places), *words]
 
     def __call__(
         self, *words: str, uid: int = 0, environment: Mapping[str, str] = MappingProxyType({})
@@ -166,11 +168,11 @@ def interpreter_for_all(place: Path) -> str:
 
 
 @contextmanager
-def two_processes() -> Iterator[TwoProcesses]:
+def two_processes(*within: str) -> Iterator[TwoProcesses]:
     """Make a device below a directory of its own; those of pytest may be entered by their owner alone."""
     home = Path(tempfile.mkdtemp(prefix="shieldwall-device-"))
     try:
-        yield TwoProcesses(home)
+        yield TwoProcesses(home, within=within)
     finally:
         shutil.rmtree(home)
 

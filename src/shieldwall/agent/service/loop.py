@@ -175,6 +175,8 @@ class Loop:
                 due = self.monotonic() + self._check_in()
                 if self.left:
                     return
+                if self.confirm_tries and not self.failures:
+                    self.confirm_tries, look = 0, self.monotonic()  # what became of the change shall be known at once
             if self.monotonic() >= look:
                 look = self.monotonic() + REFRESH_SECONDS
                 if self._finds_drift() and not self.failures:
@@ -212,7 +214,7 @@ class Loop:
                 return CONFIRM_AGAIN_SECONDS
             asked = retry_after_seconds(error)
             return after_failure(self.failures, chance=self.chance(), retry_after_seconds=asked)
-        self.failures = self.confirm_tries = 0
+        self.failures = 0
         if settled.left:
             self.left = True
             self.journal.say("left")
