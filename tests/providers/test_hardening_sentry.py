@@ -228,3 +228,34 @@ def eventually(true: Callable[[], bool], *, seconds: float = 10) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+@pytest.mark.root
+def test_in_a_container_or_another_root_its_own_directories_count(tmp_path: Path) -> None:
+    def check() -> None:
+        mount("-t", "tmpfs", "-o", "mode=755", "place", str(tmp_path))
+        for name in ("lower", "upper", "work", "container"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "lower/usr/bin").mkdir(parents=True)
+        shutil.copy(static_program(), tmp_path / "lower/usr/bin/ps")
+        layers = ",".join(f"{name}dir={tmp_path / name}" for name in ("lower", "upper", "work"))
+        mount("-t", "overlay", "container", "-o", layers, str(tmp_path / "container"))
+        shutil.copy(static_program(), tmp_path / "container/ps")
+        inside = ("unshare", "--mount", "--root", str(tmp_path / "container"))
+        with guard(tmp_path, Settings(mode="block")):
+            assert run_inside(*inside, "/usr/bin/ps") == 0
+            assert run_inside(*inside, "/ps") == 126
+            assert run_inside("chroot", str(tmp_path / "container"), "/usr/bin/ps") == 0
+            assert run_inside("chroot", str(tmp_path / "container"), "/ps") == 126
+
+    privately(check)
+
+
+def static_program() -> str:
+    """Return a program that needs nothing of a file system; ldconfig is linked so, and everywhere on Debian."""
+    return "/usr/sbin/ldconfig"
+
+
+def run_inside(*command: str) -> int:
+    done = subprocess.run([*command, "--version"], check=False, capture_output=True)
+    return done.returncode

@@ -20,6 +20,7 @@ from shieldwall.agent.sentry.settings import Settings
 
 _TICK_SECONDS: Final = 5.0
 _MOUNTS: Final = "/proc/self/mountinfo"
+_MARKS_OF_CONTAINERS: Final = ("/run/systemd/container", "/run/.containerenv", "/.dockerenv")
 
 
 class Sentry:
@@ -42,8 +43,9 @@ class Sentry:
     def look_at_mounts(self) -> int:
         """Watch every mount there is now, and return how many."""
         listed = parse(Path(_MOUNTS).read_text(errors="surrogateescape"))
+        contained = any(Path(mark).exists() for mark in _MARKS_OF_CONTAINERS)
         marked = 0
-        for watch in watched(listed, unmonitored=(), mute_noexec=True, within=self._within):
+        for watch in watched(listed, unmonitored=(), mute_noexec=True, within=self._within, contained=contained):
             with contextlib.suppress(OSError):  # unmounted meanwhile, or a file system that cannot be watched
                 self._group.watch_execution(watch.point, whole_filesystem=watch.whole_filesystem)
                 marked += 1
@@ -75,7 +77,10 @@ class Sentry:
         found = False
         try:
             path = os.readlink(f"/proc/self/fd/{event.descriptor}")  # noqa: PTH115 - as cheap as can be
-            found = pretends(path, self._settings.excluded)
+            # Most names are nobody's; only of the others it is asked from where their process sees them.
+            found = pretends(path, self._settings.excluded) and pretends(
+                _as_seen_by(event.pid, path), self._settings.excluded
+            )
             if found:
                 self._tell(event.pid, path)
         except OSError:
@@ -92,3 +97,12 @@ class Sentry:
         line = f"impersonated system tool {done}: {path!r} by {process.program!r}, pid {pid}, uid {process.uid}\n"
         with contextlib.suppress(OSError):
             os.write(2, line.encode(errors="replace"))
+
+
+def _as_seen_by(pid: int, path: str) -> str:
+    """Return a path as a process calls it whose root is another directory, as where packages are built."""
+    try:
+        root = os.readlink(f"/proc/{pid}/root").rstrip("/")  # noqa: PTH115 - as cheap as can be
+    except OSError:
+        return path
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
