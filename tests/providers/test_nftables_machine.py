@@ -183,6 +183,18 @@ def test_the_log_is_written_by_a_unit_that_is_started_watched_and_stopped(host: 
     assert host.read_file(LOG_UNIT) is host.read_file(LOG_WANTED) is None
 
 
+def test_systemd_is_told_of_units_only_when_they_are_others(host: SystemdHost) -> None:
+    firewall = Firewall(host)
+    firewall.enforce(LOGGED)
+    assert "daemon-reload" in host.asked
+
+    firewall.enforce({**LOGGED, FIREWALL_RULES: (firewall_rule("another", protocol="tcp"),)})
+    assert host.asked == ["start shieldwall-firewall-log.service"]
+
+    firewall.enforce({**LOGGED, **zone("public", logmaxfilesize=64)})
+    assert {"daemon-reload", "restart shieldwall-firewall-log.service"} <= set(host.asked)
+
+
 def test_a_log_that_does_not_start_is_a_failure_that_the_engine_undoes(host: SystemdHost) -> None:
     host.fail()
 

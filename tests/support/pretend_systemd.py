@@ -10,7 +10,7 @@ _SYSTEMCTL = """#!/bin/sh
 echo "$@" >> {directory}/asked
 case "$1" in
 is-active) test -e {directory}/active ;;
-restart) test ! -e {directory}/broken && touch {directory}/active ;;
+start|restart) test ! -e {directory}/broken && touch {directory}/active ;;
 stop) rm -f {directory}/active ;;
 show) cat {directory}/wanted ;;
 esac

@@ -40,27 +40,41 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     sys.stderr.write("listening\n")
-    _write(listener, logs, _names(Path(script)), SystemClock())
+    _write(listener, logs, Names(Path(script)), SystemClock())
     return 0
 
 
-def _names(script: Path) -> Mapping[str, str]:
-    """Read what the rules are called; the unit is restarted whenever they change."""
-    try:
-        return names_in(script.read_text(encoding="utf-8", errors="replace"))
-    except OSError:  # a log without names is better than none
-        return {}
+class Names:
+    """What the rules are called, read again whenever the script is another one."""
+
+    def __init__(self, script: Path) -> None:
+        """Read nothing yet."""
+        self._script = script
+        self._seen: tuple[int, int] | None = None
+        self._names: Mapping[str, str] = {}
+
+    def now(self) -> Mapping[str, str]:
+        """Return the names by the ids of rules; none without a script, which is better than no log."""
+        try:
+            found = self._script.stat()
+            if (found.st_ino, found.st_mtime_ns) != self._seen:
+                self._names = names_in(self._script.read_text(encoding="utf-8", errors="replace"))
+                self._seen = (found.st_ino, found.st_mtime_ns)
+        except OSError:
+            self._names, self._seen = {}, None
+        return self._names
 
 
-def _write(listener: Listener, logs: Mapping[int, BoundedLog], names: Mapping[str, str], clock: Clock) -> None:
+def _write(listener: Listener, logs: Mapping[int, BoundedLog], names: Names, clock: Clock) -> None:
     """Write what is heard. A full disk loses lines and ends nothing: it may have room again."""
     full = False
     while True:
         select.select([listener], [], [])
+        called = names.now()
         for note in listener.notes():
             try:
                 if note.group in logs:
-                    logs[note.group].write(entry(note, clock.now(), names))
+                    logs[note.group].write(entry(note, clock.now(), called))
                 full = False
             except OSError as error:
                 if not full:

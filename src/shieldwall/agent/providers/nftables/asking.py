@@ -10,7 +10,6 @@ from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.script import Asked
 from shieldwall.agent.providers.nftables.usable import sorted_out
 from shieldwall.agent.providers.nftables.zones import (
-    ZONES,
     is_list,
     is_of_profile,
     unusable,
@@ -56,7 +55,7 @@ def conflicts(asked: Asked) -> Mapping[SettingId, tuple[ItemStatus, ...]]:
     )
     return {
         zone_setting(zone, "allowlocalpolicymerge"): found
-        for zone in ZONES
+        for zone in profile.reachable
         if found and profile.zone(zone).filtering and not profile.zone(zone).local_merge
     }
 

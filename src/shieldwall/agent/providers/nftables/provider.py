@@ -32,6 +32,7 @@ class NftablesProvider:
         """``python`` runs the program that writes the logs; it has to have Shieldwall installed."""
         self._python = python
         self._rights = Rights()
+        self._units = running.Units()
 
     @property
     def name(self) -> str:
@@ -103,7 +104,7 @@ class NftablesProvider:
             nft.load(host, script)
         else:
             nft.delete_table(host)
-        running.follow(host)
+        self._units.follow(host)
 
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
         """Compare the table in the kernel with the script, and the units with what they have to do."""

@@ -7,9 +7,9 @@ from typing import Final
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Completed, Host
-from shieldwall.agent.providers.base import ProviderError
+from shieldwall.agent.providers.base import Files, ProviderError
 from shieldwall.agent.providers.nftables.survey import has_systemd
-from shieldwall.agent.providers.nftables.units import BOOT, BOOT_UNIT, LOG, LOG_FILES, LOG_UNIT
+from shieldwall.agent.providers.nftables.units import BOOT, BOOT_UNIT, LOG, LOG_FILES, LOG_UNIT, UNIT_FILES
 
 _SECONDS: Final = 60.0
 
@@ -21,24 +21,47 @@ class UnitError(ProviderError):
     remedy = f"Look at `systemctl status {LOG}` on the device."
 
 
-def follow(host: Host) -> None:
-    """Make systemd take the files as they are now. Raises: UnitError, HostError."""
-    if host.read_file(LOG_UNIT) is None and host.read_file(BOOT_UNIT) is None:
-        for path in LOG_FILES:  # whoever lets go leaves nothing behind
-            if host.read_file(path) is not None:
-                host.write_file(path, None)
-    if not has_systemd(host):
-        return
-    _systemctl(host, "daemon-reload")
-    if host.read_file(LOG_UNIT) is not None:
-        completed = _systemctl(host, "restart", LOG)
-        if completed.returncode != 0:
-            words = completed.stderr.decode(errors="replace").strip()[:500]
-            raise UnitError(f"{LOG} does not start: {words or completed.returncode}.")
-    else:
-        _systemctl(host, "stop", LOG)
-    if host.read_file(BOOT_UNIT) is None:
-        _systemctl(host, "stop", BOOT)
+class Units:
+    """Follows the files of our units. What systemd was told is not told again: a reload costs the whole machine."""
+
+    def __init__(self) -> None:
+        """Know nothing: the first time, systemd is told."""
+        self._followed: tuple[Host, Files] | None = None
+
+    def follow(self, host: Host) -> None:
+        """Make systemd take the files as they are now. Raises: UnitError, HostError."""
+        files = {path: host.read_file(path) for path in UNIT_FILES}
+        if files[LOG_UNIT] is None and files[BOOT_UNIT] is None:
+            _forget_logs(host)
+        if not has_systemd(host):
+            return
+        if self._followed is not None and self._followed[0] is host and self._followed[1] == files:
+            if files[LOG_UNIT] is not None:
+                _started(host, "start")
+            return
+        self._followed = None
+        _systemctl(host, "daemon-reload")
+        if files[LOG_UNIT] is not None:
+            _started(host, "restart")
+        else:
+            _systemctl(host, "stop", LOG)
+        if files[BOOT_UNIT] is None:
+            _systemctl(host, "stop", BOOT)
+        self._followed = (host, files)
+
+
+def _forget_logs(host: Host) -> None:
+    """Remove the logs: whoever lets go leaves nothing behind."""
+    for path in LOG_FILES:
+        if host.read_file(path) is not None:
+            host.write_file(path, None)
+
+
+def _started(host: Host, verb: str) -> None:
+    completed = _systemctl(host, verb, LOG)
+    if completed.returncode != 0:
+        words = completed.stderr.decode(errors="replace").strip()[:500]
+        raise UnitError(f"{LOG} does not start: {words or completed.returncode}.")
 
 
 def supervise(host: Host) -> Sequence[str]:

@@ -100,5 +100,7 @@ def unit_files(profile: Profile, table: Table, *, boot_script: bytes, python: st
     return files
 
 
-ALL_FILES: Final = (SCRIPT, BOOT_SCRIPT, BOOT_UNIT, BOOT_WANTED, LOG_UNIT, LOG_WANTED)
+UNIT_FILES: Final = (BOOT_UNIT, BOOT_WANTED, LOG_UNIT, LOG_WANTED)
+"""The files that systemd reads."""
+ALL_FILES: Final = (SCRIPT, BOOT_SCRIPT, *UNIT_FILES)
 """Every file that the provider ever writes."""
