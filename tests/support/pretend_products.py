@@ -85,7 +85,7 @@ class PretendProvider:
     def read(self, files: Files) -> Desired:
         if self.misreads:
             return {}
-        found = [dict(_lines(files.get(path))) for path in self._files]
+        found = [dict(read_lines(files.get(path))) for path in self._files]
         return {name: value for name, value in found[0].items() if all(other.get(name) == value for other in found)}
 
     def activate(self, host: Host) -> None:
@@ -95,7 +95,7 @@ class PretendProvider:
 
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
         loaded = host.run(["show", self._name]).stdout
-        running = dict(_lines(loaded))
+        running = dict(read_lines(loaded))
         return {
             name: Observation(effective=True)
             if running.get(name) == value
@@ -233,7 +233,7 @@ def rejection(code: str, state: SettingState = SettingState.ERROR) -> tuple[Item
     return (ItemStatus(item="an item", state=state, code=code, reason="No."),)
 
 
-def _lines(content: bytes | None) -> list[tuple[SettingId, SettingValue]]:
+def read_lines(content: bytes | None) -> list[tuple[SettingId, SettingValue]]:
     marked = [line for line in (content or b"").splitlines() if line.startswith(_MARK)]
     pairs = [json.loads(base64.b64decode(line.removeprefix(_MARK))) for line in marked]
     return [(SettingId(name), _value(plain)) for name, plain in pairs]

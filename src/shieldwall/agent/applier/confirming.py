@@ -30,21 +30,28 @@ UNCONFIRMED: Final = "unconfirmed"
 """The code of settings that hold and still have to be confirmed."""
 
 
-class NothingToConfirmError(ShieldwallError):
+class ConfirmationError(ShieldwallError):
+    """A confirmation that does not count."""
+
+    code: ClassVar[str] = "notConfirmed"
+    remedy: ClassVar[str] = "Ask what waits to be confirmed, and prove for that change that the server can be reached."
+
+
+class NothingToConfirmError(ConfirmationError):
     """No change waits to be confirmed; it may have gone back already."""
 
     code: ClassVar[str] = "nothingToConfirm"
     remedy: ClassVar[str] = "Look at the status of the firewall settings; they say whether a change went back."
 
 
-class OtherChangeError(ShieldwallError):
+class OtherChangeError(ConfirmationError):
     """The confirmation is for another change than the one that waits."""
 
     code: ClassVar[str] = "otherChange"
     remedy: ClassVar[str] = "Ask again what waits, and prove for that change that the server can be reached."
 
 
-class TooLateError(ShieldwallError):
+class TooLateError(ConfirmationError):
     """The time to confirm is over; the change goes back."""
 
     code: ClassVar[str] = "confirmedTooLate"
