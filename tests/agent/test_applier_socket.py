@@ -266,7 +266,7 @@ def test_too_much_at_once_is_refused(serving: Serving) -> None:
             except TimeoutError:
                 answers.append("still read")
     assert answers[:2] == ["still read"] * 2
-    assert all(answer is None or answer["code"] == "applierBusy" for answer in answers[2:])
+    assert all(answer is None or answer["code"] == "tooMuchAtOnce" for answer in answers[2:])
 
 
 def test_one_thing_is_done_at_a_time(serving: Serving) -> None:

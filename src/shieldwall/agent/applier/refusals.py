@@ -5,7 +5,9 @@
  ├── ``PinRefusedError``: somebody wants it to obey another one, and may not say so
  ├── ``DeviceProofError``: a name for this device that nobody has proven
  ├── ``TamperProtectedError``: this device does not leave by the word of whoever is at it
- └── ``LeaveRefusedError``: what was shown is no leave to go
+ ├── ``LeaveRefusedError``: what was shown is no leave to go
+ ├── ``StrangerError``, ``TooManyConnectionsError``, ``TooMuchAtOnceError``: who asks, and how much
+ └── ``ApplierBrokenError``: it failed
 """
 
 from __future__ import annotations
@@ -56,3 +58,31 @@ class LeaveRefusedError(ApplierRefusal):
 
     code = "leaveRefused"
     remedy = "Run shieldwall-agent offboard as root, or let an administrator order the offboarding."
+
+
+class StrangerError(ApplierRefusal):
+    """Somebody who is neither root nor the agent asks the applier."""
+
+    code = "notAllowed"
+    remedy = "Run the command as root."
+
+
+class TooManyConnectionsError(ApplierRefusal):
+    """One user has too many connections to the applier open."""
+
+    code = "tooManyConnections"
+    remedy = "Look at what opens them: ss --unix --processes; then try again."
+
+
+class TooMuchAtOnceError(ApplierRefusal):
+    """More is being said to the applier at once than it keeps in memory."""
+
+    code = "tooMuchAtOnce"
+    remedy = "Try again: one agent alone never says so much."
+
+
+class ApplierBrokenError(ApplierRefusal):
+    """The applier failed at a request in a way nobody foresaw; what it enforces stays."""
+
+    code = "applierBroken"
+    remedy = "This is a defect; the log of shieldwall-applier has the cause. Report it."

@@ -21,6 +21,12 @@ from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.connections import Connection, Stage
 from shieldwall.agent.applier.ports import Asker, Say
 from shieldwall.agent.applier.protocol import Answer, BadFrameError, Request, frame, read_request
+from shieldwall.agent.applier.refusals import (
+    ApplierBrokenError,
+    StrangerError,
+    TooManyConnectionsError,
+    TooMuchAtOnceError,
+)
 from shieldwall.contract.errors import ShieldwallError
 
 MOST_CONNECTIONS: Final = 32
@@ -145,9 +151,9 @@ class Server:
         """Say why this user is not even listened to."""
         if uid not in self.may_ask:
             self.say("strangerRefused", uid=uid)
-            return protocol.Refused(code="notAllowed", cause="This socket is for root and the agent alone.")
+            return _refused(StrangerError("This socket is for root and the agent alone."))
         if sum(each.asker.uid == uid for each in self._open.values()) >= MOST_CONNECTIONS:
-            return protocol.Refused(code="tooManyConnections", cause="Too many connections are open already.")
+            return _refused(TooManyConnectionsError(f"The user {uid} has {MOST_CONNECTIONS} connections open already."))
         return None
 
     def _move(self, ready: socket.socket) -> None:
@@ -175,8 +181,8 @@ class Server:
             self._write(ready, connection, _refused(error), is_last=True)
             return
         if connection.held > SMALL_BYTES and sum(each.held for each in self._open.values()) > MOST_BYTES:
-            refusal = protocol.Refused(code="applierBusy", cause="Too much is being said at once.")
-            self._write(ready, connection, refusal, is_last=True)
+            refusal = TooMuchAtOnceError("Too much is being said at once.")
+            self._write(ready, connection, _refused(refusal), is_last=True)
         elif body is not None:
             self._listen_no_more(ready)
             self._jobs.put((ready, connection, body))
@@ -253,7 +259,7 @@ class Server:
             return frame(_refused(error))
         except Exception as error:  # noqa: BLE001 - one request that breaks us must not take what is enforced along
             self.say("requestBroke", kind=type(error).__name__, cause=str(error)[:1000])
-            return frame(protocol.Refused(code="applierBroken", cause=f"{type(error).__name__} in the applier."))
+            return frame(_refused(ApplierBrokenError(f"{type(error).__name__} in the applier.")))
 
     def _chores(self) -> float:
         rest = QUIET_SECONDS
