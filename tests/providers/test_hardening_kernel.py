@@ -10,6 +10,7 @@ from tests.support.hardening import apply, catalog, codes, contents_of, desired_
 from tests.support.memory_host import MemoryHost
 from tests.support.provider_conformance import ProviderConformance
 
+from shieldwall.agent.host.kernel_files import KernelValueError
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.audit_loading import AUDITD
@@ -122,6 +123,23 @@ def test_locks_are_set_once_and_stay_when_the_policy_goes() -> None:
     assert host.files[kexec] == b"1\n"
     assert f"write {lockdown}" in host.operations
     assert host.operations.count(f"write {lockdown}") == 1
+
+
+def test_a_lock_that_the_kernel_refuses_undoes_no_other_rule() -> None:
+    kexec = LOCKS["blockKexec"].path
+
+    def refuse(operation: str) -> None:
+        if operation == f"write {kexec}":
+            raise KernelValueError("The kernel does not let this value be changed.")
+
+    host = MemoryHost({kexec: b"0\n", SYS / "kernel/kptr_restrict": b"0\n"}, before=refuse)
+    wanted = modes(blockKexec="block", restrictKernelPointers="block")
+
+    apply(host, PROVIDER, wanted)
+
+    seen = PROVIDER.observe(host, wanted)
+    assert (seen[setting("blockKexec")].effective, seen[setting("blockKexec")].code) == (False, "notLocked")
+    assert seen[setting("restrictKernelPointers")].effective is True
 
 
 def test_ptrace_for_nobody_is_a_lock_and_its_value_is_never_held() -> None:

@@ -153,6 +153,29 @@ def test_what_is_mounted_below_is_held_as_well_and_goes_on_when_we_let_go(tmp_pa
 
 
 @pytest.mark.root
+def test_one_mount_that_cannot_be_changed_undoes_no_other(tmp_path: Path) -> None:
+    def check() -> None:
+        host = private_root(tmp_path)
+        (tmp_path / "home/odd").mkdir()
+        mount("-t", "tmpfs", "odd", str(tmp_path / "home/odd"))
+        programs = tmp_path / "programs"
+        programs.mkdir()
+        refusing = f'case "$*" in *remount*{tmp_path}/home/odd) exit 32 ;; esac; exec /usr/bin/mount "$@"'
+        (programs / "mount").write_text(f"#!/bin/sh\n{refusing}\n")
+        (programs / "mount").chmod(0o755)
+        odd = LocalHost(tmp_path, program_directories=[programs, Path("/usr/bin")])
+
+        apply(odd, PROVIDER, modes(**{RULE: "block"}))
+
+        assert (execution(tmp_path / "home"), execution(tmp_path / "home/odd")) == (126, 0)
+        seen = PROVIDER.observe(host, modes(**{RULE: "block"}))[setting(RULE)]
+        assert (seen.effective, seen.code) == (False, "mountedOtherwise")
+        assert "/home/odd is mounted without noexec." in seen.reason
+
+    privately(check)
+
+
+@pytest.mark.root
 def test_a_directory_in_use_stays_usable_when_we_let_go(tmp_path: Path) -> None:
     def check() -> None:
         host = private_root(tmp_path)

@@ -37,10 +37,9 @@ def switch_off(host: Host, patterns: Iterable[str]) -> None:
     if kept | before != before:
         host.write_file(BEFORE, encode(kept | before), mode=0o600)
     for path in sorted(on):
-        host.write_file(path, _OFF)
+        _set(host, path, _OFF)
     for name in sorted(before.keys() - kept.keys()):
-        if host.read_file(PurePosixPath(name)) is not None:  # the interface is still there
-            host.write_file(PurePosixPath(name), before[name].encode())
+        _set(host, PurePosixPath(name), before[name].encode())
     if kept != before or not kept:
         host.write_file(BEFORE, encode(kept) if kept else None, mode=0o600)
 
@@ -59,6 +58,16 @@ def found(host: Host, patterns: Iterable[str]) -> tuple[PurePosixPath, ...]:
         names = sorted(entry.name for entry in located.iterdir()) if located.is_dir() else []
         paths += [_SYSCTL / above / name / below for name in names if name not in _GENERAL]
     return tuple(paths)
+
+
+def _set(host: Host, path: PurePosixPath, value: bytes) -> None:
+    """Set a value, unless its interface went away, now or in this very moment. Raises: HostError."""
+    try:
+        if host.read_file(path) is not None:
+            host.write_file(path, value)
+    except HostError:
+        if host.read_file(path) is not None:
+            raise
 
 
 def _before(host: Host) -> Mapping[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
 
+from shieldwall.agent.host.kernel_files import KernelValueError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Observation
 
@@ -65,10 +67,15 @@ LOCKS: Final[Mapping[str, Lock]] = MappingProxyType(
 
 
 def lock(host: Host, what: Lock) -> None:
-    """Lock it, unless it is. Raises: HostError when the kernel refuses."""
+    """Lock it, unless it is. What the kernel refuses is seen by ``observe``: it is no reason to undo other rules.
+
+    Raises:
+        HostError: The value cannot be read.
+    """
     content = host.read_file(what.path)
     if content is not None and not what.is_locked(content):
-        host.write_file(what.path, what.value)
+        with contextlib.suppress(KernelValueError):
+            host.write_file(what.path, what.value)
 
 
 def observe(host: Host, what: Lock) -> Observation:

@@ -50,7 +50,7 @@ def reconcile(host: Host, plan: MountPlan) -> None:
         flags = _flags(host, mounts, mount, before, plan)
         if flags is not None and mount.options(flags) != mount.options(mount.flags):
             _note(host, mounts, mount)
-            _mount(host, "-o", f"remount,bind,{mount.options(flags)}", str(mount.target))
+            _remount(host, mount, flags, plan)
     if plan.is_empty:
         host.write_file(BEFORE, None)
 
@@ -201,6 +201,19 @@ def _through(host: Host) -> tuple[str, ...]:
     # Every mount has a number of its own, also the copy of one in another namespace.
     own, of_init = ({mount.id for mount in parse(host.read_file(path) or b"")} for path in (MOUNTS, MOUNTS_OF_INIT))
     return (program, *_BY_SYSTEMD) if of_init and not own & of_init else ()
+
+
+def _remount(host: Host, mount: Mount, flags: frozenset[str], plan: MountPlan) -> None:
+    """Give a mount its flags. One odd mount below must not undo all others: that it lacks them is seen afterwards.
+
+    Raises:
+        MountError: It is one of the plan's own directories.
+    """
+    try:
+        _mount(host, "-o", f"remount,bind,{mount.options(flags)}", str(mount.target))
+    except MountError:
+        if _logical(host, mount.target) in plan.flags:
+            raise
 
 
 def _mount(host: Host, *words: str) -> None:
