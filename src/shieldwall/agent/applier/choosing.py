@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shieldwall.agent.applier.admission import Gate
 from shieldwall.agent.applier.confirming import ROLLED_BACK
 from shieldwall.agent.applier.plan import Share, held_back, share_out
+from shieldwall.agent.applier.sources import Product
 from shieldwall.agent.applier.state import Fallen, Policies, Stage, State, Terms
 from shieldwall.agent.applier.strengthening import only_strengthening
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Provider
+from shieldwall.agent.providers.base import Desired, Provider, ShowsLocal
 from shieldwall.catalog.firewall.server import ServerEndpoints
 from shieldwall.catalog.model import Catalog
-from shieldwall.contract.ids import Digest
+from shieldwall.contract.ids import Digest, SettingId
 from shieldwall.policy.resolve import EffectivePolicy, resolve
 
 
@@ -42,7 +44,7 @@ class Choosing:
             shares = tuple(held_back(*pair, fallen.stage) for pair in zip(shares, former, strict=True))
             shown = {**instead.settings, **shown}
         if (held := wanted.held_back) is not None:
-            instead = self._resolved(held.instead)
+            instead = self.resolved(held.instead)
             former = share_out(self.host, self.providers, instead)
             shares = tuple(
                 held_back(share, other, ROLLED_BACK) if share.provider.name in held.providers else share
@@ -55,11 +57,36 @@ class Choosing:
     def _after_fall(self, fallen: Fallen, asked: EffectivePolicy, aim: Digest) -> EffectivePolicy:
         """Choose after crashes: for the target that failed what was good; of others in safe mode what strengthens."""
         if fallen.target == aim:
-            return self._resolved(fallen.instead)
+            return self.resolved(fallen.instead)
         if fallen.stage is Stage.SAFE_MODE:
-            return only_strengthening(self.catalog, self._resolved(fallen.instead), asked)
+            return only_strengthening(self.catalog, self.resolved(fallen.instead), asked)
         return asked
 
-    def _resolved(self, policies: Policies) -> EffectivePolicy:
+    def product(self, share: Share, state: State) -> Product:
+        """Look what a provider holds, and could hold here; of one that fails, nothing but what is asked of it."""
+        provider, managed = share.provider, state.providers.get(share.provider.name)
+        found: Desired = {}
+        local: Desired = {}
+        supported: frozenset[SettingId] = frozenset()
+        with contextlib.suppress(Exception):  # whatever it is, the others are worth showing
+            files = {path: self.host.read_file(path) for path in provider.files()}
+            found = provider.read(files)
+            ours = share.desired.keys()
+            local = (
+                provider.local(files, managed.kept if managed else {})
+                if isinstance(provider, ShowsLocal)
+                else {setting: value for setting, value in found.items() if setting not in ours}
+            )
+            supported = frozenset(
+                setting
+                for setting, definition in self.catalog.definitions.items()
+                if not definition.depends_on
+                and (answer := provider.support(self.host, setting)) is not None
+                and answer.applicable
+            )
+        return Product(name=provider.name, desired=share.desired, found=found, local=local, supported=supported)
+
+    def resolved(self, policies: Policies) -> EffectivePolicy:
+        """Bring together the policies that were enforced on these terms."""
         admission = self.gate(policies.terms).admit(policies.documents, ())
         return resolve(self.catalog, admission.readable, policies.terms.conflict_rules)

@@ -22,30 +22,21 @@ from shieldwall.agent.applier.choosing import Choosing
 from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.applier.failures import ReleaseIncompleteError
 from shieldwall.agent.applier.plan import Share, share_out
-from shieldwall.agent.applier.state import AS_PUBLISHED, Footing, Stage, State, Terms, aim_of
+from shieldwall.agent.applier.sources import SettingSource, sources
+from shieldwall.agent.applier.state import AS_PUBLISHED, Footing, Stage, State, Terms
 from shieldwall.agent.applier.statuses import report
 from shieldwall.agent.applier.store import Store
 from shieldwall.agent.applier.transaction import NOBODY, Seen, Transaction
 from shieldwall.agent.applier.uptime import ThisBoot, Uptime
+from shieldwall.agent.applier.wanting import Cause, wanting
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Provider, Supervised
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.settings import PolicyDocument
-from shieldwall.contract.status import RefusedPolicy, StatusReport
+from shieldwall.contract.status import StatusReport
 from shieldwall.policy.resolve import EffectivePolicy, resolve
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """Why something is enforced: the target, on which terms, and what of it was refused."""
-
-    refused: tuple[RefusedPolicy, ...] = ()
-    target: Digest | None = None
-    terms: Terms = AS_PUBLISHED
-    is_offered: bool = False
-    """Whether the target comes from outside just now, so that what is held back of another one ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +93,7 @@ class Applier:
         with self.store.locked():
             state = self._ready()
             wanted = replace(
-                self._wanting(state, (), Cause()),
+                wanting(state, (), Cause(), self.uptime.now()),
                 held_back=None,
                 footing=replace(state.footing, trial=None, fallen=None),
             )
@@ -202,6 +193,23 @@ class Applier:
         """Say how much the device is trusted with. Takes no lock. Raises: HostError, UnreadableStateError."""
         return self.store.load().stage
 
+    def sources(self, *, manager: str | None = None, protected: bool = False) -> tuple[SettingSource, ...]:
+        """Say of every setting that could be held here whose its value is. Takes no lock and changes nothing.
+
+        ``manager`` names another product that owns this device; ``protected`` says whether tamper protection is on.
+
+        Raises:
+            HostError, UnreadableStateError: As ``enforce``.
+        """
+        state = self.store.load()
+        shares, _ = self._choosing.shares(self._choosing.resolved(state.policies), state)
+        products = (self._choosing.product(share, state) for share in shares)
+        return tuple(
+            source
+            for product in products
+            for source in sources(self.catalog, product, manager=manager, protected=protected)
+        )
+
     @property
     def _choosing(self) -> Choosing:
         return Choosing(host=self.host, providers=self.providers, catalog=self.catalog, platform=self.platform)
@@ -248,7 +256,7 @@ class Applier:
         self, state: State, admission: Admission, cause: Cause, *, seen: Seen = NOBODY, supervise: bool = False
     ) -> StatusReport:
         asked = resolve(self.catalog, admission.readable, cause.terms.conflict_rules)
-        wanted = self._wanting(state, admission.documents, cause)
+        wanted = wanting(state, admission.documents, cause, self.uptime.now())
         shares, shown = self._choosing.shares(asked, wanted)
         restored = {share.provider.name: self._supervised(share) for share in shares} if supervise else {}
         committed, outcomes = self._transaction.carry_through(state, shares, wanted, decided=asked.decided(), seen=seen)
@@ -263,21 +271,6 @@ class Applier:
             refused=cause.refused,
             target=cause.target,
             waiting=committed.unconfirmed.providers if committed.unconfirmed else (),
-        )
-
-    def _wanting(self, state: State, documents: tuple[PolicyDocument, ...], cause: Cause) -> State:
-        """Say what is to be remembered. What was held back of one target is tried again with another."""
-        held, aim = state.held_back, aim_of(cause.target, documents)
-        return replace(
-            state,
-            target=cause.target,
-            terms=cause.terms,
-            documents=documents,
-            refused=cause.refused,
-            held_back=held if held is not None and held.target == aim else None,
-            footing=stability.offered(stability.tried(state, aim, self.uptime.now()), aim)
-            if cause.is_offered
-            else state.footing,
         )
 
     def _supervised(self, share: Share) -> tuple[str, ...]:
