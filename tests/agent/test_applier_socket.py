@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shieldwall.agent.applier import connections, protocol
 from shieldwall.agent.applier.ports import Asker
@@ -355,6 +357,26 @@ def test_chores_are_done_between_answers_and_a_failing_one_does_no_harm(serving:
         assert done.acquire(timeout=SECONDS)
         assert look(connection)["answer"] == "standing"
     assert "choreFailed" in serving.log
+
+
+@given(
+    bodies=st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=5),
+    cuts=st.lists(st.integers(1, 9), min_size=1, max_size=50),
+)
+def test_frames_are_read_the_same_however_they_arrive(bodies: list[bytes], cuts: list[int]) -> None:
+    connection = connections.Connection(asker=Asker(uid=0), opened=0.0)
+    stream, read_back, turn = b"".join(framed(body) for body in bodies), [], 0
+    while stream:
+        count = min(cuts[turn % len(cuts)], connection.room)
+        turn += 1
+        assert count > 0, "there is always room for what is due, and for no more"
+        part, stream = stream[:count], stream[count:]
+        if (body := connection.feed(part, 0.0)) is not None:
+            read_back.append(body)
+            connection.answer(b"answer", 0.0)
+            connection.wrote(len(b"answer"), 0.0)
+
+    assert read_back == bodies
 
 
 # The agent's end of it

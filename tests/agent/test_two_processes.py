@@ -336,7 +336,7 @@ def test_two_agents_do_not_run_at_once(device: TwoProcesses) -> None:
     "hostile",
     [
         {"PYTHONPATH": "@", "PYTHONHOME": "@", "PYTHONSTARTUP": "@/sitecustomize.py", "HOME": "@"},
-        {"PATH": "@"},
+        {"PATH": "@", "LD_PRELOAD": "@/trap.so", "LD_LIBRARY_PATH": "@"},
         {"SSL_CERT_FILE": "@/none", "SSL_CERT_DIR": "@", "https_proxy": "http://127.0.0.1:1", "ALL_PROXY": "@"},
         {"TZ": "Antarctica/Troll", "LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8", "TMPDIR": "@"},
     ],
@@ -356,8 +356,10 @@ def test_a_hostile_environment_steers_neither(
         gateway.assign(gateway.publish(cloud("false")))
         harmless = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
         assert device("sync", environment=harmless).returncode == 0
-        with device.agent():
+        with device.agent(**harmless) as agent:
             assert managed(device) is False
+            kept = Path(f"/proc/{agent.pid}/environ").read_bytes().split(b"\0")
+            assert {entry.partition(b"=")[0] for entry in kept if entry} == {b"LANG", b"PATH"}
     assert not Path("/tmp/shieldwall-trapped").exists()
 
 

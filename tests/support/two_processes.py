@@ -130,11 +130,11 @@ class TwoProcesses:
         return json.loads(done.stdout or done.stderr)
 
     @contextmanager
-    def agent(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run the agent as the service does, until after its first check-in."""
+    def agent(self, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the agent as the service does, from after its first check-in."""
         before = self.agent_log().count("checkedIn") if (self.home / "agent.log").exists() else 0
         with (self.home / "agent.log").open("a") as log:
-            process = subprocess.Popen(self.command("run"), stderr=log, env={}, cwd="/")
+            process = subprocess.Popen(self.command("run"), stderr=log, env=environment, cwd="/")
         try:
             wait_for(lambda: self.agent_log().count("checkedIn") > before or process.poll() is not None)
             assert process.poll() is None, self.agent_log()
