@@ -154,13 +154,14 @@ def test_timers_come_back_with_the_machine_and_start_at_their_moment(machine: Ma
     machine.write("/home/somebody/later", MARKER.decode(), mode="0600")
     enforce(machine, {SCAN + "timeofday": minutes, ENGINE + "enforcementlevel": ENGINE + "enforcementlevel_0"})
 
+    before = len(lines(machine, HISTORY))
+
     machine.reboot()
 
     assert machine.is_active("shieldwall-scan-quick.timer")
-    said = "quick scan completed"
-    eventually(
-        lambda: said in machine.journal("shieldwall-scan-quick.service"), what="the timer starts it", seconds=240
-    )
+    eventually(lambda: len(lines(machine, HISTORY)) > before, what="the timer starts the scan", seconds=240)
+    newest = lines(machine, HISTORY)[-1]
+    assert (newest["source"], newest["ended"], newest["detections"]) == ("scheduledScan", "completed", 1), newest
     assert machine.read("/home/somebody/later") is None
     enforce(machine, {})
 
