@@ -22,7 +22,7 @@ SCAN_SECONDS: Final = 150.0
 """Longest that a scan is waited for; clamd's own limit is 120."""
 SILENT_SECONDS: Final = 3.0
 """A scan that takes longer makes us ask whether the engine lives, and a question so old means that it does not."""
-RETRY_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 0.25
 
 
 @dataclass(slots=True)

@@ -233,7 +233,7 @@ def _notify(message: str) -> None:
 
 def _device_of(folder: str) -> str | None:
     try:
-        number = os.stat(folder).st_dev
+        number = Path(folder).stat().st_dev
     except OSError:
         return None
     return f"{os.major(number)}:{os.minor(number)}"

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.providers import systemd
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.agent.providers.clamav import client, configuration
 
@@ -75,6 +76,12 @@ def runs_under_systemd(host: Host) -> bool:
         return False
     program = host.find_program("systemctl")
     return program is not None and host.run([program, "cat", _UNIT]).returncode == 0
+
+
+def unit_pid(host: Host) -> int:
+    """Return the process of clamd's unit, 0 when systemd names none. Raises: HostError."""
+    text = systemd.show(host, _UNIT, "MainPID").get("MainPID", "")
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def restart_unit(host: Host, content: bytes, *, start: bool) -> None:

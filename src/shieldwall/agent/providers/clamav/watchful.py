@@ -19,6 +19,8 @@ from shieldwall.agent.providers.clamav import access, backend, canary, client, c
 from shieldwall.agent.providers.clamav.levels import Level
 
 _PROGRAM: Final = "clamd"
+_NOTICE_SECONDS: Final = 5.0
+_NOTICE_PAUSE_SECONDS: Final = 0.1
 _SETTLE_SECONDS: Final = 60.0
 _SETTLE_PAUSE_SECONDS: Final = 1.5
 """clamonacc holds an open for twenty seconds that comes while it starts; so it is given a moment before it is tried."""
@@ -54,6 +56,7 @@ class Watch:
             self._bring_about(host, wanted)
         if wanted == "broker":
             standing.spare(host.root, os.getpid())
+            _let_gate_find_engine(host)
 
     def note(self, seen: Mapping[str, Observation]) -> None:
         """Remember what was observed, for the next time that somebody looks after it."""
@@ -65,6 +68,8 @@ class Watch:
         for step in (self._bring_clamd_back, self._bring_gate_back):
             try:
                 done += step(host)
+                if done and _wanted(host) == "broker":
+                    _let_gate_find_engine(host)
             except (ProviderError, HostError) as error:
                 done.append(error.cause)
             except OSError as error:
@@ -73,11 +78,13 @@ class Watch:
 
     def _restart_clamd(self, host: Host, content: bytes) -> None:
         """Restart clamd, because it reads its configuration only once; one that read the very same is left alone."""
+        digest = _digest(host, content)
         if daemon.runs_under_systemd(host):
-            daemon.restart_unit(host, content, start=configuration.is_managed(content))
+            if self._started != _Started(pid=daemon.unit_pid(host), digest=digest) or not self._sees(host, content):
+                daemon.restart_unit(host, content, start=configuration.is_managed(content))
+                self._started = _Started(pid=daemon.unit_pid(host), digest=digest)
             return
         running = daemon.find(host, content)
-        digest = _digest(host, content)
         if running is not None:
             if self._started == _Started(pid=running.pid, digest=digest) and self._sees(host, content):
                 return
@@ -140,6 +147,18 @@ class Watch:
             time.sleep(_SETTLE_PAUSE_SECONDS)
             if access.observe(host, Level.REAL_TIME, wanted).effective:
                 return
+
+
+def _let_gate_find_engine(host: Host) -> None:
+    """Wait a moment until the gate has noticed that clamd is back, which it asks for several times a second."""
+    content = host.read_file(daemon.CONFIGURATION)
+    address = configuration.first_path(content, "LocalSocket") if content is not None else None
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    while address is not None and time.monotonic() < deadline:
+        state = standing.read(host.root)
+        if (state is not None and state.engine_answers) or not client.is_alive(address):
+            return
+        time.sleep(_NOTICE_PAUSE_SECONDS)
 
 
 def _wanted(host: Host) -> backend.Backend | None:
