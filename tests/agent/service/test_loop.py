@@ -10,8 +10,9 @@ import pytest
 from tests.support.simulated_agent import SimulatedAgent, a_policy
 from tests.support.simulated_gateway import SimulatedGateway
 
+from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.service.errors import GatewayUnreachableError
-from shieldwall.agent.service.loop import Loop
+from shieldwall.agent.service.loop import CONFIRM_AGAIN_SECONDS, CONFIRM_TRIES, Loop
 from shieldwall.agent.service.waiting import Wake
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId
@@ -267,3 +268,53 @@ def test_a_device_that_cannot_enforce_still_checks_in(life: Life, gateway: Simul
 
     assert life.events[0] == "startFailed"
     assert "checkedIn" in life.events
+
+
+def waits_for_proof(life: Life) -> None:
+    life.laptop.check_in()
+    life.laptop.enforcer.waiting = Unconfirmed(
+        nonce="ef" * 16, target=None, providers=("nftables",), deadline=700.0, seconds_left=600.0
+    )
+
+
+def test_a_device_that_may_have_cut_itself_off_tries_soon_again_and_not_for_ever(life: Life) -> None:
+    waits_for_proof(life)
+    life.laptop.network.away = True
+    life.pause.until = 600.0
+    life.laptop.network.calls.clear()
+
+    life.run()
+
+    assert life.pause.slept[:CONFIRM_TRIES] == [CONFIRM_AGAIN_SECONDS] * CONFIRM_TRIES
+    assert 1 + CONFIRM_TRIES < life.laptop.network.calls.count("/device/v1/checkin") < 9, (
+        "then it waits its turn as always"
+    )
+    assert life.laptop.enforcer.waiting is not None
+
+
+def test_a_device_that_is_back_in_time_confirms_and_looks_at_once(life: Life, gateway: SimulatedGateway) -> None:
+    gateway.assign(gateway.publish(a_policy(firewall="on")))
+    waits_for_proof(life)
+    assert life.laptop.enforcer.now == {SettingId("firewall"): "on"}
+    life.laptop.network.away = True
+
+    def is_back() -> None:
+        life.laptop.network.away = False
+        life.laptop.enforcer.now = {SettingId("firewall"): "off"}
+
+    life.pause.at[20.0] = is_back
+    life.pause.until = 50.0
+
+    life.run()
+
+    assert life.laptop.enforcer.waiting is None
+    assert life.laptop.enforcer.now == {SettingId("firewall"): "on"}, (
+        "what became of it is not left for the next minute"
+    )
+    assert "changeConfirmed" in life.events
+
+
+def test_who_ends_because_it_was_asked_to_has_not_crashed(life: Life) -> None:
+    life.run()
+
+    assert (life.laptop.enforcer.starts, life.laptop.enforcer.stops) == (("agent",), ("agent",))
