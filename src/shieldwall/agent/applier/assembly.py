@@ -15,6 +15,7 @@ from shieldwall.agent.applier.engine import Applier
 from shieldwall.agent.applier.evidence import Evidence
 from shieldwall.agent.applier.examiner import Examiner
 from shieldwall.agent.applier.nonces import Nonces
+from shieldwall.agent.applier.own_services import OwnServices
 from shieldwall.agent.applier.pin import PinFile
 from shieldwall.agent.applier.ports import Say
 from shieldwall.agent.applier.shelf import Shelf
@@ -77,6 +78,7 @@ def local_applier(
         nonces=Nonces(randomness=randomness, monotonic=monotonic),
         say=say,
         platform=PLATFORM,
+        services=OwnServices(host=host),
     )
     return LocalApplier(
         engine=engine,

@@ -38,6 +38,8 @@ class Chores:
     """Tells whoever watches for changes that those made meanwhile are ours."""
     is_waiting: bool = True
     """Whether a change may wait to be confirmed; asked of the engine after every change."""
+    guarded: float | None = None
+    """When our own services were looked after last."""
     _seen: dict[PurePosixPath, str] = field(default_factory=dict)
     _noticed: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -80,6 +82,9 @@ class Chores:
                 self.refreshed = now
                 self._look()
                 self.is_waiting = True
+            if self.guarded is None or now - self.guarded >= REFRESH_SECONDS:
+                self.guarded = now
+                self.warden.guard()
         return WAITING_SECONDS if self.is_waiting else REFRESH_SECONDS / 4
 
     def _look(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
+import msgspec
+
 from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.examination import Examination
 from shieldwall.agent.applier.ports import Asker, Held, Missing
@@ -46,7 +48,7 @@ class Desk:
             case protocol.Apply():
                 return self._outcome(warden.apply(request.manifest, request.policies, time=request.time))
             case protocol.Refresh():
-                return self._outcome(warden.refresh())
+                return self._refreshed()
             case protocol.Confirm():
                 warden.confirm(request.statement)
                 return protocol.Done()
@@ -59,6 +61,11 @@ class Desk:
                 )
             case _:
                 assert_never(request)
+
+    def _refreshed(self) -> protocol.Outcome:
+        outcome = self._outcome(self.warden.refresh())
+        assert isinstance(outcome, protocol.Outcome), "nothing is missing where nothing new came"
+        return msgspec.structs.replace(outcome, restored=self.warden.heard_of_restored())
 
     def _hear(self, request: protocol.Look) -> None:
         engine = self.warden.engine

@@ -95,6 +95,8 @@ class Examine(_Message, frozen=True, kw_only=True, tag_field="verb", tag="examin
 
 
 Request: TypeAlias = Look | Adopt | Apply | Refresh | Confirm | Release | Examine
+_shape: Final = msgspec.json.Decoder(Request)
+_LONGEST_CAUSE: Final = 256
 VERBS: Final = ("look", "adopt", "apply", "refresh", "confirm", "release", "examine")
 
 
@@ -133,11 +135,15 @@ class Lacking(_Message, frozen=True, kw_only=True, tag_field="answer", tag="lack
 
 
 class Outcome(_Message, frozen=True, kw_only=True, tag_field="answer", tag="outcome", rename="camel"):
-    """What is in effect now; ``held`` says in a word why nothing was enforced, and then there is no report."""
+    """What is in effect now; ``held`` says in a word why nothing was enforced, and then there is no report.
+
+    ``restored`` names files of our own services that somebody had changed, and services that had been stopped.
+    """
 
     report: StatusReport | None = None
     held: str | None = None
     unconfirmed: Unconfirmed | None = None
+    restored: Annotated[tuple[str, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class Examined(_Message, frozen=True, kw_only=True, tag_field="answer", tag="examined", rename="camel"):
@@ -159,6 +165,11 @@ Answer: TypeAlias = Standing | Done | Lacking | Outcome | Examined | Refused
 
 def read_request(body: bytes) -> Request:
     """Read a request. Raises: BadFrameError."""
+    try:
+        # Eight megabytes of empty lists are hundreds in memory: what has not our shape is refused before it is built.
+        _shape.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadFrameError(f"The message cannot be read: {str(error)[:_LONGEST_CAUSE]}") from None
     request: Request = _read(body, Request)
     return request
 

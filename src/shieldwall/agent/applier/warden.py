@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -21,6 +22,7 @@ from shieldwall.agent.applier.change import Judge, Wanted
 from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.applier.evidence import Evidence, Stored
 from shieldwall.agent.applier.nonces import Nonces
+from shieldwall.agent.applier.own_services import OwnServices
 from shieldwall.agent.applier.pin import Authority, Pin, PinFile
 from shieldwall.agent.applier.ports import (
     LEAVING,
@@ -49,6 +51,8 @@ from shieldwall.trust import moments
 from shieldwall.trust.refusals import RefusedTimeError
 from shieldwall.trust.verification import nonce_of, open_time
 
+MOST_RESTORED: Final = 64
+
 
 @dataclass(slots=True, kw_only=True)
 class Warden:
@@ -64,6 +68,10 @@ class Warden:
     say: Say
     platform: str = "linux"
     unheard: Unheard = field(default_factory=Unheard)
+    services: OwnServices | None = None
+    """Our own services, where systemd runs them."""
+    restored: tuple[str, ...] = ()
+    """What of our services was put back, of which nobody has heard yet."""
 
     # What anybody may ask
 
@@ -201,6 +209,26 @@ class Warden:
         self.engine.confirm(nonce)
         self.say("confirmed", nonce=nonce)
 
+    # Our own services
+
+    def guard(self) -> None:
+        """Keep our services as the package brought them while this device is protected. Raises: HostError."""
+        if self.services is None:
+            return
+        pin = self.pins.find()
+        protected = pin is not None and pin.protected and not pin.leaving
+        if pin is not None and protected and (stored := self.evidence.stored(pin)) is not None:
+            protected = not self._is_open(pin, stored.manifest)
+        found = self.services.look(protected=protected, is_onboarded=pin is not None and pin.device is not None)
+        for each in found:
+            self.say("ownServiceRestored", what=each)
+        self.restored = tuple(dict.fromkeys((*self.restored, *found)))[:MOST_RESTORED]
+
+    def heard_of_restored(self) -> tuple[str, ...]:
+        """Hand over what was put back, once."""
+        restored, self.restored = self.restored, ()
+        return restored
+
     # Leaving
 
     def release(
@@ -253,6 +281,7 @@ class Warden:
         self.evidence.shelf.clear()
         self.unheard.clear()
         self.pins.drop()
+        self.guard()  # whoever has leave to go may stop our services and remove them at once
         self.say("left", tenant=pin.authority.tenant_id)
 
     # How

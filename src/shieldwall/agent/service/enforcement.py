@@ -101,7 +101,9 @@ class Enforcement:
             self.troubleshooting.is_open(manifest)  # counted for show; whoever enforces counts for itself
         was_enforced = manifest is not None and manifest.target == self.state.standing().enforced
         before = self.state.find_report()
-        found = self.enforcer.refresh().report
+        outcome = self.enforcer.refresh()
+        noted = self.guard.note_restored(outcome.restored) or noted
+        found = outcome.report
         if found is None:
             return noted
         if manifest is not None and found.target == manifest.target:

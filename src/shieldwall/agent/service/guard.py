@@ -34,6 +34,12 @@ class Guard:
             self.attempts.note("agentFileChanged", path)
         return bool(changed)
 
+    def note_restored(self, restored: tuple[str, ...]) -> bool:
+        """Note what of our services was put back; true when there was something. Raises: HostError."""
+        for what in restored:
+            self.attempts.note("agentFileChanged", what)
+        return bool(restored)
+
     def note_repaired(self, protection: Protection, report: StatusReport) -> None:
         """Note every setting that somebody had changed and that was put back. Raises: HostError."""
         if not protection.tamper:
