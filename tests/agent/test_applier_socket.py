@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from shieldwall.agent.applier import connections, protocol
 from shieldwall.agent.applier.ports import Asker
-from shieldwall.agent.applier.protocol import MAX_FRAME_BYTES, Answer, Request, Standing
+from shieldwall.agent.applier.protocol import MAX_FRAME_BYTES, Answer, BadFrameError, Request, Standing, read_request
 from shieldwall.agent.applier.refusals import LeaveRefusedError
 from shieldwall.agent.applier.server import BACKLOG, MOST_CONNECTIONS, Server
 from shieldwall.agent.service.errors import ApplierAnswerError, ApplierSilentError
@@ -357,6 +358,24 @@ def test_chores_are_done_between_answers_and_a_failing_one_does_no_harm(serving:
         assert done.acquire(timeout=SECONDS)
         assert look(connection)["answer"] == "standing"
     assert "choreFailed" in serving.log
+
+
+@pytest.mark.parametrize(
+    "filling",
+    [b"[],", b'"",', b"{},", b'{"a":1},', b"1,", b'{"payload":"","payloadType":"","signatures":[]},'],
+)
+@pytest.mark.parametrize("place", [b'"more":[', b'"policies":[', b'"manifest":['])
+def test_a_frame_that_would_be_much_larger_in_memory_is_refused_before_it_is(place: bytes, filling: bytes) -> None:
+    head, tail = b'{"verb":"apply",' + place, filling[:-1] + b"]}"
+    body = head + filling * ((MAX_FRAME_BYTES - len(head) - len(tail)) // len(filling)) + tail
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadFrameError):
+            read_request(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 1024 * 1024
 
 
 @given(
