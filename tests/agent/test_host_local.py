@@ -88,6 +88,31 @@ def test_a_link_inside_the_root_is_followed_and_stays(host: LocalHost) -> None:
     assert host.read_file(PurePosixPath("/usr/share/product.conf")) == b"new"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to somebody else")
+@pytest.mark.parametrize("linked", ["etc/product/product.conf", "etc/product", "usr/share/second.conf"])
+def test_a_link_that_another_user_made_is_refused_wherever_it_leads(host: LocalHost, linked: str) -> None:
+    places = {
+        "etc/product/product.conf": ("etc/product/product.conf", "../../usr/share/target.conf"),
+        "etc/product": ("etc/product", "../usr/share"),
+        "usr/share/second.conf": ("etc/product/product.conf", "../../usr/share/second.conf"),
+    }
+    link, target = places[linked]
+    host.write_file(PurePosixPath("/usr/share/target.conf"), b"precious")
+    host.write_file(PurePosixPath("/usr/share/product.conf"), b"precious")
+    (host.root / link).parent.mkdir(parents=True, exist_ok=True)
+    (host.root / link).symlink_to(target)
+    if linked == "usr/share/second.conf":
+        (host.root / linked).symlink_to("target.conf")
+    os.chown(host.root / linked, 65_534, 65_534, follow_symlinks=False)
+
+    with pytest.raises(RefusedFileError, match="another user"):
+        host.write_file(FILE, b"ours")
+    with pytest.raises(RefusedFileError, match="another user"):
+        host.read_file(FILE)
+
+    assert (host.root / "usr/share/target.conf").read_bytes() == b"precious"
+
+
 def test_links_in_a_circle_are_refused(host: LocalHost) -> None:
     host.locate(FILE).parent.mkdir(parents=True)
     host.locate(FILE).symlink_to("product.conf")

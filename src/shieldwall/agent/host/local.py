@@ -17,6 +17,9 @@ PROGRAM_DIRECTORIES: Final = tuple(
     map(PurePosixPath, ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
 )
 
+_MOST_LINKS: Final = 64
+"""More links than the kernel itself follows."""
+
 
 class LocalHost:
     """The machine whose ``/`` is ``root``.
@@ -77,4 +80,22 @@ class LocalHost:
             raise RefusedFileError(f"{located} cannot be resolved: {error}.") from error
         if not real.is_relative_to(self._root):
             raise RefusedFileError(f"{located} leads out of {self._root}, to {real}.")
+        if real != located:
+            _refuse_links_of_others(located)
         return real
+
+
+def _refuse_links_of_others(path: Path) -> None:
+    """Refuse a link on the way that neither root nor we made: a product's own user may write where its files lie.
+
+    The kernel's ``protected_symlinks`` says so for directories like ``/tmp``; here it holds everywhere.
+    """
+    waiting, looked_at = [path], 0
+    while waiting and looked_at < _MOST_LINKS:
+        for part in (*reversed(waiting[-1].parents), waiting.pop()):
+            if not part.is_symlink():
+                continue
+            looked_at += 1
+            if part.lstat().st_uid not in (0, os.geteuid()):
+                raise RefusedFileError(f"{part} is a link that another user made.")
+            waiting.append(part.parent / part.readlink())
