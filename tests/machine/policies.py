@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.support import policies
-from tests.support.policies import choice, choices, items, number, text, texts
+from tests.support.policies import choice, items, number, text, texts
 
 from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.graph.setting_writing import write_instance
@@ -20,6 +20,7 @@ MARKER: Final = "SHIELDWALL-MACHINE-TEST-MARKER"
 """A harmless text that the machine's virus database knows."""
 
 _FIREWALL: Final = "d004203a-c7c2-43ec-ac22-605f2e0ffbff_1"
+_HARDENING: Final = "e6a8cdaa-b2e2-4c5a-9684-bf49cc7e8370_1"
 
 
 def policy(name: str, template: str, *settings: SettingInstance) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def closed_port(name: str, port: int) -> dict[str, Any]:
     return policy(name, policies.FIREWALL_RULES, items(RULES, rule))
 
 
-def lock_out(name: str, network: str, *, seconds: int) -> dict[str, Any]:
+def lock_out(name: str, network: str) -> dict[str, Any]:
     """A rule that looks reasonable and takes the way to the server with it: everything to its network is blocked."""
     member = f"{RULES}_item_"
     rule = (
@@ -67,7 +68,6 @@ def lock_out(name: str, network: str, *, seconds: int) -> dict[str, Any]:
         choice(member + "protocol", "_any"),
         texts(member + "remoteaddresses", network),
     )
-    assert seconds
     return policy(name, policies.FIREWALL_RULES, items(RULES, rule))
 
 
@@ -90,7 +90,4 @@ def quick_confirmation(seconds: int) -> SettingInstance:
 def hardening(name: str, **rules: str) -> dict[str, Any]:
     """Rules of attack surface reduction, each with its mode."""
     chosen = tuple(choice(f"{HARDENING}_{rule}", f"_{mode}") for rule, mode in rules.items())
-    return policy(name, "", items(HARDENING, chosen))
-
-
-__all__ = ["choices"]
+    return policy(name, _HARDENING, items(HARDENING, chosen))

@@ -86,3 +86,75 @@ def test_a_virus_is_blocked_when_it_is_opened_and_the_engine_comes_back(managed:
         machine.run("sh", "-c", "kill -9 $(pidof clamd clamonacc) $(pgrep -f shieldwall.agent.broker)")
         eventually(lambda: not opens(managed, "/srv/bad"), what="it is blocked again", seconds=150)
     assert opens(managed, "/srv/good")
+
+
+def test_a_flushed_table_and_an_edited_file_are_put_back_within_a_minute(managed: World) -> None:
+    machine = managed.machine
+    managed.office.make_policy(policies.closed_port("Closed", 6379))
+    managed.office.make_policy(policies.antivirus("On demand", "_1", policies.number(policies.policies.THREADS, 3)))
+    managed.sync()
+    rules, clamd = table(managed), machine.read("/etc/clamav/clamd.conf")
+    assert rules
+    assert clamd is not None
+    assert "MaxThreads 3" in clamd
+
+    machine.run("nft", "flush", "ruleset", check=True)
+    eventually(lambda: table(managed) == rules, what="the table is back", seconds=60)
+    machine.run("sed", "--in-place", "s/MaxThreads 3/MaxThreads 99/", "/etc/clamav/clamd.conf", check=True)
+    eventually(lambda: machine.read("/etc/clamav/clamd.conf") == clamd, what="the file is back", seconds=60)
+
+    def repaired() -> set[str]:
+        return {each["code"] for each in managed.statuses().values() if each.get("code")}
+
+    eventually(lambda: "repaired" in repaired(), what="the server hears of it", seconds=90)
+
+
+def test_a_firewall_that_cuts_the_server_off_goes_back_by_itself(managed: World) -> None:
+    managed.office.make_policy(policies.zones("Zones", policies.quick_confirmation(20)))
+    managed.sync()
+    assert managed.statuses()[policies.ZONE + "enablefirewall"]["state"] == "succeeded"
+
+    managed.office.make_policy(policies.lock_out("Lock out", "10.99.0.0/24"))
+    eventually(lambda: rolled_back(managed), what="the device is back, and says why", seconds=180)
+
+    assert managed.machine.succeeds("ip", "route", "get", managed.office.namespace.ipv4)
+    managed.sync()
+
+
+def rolled_back(world: World) -> bool:
+    return any(each.get("code") == "connectivityRollback" for each in world.statuses().values())
+
+
+def test_the_firewall_is_there_after_a_power_cut_before_anybody_was_asked(managed: World) -> None:
+    machine = managed.machine
+    managed.office.make_policy(policies.closed_port("Closed", 6379))
+    managed.sync()
+    rules = table(managed)
+    assert "6379" in rules
+
+    managed.office.running.stop()  # nobody answers the device when it comes back
+    machine.reboot(hard=True)
+
+    eventually(lambda: table(managed) == rules, what="the table is there", seconds=30)
+    managed.office.start()
+    eventually(lambda: managed.office.succeeds("device", "list"), what="the server is back")
+    eventually(lambda: machine.is_active("shieldwall-agent.service"), what="the agent is back")
+
+
+def test_the_kernels_own_switches_are_set_and_given_back(managed: World) -> None:
+    machine = managed.machine
+    before = machine.read("/proc/sys/net/ipv4/conf/all/accept_redirects")
+    rules = {"blockicmpredirects": "block", "blockraremodules": "block"}
+    managed.office.make_policy(policies.hardening("Hardening", **rules))
+    managed.sync()
+
+    status = managed.statuses()[policies.HARDENING]
+    assert status["state"] in {"succeeded", "notApplicable"}, status
+
+    managed.office.unassign("Hardening")
+    managed.sync()
+    assert machine.read("/proc/sys/net/ipv4/conf/all/accept_redirects") == before
+
+
+def table(world: World) -> str:
+    return world.machine.run("nft", "--stateless", "list", "table", "inet", "shieldwall").stdout

@@ -195,7 +195,7 @@ def test_definitions_come_by_the_timer_from_a_mirror_and_running_programs_are_sc
 
     enforce(machine, {})
     assert machine.is_active("clamav-freshclam.service")
-    machine.run("rm", "-f", "/var/lib/clamav/own.ndb", "/tmp/newer")
+    machine.run("rm", "-f", "/var/lib/clamav/own.ndb", "/var/lib/clamav/freshclam.dat", "/tmp/newer")
     assert listing(machine) == before
 
 

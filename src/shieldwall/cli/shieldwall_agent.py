@@ -133,6 +133,28 @@ def offboard(
     typer.echo("This device is out of management; its settings are as they were before.")
 
 
+@app.command("may-remove", hidden=True)
+def may_remove(context: typer.Context, root: RootOption = None, state: StateOption = None) -> None:
+    """Say whether the package may be removed: what asks is the package itself. A refusal is told to the server."""
+    with speaking_plainly("remove the agent", exit_code=exit_code):
+        agent = agent_of(context, root, state)
+        if agent.surroundings.state.find_identity() is None:
+            if agent.surroundings.enforcer.look().protected:  # who takes the identity away does not get away with it
+                raise TamperProtectedError("Tamper protection is on for this device.")
+            return
+        enrolled = agent.surroundings.enrolled()
+        manifest = enrolled.enforcement.delivery.manifest()
+        if manifest is not None and agent.surroundings.troubleshooting.is_open(manifest):
+            return
+        try:
+            enrolled.offboard.check_allowed(None, doing="removal of the package")
+        except TamperProtectedError:
+            holder = agent.lock.holder()
+            if holder is not None and holder.running:
+                ask_to_check_in(holder)
+            raise
+
+
 @app.command()
 def version() -> None:
     """Print the agent's version."""

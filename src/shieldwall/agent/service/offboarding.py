@@ -40,7 +40,7 @@ class Offboard:
     enforcement: Enforcement
     guard: Guard
 
-    def check_allowed(self, package: Leave | None) -> None:
+    def check_allowed(self, package: Leave | None, *, doing: str = "shieldwall-agent offboard") -> None:
         """Let nobody out of a protected device by their own word. Raises: TamperProtectedError; the server hears of it.
 
         Time for troubleshooting changes nothing about that.
@@ -48,7 +48,7 @@ class Offboard:
         if package is not None or self.is_due():
             return
         if self.guard.is_protected(self.enforcement.delivery.manifest()):
-            self.guard.attempts.note("offboardRefused", "shieldwall-agent offboard")
+            self.guard.attempts.note("offboardRefused", doing)
             raise TamperProtectedError("Tamper protection is on for this device.")
 
     def note_refused_package(self, code: str) -> None:
