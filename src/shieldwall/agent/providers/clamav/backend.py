@@ -36,11 +36,11 @@ _POLL_SECONDS: Final = 0.05
 def bring_about(host: Host, wanted: Backend | None, python: Sequence[str]) -> None:
     """Let exactly ``wanted`` run, with the settings at hand. Raises: ProviderError, HostError, OSError."""
     by_systemd = systemd.runs(host)
-    if by_systemd:
-        systemd.reload(host)
     for name in ("broker", "clamonacc"):
         if name != wanted:
-            _end(host, name, by_systemd=by_systemd)
+            _end(host, name, by_systemd=by_systemd)  # while systemd still knows how
+    if by_systemd:
+        systemd.reload(host)
     if wanted == "broker":
         _let_gate_run(host, python, by_systemd=by_systemd)
     elif wanted == "clamonacc":
@@ -116,7 +116,8 @@ def _end(host: Host, which: Backend, *, by_systemd: bool) -> None:
     pids = [standing.holder(host.root)] if which == "broker" else list(_clamonaccs(host))
     for pid in pids:
         if pid is not None and (which != "broker" or _is_gate(pid)):
-            _signal_and_wait(pid, signal.SIGTERM)
+            # clamonacc takes its time to end otherwise, and has nothing to put in order.
+            _signal_and_wait(pid, signal.SIGKILL if which == "clamonacc" else signal.SIGTERM)
     if which == "clamonacc":
         host.write_file(onaccess.WATCH_LIST, None)
         with contextlib.suppress(OSError):

@@ -27,10 +27,10 @@ BROKER_UNIT: Final = "shieldwall-broker.service"
 CLAMONACC_UNIT: Final = "shieldwall-clamonacc.service"
 PROBE_DIRECTORY: Final = broker.PROBE_DIRECTORY
 CLAMONACC_FOLDERS: Final = (
-    *("/home", "/root", "/srv", "/opt", "/tmp", "/var/tmp", "/var/www", "/usr/local", "/media", "/mnt"),  # noqa: S108 - watched, not used
+    *("/home", "/root", "/srv", "/opt", "/var/tmp", "/var/www", "/usr/local", "/media", "/mnt"),  # noqa: S108 - watched, not used
     str(PROBE_DIRECTORY),
 )
-"""Where clamonacc looks; it cannot block on a whole file system."""
+"""Where clamonacc looks; it cannot block on a whole file system, and refuses to look where clamd has its own files."""
 
 _BROKER_UNIT_FILE: Final = UNITS / BROKER_UNIT
 _BROKER_WANTED: Final = UNITS / "multi-user.target.d/shieldwall-broker.conf"
@@ -243,7 +243,8 @@ ExecStartPre=/bin/sh -c '{listed} > {WATCH_LIST}'
 ExecStart=/usr/sbin/clamonacc --foreground --fdpass --wait --config-file={CLAMONACC} --watch-list={WATCH_LIST}
 Restart=always
 RestartSec=1
-TimeoutStopSec=15
+KillSignal=SIGKILL
+SuccessExitStatus=SIGKILL
 OOMScoreAdjust=-900
 LimitCORE=0
 NoNewPrivileges=yes
