@@ -68,7 +68,7 @@ def init(
 @app.command()
 def run(data: DataOption) -> None:
     """Run the server until Ctrl-C; the log goes to standard error, one JSON object a line."""
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server import running, settings  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.observability import log_as_json  # noqa: PLC0415 - as above
 
     log_as_json("supervisor")
@@ -80,7 +80,7 @@ def run(data: DataOption) -> None:
             typer.echo(f"For devices    {found.gateway_url}")
             typer.echo(f"Authority      {found.tls_authority}")
 
-        asyncio.run(main.run(found, say_where))
+        asyncio.run(running.run(found, say_where))
 
 
 @administrators.command("invite")

@@ -2,7 +2,7 @@
 
 Three processes share one data directory. The **signer** alone holds keys (``shieldwall.server.signer``). The
 **gateway** talks to devices, ``open_gateway``. The **admin** process talks to administrators and their tools,
-``open_admin``. ``run`` starts the three and watches over them.
+``open_admin``. ``running.run`` starts the three and watches over them.
 """
 
 from __future__ import annotations
@@ -64,13 +64,10 @@ from shieldwall.server.readiness import Readiness
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
 from shieldwall.server.signer.client import SignerClient
-from shieldwall.server.signer.errors import SignerUnavailableError
-from shieldwall.server.signer.ports import Signer, Signers
-from shieldwall.server.storage import migrate
+from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 from shieldwall.server.throttling import Attempts, Throttle
 
@@ -85,37 +82,6 @@ UNSIGNED_AT_ONCE: Final = 200
 OF_ONE_DEVICE_PER_MINUTE: Final = 1.0
 OF_ONE_DEVICE_AT_ONCE: Final = 60
 """Renewals, key changes and resyncs of one device together; as many check-ins that bring facts; as often its events."""
-
-
-async def run(settings: ServerSettings, on_ready: Callable[[], None]) -> None:
-    """Run a server until SIGINT or SIGTERM.
-
-    Raises:
-        AlreadyRunningError, PortTakenError: It cannot start here.
-        StorageUnavailableError, UnknownSchemaError: Not with this database.
-        ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
-    """
-    with sole_server(settings), SignerClient(settings.data) as signer:
-        with _database(settings) as database:
-            migrate.upgrade(database)  # a newer program starts with the schema it knows
-        keys = ProcessPlan(
-            name="signer",
-            command=module_command("shieldwall.server.signer", settings.data),
-            is_ready=lambda: _signer_answers(signer.for_tenant(settings.tenant_id)),
-        )
-        front_doors = (
-            ProcessPlan(
-                name="gateway",
-                command=module_command("shieldwall.server.gateway_process", settings.data),
-                is_ready=lambda: is_listening(settings.listen, settings.gateway_port),
-            ),
-            ProcessPlan(
-                name="admin",
-                command=module_command("shieldwall.server.admin_process", settings.data),
-                is_ready=lambda: is_listening(settings.listen, settings.public_port),
-            ),
-        )
-        await supervise(((keys,), front_doors), on_ready)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -423,11 +389,3 @@ async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _signer_answers(signer: Signer) -> bool:
-    try:
-        await asyncio.to_thread(signer.trust_root)
-    except SignerUnavailableError:
-        return False
-    return True
