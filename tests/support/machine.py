@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -66,10 +67,11 @@ class Machine:
         command = [
             *("systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={self._name}"),
             *("--register=no", "--keep-unit", "--console=pipe", f"--network-namespace-path=/run/netns/{self._network}"),
-            # The kernel's own features that a machine of its own would have: without them a container's services get EPERM.
+            # What a machine of its own has; without it a container's services get EPERM.
             "--capability=CAP_NET_ADMIN",
             "--system-call-filter=fanotify_init fanotify_mark name_to_handle_at open_by_handle_at",
         ]
+        self._leader = 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + _BOOT_SECONDS
@@ -137,8 +139,13 @@ class Machine:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(60)
         if self._process.poll() is None:
-            self._process.kill()  # the first process of the machine goes with it, and every other with that one
-            self._process.wait()
+            with contextlib.suppress(ProcessLookupError):  # with its first process every other one goes
+                os.kill(self._leader or self._process.pid, signal.SIGKILL)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._process = None
 
     @contextlib.contextmanager
