@@ -1,4 +1,4 @@
-"""Whom this device obeys, and who it is: who may say so. Pure over the pin.
+"""Whom this device obeys, and who it is: who may say so. Pure over pin and nonces.
 
 Root says which tenant, once; another one only after this device has left the first. Who the device is, its own key has
 to prove over a nonce of ours, and the tenant's next manifest has to name it; until then it stays who it was. So whoever
@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from shieldwall.agent.applier import authority
 from shieldwall.agent.applier.authority import Claim
+from shieldwall.agent.applier.nonces import Nonces
 from shieldwall.agent.applier.pin import Authority, Pin
 from shieldwall.agent.applier.ports import Asker
-from shieldwall.agent.applier.refusals import NotPinnedError, PinRefusedError
+from shieldwall.agent.applier.refusals import DeviceProofError, NotPinnedError, PinRefusedError
 
 
 def obeying(asker: Asker, pin: Pin | None, wanted: Authority) -> Pin:
@@ -33,7 +34,16 @@ def obeying(asker: Asker, pin: Pin | None, wanted: Authority) -> Pin:
     return replace(pin, authority=authority.merged(pin.authority, wanted))
 
 
-def claimed(pin: Pin, claim: Claim) -> Pin:
-    """Return the pin with a proven identity, which the next manifest has to name. Raises: DeviceProofError."""
+def claimed(pin: Pin | None, claim: Claim, nonces: Nonces) -> Pin:
+    """Return the pin with a proven identity, which the next manifest has to name; the nonce is spent.
+
+    Raises:
+        NotPinnedError: It claims to be a device of a tenant that nobody has pinned.
+        DeviceProofError: Its key has not signed that over one of our nonces.
+    """
+    if pin is None:
+        raise NotPinnedError("A device cannot be one of a tenant that root has not pinned.")
+    if not nonces.spend(claim.nonce):
+        raise DeviceProofError("The claim answers no nonce of this applier.")
     device = authority.proven(claim, pin.authority.tenant_id)
     return pin if device in pin.devices else replace(pin, successor=device)

@@ -16,11 +16,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shieldwall.agent.applier import adoption, authority, window
+from shieldwall.agent.applier import adoption, authority, probation, window
 from shieldwall.agent.applier.authority import Claim
 from shieldwall.agent.applier.change import Judge, Wanted
 from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.applier.evidence import Evidence, Stored
+from shieldwall.agent.applier.leave import Leave
 from shieldwall.agent.applier.nonces import Nonces
 from shieldwall.agent.applier.own_services import OwnServices
 from shieldwall.agent.applier.pin import Authority, Pin, PinFile
@@ -35,21 +36,14 @@ from shieldwall.agent.applier.ports import (
     Say,
     Surroundings,
 )
-from shieldwall.agent.applier.refusals import (
-    DeviceProofError,
-    LeaveRefusedError,
-    NotPinnedError,
-    TamperProtectedError,
-)
+from shieldwall.agent.applier.refusals import NotPinnedError
+from shieldwall.agent.applier.signed_time import corrected_by
 from shieldwall.agent.applier.transaction import NOBODY, Seen
 from shieldwall.agent.applier.unheard import Unheard
 from shieldwall.agent.applier.window import Present
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import Envelope, Manifest
 from shieldwall.contract.status import StatusReport
-from shieldwall.trust import moments
-from shieldwall.trust.refusals import RefusedTimeError
-from shieldwall.trust.verification import nonce_of, open_time
 
 MOST_RESTORED: Final = 64
 
@@ -102,11 +96,7 @@ class Warden:
         if wanted is not None and (pin is None or wanted != pin.authority):
             adopted = adoption.obeying(asker, pin, wanted)
         if claim is not None:
-            if adopted is None:
-                raise NotPinnedError("A device cannot be one of a tenant that root has not pinned.")
-            if not self.nonces.spend(claim.nonce):
-                raise DeviceProofError("The claim answers no nonce of this applier.")
-            adopted = adoption.claimed(adopted, claim)
+            adopted = adoption.claimed(adopted, claim, self.nonces)
         if adopted is not None and adopted != pin:
             self.pins.put(adopted)
             claims = adopted.successor or adopted.device
@@ -188,26 +178,11 @@ class Warden:
 
     def tick(self) -> bool:
         """Take back a change that nobody confirmed in time; say whether there was one."""
-        gone_back = self.engine.revert_if_due()
-        if gone_back:
-            self.say("revertedUnconfirmed", providers=list(gone_back))
-        return bool(gone_back)
+        return probation.take_back(self.engine, self.say)
 
     def confirm(self, statement: Envelope) -> None:
-        """Keep the change that waits: the server signed the time for its nonce, so it can be reached with the change.
-
-        Raises:
-            NothingToConfirmError: None waits, or it went back.
-            RefusedTimeError: The statement is not the tenant's, or answers another nonce.
-        """
-        pin = self._pinned()
-        waiting = self.engine.unconfirmed()
-        nonce = "" if waiting is None else waiting.nonce
-        if waiting is not None:
-            tenant_id = pin.authority.tenant_id
-            open_time(statement, pin.authority.trust_root, tenant_id=tenant_id, nonce=nonce)
-        self.engine.confirm(nonce)
-        self.say("confirmed", nonce=nonce)
+        """Keep the change that waits. Raises: as ``probation.confirm``."""
+        probation.confirm(self.engine, self._pinned(), statement, self.say)
 
     # Our own services
 
@@ -256,25 +231,11 @@ class Warden:
             return
         pin = self._timed(pin, time)
         if not pin.leaving:
-            self._check_leave(asker, pin, manifest, package)
+            leave = Leave(manifest=manifest, package=package)
+            self.say("leaving", by=leave.check(asker, pin, self.platform, self._trusted(pin)))
             pin = replace(pin, leaving=True)
             self.pins.put(pin)
         self._let_go(pin)
-
-    def _check_leave(self, asker: Asker, pin: Pin, manifest: Envelope | None, package: Envelope | None) -> None:
-        if manifest is not None:
-            if not authority.believed(pin, manifest, self._trusted(pin)).manifest.offboard:
-                raise LeaveRefusedError("The manifest is no order to leave.")
-            self.say("leaving", by="order")
-        elif package is not None:
-            opened = authority.leave(pin, package, self.platform, self._trusted(pin))
-            self.say("leaving", by="package", package=opened.package_id)
-        elif not asker.is_root:
-            raise LeaveRefusedError("Whoever is not root needs an order or a package to take this device out.")
-        elif pin.protected:
-            raise TamperProtectedError("Tamper protection is on for this device.")
-        else:
-            self.say("leaving", by="root")
 
     def _let_go(self, pin: Pin) -> None:
         self.engine.release()
@@ -299,18 +260,10 @@ class Warden:
         """Learn how far the clock is off, by time that was signed for a nonce of ours a moment ago."""
         if statement is None:
             return pin
-        nonce = nonce_of(statement)
-        root, tenant_id = pin.authority.trust_root, pin.authority.tenant_id
-        stated = open_time(statement, root, tenant_id=tenant_id, nonce=nonce)
-        if not self.nonces.spend(nonce):
-            raise RefusedTimeError("The statement of time answers no nonce of this applier.")
-        if pin.time_floor and stated < moments.parse(pin.time_floor):
-            raise RefusedTimeError("The statement of time lies before documents that the tenant has signed.")
-        offset = round((stated - self.clock.now()).total_seconds())
-        if offset != pin.offset_seconds:
-            pin = replace(pin, offset_seconds=offset)
-            self.pins.put(pin)
-        return pin
+        corrected = corrected_by(statement, pin, self.nonces, self.clock.now())
+        if corrected != pin:
+            self.pins.put(corrected)
+        return corrected
 
     def _taken(self, pin: Pin, wanted: Stored, envelope: Envelope) -> Pin:
         """Make a new manifest the one in force: judged, on the shelf, and the floors raised."""

@@ -1,0 +1,41 @@
+"""What lets a device out of management: a signed order, an offboarding package, or root where nothing is protected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shieldwall.agent.applier import authority
+from shieldwall.agent.applier.pin import Pin
+from shieldwall.agent.applier.ports import Asker
+from shieldwall.agent.applier.refusals import LeaveRefusedError, TamperProtectedError
+from shieldwall.contract.messages import Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """What was shown; with neither, it is the word of whoever asks."""
+
+    manifest: Envelope | None = None
+    package: Envelope | None = None
+
+    def check(self, asker: Asker, pin: Pin, platform: str, now: datetime) -> str:
+        """Say by what this device may go. Pure.
+
+        Raises:
+            LeaveRefusedError: What was shown is no leave to go.
+            TamperProtectedError: The word of root does not count on this device.
+            RefusedManifestError, InvalidPackageError: It does not hold; each reason has its code.
+        """
+        if self.manifest is not None:
+            if not authority.believed(pin, self.manifest, now).manifest.offboard:
+                raise LeaveRefusedError("The manifest is no order to leave.")
+            return "order"
+        if self.package is not None:
+            opened = authority.leave(pin, self.package, platform, now)
+            return f"package {opened.package_id}"
+        if not asker.is_root:
+            raise LeaveRefusedError("Whoever is not root needs an order or a package to take this device out.")
+        if pin.protected:
+            raise TamperProtectedError("Tamper protection is on for this device.")
+        return "root"
