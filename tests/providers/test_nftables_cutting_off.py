@@ -40,7 +40,9 @@ def test_whatever_takes_server_or_name_servers_away_may_cut_off(
     before: Settings | None, after: Settings, data: st.DataObject
 ) -> None:
     protocol, port = data.draw(st.sampled_from([(6, 8443), (17, 53), (6, 53)]))
-    packet = Packet(inbound=False, protocol=protocol, local=DEVICE, remote=SERVER, remote_port=port, user=0)
+    packet = Packet(
+        inbound=False, protocol=protocol, local=DEVICE, remote=SERVER, local_port=40_000, remote_port=port, user=0
+    )
     old = NOTHING if before is None else files_of(before)
     new = files_of(after)
     held_before, held_after = (PROVIDER.read(files) for files in (old, new))
