@@ -18,6 +18,7 @@ from shieldwall.agent.applier.transaction import NOBODY, Seen
 from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.host.suitability import Sign
 from shieldwall.agent.host.survey import Finding, Survey
+from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
 from shieldwall.agent.service.check_in import Settled
@@ -47,6 +48,7 @@ class MemoryMachine:
     )
     boot: str = "boot-1"
     up: float = 100.0
+    inspection: Inspection = field(default_factory=Inspection)
 
     def facts(self) -> DeviceFacts:
         return self.said

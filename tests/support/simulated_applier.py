@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shieldwall.agent.applier.confirming import NothingToConfirmError, Unconfirmed
 from shieldwall.agent.applier.desk import Desk
@@ -19,6 +19,7 @@ from shieldwall.agent.applier.shelf import Shelf
 from shieldwall.agent.applier.state import Stage
 from shieldwall.agent.applier.warden import Warden
 from shieldwall.agent.host.survey import Survey
+from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.service.enforcer import AskingEnforcer
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import TenantId
@@ -78,11 +79,15 @@ def desk_for(engine: Engine, machine: PretendMachine, directory: Path, clock: Cl
     def monotonic() -> float:
         return clock.now().timestamp()
 
-    def examine(*, with_facts: bool, tenant_id: TenantId | None) -> Examination:
+    def examine(
+        *, with_facts: bool, tenant_id: TenantId | None, inspect: Literal["checks", "bundle"] | None
+    ) -> Examination:
         return Examination(
             survey=Surveyed.of(machine.survey()),
             facts=machine.facts() if with_facts else None,
             hardware=None if tenant_id is None else machine.hardware(tenant_id),
+            engines=dict(machine.facts().providers) if with_facts else {},
+            inspection=None if inspect is None else getattr(machine, "inspection", Inspection()),
         )
 
     warden = Warden(

@@ -22,6 +22,8 @@ from shieldwall.agent.applier.shelf import Shelf
 from shieldwall.agent.applier.store import Store
 from shieldwall.agent.applier.warden import Warden
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.inspection.bounded import Bounded
+from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.providers.base import Provider
 from shieldwall.agent.providers.registry import linux_providers
 from shieldwall.catalog.loader import load
@@ -67,7 +69,19 @@ def local_applier(
         clock=clock,
         randomness=randomness,
     )
-    examiner = Examiner(host=host, providers=providers, catalog_version=catalog.version)
+    bounded = Bounded()
+
+    def inspect(with_exhibits: bool) -> Inspection:
+        from shieldwall.agent.inspection.inspector import Held, Inspector  # noqa: PLC0415 - the doctor comes seldom
+
+        def held() -> Held:
+            desired, documents = engine.held()
+            return Held(desired=desired, documents=documents)
+
+        inspector = Inspector(host=host, providers=lambda: linux_providers(catalog), held=held, bounded=bounded)
+        return inspector(with_exhibits=with_exhibits)
+
+    examiner = Examiner(host=host, providers=providers, catalog_version=catalog.version, inspect=inspect)
     warden = Warden(
         pins=PinFile(directory=directory),
         evidence=Evidence(shelf=Shelf(directory=directory), say=say),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol, assert_never
+from typing import Final, Literal, Protocol, assert_never
 
 import msgspec
 
@@ -23,7 +23,9 @@ AGENT: Final = "agent"
 class Examines(Protocol):
     """Looks at the machine."""
 
-    def __call__(self, *, with_facts: bool, tenant_id: TenantId | None) -> Examination:
+    def __call__(
+        self, *, with_facts: bool, tenant_id: TenantId | None, inspect: Literal["checks", "bundle"] | None
+    ) -> Examination:
         """Look at what is asked for."""
         ...
 
@@ -57,7 +59,9 @@ class Desk:
                 return protocol.Done()
             case protocol.Examine():
                 return protocol.Examined(
-                    examination=self.examiner(with_facts=request.facts, tenant_id=request.tenant_id)
+                    examination=self.examiner(
+                        with_facts=request.facts, tenant_id=request.tenant_id, inspect=request.inspect
+                    )
                 )
             case _:
                 assert_never(request)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ from shieldwall.agent.applier.transaction import NOBODY, Seen, Transaction
 from shieldwall.agent.applier.uptime import ThisBoot, Uptime
 from shieldwall.agent.applier.wanting import Cause, wanting
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Provider, Supervised
+from shieldwall.agent.providers.base import Desired, Provider, Supervised
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import Digest
@@ -209,6 +209,16 @@ class Applier:
             for product in products
             for source in sources(self.catalog, product, manager=manager, protected=protected)
         )
+
+    def held(self) -> tuple[Mapping[str, Desired], tuple[PolicyDocument, ...]]:
+        """Say what each provider is asked to hold, and by which documents. Takes no lock and changes nothing.
+
+        Raises:
+            HostError, UnreadableStateError: As ``enforce``.
+        """
+        state = self.store.load()
+        shares, _ = self._choosing.shares(self._choosing.resolved(state.policies), state)
+        return {share.provider.name: share.desired for share in shares}, tuple(state.documents)
 
     @property
     def _choosing(self) -> Choosing:

@@ -9,6 +9,7 @@ import msgspec
 
 from shieldwall.agent.host.suitability import Sign
 from shieldwall.agent.host.survey import Finding, Survey
+from shieldwall.agent.inspection.model import Inspection
 from shieldwall.contract.messages import DeviceFacts, HardwareIds, ManagerKind, Unsuitable
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -91,3 +92,5 @@ class Examination(
     facts: DeviceFacts | None = None
     hardware: HardwareIds | None = None
     engines: dict[str, str | None] = {}
+    inspection: Inspection | None = None
+    """What the doctor asks for beside that."""

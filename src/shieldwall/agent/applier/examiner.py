@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from shieldwall import __version__
 from shieldwall.agent.applier.examination import Examination, Surveyed
 from shieldwall.agent.host import facts
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.survey import Survey, look, survey
+from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.providers.base import Provider
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
@@ -23,8 +25,16 @@ class Examiner:
     host: Host
     providers: Sequence[Provider]
     catalog_version: str
+    inspect: Callable[[bool], Inspection] = lambda _with_exhibits: Inspection()
+    """Looks for the doctor, in bounded time; where wanted, also at what a bundle holds."""
 
-    def __call__(self, *, with_facts: bool, tenant_id: TenantId | None) -> Examination:
+    def __call__(
+        self,
+        *,
+        with_facts: bool,
+        tenant_id: TenantId | None,
+        inspect: Literal["checks", "bundle"] | None = None,
+    ) -> Examination:
         """Look at what is asked for."""
         found = self.survey()
         engines = self.engines() if with_facts else {}
@@ -33,6 +43,7 @@ class Examiner:
             facts=self._facts(found, engines) if with_facts else None,
             hardware=None if tenant_id is None else self.hardware(tenant_id),
             engines=engines,
+            inspection=None if inspect is None else self.inspect(inspect == "bundle"),
         )
 
     def facts(self) -> DeviceFacts:

@@ -92,6 +92,8 @@ class Examine(_Message, frozen=True, kw_only=True, tag_field="verb", tag="examin
     facts: bool = False
     """Facts for a check-in, with the versions of all products."""
     tenant_id: TenantIdField | None = None
+    inspect: Literal["checks", "bundle"] | None = None
+    """What the doctor judges; for a bundle also our part of the products' configuration, and what our services said."""
 
 
 Request: TypeAlias = Look | Adopt | Apply | Refresh | Confirm | Release | Examine

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.authority import Claim
@@ -69,7 +69,13 @@ class Enforcer(Protocol):
         """Return every setting to its state from before management, by a leave to go."""
         ...
 
-    def examine(self, *, with_facts: bool = False, tenant_id: TenantId | None = None) -> Examination:
+    def examine(
+        self,
+        *,
+        with_facts: bool = False,
+        tenant_id: TenantId | None = None,
+        inspect: Literal["checks", "bundle"] | None = None,
+    ) -> Examination:
         """Ask what root alone can see of the machine."""
         ...
 
@@ -125,9 +131,16 @@ class AskingEnforcer:
         """See ``Enforcer.release``."""
         self._asked(protocol.Release(manifest=manifest, package=package, time=time), protocol.Done)
 
-    def examine(self, *, with_facts: bool = False, tenant_id: TenantId | None = None) -> Examination:
+    def examine(
+        self,
+        *,
+        with_facts: bool = False,
+        tenant_id: TenantId | None = None,
+        inspect: Literal["checks", "bundle"] | None = None,
+    ) -> Examination:
         """See ``Enforcer.examine``."""
-        return self._asked(protocol.Examine(facts=with_facts, tenant_id=tenant_id), protocol.Examined).examination
+        request = protocol.Examine(facts=with_facts, tenant_id=tenant_id, inspect=inspect)
+        return self._asked(request, protocol.Examined).examination
 
     def _asked(self, request: Request, kind: type[T]) -> T:
         return _expected(self.ask(request), kind)
