@@ -91,7 +91,18 @@ class SampleSystem:
             name = json.loads((POLICIES / f"{stem}.json").read_text())["name"]
             if not assigned[name]:
                 self.assign(name, group)
-        eventually(self._is_settled)
+        try:
+            eventually(self._is_settled)
+        except AssertionError:
+            unsettled = {
+                device["deviceName"]: [
+                    (each["settingDefinitionId"], each["state"], each.get("errorCode"), each.get("reason"))
+                    for each in self.listed("device", "effective", device["deviceName"])
+                    if each["state"] not in {"succeeded", "notApplicable"}
+                ]
+                for device in self.listed("device", "list")
+            }
+            raise AssertionError(f"not settled: {unsettled}\n{self._logs()}") from None
 
     def _is_settled(self) -> bool:
         standing = [each["shieldwall"] for each in self.listed("device", "list")]
