@@ -53,6 +53,8 @@ def happened(key: str, **members: Any) -> AuditEvent:
         "executable": "/usr/bin/vi",
         "keys": (f"{KEY}{key}",),
     }
+    if key == "execution":
+        defaults["call"] = "execve"
     return AuditEvent(**(defaults | members))
 
 
@@ -132,6 +134,8 @@ def test_every_rule_is_explained_names_real_packs_and_is_told_apart() -> None:
             ),
             set(),
         ),
+        (happened("watch_mine", paths=at("/etc/shadow")), {"passwordFileChanged"}),
+        (happened("privilegeescalation", call="execve", executable="/dev/shm/x"), {"runFromSharedMemory"}),
         (happened("timechange"), set()),
     ],
 )

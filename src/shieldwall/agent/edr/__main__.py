@@ -24,6 +24,7 @@ from shieldwall.agent.edr.findings import STEM
 from shieldwall.agent.edr.netlink import Listener
 from shieldwall.agent.edr.rules import Surroundings, load_rules
 from shieldwall.agent.edr.watching import Watch, lines
+from shieldwall.agent.edr.web_servers import WEB_USERS
 from shieldwall.trust import moments
 
 EXIT_UNAVAILABLE: Final = 69
@@ -32,19 +33,6 @@ TICK_SECONDS: Final = 1.0
 GATHER_SECONDS: Final = 0.05
 """Records are taken in heaps: waking up for each would cost more than reading it."""
 MOST_AT_ONCE: Final = 4_000
-WEB_USERS: Final = (
-    "www-data",
-    "nginx",
-    "apache",
-    "httpd",
-    "http",
-    "www",
-    "caddy",
-    "lighttpd",
-    "tomcat",
-    "jetty",
-    "wwwrun",
-)
 _OWN: Final = ("shieldwall-applier.service", "shieldwall-agent.service", "shieldwall-broker.service")
 
 

@@ -21,6 +21,8 @@ from shieldwall.contract.events import EventKind, EventSeverity
 
 KEY: Final = "shieldwall_edr_"
 """How the keys of our audit rules begin; the name of the pack follows."""
+EXECUTION: Final = "execution"
+_STARTS: Final = frozenset({"execve", "execveat"})
 PACKAGE_MANAGERS: Final = (
     *("/usr/bin/dpkg", "/usr/bin/dpkg-deb", "/usr/bin/dpkg-divert", "/usr/bin/dpkg-statoverride", "/usr/bin/apt"),
     *("/usr/bin/apt-get", "/usr/lib/apt/methods/*", "/usr/bin/rpm", "/usr/bin/dnf*", "/usr/bin/yum", "/usr/bin/zypper"),
@@ -115,7 +117,7 @@ def subject_of(rule: Rule, event: AuditEvent) -> str:
 
 def _holds(when: When, event: AuditEvent, around: Surroundings) -> bool:
     return (
-        (not when.keys or any(f"{KEY}{key}" in event.keys for key in when.keys))
+        (not when.keys or _written_for(when, event))
         and (not when.calls or event.call in when.calls)
         and (when.success is None or event.success is when.success)
         and (when.signed_in is None or (event.login_uid is not None) is when.signed_in)
@@ -128,6 +130,18 @@ def _holds(when: When, event: AuditEvent, around: Surroundings) -> bool:
         and (not when.arguments or _expression(when.arguments).search(event.command[:8_192]) is not None)
         and not (when.unless_own and around.is_own(event))
     )
+
+
+def _written_for(when: When, event: AuditEvent) -> bool:
+    """Tell whether an event is one that the packs are there for, although the kernel names one rule alone for it.
+
+    A watch of a policy, or a rule about becoming root, may have stood before the pack's own rule.
+    """
+    if any(f"{KEY}{pack}" in event.keys for pack in when.keys):
+        return True
+    if EXECUTION in when.keys and event.call in _STARTS:
+        return any(key.startswith(KEY) for key in event.keys)
+    return bool(when.paths) and any(key.startswith(f"{KEY}watch") for key in event.keys)
 
 
 def _said(wanted: Mapping[str, Sequence[str]], said: Mapping[str, str]) -> bool:

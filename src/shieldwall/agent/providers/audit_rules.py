@@ -60,22 +60,36 @@ class Unwatched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """Whatever meets one condition, such as ``uid=34`` or ``exe=/usr/bin/backup``, is not written down."""
+
+    key: str
+    condition: str
+
+    def lines(self) -> Iterable[str]:
+        """Write the exception; it has to stand before the rules that it is about."""
+        yield f"-a never,exit -S all -F {self.condition} -F key={self.key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """System calls by name, under conditions such as ``auid>=1000``."""
+    """System calls by name, under conditions such as ``auid>=1000``, and between fields, such as ``uid!=euid``."""
 
     key: str
     names: tuple[str, ...]
     conditions: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
 
     def lines(self) -> Iterable[str]:
         """Write one rule for each table of system calls."""
         calls = " ".join(f"-S {name}" for name in self.names)
         conditions = "".join(f" -F {condition}" for condition in self.conditions)
+        conditions += "".join(f" -C {comparison}" for comparison in self.compared)
         for architecture in ARCHITECTURES:
             yield f"-a always,exit -F arch={architecture} {calls}{conditions} -F key={self.key}"
 
 
-AuditRule: TypeAlias = Watch | Unwatched | Calls
+AuditRule: TypeAlias = Watch | Unwatched | Unseen | Calls
 
 
 def is_usable(path: str) -> bool:

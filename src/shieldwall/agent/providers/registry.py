@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shieldwall.agent.providers.audit import AuditProvider
 from shieldwall.agent.providers.base import Provider
 from shieldwall.agent.providers.clamav import ClamavProvider
 from shieldwall.agent.providers.freshclam import FreshclamProvider
@@ -35,4 +36,5 @@ def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
         FapolicydProvider(catalog),
         SentryProvider(catalog),
         WatchesProvider(catalog),
+        AuditProvider(catalog),
     )

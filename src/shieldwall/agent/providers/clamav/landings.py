@@ -22,6 +22,7 @@ ADMIN_ONLY: Final = "admin_only"
 ELSEWHERE: Final = frozenset(
     {
         "antivirusEngine.allowedThreats",
+        "antivirusEngine.behaviorMonitoring",
         "antivirusEngine.disallowedThreatActions",
         "antivirusEngine.offlineDefinitionUpdate",
         "antivirusEngine.offlineDefinitionUpdateFallbackToCloud",
@@ -33,7 +34,7 @@ ELSEWHERE: Final = frozenset(
         "cloudService.definitionUpdatesInterval",
     }
 )
-"""Settings of ClamAV that providers of definitions and of scans carry out."""
+"""Settings that providers of definitions, of scans and of the kernel's audit carry out."""
 ELSEWHERE_PARTS: Final = frozenset({"scheduledScan"})
 
 

@@ -8,10 +8,6 @@ from typing import Final
 
 _REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "antivirusEngine.behaviorMonitoring": (
-            "ClamAV looks at files, not at behavior; what processes do is recorded by the kernel's audit, "
-            "where the provider audit is there."
-        ),
         "linux_advancedsettings": (
             "ClamAV does not look at the memory of processes on Linux; programs and libraries are looked at as they "
             "are opened, before they are in memory."

@@ -1,0 +1,127 @@
+"""The kernel's audit as auditctl shows and changes it. Rules of others are never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+import msgspec
+
+from shieldwall.agent.edr.rules import KEY
+from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.providers.audit_rules import keys_in
+from shieldwall.agent.providers.base import ProviderError
+
+BEFORE: Final = PurePosixPath("/var/lib/shieldwall-applier/audit-before.json")
+"""What the kernel kept before our rules came: given back when they go."""
+NOT_INSTALLED: Final = "Engine unavailable: auditing needs auditctl of the package auditd, which is not on this device."
+LOCKED: Final = "2"
+_GIVEN_BACK: Final = {
+    "backlog_limit": "-b",
+    "backlog_wait_time": "--backlog_wait_time",
+    "rate_limit": "-r",
+    "failure": "-f",
+}
+
+
+class AuditRefusedError(ProviderError):
+    """The kernel did not take what auditctl asked of it."""
+
+    code = "auditRefused"
+    remedy = "Look at what auditctl -s and auditctl -l say on the device; in a container the audit belongs to the host."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """Asks and tells by auditctl."""
+
+    host: Host
+    auditctl: str
+
+    @classmethod
+    def of(cls, host: Host) -> Kernel | None:
+        """Return the way to the kernel, ``None`` where there is no auditctl."""
+        auditctl = host.find_program("auditctl")
+        return None if auditctl is None else cls(host=host, auditctl=auditctl)
+
+    def status(self) -> Mapping[str, str]:
+        """Return what ``auditctl -s`` shows. Raises: AuditRefusedError, HostError."""
+        done = self.host.run([self.auditctl, "-s"])
+        found = {}
+        for line in done.stdout.decode(errors="replace").splitlines():
+            name, _, value = line.partition(" ")
+            found[name] = value.strip()
+        if done.returncode != 0 or "enabled" not in found:
+            said = " ".join(done.stderr.decode(errors="replace").split())[:200] or "it shows nothing"
+            raise AuditRefusedError(f"The kernel lets nobody here use its audit: {said}.")
+        return found
+
+    def listing(self) -> Sequence[str]:
+        """Return the rules that the kernel holds. Raises: HostError."""
+        said = self.host.run([self.auditctl, "-l"]).stdout.decode(errors="replace")
+        return [line for line in said.splitlines() if line.startswith("-")]
+
+    def our_keys(self) -> frozenset[str]:
+        """Return the keys of our rules that the kernel holds. Raises: HostError."""
+        return frozenset(key for key in keys_in("\n".join(self.listing())) if key.startswith(KEY))
+
+    def load(self, rules: PurePosixPath, *, lock: bool) -> None:
+        """Make the kernel hold the rules of a file in the place of all of ours, and write down what they find.
+
+        What this machine lacks is passed over. Raises: HostError; AuditRefusedError: it is not switched on.
+        """
+        self._remember()
+        self._remove()
+        self._tell("-R", str(self.host.locate(rules)))
+        if self.status()["enabled"] == "0" and not self._tell("-e", "1"):
+            raise AuditRefusedError("Auditing cannot be switched on.")
+        if lock:
+            self._tell("-e", LOCKED)
+
+    def let_go(self) -> None:
+        """Take our rules out, and give back what was kept before them. Raises: HostError."""
+        self._remove()
+        content = self.host.read_file(BEFORE)
+        if content is None:
+            return
+        before = _read(content)
+        for name, option in _GIVEN_BACK.items():
+            if name in before:
+                self._tell(option, before[name])
+        if before.get("enabled") == "0" and self.status().get("pid", "0") == "0":
+            self._tell("-e", "0")
+        self.host.write_file(BEFORE, None)
+
+    def _remember(self) -> None:
+        if self.host.read_file(BEFORE) is None:
+            kept = {name: value for name, value in self.status().items() if name in {*_GIVEN_BACK, "enabled"}}
+            self.host.write_file(BEFORE, msgspec.json.encode(kept), mode=0o600)
+
+    def _remove(self) -> None:
+        for key in sorted(self.our_keys()):
+            self._tell("-D", "-k", key)
+
+    def _tell(self, *words: str) -> bool:
+        return self.host.run([self.auditctl, *words]).returncode == 0
+
+
+def unavailable(host: Host) -> str | None:
+    """Say why nothing can be audited here; ``None`` when it can."""
+    kernel = Kernel.of(host)
+    if kernel is None:
+        return NOT_INSTALLED
+    try:
+        kernel.status()
+    except (AuditRefusedError, HostError) as error:
+        return f"Engine unavailable: {error.cause}"
+    return None
+
+
+def _read(content: bytes) -> Mapping[str, str]:
+    try:
+        return msgspec.json.decode(content, type=dict[str, str])
+    except msgspec.DecodeError:  # a crash while it was written: nothing is given back but the rules
+        return {}

@@ -1,0 +1,556 @@
+"""The kernel's audit: laws, the rules that come of settings, what is said where it cannot be, the real kernel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.hardening import apply, catalog
+from tests.support.memory_host import MemoryHost
+from tests.support.provider_conformance import ProviderConformance
+from tests.support.setting_strategies import desired_settings
+from tests.support.systemd_host import SystemdHost
+
+from shieldwall.agent.edr.rules import KEY
+from shieldwall.agent.host.local import LocalHost
+from shieldwall.agent.host.ports import Completed
+from shieldwall.agent.providers.audit import AuditProvider
+from shieldwall.agent.providers.audit import profile as at
+from shieldwall.agent.providers.audit.kernel import BEFORE, AuditRefusedError
+from shieldwall.agent.providers.audit.packs import BEHAVIOR_PACKS, PACKS, Machine, rules_of
+from shieldwall.agent.providers.audit.profile import Vocabulary
+from shieldwall.agent.providers.audit.rendering import LOCK, MEMORY, READER, READER_UNIT, READER_WANTED, RULES
+from shieldwall.agent.providers.base import Desired, Surroundings
+from shieldwall.contract.ids import SettingId
+from shieldwall.policy.values import Item
+
+PROVIDER: Final = AuditProvider(catalog(), python="/usr/bin/python3")
+WORDS: Final = Vocabulary.of(catalog())
+PREFIX: Final = "linux_shieldwall_audit_"
+BEHAVIOR: Final = SettingId("linux_mdatp_managed_antivirusengine_behaviormonitoring")
+EXCLUSIONS: Final = SettingId("linux_mdatp_managed_exclusionsettings_exclusions")
+ANYTHING: Final = st.none() | st.binary(max_size=20)
+
+
+class TestConformance(ProviderConformance):
+    provider = PROVIDER
+    file_contents = st.fixed_dictionaries(dict.fromkeys(PROVIDER.files(), ANYTHING))
+    desired = desired_settings(catalog(), WORDS.places)
+
+
+def name(part: str) -> SettingId:
+    return SettingId(PREFIX + part.lower())
+
+
+def choices(**parts: str) -> Desired:
+    return {name(part): f"{name(part)}_{word}" for part, word in parts.items()}
+
+
+def watch(path: str, *uses: str, key: str | None = None) -> Item:
+    item = name("watches_item")
+    members: dict[SettingId, Any] = {
+        SettingId(f"{item}_path"): path,
+        SettingId(f"{item}_permissions"): tuple(f"{item}_permissions_{use}" for use in uses),
+    }
+    if key is not None:
+        members[SettingId(f"{item}_key")] = key
+    return Item(tuple(sorted(members.items())))
+
+
+def excluded_path(path: str, *, directory: bool) -> Item:
+    item = f"{EXCLUSIONS}_item_"
+    return Item(
+        tuple(
+            sorted(
+                {
+                    SettingId(f"{item}$type"): f"{item}$type_0",
+                    SettingId(f"{item}isdirectory"): f"{item}isdirectory_{str(directory).lower()}",
+                    SettingId(f"{item}path"): path,
+                }.items()
+            )
+        )
+    )
+
+
+def excluded_program(program: str) -> Item:
+    item = f"{EXCLUSIONS}_item_"
+    return Item(((SettingId(f"{item}$type"), f"{item}$type_1"), (SettingId(f"{item}name"), program)))
+
+
+ON: Final = choices(enabled="true")
+
+
+def rules(desired: Desired, kept: Mapping[str, Any] | None = None) -> list[str]:
+    content = PROVIDER.render({}, desired, kept or {}).files[RULES] or b""
+    return [line for line in content.decode().splitlines() if not line.startswith("#")]
+
+
+class Kernel:
+    """An audit system in memory: rules by their lines, values by their options."""
+
+    def __init__(self, *, enabled: str = "0", foreign: Sequence[str] = (), refuses: str = "") -> None:
+        self.values = {"enabled": enabled, "failure": "1", "pid": "0", "rate_limit": "0", "backlog_limit": "64"}
+        self.values |= {"lost": "0", "backlog_wait_time": "15000", "loginuid_immutable": "0 unlocked"}
+        self.rules = list(foreign)
+        self.refuses = refuses
+        self.read: Callable[[str], bytes | None] = lambda _path: None
+
+    def __call__(self, words: Sequence[str], _stdin: bytes) -> Completed:
+        if self.refuses:
+            return Completed(returncode=1, stdout=b"", stderr=f"Error - {self.refuses}\n".encode())
+        match words:
+            case ["-s"]:
+                said = "".join(f"{name} {value}\n" for name, value in self.values.items())
+                return Completed(returncode=0, stdout=said.encode(), stderr=b"")
+            case ["-l"]:
+                said = "\n".join(self.rules) or "No rules"
+                return Completed(returncode=0, stdout=f"{said}\n".encode(), stderr=b"")
+            case _ if self.values["enabled"] == "2":
+                return Completed(returncode=1, stdout=b"", stderr=b"The audit system is in immutable mode")
+            case ["-R", path]:
+                for line in (self.read(path) or b"").decode().splitlines():
+                    self.take(line.split())
+            case ["-D", "-k", key]:
+                self.rules = [rule for rule in self.rules if not rule.endswith((f"key={key}", f"-k {key}"))]
+            case _:
+                self.take(list(words))
+        return Completed(returncode=0, stdout=b"", stderr=b"")
+
+    def take(self, words: list[str]) -> None:
+        options = {"-b": "backlog_limit", "--backlog_wait_time": "backlog_wait_time", "-r": "rate_limit"}
+        options |= {"-f": "failure", "-e": "enabled"}
+        match words:
+            case ["-a", *_]:
+                self.rules.append(" ".join(words))
+            case ["--loginuid-immutable"]:
+                self.values["loginuid_immutable"] = "1 locked"
+            case [option, value] if option in options:
+                self.values[options[option]] = value
+            case _:
+                assert words[:1] in ([], ["-c"], ["##"]), words
+
+
+def a_host(kernel: Kernel, *, systemd: bool = True, files: Mapping[PurePosixPath, bytes] | None = None) -> MemoryHost:
+    kind = SystemdHost if systemd else MemoryHost
+    host = kind(dict(files or {}), programs={"auditctl": kernel})
+    kernel.read = lambda path: host.files.get(RULES) if path.endswith(RULES.name) else None
+    return host
+
+
+# Rules
+
+
+def test_every_pack_that_holds_by_default_is_there_and_no_other() -> None:
+    loaded = {pack for pack in (*PACKS, "execution") if any(f"key={KEY}{pack.lower()}" in line for line in rules(ON))}
+
+    off = {"accessDenied", "permissionChanges", "fileDeletion", "connections"}
+    assert loaded == {*PACKS, "execution"} - off
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_each_pack_is_switched_by_its_setting_alone(pack: str) -> None:
+    on, off = (rules({**ON, **choices(**{f"packs_{pack}": word})}) for word in ("true", "false"))
+
+    assert {line for line in on if line not in off} == {
+        line for line in on if line.endswith(f"key={KEY}{pack.lower()}")
+    }
+    assert len(on) > len(off)
+
+
+def test_execution_is_written_down_of_nobody_of_people_or_of_all() -> None:
+    def execution(word: str, kept: Mapping[str, Any]) -> list[str]:
+        lines = rules({**ON, **choices(packs_execution=word)}, kept)
+        return [line for line in lines if line.endswith(f"key={KEY}execution") and "b64" in line]
+
+    seen = {"machine": {"homes": [], "webUsers": [33], "users": {}}}
+    assert execution("off", seen) == []
+    assert ["-F auid!=unset" in line for line in execution("users", seen)] == [True, False]
+    assert "-F uid=33" in execution("users", seen)[1]
+    (every,) = execution("all", seen)
+    assert "auid" not in every
+
+
+def test_watches_of_a_policy_have_a_key_of_ours_and_stand_before_the_packs() -> None:
+    lines = rules(
+        {**ON, name("watches"): (watch("/srv/shop/", "write", "attributes", key="shop"), watch("/x", "read"))}
+    )
+
+    shop = f"-a always,exit -F dir=/srv/shop -F perm=wa -F key={KEY}watch_shop"
+    assert lines.index(shop) < lines.index(f"-a always,exit -F path=/etc/passwd -F perm=wa -F key={KEY}identity")
+    assert f"-a always,exit -F path=/x -F perm=r -F key={KEY}watch" in lines
+
+
+def test_what_is_left_out_stands_before_everything_else() -> None:
+    wanted: Desired = {
+        **ON,
+        name("excludedusers"): ("34", "backup"),
+        name("excludedprograms"): ("/usr/bin/rsync",),
+        EXCLUSIONS: (excluded_path("/srv/db", directory=True), excluded_program("/usr/sbin/mysqld")),
+    }
+    lines = rules(wanted, {"machine": {"users": {"backup": 34}, "homes": [], "webUsers": []}})
+
+    never = [line for line in lines if line.startswith("-a never")]
+    assert [line.split(" -F ")[1] for line in never] == [
+        "uid=34",
+        "uid=34",
+        "exe=/usr/bin/rsync",
+        "dir=/srv/db",
+        "exe=/usr/sbin/mysqld",
+    ]
+    assert lines.index(never[-1]) < next(n for n, line in enumerate(lines) if line.startswith("-a always"))
+
+
+def test_global_exclusions_hold_for_behavior_monitoring_and_alone_do_nothing() -> None:
+    alone = {EXCLUSIONS: (excluded_path("/srv/db", directory=True),)}
+    both = {**alone, BEHAVIOR: f"{BEHAVIOR}_1"}
+
+    assert rules(alone) == []
+    assert any("never" in line for line in rules(both))
+
+
+def test_behavior_monitoring_loads_its_packs_without_the_audit_profile() -> None:
+    lines = rules({BEHAVIOR: f"{BEHAVIOR}_1"})
+    keys = {line.rpartition("key=")[2] for line in lines if "key=" in line}
+
+    assert keys == {f"{KEY}{pack.lower()}" for pack in BEHAVIOR_PACKS}
+    assert rules({BEHAVIOR: f"{BEHAVIOR}_0"}) == []
+    assert rules({**choices(enabled="false"), **choices(packs_connections="true")}) == []
+
+
+def test_limits_and_what_lasts_are_written_as_auditctl_takes_them() -> None:
+    wanted = {
+        **ON,
+        **choices(failuremode="silent", loginuidimmutable="true", immutable="true"),
+        name("limits_backloglimit"): 16_384,
+        name("limits_backlogwaittime"): 0,
+        name("limits_ratelimit"): 500,
+    }
+    files = PROVIDER.render({}, wanted, {}).files
+
+    assert rules(wanted)[-5:] == ["-b 16384", "--backlog_wait_time 0", "-r 500", "-f 0", "--loginuid-immutable"]
+    assert (files[LOCK] or b"").endswith(b"-e 2\n")
+    assert PROVIDER.render({}, ON, {}).files[LOCK] is None
+    assert rules(ON)[-1] == "-b 8192"
+
+
+def test_keys_of_people_are_watched_where_they_have_some() -> None:
+    host = a_host(
+        Kernel(), files={PurePosixPath("/etc/passwd"): b"ada:x:1000:1000::/home/ada:/bin/sh\nwww-data:x:33:33::/:/\n"}
+    )
+    seen = PROVIDER.survey(host, ON, Surroundings())
+    assert seen == {"machine": {"homes": [], "users": {}, "webUsers": [33]}}, "a home without keys is none"
+
+    lines = rules(ON, {"machine": {"homes": ["/home/ada"], "users": {}, "webUsers": []}})
+    assert f"-a always,exit -F dir=/home/ada/.ssh -F perm=wa -F key={KEY}authentication" in lines
+
+
+def test_what_no_rule_can_name_is_refused_item_by_item() -> None:
+    wanted = {
+        **ON,
+        name("watches"): (watch("/srv/a b", "write"), watch("/srv/c", "write")),
+        name("excludedusers"): ("backup", "nobodyknows"),
+        name("excludedprograms"): ("/usr/bin/rsync", "/usr/bin/bash", "/opt/x y"),
+        EXCLUSIONS: (excluded_program("mysqld"), excluded_path("/srv/é è", directory=False)),
+    }
+    rejected = PROVIDER.render({}, wanted, {"machine": {"users": {"backup": 34}}}).rejected
+
+    assert {setting: [(item.item, item.code) for item in items] for setting, items in rejected.items()} == {
+        name("watches"): [("/srv/a b", "pattern")],
+        name("excludedusers"): [("nobodyknows", "noSuchUser")],
+        name("excludedprograms"): [("/usr/bin/bash", "interpreter"), ("/opt/x y", "pattern")],
+        EXCLUSIONS: [("mysqld", "notAPath"), ("/srv/é è", "pattern")],
+    }
+
+
+@given(desired=desired_settings(catalog(), WORDS.places))
+def test_no_rule_breaks_out_of_its_line(desired: Desired) -> None:
+    for line in rules(desired):
+        assert line.startswith(("-a always,exit ", "-a never,exit ", "-c", "-b ", "-f ", "-r ", "--"))
+        assert not set(line) & set("\"'\\\0\t")
+        assert not line.startswith("-a") or f" -F key={KEY}" in line
+
+
+# What is said where it cannot be
+
+
+def test_it_says_that_the_engine_is_unavailable_where_audit_cannot_be_used() -> None:
+    """In a container the kernel says: Operation not permitted."""
+    host = a_host(Kernel(refuses="Operation not permitted"))
+    for setting in WORDS.places:
+        support = PROVIDER.support(host, setting)
+        assert support is not None
+        assert not support.applicable
+        assert support.reason.startswith("Engine unavailable")
+        assert "Operation not permitted" in support.reason
+    assert PROVIDER.product_version(host) == "unavailable"
+
+
+def test_without_auditd_or_in_a_root_of_its_own_it_says_so() -> None:
+    for host, word in ((SystemdHost(), "auditd"), (MemoryHost(programs={"auditctl": Kernel()}), "root of its own")):
+        support = PROVIDER.support(host, name("enabled"))
+        assert support is not None
+        assert not support.applicable
+        assert word in support.reason
+    assert PROVIDER.product_version(SystemdHost()) is None
+    assert PROVIDER.support(SystemdHost(), SettingId("linux_shieldwall_firewall_global_enabled")) is None
+
+
+def test_without_auditctl_nothing_is_claimed_to_be_loaded() -> None:
+    host = SystemdHost()
+    with pytest.raises(AuditRefusedError, match="auditctl"):
+        apply(host, PROVIDER, ON)
+
+
+# The kernel
+
+
+def seen(host: MemoryHost, provider: AuditProvider, desired: Desired) -> dict[str, tuple[bool | None, str]]:
+    found = provider.observe(host, desired)
+    return {WORDS.places[setting]: (each.effective, each.code) for setting, each in found.items()}
+
+
+def test_rules_come_and_go_and_everything_else_is_as_it_was() -> None:
+    foreign = ["-w /etc/theirs -p wa -k theirs", "-a always,exit -S bpf -F key=shieldwall_blockBpf"]
+    kernel = Kernel(foreign=foreign)
+    kernel.values["backlog_limit"] = "320"
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    wanted = {**ON, **choices(failuremode="silent")}
+    before = dict(kernel.values)
+
+    rendered = apply(host, provider, wanted)
+    assert kernel.values["enabled"] == "1"
+    assert (kernel.values["backlog_limit"], kernel.values["failure"]) == ("8192", "0")
+    assert kernel.rules[:2] == foreign
+    assert len(kernel.rules) > 100
+    assert host.files.get(BEFORE) is not None
+    loaded = list(kernel.rules)
+    provider.activate(host)
+    assert kernel.rules == loaded, "once more changes nothing"
+
+    apply(host, provider, {}, dict(rendered.kept))
+    assert kernel.rules == foreign
+    assert kernel.values == before
+    assert host.files.get(BEFORE) is None
+
+
+def test_what_holds_is_asked_of_the_kernel() -> None:
+    kernel = Kernel()
+    host, provider = (
+        a_host(kernel, files={PurePosixPath("/proc/cmdline"): b"quiet audit=1\n"}),
+        AuditProvider(catalog()),
+    )
+    wanted = {
+        **ON,
+        **choices(packs_identity="true", packs_connections="false", failuremode="log", immutable="false"),
+        name("watches"): (watch("/srv/c", "write"),),
+        name("limits_backloglimit"): 4_096,
+        name("excludedprograms"): ("/usr/bin/rsync",),
+        BEHAVIOR: f"{BEHAVIOR}_1",
+    }
+    apply(host, provider, wanted)
+
+    fine = seen(host, provider, wanted)
+    assert fine.pop(at.BEHAVIOR) == (True, "detectOnly")
+    assert fine.pop("audit.packs.connections") == (None, "off")
+    assert set(fine.values()) == {(True, "")}
+
+    kernel.rules = [
+        rule for rule in kernel.rules if "identity" not in rule and "/srv/c" not in rule and "rsync" not in rule
+    ]
+    kernel.values |= {"backlog_limit": "64", "lost": "7"}
+    found = seen(host, provider, wanted)
+    assert found["audit.packs.identity"] == (False, "auditRuleMissing")
+    assert found[at.WATCHES] == (False, "watchMissing")
+    assert found[at.PROGRAMS] == (False, "auditRuleMissing")
+    assert found[at.BACKLOG] == (False, "auditValueDiffers")
+    assert found[at.ENABLED] == (True, "eventsLost")
+    assert found[at.BEHAVIOR] == (False, "auditRuleMissing")
+
+    kernel.values["enabled"] = "0"
+    assert seen(host, provider, ON)[at.ENABLED] == (False, "auditOff")
+    kernel.values["enabled"] = "1"
+    host.active.clear()  # type: ignore[attr-defined]
+    assert seen(host, provider, ON)[at.ENABLED] == (False, "readerDown")
+
+
+def test_programs_that_ran_before_are_not_seen_and_that_is_said() -> None:
+    host = a_host(Kernel(), files={PurePosixPath("/proc/cmdline"): b"quiet\n"})
+    provider = AuditProvider(catalog())
+    apply(host, provider, ON)
+
+    observation = provider.observe(host, ON)[name("enabled")]
+    assert (observation.effective, observation.code) == (True, "notFromStart")
+    assert "audit=1" in observation.reason
+
+
+def test_rules_that_are_locked_wait_for_the_restart_and_it_is_said() -> None:
+    kernel = Kernel(enabled="2", foreign=["-w /etc/theirs -p wa -k theirs"])
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    rendered = apply(host, provider, {**ON, **choices(packs_identity="true")})
+
+    assert kernel.rules == ["-w /etc/theirs -p wa -k theirs"]
+    assert host.files[RULES], "they are loaded at the next start"
+    observation = provider.observe(host, choices(packs_identity="true"))[name("packs_identity")]
+    assert (observation.effective, observation.code) == (False, "auditLocked")
+    assert not provider.supervise(host, ON)
+    apply(host, provider, {}, dict(rendered.kept))
+    assert host.files.get(RULES) is None
+
+
+def test_locking_comes_last_and_cannot_be_taken_back() -> None:
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    wanted = {**ON, **choices(immutable="true", loginuidimmutable="true")}
+    rendered = apply(host, provider, wanted)
+
+    assert kernel.values["enabled"] == "2"
+    assert seen(host, provider, wanted)[at.IMMUTABLE] == (True, "")
+    assert seen(host, provider, wanted)[at.LOGIN_UID] == (True, "")
+    loaded = list(kernel.rules)
+    off = {**ON, **choices(immutable="false", loginuidimmutable="false")}
+    apply(host, provider, off, dict(rendered.kept))
+    assert kernel.rules == loaded
+    assert seen(host, provider, off)[at.IMMUTABLE] == (False, "untilRestart")
+    assert host.files.get(LOCK) is None, "after the restart it is not locked again"
+
+
+def test_what_somebody_took_out_or_ended_is_brought_back_and_told() -> None:
+    kernel = Kernel(foreign=["-w /etc/theirs -p wa -k theirs"])
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    apply(host, provider, ON)
+    assert provider.supervise(host, ON) == []
+    whole = sorted(kernel.rules)
+
+    kernel.rules, kernel.values["enabled"] = kernel.rules[:40], "0"
+    host.active.clear()  # type: ignore[attr-defined]
+    told = provider.supervise(host, ON)
+
+    assert len(told) == 3
+    assert sorted(kernel.rules) == whole
+    assert kernel.values["enabled"] == "1"
+    assert READER in host.active  # type: ignore[attr-defined]
+    assert provider.supervise(host, ON) == []
+    assert provider.supervise(host, {}) == ()
+
+
+def test_the_program_that_reads_runs_while_something_is_audited() -> None:
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog(), python="/opt/python")
+    assert isinstance(host, SystemdHost)
+    rendered = apply(host, provider, ON)
+
+    assert READER in host.active
+    assert b"ExecStart=/opt/python -I -m shieldwall.agent.edr\n" in host.files[READER_UNIT]
+    assert READER.encode() in host.files[READER_WANTED]
+    apply(host, provider, {}, dict(rendered.kept))
+    assert READER not in host.active
+    assert READER_UNIT not in host.files
+    assert READER_WANTED not in host.files
+
+
+def test_without_systemd_nothing_reads_and_that_is_said() -> None:
+    host, provider = a_host(Kernel(), systemd=False), AuditProvider(catalog())
+    apply(host, provider, ON)
+
+    assert seen(host, provider, ON)[at.ENABLED] == (True, "notRead")
+
+
+def test_a_memory_that_is_not_ours_says_nothing() -> None:
+    files = dict(PROVIDER.render({}, ON, {}).files)
+    assert PROVIDER.read(files) == ON
+    assert PROVIDER.read({**files, RULES: b"-D\n"}) == {}
+    memory = json.loads(files[MEMORY] or b"{}")
+    for broken in (b"{}", b"[]", b'{"settings":{},"holds":[]}', json.dumps(memory).encode()):
+        assert PROVIDER.read({**files, MEMORY: broken}) == {}
+
+
+# The real one
+
+
+@pytest.fixture
+def kernel() -> Iterator[None]:
+    """Leave the kernel's audit as it was, whatever happens."""
+    before = auditctl("-s"), auditctl("-l")
+    yield
+    for key in {line.rpartition("key=")[2].rpartition("-k ")[2] for line in auditctl("-l").splitlines()}:
+        if key.startswith(KEY):
+            auditctl("-D", "-k", key)
+    values = dict(line.split(" ", 1) for line in before[0].splitlines() if " " in line)
+    for option, value in (("-b", "backlog_limit"), ("-r", "rate_limit"), ("-f", "failure"), ("-e", "enabled")):
+        auditctl(option, values[value])
+    auditctl("--backlog_wait_time", values["backlog_wait_time"])
+    assert auditctl("-l") == before[1]
+
+
+def auditctl(*words: str) -> str:
+    return subprocess.run(["auditctl", *words], check=False, capture_output=True, text=True).stdout
+
+
+@pytest.mark.root
+@pytest.mark.audit
+@pytest.mark.usefixtures("kernel")
+def test_the_real_kernel_takes_every_pack_and_gives_everything_back(tmp_path: Path) -> None:
+    host = LocalHost(tmp_path, program_directories=[Path("/usr/sbin")])
+    provider = AuditProvider(catalog())
+    (tmp_path / "data").mkdir()
+    wanted: Desired = {
+        **ON,
+        **choices(**{f"packs_{pack}": "true" for pack in PACKS}, packs_execution="all", failuremode="silent"),
+        name("watches"): (watch(f"{tmp_path}/data/", "write", key="mine"), watch("/etc/hostname", "read")),
+        name("excludedusers"): ("34",),
+        name("excludedprograms"): ("/usr/bin/rsync",),
+        EXCLUSIONS: (excluded_path(f"{tmp_path}/data", directory=True),),
+        name("limits_backloglimit"): 9_000,
+        name("limits_ratelimit"): 100_000,
+        BEHAVIOR: f"{BEHAVIOR}_1",
+    }
+    before = auditctl("-s"), auditctl("-l")
+    rendered = apply(host, provider, wanted)
+    assert not rendered.rejected
+
+    found = provider.observe(host, wanted)
+    wrong = {setting: each for setting, each in found.items() if each.effective is not True}
+    assert not wrong
+    assert found[BEHAVIOR].code == "detectOnly"
+    missing = {rule for pack in PACKS for rule in rules_of(pack, Machine())} - set()
+    assert len(auditctl("-l").splitlines()) > len(missing)
+
+    auditctl("-D", "-k", f"{KEY}persistence")
+    assert provider.observe(host, wanted)[name("packs_persistence")].code == "auditRuleMissing"
+    assert provider.supervise(host, wanted) == ["Audit rules were gone from the kernel, and are loaded again."]
+    assert provider.observe(host, wanted)[name("packs_persistence")].effective is True
+
+    apply(host, provider, {}, dict(rendered.kept))
+    assert (comparable(auditctl("-s")), auditctl("-l")) == (comparable(before[0]), before[1])
+
+
+def comparable(status: str) -> list[str]:
+    """What does not move by itself."""
+    return [
+        line for line in status.splitlines() if not line.startswith(("lost", "backlog ", "backlog_wait_time_actual"))
+    ]
+
+
+@pytest.mark.root
+@pytest.mark.audit
+@pytest.mark.usefixtures("kernel")
+def test_auditctl_understands_every_line_and_passes_over_nothing_but_what_is_missing(tmp_path: Path) -> None:
+    content = PROVIDER.render({}, {**ON, **choices(failuremode="silent")}, {}).files[RULES]
+    assert content is not None
+    checked = tmp_path / "rules"
+    checked.write_bytes(content)
+    done = subprocess.run(["auditctl", "-R", str(checked)], check=False, capture_output=True, text=True)
+
+    complaints = [
+        line for line in done.stderr.splitlines() if "No such file" not in line and "error in line" not in line
+    ]
+    assert not complaints
+    assert sum(line.startswith("-a") for line in content.decode().splitlines()) - done.stderr.count(
+        "No such file"
+    ) == len([line for line in auditctl("-l").splitlines() if KEY in line])
