@@ -58,8 +58,8 @@ def _service(program: Sequence[str]) -> str:
         f"[Service]\nType=oneshot\nExecStart={' '.join(program)} definitions\nTimeoutStartSec=35min\nNice=10\n"
         "UMask=0027\nCapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER\n"
         "NoNewPrivileges=yes\nPrivateDevices=yes\nPrivateTmp=yes\nProtectHome=yes\nProtectKernelTunables=yes\n"
-        "ProtectSystem=strict\n"
-        "ReadWritePaths=-/var/lib/clamav -/var/log/clamav -/run/clamav /var/lib/shieldwall-applier\n"
+        "ProtectSystem=strict\nStateDirectory=shieldwall-applier\nStateDirectoryMode=0700\n"
+        "ReadWritePaths=-/var/lib/clamav -/var/log/clamav -/run/clamav\n"
     )
 
 
