@@ -50,7 +50,7 @@ class Model:
         verdict = self.verdict(packet)
         back = replace(packet, inbound=not packet.inbound, known=True, answer=not packet.inbound)
         if verdict == "accept":
-            # The answer has to get through as well, and with TCP what follows it.
+            # The answer has to get through as well, and with TCP what follows it. Nobody's program answers pings.
             legs = [_echoed(back), *([replace(packet, known=True)] if packet.protocol == 6 else [])]
             return "accept" if all(self.verdict(leg) == "accept" for leg in legs) else "drop"
         if verdict == "reject" and packet.inbound:
@@ -145,7 +145,9 @@ class Model:
 
 def _echoed(packet: Packet) -> Packet:
     kinds = {1: (0, 0), 58: (129, 0)}
-    return replace(packet, kind=kinds.get(packet.protocol, packet.kind))
+    if packet.protocol not in kinds:
+        return packet
+    return replace(packet, kind=kinds[packet.protocol], user=None)
 
 
 def _refusing(packet: Packet) -> Packet:
