@@ -156,6 +156,8 @@ def test_whoever_changes_a_file_is_put_right_within_seconds_and_named(
         (status,) = (each for each in answer.report.settings if each.provider == "mdatp")
         assert (status.state, status.code) == (SettingState.SUCCEEDED, "repaired")
         assert (status.reason or "").startswith(f"Changed by {Path(sys.executable).resolve()} (uid 0")
+        rows = {(row["setting"], row.get("provider")): row for row in device.json("effective")["settings"]}
+        assert rows[CLOUD, "mdatp"]["source"] == "policy"
 
 
 def test_two_processes_weigh_little_and_hold_no_rights_they_do_not_need(

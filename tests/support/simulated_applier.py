@@ -16,6 +16,7 @@ from shieldwall.agent.applier.nonces import Nonces
 from shieldwall.agent.applier.pin import Change, PinFile
 from shieldwall.agent.applier.ports import Asker, Engine, Say
 from shieldwall.agent.applier.shelf import Shelf
+from shieldwall.agent.applier.sources import SettingSource
 from shieldwall.agent.applier.state import Stage
 from shieldwall.agent.applier.warden import Warden
 from shieldwall.agent.host.survey import Survey
@@ -60,6 +61,10 @@ class ConfirmsByHand:
 
     def stage(self) -> Stage:
         return Stage.NORMAL
+
+    def sources(self, *, manager: str | None = None, protected: bool = False) -> tuple[SettingSource, ...]:
+        del manager, protected
+        return ()
 
     def note_start(self, program: str) -> Stage:
         self.starts = (*self.starts, program)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, Final
 
 import typer
 
+from shieldwall.agent.applier.sources import SettingSource, Source
 from shieldwall.agent.doctor.bundle import bundle as pack
 from shieldwall.agent.doctor.examine import examine, found_errors
 from shieldwall.agent.doctor.model import Severity, Subject
@@ -17,9 +18,18 @@ from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, exit_code
 from shieldwall.agent.service.overview import EffectiveSetting, Overview, age_text, effective, overview
+from shieldwall.catalog.model import Catalog
 from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, is_running, prepare
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.enrollment import EnrollmentCode
+
+_SOURCES: Final = {
+    Source.POLICY: "policy",
+    Source.LOCAL_ADMINISTRATOR: "local administrator",
+    Source.OTHER_MANAGER: "other manager",
+    Source.DEFAULT: "default",
+    Source.TAMPER_PROTECTION: "tamper protection",
+}
 
 
 @app.command()
@@ -85,10 +95,14 @@ def show_effective(
         show_json(found)
         return
     show_table(
-        ("Setting", "Value", "State", "Provider", "Policy", "Written", "Read back", "Effective"),
+        ("Setting", "Value", "State", "Provider", "Policy", "Written", "Read back", "Effective", "Source"),
         [_row(setting) for setting in found.settings],
         empty="No policy speaks about this device yet.",
     )
+    if made_here := [each for each in found.others if each.source is not Source.DEFAULT]:
+        typer.echo("")
+        typer.echo("No policy speaks of these:")
+        show_table(("Setting", "Provider", "Value", "Source"), [_other(agent.catalog, each) for each in made_here])
     for refused in found.refused:
         typer.echo(f"Refused policy {refused.policy_id}: {printable(refused.cause)} [{printable(refused.code)}]")
 
@@ -182,4 +196,11 @@ def _row(setting: EffectiveSetting) -> tuple[str, ...]:
         "yes" if setting.written else "no",
         in_words(setting.read_back),
         {True: "yes", False: "no", None: "not probed"}[setting.effective],
+        _SOURCES[setting.source] if setting.source else "",
     )
+
+
+def _other(catalog: Catalog, each: SettingSource) -> tuple[str, ...]:
+    definition = catalog.definitions.get(each.setting)
+    name = each.setting if definition is None else definition.display_name
+    return name, each.provider, in_words(each.value), _SOURCES[each.source]

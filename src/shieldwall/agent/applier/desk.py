@@ -18,6 +18,7 @@ from shieldwall.trust import moments
 
 AGENT: Final = "agent"
 """How the engine knows the agent's process."""
+UNNAMED: Final = "another manager"
 
 
 class Examines(Protocol):
@@ -58,13 +59,18 @@ class Desk:
                 warden.release(asker, manifest=request.manifest, package=request.package, time=request.time)
                 return protocol.Done()
             case protocol.Examine():
-                return protocol.Examined(
-                    examination=self.examiner(
-                        with_facts=request.facts, tenant_id=request.tenant_id, inspect=request.inspect
-                    )
-                )
+                return protocol.Examined(examination=self._examined(request))
             case _:
                 assert_never(request)
+
+    def _examined(self, request: protocol.Examine) -> Examination:
+        found = self.examiner(with_facts=request.facts, tenant_id=request.tenant_id, inspect=request.inspect)
+        if not request.sources:
+            return found
+        survey, pin = found.survey.read(), self.warden.pin()
+        manager = (survey.managed_elsewhere or UNNAMED) if survey.is_passive else None
+        protected = pin is not None and pin.protected
+        return msgspec.structs.replace(found, sources=self.warden.engine.sources(manager=manager, protected=protected))
 
     def _refreshed(self) -> protocol.Outcome:
         outcome = self._outcome(self.warden.refresh())

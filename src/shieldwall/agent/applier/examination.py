@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from shieldwall.agent.applier.sources import SettingSource
 from shieldwall.agent.host.suitability import Sign
 from shieldwall.agent.host.survey import Finding, Survey
 from shieldwall.agent.inspection.model import Inspection
@@ -92,5 +93,7 @@ class Examination(
     facts: DeviceFacts | None = None
     hardware: HardwareIds | None = None
     engines: dict[str, str | None] = {}
+    sources: tuple[SettingSource, ...] = ()
+    """Where it is asked for: of every setting that could be held here, whose its value is."""
     inspection: Inspection | None = None
     """What the doctor asks for beside that."""

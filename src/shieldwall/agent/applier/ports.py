@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from shieldwall.agent.applier.confirming import Unconfirmed
+from shieldwall.agent.applier.sources import SettingSource
 from shieldwall.agent.applier.state import Stage, Terms
 from shieldwall.agent.applier.transaction import NOBODY, Seen
 from shieldwall.agent.host.survey import Survey
@@ -55,6 +56,10 @@ class Engine(Protocol):
 
     def stage(self) -> Stage:
         """Say how much the device is trusted with."""
+        ...
+
+    def sources(self, *, manager: str | None = None, protected: bool = False) -> tuple[SettingSource, ...]:
+        """Say of every setting whose its value is."""
         ...
 
     def note_start(self, program: str) -> Stage:

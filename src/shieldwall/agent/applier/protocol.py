@@ -92,6 +92,8 @@ class Examine(_Message, frozen=True, kw_only=True, tag_field="verb", tag="examin
     facts: bool = False
     """Facts for a check-in, with the versions of all products."""
     tenant_id: TenantIdField | None = None
+    sources: bool = False
+    """Whose the value of every setting is."""
     inspect: Literal["checks", "bundle"] | None = None
     """What the doctor judges; for a bundle also our part of the products' configuration, and what our services said."""
 

@@ -74,6 +74,7 @@ class Enforcer(Protocol):
         *,
         with_facts: bool = False,
         tenant_id: TenantId | None = None,
+        with_sources: bool = False,
         inspect: Literal["checks", "bundle"] | None = None,
     ) -> Examination:
         """Ask what root alone can see of the machine."""
@@ -136,10 +137,11 @@ class AskingEnforcer:
         *,
         with_facts: bool = False,
         tenant_id: TenantId | None = None,
+        with_sources: bool = False,
         inspect: Literal["checks", "bundle"] | None = None,
     ) -> Examination:
         """See ``Enforcer.examine``."""
-        request = protocol.Examine(facts=with_facts, tenant_id=tenant_id, inspect=inspect)
+        request = protocol.Examine(facts=with_facts, tenant_id=tenant_id, sources=with_sources, inspect=inspect)
         return self._asked(request, protocol.Examined).examination
 
     def _asked(self, request: Request, kind: type[T]) -> T:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from shieldwall.agent.applier.sources import SettingSource, Source
 from shieldwall.agent.host.survey import Survey
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.enrollment import EnrollmentView, enrollment_of
@@ -89,6 +90,10 @@ class EffectiveSetting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     policies: tuple[PolicySummary, ...] = ()
     losers: tuple[PolicySummary, ...] = ()
     items: tuple[ItemStatus, ...] = ()
+    source: Source | None = None
+    """Whose the value in effect is; ``None`` where the product is not here to be asked."""
+    local: Any = None
+    """What a local administrator wants instead."""
 
 
 class Effective(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -97,6 +102,8 @@ class Effective(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     target: Digest | None
     settings: tuple[EffectiveSetting, ...]
     refused: tuple[RefusedPolicy, ...]
+    others: tuple[SettingSource, ...] = ()
+    """Settings of which no policy speaks, each with whose its value is."""
 
 
 def overview(surroundings: Surroundings, *, running: bool) -> Overview:
@@ -172,14 +179,25 @@ def effective(surroundings: Surroundings, catalog: Catalog) -> Effective:
     stored = surroundings.enrolled().enforcement.stored()
     report = surroundings.state.find_report() or StatusReport()
     policies = {summary.id: summary for summary in _summaries(stored)}
+    sources = {(each.setting, each.provider): each for each in surroundings.enforcer.examine(with_sources=True).sources}
+    spoken_of = {(status.setting, status.provider) for status in report.settings}
     return Effective(
         target=report.target,
-        settings=tuple(_named(status, catalog, policies) for status in report.settings),
+        settings=tuple(
+            _named(status, catalog, policies, sources.get((status.setting, status.provider or "")))
+            for status in report.settings
+        ),
         refused=report.refused,
+        others=tuple(each for key, each in sources.items() if key not in spoken_of),
     )
 
 
-def _named(status: SettingStatus, catalog: Catalog, policies: Mapping[PolicyId, PolicySummary]) -> EffectiveSetting:
+def _named(
+    status: SettingStatus,
+    catalog: Catalog,
+    policies: Mapping[PolicyId, PolicySummary],
+    source: SettingSource | None,
+) -> EffectiveSetting:
     definition = catalog.definitions.get(status.setting)
 
     def summaries(ids: Iterable[PolicyId]) -> tuple[PolicySummary, ...]:
@@ -200,6 +218,8 @@ def _named(status: SettingStatus, catalog: Catalog, policies: Mapping[PolicyId, 
         policies=summaries(status.policies),
         losers=summaries(status.losers),
         items=status.items,
+        source=None if source is None else source.source,
+        local=None if source is None else source.local,
     )
 
 
