@@ -165,8 +165,17 @@ def providers() -> tuple[Provider, ...]:
 
 @cache
 def _with_everything() -> SystemdHost:
+    return whole_machine()
+
+
+def whole_machine() -> SystemdHost:
+    """Make a machine in memory with every product, whose programs are content with whatever they are told."""
+
     def willing(_arguments: Sequence[str], _stdin: bytes) -> Completed:
         return Completed(returncode=0, stdout=b"{}", stderr=b"")
+
+    def auditctl(_arguments: Sequence[str], _stdin: bytes) -> Completed:
+        return Completed(returncode=0, stdout=b"enabled 1\n", stderr=b"")
 
     values = (path for provider in providers() for path in provider.files() if is_kernel_file(path))
     configuration = {
@@ -177,7 +186,7 @@ def _with_everything() -> SystemdHost:
         PurePosixPath("/etc/fapolicyd/fapolicyd.conf"): b"",
     }
     programs = ("mdatp", "nft", "ip", "mount", "apt-get", "dpkg-query")
-    return SystemdHost(configuration, programs=dict.fromkeys(programs, willing))
+    return SystemdHost(configuration, programs={**dict.fromkeys(programs, willing), "auditctl": auditctl})
 
 
 def contents() -> dict[Path, dict[str, str]]:
