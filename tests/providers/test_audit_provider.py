@@ -207,7 +207,7 @@ def test_what_is_left_out_stands_before_everything_else() -> None:
 
 
 def test_global_exclusions_hold_for_behavior_monitoring_and_alone_do_nothing() -> None:
-    alone = {EXCLUSIONS: (excluded_path("/srv/db", directory=True),)}
+    alone: Desired = {EXCLUSIONS: (excluded_path("/srv/db", directory=True),)}
     both = {**alone, BEHAVIOR: f"{BEHAVIOR}_1"}
 
     assert rules(alone) == []

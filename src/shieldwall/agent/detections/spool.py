@@ -45,7 +45,7 @@ def append_lines(directory: Path, stem: str, documents: Iterable[bytes], *, maxi
     if not lines:
         return
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-    with _locked(directory) as _:
+    with locked(directory):
         path = directory / f"{stem}.jsonl"
         if path.exists() and path.stat().st_size + len(lines) > maximum_bytes:
             path.replace(directory / f"{stem}.1.jsonl")
@@ -76,16 +76,18 @@ def read(directory: Path) -> tuple[Detection, ...]:
     return tuple(found)
 
 
-class _locked:  # noqa: N801 - reads as a word where it is used
+class locked:  # noqa: N801 - reads as a word where it is used
     """Hold the spool's lock for the length of a block."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / ".lock"
 
     def __enter__(self) -> None:
+        """Wait for the lock."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(self._path, flags, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
+        """Let go of it."""
         os.close(self._descriptor)
