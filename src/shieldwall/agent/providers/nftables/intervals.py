@@ -16,6 +16,7 @@ Interval: TypeAlias = tuple[int, int]
 """First and last number, both included."""
 Family: TypeAlias = Literal["ip", "ip6"]
 
+FAMILIES: Final[tuple[Family, ...]] = ("ip", "ip6")
 HIGHEST: Final[dict[Family, int]] = {"ip": 2**32 - 1, "ip6": 2**128 - 1}
 
 _PORTS: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
@@ -30,6 +31,27 @@ class AddressRange:
 
     family: Family
     interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Addresses of one end, merged, by family; without any, every address is meant."""
+
+    ip: tuple[Interval, ...] = ()
+    ip6: tuple[Interval, ...] = ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether any address is left out."""
+        return not all(self.covers(family) for family in FAMILIES)
+
+    def covers(self, family: Family) -> bool:
+        """Whether every address of one family is meant."""
+        return not (self.ip or self.ip6) or self.of(family) == ((0, HIGHEST[family]),)
+
+    def of(self, family: Family) -> tuple[Interval, ...]:
+        """Return the addresses of one family."""
+        return self.ip if family == "ip" else self.ip6
 
 
 def parse_ports(text: str) -> Interval:
@@ -69,6 +91,15 @@ def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
         else:
             joined.append((first, last))
     return tuple(joined)
+
+
+def addresses_of(ranges: Iterable[AddressRange]) -> Addresses:
+    """Put ranges together as the addresses of one end."""
+    kept = tuple(ranges)
+    return Addresses(
+        ip=merged(entry.interval for entry in kept if entry.family == "ip"),
+        ip6=merged(entry.interval for entry in kept if entry.family == "ip6"),
+    )
 
 
 def address_text(family: Family, number: int) -> str:

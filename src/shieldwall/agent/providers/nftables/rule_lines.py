@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Final
 
-from shieldwall.agent.providers.nftables.intervals import HIGHEST, Family, merged
+from shieldwall.agent.providers.nftables.intervals import FAMILIES, HIGHEST, Addresses, Family, merged
 from shieldwall.agent.providers.nftables.lines import CONTROL_GROUP, Match
 from shieldwall.agent.providers.nftables.machine import Machine
-from shieldwall.agent.providers.nftables.rules import Addresses, FirewallRule
-
-_FAMILIES: Final[tuple[Family, ...]] = ("ip", "ip6")
+from shieldwall.agent.providers.nftables.rules import FirewallRule
 
 
 def matches_of(rule: FirewallRule, machine: Machine) -> Iterator[frozenset[Match]]:
@@ -22,7 +19,7 @@ def matches_of(rule: FirewallRule, machine: Machine) -> Iterator[frozenset[Match
     if rule.kinds and not any(machine.kinds.get(kind) for kind in rule.kinds):
         return
     common = frozenset((*_interfaces(rule, machine), *_sockets(rule, machine)))
-    families = _FAMILIES if rule.icmp and rule.families == (None,) else rule.families
+    families = FAMILIES if rule.icmp and rule.families == (None,) else rule.families
     for family in families:
         ends = frozenset(_ends(rule, family)) if family is not None else frozenset[Match]()
         for protocol in _protocols(rule, family):

@@ -16,10 +16,11 @@ from shieldwall.agent.providers.nftables.conditions import (
     parse_user,
 )
 from shieldwall.agent.providers.nftables.intervals import (
-    HIGHEST,
-    AddressRange,
+    FAMILIES,
+    Addresses,
     Family,
     Interval,
+    addresses_of,
     merged,
     parse_addresses,
     parse_ports,
@@ -75,7 +76,6 @@ _NUMBERS: Final[Mapping[Protocol, frozenset[int]]] = {
 _HIGHEST_NUMBER: Final = 255
 _ALL_UNITS: Final = "-.slice"
 """The unit that every other one is in."""
-_FAMILIES: Final[tuple[Family, ...]] = ("ip", "ip6")
 _ALL_PORTS: Final[tuple[tuple[Interval, ...], ...]] = ((), ((1, 65_535),))
 _ENABLED: Final = {"0": False, "1": True}
 _LOG: Final = {"false": False, "true": True}
@@ -88,27 +88,6 @@ class UnusableRuleError(ValueError):
     def __init__(self, code: str, cause: str) -> None:
         super().__init__(cause)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
-    """Addresses of one end, merged, by family; without any, every address is meant."""
-
-    ip: tuple[Interval, ...] = ()
-    ip6: tuple[Interval, ...] = ()
-
-    @property
-    def limited(self) -> bool:
-        """Whether any address is left out."""
-        return not all(self.covers(family) for family in _FAMILIES)
-
-    def covers(self, family: Family) -> bool:
-        """Whether every address of one family is meant."""
-        return not (self.ip or self.ip6) or self.of(family) == ((0, HIGHEST[family]),)
-
-    def of(self, family: Family) -> tuple[Interval, ...]:
-        """Return the addresses of one family."""
-        return self.ip if family == "ip" else self.ip6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +130,7 @@ class FirewallRule:
         if not self.local.limited and not self.remote.limited:
             return (None,)
         ends = [end for end in (self.local, self.remote) if end.limited]
-        return tuple(family for family in _FAMILIES if all(end.of(family) for end in ends))
+        return tuple(family for family in FAMILIES if all(end.of(family) for end in ends))
 
     @property
     def cuts_off(self) -> bool:
@@ -162,7 +141,7 @@ class FirewallRule:
             return False
         if self.local_ports not in _ALL_PORTS or self.remote_ports not in _ALL_PORTS:
             return False
-        return any(self.local.covers(family) and self.remote.covers(family) for family in _FAMILIES)
+        return any(self.local.covers(family) and self.remote.covers(family) for family in FAMILIES)
 
 
 def name_of(value: SettingValue) -> str:
@@ -193,8 +172,8 @@ def parse_rule(value: SettingValue) -> FirewallRule:
         protocol=_option(value, "protocol", _PROTOCOLS, default="any"),
         local_ports=merged(_collection(value, "localports", parse_ports)),
         remote_ports=merged(_collection(value, "remoteports", parse_ports)),
-        local=_addresses(_collection(value, "localaddresses", parse_addresses)),
-        remote=_addresses(_collection(value, "remoteaddresses", parse_addresses)),
+        local=addresses_of(_collection(value, "localaddresses", parse_addresses)),
+        remote=addresses_of(_collection(value, "remoteaddresses", parse_addresses)),
         zones=frozenset(_options(value, "zones", _ZONES)),
         interfaces=tuple(sorted(set(_collection(value, "interfaces", parse_interface)))),
         kinds=frozenset(_options(value, "interfacetypes", INTERFACE_KINDS)),
@@ -285,13 +264,6 @@ def _collection(item: Item, member: str, parse: Callable[[str], T]) -> tuple[T, 
         return tuple(parse(str(value)) for value in values)
     except ValueError as error:
         raise UnusableRuleError("invalidRule", str(error)) from None
-
-
-def _addresses(ranges: tuple[AddressRange, ...]) -> Addresses:
-    return Addresses(
-        ip=merged(entry.interval for entry in ranges if entry.family == "ip"),
-        ip6=merged(entry.interval for entry in ranges if entry.family == "ip6"),
-    )
 
 
 def _plain(value: SettingValue) -> object:
