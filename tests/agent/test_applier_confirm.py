@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -440,3 +441,36 @@ def killing(last: int) -> Callable[[str, int], None]:
 def refusing_writes(step: str, _number: int) -> None:
     if step.startswith(("write", "before")):
         raise DiskFullError("The disk is full.")
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["one write fails", "the disk stays full"])
+def test_with_a_disk_that_refuses_at_any_step_nothing_stays_that_nobody_confirmed(
+    tmp_path: Path, *, lasting: bool
+) -> None:
+    refused = 0
+    for first in range(20):
+        device = a_device(tmp_path / str(first))
+        good = confirmed(device, GOOD)
+        device.no_more_faults()
+
+        def fault(step: str, number: int, first: int = first) -> None:
+            nonlocal refused
+            if step.startswith(("write", "before")) and (number >= first if lasting else number == first):
+                refused += 1
+                raise DiskFullError("The disk is full.")
+
+        device.fault = fault
+        with contextlib.suppress(DiskFullError):
+            device.applier().enforce([CUTTING])
+        device.uptime.pass_by(600)
+        with contextlib.suppress(DiskFullError):
+            device.applier().revert_if_due()
+        assert device.loaded["first"] == good[FIRST], "reachable, whatever the disk says"
+        device.no_more_faults()
+        device.applier().revert_if_due()
+        device.applier().recover()
+
+        assert device.files == good
+        assert_running_as_written(device)
+        assert device.applier().unconfirmed() is None
+    assert refused >= 6
