@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -8,16 +7,14 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.firewall_profiles import firewalls, zone
+from tests.support.firewall_profiles import firewalls
 from tests.support.firewall_rules import firewall_rule, rules
 from tests.support.provider_conformance import ProviderConformance
 
 from shieldwall.agent.providers.base import Files
 from shieldwall.agent.providers.nftables import NftablesProvider
-from shieldwall.agent.providers.nftables.differences import differences
 from shieldwall.agent.providers.nftables.intervals import merged, parse_addresses, parse_ports
-from shieldwall.agent.providers.nftables.live import LiveTable
-from shieldwall.agent.providers.nftables.machine import Machine, Service
+from shieldwall.agent.providers.nftables.machine import Machine
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES, UnusableRuleError, parse_rule
 from shieldwall.agent.providers.nftables.script import Asked, read_script, script_of
 from shieldwall.agent.providers.nftables.units import SCRIPT
@@ -134,77 +131,6 @@ def test_every_member_of_the_catalog_is_known_or_replaced_by_the_server() -> Non
     assert "unknownMember" not in codes.values()
 
 
-@pytest.mark.parametrize(
-    ("members", "lines"),
-    [
-        ({"interfaces": ("eth0", "wg*", "wg0", "w*")}, ['meta iifname { "eth0", "w*" }']),
-        ({"interfaces": ("eth0",), "direction": "out"}, ['meta oifname { "eth0" }']),
-        ({"users": ("1000", "0", "1001"), "direction": "out"}, ["meta skuid { 0, 1000-1001 }"]),
-        ({"protocolnumber": 47}, ["meta l4proto { 47 }"]),
-        ({"protocol": "icmp"}, ["meta l4proto { 1, 58 }"]),
-        (
-            {"protocol": "icmp", "icmptypes": ("8:0", "8:1", "3:*", "3:7")},
-            [
-                "icmp type { 3 }",
-                "icmp code { 0-1 } icmp type { 8 }",
-                "icmpv6 type { 3 }",
-                "icmpv6 code { 0-1 } icmpv6 type { 8 }",
-            ],
-        ),
-        ({"protocol": "icmp", "icmptypes": ("8:0", "*")}, ["meta l4proto { 1, 58 }"]),
-        (
-            {"protocol": "icmp", "icmptypes": ("8:*",), "remoteaddresses": ("10.0.0.1",)},
-            ["icmp type { 8 } ip saddr { 10.0.0.1 }"],
-        ),
-        ({"servicename": "-.slice", "protocolnumber": 47}, ["meta l4proto { 47 }"]),
-    ],
-)
-def test_each_condition_has_its_words_in_the_table(members: dict[str, Any], lines: list[str]) -> None:
-    rule = parse_rule(firewall_rule(**members))
-
-    table = Asked(rules=(firewall_rule(**members),)).table()
-
-    found = [str(line) for line in table.lines if rule.id in line.comment]
-    assert found == [f'{line} counter drop comment "shieldwall {rule.id}"' for line in lines]
-
-
-@pytest.mark.parametrize(
-    ("members", "verdicts"),
-    [
-        ({"protocol": "tcp", "localports": ("22",)}, ["reject with tcp reset"]),
-        ({"protocolnumber": 6}, ["reject with tcp reset"]),
-        ({"protocol": "udp", "localports": ("53",)}, ["reject"]),
-        ({"protocol": "icmp", "icmptypes": ("8:0",), "remoteaddresses": ("10.0.0.1",)}, ["reject"]),
-        ({"remoteaddresses": ("10.0.0.1",)}, ["reject with tcp reset", "reject"]),
-    ],
-)
-def test_a_refusal_is_in_the_protocol_of_the_question(members: dict[str, Any], verdicts: list[str]) -> None:
-    item = firewall_rule(**members)
-    told = zone("public", enablefirewall="true", stealthmode="false")
-
-    table = Asked(settings=told, rules=(item,)).table()
-
-    assert [line.verdict for line in table.lines if parse_rule(item).id in line.comment] == verdicts
-
-
-def test_a_rule_about_kinds_of_interfaces_names_those_that_there_are() -> None:
-    item = firewall_rule(interfacetypes=("wireless", "virtual"))
-
-    (line,) = _lines_of(item, Machine(kinds={"wireless": ("wlan0",), "virtual": ("br0", "veth1"), "lan": ("eth0",)}))
-    none = _lines_of(item, Machine(kinds={"wireless": ()}))
-
-    assert line.startswith('meta iifname { "br0", "veth1", "wlan0" } counter drop')
-    assert none == [], "without an interface of the kind, the rule must not become one about all of them"
-
-
-def test_a_rule_about_a_service_names_its_control_group_and_its_depth() -> None:
-    machine = Machine(services={"nginx.service": Service(path="system.slice/nginx.service", inode=7)})
-
-    (line,) = _lines_of(firewall_rule(servicename="nginx.service"), machine)
-
-    assert line.startswith('socket cgroupv2 level 2 "system.slice/nginx.service" counter drop')
-
-
 @pytest.mark.parametrize("value", [(), "text", 7, ("text", 7), (Item(()),)])
 def test_a_value_of_another_shape_never_makes_rendering_fail(value: SettingValue) -> None:
     rendered = PROVIDER.render(FILES, {FIREWALL_RULES: value}, {})
@@ -229,18 +155,6 @@ def test_a_disabled_rule_is_remembered_and_has_no_line_in_the_table() -> None:
 
     assert items_in(script) == (disabled,)
     assert _lines_of(disabled, Machine()) == []
-
-
-def test_every_block_stands_before_every_allow_and_after_what_must_always_pass() -> None:
-    allow = firewall_rule("allow", action="allow", protocol="tcp", localports=("22",))
-    block = firewall_rule("block", action="block", protocol="tcp", localports=("22",))
-
-    table = Asked(rules=(allow, block)).table()
-
-    order = [line.comment.removeprefix("shieldwall ") for line in table.lines if line.chain == "public_in"]
-    assert order == ["established", parse_rule(block).id, parse_rule(allow).id]
-    entrance = [line.comment.removeprefix("shieldwall ") for line in table.lines if line.chain == "input"]
-    assert entrance == ["always loopback", "always neighbours", "always addresses", "always addresses", "zone public"]
 
 
 def test_the_same_rule_has_the_same_id_everywhere_and_another_rule_another() -> None:
@@ -310,19 +224,3 @@ def _is_usable(item: Item) -> bool:
 
 def _numbers(intervals: Any) -> set[int]:
     return {number for first, last in intervals for number in range(first, last + 1)}
-
-
-def test_rules_in_another_order_are_a_difference() -> None:
-    desired = Asked(rules=(firewall_rule("block"), firewall_rule("allow", action="allow"))).table()
-    live = LiveTable(hooked=frozenset(desired.hooks), strange=frozenset(), objects=frozenset(), lines=desired.lines)
-    block, allow = (
-        next(index for index, line in enumerate(desired.lines) if line.verdict == verdict and line.chain == "public_in")
-        for verdict in ("drop", "accept")
-    )
-    order = list(desired.lines)
-    order[block], order[allow] = order[allow], order[block]
-
-    assert differences(live, desired) == ()
-    assert [difference.code for difference in differences(replace(live, lines=tuple(order)), desired)] == [
-        "orderChanged"
-    ]
