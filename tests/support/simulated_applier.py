@@ -19,6 +19,7 @@ from shieldwall.agent.applier.shelf import Shelf
 from shieldwall.agent.applier.sources import SettingSource
 from shieldwall.agent.applier.state import Stage
 from shieldwall.agent.applier.warden import Warden
+from shieldwall.agent.detections.handing import Handing
 from shieldwall.agent.host.survey import Survey
 from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.service.enforcer import AskingEnforcer
@@ -105,7 +106,8 @@ def desk_for(engine: Engine, machine: PretendMachine, directory: Path, clock: Cl
         nonces=Nonces(randomness=os.urandom, monotonic=monotonic),
         say=say,
     )
-    return Desk(warden=warden, examiner=examine)
+    events = Handing(directory=directory / "events", new_name=lambda: os.urandom(16).hex())
+    return Desk(warden=warden, examiner=examine, events=events)
 
 
 def enforcing(desk: Desk, *, uid: int = 0) -> AskingEnforcer:

@@ -145,6 +145,7 @@ def run(agent: LocalAgent) -> None:
             chance=_chance,
             journal=agent.surroundings.journal,
             reassemble=agent.surroundings.enrolled,
+            telling=enrolled.telling,
         ).run()
 
 

@@ -21,6 +21,8 @@ from shieldwall.agent.applier.ports import Say
 from shieldwall.agent.applier.shelf import Shelf
 from shieldwall.agent.applier.store import Store
 from shieldwall.agent.applier.warden import Warden
+from shieldwall.agent.detections.handing import Handing
+from shieldwall.agent.detections.spool import DIRECTORY as SPOOL
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.inspection.bounded import Bounded
 from shieldwall.agent.inspection.model import Inspection
@@ -97,7 +99,11 @@ def local_applier(
     return LocalApplier(
         engine=engine,
         warden=warden,
-        desk=Desk(warden=warden, examiner=examiner),
+        desk=Desk(
+            warden=warden,
+            examiner=examiner,
+            events=Handing(directory=directory / SPOOL.name, new_name=lambda: randomness(16).hex()),
+        ),
         machine=examiner,
         providers=tuple(providers),
     )

@@ -12,6 +12,8 @@ from shieldwall.agent.applier.examination import Examination
 from shieldwall.agent.applier.ports import Asker, Held, Missing
 from shieldwall.agent.applier.protocol import Answer, Request
 from shieldwall.agent.applier.warden import Warden
+from shieldwall.agent.detections.handing import Handing
+from shieldwall.agent.host.errors import HostError
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.status import StatusReport
 from shieldwall.trust import moments
@@ -37,6 +39,8 @@ class Desk:
 
     warden: Warden
     examiner: Examines
+    events: Handing | None = None
+    """What happened on the device; ``None`` where nobody keeps that."""
 
     def __call__(self, request: Request, asker: Asker) -> Answer:  # noqa: PLR0911 - one answer for each verb
         """Do what is asked. Raises: ShieldwallError: it was refused, or failed; nothing new holds then."""
@@ -60,8 +64,21 @@ class Desk:
                 return protocol.Done()
             case protocol.Examine():
                 return protocol.Examined(examination=self._examined(request))
+            case protocol.Events():
+                return self._happened(request)
             case _:
                 assert_never(request)
+
+    def _happened(self, request: protocol.Events) -> protocol.Happened:
+        """Hand over what happened, to whoever speaks for the tenant that is obeyed."""
+        pin = self.warden.pin()
+        if self.events is None or pin is None:
+            return protocol.Happened()
+        try:
+            batch = self.events.hand_over(pin.authority.tenant_id, request.acknowledged, most=request.most)
+        except OSError as error:
+            raise HostError(f"The spool of events cannot be read: {error.strerror or error}.") from error
+        return protocol.Happened(batch=batch.name, events=batch.events, lost=batch.lost, more=batch.more)
 
     def _examined(self, request: protocol.Examine) -> Examination:
         found = self.examiner(with_facts=request.facts, tenant_id=request.tenant_id, inspect=request.inspect)

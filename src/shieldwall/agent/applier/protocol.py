@@ -16,6 +16,7 @@ from shieldwall.agent.applier.examination import Examination
 from shieldwall.agent.applier.pin import Authority, Change, Device
 from shieldwall.agent.applier.state import Stage
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
+from shieldwall.contract.events import MAX_EVENTS, DeviceEvent
 from shieldwall.contract.ids import DigestField, TenantIdField
 from shieldwall.contract.messages import MAX_MANIFEST_ITEMS, Envelope, InstanceId, Sequence
 from shieldwall.contract.status import StatusReport
@@ -98,10 +99,17 @@ class Examine(_Message, frozen=True, kw_only=True, tag_field="verb", tag="examin
     """What the doctor judges; for a bundle also our part of the products' configuration, and what our services said."""
 
 
-Request: TypeAlias = Look | Adopt | Apply | Refresh | Confirm | Release | Examine
+class Events(_Message, frozen=True, kw_only=True, tag_field="verb", tag="events", rename="camel"):
+    """What happened on the device that the server does not know yet? ``acknowledged`` names the batch that it does."""
+
+    acknowledged: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    most: Annotated[int, msgspec.Meta(ge=1, le=MAX_EVENTS)] = MAX_EVENTS
+
+
+Request: TypeAlias = Look | Adopt | Apply | Refresh | Confirm | Release | Examine | Events
 _shape: Final = msgspec.json.Decoder(Request)
 _LONGEST_CAUSE: Final = 256
-VERBS: Final = ("look", "adopt", "apply", "refresh", "confirm", "release", "examine")
+VERBS: Final = ("look", "adopt", "apply", "refresh", "confirm", "release", "examine", "events")
 
 
 class Unconfirmed(_Message, frozen=True, kw_only=True, rename="camel"):
@@ -156,6 +164,15 @@ class Examined(_Message, frozen=True, kw_only=True, tag_field="answer", tag="exa
     examination: Examination
 
 
+class Happened(_Message, frozen=True, kw_only=True, tag_field="answer", tag="happened", rename="camel"):
+    """Events, the oldest first; they come again until ``batch`` is acknowledged. Without a name there is nothing."""
+
+    batch: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    events: Annotated[tuple[DeviceEvent, ...], msgspec.Meta(max_length=MAX_EVENTS)] = ()
+    lost: int = 0
+    more: bool = False
+
+
 class Refused(_Message, frozen=True, kw_only=True, tag_field="answer", tag="refused", rename="camel"):
     """It was not done; nothing new holds. The words are for a person, the code is for programs."""
 
@@ -164,7 +181,7 @@ class Refused(_Message, frozen=True, kw_only=True, tag_field="answer", tag="refu
     remedy: str = ""
 
 
-Answer: TypeAlias = Standing | Done | Lacking | Outcome | Examined | Refused
+Answer: TypeAlias = Standing | Done | Lacking | Outcome | Examined | Happened | Refused
 
 
 def read_request(body: bytes) -> Request:

@@ -85,11 +85,10 @@ class Handing:
             self._given = None
             told = self._told(tenant)
             events, after, lost, more = self._next(told, most)
-            if after == told and not lost:
-                return Batch()
-            if not events and not lost:  # lines that mean nothing: nobody has to hear of them
-                self._write(after)
-                return Batch(more=more)
+            if not events:
+                if after != told and not lost:  # lines that mean nothing: nobody has to hear of them
+                    self._write(after)
+                return Batch(more=more and not lost)  # a loss is told along with what comes next
         name = self.new_name()
         self._given = (name, after)
         return Batch(name=name, events=tuple(events), lost=lost, more=more)

@@ -28,6 +28,7 @@ from shieldwall.agent.service.proving import Prove
 from shieldwall.agent.service.records import Identity, Server
 from shieldwall.agent.service.resync import Resync
 from shieldwall.agent.service.state import ATTEMPTS, AgentState
+from shieldwall.agent.service.telling import Telling
 from shieldwall.agent.service.transport import Transport, parse_proxy_url, parse_server_url
 from shieldwall.agent.service.troubleshooting import Troubleshooting
 from shieldwall.agent.service.trusted_time import AskSignedTime, TrustedClock
@@ -167,6 +168,7 @@ class Surroundings:
             ),
             policy_sync=PolicySync(state=self.state, gateway=gateway),
             offboard=offboard,
+            telling=Telling(state=self.state, gateway=gateway, enforcer=self.enforcer, journal=self.journal),
         )
 
 
@@ -179,3 +181,4 @@ class Enrolled:
     check_in: SteadyCheckIn
     policy_sync: PolicySync
     offboard: Offboard
+    telling: Telling

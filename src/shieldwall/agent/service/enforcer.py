@@ -14,8 +14,9 @@ from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.authority import Claim
 from shieldwall.agent.applier.examination import Examination
 from shieldwall.agent.applier.pin import Authority
-from shieldwall.agent.applier.protocol import Answer, Outcome, Request, Standing
+from shieldwall.agent.applier.protocol import Answer, Happened, Outcome, Request, Standing
 from shieldwall.agent.service.errors import ApplierAnswerError
+from shieldwall.contract.events import MAX_EVENTS
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.messages import Envelope
 
@@ -78,6 +79,10 @@ class Enforcer(Protocol):
         inspect: Literal["checks", "bundle"] | None = None,
     ) -> Examination:
         """Ask what root alone can see of the machine."""
+        ...
+
+    def events(self, *, acknowledged: str | None = None, most: int = MAX_EVENTS) -> Happened:
+        """Ask what happened on the device that the server does not know yet; say which batch it knows."""
         ...
 
 
@@ -143,6 +148,10 @@ class AskingEnforcer:
         """See ``Enforcer.examine``."""
         request = protocol.Examine(facts=with_facts, tenant_id=tenant_id, sources=with_sources, inspect=inspect)
         return self._asked(request, protocol.Examined).examination
+
+    def events(self, *, acknowledged: str | None = None, most: int = MAX_EVENTS) -> Happened:
+        """See ``Enforcer.events``."""
+        return self._asked(protocol.Events(acknowledged=acknowledged, most=most), Happened)
 
     def _asked(self, request: Request, kind: type[T]) -> T:
         return _expected(self.ask(request), kind)

@@ -1,6 +1,6 @@
 """How check-ins follow each other, for as long as the agent runs.
 
-recover → enforce what is stored → (check in → wait, looking for drift every minute)*
+recover → enforce what is stored → (check in → wait, looking for drift and telling what happened every minute)*
 
 The waiting is a policy sync's long poll where the server has room for one, and plain sleeping where not. Only there the
 agent can be interrupted; whatever it does otherwise is finished first. Time, chance and sleeping are handed in.
@@ -24,6 +24,7 @@ from shieldwall.agent.service.proving import Prove
 from shieldwall.agent.service.records import Trouble
 from shieldwall.agent.service.resync import Resync
 from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.telling import Telling
 from shieldwall.agent.service.trusted_time import AskSignedTime
 from shieldwall.agent.service.upkeep import Upkeep
 from shieldwall.agent.service.waiting import Pause, PolicySync, Wake
@@ -144,6 +145,11 @@ class Parts(Protocol):
         """Its wait for a policy sync."""
         ...
 
+    @property
+    def telling(self) -> Telling:
+        """How it tells what happened."""
+        ...
+
 
 @dataclass(slots=True, kw_only=True)
 class Loop:
@@ -157,6 +163,8 @@ class Loop:
     chance: Callable[[], float]
     journal: Journal
     reassemble: Callable[[], Parts]
+    telling: Telling | None = None
+    """Tells what happened on the device, whenever it is looked for drift."""
     failures: int = 0
     confirm_tries: int = 0
     may_listen: bool = True
@@ -182,6 +190,8 @@ class Loop:
                 if self._finds_drift() and not self.failures:
                     due = self.monotonic()
                     continue
+                if self.telling is not None and not self.failures:
+                    self.telling(self.monotonic())
             wake = self._wait(min(due, look) - self.monotonic())
         self._stop()
 
@@ -205,6 +215,7 @@ class Loop:
             if settled.promoted:
                 parts = self.reassemble()
                 self.check_in, self.enforcement, self.policy_sync = parts.check_in, parts.enforcement, parts.policy_sync
+                self.telling = None if self.telling is None else parts.telling
                 settled = self.check_in()
         except ShieldwallError as error:
             self.failures += 1
