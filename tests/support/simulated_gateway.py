@@ -25,6 +25,7 @@ import msgspec
 from shieldwall.agent.service.errors import GatewayUnreachableError
 from shieldwall.agent.service.transport import HttpAnswer
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.events import DeviceEvent, EventsRequest
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, PackageId, TenantId
 from shieldwall.contract.messages import (
     MANAGED_CODE,
@@ -169,6 +170,12 @@ class SimulatedGateway:
     clock: HandClock = field(default_factory=HandClock)
     authority: str = AUTHORITY
     next_check_in_seconds: int = 5_400
+    hears_events: bool = True
+    """Whether it is new enough to be told what happened."""
+    heard: dict[str, DeviceEvent] = field(default_factory=dict)
+    """What it was told, each once."""
+    lost: int = 0
+    understands: Callable[[EventsRequest], bool] = lambda _request: True
     channels: bool = True
     """Whether devices may wait for a policy sync."""
     received: list[tuple[str, Any]] = field(default_factory=list)
@@ -298,6 +305,8 @@ class SimulatedGateway:
             "/device/v1/wait": lambda request: self._known(request, WaitRequest),
             "/device/v1/resync": self._resync,
         }
+        if self.hears_events:
+            handlers["/device/v1/events"] = lambda request: self._known(request, EventsRequest)
         for device in self.devices.values():
             path = f"{own}/device/{device.id}"
             handlers[f"{path}/offboard"] = lambda request: self._known(request, OffboardRequest)
@@ -437,7 +446,7 @@ class SimulatedGateway:
             device.last_answer = self._handled(device, message)
             return device.last_answer
 
-    def _handled(self, device: SimulatedDevice, message: Any) -> HttpAnswer:
+    def _handled(self, device: SimulatedDevice, message: Any) -> HttpAnswer:  # noqa: PLR0911 - one answer for each message
         match message:
             case CheckInRequest():
                 return self._check_in(device, message)
@@ -451,9 +460,19 @@ class SimulatedGateway:
                 )
             case KeyChangeRequest():
                 return self._change_key(device, message)
+            case EventsRequest():
+                return self._hear(message)
             case _:
                 device.goodbye, device.offboarded = message, True
                 return _nothing()
+
+    def _hear(self, request: EventsRequest) -> HttpAnswer:
+        if not self.understands(request):
+            raise RefusedError(400, "invalidJson")
+        for event in request.events:
+            self.heard.setdefault(event.id, event)
+        self.lost += request.lost
+        return _nothing()
 
     def _change_key(self, device: SimulatedDevice, request: KeyChangeRequest) -> HttpAnswer:
         asked = read_request(base64.b64decode(request.certificate_request.data, validate=True))
