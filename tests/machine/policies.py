@@ -58,15 +58,15 @@ def closed_port(name: str, port: int) -> dict[str, Any]:
     return policy(name, policies.FIREWALL_RULES, items(RULES, rule))
 
 
-def lock_out(name: str, network: str) -> dict[str, Any]:
-    """A rule that looks reasonable and takes the way to the server with it: everything to its network is blocked."""
+def lock_out(name: str, port: int) -> dict[str, Any]:
+    """A rule that looks reasonable: nothing goes out to a port. That the way to the server leads there nobody sees."""
     member = f"{RULES}_item_"
     rule = (
-        text(member + "name", "Block the office"),
+        text(member + "name", f"Nothing to {port}"),
         choice(member + "direction", "_out"),
         choice(member + "action", "_block"),
-        choice(member + "protocol", "_any"),
-        texts(member + "remoteaddresses", network),
+        choice(member + "protocol", "_tcp"),
+        texts(member + "remoteports", str(port)),
     )
     return policy(name, policies.FIREWALL_RULES, items(RULES, rule))
 
@@ -76,8 +76,7 @@ def zones(name: str, *more: SettingInstance) -> dict[str, Any]:
     return policy(
         name,
         _FIREWALL,
-        choice(ZONE + "enablefirewall", "_true"),
-        choice(ZONE + "defaultinboundaction", "_block"),
+        choice(ZONE + "enablefirewall", "_true", choice(ZONE + "defaultinboundaction", "_block")),
         *more,
     )
 

@@ -109,16 +109,49 @@ def test_a_flushed_table_and_an_edited_file_are_put_back_within_a_minute(managed
     eventually(lambda: "repaired" in repaired(), what="the server hears of it", seconds=90)
 
 
-def test_a_firewall_that_cuts_the_server_off_goes_back_by_itself(managed: World) -> None:
-    managed.office.make_policy(policies.zones("Zones", policies.quick_confirmation(20)))
-    managed.sync()
-    assert managed.statuses()[policies.ZONE + "enablefirewall"]["state"] == "succeeded"
+DETOUR = 9443
 
-    managed.office.make_policy(policies.lock_out("Lock out", "10.99.0.0/24"))
-    eventually(lambda: rolled_back(managed), what="the device is back, and says why", seconds=180)
 
-    assert managed.machine.succeeds("ip", "route", "get", managed.office.namespace.ipv4)
-    managed.sync()
+THERE = """
+table ip site {{
+  chain output {{
+    type nat hook output priority -100
+    ip daddr {server} tcp dport 8444 dnat to :{port}
+  }}
+}}
+"""
+BACK = """
+table ip site {{
+  chain prerouting {{
+    type nat hook prerouting priority -100
+    tcp dport {port} redirect to :8444
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def detour(managed: World) -> Iterator[World]:
+    """A site whose network carries everything for the server over another port, as transparent proxies do."""
+    office, machine = managed.office.namespace, managed.machine
+    machine.run("nft", "-f", "-", stdin=THERE.format(server=office.ipv4, port=DETOUR), check=True)
+    assert office.run("nft", "-f", "-", stdin=BACK.format(port=DETOUR).encode()).returncode == 0
+    yield managed
+    machine.run("nft", "delete", "table", "ip", "site", check=True)
+    office.run("nft", "delete", "table", "ip", "site")
+
+
+def test_a_firewall_that_cuts_the_server_off_goes_back_by_itself(detour: World) -> None:
+    detour.office.make_policy(policies.zones("Zones", policies.quick_confirmation(20)))
+    detour.sync()
+    assert detour.statuses()[policies.ZONE + "enablefirewall"]["state"] == "succeeded"
+    before = table(detour)
+
+    detour.office.make_policy(policies.lock_out("Lock out", DETOUR))
+    eventually(lambda: str(DETOUR) in table(detour), what="the rule is there")
+    eventually(lambda: rolled_back(detour), what="the device is back, and says why", seconds=240)
+
+    assert table(detour) == before
 
 
 def rolled_back(world: World) -> bool:
@@ -148,8 +181,13 @@ def test_the_kernels_own_switches_are_set_and_given_back(managed: World) -> None
     managed.office.make_policy(policies.hardening("Hardening", **rules))
     managed.sync()
 
-    status = managed.statuses()[policies.HARDENING]
-    assert status["state"] in {"succeeded", "notApplicable"}, status
+    statuses = managed.statuses()
+    redirects = statuses[f"{policies.HARDENING}_blockicmpredirects"]
+    modules = statuses[f"{policies.HARDENING}_blockraremodules"]
+    assert redirects["state"] == "succeeded", redirects
+    # The kernel of this machine may take no modules at all; the status says so then, instead of praising a file.
+    assert modules["state"] == "succeeded" or "Engine unavailable" in modules["reason"], modules
+    assert machine.read("/proc/sys/net/ipv4/conf/all/accept_redirects") == "0\n"
 
     managed.office.unassign("Hardening")
     managed.sync()

@@ -71,9 +71,11 @@ class Machine:
             "--capability=CAP_NET_ADMIN",
             "--system-call-filter=fanotify_init fanotify_mark name_to_handle_at open_by_handle_at",
         ]
+        # Values of its own network are the machine's to change, those of the kernel are not.
+        environment = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
         self._leader = 0
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + _BOOT_SECONDS
         while not self._is_up():
             assert self._process.poll() is None, self.log.read_text()[-3000:]
