@@ -1,25 +1,16 @@
-"""``shieldwall-agent status|effective|doctor``: how a device is, and what is in effect on it."""
+"""``shieldwall-agent status|effective``: how a device is, and what is in effect on it."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import Final
 
 import typer
 
 from shieldwall.agent.applier.sources import SettingSource, Source
-from shieldwall.agent.doctor.bundle import bundle as pack
-from shieldwall.agent.doctor.examine import examine, found_errors
-from shieldwall.agent.doctor.model import Severity, Subject
-from shieldwall.agent.doctor.network_checks import RealNetwork
-from shieldwall.agent.host.errors import HostError
-from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, exit_code
+from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.agent.service.overview import EffectiveSetting, Overview, age_text, effective, overview
 from shieldwall.catalog.model import Catalog
-from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, is_running, prepare
+from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, is_running
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.enrollment import EnrollmentCode
 
@@ -105,63 +96,6 @@ def show_effective(
         show_table(("Setting", "Provider", "Value", "Source"), [_other(agent.catalog, each) for each in made_here])
     for refused in found.refused:
         typer.echo(f"Refused policy {refused.policy_id}: {printable(refused.cause)} [{printable(refused.code)}]")
-
-
-@app.command()
-def doctor(
-    context: typer.Context,
-    as_json: JsonOption = False,
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", metavar="FILE", help="Write a zip without secrets for support.")
-    ] = None,
-    root: RootOption = None,
-    state: StateOption = None,
-) -> None:
-    """Examine this device: what is wrong, how that shows, what to do."""
-    with speaking_plainly("examine this device", as_json=as_json, exit_code=exit_code):
-        prepared = prepare(context, root, state)
-        agent = prepared.agent
-        target = None if bundle is None or prepared.user is None else _opened(bundle)
-        prepared.take_on()
-        running = is_running(agent)
-        checks = examine(
-            Subject(
-                host=agent.host,
-                surroundings=agent.surroundings,
-                network=RealNetwork(),
-                free_bytes=lambda path: shutil.disk_usage(path).free,
-                mode=lambda path: path.stat().st_mode & 0o7777,
-                running=running,
-            )
-        )
-        if bundle is not None:
-            packed = pack(agent.surroundings, checks, running=running)
-            if target is None:
-                LocalDisk().write(bundle, packed)
-            else:
-                with target:
-                    target.write(packed)
-    if as_json:
-        show_json({"checks": checks})
-    else:
-        words = {Severity.OK: "ok", Severity.WARNING: "look at", Severity.ERROR: "wrong"}
-        show_table(
-            ("", "Finding", "Evidence", "What to do"),
-            [(words[check.severity], check.finding, check.evidence, check.remedy) for check in checks],
-        )
-        if bundle is not None:
-            typer.echo(f"Written: {bundle}")
-    if found_errors(checks):
-        raise typer.Exit(DOCTOR_FOUND_ERRORS)
-
-
-def _opened(bundle: Path) -> BinaryIO:
-    """Make the file while we are whoever called us, who may write where the agent's user may not."""
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.fdopen(os.open(bundle, flags, 0o600), "wb")
-    except OSError as error:
-        raise HostError(f"{bundle} cannot be written: {error.strerror}.") from error
 
 
 def show_survey(summary: Overview) -> None:

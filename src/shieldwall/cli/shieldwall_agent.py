@@ -22,7 +22,7 @@ from shieldwall.agent.service.package_file import Leave, envelope_of, offboardin
 from shieldwall.agent.service.rotating import RotateKey
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
-from shieldwall.cli import agent_coming, agent_events, agent_quarantine, agent_showing
+from shieldwall.cli import agent_coming, agent_doctor, agent_events, agent_quarantine, agent_showing
 from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, applier_of, places_of, prepare
 from shieldwall.cli.agent_rights import agent_user, become
 from shieldwall.cli.presentation import in_words, show_json, show_table, speaking_plainly
@@ -30,7 +30,7 @@ from shieldwall.trust.onboarding import InvalidPackageError
 
 __all__ = ["app", "main"]
 
-OTHER_COMMANDS: Final = (agent_coming, agent_showing, agent_quarantine, agent_events)
+OTHER_COMMANDS: Final = (agent_coming, agent_showing, agent_doctor, agent_quarantine, agent_events)
 """Commands of the same group that stand in files of their own."""
 
 

@@ -260,7 +260,7 @@ def status_in_words(code: int) -> str:
 
 _ERRORS: Final[Mapping[EnrollmentCode, tuple[str, ...]]] = MappingProxyType(
     {
-        EnrollmentCode.NOT_ENROLLED: ("registrationPending",),
+        EnrollmentCode.NOT_ENROLLED: ("notOnboarded", "registrationPending"),
         EnrollmentCode.MANAGED_BY_MDM: ("managedElsewhere",),
         EnrollmentCode.IDENTITY_REFUSED: (
             "attestationFailed",
@@ -268,9 +268,11 @@ _ERRORS: Final[Mapping[EnrollmentCode, tuple[str, ...]]] = MappingProxyType(
             "attestationMismatch",
             "attestationRequired",
             "attestationUnsuitable",
+            "badDeviceKey",
             "badSignature",
             "certificateExpired",
             "deviceNotActive",
+            "deviceProof",
             "deviceQuarantined",
             "duplicateKey",
             "endorsementCertificate",
@@ -336,10 +338,17 @@ _ERRORS: Final[Mapping[EnrollmentCode, tuple[str, ...]]] = MappingProxyType(
             "timeRefused",
             "wrongPayloadType",
         ),
-        EnrollmentCode.STATE_UNUSABLE: ("diskFull", "hostFailed", "refusedFile", "stateCorrupt", "stateUnreadable"),
+        EnrollmentCode.STATE_UNUSABLE: (
+            "diskFull",
+            "hostFailed",
+            "pinDamaged",
+            "refusedFile",
+            "stateCorrupt",
+            "stateUnreadable",
+        ),
         EnrollmentCode.NO_CONNECTION: ("gatewayUnreachable",),
         EnrollmentCode.SERVER_NOT_TRUSTED: ("serverNotTrusted",),
-        EnrollmentCode.TENANT_MISMATCH: ("manifestTenant", "packageTenant", "policyTenant"),
+        EnrollmentCode.TENANT_MISMATCH: ("manifestTenant", "notPinned", "packageTenant", "pinRefused", "policyTenant"),
         EnrollmentCode.PROXY: ("proxyFailed", "unusableAddress"),
         EnrollmentCode.SERVER_BUSY: (
             "channelsExhausted",
@@ -350,7 +359,7 @@ _ERRORS: Final[Mapping[EnrollmentCode, tuple[str, ...]]] = MappingProxyType(
             "storageUnavailable",
             "tooManyRequests",
         ),
-        EnrollmentCode.UNREADABLE_ANSWER: ("misdirected", "unusableAnswer"),
+        EnrollmentCode.UNREADABLE_ANSWER: ("misdirected", "notTheGateway", "unusableAnswer"),
         EnrollmentCode.NAME_UNKNOWN: ("nameUnknown",),
         EnrollmentCode.CLOCK: ("clockSkew",),
         EnrollmentCode.NAME_SERVICE_SILENT: ("nameServiceSilent",),

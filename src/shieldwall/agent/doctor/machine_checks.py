@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Final
 
-from shieldwall.agent.doctor.model import Check, Subject, error, ok, warning
-from shieldwall.agent.host.facts import os_release
+from shieldwall.agent.doctor.model import Check, Subject, error, info, ok, warning
+from shieldwall.agent.host.facts import os_release, read_text
 from shieldwall.agent.host.survey import CONFIGURATION_MANAGER, Finding, Survey
 from shieldwall.agent.service.enrollment import own_code
 from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
 
 ENOUGH_BYTES: Final = 64 * 1024 * 1024
+LITTLE_BYTES: Final = 256 * 1024 * 1024
+_ARCHITECTURES: Final = frozenset({"x86_64", "aarch64"})
+_RELEASE: Final = PurePosixPath("/proc/sys/kernel/osrelease")
 _TRIED: Final = frozenset(
     {"debian", "ubuntu", "rhel", "fedora", "centos", "rocky", "almalinux", "sles", "opensuse-leap"}
 )
@@ -21,14 +26,24 @@ def system(subject: Subject) -> Iterable[Check]:
     """Ask whether this is a system that the agent knows."""
     release = os_release(subject.host)
     name = release.get("PRETTY_NAME") or release.get("NAME") or "unknown"
+    architecture = os.uname().machine
+    kernel = read_text(subject.host, _RELEASE).strip() or "unknown"
+    evidence = f"{name}, kernel {kernel}, {architecture}"
     family = {release.get("ID", ""), *release.get("ID_LIKE", "").split()}
-    if family & _TRIED:
-        yield ok("system", "The operating system is one the agent knows.", name)
+    if architecture not in _ARCHITECTURES:
+        yield warning(
+            "system",
+            "The agent was not tried on processors of this kind.",
+            evidence=evidence,
+            remedy="Settings are still read back, so what shows as succeeded is so; report what does not work.",
+        )
+    elif family & _TRIED:
+        yield ok("system", "The operating system is one the agent knows.", evidence)
     else:
         yield warning(
             "system",
             "The operating system is not one the agent was tried on.",
-            evidence=name,
+            evidence=evidence,
             remedy="Settings are still read back, so what shows as succeeded is so; report what does not work.",
         )
 
@@ -45,6 +60,25 @@ def disk(subject: Subject) -> Iterable[Check]:
         )
     else:
         yield ok("disk", "There is room for the agent's state.", evidence)
+
+
+def room(subject: Subject) -> Iterable[Check]:
+    """Ask whether there is room wherever something of ours grows: state, events, quarantine, definitions, audit."""
+    for place in subject.inspection.places:
+        evidence = f"{place.free // 2**20} of {place.size // 2**20} MiB free"
+        if place.read_only:
+            yield error(
+                "room",
+                f"The file system of {place.path} cannot be written, so nothing new is enforced.",
+                evidence="read-only",
+                remedy="Look at dmesg: the kernel makes a damaged file system read-only. Repair it, or mount it anew.",
+            )
+        elif place.free < ENOUGH_BYTES:
+            yield error("room", f"There is no room left at {place.path}.", evidence=evidence, remedy="Make room.")
+        elif place.free < LITTLE_BYTES:
+            yield warning("room", f"There is little room left at {place.path}.", evidence=evidence, remedy="Make room.")
+        else:
+            yield ok("room", f"There is room at {place.path}.", evidence)
 
 
 def managers(subject: Subject) -> Iterable[Check]:
@@ -76,27 +110,11 @@ def suitability(subject: Subject) -> Iterable[Check]:
             remedy=STATUSES[code].remedy,
         )
     if found.domain_controller_sign is not None:
-        yield ok(
+        yield info(
             "domainController",
             "This is a domain controller: it is managed only where the enforcement scope takes them, and never gets "
             "firewall policy.",
             found.domain_controller_sign.evidence,
-        )
-
-
-def engines(subject: Subject) -> Iterable[Check]:
-    """Ask which products there are to enforce with."""
-    versions = subject.surroundings.machine.engines()
-    present = {name: version for name, version in versions.items() if version is not None}
-    for name, version in present.items():
-        yield ok(f"engine.{name}", f"{name} is here.", version)
-    for name in sorted(versions.keys() - present.keys()):
-        yield ok(f"engine.{name}", f"{name} is not installed; settings for it are not applicable.")
-    if not present:
-        yield error(
-            "engines",
-            "There is no security product on this device that the agent can steer.",
-            remedy="Install Microsoft Defender, ClamAV or nftables.",
         )
 
 

@@ -6,20 +6,28 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
+from shieldwall.agent.applier.examination import Examination as RootsView
+from shieldwall.agent.applier.protocol import Standing
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.service.assembly import Surroundings
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """How bad it is, from good to bad."""
 
     OK = "ok"
+    INFO = "info"
+    """Worth knowing; nothing is wrong."""
     WARNING = "warning"
     ERROR = "error"
+
+
+ORDER: Final = tuple(Severity)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -35,6 +43,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Network(Protocol):
     """The steps to a server, one at a time."""
 
+    def families(self) -> frozenset[str]:
+        """Return which of ``IPv4`` and ``IPv6`` this machine has a way out by. Sends nothing."""
+        ...
+
     def resolve(self, host: str, port: int) -> Sequence[str]:
         """Return the addresses of a name. Raises: OSError."""
         ...
@@ -45,6 +57,10 @@ class Network(Protocol):
 
     def handshake(self, host: str, port: int, roots: Sequence[str]) -> str:
         """Speak TLS and return its version and the certificate's end. Raises: OSError."""
+        ...
+
+    def issuer(self, host: str, port: int) -> str:
+        """Say who issued the certificate that is shown, believing nothing. Raises: OSError."""
         ...
 
 
@@ -58,6 +74,17 @@ class Subject:
     free_bytes: Callable[[Path], int]
     mode: Callable[[Path], int]
     running: bool
+    is_root: bool = True
+    """Whether whoever asks is root, or has its eyes."""
+    seen: RootsView | None = None
+    """What the applier sees of the machine; ``None`` where it could not be asked."""
+    standing: Standing | None = None
+    """Where the applier stands."""
+
+    @property
+    def inspection(self) -> Inspection:
+        """What the applier saw for the doctor; where it was not asked, that is nothing."""
+        return (self.seen.inspection if self.seen is not None else None) or Inspection()
 
 
 Examination: TypeAlias = Callable[[Subject], Iterable[Check]]
@@ -68,6 +95,11 @@ def ok(check: str, finding: str, evidence: str = "") -> Check:
     return Check(id=check, severity=Severity.OK, finding=finding, evidence=evidence)
 
 
+def info(check: str, finding: str, evidence: str = "", *, remedy: str = "") -> Check:
+    """Say what is worth knowing although nothing is wrong."""
+    return Check(id=check, severity=Severity.INFO, finding=finding, evidence=evidence, remedy=remedy)
+
+
 def warning(check: str, finding: str, *, evidence: str = "", remedy: str) -> Check:
     """Say that something deserves a look."""
     return Check(id=check, severity=Severity.WARNING, finding=finding, evidence=evidence, remedy=remedy)
@@ -76,3 +108,9 @@ def warning(check: str, finding: str, *, evidence: str = "", remedy: str) -> Che
 def error(check: str, finding: str, *, evidence: str = "", remedy: str) -> Check:
     """Say that something keeps the device from being managed or protected."""
     return Check(id=check, severity=Severity.ERROR, finding=finding, evidence=evidence, remedy=remedy)
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Name the first few, and how many more there are."""
+    rest = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,9 +1,10 @@
 """What can go wrong between this device and its server, each with its code.
 
 ``ShieldwallError``
- ├── ``GatewayUnreachableError``: no answer of ours came back: nothing listens, a captive portal answers
+ ├── ``GatewayUnreachableError``: no answer of ours came back
  │    ├── ``NameUnknownError``, ``NameServiceSilentError``: the way ends at DNS
  │    ├── ``ProxyFailedError``: it ends at the proxy
+ │    ├── ``NotTheGatewayError``: it ends at somebody else, who answers
  │    └── ``ServerNotTrustedError``: what answers has a certificate that we do not accept
  ├── ``ProblemAnswerError``: the server answered, and said no
  │    └── ``OffboardRefusedError``: it does not take this device's word that it leaves
@@ -62,6 +63,16 @@ class ProxyFailedError(GatewayUnreachableError):
 
     code = "proxyFailed"
     remedy = "Check that the proxy runs and allows CONNECT to the server; onboard again to use another one, or none."
+
+
+class NotTheGatewayError(GatewayUnreachableError):
+    """Something that is not the gateway answers in its place: a captive portal, a proxy with a page of its own."""
+
+    code = "notTheGateway"
+    remedy = (
+        "Sign in to the network where it asks for that (a captive portal), or have the proxy pass on what goes to the "
+        "server, unchanged."
+    )
 
 
 class ServerNotTrustedError(GatewayUnreachableError):

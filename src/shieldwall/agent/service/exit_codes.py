@@ -21,6 +21,7 @@ from shieldwall.trust.onboarding import InvalidPackageError
 FAILED: Final = 1
 OWNED_BY_ANOTHER: Final = 3
 DOCTOR_FOUND_ERRORS: Final = 10
+DOCTOR_FOUND_WARNINGS: Final = 13
 _CODES: Final[tuple[tuple[type[ShieldwallError], int], ...]] = (
     (NotOnboardedError, 4),
     (AlreadyOnboardedError, 5),
@@ -35,7 +36,8 @@ _CODES: Final[tuple[tuple[type[ShieldwallError], int], ...]] = (
 EXPLAINED: Final = (
     "0 done · 1 failed · 2 wrong usage · 3 managed by somebody else, the agent stays passive · 4 not onboarded · "
     "5 onboarded already · 6 package refused · 7 server not reached · 8 server said no · 9 another agent process is at "
-    "work · 10 doctor found errors · 11 protected against tampering · 12 registered, and not let in yet"
+    "work · 10 doctor found errors · 11 protected against tampering · 12 registered, and not let in yet · "
+    "13 doctor found warnings, and no errors"
 )
 
 

@@ -18,6 +18,7 @@ from shieldwall.agent.service.errors import (
     GatewayUnreachableError,
     NameServiceSilentError,
     NameUnknownError,
+    NotTheGatewayError,
     ProxyFailedError,
     ServerNotTrustedError,
     UnusableAddressError,
@@ -135,9 +136,9 @@ def _understood(server: str, response: http.client.HTTPResponse, content: bytes)
     content_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     retry_after = _seconds(response.headers.get("Retry-After"))
     if 300 <= response.status < 400:
-        raise GatewayUnreachableError(f"{server} redirects elsewhere ({response.status}); the agent does not follow.")
+        raise NotTheGatewayError(f"{server} redirects elsewhere ({response.status}); the agent does not follow.")
     if response.status != 204 and content_type not in _SPOKEN:
-        raise GatewayUnreachableError(
+        raise NotTheGatewayError(
             f"Something that is not the gateway answers for {server} ({response.status}, {content_type or 'no type'}): "
             "a captive portal or a proxy, perhaps.",
             retry_after_seconds=retry_after,
