@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -439,6 +440,20 @@ def test_what_somebody_took_out_or_ended_is_brought_back_and_told() -> None:
     assert provider.supervise(host, {}) == ()
 
 
+def test_a_pack_that_this_machine_takes_nothing_of_is_not_loaded_again_and_again() -> None:
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    take = kernel.take
+    kernel.take = lambda words: None if words[-1:] == [f"key={KEY}mounts"] else take(words)  # type: ignore[method-assign]
+    apply(host, provider, ON)
+    assert provider.observe(host, choices(packs_mounts="true"))[name("packs_mounts")].effective is False
+
+    provider.supervise(host, ON)
+    before = len(host.operations)
+    assert provider.supervise(host, ON) == []
+    assert not any(" -R " in operation for operation in host.operations[before:])
+
+
 def test_the_program_that_reads_runs_while_something_is_audited() -> None:
     kernel = Kernel()
     host, provider = a_host(kernel), AuditProvider(catalog(), python="/opt/python")
@@ -528,6 +543,23 @@ def test_the_real_kernel_takes_every_pack_and_gives_everything_back(tmp_path: Pa
 
     apply(host, provider, {}, dict(rendered.kept))
     assert (comparable(auditctl("-s")), auditctl("-l")) == (comparable(before[0]), before[1])
+
+
+@pytest.mark.root
+@pytest.mark.audit
+def test_in_a_container_the_real_auditctl_says_that_it_may_not_and_so_do_we() -> None:
+    program = """
+from pathlib import Path
+from tests.providers.test_audit_provider import PROVIDER, name
+from shieldwall.agent.host.local import LocalHost
+support = PROVIDER.support(LocalHost(Path("/"), program_directories=[Path("/usr/sbin")]), name("enabled"))
+print(support.applicable, support.reason)
+"""
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("False Engine unavailable: The kernel lets nobody here use its audit:"), done.stdout
 
 
 def comparable(status: str) -> list[str]:

@@ -45,6 +45,8 @@ class AuditProvider:
         self._python = python
         self._told: tuple[bytes | None, bytes | None] | None = None
         """The unit's files as systemd was told of them last: a reload costs the whole machine."""
+        self._hopeless: frozenset[str] = frozenset()
+        """Keys of packs of which this machine takes no rule: they are not loaded again every minute."""
 
     @property
     def name(self) -> str:
@@ -112,6 +114,7 @@ class AuditProvider:
         if kernel is None and wanted:
             raise AuditRefusedError(NOT_INSTALLED)
         if kernel is not None and (wanted or kernel.our_keys()) and kernel.status()["enabled"] != LOCKED:
+            self._hopeless = frozenset()
             if wanted:
                 kernel.load(RULES, lock=host.read_file(LOCK) is not None)
             else:
@@ -142,10 +145,10 @@ class AuditProvider:
             return ()
         done: list[str] = []
         enabled = kernel.status()["enabled"]
-        missing = set(pack_keys(profile).values()) - kernel.our_keys()
-        if enabled != LOCKED and (enabled == "0" or missing):
+        missing = frozenset(pack_keys(profile).values()) - kernel.our_keys()
+        if enabled != LOCKED and (enabled == "0" or missing - self._hopeless):
             kernel.load(RULES, lock=host.read_file(LOCK) is not None)
-            still = set(pack_keys(profile).values()) - kernel.our_keys()
+            self._hopeless = still = frozenset(pack_keys(profile).values()) - kernel.our_keys()
             if enabled == "0":
                 done.append("Auditing had been switched off, and is on again.")
             if missing - still:
