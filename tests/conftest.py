@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -69,6 +71,16 @@ def pytest_runtest_teardown() -> Iterator[None]:
     yield
     if gc.get_count()[2]:
         gc.collect()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let tests that change the kernel's audit run one at a time: there is one for the whole machine."""
+    if item.get_closest_marker("audit") is None:
+        return (yield)
+    with (Path(tempfile.gettempdir()) / "shieldwall-tests-audit.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
