@@ -13,6 +13,8 @@ import msgspec
 import pytest
 from tests.support.documentation import DOCS, ROOT, blocks, table_rows
 
+from shieldwall.agent.doctor.examine import EXAMINATIONS
+from shieldwall.agent.doctor.known import KNOWN
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.server.directory import access_tokens, one_time_codes
 from shieldwall.server.settings import SettingsFile
@@ -23,6 +25,13 @@ from shieldwall.trust import certificates
 from shieldwall.trust.refusals import ManifestNotNewerError
 from shieldwall.trust.verification import open_manifest
 
+DOCTOR: Final = DOCS / "doctor.md"
+CALLS: Final = {
+    **{how: {how} for how in ("ok", "info", "warning", "error")},
+    "_failed": {"error"},
+    "told": {"error", "warning"},
+}
+"""Functions of the doctor that make a finding, and how grave it is then."""
 OPERATIONS: Final = DOCS / "operations.md"
 SECURITY: Final = DOCS / "security.md"
 SOURCE: Final = ROOT / "src" / "shieldwall"
@@ -42,6 +51,17 @@ def names(heading: str, page: Path = OPERATIONS) -> set[str]:
     text = page.read_text()
     start = text.index(f"\n| {heading} |")
     return set(re.findall(r"`([^`]+)`", " ".join(row[0] for row in table_rows(text[start:].partition("\n\n")[0]))))
+
+
+def _id_of(first: ast.expr) -> str:
+    """Name the check that a finding belongs to; empty where a function hands on what it was given."""
+    match first:
+        case ast.Constant(value=str(name)):
+            return name
+        case ast.Name(id="check"):
+            return "engine.…"
+        case _:
+            return ""
 
 
 def units() -> list[configparser.ConfigParser]:
@@ -64,18 +84,19 @@ def test_the_units_stop_in_order_and_keep_their_state_private() -> None:
 
 
 def test_every_check_of_the_doctor_is_documented() -> None:
-    found: set[str] = set()
+    found: dict[str, set[str]] = {}
     for path in (SOURCE / "agent" / "doctor").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Call(
-                    func=ast.Name(id="ok" | "warning" | "error" | "_failed"), args=[ast.Constant(value=str(name)), *_]
-                ):
-                    found.add(name)
+                case ast.Call(func=ast.Name(id=how), args=[first, *_]) if how in CALLS:
+                    found.setdefault(_id_of(first), set()).update(CALLS[how])
                 case _:
                     pass
 
-    assert names("Check") == found | {"engine.…"}
+    found.pop("", None)
+    assert {check.id: {each.value for each in check.severities} for check in KNOWN} == found
+    assert names("Check", DOCTOR) == found.keys()
+    assert {name for name, _ in EXAMINATIONS} <= found.keys()
 
 
 def test_every_metric_is_documented() -> None:

@@ -18,6 +18,7 @@ from tests.support.documentation import DOCS, table, write_generated
 from tests.support.systemd_host import SystemdHost
 
 import shieldwall
+from shieldwall.agent.doctor.known import KNOWN
 from shieldwall.agent.host.kernel_files import is_kernel_file
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.base import Provider
@@ -35,6 +36,7 @@ PROVIDERS: Final = DOCS / "providers.md"
 CATALOG: Final = DOCS / "catalog.md"
 ENROLLMENT: Final = DOCS / "enrollment.md"
 AUTHORIZATION: Final = DOCS / "authorization.md"
+DOCTOR: Final = DOCS / "doctor.md"
 
 _GROUPS: Final = {
     "errors-refused": ("trust.refusals", "trust.dsse", "trust.roots"),
@@ -189,6 +191,20 @@ def whole_machine() -> SystemdHost:
     return SystemdHost(configuration, programs={**dict.fromkeys(programs, willing), "auditctl": auditctl})
 
 
+def doctor_tables() -> dict[str, str]:
+    """Return the table of the doctor's checks."""
+    rows = [
+        (
+            f"`{check.id}`{' *' if check.needs_applier else ''}",
+            check.asks,
+            ", ".join(severity.value for severity in check.severities),
+            check.remedy,
+        )
+        for check in KNOWN
+    ]
+    return {"doctor-checks": table(("Check", "Asks", "Severities", "What to do"), rows)}
+
+
 def contents() -> dict[Path, dict[str, str]]:
     """Return everything that is generated, by page and name."""
     return {
@@ -197,6 +213,7 @@ def contents() -> dict[Path, dict[str, str]]:
         CATALOG: catalog_tables(),
         ENROLLMENT: enrollment_tables(),
         AUTHORIZATION: authorization_tables(),
+        DOCTOR: doctor_tables(),
     }
 
 
