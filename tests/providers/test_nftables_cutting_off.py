@@ -68,13 +68,13 @@ SERVER_AT = Endpoint(port=8443, family="ip", address=SERVER)
     [
         ({"direction": "in", "protocol": "tcp", "localports": ("22",)}, False),
         ({"direction": "in"}, False),
-        ({"direction": "out", "protocol": "tcp", "remoteports": ("25",)}, False),
+        ({"direction": "out", "protocol": "tcp", "remoteports": ("25",)}, True),
         ({"direction": "out", "protocol": "tcp", "remoteports": ("8443",)}, True),
         ({"direction": "out", "protocol": "tcp", "remoteports": ("8000-9000",), "remoteaddresses": (SERVER,)}, True),
-        ({"direction": "out", "protocol": "tcp", "remoteports": ("8443",), "remoteaddresses": ("10.1.0.0/16",)}, False),
-        ({"direction": "out", "protocol": "tcp", "remoteports": ("8443",), "remoteaddresses": ("fd00::/8",)}, False),
+        ({"direction": "out", "protocol": "tcp", "remoteports": ("8443",), "remoteaddresses": ("10.1.0.0/16",)}, True),
+        ({"direction": "out", "protocol": "tcp", "remoteports": ("8443",), "remoteaddresses": ("fd00::/8",)}, True),
         ({"direction": "out", "protocol": "udp", "remoteports": ("53",)}, True),
-        ({"direction": "out", "protocol": "udp", "remoteports": ("123",)}, False),
+        ({"direction": "out", "protocol": "udp", "remoteports": ("123",)}, True),
         ({"direction": "out", "remoteaddresses": ("10.1.0.0/16",)}, True),
         ({"direction": "out", "protocol": "icmp"}, False),
         ({"direction": "out", "protocolnumber": 47}, True),
@@ -83,7 +83,9 @@ SERVER_AT = Endpoint(port=8443, family="ip", address=SERVER)
         ({"direction": "out", "protocol": "tcp", "remoteports": ("8443",), "zones": ("trusted",)}, False),
     ],
 )
-def test_a_rule_is_a_risk_where_it_can_be_about_the_server(members: dict[str, Any], *, risky: bool) -> None:
+def test_a_rule_is_a_risk_where_the_way_to_the_server_may_lead_through_it(
+    members: dict[str, Any], *, risky: bool
+) -> None:
     after = files_of({FIREWALL_RULES: (firewall_rule(**members),)}, SERVER_AT)
 
     assert PROVIDER.may_cut_off(NOTHING, after) is risky
