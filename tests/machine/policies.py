@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.support import policies
+from tests.support.machine import REPOSITORY
 from tests.support.policies import choice, items, number, text, texts
 
 from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.graph.setting_writing import write_instance
 
+SAMPLES: Final = REPOSITORY / "samples" / "policies"
 ENGINE: Final = policies.ENGINE
 ZONE: Final = "linux_shieldwall_firewall_public_"
 GLOBAL: Final = "linux_shieldwall_firewall_global_"

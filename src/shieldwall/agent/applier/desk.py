@@ -48,7 +48,7 @@ class Desk:
         match request:
             case protocol.Look():
                 self._hear(request)
-                return self._standing()
+                return self._standing(is_ending=request.agent == "stopped")
             case protocol.Adopt():
                 warden.adopt(asker, request.authority, request.claim)
                 return protocol.Done()
@@ -104,7 +104,7 @@ class Desk:
             case None:
                 pass
 
-    def _standing(self) -> protocol.Standing:
+    def _standing(self, *, is_ending: bool) -> protocol.Standing:
         pin, nonce = self.warden.pin(), self.warden.nonces.give()
         if pin is None:
             return protocol.Standing(nonce=nonce)
@@ -121,6 +121,7 @@ class Desk:
             unconfirmed=self._unconfirmed(),
             change=pin.change,
             trusted_time=moments.write(self.warden.now()),
+            going_down=is_ending and self.warden.is_going_down(),
         )
 
     def _outcome(self, found: StatusReport | Held | Missing) -> protocol.Outcome | protocol.Lacking:

@@ -33,6 +33,8 @@ OVERLAYS: Final = tuple(
 ENABLED: Final = PurePosixPath("/etc/systemd/system/multi-user.target.wants")
 PROTECTION: Final = "shieldwall-protected.conf"
 REFUSAL: Final = b"# Written by Shieldwall while tamper protection is on.\n[Unit]\nRefuseManualStop=yes\n"
+UPGRADING: Final = PurePosixPath("/run/shieldwall/upgrading")
+"""Left by the package while it exchanges our programs."""
 _SYSTEMD: Final = PurePosixPath("/run/systemd/system")
 _BUSY_SECONDS: Final = 60.0
 
@@ -93,8 +95,18 @@ class OwnServices:
             self._run(systemctl, "daemon-reload")
         return (*todo.told, *self._brought_back(systemctl, is_onboarded=is_onboarded)) if protected else ()
 
+    def is_going_down(self) -> bool:
+        """Say whether our services end because the machine does, or because the package exchanges them.
+
+        Where systemd does not run the machine nobody can tell, and it is taken for that.
+        """
+        systemctl = self.host.find_program("systemctl")
+        if systemctl is None or not self.host.locate(_SYSTEMD).is_dir() or self.host.locate(UPGRADING).exists():
+            return True
+        return self._run(systemctl, "is-system-running").strip() == b"stopping"
+
     def _brought_back(self, systemctl: str, *, is_onboarded: bool) -> Iterable[str]:
-        if self._run(systemctl, "is-system-running").strip() == b"stopping":
+        if self.is_going_down():
             return
         for name in UNITS:
             if not os.path.lexists(self.host.locate(ENABLED / name)):

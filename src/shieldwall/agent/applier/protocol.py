@@ -45,7 +45,7 @@ class Look(_Message, frozen=True, kw_only=True, tag_field="verb", tag="look", re
     """Where does the applier stand? The answer holds a fresh nonce.
 
     ``agent`` tells in passing that the agent has started, or ends because it was asked to: what starts again and again
-    without having ended has crashed.
+    without having ended has crashed. Whoever ends learns whether the whole machine does.
     """
 
     agent: Literal["started", "stopped"] | None = None
@@ -134,6 +134,7 @@ class Standing(_Message, frozen=True, kw_only=True, tag_field="answer", tag="sta
     unconfirmed: Unconfirmed | None = None
     change: Change | None = None
     trusted_time: str = ""
+    going_down: bool = False
 
 
 class Done(_Message, frozen=True, kw_only=True, tag_field="answer", tag="done", rename="camel"):

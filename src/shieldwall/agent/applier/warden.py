@@ -199,6 +199,10 @@ class Warden:
             self.say("ownServiceRestored", what=each)
         self.restored = tuple(dict.fromkeys((*self.restored, *found)))[:MOST_RESTORED]
 
+    def is_going_down(self) -> bool:
+        """Say whether our services end because the machine does, or because the package exchanges them."""
+        return self.services is None or self.services.is_going_down()
+
     def heard_of_restored(self) -> tuple[str, ...]:
         """Hand over what was put back, once."""
         restored, self.restored = self.restored, ()

@@ -40,8 +40,8 @@ class Enforcer(Protocol):
         """Tell that the agent has started; finish what was interrupted, where nobody else does that."""
         ...
 
-    def stop(self) -> None:
-        """Tell that the agent ends because it was asked to."""
+    def stop(self) -> Standing:
+        """Tell that the agent ends because it was asked to; hear whether the whole machine does."""
         ...
 
     def look(self) -> Standing:
@@ -99,9 +99,9 @@ class AskingEnforcer:
         self.begin()
         self._asked(protocol.Look(agent="started"), Standing)
 
-    def stop(self) -> None:
+    def stop(self) -> Standing:
         """See ``Enforcer.stop``."""
-        self._asked(protocol.Look(agent="stopped"), Standing)
+        return self._asked(protocol.Look(agent="stopped"), Standing)
 
     def look(self) -> Standing:
         """See ``Enforcer.look``."""

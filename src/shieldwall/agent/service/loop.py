@@ -42,6 +42,7 @@ CONFIRM_TRIES: Final = 3
 _CLOCK_SKEW: Final = "clockSkew"
 _CERTIFICATE_EXPIRED: Final = "certificateExpired"
 _NUMBERS_REFUSED: Final = "seqConflict"
+_ENDED: Final = "shieldwall-agent was ended"
 _PROMOTED: Final = Settled(next_check_in_seconds=0, manifest_changed=False, rounds=0, report=None, promoted=True)
 
 
@@ -203,10 +204,20 @@ class Loop:
 
     def _stop(self) -> None:
         try:
-            self.enforcement.enforcer.stop()
+            standing = self.enforcement.enforcer.stop()
+            if standing.protected and not standing.going_down and not standing.leaving:
+                self._say_farewell()
         except ShieldwallError as error:
             self.journal.trouble("stopNotNoted", error)
         self.journal.say("stopped")
+
+    def _say_farewell(self) -> None:
+        """Let the server hear that somebody ended the agent of a protected device: it may be the last it hears."""
+        try:
+            self.enforcement.guard.attempts.note("protectionChanged", _ENDED)
+            self.check_in()
+        except ShieldwallError as error:
+            self.journal.trouble("farewellNotSaid", error)
 
     def _check_in(self) -> float:
         self.may_listen = True
