@@ -33,7 +33,8 @@ TICK_SECONDS: Final = 1.0
 GATHER_SECONDS: Final = 0.05
 """Records are taken in heaps: waking up for each would cost more than reading it."""
 MOST_AT_ONCE: Final = 4_000
-_OWN: Final = ("shieldwall-applier.service", "shieldwall-agent.service", "shieldwall-broker.service")
+_OWN: Final = ("shieldwall-applier.service",)
+"""What changes this device for its policies. The agent's network side changes nothing, and is watched like all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -34,6 +34,7 @@ After=local-fs.target
 ExecStart={python} -I -m shieldwall.agent.edr
 Restart=always
 RestartSec=5
+RestartPreventExitStatus=69
 Nice=5
 CPUQuota=20%
 MemoryMax=128M
