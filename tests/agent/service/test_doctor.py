@@ -3,88 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 import msgspec
 import pytest
-from tests.support.memory_host import MemoryHost
+from tests.support.patient import Patient
 from tests.support.simulated_agent import SimulatedAgent, a_policy
 from tests.support.simulated_gateway import HandClock, SimulatedGateway
 
-from shieldwall.agent.doctor.examine import examine
-from shieldwall.agent.doctor.model import Check, Severity, Subject
+from shieldwall.agent.doctor.model import Severity
 from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError
-
-QUIET = {Severity.OK, Severity.INFO}
-DEBIAN = {PurePosixPath("/etc/os-release"): b'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12"\n'}
-
-
-@dataclass
-class MemoryNetwork:
-    """Steps that fail where a test says."""
-
-    failing: dict[str, OSError] = field(default_factory=dict)
-
-    ways_out: frozenset[str] = frozenset({"IPv4", "IPv6"})
-    addresses: tuple[str, ...] = ("192.0.2.7",)
-
-    def families(self) -> frozenset[str]:
-        return self.ways_out
-
-    def resolve(self, host: str, port: int) -> Sequence[str]:
-        assert (host, port) == ("gateway.example", 8444)
-        self._step("resolve")
-        return self.addresses
-
-    def connect(self, host: str, port: int) -> None:
-        assert host
-        assert port
-        self._step("connect")
-
-    def handshake(self, host: str, port: int, roots: Sequence[str]) -> str:
-        assert (host, port) == ("gateway.example", 8444)
-        assert roots
-        self._step("handshake")
-        return "TLSv1.3"
-
-    def issuer(self, host: str, port: int) -> str:
-        assert (host, port) == ("gateway.example", 8444)
-        self._step("issuer")
-        return "CN=Corporate Proxy"
-
-    def _step(self, name: str) -> None:
-        if name in self.failing:
-            raise self.failing[name]
-
-
-@dataclass
-class Patient:
-    laptop: SimulatedAgent
-    host: MemoryHost = field(default_factory=lambda: MemoryHost(DEBIAN))
-    network: MemoryNetwork = field(default_factory=MemoryNetwork)
-    free: int = 10**10
-    running: bool = True
-
-    def examined(self) -> dict[str, Check]:
-        checks = examine(
-            Subject(
-                host=self.host,
-                surroundings=self.laptop.surroundings,
-                network=self.network,
-                free_bytes=lambda _path: self.free,
-                mode=lambda path: path.stat().st_mode & 0o7777,
-                running=self.running,
-            )
-        )
-        for check in checks:
-            assert check.finding
-            assert check.severity in QUIET or check.remedy, "what is wrong comes with what to do"
-        return {check.id: check for check in checks}
-
-    def wrong(self) -> set[str]:
-        return {name for name, check in self.examined().items() if check.severity not in QUIET} - {"engines"}
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ class _Purse:
     ends: float = field(default_factory=lambda: time.monotonic() + _ALL_SECONDS)
 
     def take(self, most: float) -> float:
-        return max(_LEAST_SECONDS, min(most, self.ends - time.monotonic()))
+        return min(most, max(_LEAST_SECONDS, self.ends - time.monotonic()))
 
 
 def diagnose(

@@ -20,9 +20,12 @@ def may_see_state(subject: Subject) -> bool:
     """Say whether the agent's own directory may be read; one that is not there hides nothing."""
     directory = subject.surroundings.state.directory
     try:
-        return not os.path.lexists(directory) or os.access(directory, os.R_OK | os.X_OK)
+        directory.lstat()
+    except FileNotFoundError:
+        return True
     except OSError:
         return False
+    return os.access(directory, os.R_OK | os.X_OK)
 
 
 def rights(subject: Subject) -> Iterable[Check]:

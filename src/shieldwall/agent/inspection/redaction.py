@@ -24,10 +24,10 @@ _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+--
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s\"']+@")
 _BEARER: Final = re.compile(r"(?i)\b(?:bearer|basic|dpop)\s+[A-Za-z0-9+/._~=-]{8,}")
 _JWT: Final = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?")
-_LONG: Final = re.compile(
-    r"(?<![A-Za-z0-9+/_-])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])[A-Za-z0-9+_-]{40,}={0,2}"
-)
-"""Digits and both cases, so long that no word is: a key in base64. Digests in hexadecimal have one case and stay."""
+_LONG: Final = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
+_MIXED: Final = 0.15
+"""Share of capitals and of small letters above which so long a run is a key in base64 and no path or name; digests in
+hexadecimal have letters of one case."""
 _HOME: Final = re.compile(r"(?<=/home/)[^/\s\"'\\,;:)]+")
 _MAIL: Final = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 _SECRET_NAME: Final = re.compile(rf"(?i)\A{_WORDS}\Z")
@@ -45,7 +45,7 @@ def text(content: str, *, known: Iterable[str] = ()) -> str:
     content = _BEARER.sub(REDACTED, content)
     content = _JWT.sub(REDACTED, content)
     content = _NAMED.sub(lambda found: f"{found['name']}{found['between']}{_quoted(found['value'])}", content)
-    content = _LONG.sub(REDACTED, content)
+    content = _LONG.sub(lambda found: REDACTED if _is_mixed(found[0]) else found[0], content)
     content = _HOME.sub("(user)", content)
     return _MAIL.sub("(address)", content)
 
@@ -83,6 +83,11 @@ def _member(name: str, member: Any, known: tuple[str, ...]) -> Any:
     if isinstance(member, str) and (name in _PERSONAL or _SECRET_NAME.match(name)):
         return REDACTED if member else member
     return document(member, known=known)
+
+
+def _is_mixed(run: str) -> bool:
+    capitals, small = sum(map(str.isupper, run)), sum(map(str.islower, run))
+    return min(capitals, small) > len(run) * _MIXED and not run.isalpha()
 
 
 def _quoted(value: str) -> str:
