@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -440,6 +441,26 @@ def test_what_somebody_took_out_or_ended_is_brought_back_and_told() -> None:
     assert provider.supervise(host, {}) == ()
 
 
+def test_nobody_is_fought_who_takes_rules_out_again_and_again() -> None:
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    apply(host, provider, ON)
+    loads, told = 0, set[str]()
+    for _ in range(60):
+        kernel.rules = []
+        said = provider.supervise(host, ON)
+        assert said
+        told.update(said)
+        loads += bool(kernel.rules)
+
+    assert 3 < loads <= 10
+    assert any("again and again" in each for each in told)
+    for _ in range(70):
+        provider.supervise(host, ON)
+    kernel.rules = []
+    assert provider.supervise(host, ON) == ["Audit rules were gone from the kernel, and are loaded again."]
+
+
 def test_a_pack_that_this_machine_takes_nothing_of_is_not_loaded_again_and_again() -> None:
     kernel = Kernel()
     host, provider = a_host(kernel), AuditProvider(catalog())
@@ -586,3 +607,42 @@ def test_auditctl_understands_every_line_and_passes_over_nothing_but_what_is_mis
     assert sum(line.startswith("-a") for line in content.decode().splitlines()) - done.stderr.count(
         "No such file"
     ) == len([line for line in auditctl("-l").splitlines() if KEY in line])
+
+
+@pytest.mark.root
+@pytest.mark.audit
+def test_at_boot_augenrules_puts_our_rules_among_those_of_others_and_the_lock_at_the_end(tmp_path: Path) -> None:
+    """In a mount namespace of its own, and without loading anything."""
+    rules_directory = tmp_path / "rules.d"
+    rules_directory.mkdir()
+    (rules_directory / "10-theirs.rules").write_text("-D\n-b 320\n-f 2\n-w /etc/theirs -p wa -k theirs\n")
+    (rules_directory / "99-finalize.rules").write_text("-w /etc/last -p wa -k last\n")
+    wanted = {**ON, **choices(immutable="true", loginuidimmutable="true", failuremode="silent")}
+    files = PROVIDER.render({}, wanted, {}).files
+    for path in (RULES, LOCK):
+        (rules_directory / path.name).write_bytes(files[path] or b"")
+    script = f"mount --bind {tmp_path} /etc/audit && augenrules && cat /etc/audit/audit.rules"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "-D"
+    assert lines[-1] == "-e 2"
+    assert "--loginuid-immutable" in lines
+    assert [line for line in lines if line.startswith("-f")][-1] == "-f 0", "ours counts"
+    ours = [line for line in lines if KEY in line]
+    assert lines.index("-w /etc/theirs -p wa -k theirs") < lines.index(ours[0])
+    assert lines.index(ours[-1]) < lines.index("-w /etc/last -p wa -k last")
+    assert [line for line in rules(wanted) if line.startswith("-a")] == ours
+
+
+def test_systemd_understands_the_unit_of_what_reads(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("needs systemd-analyze: apt-get install systemd")
+    unit = tmp_path / READER
+    unit.write_bytes(AuditProvider(catalog()).render({}, ON, {}).files[READER_UNIT] or b"")
+    done = subprocess.run([program, "verify", str(unit)], check=False, capture_output=True, text=True, timeout=60)
+
+    complaints = [line for line in done.stderr.splitlines() if READER in line]
+    assert (done.returncode, complaints) == (0, [])

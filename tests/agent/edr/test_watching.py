@@ -111,6 +111,11 @@ def test_what_the_agent_does_itself_is_known_by_its_control_group(tmp_path: Path
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "cgroup").write_text(f"0::{group}\n")
 
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "cgroup").write_text("0::/system.slice/auditd.service\n")
+    loads = happened("x", pid=9, parent=3, kinds=frozenset({"CONFIG_CHANGE", "SYSCALL"}))
+    assert is_own(loads, tmp_path), "auditd loads all rules anew when it starts"
+    assert not is_own(happened("x", pid=3, parent=3), tmp_path), "of anything else it does, somebody hears"
     assert is_own(happened("x", pid=9, parent=1), tmp_path)
     assert is_own(happened("x", pid=1, parent=2), tmp_path)
     assert not is_own(happened("x", pid=2, parent=2), tmp_path)

@@ -33,6 +33,7 @@ TICK_SECONDS: Final = 1.0
 GATHER_SECONDS: Final = 0.05
 """Records are taken in heaps: waking up for each would cost more than reading it."""
 MOST_AT_ONCE: Final = 4_000
+AUDITD: Final = "auditd.service"
 _OWN: Final = ("shieldwall-applier.service",)
 """What changes this device for its policies. The agent's network side changes nothing, and is watched like all."""
 
@@ -86,16 +87,20 @@ def _run(watch: Watch, listener: Listener, spool: Path) -> None:
 
 
 def is_own(event: AuditEvent, proc: Path = Path("/proc")) -> bool:
-    """Say whether a process of the agent, or one that it started, made an event: its control group tells."""
-    return any(_is_ours(proc / str(pid) / "cgroup") for pid in (event.pid, event.parent) if pid is not None)
+    """Say whether a process of the applier, or one that it started, made an event: its control group tells.
+
+    auditd loads all rules anew when it starts, and nobody has to hear of that.
+    """
+    units = (*_OWN, AUDITD) if "CONFIG_CHANGE" in event.kinds else _OWN
+    return any(_is_of(units, proc / str(pid) / "cgroup") for pid in (event.pid, event.parent) if pid is not None)
 
 
-def _is_ours(cgroup: Path) -> bool:
+def _is_of(units: Sequence[str], cgroup: Path) -> bool:
     try:
         said = cgroup.read_text(encoding="utf-8", errors="replace")
     except OSError:  # it has ended; whoever started it is asked as well
         return False
-    return any(line.endswith(tuple(f"/{unit}" for unit in _OWN)) for line in said.splitlines())
+    return any(line.endswith(tuple(f"/{unit}" for unit in units)) for line in said.splitlines())
 
 
 def _nobody(_event: AuditEvent) -> bool:

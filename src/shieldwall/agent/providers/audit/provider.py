@@ -33,6 +33,8 @@ from shieldwall.contract.ids import SettingId
 
 _OTHER_ROOT: Final = "Engine unavailable: the kernel's audit is that of the whole machine; a root of its own has none."
 _MACHINE: Final = "machine"
+MOST_LOADS, LOOKS_BETWEEN, LOOKS_REMEMBERED = 3, 10, 60
+"""After so many times within an hour, rules that are gone are loaded again every ten minutes only: no fights."""
 _FILES: Final = (MEMORY, RULES, LOCK, READER_UNIT, READER_WANTED)
 
 
@@ -47,6 +49,9 @@ class AuditProvider:
         """The unit's files as systemd was told of them last: a reload costs the whole machine."""
         self._hopeless: frozenset[str] = frozenset()
         """Keys of packs of which this machine takes no rule: they are not loaded again every minute."""
+        self._looks = 0
+        self._loads: list[int] = []
+        """At which looks, which are a minute apart, rules were loaded again."""
 
     @property
     def name(self) -> str:
@@ -146,7 +151,9 @@ class AuditProvider:
         done: list[str] = []
         enabled = kernel.status()["enabled"]
         missing = frozenset(pack_keys(profile).values()) - kernel.our_keys()
-        if enabled != LOCKED and (enabled == "0" or missing - self._hopeless):
+        self._looks += 1
+        is_wrong = enabled == "0" or bool(missing - self._hopeless)
+        if is_wrong and enabled != LOCKED and self._may_load_again(done):
             kernel.load(RULES, lock=host.read_file(LOCK) is not None)
             self._hopeless = still = frozenset(pack_keys(profile).values()) - kernel.our_keys()
             if enabled == "0":
@@ -157,6 +164,15 @@ class AuditProvider:
             systemd.call(host, "restart", READER, tolerate=True)
             done.append(f"{READER} was down, and was started again.")
         return done
+
+    def _may_load_again(self, done: list[str]) -> bool:
+        """Count how often rules are loaded again, and do so less often where somebody else takes them out each time."""
+        self._loads = [look for look in self._loads if self._looks - look < LOOKS_REMEMBERED]
+        if len(self._loads) >= MOST_LOADS and self._looks - self._loads[-1] < LOOKS_BETWEEN:
+            done.append("Something takes audit rules out again and again; they are loaded less often.")
+            return False
+        self._loads.append(self._looks)
+        return True
 
     def _run_reader(self, host: Host) -> None:
         if not systemd.runs(host):
