@@ -41,7 +41,11 @@ RootOption = Annotated[
     Path | None, typer.Option("--root", metavar="DIR", help="Root of the managed file system.", show_default="/")
 ]
 StateOption = Annotated[
-    Path | None, typer.Option("--state", metavar="DIR", help="The agent's own files.", show_default=str(DEFAULT_STATE))
+    Path | None,
+    # Whether it may be read, each command says in its own words: the doctor goes on without it.
+    typer.Option(
+        "--state", metavar="DIR", help="The agent's own files.", show_default=str(DEFAULT_STATE), readable=False
+    ),
 ]
 CertificateOption = Annotated[
     Path | None,
@@ -70,11 +74,20 @@ def places(
         typer.Option("--root", envvar="SHIELDWALL_ROOT", metavar="DIR", help="Root of the managed file system."),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option("--state", envvar="SHIELDWALL_STATE", metavar="DIR", help="The agent's own files.")
+        Path | None,
+        typer.Option(
+            "--state", envvar="SHIELDWALL_STATE", metavar="DIR", help="The agent's own files.", readable=False
+        ),
     ] = None,
     applier: Annotated[
         Path | None,
-        typer.Option("--applier", envvar="SHIELDWALL_APPLIER", metavar="SOCKET", help="Where the applier listens."),
+        typer.Option(
+            "--applier",
+            envvar="SHIELDWALL_APPLIER",
+            metavar="SOCKET",
+            help="Where the applier listens.",
+            readable=False,
+        ),
     ] = None,
 ) -> None:
     """Manage the security settings of this device."""

@@ -75,10 +75,8 @@ def _verified(host: Host, manager: str, version: str, command: list[str]) -> Pac
 
 
 def _below(path: Path) -> Iterator[Path]:
-    if not os.path.lexists(path):
-        return
-    yield path
     if path.is_symlink() or not path.is_dir():
+        yield path
         return
     looked_at = 0
     for directory, _, names in os.walk(path):  # follows no links
