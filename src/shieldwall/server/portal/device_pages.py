@@ -40,7 +40,7 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.views import HistoryRow, effective_rows, history_rows, machine_row
 from shieldwall.server.portal.words import enrollment, managed_by, registration
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import audit, membership_events, packages
+from shieldwall.server.storage import audit, device_events, membership_events, packages
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory import Filter
@@ -48,6 +48,7 @@ from shieldwall.server.storage.records import Page
 
 _PAGE_SIZE: Final = 50
 _HISTORY: Final = 20
+_EVENTS: Final = 50
 _SHOWN_FACETS: Final = ("health", "state", "os", "managedBy")
 _KNOWN: Final = frozenset({*PARAMETERS, *ORDERING})
 
@@ -120,6 +121,8 @@ def show_device(
         facts = facts_of_device(connection, tenant, wanted)
         is_excluded = device.id in protection.get_settings(connection, tenant).excluded
         history = _history(connection, tenant, device.id, sight)
+        may_see_events = sight.may(ResourceAction.READ_ALERTS, facts)
+        told = device_events.newest_of_device(connection, tenant, device.id, _EVENTS) if may_see_events else ()
     return rendering.page(
         request,
         "device.html",
@@ -139,6 +142,8 @@ def show_device(
         can_keep=device.state in {DeviceState.ACTIVE, DeviceState.QUARANTINED}
         and sight.may(ResourceAction.DELETE_DEVICES, facts),
         history=history,
+        may_see_events=may_see_events,
+        events=told,
         is_protected=is_protected,
         is_excluded=is_excluded,
         actions=[each for each in possible(device, is_excluded=is_excluded) if sight.may(each.action, facts)],

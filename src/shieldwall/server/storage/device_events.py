@@ -75,5 +75,18 @@ def list_events(connection: Connection, tenant_id: TenantId, page: Page) -> tupl
     return tuple(map(_event, paging.rows(connection, query, page, device_events.c.id)))
 
 
+def newest_of_device(
+    connection: Connection, tenant_id: TenantId, device_id: DeviceId, most: int
+) -> tuple[EventRecord, ...]:
+    """Return what happened on a device last, the newest first."""
+    query = (
+        select(device_events)
+        .where(device_events.c.tenant_id == tenant_id, device_events.c.device_id == device_id)
+        .order_by(device_events.c.at.desc(), device_events.c.id)
+        .limit(most)
+    )
+    return tuple(map(_event, connection.execute(query)))
+
+
 def _event(row: Row[Any]) -> EventRecord:
     return EventRecord(**row._asdict())
