@@ -162,7 +162,9 @@ def _steps(subject: Subject, server: Server, text: str) -> Iterable[Check]:
     except OSError as failure:
         yield _no_tls(subject, host, port, failure)
         return
-    yield ok("network.tls", f"TLS with {host} is trusted.", spoken)
+    pinned = len(server.tls_roots)
+    by = f"by {pinned} authorities of the package alone" if pinned else "by the authorities of the system"
+    yield ok("network.tls", f"TLS with {host} is trusted.", f"{spoken}; {by}")
 
 
 def _no_name(host: str, failure: OSError) -> Check:
