@@ -27,6 +27,7 @@ class SystemdHost:
     directory: Path
     has_unit: bool = True
     restart: int | None = 0
+    condition: str = "yes"
     content: bytes | None = b"MaxThreads 2\n"
     calls: list[list[str]] = field(default_factory=list)
 
@@ -52,6 +53,10 @@ class SystemdHost:
         self.calls.append(list(command[1:]))
         if command[1] == "cat":
             return Completed(returncode=0 if self.has_unit else 1, stdout=b"", stderr=b"")
+        if command[1] == "show":
+            return Completed(
+                returncode=0, stdout=f"ConditionResult={self.condition}\nActiveState=inactive\n".encode(), stderr=b""
+            )
         if self.restart is None:
             raise ProgramError("systemctl did not end within 180 seconds.")
         return Completed(returncode=self.restart, stdout=b"", stderr=b"Job failed.")
@@ -87,6 +92,20 @@ def test_a_restart_that_fails_is_an_error(host: SystemdHost, restart: int | None
 
     with pytest.raises(ProviderError, match="systemctl"):
         PROVIDER.activate(host)
+
+
+def test_a_clamd_that_waits_for_definitions_is_no_failure_and_holds_nobody_up(
+    host: SystemdHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.content = managed(b"LocalSocket /run/clamav/clamd.ctl\n")
+    host.condition = "no"
+    monkeypatch.setattr(daemon, "_wait_for_answer", lambda _path: pytest.fail("nobody answers before there are any"))
+
+    PROVIDER.activate(host)
+    (seen,) = PROVIDER.observe(host, {THREADS: 2}).values()
+
+    assert (seen.effective, seen.code) == (False, "engineNotRunning")
+    assert "definitions" in seen.reason
 
 
 def test_without_the_unit_or_without_systemd_nothing_is_asked_of_it(host: SystemdHost) -> None:

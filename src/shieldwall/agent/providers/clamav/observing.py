@@ -28,6 +28,9 @@ def observe(host: Host, content: bytes, values: Mapping[str, Any], *, has_canary
         return dict.fromkeys(values, Observation(effective=None, code="noLocalSocket", reason=reason))
     address = daemon.address(host, content)
     engine = probes.engine(address, has_canary=has_canary)
+    if engine.effective is False and daemon.is_waiting_for_condition(host):
+        reason = "clamd has no virus definitions yet: systemd starts it once freshclam has fetched them."
+        engine = Observation(effective=False, code="engineNotRunning", reason=reason)
     if address is None or not engine.effective:
         return dict.fromkeys(values, engine)
     level = levels.level_of(values)

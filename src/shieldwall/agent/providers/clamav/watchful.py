@@ -116,7 +116,7 @@ class Watch:
             return ()
         if daemon.runs_under_systemd(host):
             daemon.restart_unit(host, content, start=True)
-            return ("clamd was down and was started again.",)
+            return () if daemon.is_waiting_for_condition(host) else ("clamd was down and was started again.",)
         found = host.find_program(_PROGRAM) if host.root == Path("/") else None
         program = self._program or (Path(found) if found is not None else None)
         if program is None:
