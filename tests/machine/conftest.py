@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from samples.processes import SHIELDWALL, Running
+from tests.machine.policies import MARKER, SIGNATURE
 from tests.support.machine import REPOSITORY, Machine, base_tree
 from tests.support.namespaces import Namespace, joined_namespaces
 
@@ -162,7 +163,19 @@ def world(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Iterator[W
         onboarding = office.home / "shieldwall_onboarding.json"
         office.shieldwall("package", "create", "--name", "Machines", "--out", str(onboarding))
         machine.write(ONBOARDING, onboarding.read_text(), mode="0600")
+        _give_definitions(machine)
         yield World(office, machine, device)
+
+
+def _give_definitions(machine: Machine) -> None:
+    """Give it a virus database of the site's own, and a clamd that starts with it.
+
+    Debian starts clamd only where the official databases are, which cannot be had in a test.
+    """
+    machine.write("/var/lib/clamav/site.ndb", f"{SIGNATURE}:0:*:{MARKER.encode().hex()}\n")
+    machine.write("/etc/systemd/system/clamav-daemon.service.d/site.conf", "[Unit]\nConditionPathExistsGlob=\n")
+    machine.run("systemctl", "daemon-reload", check=True)
+    machine.run("systemctl", "restart", "clamav-daemon.service", check=True)
 
 
 def _bring(machine: Machine, file: Path, path: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 from tests.machine import policies
 from tests.machine.conftest import ONBOARDING, World, eventually
-from tests.machine.policies import MARKER, SIGNATURE
+from tests.machine.policies import MARKER
 
 pytestmark = [pytest.mark.root, pytest.mark.machine, pytest.mark.timeout(900)]
 
@@ -17,13 +18,8 @@ DEVICE = "server-01"
 
 @pytest.fixture(scope="module")
 def office_with_a_device(world: World) -> World:
-    """A device that is onboarded, with a virus database of the site's own."""
+    """A device that is onboarded."""
     machine = world.machine
-    machine.write("/var/lib/clamav/site.ndb", f"{SIGNATURE}:0:*:{MARKER.encode().hex()}\n")
-    # Debian starts clamd only where the official databases are, which cannot be had in a test.
-    machine.write("/etc/systemd/system/clamav-daemon.service.d/site.conf", "[Unit]\nConditionPathExistsGlob=\n")
-    machine.run("systemctl", "daemon-reload", check=True)
-    machine.run("systemctl", "restart", "clamav-daemon.service", check=True)
     machine.run("shieldwall-agent", "onboard", ONBOARDING, "--wait", check=True)
     eventually(lambda: machine.is_active("shieldwall-agent.service"), what="the agent runs")
     eventually(lambda: [each["deviceName"] for each in world.office.listed("device", "list")] == [DEVICE], what="known")
@@ -196,3 +192,59 @@ def test_the_kernels_own_switches_are_set_and_given_back(managed: World) -> None
 
 def table(world: World) -> str:
     return world.machine.run("nft", "--stateless", "list", "table", "inet", "shieldwall").stdout
+
+
+def test_the_doctor_finds_what_is_broken_on_a_machine_and_changes_nothing(managed: World) -> None:
+    machine = managed.machine
+    managed.office.make_policy(policies.antivirus("On access", "_0"))
+    managed.sync()
+    before = files(managed)
+
+    code, found = doctor(managed, "--bundle", "/root/bundle.zip")
+
+    assert files(managed) == before
+    for good in (
+        "package",
+        "ownFiles",
+        "service",
+        "sandbox",
+        "pin",
+        "signature",
+        "onAccess",
+        "process",
+        "network.answer",
+    ):
+        assert found[good].keys() == {"ok"}, (good, found[good])
+    assert found["engine.clamav"].keys() == {"ok"}, found["engine.clamav"]
+    assert "unseen" not in found, found
+    assert code in {0, 13}, found
+    names = machine.run("python3", "-m", "zipfile", "-l", "/root/bundle.zip", check=True).stdout
+    assert "journal/shieldwall-applier.service.txt" in names
+    assert "journal/shieldwall-agent.service.txt" in names
+    assert "engines/clamav/etc/clamav/clamd.conf" in names
+
+    code_file = machine.run("sh", "-c", "find /usr/lib/shieldwall-agent/lib -name doctor -type d").stdout.strip()
+    machine.run(
+        "sh", "-c", f"echo '# changed' >> {code_file}/__init__.py; chmod o+w {code_file}/__init__.py", check=True
+    )
+    override = "/etc/systemd/system/shieldwall-agent.service.d/override.conf"
+    machine.write(override, "[Service]\nPrivateTmp=no\n")
+    machine.run("systemctl", "daemon-reload", check=True)
+    code, found = doctor(managed)
+    machine.run("sh", "-c", f"sed -i '$d' {code_file}/__init__.py; chmod o-w {code_file}/__init__.py", check=True)
+    machine.run("rm", "-r", "/etc/systemd/system/shieldwall-agent.service.d", check=True)
+    machine.run("systemctl", "daemon-reload", check=True)
+
+    assert code == 10
+    assert "error" in found["package"].keys() & found["ownFiles"].keys()
+    assert "warning" in found["sandbox"]
+    assert machine.run("runuser", "--user=nobody", "--", "shieldwall-agent", "doctor").returncode == 13
+
+
+def doctor(world: World, *words: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """Examine the machine; returns the exit code, and by the id of the check and its severity what was found."""
+    done = world.machine.run("shieldwall-agent", "doctor", "--json", *words, seconds=200)
+    found: dict[str, dict[str, str]] = {}
+    for check in json.loads(done.stdout)["checks"]:
+        found.setdefault(check["id"], {})[check["severity"]] = f"{check['finding']} {check['evidence']}"
+    return done.returncode, found
