@@ -194,6 +194,14 @@ def test_a_finding_says_who_did_what_with_which_program() -> None:
     assert finding.at.endswith("Z")
 
 
+def test_the_file_of_a_program_is_the_program_and_not_its_loader() -> None:
+    (event,) = [each for each in events_of(RECORDED["shellFromWebServer"]) if each.arguments[:1] == ("sh",)]
+    finding = finding_of(RULES["shellFromWebServer"], event, str)
+
+    assert finding.details["path"] == "/bin/sh"
+    assert finding.details["user"] == "33"
+
+
 def test_what_a_finding_is_about_is_never_missing() -> None:
     for rule in RULES.values():
         assert isinstance(subject_of(rule, happened("identity")), str)

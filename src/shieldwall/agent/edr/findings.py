@@ -54,7 +54,7 @@ def finding_of(rule: Rule, event: AuditEvent, name_of: Callable[[int], str]) -> 
         "effectiveUser": "" if event.effective_uid in {None, event.uid} else name_of(event.effective_uid or 0),
         "signedInAs": "" if event.login_uid is None else name_of(event.login_uid),
         "directory": event.directory,
-        "path": next((path.name for path in reversed(event.paths) if path.kind != "PARENT"), ""),
+        "path": _path(event),
         "target": event.target,
         "targetProcessId": _text(event.target_pid),
         "systemCall": event.call,
@@ -118,6 +118,12 @@ def clean(text: str) -> str:
     """Return text that every reader takes: no NUL, no half of a character, no control characters."""
     plain = text.encode("utf-8", "backslashreplace").decode()
     return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in plain)
+
+
+def _path(event: AuditEvent) -> str:
+    """Name the file: of a program that starts the first, for its loader follows; else the last, the new name."""
+    names = [path.name for path in event.paths if path.kind != "PARENT"]
+    return "" if not names else names[0] if event.call in {"execve", "execveat"} else names[-1]
 
 
 def _text(number: int | None) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 _X86_64: Final[Mapping[int, str]] = {
     42: "connect",
+    44: "sendto",
     59: "execve",
     62: "kill",
     76: "truncate",
