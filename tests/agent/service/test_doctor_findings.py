@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.patient import Patient
 from tests.support.simulated_agent import SimulatedAgent
@@ -327,6 +328,15 @@ def test_a_silent_applier_is_a_finding_and_the_rest_goes_on(patient: Patient) ->
 
     assert examined["applier"].severity is ERROR
     assert examined["system"].severity is examined["identity"].severity is examined["network.answer"].severity is OK
+
+
+def test_rights_of_the_one_who_asks_say_nothing_about_the_machine(patient: Patient) -> None:
+    patient.laptop.machine.said = msgspec.structs.replace(patient.laptop.machine.said, unsuitable="unsupportedOs")
+    assert "suitability" in patient.examined()
+    surroundings = patient.laptop.surroundings
+    patient.surroundings = dataclasses.replace(surroundings, enforcer=AskingEnforcer(ask=silent))
+
+    assert "suitability" not in patient.examined()
 
 
 def test_whatever_hangs_is_left_behind(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:

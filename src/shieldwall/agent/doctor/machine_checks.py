@@ -99,6 +99,8 @@ def managers(subject: Subject) -> Iterable[Check]:
 
 def suitability(subject: Subject) -> Iterable[Check]:
     """Ask whether this machine can be managed, and whether it takes care."""
+    if subject.seen is None:
+        return  # our own process has few rights, and nothing follows from that for the machine
     found = subject.surroundings.machine.survey()
     sign = found.unsuitable_sign
     if sign is not None:
