@@ -89,8 +89,9 @@ class NothingToEnforce:
     def start(self) -> None:
         """Have nothing to finish."""
 
-    def stop(self) -> None:
+    def stop(self) -> Standing:
         """Have nothing to note."""
+        return self.look()
 
     def look(self) -> Standing:
         """Stand anywhere."""

@@ -13,6 +13,7 @@ from shieldwall.server.graph.setting_writing import write_instance
 
 SAMPLES: Final = REPOSITORY / "samples" / "policies"
 ENGINE: Final = policies.ENGINE
+UPDATES: Final = "linux_mdatp_managed_cloudservice_automaticdefinitionupdateenabled"
 ZONE: Final = "linux_shieldwall_firewall_public_"
 GLOBAL: Final = "linux_shieldwall_firewall_global_"
 RULES: Final = "linux_shieldwall_firewall_rules"

@@ -9,10 +9,11 @@ import pytest
 from tests.machine import policies
 from tests.machine.conftest import ONBOARDING, World, eventually
 from tests.machine.policies import MARKER
+from tests.support import policies as setting_instances
 
 pytestmark = [pytest.mark.root, pytest.mark.machine, pytest.mark.timeout(900)]
 
-LEVEL = policies.policies.LEVEL
+LEVEL = setting_instances.LEVEL
 DEVICE = "server-01"
 
 
@@ -87,7 +88,9 @@ def test_a_virus_is_blocked_when_it_is_opened_and_the_engine_comes_back(managed:
 def test_a_flushed_table_and_an_edited_file_are_put_back_within_a_minute(managed: World) -> None:
     machine = managed.machine
     managed.office.make_policy(policies.closed_port("Closed", 6379))
-    managed.office.make_policy(policies.antivirus("On demand", "_1", policies.number(policies.policies.THREADS, 3)))
+    managed.office.make_policy(
+        policies.antivirus("On demand", "_1", setting_instances.number(setting_instances.THREADS, 3))
+    )
     managed.sync()
     rules, clamd = table(managed), machine.read("/etc/clamav/clamd.conf")
     assert rules

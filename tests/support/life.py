@@ -72,8 +72,10 @@ class LifeProducts(ConfirmsByHand):
     def recover(self) -> Sequence[str]:
         return ()
 
-    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms) -> StatusReport:
-        del terms
+    def enforce(
+        self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms, is_start: bool = False
+    ) -> StatusReport:
+        del terms, is_start
         self.wanted = {
             setting.definition: strict_json.encode(setting).decode()
             for document in documents

@@ -101,7 +101,10 @@ class MemoryEnforcer(ConfirmsByHand):
         self.recoveries += 1
         return ()
 
-    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms) -> StatusReport:
+    def enforce(
+        self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms, is_start: bool = False
+    ) -> StatusReport:
+        del is_start
         self.step("enforce")
         self.terms = terms
         self.wanted = dict(_values(documents))

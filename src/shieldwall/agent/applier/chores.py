@@ -52,6 +52,8 @@ class Chores:
         finally:
             if isinstance(request, protocol.Apply | protocol.Refresh | protocol.Confirm | protocol.Release):
                 self.is_waiting = True
+            if isinstance(request, protocol.Apply):
+                self.guarded = None  # protection may have begun or ended just now
             if isinstance(request, protocol.Apply | protocol.Refresh):
                 self.refreshed = self.heard = self.monotonic()
 

@@ -53,7 +53,12 @@ class Applier:
     randomness: Callable[[int], bytes] = os.urandom
 
     def enforce(
-        self, documents: Iterable[PolicyDocument], *, target: Digest | None = None, terms: Terms = AS_PUBLISHED
+        self,
+        documents: Iterable[PolicyDocument],
+        *,
+        target: Digest | None = None,
+        terms: Terms = AS_PUBLISHED,
+        is_start: bool = False,
     ) -> StatusReport:
         """Make the device hold exactly what ``documents`` say, and report every setting.
 
@@ -69,7 +74,7 @@ class Applier:
             state = self._ready()
             admission = self._choosing.gate(terms).admit(documents, state.documents)
             cause = Cause(refused=admission.refused, target=target, terms=terms, is_offered=True)
-            return self._apply(state, admission, cause)
+            return self._apply(state, admission, cause, is_start=is_start)
 
     def refresh(self, seen: Seen = NOBODY) -> StatusReport:
         """Look at the device again, put back what somebody changed, and report. Raises: as ``enforce``.
@@ -263,13 +268,22 @@ class Applier:
         return gone
 
     def _apply(
-        self, state: State, admission: Admission, cause: Cause, *, seen: Seen = NOBODY, supervise: bool = False
+        self,
+        state: State,
+        admission: Admission,
+        cause: Cause,
+        *,
+        seen: Seen = NOBODY,
+        supervise: bool = False,
+        is_start: bool = False,
     ) -> StatusReport:
         asked = resolve(self.catalog, admission.readable, cause.terms.conflict_rules)
         wanted = wanting(state, admission.documents, cause, self.uptime.now())
         shares, shown = self._choosing.shares(asked, wanted)
         restored = {share.provider.name: self._supervised(share) for share in shares} if supervise else {}
-        committed, outcomes = self._transaction.carry_through(state, shares, wanted, decided=asked.decided(), seen=seen)
+        committed, outcomes = self._transaction.carry_through(
+            state, shares, wanted, decided=asked.decided(), seen=seen, is_start=is_start
+        )
         return report(
             self.catalog,
             shown,

@@ -30,8 +30,10 @@ class Engine(Protocol):
         """Undo what a crash left half done; names what went back."""
         ...
 
-    def enforce(self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms) -> StatusReport:
-        """Make these policies, and no others, hold, on the tenant's terms."""
+    def enforce(
+        self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms, is_start: bool = False
+    ) -> StatusReport:
+        """Make these policies, and no others, hold, on the tenant's terms; ``is_start`` says that no look came before."""
         ...
 
     def refresh(self, seen: Seen = NOBODY) -> StatusReport:

@@ -27,6 +27,7 @@ from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Desired, Provider
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import SettingId
 
 Seen: TypeAlias = Mapping[PurePosixPath, str]
 """Who was seen changing which file: the program and the user, in words."""
@@ -44,9 +45,18 @@ class Transaction:
     nonce: Callable[[], str]
 
     def carry_through(
-        self, state: State, shares: Iterable[Share], wanted: State, *, decided: Desired, seen: Seen = NOBODY
+        self,
+        state: State,
+        shares: Iterable[Share],
+        wanted: State,
+        *,
+        decided: Desired,
+        seen: Seen = NOBODY,
+        is_start: bool = False,
     ) -> tuple[State, list[Outcome]]:
         """Give every provider its share, and remember ``wanted`` once it is done. ``seen`` says who changed files.
+
+        At a start (``is_start``) components have lost what no boot keeps; that is nobody's change, and not counted.
 
         Raises:
             HostError: What must be remembered cannot be written; the device is as it was.
@@ -67,6 +77,8 @@ class Transaction:
             saved = begun
 
         outcomes = self._outcomes(prepared, risky, state.repairs)
+        if is_start:
+            outcomes = [_started(outcome) for outcome in outcomes]
 
         committed = replace(
             _committed(begun, outcomes, wanted),
@@ -151,6 +163,13 @@ class Transaction:
                 if attempt.changes:
                     undo(self.host, attempt.provider, attempt.intent)
             raise
+
+
+def _started(outcome: Outcome) -> Outcome:
+    """Call only that a repair whose files somebody had changed."""
+    drifted = frozenset[SettingId]() if outcome.attempt is None else outcome.attempt.drifted
+    repaired = outcome.repaired & drifted
+    return dataclasses.replace(outcome, repaired=repaired, applied_again=outcome.applied_again and bool(repaired))
 
 
 def _traced(outcome: Outcome, seen: Seen) -> Outcome:

@@ -174,7 +174,7 @@ class Warden:
         if stored.believed.floor != pin.floor:  # a crash came between shelf and pin
             pin = stored.believed.upon(pin)
             self.pins.put(pin)
-        return self._enforce(pin, stored, heard=False)
+        return self._enforce(pin, stored, heard=False, is_start=True)
 
     def tick(self) -> bool:
         """Take back a change that nobody confirmed in time; say whether there was one."""
@@ -285,14 +285,14 @@ class Warden:
         self.pins.put(pin)
         return pin
 
-    def _enforce(self, pin: Pin, stored: Stored, *, heard: bool = True) -> StatusReport | Held:
+    def _enforce(self, pin: Pin, stored: Stored, *, heard: bool = True, is_start: bool = False) -> StatusReport | Held:
         manifest = stored.manifest
         if self._is_open(pin, manifest):
             return Held(why=TROUBLESHOOTING)
         if manifest.items and self.machine.survey().is_passive:
             return Held(why=PASSIVE)
         wanted = stored.wanted(pin)
-        report = self.engine.enforce(wanted.documents, target=manifest.target, terms=wanted.terms)
+        report = self.engine.enforce(wanted.documents, target=manifest.target, terms=wanted.terms, is_start=is_start)
         pin = self._pinned()
         if pin.enforced != manifest.target:
             self.pins.put(replace(pin, enforced=manifest.target))
