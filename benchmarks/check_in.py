@@ -17,12 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.programs import Server, nginx, processor_seconds
 from shieldwall.agent.applier.authority import Claim
 from shieldwall.agent.applier.examination import Examination, Surveyed
 from shieldwall.agent.applier.pin import Authority
-from shieldwall.agent.applier.protocol import Outcome, Standing
+from shieldwall.agent.applier.protocol import Happened, Outcome, Standing
 from shieldwall.agent.host.survey import Survey
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Enrolled, Surroundings
@@ -33,6 +34,7 @@ from shieldwall.agent.service.records import Server as AgentServer
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.contract.clock import Clock
+from shieldwall.contract.events import MAX_EVENTS
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, Envelope, HardwareIds, Manifest
 from shieldwall.contract.status import StatusReport
@@ -117,9 +119,20 @@ class NothingToEnforce:
     ) -> None:
         """Give nothing back."""
 
-    def examine(self, *, with_facts: bool = False, tenant_id: TenantId | None = None) -> Examination:  # noqa: ARG002 - as the interface has it
+    def examine(
+        self,
+        *,
+        with_facts: bool = False,  # noqa: ARG002 - as the interface has it
+        tenant_id: TenantId | None = None,  # noqa: ARG002
+        with_sources: bool = False,  # noqa: ARG002
+        inspect: Literal["checks", "bundle"] | None = None,  # noqa: ARG002
+    ) -> Examination:
         """See nothing."""
         return Examination(survey=Surveyed())
+
+    def events(self, *, acknowledged: str | None = None, most: int = MAX_EVENTS) -> Happened:  # noqa: ARG002 - as above
+        """Have seen nothing happen."""
+        return Happened()
 
 
 def measure(home: Path, *, rounds: int = 7, requests: int = 400) -> None:

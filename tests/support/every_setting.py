@@ -164,5 +164,5 @@ def _simple(definition: SettingDefinition) -> SimpleValue:
 
 def _fitting(pattern: str | None) -> str:
     """Return the first of a few texts that fits a pattern."""
-    texts = ("example", "example.service", "/srv/example", "w", "1.2.3.4")
+    texts = ("example", "example.service", "/srv/example", "w", "1.2.3.4", "0123456789abcdef" * 4)
     return texts[0] if pattern is None else next(text for text in texts if re.search(pattern, text))
