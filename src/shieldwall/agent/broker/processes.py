@@ -41,12 +41,15 @@ def is_engine(process: Process, engine_uid: int | None) -> bool:
     """Say whether this is the scanner, which must not wait for itself.
 
     By name, owner and user together: a user who runs clamd with a library of his own is not spared, and neither is a
-    program that he calls so. A program that an update replaced has no file any more and goes by its name.
+    program that he calls so. A program that an update replaced has no file any more and goes by its name. What runs
+    under another root is never the scanner: root of a container may call its programs as it likes.
     """
     directory, _, name = process.program.rpartition("/")
     if process.uid == 0 and name.startswith("python") and _is_called(process.pid, SCAN_PROCESS):
-        return True  # root alone can have it, and root can do without the gate anyway
+        return _has_our_root(process.pid)  # there root alone can have it, and root can do without the gate anyway
     if name not in ENGINE_PROGRAMS or process.uid is None or process.uid not in (0, engine_uid):
+        return False
+    if not _has_our_root(process.pid):
         return False
     try:
         status = os.stat(f"{directory}/{name}")  # noqa: PTH116 - as above
@@ -59,6 +62,14 @@ def _is_called(pid: int, name: str) -> bool:
     try:
         with open(f"/proc/{pid}/comm") as file:  # noqa: PTH123 - as above
             return file.read(32).strip() == name
+    except OSError:
+        return False
+
+
+def _has_our_root(pid: int) -> bool:
+    """Say whether a process sees the system as we do; services with mounts of their own do, containers do not."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/root"), os.stat("/"))  # noqa: PTH116 - as above
     except OSError:
         return False
 
