@@ -33,7 +33,7 @@ class Engine(Protocol):
     def enforce(
         self, documents: Iterable[PolicyDocument], *, target: Digest | None, terms: Terms, is_start: bool = False
     ) -> StatusReport:
-        """Make these policies, and no others, hold, on the tenant's terms; ``is_start`` says that no look came before."""
+        """Make these policies, and no others, hold, on the tenant's terms; at a start no look came before."""
         ...
 
     def refresh(self, seen: Seen = NOBODY) -> StatusReport:
