@@ -69,6 +69,30 @@ def test_an_overlay_upon_what_is_watched_already_is_left_out() -> None:
     assert found == (mounts.Watch(point="/", whole_filesystem=True),)
 
 
+@pytest.mark.parametrize("options", ["upperdir=/docker/one/diff", "lowerdir+=/docker/l/A", "datadir+=/docker/l/B"])
+def test_an_overlay_is_known_by_each_of_its_layers(options: str) -> None:
+    line = f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n90 22 0:50 / /merged rw - overlay overlay rw,{options}"
+
+    found = mounts.watched(
+        mounts.parse(line), unmonitored=(), mute_noexec=False, within=None, device_of=lambda _folder: "8:1"
+    )
+
+    assert [watch.point for watch in found] == ["/"]
+
+
+def test_an_overlay_is_watched_itself_where_the_kernel_does_not_tell_of_what_lies_below() -> None:
+    found = mounts.watched(
+        mounts.parse(DOCKER),
+        unmonitored=(),
+        mute_noexec=False,
+        within=None,
+        device_of=lambda _folder: "8:1",
+        tells_of_layers=False,
+    )
+
+    assert [watch.point for watch in found] == ["/", "/docker/one/merged"]
+
+
 def test_of_file_systems_of_which_a_container_sees_a_part_the_rest_is_not_held() -> None:
     found = mounts.watched(
         mounts.parse(INSIDE_OF_A_CONTAINER), unmonitored=(), mute_noexec=False, within=None, contained=True

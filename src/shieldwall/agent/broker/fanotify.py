@@ -26,6 +26,7 @@ _FAN_MARK_ADD: Final = 0x1
 _FAN_MARK_REMOVE: Final = 0x2
 _FAN_MARK_MOUNT: Final = 0x10
 _FAN_MARK_FILESYSTEM: Final = 0x100
+_FAN_OPEN: Final = 0x20
 _FAN_OPEN_PERM: Final = 0x10000
 _FAN_OPEN_EXEC_PERM: Final = 0x40000
 _FAN_Q_OVERFLOW: Final = 0x4000
@@ -38,6 +39,8 @@ _DENY: Final = 2
 _VERSION: Final = 3
 _BATCH: Final = 256
 """Events taken at once: each brings an open descriptor."""
+_BROKEN: Final = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL})
+"""What reading says when it is the group that is wrong, and no single file."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.fanotify_init.argtypes = (ctypes.c_uint, ctypes.c_uint)
@@ -91,16 +94,26 @@ class Group:
         scope = _FAN_MARK_FILESYSTEM if whole_filesystem else _FAN_MARK_MOUNT
         self._mark(_FAN_MARK_ADD | scope, _FAN_OPEN_EXEC_PERM, path)
 
+    def notice(self, path: str) -> None:
+        """Be told of opens on the file system at ``path``; nobody waits for an answer. Raises: OSError."""
+        self._mark(_FAN_MARK_ADD | _FAN_MARK_FILESYSTEM, _FAN_OPEN, path)
+
     def ignore(self, path: str, *, whole_filesystem: bool) -> None:
         """Take a mark back. Raises: OSError."""
         scope = _FAN_MARK_FILESYSTEM if whole_filesystem else _FAN_MARK_MOUNT
         self._mark(_FAN_MARK_REMOVE | scope, _FAN_OPEN_PERM | _FAN_OPEN_EXEC_PERM, path)
 
     def events(self) -> Iterator[Event]:
-        """Yield what waits now, a bounded number at once. Raises: OSError."""
+        """Yield what waits now, a bounded number at once. Raises: FanotifyError.
+
+        A file that the kernel cannot open for us (a socket, for older kernels; one that somebody has a lease on, one
+        for which no descriptor is left) it does not hand out: it refuses that open itself, and hands out the next.
+        """
         try:
             content = os.read(self._descriptor, _BATCH * _EVENT.size)
-        except BlockingIOError:
+        except OSError as error:
+            if error.errno in _BROKEN:
+                raise FanotifyError(f"fanotify cannot be read: {os.strerror(error.errno)}.") from error
             return
         offset = 0
         while offset + _EVENT.size <= len(content):

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from shieldwall.agent.broker import mounts, settings, standing, telling
+from shieldwall.agent.broker import mounts, overlays, settings, standing, telling
 from shieldwall.agent.broker.fanotify import Group
 from shieldwall.agent.broker.gate import Gate, Rules
 from shieldwall.agent.broker.matching import Matcher
@@ -48,6 +48,7 @@ class Keeper:
         self._marked: tuple[mounts.Watch, ...] = ()
         self._unwatchable: tuple[str, ...] = ()
         self._mountinfo = ""
+        self._tells_of_layers: bool | None = None
         self._definitions: Mapping[str, tuple[int, int]] | None = None
         self._engine_answered: bool | None = None
         self._stopping = False
@@ -124,13 +125,15 @@ class Keeper:
         if text == self._mountinfo:
             return False
         within = None if self._root == Path("/") else str(self._root)
+        listed = mounts.parse(text)
         wanted = mounts.watched(
-            mounts.parse(text),
+            listed,
             unmonitored=rules.unmonitored_filesystems,
             mute_noexec=rules.mute_noexec_mounts,
             within=within,
             contained=any(Path(mark).exists() for mark in _MARKS_OF_CONTAINERS),
             device_of=_device_of,
+            tells_of_layers=self._knows_layers() if any(mount.layers for mount in listed) else True,
         )
         for watch in set(self._marked) - set(wanted):
             with contextlib.suppress(OSError):
@@ -147,6 +150,16 @@ class Keeper:
         self._unwatchable = tuple(watch.point for watch in refused)
         self._mountinfo = text
         return True
+
+    def _knows_layers(self) -> bool:
+        """Try once whether the kernel tells of what lies below an overlay; in doubt nobody may wait for himself."""
+        if self._tells_of_layers is None:
+            found = overlays.tells_of_layers()
+            if found is None:
+                reason = "Whether opens in containers are seen here cannot be tried; before Linux 6.5 they may not be."
+                self.tell(Trouble("unwatchable", reason))
+            self._tells_of_layers = found is not False
+        return self._tells_of_layers
 
     def _write_state(self, gate: Gate) -> None:
         self._engine_answered = gate.engine_answers

@@ -15,7 +15,7 @@ PSEUDO: Final = frozenset(
     }
 )
 """Types that hold no files of anybody, but the kernel's own views."""
-_LAYERS: Final = ("lowerdir", "upperdir")
+_LAYERS: Final = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -57,6 +57,7 @@ def watched(
     within: str | None,
     contained: bool = False,
     device_of: Callable[[str], str | None] = lambda _path: None,
+    tells_of_layers: bool = True,
 ) -> tuple[Watch, ...]:
     """Return what to watch.
 
@@ -64,7 +65,8 @@ def watched(
     is ever watched, so a file system that is also mounted elsewhere is watched at its mounts inside alone. Nor is one
     of which this machine sees a part only: in a container (``contained``) the rest belongs to the host, and all of the
     host would be held. An overlay upon a file system that is watched as a whole is left out. What is opened in it is
-    opened there as well, and the kernel, handing us a file of the overlay, would itself wait for our word.
+    opened there as well, and the kernel, handing us a file of the overlay, would itself wait for our word. Where a
+    kernel keeps that second open to itself (``tells_of_layers``, see ``overlays``) overlays are watched like others.
     ``device_of`` says on which file system a folder lies, ``None`` for one that is not seen from here.
     """
     listed = tuple(mounts)
@@ -84,7 +86,7 @@ def watched(
     watches = [
         Watch(point=mount.point, whole_filesystem=mount.device in as_a_whole)
         for mount in chosen
-        if not any(device_of(layer) in as_a_whole - {mount.device} for layer in mount.layers)
+        if not (tells_of_layers and any(device_of(layer) in as_a_whole - {mount.device} for layer in mount.layers))
     ]
     return tuple(dict.fromkeys(watches))
 
