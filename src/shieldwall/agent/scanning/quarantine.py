@@ -179,7 +179,7 @@ class Quarantine:
             digest, size = veil.copy_veiled(found.descriptor, unfinished, self.maximum_file_bytes)
             now = self.clock.now()
             item = Item(
-                id=self._free_id(f"{now:%Y%m%dT%H%M%SZ}-{digest[:16]}"),
+                id=self._claimed(f"{now:%Y%m%dT%H%M%SZ}-{digest[:16]}", unfinished),
                 path=os.fsencode(found.path).hex(),
                 shown_path=shown_path,
                 threat=threat,
@@ -192,10 +192,8 @@ class Quarantine:
                 modified_ns=found.status.st_mtime_ns,
                 taken_at=now.isoformat(timespec="seconds"),
             )
-            unfinished.rename(self._content(item.id))
-        except BaseException:
+        finally:
             unfinished.unlink(missing_ok=True)
-            raise
         _write_durably(self.directory / f"{_UNFINISHED}{item.id}", msgspec.json.encode(item))
         (self.directory / f"{_UNFINISHED}{item.id}").rename(self._notes(item.id))
         _sync(self.directory)
@@ -221,9 +219,17 @@ class Quarantine:
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=directory)
 
-    def _free_id(self, wished: str) -> str:
-        candidates = (wished, *(f"{wished}-{number}" for number in range(1, 10_000)))
-        return next(candidate for candidate in candidates if not self._content(candidate).exists())
+    def _claimed(self, wished: str, unfinished: Path) -> str:
+        """Give a content the first id that is free.
+
+        Several scans at once find the same file in many places. A link is made for one of them alone, where asking first
+        and renaming then would let one take another's place.
+        """
+        for candidate in (wished, *(f"{wished}-{number}" for number in range(1, 10_000))):
+            with contextlib.suppress(FileExistsError):
+                os.link(unfinished, self._content(candidate), follow_symlinks=False)
+                return candidate
+        raise FileExistsError(17, "the same file was stored ten thousand times within a second")
 
     def _make_room(self, size: int) -> None:
         items = self.items()
