@@ -222,8 +222,8 @@ class Quarantine:
     def _claimed(self, wished: str, unfinished: Path) -> str:
         """Give a content the first id that is free.
 
-        Several scans at once find the same file in many places. A link is made for one of them alone, where asking first
-        and renaming then would let one take another's place.
+        Several threads of a scan find the same file in many places. A link is made for one of them alone, where asking
+        first and renaming then would let one take another's place.
         """
         for candidate in (wished, *(f"{wished}-{number}" for number in range(1, 10_000))):
             with contextlib.suppress(FileExistsError):
