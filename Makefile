@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup run test check fix bench campaign fuzz scenario clean
+.PHONY: help setup run test check fix packages bench campaign fuzz scenario clean
 
 help: ## Say what can be done here
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: setup ## Formatter, linter, types and import contracts: before every comm
 fix: setup ## Let the formatter and the linter mend what they can
 	@ruff format .
 	@ruff check --fix .
+
+packages: setup ## Build the packages for Linux devices into dist/
+	@scripts/build-packages
 
 bench: setup ## Measure, as ratios in one run; the figures are kept in benchmarks/README.md
 	@scripts/debian-packages

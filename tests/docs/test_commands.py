@@ -127,7 +127,7 @@ def test_the_commands_of_a_first_day_are_shown_somewhere() -> None:
         ("shieldwall", "server", "admin"),
         ("shieldwall", "package", "create"),
         ("shieldwall", "policy", "assign"),
-        ("shieldwall-agent", "run"),
+        ("shieldwall-agent", "onboard"),
         ("shieldwall-agent", "offboard"),
         ("shieldwall-agent", "effective"),
     } <= named

@@ -75,8 +75,8 @@ def units() -> list[configparser.ConfigParser]:
     return found
 
 
-def test_the_units_stop_in_order_and_keep_their_state_private() -> None:
-    assert len(units()) == 2
+def test_the_unit_of_the_server_stops_in_order_and_keeps_its_state_private() -> None:
+    assert len(units()) == 1
     for unit in units():
         service = unit["Service"]
         assert (service["Type"], service["KillMode"]) == ("exec", "mixed")
