@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.samples import HandClock
 
 from shieldwall.agent.applier import own_services
 from shieldwall.agent.applier.own_services import (
@@ -22,6 +24,7 @@ from shieldwall.agent.applier.own_services import (
 )
 from shieldwall.agent.host.local import LocalHost
 
+NOW = HandClock()
 PACKAGE = {name: f"[Unit]\nDescription={name}\n".encode() for name in UNITS}
 WHOLE = {INSTALLED / name: content for name, content in PACKAGE.items()}
 MASK = OVERLAYS[2] / AGENT
@@ -88,7 +91,7 @@ class Machine:
         program.chmod(0o755)
 
     def look(self, *, protected: bool = True, is_onboarded: bool = True) -> tuple[str, ...]:
-        return OwnServices(host=self.host).look(protected=protected, is_onboarded=is_onboarded)
+        return OwnServices(host=self.host, clock=NOW).look(protected=protected, is_onboarded=is_onboarded)
 
     def said(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
@@ -120,6 +123,51 @@ def test_units_that_were_changed_masked_or_overlaid_go_back(machine: Machine) ->
     assert machine.look() == ()
 
 
+@pytest.mark.parametrize(
+    "folder",
+    [
+        INSTALLED / f"{AGENT}.d",
+        PurePosixPath("/etc/systemd/system/shieldwall-.service.d"),
+        PurePosixPath("/usr/local/lib/systemd/system", f"{AGENT}.d"),
+        PurePosixPath("/run/systemd/transient/shieldwall-.path.d"),
+    ],
+)
+def test_drop_ins_count_wherever_systemd_reads_them(machine: Machine, folder: PurePosixPath) -> None:
+    machine.host.write_file(folder / "more.conf", b"[Service]\nExecStart=\nExecStart=/bin/true\n")
+    assert machine.look() == (str(folder / "more.conf"),)
+    assert machine.look() == ()
+
+
+def test_what_stands_in_the_way_of_one_file_keeps_no_other_from_being_put_back(machine: Machine) -> None:
+    folder, refusal = machine.host.locate(MASK.parent / f"{AGENT}.d"), own_services.protection_of(AGENT)
+    (folder / "harmless.conf.d").mkdir()
+    (folder / own_services.PROTECTION).unlink()
+    (folder / own_services.PROTECTION).mkdir()
+    applier = machine.host.locate(INSTALLED / own_services.SERVICES[0])
+    applier.unlink()
+    applier.symlink_to("/dev/null")
+
+    assert set(machine.look()) == {str(INSTALLED / applier.name), f"{refusal} (in the way)"}
+    assert not applier.is_symlink()
+    assert machine.host.read_file(INSTALLED / applier.name) == PACKAGE[applier.name]
+
+    (folder / own_services.PROTECTION).rmdir()
+    assert machine.look() == ()
+
+
+def test_an_upgrade_is_no_tampering_and_a_mark_left_behind_is_no_upgrade(machine: Machine) -> None:
+    machine.says(agent="inactive")
+    mark = machine.host.locate(own_services.UPGRADING)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    os.utime(mark, (NOW.now().timestamp() - 60,) * 2)
+    assert machine.look() == ()
+
+    long_ago = NOW.now().timestamp() - 3600
+    os.utime(mark, (long_ago, long_ago))
+    assert machine.look() == (f"{AGENT} (stopped)",)
+
+
 def test_an_agent_that_was_stopped_is_started_and_one_that_was_switched_off_is_enabled(machine: Machine) -> None:
     machine.says(agent="inactive")
     machine.host.locate(ENABLED / AGENT).unlink()
@@ -144,5 +192,5 @@ def test_a_machine_that_shuts_down_is_let_go_down(machine: Machine) -> None:
 
 
 def test_without_systemd_there_is_nothing_to_look_after(tmp_path: Path) -> None:
-    assert OwnServices(host=LocalHost(tmp_path)).look(protected=True, is_onboarded=True) == ()
+    assert OwnServices(host=LocalHost(tmp_path), clock=NOW).look(protected=True, is_onboarded=True) == ()
     assert not list(tmp_path.iterdir())

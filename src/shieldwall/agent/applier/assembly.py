@@ -94,7 +94,7 @@ def local_applier(
         nonces=Nonces(randomness=randomness, monotonic=monotonic),
         say=say,
         platform=PLATFORM,
-        services=OwnServices(host=host),
+        services=OwnServices(host=host, clock=clock),
     )
     return LocalApplier(
         engine=engine,
