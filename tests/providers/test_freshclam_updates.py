@@ -241,3 +241,14 @@ def test_without_the_program_nothing_is_in_effect(tmp_path: Path, provider: Fres
     observed = provider.observe(host, {INTERVAL: 3600})[INTERVAL]
 
     assert (observed.effective, observed.code) == (False, "programMissing")
+
+
+def test_a_database_that_becomes_a_pipe_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "var/lib/clamav"
+    directory.mkdir(parents=True)
+    (directory / "own.ndb").write_bytes(b"x")
+    before = updating.databases(LocalHost(tmp_path), b"")
+    os.mkfifo(directory / "daily.cvd")
+    monkeypatch.setattr(Path, "is_file", lambda _path: True)  # as it was when somebody looked
+
+    assert updating.databases(LocalHost(tmp_path), b"") == before

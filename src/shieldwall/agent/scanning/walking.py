@@ -19,6 +19,8 @@ from typing import Final
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _RUNNING: Final = re.compile(r"/proc/[0-9]+/exe\Z")
+_MOST_WAITS: Final = 20
+"""Leases that a walk waits for; the kernel ends each after 45 seconds, and a walk must end as well."""
 _DEEPEST: Final = 200
 """Directories below one another; deeper ones are hardly a place to start a program from, and cost a descriptor each."""
 
@@ -51,6 +53,7 @@ class Walk:
     excluded: int = 0
     unreadable: int = 0
     reasons: list[str] = field(default_factory=list)
+    waits: int = 0
 
     def over(self, root: str) -> Iterator[OpenFile]:
         """Yield every regular file at or below ``root``, which itself may be a file."""
@@ -106,7 +109,7 @@ class Walk:
 
     def _opened(self, parent: int, name: str, path: str) -> OpenFile | None:
         try:
-            descriptor = _open_quietly(parent, name)
+            descriptor = self._unleased(parent, name)
         except OSError as error:
             self._note(path, error)
             return None
@@ -115,6 +118,16 @@ class Walk:
             os.close(descriptor)
             return None
         return OpenFile(path=path, descriptor=descriptor, directory=os.dup(parent), name=name, status=status)
+
+    def _unleased(self, parent: int, name: str) -> int:
+        """Open a file, for which somebody may hold a lease (fcntl(2)); that must keep nobody from looking at it."""
+        try:
+            return _open_quietly(parent, name)
+        except BlockingIOError:
+            if self.waits >= _MOST_WAITS:
+                raise
+        self.waits += 1
+        return _open_patiently(parent, name)
 
     def _running(self, process: int, name: str, path: str) -> Iterator[OpenFile]:
         """Yield the program of a process by the kernel's own link, the only one that is ever followed."""
@@ -155,6 +168,17 @@ def open_parent(path: str) -> tuple[int, str]:
         os.close(directory)
         raise
     return directory, parts[-1]
+
+
+def _open_patiently(parent: int, name: str) -> int:
+    """Open a regular file, and wait until the kernel has taken a lease away. Raises: OSError."""
+    held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        if not stat.S_ISREG(os.fstat(held).st_mode):  # a pipe would be waited for without an end
+            raise OSError(errno.ESTALE, "It is another file by now")
+        return os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(held)
 
 
 def _open_quietly(parent: int, name: str) -> int:

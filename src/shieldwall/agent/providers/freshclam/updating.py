@@ -7,7 +7,9 @@ code (libfreshclam's ``fc_error_t``); a database that does not load is refused b
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -117,8 +119,11 @@ def databases(host: Host, configuration: bytes) -> Databases:
     version, digest = "", hashlib.sha256()
     for path in _files(database_directory(host, configuration)):
         try:
-            status = path.stat()
-            with path.open("rb") as file:
+            # The directory belongs to the engine's user: what is opened there may have become a pipe meanwhile.
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    continue
                 header = _HEADER.match(file.read(512))
         except OSError:
             continue
