@@ -12,16 +12,18 @@ from typing import Any, Final
 
 REDACTED: Final = "(redacted)"
 _WORDS: Final = (
-    r"(?:[\w.-]*(?:password|passwd|passphrase|secret|token|credential|api[_-]?key|private[_-]?key|access[_-]?key"
-    r"|authorization|cookie|proxyusername|nonce|mnemonic)[\w.-]*|pass|pwd)"
+    r"(?:[\w.-]*(?:password|passwd|passphrase|secret|token|credential|api[ _-]?key|private[_-]?key|access[_-]?key"
+    r"|authorization|cookie|proxyusername|nonce|mnemonic)[\w.-]*|(?:[\w.-]*[_.-])?(?:pass|pwd))"
 )
 _NAMED: Final = re.compile(
     # name=value, name: value, "name": "value"; at the beginning of a line also Name value, as in ClamAV's files
     rf"(?im)(?P<name>(?:(?<=^)[ \t]*{_WORDS}(?=[ \t])|[\"']?\b{_WORDS}[\"']?(?=\s*[=:])))(?P<between>\s*[=:]\s*|[ \t]+)"
-    r"(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|(?:Bearer|Basic|DPoP)\s+\S+|[^\s,;}\]]+)"
+    r"(?P<value>\"(?:[^\"\\\n]|\\.)*(?:\"|$)|'[^'\n]*(?:'|$)"
+    r"|(?:Bearer|Basic|DPoP|Negotiate|NTLM|Digest|Token)\s+\S+|[^\s,;}\]]+)"
 )
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s\"']+@")
+_CREDENTIALS: Final = re.compile(r"(?<=://)(?:[^/:\s\"']*:[^\s\"']*|[^/\s\"']+)@")
+"""Up to the last at sign: whoever writes an address by hand does not escape those of a password."""
 _BEARER: Final = re.compile(r"(?i)\b(?:bearer|basic|dpop)\s+[A-Za-z0-9+/._~=-]{8,}")
 _JWT: Final = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?")
 _LONG: Final = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
