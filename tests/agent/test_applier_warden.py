@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from tests.support.simulated_agent import KilledError, MemoryEnforcer, SimulatedAgent, a_policy
-from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway
+from tests.support.simulated_gateway import TENANT, HandClock, SimulatedDevice, SimulatedGateway
 
 from shieldwall.agent.applier import protocol
+from shieldwall.agent.applier.adoption import check_successor
 from shieldwall.agent.applier.authority import Claim, claim_text
+from shieldwall.agent.applier.authority import believed as believed_for
 from shieldwall.agent.applier.confirming import NothingToConfirmError, Unconfirmed
-from shieldwall.agent.applier.pin import Authority, PinDamagedError, PinFile
+from shieldwall.agent.applier.pin import Authority, Change, PinDamagedError, PinFile
 from shieldwall.agent.applier.ports import Asker
 from shieldwall.agent.applier.protocol import Outcome, Standing
 from shieldwall.agent.applier.refusals import (
@@ -21,16 +24,17 @@ from shieldwall.agent.applier.refusals import (
     LeaveRefusedError,
     NotPinnedError,
     PinRefusedError,
+    SuccessorWeakerError,
     TamperProtectedError,
 )
 from shieldwall.agent.service.proving import authority_of
 from shieldwall.contract.ids import DeviceId, SettingId
-from shieldwall.contract.messages import Envelope, Manifest, TimeStatement
+from shieldwall.contract.messages import UNPROTECTED, Envelope, Manifest, Protection, TimeStatement
 from shieldwall.contract.strict_json import decode, encode
 from shieldwall.trust import moments, payload_types, refusals, strict_base64
 from shieldwall.trust.device_key import DeviceKey, SigningKey, public_key_bytes
 from shieldwall.trust.dsse import EnvelopeKey, seal
-from shieldwall.trust.onboarding import PackageExpiredError
+from shieldwall.trust.onboarding import InvalidPackageError, PackageExpiredError
 
 ROOT, AGENT = Asker(uid=0), Asker(uid=64_000)
 FIREWALL = SettingId("firewall")
@@ -383,6 +387,83 @@ def test_a_claim_alone_changes_nothing(laptop: SimulatedAgent) -> None:
     assert standing(laptop).device == look.device, "it is who it was until the tenant says otherwise"
     laptop.enforcer.now = {FIREWALL: "off"}
     laptop.desk.warden.refresh()
+    assert laptop.enforcer.now == {FIREWALL: "on"}
+
+
+OTHER = DeviceId("00000000-0000-4000-8000-0000000000ff")
+PROTECTED = Protection(tamper=True)
+OPEN = Protection(tamper=True, troubleshooting_until="2030-01-01T00:00:00Z")
+
+
+def other_device(laptop: SimulatedAgent, protection: Protection = PROTECTED) -> SimulatedDevice:
+    """Claim to be another device of the tenant, whose key whoever owns the agent has."""
+    key, desk = DeviceKey.generate(), laptop.desk
+    look = desk(protocol.Look(), AGENT)
+    assert isinstance(look, Standing)
+    desk(protocol.Adopt(claim=claim(key, OTHER, nonce=look.nonce)), AGENT)
+    return dataclasses.replace(laptop.gateway.device, id=OTHER, key=key.public_key, protection=protection)
+
+
+@pytest.mark.parametrize("weaker", [UNPROTECTED, OPEN])
+def test_a_protected_device_becomes_no_other_one_that_is_protected_less(
+    laptop: SimulatedAgent, gateway: SimulatedGateway, weaker: Protection
+) -> None:
+    gateway.protect()
+    laptop.check_in()
+    other = other_device(laptop, weaker)
+
+    with pytest.raises(SuccessorWeakerError):
+        apply(laptop, gateway.manifest(other))
+
+    now = standing(laptop)
+    assert now.protected
+    assert now.device is not None
+    assert now.device.id == gateway.device.id
+    assert laptop.desk.warden.refresh() is not None
+    assert laptop.enforcer.now == {FIREWALL: "on"}
+
+
+def test_a_protected_device_becomes_another_one_that_is_protected_as_much(
+    laptop: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    gateway.protect()
+    laptop.check_in()
+
+    apply(laptop, gateway.manifest(other_device(laptop)))
+
+    now = standing(laptop)
+    assert now.protected
+    assert now.device is not None
+    assert now.device.id == OTHER
+
+
+def test_what_weakens_a_setting_is_no_promotion(laptop: SimulatedAgent, gateway: SimulatedGateway) -> None:
+    gateway.protect()
+    laptop.check_in()
+    other = other_device(laptop)
+    present = laptop.desk.warden.pin()
+    assert present is not None
+    believed = believed_for(present, gateway.manifest(other), laptop.clock.now())
+
+    check_successor(present, believed, Change(kind="strengthen", settings=1))
+    check_successor(replace(present, protected=False), believed, Change(kind="weaken", weakened=(FIREWALL,)))
+    with pytest.raises(SuccessorWeakerError):
+        check_successor(present, believed, Change(kind="weaken", settings=1, weakened=(FIREWALL,)))
+
+
+def test_a_protected_device_does_not_leave_under_the_name_of_another_one(
+    laptop: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    gateway.protect()
+    laptop.check_in()
+    other = other_device(laptop)
+    other.leaving = True
+    package = decode(gateway.offboarding_bytes(device_ids=(OTHER,)), Envelope)
+
+    with pytest.raises(LeaveRefusedError, match="which this one is not yet"):
+        laptop.desk(protocol.Release(manifest=gateway.manifest(other)), AGENT)
+    with pytest.raises(InvalidPackageError):
+        laptop.desk(protocol.Release(package=package), AGENT)
     assert laptop.enforcer.now == {FIREWALL: "on"}
 
 

@@ -2,7 +2,8 @@
 
 Root says which tenant, once; another one only after this device has left the first. Who the device is, its own key has
 to prove over a nonce of ours, and the tenant's next manifest has to name it; until then it stays who it was. So whoever
-owns the agent can make it neither obey anybody else nor take the manifests of another device.
+owns the agent cannot make it obey anybody else, nor take the manifests of another device whose key they do not have. A
+protected device becomes another one only without being protected less.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from shieldwall.agent.applier import authority
-from shieldwall.agent.applier.authority import Claim
+from shieldwall.agent.applier.authority import Believed, Claim
 from shieldwall.agent.applier.nonces import Nonces
-from shieldwall.agent.applier.pin import Authority, Pin
+from shieldwall.agent.applier.pin import Authority, Change, Pin
 from shieldwall.agent.applier.ports import Asker
-from shieldwall.agent.applier.refusals import DeviceProofError, NotPinnedError, PinRefusedError
+from shieldwall.agent.applier.refusals import (
+    DeviceProofError,
+    NotPinnedError,
+    PinRefusedError,
+    SuccessorWeakerError,
+)
 
 
 def obeying(asker: Asker, pin: Pin | None, wanted: Authority) -> Pin:
@@ -47,3 +53,18 @@ def claimed(pin: Pin | None, claim: Claim, nonces: Nonces) -> Pin:
         raise DeviceProofError("The claim answers no nonce of this applier.")
     device = authority.proven(claim, pin.authority.tenant_id)
     return pin if device in pin.devices else replace(pin, successor=device)
+
+
+def check_successor(pin: Pin, believed: Believed, change: Change) -> None:
+    """Let a protected device become another one only where that takes nothing from its protection.
+
+    A manifest does not say whom it succeeds, and the agent's word that this is a promotion counts for nothing.
+
+    Raises:
+        SuccessorWeakerError: It would be protected less.
+    """
+    if not (pin.protected and authority.is_another(pin, believed.device)):
+        return
+    protection = believed.manifest.protection
+    if change.weakened or not protection.tamper or protection.troubleshooting_until is not None:
+        raise SuccessorWeakerError(f"As {believed.device.id} this device would be protected less than it is.")

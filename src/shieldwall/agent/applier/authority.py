@@ -103,6 +103,8 @@ def leave(pin: Pin, envelope: Envelope, platform: str, now: datetime) -> Offboar
     """Open an offboarding package for this device. Raises: NotPinnedError, InvalidPackageError."""
     refusal: Exception = NotPinnedError("Nobody has said who this device is.")
     for device in pin.devices:
+        if is_another(pin, device) and pin.protected:
+            continue  # whoever owns the agent and a device without protection must not leave under its name
         try:
             return open_offboarding(
                 encode(envelope),
@@ -115,6 +117,14 @@ def leave(pin: Pin, envelope: Envelope, platform: str, now: datetime) -> Offboar
         except Exception as error:  # noqa: BLE001 - kept, and raised where no identity is let go
             refusal = error
     raise refusal
+
+
+def is_another(pin: Pin, device: Device) -> bool:
+    """Say whether somebody is another device than this one is so far, and not the same with another key.
+
+    That is what a promotion looks like, and what whoever owns the agent and the key of any other device can do.
+    """
+    return pin.device is not None and pin.device.id != device.id
 
 
 def trusted_now(pin: Pin | None, local: datetime) -> datetime:

@@ -28,8 +28,11 @@ class Leave:
             RefusedManifestError, InvalidPackageError: It does not hold; each reason has its code.
         """
         if self.manifest is not None:
-            if not authority.believed(pin, self.manifest, now).manifest.offboard:
+            order = authority.believed(pin, self.manifest, now)
+            if not order.manifest.offboard:
                 raise LeaveRefusedError("The manifest is no order to leave.")
+            if pin.protected and authority.is_another(pin, order.device):
+                raise LeaveRefusedError(f"The order is for the device {order.device.id}, which this one is not yet.")
             return "order"
         if self.package is not None:
             opened = authority.leave(pin, self.package, platform, now)

@@ -4,6 +4,7 @@
  ├── ``NotPinnedError``: nobody has said whom this device obeys
  ├── ``PinRefusedError``: somebody wants it to obey another one, and may not say so
  ├── ``DeviceProofError``: a name for this device that nobody has proven
+ ├── ``SuccessorWeakerError``: as the one that it would become, this protected device would be protected less
  ├── ``TamperProtectedError``: this device does not leave by the word of whoever is at it
  ├── ``LeaveRefusedError``: what was shown is no leave to go
  ├── ``StrangerError``, ``TooManyConnectionsError``, ``TooMuchAtOnceError``: who asks, and how much
@@ -41,6 +42,16 @@ class DeviceProofError(ApplierRefusal):
 
     code = "deviceProof"
     remedy = "Start the agent again: it proves its identity anew. If that does not help, onboard the device again."
+
+
+class SuccessorWeakerError(ApplierRefusal):
+    """As the other registration that it is to become, this protected device would be protected less."""
+
+    code = "successorWeaker"
+    remedy = (
+        "Give the registration that this device becomes the same policies and tamper protection; once it is that one, "
+        "change what you like."
+    )
 
 
 class TamperProtectedError(ApplierRefusal):

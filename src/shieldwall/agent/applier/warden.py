@@ -111,6 +111,7 @@ class Warden:
 
         Raises:
             NotPinnedError, RefusedDocumentError: It is not proven; what holds stays.
+            SuccessorWeakerError: It is for another device than this protected one is so far, and protects less.
             ShieldwallError: As the engine's ``enforce``.
         """
         pin = self._timed(self._pinned(), time)
@@ -280,6 +281,7 @@ class Warden:
             settings=change.settings,
             weakened=list(change.weakened),
         )
+        adoption.check_successor(pin, wanted.believed, change)
         self.evidence.shelf.put_manifest(envelope)
         pin = replace(wanted.believed.upon(pin), change=change)
         self.pins.put(pin)
