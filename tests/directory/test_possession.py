@@ -93,6 +93,24 @@ def test_nothing_odd_gets_beyond_a_refusal(header: Any, claims: Any, jwk: Any) -
         assert found.key == holder().thumbprint
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "jwk"),
+    [
+        ("ES256", {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43}),
+        ("EdDSA", {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}),
+        ("RS256", {"kty": "RSA", "n": "A" * 342, "e": "AQAB"}),
+        ("PS256", {"kty": "RSA", "n": "A" * 342, "e": "AQAB"}),
+    ],
+)
+def test_a_key_that_lacks_a_part_or_has_another_in_its_place_is_none(algorithm: str, jwk: dict[str, Any]) -> None:
+    for name in jwk:
+        for odd in (None, 7, [], {}, ""):
+            with pytest.raises(ValueError):  # noqa: PT011 - whatever is said, it is no key
+                read_key(algorithm, {**jwk, name: odd})
+        with pytest.raises(ValueError):  # noqa: PT011
+            read_key(algorithm, {other: value for other, value in jwk.items() if other != name})
+
+
 @given(st.binary(max_size=40))
 def test_bytes_have_one_way_to_be_written(data: bytes) -> None:
     assert octets(encoded(data)) == data

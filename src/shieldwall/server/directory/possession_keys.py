@@ -111,7 +111,7 @@ def _of_rsa(jwk: Mapping[str, Any], padding: AsymmetricPadding) -> _Verifying:
 
 
 def _thumbprint(jwk: Mapping[str, Any], *members: str) -> str:
-    text = json.dumps({name: jwk[name] for name in sorted(members)}, separators=(",", ":"))
+    text = json.dumps({name: _text(jwk, name) for name in sorted(members)}, separators=(",", ":"))
     return encoded(hashlib.sha256(text.encode()).digest())
 
 
