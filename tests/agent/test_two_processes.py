@@ -20,10 +20,12 @@ from tests.support.two_processes import AGENT_UID, TwoProcesses, two_processes, 
 
 from shieldwall.agent.applier.protocol import Outcome, Refresh
 from shieldwall.agent.sandbox import landlock_version
+from shieldwall.agent.service.records import Leaving
 from shieldwall.agent.service.remote_applier import SocketApplier
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
 from shieldwall.contract.status import SettingState
+from shieldwall.contract.strict_json import encode
 
 pytestmark = pytest.mark.root
 
@@ -266,6 +268,24 @@ def test_the_agents_user_takes_nothing_out_of_management(device: TwoProcesses, g
         assert refused.returncode != 0
         assert "leaveRefused" in refused.stderr
         assert managed(device) is False
+
+
+@pytest.mark.parametrize("words", [("sync",), ("rotate-key",), ("status",), ("doctor",)])
+def test_the_agents_files_put_no_word_into_roots_mouth(
+    device: TwoProcesses, gateway: SimulatedGateway, words: tuple[str, ...]
+) -> None:
+    with device.applier():
+        onboarded(device)
+        gateway.assign(gateway.publish(cloud("false")))
+        device("sync")
+        departure = device.state / "leaving.json"  # whoever owns the agent says that somebody allowed it to leave
+        departure.write_bytes(encode(Leaving(device_id=gateway.device.id)))
+        os.chown(departure, AGENT_UID, AGENT_UID)
+
+        device(*words)
+
+        assert managed(device) is False
+        assert (device.applier_state / "pin.json").exists()
 
 
 def test_root_alone_takes_nothing_protected_out_of_management(device: TwoProcesses, gateway: SimulatedGateway) -> None:

@@ -97,10 +97,12 @@ def places(
 def agent_of(context: typer.Context, root: Path | None, state: Path | None) -> LocalAgent:
     """Put the agent together for the places said; as root on a machine of two processes, become the agent's user.
 
+    What it says to the applier is the word of that user: it goes by the agent's files, which are not root's.
+
     Raises:
         ShieldwallError: It cannot be put together.
     """
-    prepared = prepare(context, root, state)
+    prepared = prepare(context, root, state, speaks_as_root=False)
     prepared.take_on()
     return prepared.agent
 
@@ -120,15 +122,20 @@ class Prepared:
             become(self.user, self.state)
 
 
-def prepare(context: typer.Context, root: Path | None, state: Path | None) -> Prepared:
-    """Put the agent together, its way to the applier opened as whoever we are now. Raises: ShieldwallError."""
+def prepare(context: typer.Context, root: Path | None, state: Path | None, *, speaks_as_root: bool = True) -> Prepared:
+    """Put the agent together; ``speaks_as_root`` opens its way to the applier as whoever we are now.
+
+    Raises:
+        ShieldwallError: It cannot be put together.
+    """
     socket = applier_of(context, root)
     root, state = places_of(context, root, state)
     if socket is None:
         return Prepared(agent=local_agent(root, state, sys.stderr), state=state, user=None, is_split=False)
     applier = SocketApplier(socket)
-    with contextlib.suppress(ApplierSilentError):  # who really asks it something is told
-        applier.connect()
+    if speaks_as_root:
+        with contextlib.suppress(ApplierSilentError):  # who really asks it something is told
+            applier.connect()
     user = agent_user(state) if os.geteuid() == 0 else None
     agent = local_agent(root, state, sys.stderr, applier=applier)
     return Prepared(agent=agent, state=state, user=user, is_split=True)

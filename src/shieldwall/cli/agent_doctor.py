@@ -51,7 +51,7 @@ def doctor(
     Returns 10 where there are errors, 13 where there are only warnings, 0 where there is neither.
     """
     with speaking_plainly("examine this device", as_json=as_json, exit_code=exit_code):
-        prepared = prepare(context, root, state)
+        prepared = prepare(context, root, state, speaks_as_root=False)
         target = None if bundle is None or prepared.user is None else _opened(bundle)
         is_root = os.geteuid() == 0
         prepared.take_on()
