@@ -93,7 +93,7 @@ def join(
     registration stays when the device leaves management. Join again in time, and its certificate is renewed.
     """
     with speaking_plainly("join the directory", exit_code=exit_code):
-        prepared = prepare(context, root, state)
+        prepared = prepare(context, root, state, speaks_as_root=False)
         agent = prepared.agent
         if package is None and certificate is None:
             raise UnusableExistingError("Neither a package nor a certificate is named.")
