@@ -1,7 +1,8 @@
 """``shieldwall-agent`` as root where the agent is another user: what needs root comes first, the rest as that user.
 
 Where the word of root is asked for, the connection to the applier is opened while we are root, and the kernel notes
-that. Then this process becomes the agent's user for good, so that nothing it makes in the agent's directory belongs to root and keeps the agent out.
+that. Then this process becomes the agent's user for good, so that nothing it makes in the agent's directory belongs to
+root and keeps the agent out.
 """
 
 from __future__ import annotations
