@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import time
 from pathlib import Path
 from typing import Final
 
 TIMEOUT_SECONDS: Final = 10.0
+_WHOLE_ANSWER_SECONDS: Final = 30.0
+"""Whoever says a little now and then must not keep us for ever."""
 _MAXIMUM_ANSWER_BYTES: Final = 65_536
 _PEER: Final = struct.Struct("3i")  # pid, uid, gid
 
@@ -23,9 +26,11 @@ def ask(address: Path, command: str, stream: bytes | None = None) -> str:
         connection.sendall(f"z{command}\0".encode())
         if stream is not None:
             connection.sendall(struct.pack(">I", len(stream)) + stream + struct.pack(">I", 0))
-        answer = bytearray()
+        answer, deadline = bytearray(), time.monotonic() + _WHOLE_ANSWER_SECONDS
         while chunk := connection.recv(4096):
             answer += chunk
+            if time.monotonic() > deadline:
+                raise NoAnswerError("The answer does not end.")
             if len(answer) > _MAXIMUM_ANSWER_BYTES:
                 raise NoAnswerError("The answer is too long.")
     if not answer:

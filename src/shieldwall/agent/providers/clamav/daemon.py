@@ -17,12 +17,15 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.files import read_bytes
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import systemd
 from shieldwall.agent.providers.base import ProviderError
@@ -36,6 +39,7 @@ _SYSTEMD: Final = PurePosixPath("/run/systemd/system")
 _START_SECONDS: Final = 180.0  # a full signature database takes its time
 _STOP_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
+_LONGEST_NUMBER: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +147,18 @@ def check_restartable(daemon: Daemon, content: bytes) -> None:
 
 
 def check_program(program: Path) -> None:
-    """Refuse to start, with our rights, what others may have written. Raises: ProviderError, OSError."""
-    status = program.stat()
-    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
-        raise ProviderError(f"{program} can be changed by others than root, so it is not started again.")
+    """Refuse to start, with our rights, what others may have written, or may put in its place.
+
+    Raises:
+        ProviderError, OSError: It is so, or nobody can tell.
+    """
+    real = program.resolve(strict=True)
+    for part in dict.fromkeys((program, *program.parents, real, *real.parents)):
+        status = part.lstat()
+        kind, others = stat.S_IFMT(status.st_mode), status.st_mode & 0o022
+        is_kept = kind == stat.S_IFLNK or not others or (kind == stat.S_IFDIR and status.st_mode & stat.S_ISVTX)
+        if status.st_uid not in (0, os.geteuid()) or not is_kept:
+            raise ProviderError(f"{part} can be changed by others than root, so {program} is not started again.")
 
 
 def start(host: Host, program: Path, content: bytes) -> None:
@@ -171,9 +183,11 @@ def _wait_for_answer(path: Path | None) -> None:
 
 
 def _recorded_pid(path: Path | None) -> int | None:
+    """Read a file that clamd's own user writes: whatever stands in its place must not hold us."""
     try:
-        return int(path.read_text()) if path is not None else None
-    except (OSError, ValueError):
+        content = read_bytes(path) if path is not None else None
+        return int(content) if content is not None and len(content) < _LONGEST_NUMBER else None
+    except (HostError, ValueError):
         return None
 
 
