@@ -2,6 +2,10 @@
 
 clamd itself heeds them only where it is given a path. An expression that means nothing to Python's engine (the two
 differ in rare corners) excludes nothing.
+
+Python's engine tries every way in which several stars share a name between them, so whoever names a file could keep a
+scan busy for days. What stands between two stars is therefore looked for once: if the rest fits at all, it fits after
+the first place.
 """
 
 from __future__ import annotations
@@ -9,8 +13,16 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from shieldwall.agent.providers.marked_block import arguments
+
+_STARS: Final = re.compile(r"(?:\[\^/\]\*){2,}")
+_BETWEEN_STARS: Final = re.compile(
+    r"\[\^/\]\*"  # a star, as ``providers.clamav.exclusions`` writes it
+    r"((?:\\[^A-Za-z0-9]|[^\\\[\](){}*+?|.^$/]|\[\^/\](?![*+?{]))+)"  # letters as they are, and single ones of any kind
+    r"(?=\[\^/\]\*)"
+)
 
 
 def excluder(content: bytes) -> Callable[[str], bool]:
@@ -24,6 +36,6 @@ def _compiled(sources: Iterable[str]) -> Iterable[re.Pattern[str]]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)
-                yield re.compile(source)
+                yield re.compile(_BETWEEN_STARS.sub(r"(?>[^/]*?\1)", _STARS.sub("[^/]*", source)))
         except (re.error, OverflowError, RecursionError):
             continue
