@@ -103,8 +103,9 @@ def test_nothing_odd_gets_beyond_a_refusal(header: Any, claims: Any, jwk: Any) -
     ],
 )
 def test_a_key_that_lacks_a_part_or_has_another_in_its_place_is_none(algorithm: str, jwk: dict[str, Any]) -> None:
+    strange: tuple[Any, ...] = (None, 7, [], {}, "")
     for name in jwk:
-        for odd in (None, 7, [], {}, ""):
+        for odd in strange:
             with pytest.raises(ValueError):  # noqa: PT011 - whatever is said, it is no key
                 read_key(algorithm, {**jwk, name: odd})
         with pytest.raises(ValueError):  # noqa: PT011
