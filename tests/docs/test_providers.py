@@ -7,12 +7,19 @@ from typing import Final
 
 import pytest
 from tests.support.documentation import DOCS, generated, table_rows
-from tests.support.generated_documentation import enforcers, provider_tables, providers
+from tests.support.generated_documentation import enforcers, provider_tables, providers, refusals
 
 from shieldwall.agent.providers.base import Provider
 from shieldwall.catalog.loader import load
 
 PAGE: Final = DOCS / "providers.md"
+GROUPS: Final = frozenset(
+    {
+        "linux_shieldwall_addressgroup",  # replaced by its addresses before a device sees a policy
+        "linux_shieldwall_addressgroup_addresses",
+        "linux_shieldwall_audit_limits",  # a heading over limits that each answer for themselves
+    }
+)
 
 
 def test_every_setting_of_every_template_is_documented() -> None:
@@ -49,3 +56,15 @@ def test_every_provider_enforces_something() -> None:
     settings = [entry.definition for template in load().templates.values() for entry in template.settings]
 
     assert {name for setting in settings for name in enforcers(setting)} == {each.name for each in providers()}
+
+
+def test_every_setting_for_linux_is_enforced_or_says_why_not_and_stands_in_a_table() -> None:
+    text = PAGE.read_text()
+    silent = set()
+    for setting in load().definitions:
+        if setting.startswith("linux_") and "_item_" not in setting and setting not in GROUPS:
+            assert f"`{setting}`" in text, setting
+            if not enforcers(setting) and not refusals(setting):
+                silent.add(setting)
+
+    assert silent == set()

@@ -21,7 +21,7 @@ import shieldwall
 from shieldwall.agent.doctor.known import KNOWN
 from shieldwall.agent.host.kernel_files import is_kernel_file
 from shieldwall.agent.host.ports import Completed
-from shieldwall.agent.providers.base import Provider
+from shieldwall.agent.providers.base import Provider, Support
 from shieldwall.agent.providers.registry import linux_providers
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog, Merge, PolicyTemplate, SettingDefinition
@@ -121,10 +121,18 @@ def error_tables() -> dict[str, str]:
 def provider_tables() -> dict[str, str]:
     """Write, for every policy template, who enforces which of its settings."""
     catalog = load()
-    heading = ("Setting", "Where it lands", "Several policies", "Enforced by")
+    heading = ("Setting", "Where it lands", "Several policies", "Enforced by", "Not applicable")
     tables = {
         f"template-{template.base_id}": _titled(
-            template, table(heading, (_setting(catalog, entry.definition) for entry in template.settings))
+            template,
+            table(
+                heading,
+                (
+                    _setting(catalog, each)
+                    for entry in template.settings
+                    for each in _with_parts(catalog, entry.definition)
+                ),
+            ),
         )
         for template in catalog.templates.values()
     }
@@ -148,14 +156,23 @@ def enrollment_tables() -> dict[str, str]:
     }
 
 
-def enforcers(setting: SettingId) -> tuple[str, ...]:
-    """Name the providers that enforce a setting, or a member of it, where every product is there: as they say."""
+def answers(setting: SettingId) -> tuple[tuple[str, Support], ...]:
+    """Return what the providers say of a setting, or of its members, on a machine where every product is there."""
     definition = load().definition(setting)
     parts = definition.children if definition.merge is Merge.MEMBERS else (setting,)
-    answers = (
-        (provider.name, provider.support(_with_everything(), part)) for provider in providers() for part in parts
-    )
-    return tuple(dict.fromkeys(name for name, answer in answers if answer is not None and answer.applicable))
+    said = ((provider.name, provider.support(_with_everything(), part)) for provider in providers() for part in parts)
+    return tuple((name, answer) for name, answer in said if answer is not None)
+
+
+def enforcers(setting: SettingId) -> tuple[str, ...]:
+    """Name the providers that enforce a setting."""
+    return tuple(dict.fromkeys(name for name, answer in answers(setting) if answer.applicable))
+
+
+def refusals(setting: SettingId) -> tuple[str, ...]:
+    """Say which providers know a setting and cannot enforce it, and why."""
+    given = ((name, answer.reason) for name, answer in answers(setting) if not answer.applicable)
+    return tuple(f"{name}: {reason}" for name, reason in dict.fromkeys(given) if name not in enforcers(setting))
 
 
 @cache
@@ -235,16 +252,23 @@ def _error(kind: type[ShieldwallError]) -> tuple[str, str, str, str]:
     return f"`{kind.code}`", ", ".join(map(str, shown)), cause.replace("``", "`"), kind.remedy
 
 
-def _setting(catalog: Catalog, setting: SettingId) -> tuple[str, str, str, str]:
+def _with_parts(catalog: Catalog, setting: SettingId) -> Iterator[SettingId]:
+    """Yield a setting, and below it every one that a provider answers for by itself; members of items are none."""
+    yield setting
+    for child in catalog.definition(setting).nested():
+        yield from (each for each in _with_parts(catalog, child) if each != child or answers(each))
+
+
+def _setting(catalog: Catalog, setting: SettingId) -> tuple[str, str, str, str, str]:
     definition: SettingDefinition = catalog.definition(setting)
     name = definition.display_name
     node = f"{definition.base_uri or ''}{definition.offset_uri or ''}"
     place = definition.landing or node
     where = f"`{place}`" if place else "not published"
-    by = ", ".join(enforcers(setting)) or "nothing yet"
+    by, refused = ", ".join(enforcers(setting)), " ".join(refusals(setting))
     if lasting := [option.display_name for option in definition.until_restart]:
         name += f" (*{', '.join(lasting)}* holds until the next restart)"
-    return f"{name}<br>`{setting}`", where, _MERGE[definition.merge], by
+    return f"{name}<br>`{setting}`", where, _MERGE[definition.merge], by or ("" if refused else "nothing yet"), refused
 
 
 def _titled(template: PolicyTemplate, text: str) -> str:
