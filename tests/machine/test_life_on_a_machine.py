@@ -85,6 +85,21 @@ def test_a_virus_is_blocked_when_it_is_opened_and_the_engine_comes_back(managed:
     assert opens(managed, "/srv/good")
 
 
+def test_a_port_is_closed_to_the_neighbour_and_opens_again(managed: World) -> None:
+    device, neighbour = managed.device, managed.office.namespace
+    with device.listening(6379):
+        assert neighbour.reaches(device, 6379)
+
+        managed.office.make_policy(policies.closed_port("Closed", 6379))
+        managed.sync()
+        assert managed.statuses()[policies.RULES]["effective"] is True
+        assert not neighbour.reaches(device, 6379)
+
+        managed.office.unassign("Closed")
+        managed.sync()
+        assert neighbour.reaches(device, 6379)
+
+
 def test_a_flushed_table_and_an_edited_file_are_put_back_within_a_minute(managed: World) -> None:
     machine = managed.machine
     managed.office.make_policy(policies.closed_port("Closed", 6379))
