@@ -84,13 +84,12 @@ class TwoProcesses:
         words = ["--root", self.root, "--state", self.applier_state, "--socket", self.socket]
         program = [*self.within, self.python, "-I", "-m", "shieldwall.agent.applier_main", *map(str, words)]
         with (self.home / "applier.log").open("a") as log:
+            said_before = log.tell()
             process = subprocess.Popen(
                 [*program, "--agent-user", str(AGENT_UID)], stderr=log, env={"PATH": "/usr/bin:/bin", **environment}
             )
         try:
-            wait_for(
-                lambda: (self.socket.exists() and "ready" in self.applier_log()[-300:]) or process.poll() is not None
-            )
+            wait_for(lambda: '"ready"' in self.applier_log()[said_before:] or process.poll() is not None)
             assert process.poll() is None, self.applier_log()
             yield process
         finally:
