@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from samples.processes import SHIELDWALL, Running
 from tests.machine.policies import MARKER, SIGNATURE
-from tests.support.machine import REPOSITORY, Machine, base_tree
+from tests.support.machine import REPOSITORY, Machine, alone, base_tree
 from tests.support.namespaces import Namespace, joined_namespaces
 
 PACKAGE = "/root/shieldwall-agent.deb"
@@ -118,9 +118,15 @@ def eventually(true: Callable[[], Any], *, what: str, seconds: float = 90) -> No
 
 
 @pytest.fixture(scope="session")
-def package() -> Path:
-    """The package for devices, built from this very tree."""
-    subprocess.run([REPOSITORY / "scripts" / "build-packages"], check=True, capture_output=True, timeout=600)
+def package(testrun_uid: str) -> Path:
+    """The package for devices, built from this very tree, once for all processes of a test run."""
+    stamp = REPOSITORY / "build" / f"packages-{testrun_uid}"
+    with alone("package"):
+        if not stamp.exists():
+            subprocess.run([REPOSITORY / "scripts" / "build-packages"], check=True, capture_output=True, timeout=600)
+            for old in stamp.parent.glob("packages-*"):
+                old.unlink()
+            stamp.touch()
     (found,) = (REPOSITORY / "dist").glob("shieldwall-agent_*.deb")
     return found
 

@@ -7,6 +7,7 @@ it, so it starts as a fresh installation, keeps what is written through reboots,
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -37,17 +38,31 @@ _BOOT_SECONDS = 90
 def base_tree() -> Path:
     """Return the tree of a freshly installed machine; making it takes half a minute, once."""
     name = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("SHIELDWALL_TEST_CACHE", REPOSITORY / ".cache")) / "machine"
-    tree = cache / name
-    if not tree.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        making = cache / f"{name}.{os.getpid()}"
-        shutil.rmtree(making, ignore_errors=True)
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm"]
-        sources = [str(file) for file in _DEBIAN_SOURCES if file.exists()][:1]  # as this machine gets its own packages
-        _check(*command, str(making), *sources, seconds=600)
-        making.rename(tree)
+    tree = _cache() / name
+    with alone("machine"):
+        if not tree.exists():
+            making = tree.with_suffix(".new")
+            shutil.rmtree(making, ignore_errors=True)
+            command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm"]
+            sources = [str(file) for file in _DEBIAN_SOURCES if file.exists()][
+                :1
+            ]  # as this machine gets its own packages
+            _check(*command, str(making), *sources, seconds=600)
+            making.rename(tree)
     return tree
+
+
+@contextlib.contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Let one process of a test run at a time make something that all of them use."""
+    _cache().mkdir(parents=True, exist_ok=True)
+    with (_cache() / f"{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("SHIELDWALL_TEST_CACHE", REPOSITORY / ".cache")) / "machine"
 
 
 class Machine:
