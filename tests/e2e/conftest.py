@@ -53,7 +53,7 @@ class SampleSystem:
     def ended(self) -> int:
         """Wait until it has ended, by itself or because it was asked to."""
         assert self.process is not None
-        self.process.communicate(timeout=120)
+        self.process.communicate(timeout=300)  # agents finish what they are at
         return self.process.returncode
 
     def shieldwall(self, *words: str) -> str:

@@ -57,8 +57,8 @@ def _daily(values: Mapping[str, Any]) -> list[str]:
 
 def _weekly(values: Mapping[str, Any]) -> list[str]:
     day = int(values.get(WEEKLY_DAY, _NEVER))
-    if day == _NEVER:
-        return []
+    if not _NEVER < day <= _EVERY_DAY:
+        return []  # never, or what no policy could have said
     name = "" if day == _EVERY_DAY else f"{_DAYS[day - 1]} "
     return [_at(name, int(values.get(WEEKLY_TIME, _DEFAULT_WEEKLY_MINUTES)))]
 
