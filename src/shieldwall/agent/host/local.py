@@ -9,6 +9,7 @@ from typing import Final
 
 from shieldwall.agent.host.errors import RefusedFileError
 from shieldwall.agent.host.files import read_bytes, remove, replace
+from shieldwall.agent.host.in_time import in_time
 from shieldwall.agent.host.kernel_files import is_kernel_file, write_value
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.host.processes import run_to_end
@@ -17,6 +18,8 @@ PROGRAM_DIRECTORIES: Final = tuple(
     map(PurePosixPath, ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
 )
 
+_WRITE_SECONDS: Final = 120.0
+"""To have something on disk can take long where the disk is busy."""
 _MOST_LINKS: Final = 64
 """More links than the kernel itself follows."""
 
@@ -49,17 +52,17 @@ class LocalHost:
 
     def read_file(self, path: PurePosixPath) -> bytes | None:
         """Return a file's content, or ``None`` when there is no such file. Raises: HostError."""
-        return read_bytes(self._real(path))
+        if is_kernel_file(path):
+            return read_bytes(self._real(path))
+        return in_time(str(self.locate(path)), lambda: read_bytes(self._real(path)))
 
     def write_file(self, path: PurePosixPath, content: bytes | None, *, mode: int = 0o644) -> None:
         """Replace or remove a file durably; a link inside the root is followed, not replaced. Raises: HostError."""
-        real = self._real(path)
         if is_kernel_file(path):
-            write_value(real, content)
-        elif content is None:
-            remove(real)
+            write_value(self._real(path), content)
         else:
-            replace(real, content, mode=mode)
+            what = f"Writing {self.locate(path)}"
+            in_time(what, lambda: self._write(path, content, mode), seconds=_WRITE_SECONDS)
 
     def find_program(self, name: str) -> str | None:
         """Return the absolute path of a program, or ``None``."""
@@ -71,6 +74,13 @@ class LocalHost:
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_seconds: float = 30.0) -> Completed:
         """Run a program to its end with a cleared environment. Raises: HostError."""
         return run_to_end(command, stdin=stdin, timeout_seconds=timeout_seconds)
+
+    def _write(self, path: PurePosixPath, content: bytes | None, mode: int) -> None:
+        real = self._real(path)
+        if content is None:
+            remove(real)
+        else:
+            replace(real, content, mode=mode)
 
     def _real(self, path: PurePosixPath) -> Path:
         located = self.locate(path)

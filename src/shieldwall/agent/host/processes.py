@@ -18,6 +18,8 @@ ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-
 """All that a program gets to see; what the agent was started with stays outside."""
 MAX_OUTPUT_BYTES: Final = 16 * 1024 * 1024
 _CHUNK: Final = 65_536
+_KILLED_SECONDS: Final = 5.0
+"""A killed program ends at once, but for one that waits for a file system which does not answer."""
 
 
 def run_to_end(command: Sequence[str], *, stdin: bytes, timeout_seconds: float) -> Completed:
@@ -112,4 +114,5 @@ def _close(pipe: IO[bytes]) -> None:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):  # it ends with what it waits for, and is reaped by a later one
+        process.wait(_KILLED_SECONDS)

@@ -1,0 +1,73 @@
+"""What has to be done to bring one part of the registry into another state. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shieldwall.agent.host.registry.model import RegistryValue, Tree, folded, same_name
+
+
+@dataclass(frozen=True, slots=True)
+class MakeKey:
+    """Make a key, and those above it."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetValue:
+    """Set a value of a key that exists."""
+
+    key: str
+    name: str
+    value: RegistryValue
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteValue:
+    """Take a value away."""
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteKey:
+    """Take a key away that has no values and no keys any more."""
+
+    key: str
+
+
+Operation: TypeAlias = MakeKey | SetValue | DeleteValue | DeleteKey
+
+
+def difference(before: Tree | None, after: Tree | None) -> tuple[Operation, ...]:
+    """Return the operations, in an order in which each can be done; keys are relative, ``""`` is the document itself.
+
+    A key is made before what is in it, and goes after it. What is equal is not touched, so nobody is woken by a value
+    that was set to what it was.
+    """
+    old, new = folded(before or {}), folded(after or {})
+    spelled = {same_name(key): key for tree in (after or {}, before or {}) for key in tree}
+    makes = [MakeKey(spelled[key]) for key in sorted(new.keys() - old.keys(), key=_depth)]
+    sets = [each for key in sorted(new) for each in _values(spelled[key], old.get(key, {}), new[key])]
+    gone = sorted(old.keys() - new.keys(), key=_depth, reverse=True)
+    empties = [DeleteValue(spelled[key], name) for key in gone for name, _ in old[key].values()]
+    deletes = [DeleteKey(spelled[key]) for key in gone]
+    return (*makes, *sets, *empties, *deletes)
+
+
+def _values(
+    key: str, old: dict[str, tuple[str, RegistryValue]], new: dict[str, tuple[str, RegistryValue]]
+) -> Iterator[Operation]:
+    for name in sorted(new):
+        if old.get(name, ("", None))[1] != new[name][1]:
+            yield SetValue(key, *new[name])
+    for name in sorted(old.keys() - new.keys()):
+        yield DeleteValue(key, old[name][0])
+
+
+def _depth(key: str) -> tuple[int, str]:
+    return (key.count("\\") + bool(key), key)

@@ -1,0 +1,118 @@
+"""Put values into a document of the Windows registry and take them out again, leaving no trace.
+
+What stood there before travels in ``kept``: whether the key existed, which keys were made, and for each value touched
+its data or ``None``. Rendering is always *undo, then apply*, so changes that others made to the rest survive. The
+laws of ``providers.base`` follow from it; ``mdatp.managed`` does the same for JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from shieldwall.agent.host.registry import RegistryValue, decode, encode
+from shieldwall.agent.host.registry.model import same_name
+from shieldwall.agent.providers.base import Kept
+from shieldwall.contract import strict_json
+
+Values: TypeAlias = Mapping[tuple[str, str], RegistryValue]
+"""Values by the path of their key, relative to the document, and by name."""
+_Tree: TypeAlias = dict[str, dict[str, RegistryValue]]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One value that was touched: where, and a document that holds it alone as it was; ``None`` when it was not."""
+
+    key: str
+    name: str
+    before: str | None
+
+
+class Before(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The state before management. ``made`` are keys that did not exist; the document's own is ``""``."""
+
+    made: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+def apply(content: bytes | None, values: Values) -> tuple[bytes | None, Kept]:
+    """Return the document with ``values`` in it, and what to keep for ``undo``.
+
+    Raises:
+        HostError: The content is no document of the registry, or a value cannot be held by one.
+    """
+    if not values:
+        return content, {}
+    tree = _tree(content)
+    made: list[str] = []
+    changes: list[Change] = []
+    for (key, name), value in values.items():
+        for above in _path(key):
+            if _find(tree, above) is None:
+                tree[above] = {}
+                made.append(above)
+        held = tree[_find(tree, key) or ""]
+        present = _find(held, name)
+        before = None if present is None else encode({"": {present: held.pop(present)}}).decode()
+        changes.append(Change(key=key, name=name, before=before))
+        held[name] = value
+    kept: Kept = msgspec.to_builtins(Before(made=tuple(made), changes=tuple(changes)))
+    return encode(tree), kept
+
+
+def undo(content: bytes | None, kept: Kept) -> bytes | None:
+    """Return the document as it would be had ``apply`` never touched it. Raises: HostError: as ``apply``."""
+    if not kept or content is None:  # with the key, somebody took away everything that could be given back
+        return content
+    before = strict_json.convert(dict(kept), Before)
+    tree = _tree(content)
+    for change in reversed(before.changes):
+        _undo_one(tree, change)
+    for key in reversed(before.made):
+        found = _find(tree, key)
+        if found is not None and not tree[found] and not _has_children(tree, key):
+            del tree[found]
+    return encode(tree) if tree else None
+
+
+def read(content: bytes | None) -> dict[tuple[str, str], RegistryValue]:
+    """Return all values, by key and name as they are compared. Raises: HostError: as ``apply``."""
+    return {
+        (same_name(key), same_name(name)): value for key, held in _tree(content).items() for name, value in held.items()
+    }
+
+
+def _undo_one(tree: _Tree, change: Change) -> None:
+    found = _find(tree, change.key)
+    if found is None:
+        return  # somebody took the whole key away
+    present = _find(tree[found], change.name)
+    if present is not None:
+        del tree[found][present]
+    if change.before is not None:
+        tree[found] |= decode(change.before.encode())[""]
+
+
+def _tree(content: bytes | None) -> _Tree:
+    return {} if content is None else decode(content)
+
+
+def _path(key: str) -> list[str]:
+    """Return the keys on the way to one, the document's own first and itself last."""
+    parts = key.split("\\") if key else []
+    return ["\\".join(parts[:length]) for length in range(len(parts) + 1)]
+
+
+def _has_children(tree: _Tree, key: str) -> bool:
+    prefix = same_name(f"{key}\\") if key else ""
+    return any(same_name(each).startswith(prefix) and same_name(each) != same_name(key) for each in tree)
+
+
+def _find(names: Mapping[str, object], name: str) -> str | None:
+    """Return the name as it is spelled there; the registry does not tell cases apart."""
+    if name in names:
+        return name
+    folded = same_name(name)
+    return next((each for each in names if same_name(each) == folded), None)

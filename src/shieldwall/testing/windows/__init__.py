@@ -1,0 +1,1 @@
+"""A Windows machine as its documentation describes it."""
