@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import socket
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support.private_mounts import in_private_mounts
+from tests.support.silent_mounts import silent
 
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.providers.base import ProviderError
-from shieldwall.agent.providers.clamav import client, daemon
+from shieldwall.agent.providers.clamav import client, command_lines, daemon
 
 
 @pytest.mark.parametrize("stands_there", ["pipe", "endless", "number", "nothing"])
@@ -83,3 +90,71 @@ def test_a_program_is_started_only_where_nobody_else_can_put_another_in_its_plac
     os.lchown(program, 64_001, 64_001)
     with pytest.raises(ProviderError, match="clamd can be changed"):
         daemon.check_program(program)
+
+
+@pytest.mark.root
+@in_private_mounts()
+def test_a_clamd_that_names_what_never_answers_holds_nobody(directory: Path) -> None:
+    host, place = LocalHost(directory), directory / "clamd.pid"
+    with silent(directory / "mute") as mute, _called_clamd(directory, f"--config-file={mute}/clamd.conf") as pid:
+        place.write_text(str(pid))
+        assert _took(lambda: daemon.find(host, f"PidFile {place}\n".encode())) is None
+        assert _took(lambda: daemon.find(host, f"PidFile {mute}/clamd.pid\n".encode())) is None
+        with pytest.raises(TimeoutError):
+            client.ask(mute / "clamd.ctl", "PING")
+        with pytest.raises(ProviderError, match="is served by a program"):
+            daemon.check_program(mute / "bin/clamd")
+
+
+def test_a_clamd_whose_words_cannot_be_read_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may put them into memory that is a file of its own file system, which does not answer."""
+    never, asked = threading.Event(), []
+
+    def read(pid: int) -> bytes:
+        asked.append(pid)
+        return bytes(never.wait(30))
+
+    monkeypatch.setattr(command_lines, "_read", read)
+    monkeypatch.setattr(command_lines, "_LOOK_SECONDS", 0.1)
+    (tmp_path / "clamd.pid").write_text(str(os.getpid()))
+    monkeypatch.setattr(daemon, "_NAME", Path("/proc/self/exe").readlink().name)
+    try:
+        assert _took(lambda: daemon.find(LocalHost(tmp_path), f"PidFile {tmp_path}/clamd.pid\n".encode())) is None
+        assert asked == [os.getpid()]
+    finally:
+        never.set()
+
+
+@in_private_mounts()
+def test_a_clamd_that_names_our_file_by_a_link_is_found(directory: Path) -> None:
+    host, place = LocalHost(directory), directory / "clamd.pid"
+    host.write_file(daemon.CONFIGURATION, b"")
+    (directory / "link.conf").symlink_to(host.locate(daemon.CONFIGURATION))
+    with _called_clamd(directory, f"--config-file={directory}/link.conf") as pid:
+        place.write_text(str(pid))
+        found = daemon.find(host, f"PidFile {place}\n".encode())
+        assert found is not None
+        assert found.pid == pid
+
+
+@contextlib.contextmanager
+def _called_clamd(directory: Path, word: str) -> Iterator[int]:
+    """Run a program of that name with one word on its command line."""
+    program, script = directory / "clamd", directory / "sleep.py"
+    shutil.copy(Path("/usr/bin/python3").resolve(), program)
+    script.write_text("import time\nprint(flush=True)\ntime.sleep(80)\n")
+    with subprocess.Popen([program, "-S", script, word], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"  # so it has its name by now
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def _took(look: Callable[[], Any]) -> Any:
+    """Return what was found, in time."""
+    begun = time.monotonic()
+    found = look()
+    assert time.monotonic() - begun < 20
+    return found

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from shieldwall.agent.edr.web_servers import WEB_USERS
 from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.in_time import HungError, in_time
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import systemd, whole_files
 from shieldwall.agent.providers.audit.kernel import LOCKED, NOT_INSTALLED, AuditRefusedError, Kernel, unavailable
@@ -33,6 +34,7 @@ from shieldwall.contract.ids import SettingId
 
 _OTHER_ROOT: Final = "Engine unavailable: the kernel's audit is that of the whole machine; a root of its own has none."
 _MACHINE: Final = "machine"
+_HOME_SECONDS: Final = 1.0
 MOST_LOADS, LOOKS_BETWEEN, LOOKS_REMEMBERED = 3, 10, 60
 """After so many times within an hour, rules that are gone are loaded again every ten minutes only: no fights."""
 _FILES: Final = (MEMORY, RULES, LOCK, READER_UNIT, READER_WANTED)
@@ -193,4 +195,12 @@ class AuditProvider:
 
 def has_keys(host: Host) -> Any:
     """Return what says whether a home directory has a directory for keys of SSH."""
-    return lambda home: host.locate(PurePosixPath(home) / ".ssh").is_dir()
+
+    def look(home: str) -> bool:
+        place = host.locate(PurePosixPath(home) / ".ssh")
+        try:
+            return in_time(str(place), place.is_dir, seconds=_HOME_SECONDS)
+        except HungError:
+            return False  # whoever has mounted something there that does not answer has no keys there either
+
+    return look

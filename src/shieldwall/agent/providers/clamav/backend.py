@@ -18,10 +18,12 @@ from typing import Final, Literal, TypeAlias
 
 from shieldwall.agent.broker import settings as broker
 from shieldwall.agent.broker import standing
+from shieldwall.agent.host.in_time import HungError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import systemd
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.agent.providers.clamav import onaccess
+from shieldwall.agent.providers.clamav.command_lines import arguments
 
 Backend: TypeAlias = Literal["broker", "clamonacc"]
 MODULE: Final = "shieldwall.agent.broker.main"
@@ -148,17 +150,19 @@ def _signal_and_wait(pid: int, number: signal.Signals) -> None:
 
 def _is_gate(pid: int) -> bool:
     try:
-        return MODULE.encode() in (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")
-    except OSError:
+        return MODULE in arguments(pid)
+    except (OSError, HungError):
         return False
 
 
 def _clamonaccs(host: Host) -> Iterator[int]:
-    """Yield every clamonacc that works with our configuration file."""
-    ours = f"--config-file={host.locate(onaccess.CLAMONACC)}".encode()
+    """Yield every clamonacc that works with our configuration file. It is root's; others may call theirs so too."""
+    ours = f"--config-file={host.locate(onaccess.CLAMONACC)}"
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, HungError):
                 program = (process / "exe").readlink().name.removesuffix(" (deleted)")
-                if program == _CLAMONACC and ours in (process / "cmdline").read_bytes().split(b"\0"):
+                if program != _CLAMONACC or process.stat().st_uid not in (0, os.geteuid()):
+                    continue
+                if ours in arguments(int(process.name)):
                     yield int(process.name)

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from shieldwall.agent.host.in_time import HungError, in_time
+
 TIMEOUT_SECONDS: Final = 10.0
 _WHOLE_ANSWER_SECONDS: Final = 30.0
 """Whoever says a little now and then must not keep us for ever."""
@@ -56,6 +58,14 @@ def listener(address: Path) -> int | None:
 
 
 def _connected(address: Path) -> socket.socket:
+    """Connect. clamd's user owns the directory of its socket, so not even the way there must be walked for ever."""
+    try:
+        return in_time(f"The socket {address}", lambda: _connect(address), seconds=2 * TIMEOUT_SECONDS)
+    except HungError as error:
+        raise TimeoutError(error.cause) from error
+
+
+def _connect(address: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(TIMEOUT_SECONDS)

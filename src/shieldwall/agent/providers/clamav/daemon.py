@@ -19,17 +19,21 @@ import select
 import signal
 import stat
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from shieldwall.agent.broker.mounts import parse
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.files import read_bytes
+from shieldwall.agent.host.in_time import HungError, in_time
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import systemd
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.agent.providers.clamav import client, configuration
+from shieldwall.agent.providers.clamav.command_lines import arguments
 
 CONFIGURATION: Final = PurePosixPath("/etc/clamav/clamd.conf")
 
@@ -39,7 +43,9 @@ _SYSTEMD: Final = PurePosixPath("/run/systemd/system")
 _START_SECONDS: Final = 180.0  # a full signature database takes its time
 _STOP_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 5.0
 _LONGEST_NUMBER: Final = 32
+_OF_USERS: Final = frozenset({"fuse", "fuseblk"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +72,10 @@ def find(host: Host, content: bytes) -> Daemon | None:
         client.listener(socket_path) if socket_path is not None else None,
         _recorded_pid(configuration.first_path(content, "PidFile")),
     )
-    ours = host.locate(CONFIGURATION).resolve()
+    ours = host.locate(CONFIGURATION)
     for pid in candidates:
         daemon = _look_at(pid) if pid is not None else None
-        if daemon is not None and _configuration_of(daemon.pid) == ours:
+        if daemon is not None and _works_with(daemon.pid, ours):
             return daemon
     return None
 
@@ -149,10 +155,19 @@ def check_restartable(daemon: Daemon, content: bytes) -> None:
 def check_program(program: Path) -> None:
     """Refuse to start, with our rights, what others may have written, or may put in its place.
 
+    Nobody is asked who may answer as he likes, or not at all: what lies on a FUSE file system says of itself whose it
+    is, and the kernel's list of mounts says where those are.
+
     Raises:
-        ProviderError, OSError: It is so, or nobody can tell.
+        ProviderError, OSError, HungError: It is so, or nobody can tell.
     """
+    in_time(f"The program {program}", lambda: _check_program(program))
+
+
+def _check_program(program: Path) -> None:
+    _refuse_fuse(program)
     real = program.resolve(strict=True)
+    _refuse_fuse(real)
     for part in dict.fromkeys((program, *program.parents, real, *real.parents)):
         status = part.lstat()
         kind, others = stat.S_IFMT(status.st_mode), status.st_mode & 0o022
@@ -185,7 +200,7 @@ def _wait_for_answer(path: Path | None) -> None:
 def _recorded_pid(path: Path | None) -> int | None:
     """Read a file that clamd's own user writes: whatever stands in its place must not hold us."""
     try:
-        content = read_bytes(path) if path is not None else None
+        content = None if path is None else in_time(f"The pid file {path}", lambda: read_bytes(path))
         return int(content) if content is not None and len(content) < _LONGEST_NUMBER else None
     except (HostError, ValueError):
         return None
@@ -202,15 +217,32 @@ def _look_at(pid: int) -> Daemon | None:
     return Daemon(pid=pid, program=program, user=user) if program.name == _NAME else None
 
 
-def _configuration_of(pid: int) -> Path | None:
-    """Return the configuration file that a clamd's command line names, else the one built into Debian's clamd."""
+def _refuse_fuse(program: Path) -> None:
+    listed = parse(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+    on = max((mount for mount in listed if program.is_relative_to(mount.point)), key=lambda each: len(each.point))
+    # Of two mounts at one place the later one is seen.
+    kind = next(mount.kind for mount in reversed(listed) if mount.point == on.point)
+    if kind.split(".")[0] in _OF_USERS:
+        raise ProviderError(f"{on.point} is served by a program ({kind}), so {program} is not started again.")
+
+
+def _works_with(pid: int, configuration_file: Path) -> bool:
+    """Say whether a clamd's command line names a configuration file, or none and it is the one that it takes then."""
     try:
-        command = (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
-    except OSError:
-        return None
-    for word, following in pairwise(command):
+        named = _named_configuration(arguments(pid)) or Path(CONFIGURATION)
+        # What it names is looked at only where it is not that very name: it may lie where nothing ever answers.
+        return named == configuration_file or (
+            in_time(f"The configuration of process {pid}", named.resolve, seconds=_LOOK_SECONDS)
+            == configuration_file.resolve()
+        )
+    except (OSError, HungError, RuntimeError, ValueError):  # gone; holding us; a loop of links; no path at all
+        return False
+
+
+def _named_configuration(words: Sequence[str]) -> Path | None:
+    for word, following in pairwise(words):
         if word in ("-c", "--config-file"):
-            return Path(following).resolve()
+            return Path(following)
         if word.startswith("--config-file="):
-            return Path(word.partition("=")[2]).resolve()
-    return Path(CONFIGURATION).resolve()
+            return Path(word.partition("=")[2])
+    return None

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from shieldwall.agent.host.in_time import HungError, in_time
 from shieldwall.agent.providers.base import Observation
 from shieldwall.agent.providers.clamav import canary, client, landings
 
 _THREADS: Final = re.compile(r"^THREADS:.*\bmax (\d+)", re.MULTILINE)
+_LOOK_SECONDS: Final = 2.0
 _UNPROVABLE: Final = "clamd does not show this setting."
 
 
@@ -60,7 +62,7 @@ def _exclusions(address: Path, value: Any) -> Observation:
     """Ask clamd to scan each thing that is excluded by its plain path: it then says that it is."""
     shown = 0
     for path in (str(item.get("path", "")) for item in value):
-        if not _is_plain(path) or not os.path.lexists(path):
+        if not _is_plain(path) or not _is_there(path):
             continue
         try:
             answer = client.ask(address, f"SCAN {path}")
@@ -73,6 +75,14 @@ def _exclusions(address: Path, value: Any) -> Observation:
         return Observation(effective=True)
     reason = f"clamd itself says so of {shown} of {len(value)}; the others name no single thing that exists."
     return Observation(effective=None, code="notProvable", reason=reason)
+
+
+def _is_there(path: str) -> bool:
+    """Say whether something is there, and that in time: what users leave out may be mounts of their own."""
+    try:
+        return in_time(f"The exclusion {path}", lambda: os.path.lexists(path), seconds=_LOOK_SECONDS)
+    except HungError:
+        return False
 
 
 def _is_plain(path: str) -> bool:

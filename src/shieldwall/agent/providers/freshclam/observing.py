@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from shieldwall.agent.host.in_time import HungError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import marked_block, systemd
 from shieldwall.agent.providers.base import Observation
@@ -74,7 +75,10 @@ def _fresh(host: Host, values: Mapping[str, Any], content: bytes, now: datetime,
     if directives.governs(values) and now - ran_at > latest:
         reason = f"freshclam ran last at {ran_at:%Y-%m-%d %H:%M} UTC."
         return Observation(effective=False, code="notRunLately", reason=reason)
-    found = updating.databases(host, content)
+    try:
+        found = updating.databases(host, content)
+    except HungError as error:
+        return Observation(effective=None, code=error.code, reason=error.cause[:512])
     if found.newest is None:
         return Observation(effective=False, code="noDefinitions", reason="There are no definitions on this device.")
     if now - found.newest > OLDEST and not _only_own_signatures(content):

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.in_time import HungError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import landing, marked_block, systemd, whole_files
 from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, ProviderError, Rendered, Support
@@ -57,7 +58,10 @@ class FreshclamProvider:
         content = host.read_file(CONFIGURATION)
         if content is None:
             return None
-        found = updating.databases(host, content)
+        try:
+            found = updating.databases(host, content)
+        except HungError:
+            return "notReadable"
         return f"daily {found.version}" if found.version else "ownDefinitions" if found.newest else "noDefinitions"
 
     def support(self, host: Host, setting: SettingId) -> Support | None:

@@ -13,11 +13,13 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import msgspec
 
+from shieldwall.agent.host.in_time import in_time
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.agent.providers.marked_block import arguments
@@ -41,6 +43,8 @@ _DATABASES: Final = frozenset(
 _OURS: Final = "shieldwall-"
 _HEADER: Final = re.compile(rb"ClamAV-VDB:(\d{1,2} \w{3} \d{4} \d{2}-\d{2} [+-]\d{4}):(\d+):")
 _LONGEST: Final = 512
+_MOST_FILES: Final = 10_000
+"""A directory that somebody else serves may have no end."""
 
 
 class Outcome(StrEnum):
@@ -114,10 +118,19 @@ def last(host: Host) -> Run | None:
 
 
 def databases(host: Host, configuration: bytes) -> Databases:
-    """Look at the databases on this device; those that Shieldwall itself puts there do not count."""
+    """Look at the databases on this device; those that Shieldwall itself puts there do not count.
+
+    Raises:
+        HungError: The directory, which is the engine's own user's, does not answer.
+    """
+    directory = database_directory(host, configuration)
+    return in_time(f"The databases in {directory}", lambda: _databases(directory))
+
+
+def _databases(directory: Path) -> Databases:
     newest: datetime | None = None
     version, digest = "", hashlib.sha256()
-    for path in _files(database_directory(host, configuration)):
+    for path in _files(directory):
         try:
             # The directory belongs to the engine's user: what is opened there may have become a pipe meanwhile.
             with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
@@ -165,7 +178,7 @@ def _last_words(said: str) -> str:
 
 def _files(directory: Path) -> Iterator[Path]:
     try:
-        found = sorted(directory.iterdir())
+        found = sorted(islice(directory.iterdir(), _MOST_FILES))
     except OSError:
         return
     for path in found:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from shieldwall.agent.host.errors import ProgramError
+from shieldwall.agent.host.in_time import HungError, in_time
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.agent.providers.hardening import systemd
@@ -182,9 +184,11 @@ def _current(host: Host) -> tuple[Mount, ...]:
 def _place(host: Host, directory: PurePosixPath) -> PurePosixPath | None:
     """Return where a directory really is; ``None`` when there is none, or a link leads away from its name."""
     located: Path = host.locate(directory)
-    if not located.is_dir() or located.resolve() != located:
-        return None
-    return PurePosixPath(located)
+    try:
+        is_so = in_time(f"The directory {located}", lambda: located.is_dir() and located.resolve() == located)
+    except HungError:
+        return None  # whoever serves what is mounted there does not answer, and no mount can be made upon it
+    return PurePosixPath(located) if is_so else None
 
 
 def _logical(host: Host, target: PurePosixPath) -> PurePosixPath:
@@ -207,11 +211,11 @@ def _remount(host: Host, mount: Mount, flags: frozenset[str], plan: MountPlan) -
     """Give a mount its flags. One odd mount below must not undo all others: that it lacks them is seen afterwards.
 
     Raises:
-        MountError: It is one of the plan's own directories.
+        MountError, ProgramError: It is one of the plan's own directories.
     """
     try:
         _mount(host, "-o", f"remount,bind,{mount.options(flags)}", str(mount.target))
-    except MountError:
+    except (MountError, ProgramError):
         if _logical(host, mount.target) in plan.flags:
             raise
 
