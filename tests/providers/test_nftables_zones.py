@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 import pytest
 from tests.support.firewall_profiles import everywhere, zone
 from tests.support.firewall_rules import firewall_rule
+from tests.support.firewall_scene import ON, OTHER_PORT, PORT, SERVER_PORT, Scene
 from tests.support.firewall_traffic import (
     conversation,
     pings_of_one,
 )
 from tests.support.firewalling import Firewall
-from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
-from tests.support.probing import Fate, Probe, Prober, answering, prober
+from tests.support.probing import Fate
 
 from shieldwall.agent.providers.base import Desired, Surroundings
 from shieldwall.agent.providers.nftables import nft
@@ -23,48 +22,6 @@ from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.units import SCRIPT
 
 pytestmark = [pytest.mark.root, pytest.mark.nftables]
-
-PORT, OTHER_PORT, SERVER_PORT = 8000, 8001, 8443
-ON = {"enablefirewall": "true"}
-
-
-class Scene:
-    """A device whose firewall is set, and another machine that tries it."""
-
-    def __init__(self, device: Namespace, other: Namespace, inbound: Prober, outbound: Prober) -> None:
-        self.device, self.other = device, other
-        self._inbound, self._outbound = inbound, outbound
-
-    def arriving(self, kind: str = "tcp", port: int = PORT, *, ipv6: bool = False) -> Fate:
-        address = self.device.ipv6 if ipv6 else self.device.ipv4
-        return self._inbound.send([Probe(kind, address, port)], seconds=0.5)[0]  # type: ignore[arg-type]
-
-    def leaving(self, kind: str = "tcp", port: int = PORT, *, user: int = 0) -> Fate:
-        return self._outbound.send([Probe(kind, self.other.ipv4, port, user)], seconds=0.5)[0]  # type: ignore[arg-type]
-
-    def pings(self, number: int) -> int:
-        """How many pings at once are answered, each of a conversation of its own."""
-        fates = self._inbound.send([Probe("icmp", self.device.ipv4)] * number, seconds=0.5)
-        return fates.count("accept")
-
-
-@pytest.fixture(scope="module")
-def whole_scene() -> Iterator[Scene]:
-    with joined_namespaces() as (device, other), ExitStack() as stack:
-        for namespace in (device, other):
-            stack.enter_context(answering(namespace, (PORT, OTHER_PORT, SERVER_PORT)))
-        yield Scene(device, other, stack.enter_context(prober(other)), stack.enter_context(prober(device)))
-
-
-@pytest.fixture
-def scene(whole_scene: Scene) -> Iterator[Scene]:
-    yield whole_scene
-    whole_scene.device.run("nft", "flush", "ruleset")
-
-
-@pytest.fixture
-def firewall(scene: Scene, tmp_path: Path) -> Firewall:
-    return Firewall(NamespaceHost(tmp_path, scene.device))
 
 
 def allowing(port: int) -> Desired:
