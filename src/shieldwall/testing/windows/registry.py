@@ -20,9 +20,13 @@ class PretendRegistry:
         self.refused: set[str] = set()
         self.operations: list[tuple[str, Operation]] = []
         for key, values in (keys or {}).items():
-            self._make(key)
-            for name, value in values.items():
-                self._keys[same_name(key)][1][same_name(name)] = (name, value)
+            self.fill(key, values)
+
+    def fill(self, key: str, values: Mapping[str, RegistryValue]) -> None:
+        """Put values into a key as another program or a person would; no operation of ours is noted."""
+        self._make(key)
+        for name, value in values.items():
+            self._keys[same_name(key)][1][same_name(name)] = (name, value)
 
     def read(self, key: str) -> Tree | None:
         """See ``RegistryBackend.read``."""
