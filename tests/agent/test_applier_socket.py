@@ -20,15 +20,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shieldwall.agent.applier import connections, protocol
+from shieldwall.agent.applier.lanes import MOST_WAITING
 from shieldwall.agent.applier.ports import Asker
 from shieldwall.agent.applier.protocol import MAX_FRAME_BYTES, Answer, BadFrameError, Request, Standing, read_request
-from shieldwall.agent.applier.refusals import LeaveRefusedError
-from shieldwall.agent.applier.server import BACKLOG, MOST_CONNECTIONS, Server
+from shieldwall.agent.applier.refusals import LeaveRefusedError, TooMuchWaitsError
+from shieldwall.agent.applier.server import BACKLOG, BUSY_SECONDS, MOST_CONNECTIONS, Server
 from shieldwall.agent.service.errors import ApplierAnswerError, ApplierSilentError
 from shieldwall.agent.service.remote_applier import SocketApplier
+from shieldwall.contract.messages import Envelope, Signature
+from shieldwall.contract.strict_json import encode
 
 SECONDS = 30
 NONCE = "ab" * 16
+SIGNATURE = Signature(keyid="ab" * 32, sig="")
 
 
 @dataclass
@@ -285,11 +289,60 @@ def test_one_thing_is_done_at_a_time(serving: Serving) -> None:
 
     serving.answering = slowly
     with serving.running(), ExitStack() as stack:
-        crowd = [stack.enter_context(serving.connected()) for _ in range(10)]
+        crowd = [stack.enter_context(serving.connected()) for _ in range(MOST_WAITING)]
         for connection in crowd:
             connection.sendall(framed(b'{"verb":"refresh"}'))
         assert all(read(connection)["answer"] == "standing" for connection in crowd)
     assert most == 1
+
+
+def test_whoever_asks_too_much_at_once_is_told_when_to_ask_again(serving: Serving) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def wait(_request: Request) -> Answer:
+        started.set()
+        go_on.wait(SECONDS)
+        return Standing(nonce=NONCE)
+
+    serving.answering = wait
+    with serving.running(), ExitStack() as stack:
+        crowd = [stack.enter_context(serving.connected()) for _ in range(MOST_WAITING + 3)]
+        crowd[0].sendall(framed(b'{"verb":"refresh"}'))
+        assert started.wait(SECONDS)
+        for connection in crowd[1:]:
+            connection.sendall(framed(b'{"verb":"refresh"}'))
+            time.sleep(0.02)
+        busy = [read(connection) for connection in crowd[-2:]]
+        assert [(each["code"], each["retrySeconds"]) for each in busy] == [("tooMuchWaits", BUSY_SECONDS)] * 2
+        applier = SocketApplier(path=serving.path)
+        stack.callback(applier.close)
+        with pytest.raises(TooMuchWaitsError, match="ask again in"):
+            applier(protocol.Refresh())
+        go_on.set()
+        assert all(read(connection)["answer"] == "standing" for connection in crowd[:-2])
+        assert look(crowd[-1])["answer"] == "standing", "whoever was turned away may go on asking"
+
+
+def test_of_two_that_want_to_apply_the_later_one_is_served(serving: Serving) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def wait(_request: Request) -> Answer:
+        started.set()
+        go_on.wait(SECONDS)
+        return Standing(nonce=NONCE)
+
+    apply = encode(protocol.Apply(manifest=Envelope(payload="", payload_type="x", signatures=(SIGNATURE,))))
+    serving.answering = wait
+    with serving.running(), ExitStack() as stack:
+        first, older, newer = (stack.enter_context(serving.connected()) for _ in range(3))
+        first.sendall(framed(b'{"verb":"refresh"}'))
+        assert started.wait(SECONDS)
+        older.sendall(framed(apply))
+        time.sleep(0.1)
+        newer.sendall(framed(apply))
+        assert read(older)["code"] == "tooMuchWaits"
+        go_on.set()
+        assert read(newer)["answer"] == "standing"
 
 
 def test_who_hangs_up_while_we_work_costs_nobody_else(serving: Serving) -> None:

@@ -106,6 +106,10 @@ class Events(_Message, frozen=True, kw_only=True, tag_field="verb", tag="events"
     most: Annotated[int, msgspec.Meta(ge=1, le=MAX_EVENTS)] = MAX_EVENTS
 
 
+class _Verb(msgspec.Struct, frozen=True):
+    verb: str
+
+
 Request: TypeAlias = Look | Adopt | Apply | Refresh | Confirm | Release | Examine | Events
 _shape: Final = msgspec.json.Decoder(Request)
 _LONGEST_CAUSE: Final = 256
@@ -180,6 +184,8 @@ class Refused(_Message, frozen=True, kw_only=True, tag_field="answer", tag="refu
     code: str
     cause: str
     remedy: str = ""
+    retry_seconds: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 0
+    """After so long it is worth asking again; 0 where time alone changes nothing."""
 
 
 Answer: TypeAlias = Standing | Done | Lacking | Outcome | Examined | Happened | Refused
@@ -194,6 +200,14 @@ def read_request(body: bytes) -> Request:
         raise BadFrameError(f"The message cannot be read: {str(error)[:_LONGEST_CAUSE]}") from None
     request: Request = _read(body, Request)
     return request
+
+
+def verb_of(body: bytes) -> str:
+    """Return what a request asks for, as it says itself; empty for what is none. Cheap, and proves nothing."""
+    try:
+        return msgspec.json.decode(body, type=_Verb).verb
+    except (msgspec.DecodeError, RecursionError):
+        return ""
 
 
 def read_answer(body: bytes) -> Answer:

@@ -7,7 +7,7 @@
  ├── ``SuccessorWeakerError``: as the one that it would become, this protected device would be protected less
  ├── ``TamperProtectedError``: this device does not leave by the word of whoever is at it
  ├── ``LeaveRefusedError``: what was shown is no leave to go
- ├── ``StrangerError``, ``TooManyConnectionsError``, ``TooMuchAtOnceError``: who asks, and how much
+ ├── ``StrangerError``, ``TooManyConnectionsError``, ``TooMuchAtOnceError``, ``TooMuchWaitsError``: who asks; how much
  └── ``ApplierBrokenError``: it failed
 """
 
@@ -90,6 +90,13 @@ class TooMuchAtOnceError(ApplierRefusal):
 
     code = "tooMuchAtOnce"
     remedy = "Try again: one agent alone never says so much."
+
+
+class TooMuchWaitsError(ApplierRefusal):
+    """So much of this user waits to be answered that no more may, or a newer request took the place of this one."""
+
+    code = "tooMuchWaits"
+    remedy = "Ask again in a few seconds; if it stays so, look for a program of that user that asks all the time."
 
 
 class ApplierBrokenError(ApplierRefusal):

@@ -1,7 +1,7 @@
 """The applier's socket: who may ask, how much at once, and one thing done at a time.
 
-One thread moves bytes and never waits for anybody; another one does what is asked, in the order in which it was asked,
-and between that what is due: taking back changes that nobody confirmed, looking for drift where no agent asks for it.
+One thread moves bytes and never waits for anybody; another one does what is asked, root's first (``lanes``), and
+between that what is due: taking back changes that nobody confirmed, looking for drift where no agent asks for it.
 Whoever asks badly, slowly, too much or without right gets an answer or a closed connection, and costs nobody else.
 """
 
@@ -14,18 +14,19 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final, TypeAlias
 
 from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.connections import Connection, Stage
+from shieldwall.agent.applier.lanes import Jobs
 from shieldwall.agent.applier.ports import Asker, Say
-from shieldwall.agent.applier.protocol import Answer, BadFrameError, Request, frame, read_request
+from shieldwall.agent.applier.protocol import Answer, BadFrameError, Request, frame, read_request, verb_of
 from shieldwall.agent.applier.refusals import (
     ApplierBrokenError,
     StrangerError,
     TooManyConnectionsError,
     TooMuchAtOnceError,
+    TooMuchWaitsError,
 )
 from shieldwall.contract.errors import ShieldwallError
 
@@ -34,6 +35,8 @@ MOST_CONNECTIONS: Final = 32
 MOST_BYTES: Final = 2 * protocol.MAX_FRAME_BYTES
 """Of all requests that are being read at once; what is small is always read."""
 SMALL_BYTES: Final = 64 * 1024
+BUSY_SECONDS: Final = 10
+"""So much later it is worth asking again, for whoever was told that too much waits."""
 BACKLOG: Final = 64
 LOOK_SECONDS: Final = 1.0
 """So often connections are looked at, while there are any."""
@@ -41,12 +44,6 @@ QUIET_SECONDS: Final = 15.0
 """So often all is looked at while nobody asks anything."""
 _PEER: Final = struct.Struct("3i")
 _CHUNK: Final = 1 << 16
-
-
-class _Chore(Enum):
-    """A job that nobody waits for."""
-
-    DUE = "due"
 
 
 Answering: TypeAlias = Callable[[Request, Asker], Answer]
@@ -71,7 +68,7 @@ class Server:
     longest_seconds: float = 900.0
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _open: dict[socket.socket, Connection] = field(default_factory=dict)
-    _jobs: queue.Queue[tuple[socket.socket, Connection, bytes] | _Chore | None] = field(default_factory=queue.Queue)
+    _jobs: Jobs[tuple[socket.socket, Connection, bytes]] = field(default_factory=Jobs)
     _done: queue.Queue[tuple[socket.socket, Connection, bytes]] = field(default_factory=queue.Queue)
     _wake: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -84,7 +81,7 @@ class Server:
         try:
             self._serve()
         finally:
-            self._jobs.put(None)
+            self._jobs.end()
             worker.join()
             for connection in tuple(self._open):
                 self._close(connection)
@@ -94,7 +91,7 @@ class Server:
 
     def hurry(self) -> None:
         """Have the chores done as soon as nothing else is; may be called by another thread."""
-        self._jobs.put(_Chore.DUE)
+        self._jobs.hurry()
 
     def stop(self) -> None:
         """Ask the server to stop; may be called by a signal handler or another thread."""
@@ -185,7 +182,9 @@ class Server:
             self._write(ready, connection, _refused(refusal), is_last=True)
         elif body is not None:
             self._listen_no_more(ready)
-            self._jobs.put((ready, connection, body))
+            job, uid = (ready, connection, body), connection.asker.uid
+            for turned_away, its_connection, _ in self._jobs.put(job, uid=uid, verb=verb_of(body), size=len(body)):
+                self._answer(turned_away, its_connection, frame(_busy()))
 
     def _listen_no_more(self, ready: socket.socket) -> None:
         """Hear nothing of a connection until its answer is there; what it says meanwhile waits in the kernel."""
@@ -197,8 +196,11 @@ class Server:
                 ready, connection, message = self._done.get_nowait()
             except queue.Empty:
                 return
-            if ready not in self._open:
-                continue
+            self._answer(ready, connection, message)
+
+    def _answer(self, ready: socket.socket, connection: Connection, message: bytes) -> None:
+        """Answer somebody who was not listened to meanwhile."""
+        if ready in self._open:
             connection.answer(message, self.monotonic())
             self._selector.register(ready, selectors.EVENT_WRITE)
             self._move(ready)
@@ -234,14 +236,10 @@ class Server:
     def _work(self) -> None:
         rest = 0.0
         while True:
-            try:
-                job = self._jobs.get(timeout=rest)
-            except queue.Empty:
-                rest = self._chores()
-                continue
-            if job is None:
+            job = self._jobs.take(rest)
+            if self._jobs.is_over:
                 return
-            if isinstance(job, _Chore):
+            if job is None:
                 rest = self._chores()
                 continue
             ready, connection, body = job
@@ -287,6 +285,11 @@ def _drain(ready: socket.socket) -> None:
             pass
     except BlockingIOError:
         return
+
+
+def _busy() -> protocol.Refused:
+    error = TooMuchWaitsError(f"Too much waits already; ask again in {BUSY_SECONDS} seconds.")
+    return protocol.Refused(code=error.code, cause=error.cause, remedy=error.advice, retry_seconds=BUSY_SECONDS)
 
 
 def _refused(error: ShieldwallError) -> protocol.Refused:
