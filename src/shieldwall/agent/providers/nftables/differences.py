@@ -22,6 +22,10 @@ def differences(live: LiveTable | None, desired: Table) -> tuple[Difference, ...
     """Say how the live table differs; nothing when it is exactly as desired."""
     if live is None:
         return (Difference(code="tableMissing", reason="The table inet shieldwall is gone."),)
+    if live.flagged:
+        return (
+            Difference(code="tableFlagged", reason="The table has a flag, such as dormant: it may filter nothing."),
+        )
     chains = sorted({*desired.chains, *(line.chain for line in live.lines)})
     found = [line for chain in chains for line in live.lines if line.chain == chain]
     wanted = [line for chain in chains for line in desired.lines if line.chain == chain]

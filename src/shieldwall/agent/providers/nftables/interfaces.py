@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shieldwall.agent.firewall_probe.device import DEVICE
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.nftables.conditions import InterfaceKind
@@ -59,7 +60,8 @@ def interfaces_of(host: Host) -> tuple[Interface, ...]:
         found = [_interface(host, entry) for entry in listing if entry and _is_nameable(entry["ifname"])]
     except (InvalidJsonError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise NftablesError(f"ip answered something that is not a listing ({type(error).__name__}).") from error
-    return tuple(sorted((each for each in found if each.name != "lo"), key=lambda each: each.name))
+    # The device of a probe is there for a moment, and nothing may be made to depend on it.
+    return tuple(sorted((each for each in found if each.name not in {"lo", DEVICE}), key=lambda each: each.name))
 
 
 def kind_of(entry: Any, device_type: str) -> InterfaceKind:

@@ -36,6 +36,12 @@ class LiveTable:
     lines: tuple[Line | UnreadableLine, ...]
     packets: tuple[int, ...] = ()
     """How many packets each line counted."""
+    flagged: bool = False
+    """Whether the table as a whole has a flag, such as *dormant*; we set none, and then nothing else was looked at."""
+
+
+FLAGGED: Final = LiveTable(hooked=frozenset(), strange=frozenset(), objects=frozenset(), lines=(), flagged=True)
+"""What is known of a table with a flag."""
 
 
 def parse_table(listing: Any) -> LiveTable:

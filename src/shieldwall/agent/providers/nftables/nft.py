@@ -8,7 +8,7 @@ from typing import Any, Final
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.agent.providers.nftables.lines import TABLE
-from shieldwall.agent.providers.nftables.live import LiveTable, parse_table
+from shieldwall.agent.providers.nftables.live import FLAGGED, LiveTable, parse_table
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import decode_any
 
@@ -75,26 +75,44 @@ def live_table(host: Host) -> LiveTable | None:
     """Read our table from the kernel; ``None`` when there is none. Raises: NftablesError, HostError."""
     ours = {"family": "inet", "name": TABLE}
     try:
-        tables = _entries(host, "-j", "list", "tables")
-        if not any("table" in entry and ours.items() <= entry["table"].items() for entry in tables):
+        tables = [entry["table"] for entry in _entries(host, "-j", "list", "tables") if "table" in entry]
+        if (own := next((table for table in tables if ours.items() <= table.items()), None)) is None:
             return None
+        if "flags" in own:
+            return FLAGGED
         # Terse: what the sets hold at the moment is not of the policy. Numeric: names depend on files of the machine.
         return parse_table({"nftables": _entries(host, "-j", "-n", "-t", "list", "table", "inet", TABLE)})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NftablesError(f"nft answered something that is not a listing ({type(error).__name__}).") from error
+        # nft 1.0.6 prints whatever lies in memory in the place of a table's flags.
+        if _has_flags(host):
+            return FLAGGED
+        raise _no_listing(error) from error
 
 
 def whole_ruleset(host: Host) -> Sequence[Any]:
     """Return every table, chain and rule that the kernel has. Raises: NftablesError, HostError."""
-    return _entries(host, "-j", "-t", "list", "ruleset")
+    try:
+        return _entries(host, "-j", "-t", "list", "ruleset")
+    except ValueError as error:
+        raise _no_listing(error) from error
 
 
 def _entries(host: Host, *arguments: str) -> Sequence[Any]:
+    """Run nft and return what it lists. Raises: ValueError on anything else; NftablesError, HostError."""
+    said = run_nft(host, *arguments)
     try:
-        listing = decode_any(run_nft(host, *arguments), max_depth=_DEEP)
-        entries = listing["nftables"]
+        entries = decode_any(said, max_depth=_DEEP)["nftables"]
     except (InvalidJsonError, KeyError, TypeError) as error:
-        raise NftablesError(f"nft answered something that is not a listing ({type(error).__name__}).") from error
+        raise ValueError("no listing") from error
     if not isinstance(entries, list):
-        raise NftablesError("nft answered something that is not a listing.")
+        raise ValueError("no listing")  # noqa: TRY004 - what is wrong is what nft printed
     return entries
+
+
+def _no_listing(error: Exception) -> NftablesError:
+    return NftablesError(f"nft answered something that is not a listing ({type(error).__name__}).")
+
+
+def _has_flags(host: Host) -> bool:
+    """Say whether our table has flags, in nft's own language. Raises: NftablesError, HostError."""
+    return b"\tflags " in run_nft(host, "-t", "list", "table", "inet", TABLE).partition(b"chain")[0]

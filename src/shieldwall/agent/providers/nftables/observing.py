@@ -10,7 +10,9 @@ from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Desired, Observation
 from shieldwall.agent.providers.nftables import running
 from shieldwall.agent.providers.nftables.differences import differences
+from shieldwall.agent.providers.nftables.live import LiveTable
 from shieldwall.agent.providers.nftables.nft import NftablesError, live_table
+from shieldwall.agent.providers.nftables.probing import Probe, Proof
 from shieldwall.agent.providers.nftables.running import UnitError
 from shieldwall.agent.providers.nftables.script import Asked, read_script
 from shieldwall.agent.providers.nftables.units import BOOT, BOOT_UNIT, LOG, LOG_UNIT, SCRIPT
@@ -29,20 +31,28 @@ _IN_EFFECT: Final = Observation(effective=True)
 _MOST: Final = 10
 
 
-def observations(host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
-    """Compare the table that the kernel has with the one that the script makes, and look at what else is needed."""
+def observations(host: Host, desired: Desired, probe: Probe) -> Mapping[SettingId, Observation]:
+    """Compare the table that the kernel has with the one that the script makes, and look at what else is needed.
+
+    What packets can prove they do prove, where the table is as it must be.
+    """
     if not desired:
         return {}
+    proof: Proof | None = None
     try:
         asked = read_script(host.read_file(SCRIPT))
-        table = _of_table(host, asked)
+        live = live_table(host)
+        table = _of_table(live, asked)
+        if asked is not None and live is not None and table.effective:
+            proof = probe.proof(host, asked, live)
     except (NftablesError, HostError) as error:
         asked, table = None, Observation(effective=None, code=error.code, reason=error.cause)
-    return {setting: _of(host, setting, asked, table) for setting in desired}
+    if proof is None:
+        probe.forget()
+    return {setting: _of(host, setting, asked, table, proof) for setting in desired}
 
 
-def _of_table(host: Host, asked: Asked | None) -> Observation:
-    live = live_table(host)
+def _of_table(live: LiveTable | None, asked: Asked | None) -> Observation:
     if asked is None:
         return Observation(effective=False, code="scriptChanged", reason="The script is not the one that was written.")
     found = differences(live, asked.table())
@@ -52,12 +62,13 @@ def _of_table(host: Host, asked: Asked | None) -> Observation:
     return Observation(effective=False, code=codes, reason=" ".join(each.reason for each in found[:_MOST]))
 
 
-def _of(host: Host, setting: SettingId, asked: Asked | None, table: Observation) -> Observation:
+def _of(host: Host, setting: SettingId, asked: Asked | None, table: Observation, proof: Proof | None) -> Observation:
     """Say what is seen of one setting: the table speaks for all of them, some need more than the table."""
-    if asked is None or not table.effective:
+    if asked is None or proof is None:
         return table
     zone = zone_of(setting)
-    return _of_all_zones(host, setting, asked) if zone is None else _of_zone(host, setting, zone, asked)
+    seen = _of_all_zones(host, setting, asked) if zone is None else _of_zone(host, setting, zone, asked)
+    return (proof.of(setting, asked) or seen) if seen == _IN_EFFECT else seen
 
 
 def _of_all_zones(host: Host, setting: SettingId, asked: Asked) -> Observation:

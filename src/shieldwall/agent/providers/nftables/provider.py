@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from shieldwall.agent.host.errors import HostError
@@ -16,6 +17,7 @@ from shieldwall.agent.providers.nftables.live import hits
 from shieldwall.agent.providers.nftables.machine import KEPT, machine_in, plain
 from shieldwall.agent.providers.nftables.nft import NftablesError
 from shieldwall.agent.providers.nftables.observing import observations
+from shieldwall.agent.providers.nftables.probing import Probe
 from shieldwall.agent.providers.nftables.rights import Rights
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.script import boot_script_of, read_script, script_of
@@ -28,11 +30,12 @@ from shieldwall.contract.ids import SettingId
 class NftablesProvider:
     """Keeps the table ``inet shieldwall`` as the firewall policies say."""
 
-    def __init__(self, *, python: str = sys.executable) -> None:
-        """``python`` runs the program that writes the logs; it has to have Shieldwall installed."""
+    def __init__(self, *, python: str = sys.executable, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """``python`` runs the programs that write the logs and send packets; it has to have Shieldwall installed."""
         self._python = python
         self._rights = Rights()
         self._units = running.Units()
+        self._probe = Probe(python, monotonic=monotonic)
 
     @property
     def name(self) -> str:
@@ -99,6 +102,7 @@ class NftablesProvider:
 
     def activate(self, host: Host) -> None:
         """Load the script in one transaction; when it is not ours (any more), drop our table and nothing else."""
+        self._probe.forget()
         script = host.read_file(SCRIPT)
         if script is not None and read_script(script) is not None:
             nft.load(host, script)
@@ -107,8 +111,8 @@ class NftablesProvider:
         self._units.follow(host)
 
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
-        """Compare the table in the kernel with the script, and the units with what they have to do."""
-        return observations(host, desired)
+        """Compare the table in the kernel with the script, send packets at times, and look at the units."""
+        return observations(host, desired, self._probe)
 
     def may_cut_off(self, before: Files, after: Files) -> bool:
         """Say whether a change could keep the device from its server. Pure; in doubt yes."""

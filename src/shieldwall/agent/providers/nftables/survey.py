@@ -45,7 +45,7 @@ def survey(host: Host, desired: Desired, surroundings: Surroundings) -> Kept:
         users=_numbers(host, {user for rule in rules for user in rule.users if not user.isdecimal()}),
         services=_services(host, {rule.service for rule in rules if rule.service}),
         helpers=kernel_helpers(host) if profile.helpers else (),
-        foreign=_foreign(host) if minds_others else (),
+        foreign=tables_of_others(host) if minds_others else (),
         endpoints=_endpoints(surroundings.server_urls),
         agent=_numbers(host, {AGENT_USER}).get(AGENT_USER) if surroundings.server_urls else None,
         systemd=has_systemd(host),
@@ -110,7 +110,8 @@ def _literally(name: str) -> str:
     return "".join(f"\\{character}" if character in "\\*?[]" else character for character in name)
 
 
-def _foreign(host: Host) -> tuple[ForeignTable, ...]:
+def tables_of_others(host: Host) -> tuple[ForeignTable, ...]:
+    """Find the tables of others that decide on the same packets. Raises: NftablesError, HostError."""
     try:
         tables = foreign_tables(nft.whole_ruleset(host))
     except (KeyError, TypeError, AttributeError) as error:
