@@ -24,8 +24,10 @@ from shieldwall.cli.agent_app import (
     RootOption,
     StateOption,
     app,
+    places_of,
     prepare,
 )
+from shieldwall.cli.agent_next import what_is_next
 from shieldwall.cli.agent_showing import show_survey
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.trust.onboarding import OnboardingPackage
@@ -64,7 +66,7 @@ def onboard(
     if identity.registration == "full":
         typer.echo("It uses the registration that it has in the directory.")
     show_survey(summary)
-    typer.echo("Start the agent with: shieldwall-agent run")
+    typer.echo(what_is_next(places_of(context, root, state)[0], is_split=prepared.is_split))
 
 
 def _tell_what_awaits(package: OnboardingPackage) -> None:

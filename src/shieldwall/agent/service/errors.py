@@ -195,8 +195,9 @@ class RegistrationPendingError(ShieldwallError):
 
     code = "registrationPending"
     remedy = (
-        "Start the agent with shieldwall-agent run: it asks again until an administrator has decided. Or run "
-        "shieldwall-agent onboard with the same package again, with --wait to wait here."
+        "The agent asks again until an administrator has decided: systemd starts it where the package is installed "
+        "(systemctl status shieldwall-agent), elsewhere start it with shieldwall-agent run. Or run shieldwall-agent "
+        "onboard with the same package again, with --wait to wait here."
     )
 
     def __init__(self, answer: PendingAnswer) -> None:
