@@ -119,7 +119,7 @@ def test_a_blocked_port_opens_when_the_policy_goes_and_closes_when_it_comes(
 
     system.assign(FIREWALL, EVERYBODY)
     eventually(lambda: not reaches(neighbour, listening_port))
-    eventually(lambda: system.states("web-01")[RULES] == "succeeded")
+    eventually(lambda: system.states("web-01").get(RULES) == "succeeded")
 
 
 def test_the_scanner_finds_the_marker_but_not_where_a_policy_excludes_it(system: SampleSystem) -> None:
@@ -188,7 +188,9 @@ def test_without_policies_the_machine_is_as_it_was_before(system: SampleSystem) 
 def _process_of(system: SampleSystem, words: str) -> int:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            line = ""
+            with contextlib.suppress(OSError):  # it ended while we looked
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             if words in line and str(system.home) in line:
                 return int(entry.name)
     raise AssertionError(f"nothing runs that was called with {words}")
