@@ -17,8 +17,8 @@ from shieldwall.agent.host.registry.model import same_name
 from shieldwall.agent.providers.base import Kept
 from shieldwall.contract import strict_json
 
-Values: TypeAlias = Mapping[tuple[str, str], RegistryValue]
-"""Values by the path of their key, relative to the document, and by name."""
+Values: TypeAlias = Mapping[tuple[str, str], RegistryValue | None]
+"""Values by the path of their key, relative to the document, and by name; ``None`` where there shall be no value."""
 _Tree: TypeAlias = dict[str, dict[str, RegistryValue]]
 
 
@@ -49,6 +49,9 @@ def apply(content: bytes | None, values: Values) -> tuple[bytes | None, Kept]:
     made: list[str] = []
     changes: list[Change] = []
     for (key, name), value in values.items():
+        if value is None:
+            changes += _taken(tree, key, name)
+            continue
         for above in _path(key):
             if _find(tree, above) is None:
                 tree[above] = {}
@@ -58,6 +61,8 @@ def apply(content: bytes | None, values: Values) -> tuple[bytes | None, Kept]:
         before = None if present is None else encode({"": {present: held.pop(present)}}).decode()
         changes.append(Change(key=key, name=name, before=before))
         held[name] = value
+    if not made and not changes:
+        return content, {}
     kept: Kept = msgspec.to_builtins(Before(made=tuple(made), changes=tuple(changes)))
     return encode(tree), kept
 
@@ -82,6 +87,16 @@ def read(content: bytes | None) -> dict[tuple[str, str], RegistryValue]:
     return {
         (same_name(key), same_name(name)): value for key, held in _tree(content).items() for name, value in held.items()
     }
+
+
+def _taken(tree: _Tree, key: str, name: str) -> list[Change]:
+    """Take a value away where there is one."""
+    found = _find(tree, key)
+    present = None if found is None else _find(tree[found], name)
+    if found is None or present is None:
+        return []
+    before = encode({"": {present: tree[found].pop(present)}}).decode()
+    return [Change(key=key, name=name, before=before)]
 
 
 def _undo_one(tree: _Tree, change: Change) -> None:

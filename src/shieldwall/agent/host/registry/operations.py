@@ -63,8 +63,11 @@ def _values(
     key: str, old: dict[str, tuple[str, RegistryValue]], new: dict[str, tuple[str, RegistryValue]]
 ) -> Iterator[Operation]:
     for name in sorted(new):
-        if old.get(name, ("", None))[1] != new[name][1]:
-            yield SetValue(key, *new[name])
+        if name in old and old[name][0] != new[name][0]:
+            yield DeleteValue(key, old[name][0])  # a value that is set again keeps the case that its name had
+        elif old.get(name, ("", None))[1] == new[name][1]:
+            continue
+        yield SetValue(key, *new[name])
     for name in sorted(old.keys() - new.keys()):
         yield DeleteValue(key, old[name][0])
 
