@@ -161,7 +161,9 @@ def properties(places: Iterable[Landing]) -> frozenset[str]:
     return frozenset(place.name for place in places if isinstance(place, Preference))
 
 
-def _landing(catalog: Catalog, definition: SettingDefinition) -> Landing | None:
+def _landing(  # noqa: PLR0911 - one return per kind reads as the table it is
+    catalog: Catalog, definition: SettingDefinition
+) -> Landing | None:
     windows = definition.windows
     if windows is None:
         return None
@@ -179,7 +181,7 @@ def _landing(catalog: Catalog, definition: SettingDefinition) -> Landing | None:
             return PolicyNumber(key=key, name=name, inverted=windows.registry_inverted, center=center)
         case str(name), (Kind.SIMPLE_STRING | Kind.SIMPLE_STRING_COLLECTION) if key is not None:
             return PolicyText(key=key, name=name, center=_is_center(windows.registry_key))
-        case None, Kind.SIMPLE_STRING_COLLECTION if key in _SWITCHES:
+        case None, Kind.SIMPLE_STRING_COLLECTION if key is not None and key in _SWITCHES:
             return PolicyNames(key=key, switch=_SWITCHES[key])
         case None, _ if windows.preference is not None:
             boolean = {option.value for option in definition.options} == {0, 1}

@@ -52,7 +52,9 @@ def held(content: bytes | None) -> Held:
     return {} if content is None else folded(decode(content))
 
 
-def encode(definition: SettingDefinition, place: Landing, value: SettingValue, present: Held) -> Encoded:
+def encode(  # noqa: PLR0911 - one return per landing reads as the table it is
+    definition: SettingDefinition, place: Landing, value: SettingValue, present: Held
+) -> Encoded:
     """Return what stands for a setting's value in a document that holds ``present`` without it."""
     match place, value:
         case PolicyNumber(), _:
@@ -81,7 +83,9 @@ def encode(definition: SettingDefinition, place: Landing, value: SettingValue, p
     return Encoded(rejected=(_refused(str(value), "notExpressible", "The value does not fit the setting."),))
 
 
-def read(definition: SettingDefinition, place: Landing, document: Held) -> SettingValue | None:
+def read(  # noqa: PLR0911 - as above
+    definition: SettingDefinition, place: Landing, document: Held
+) -> SettingValue | None:
     """Return the setting that stands in a document; ``None`` where it says nothing of it, or nothing that counts."""
     match place:
         case PolicyNumber():
