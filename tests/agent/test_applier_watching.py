@@ -33,6 +33,8 @@ from shieldwall.contract.ids import SettingId
 from shieldwall.contract.status import StatusReport
 
 FILE = PurePosixPath("/etc/first/0.conf")
+PATIENCE = 60.0
+"""Seconds in which what must come comes, on however busy a machine; what must not come is waited for briefly."""
 EDIT = "import os, sys, time; f = open(sys.argv[1], 'w'); f.write('changed\\n'); f.close(); time.sleep(2)"
 """A program that changes a file and is still there when somebody looks."""
 
@@ -132,7 +134,7 @@ def test_every_way_to_change_a_file_is_noticed_within_seconds(
     with watching(tmp_path, notifiers=notifiers) as (_, looks):
         by_hand(change, file)
 
-        assert FILE in looks.get(timeout=3)
+        assert FILE in looks.get(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("notifiers", BOTH)
@@ -142,10 +144,10 @@ def test_files_that_come_with_their_directories_are_noticed(
     (tmp_path / "root").mkdir()
     with watching(tmp_path, notifiers=notifiers) as (_, looks):
         by_hand(lambda file: file.parent.mkdir(parents=True), tmp_path / "root/etc/first/0.conf")
-        looks.get(timeout=3)
+        looks.get(timeout=PATIENCE)
         by_hand(lambda file: file.write_text("x") and None, tmp_path / "root/etc/first/0.conf")
 
-        assert FILE in looks.get(timeout=5)
+        assert FILE in looks.get(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("notifiers", BOTH)
@@ -159,7 +161,7 @@ def test_a_file_in_a_directory_of_our_own_making_is_watched(
         time.sleep(0.5)
         by_hand(lambda file: file.write_text("x"), file)
 
-        assert FILE in looks.get(timeout=3)
+        assert FILE in looks.get(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("notifiers", BOTH)
@@ -184,14 +186,14 @@ def test_what_others_change_while_we_work_is_noticed_afterwards(tmp_path: Path) 
             file.write_text("ours\n")
             by_hand(lambda file: file.write_text("theirs\n"), file)
 
-        assert FILE in looks.get(timeout=3)
+        assert FILE in looks.get(timeout=PATIENCE)
 
 
 @pytest.mark.root
 def test_who_did_it_is_told_by_program_and_user(tmp_path: Path) -> None:
     file = placed(tmp_path)
     with watching(tmp_path) as (_, looks), subprocess.Popen([sys.executable, "-c", EDIT, file]):
-        who = looks.get(timeout=3)[FILE]
+        who = looks.get(timeout=PATIENCE)[FILE]
 
     assert who.startswith(f"{Path(sys.executable).resolve()} (uid {os.getuid()}")
 
@@ -214,7 +216,7 @@ def test_the_report_says_who_changed_what_was_put_back(tmp_path: Path) -> None:
     with watching(tmp_path, provider, look=lambda seen: reports.put(applier.refresh(seen))):
         began = time.monotonic()
         with subprocess.Popen([sys.executable, "-c", EDIT, file]):
-            status = by_provider(reports.get(timeout=3), LEVEL)["first"]
+            status = by_provider(reports.get(timeout=PATIENCE), LEVEL)["first"]
         assert time.monotonic() - began < 4
 
         assert status.code == "repaired"
@@ -230,7 +232,7 @@ def test_five_steps_of_an_editor_are_one_look(tmp_path: Path) -> None:
     with watching(tmp_path) as (_, looks):
         for step in range(5):
             by_hand(lambda file: file.write_text(str(step)), file)  # noqa: B023 - called at once
-        looks.get(timeout=3)
+        looks.get(timeout=PATIENCE)
 
         with pytest.raises(queue.Empty):
             looks.get(timeout=1.5)
@@ -262,19 +264,19 @@ def test_a_look_that_finds_another_at_work_is_repeated(tmp_path: Path) -> None:
 
     with watching(tmp_path, look=look):
         by_hand(lambda file: file.write_text("x"), file)
-        assert FILE in looks.get(timeout=3)
-        assert FILE in looks.get(timeout=5), "once more after BusyError"
+        assert FILE in looks.get(timeout=PATIENCE)
+        assert FILE in looks.get(timeout=PATIENCE), "once more after BusyError"
         with pytest.raises(queue.Empty):
             looks.get(timeout=1.5)
         by_hand(lambda file: file.write_text("y"), file)
-        assert FILE in looks.get(timeout=6), "an error of a look ends nothing"
+        assert FILE in looks.get(timeout=PATIENCE), "an error of a look ends nothing"
 
 
 def test_a_component_that_tells_of_changes_is_listened_to(tmp_path: Path) -> None:
     program = "import time; time.sleep(0.8); print('add rule', flush=True); time.sleep(60)"
     provider = TellingProvider([sys.executable, "-c", program])
     with watching(tmp_path, provider) as (_, looks):
-        assert set(looks.get(timeout=4)) == set(provider.files())
+        assert set(looks.get(timeout=PATIENCE)) == set(provider.files())
 
 
 @pytest.mark.parametrize("command", [None, ["/nonexistent/program"], ["/bin/false"]])
@@ -285,7 +287,7 @@ def test_a_component_that_tells_nothing_stops_nobody_from_watching(
     with watching(tmp_path, TellingProvider(command), FileProvider("first", [LEVEL])) as (_, looks):
         by_hand(lambda file: file.write_text("x"), file)
 
-        assert FILE in looks.get(timeout=3)
+        assert FILE in looks.get(timeout=PATIENCE)
 
 
 def unavailable() -> Notifier:
@@ -300,7 +302,7 @@ def test_where_the_kernel_allows_less_there_is_less_and_no_failure(
     with watching(tmp_path, notifiers=notifiers) as (_, looks):
         by_hand(lambda file: file.write_text("x"), file)
         if Inotify in notifiers:
-            assert FILE in looks.get(timeout=3)
+            assert FILE in looks.get(timeout=PATIENCE)
         else:
             with pytest.raises(queue.Empty):
                 looks.get(timeout=1)

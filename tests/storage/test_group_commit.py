@@ -196,7 +196,7 @@ def test_closing_finishes_what_was_submitted_and_refuses_what_comes_later(databa
         await asyncio.to_thread(group_commit.close)
         assert await asyncio.gather(*waiting) == list(range(30))
         with pytest.raises(StorageUnavailableError):
-            await asyncio.wait_for(group_commit.submit(adding(99)), timeout=5)
+            await asyncio.wait_for(group_commit.submit(adding(99)), timeout=60)
 
     asyncio.run(story())
     assert numbers(database) == set(range(30))
