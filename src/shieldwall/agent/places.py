@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
+
+from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
 
 RUNTIME: Final = Path("/run/shieldwall")
 APPLIER_SOCKET: Final = RUNTIME / "applier.sock"
@@ -27,4 +28,4 @@ def applier_for(root: Path) -> Path | None:
     if root.resolve() != Path("/"):
         return None
     is_installed = APPLIER_SOCKET.exists() or any(unit.exists() for unit in _UNITS)
-    return APPLIER_SOCKET if is_installed or os.geteuid() != 0 else None
+    return APPLIER_SOCKET if is_installed or own_user() != ADMINISTRATOR else None

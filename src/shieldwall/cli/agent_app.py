@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
 from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, LocalAgent, local_agent
 from shieldwall.agent.places import applier_for
 from shieldwall.agent.service.errors import ApplierSilentError
@@ -136,7 +136,7 @@ def prepare(context: typer.Context, root: Path | None, state: Path | None, *, sp
     if speaks_as_root:
         with contextlib.suppress(ApplierSilentError):  # who really asks it something is told
             applier.connect()
-    user = agent_user(state) if os.geteuid() == 0 else None
+    user = agent_user(state) if own_user() == ADMINISTRATOR else None
     agent = local_agent(root, state, sys.stderr, applier=applier)
     return Prepared(agent=agent, state=state, user=user, is_split=True)
 

@@ -17,6 +17,8 @@ from shieldwall.agent.doctor.examine import Diagnosis, diagnose, gravest
 from shieldwall.agent.doctor.model import ORDER, Check, Severity, Subject
 from shieldwall.agent.doctor.network_checks import RealNetwork
 from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
+from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.exit_codes import DOCTOR_FOUND_ERRORS, DOCTOR_FOUND_WARNINGS, exit_code
 from shieldwall.catalog.model import Catalog
@@ -53,7 +55,7 @@ def doctor(
     with speaking_plainly("examine this device", as_json=as_json, exit_code=exit_code):
         prepared = prepare(context, root, state, speaks_as_root=False)
         target = None if bundle is None or prepared.user is None else _opened(bundle)
-        is_root = os.geteuid() == 0
+        is_root = own_user() == ADMINISTRATOR
         prepared.take_on()
         with waiting("Examining this device"):
             diagnosis, running = _diagnosed(prepared, is_root=is_root, for_bundle=bundle is not None)
@@ -140,7 +142,7 @@ def _wrapped(lead: str, text: str) -> list[str]:
 def _opened(bundle: Path) -> BinaryIO:
     """Make the file while we are whoever called us, who may write where the agent's user may not."""
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NOT_FOLLOWED | OURS_ALONE
         return os.fdopen(os.open(bundle, flags, 0o600), "wb")
     except OSError as error:
         raise HostError(f"{bundle} cannot be written: {error.strerror}.") from error

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from shieldwall import __version__
+from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
 from shieldwall.agent.main import PLATFORM, LocalAgent
 from shieldwall.agent.service.attest_key import AttestKey
 from shieldwall.agent.service.disk import LocalDisk
@@ -43,7 +44,7 @@ def run(context: typer.Context, root: RootOption = None, state: StateOption = No
         kept = AgentState(directory=state, disk=LocalDisk())
         if kept.find_pending() is None:  # one that waits to be let in may run, and asks until it is
             kept.get_identity()
-        user = agent_user(state) if socket is not None and os.geteuid() == 0 else None
+        user = agent_user(state) if socket is not None and own_user() == ADMINISTRATOR else None
         if user is not None:
             become(user, state)
     places = [root, state] if socket is None else [root, state, socket]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +10,7 @@ from shieldwall import __version__
 from shieldwall.agent.applier.examination import Examination, Surveyed
 from shieldwall.agent.host import facts
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.host.running_system import processor
 from shieldwall.agent.host.survey import Survey, look, survey
 from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.providers.base import Provider
@@ -77,4 +77,4 @@ class Examiner:
 
     def survey(self) -> Survey:
         """Look who else manages the machine, and whether it can be managed at all."""
-        return survey(look(self.host, architecture=os.uname().machine))
+        return survey(look(self.host, architecture=processor()))

@@ -7,13 +7,11 @@ a restart lies between them.
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+from shieldwall.agent.host.running_system import boot_id, seconds_since_boot
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,8 +38,4 @@ class ThisBoot:
 
     def now(self) -> Moment:
         """See ``Uptime.now``. Without a boot id, as in some sandboxes, all boots look alike; deadlines still come."""
-        try:
-            boot = _BOOT_ID.read_text(encoding="ascii").strip()[:64]
-        except OSError:
-            boot = ""
-        return Moment(boot=boot, seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+        return Moment(boot=boot_id()[:64], seconds=seconds_since_boot())

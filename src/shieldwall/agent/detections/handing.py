@@ -17,6 +17,7 @@ import msgspec
 
 from shieldwall.agent.detections.spool import locked
 from shieldwall.agent.detections.telling import STEMS, event_of, size_of
+from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
 from shieldwall.contract.events import MAX_EVENTS, DeviceEvent
 from shieldwall.contract.ids import TenantId
 
@@ -158,7 +159,7 @@ class Handing:
 
     def _write(self, told: Told) -> None:
         temporary = self.directory / f".{TOLD}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NOT_FOLLOWED | OURS_ALONE
         descriptor = os.open(temporary, flags, 0o600)
         try:
             os.write(descriptor, msgspec.json.encode(told))

@@ -7,7 +7,6 @@ once; each line is one ``write`` to a file opened for appending, under a lock, s
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,8 @@ from typing import Final
 import msgspec
 
 from shieldwall.agent.detections.model import Detection
+from shieldwall.agent.host.locking import lock
+from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
 
 DIRECTORY: Final = PurePosixPath("/var/lib/shieldwall-applier/events")
 """Where events wait; root alone writes."""
@@ -49,7 +50,7 @@ def append_lines(directory: Path, stem: str, documents: Iterable[bytes], *, maxi
         path = directory / f"{stem}.jsonl"
         if path.exists() and path.stat().st_size + len(lines) > maximum_bytes:
             path.replace(directory / f"{stem}.1.jsonl")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOT_FOLLOWED | OURS_ALONE
         descriptor = os.open(path, flags, 0o640)
         try:
             view = memoryview(lines)
@@ -84,9 +85,9 @@ class locked:  # noqa: N801 - reads as a word where it is used
 
     def __enter__(self) -> None:
         """Wait for the lock."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | NOT_FOLLOWED | OURS_ALONE
         self._descriptor = os.open(self._path, flags, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        lock(self._descriptor)
 
     def __exit__(self, *_: object) -> None:
         """Let go of it."""

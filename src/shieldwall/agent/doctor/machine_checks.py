@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
 from shieldwall.agent.doctor.model import Check, Subject, error, info, ok, warning
 from shieldwall.agent.host.facts import os_release, read_text
+from shieldwall.agent.host.running_system import processor
 from shieldwall.agent.host.survey import CONFIGURATION_MANAGER, Finding, Survey
 from shieldwall.agent.service.enrollment import own_code
 from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
@@ -26,7 +26,7 @@ def system(subject: Subject) -> Iterable[Check]:
     """Ask whether this is a system that the agent knows."""
     release = os_release(subject.host)
     name = release.get("PRETTY_NAME") or release.get("NAME") or "unknown"
-    architecture = os.uname().machine
+    architecture = processor()
     kernel = read_text(subject.host, _RELEASE).strip() or "unknown"
     evidence = f"{name}, kernel {kernel}, {architecture}"
     family = {release.get("ID", ""), *release.get("ID_LIKE", "").split()}

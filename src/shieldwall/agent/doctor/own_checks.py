@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from shieldwall.agent.doctor.model import Check, Subject, error, info, listed, ok, warning
+from shieldwall.agent.host.running_system import own_user
 from shieldwall.agent.inspection.services import AGENT, APPLIER
 
 _REINSTALL: Final = "Find out who did that, then install the package shieldwall-agent of this version again."
@@ -35,7 +36,7 @@ def rights(subject: Subject) -> Iterable[Check]:
             "rights",
             "You are not root, so most of this device could not be looked at: identity and key, the way to the server, "
             "check-ins, policies, and everything that the applier sees.",
-            evidence=f"{subject.surroundings.state.directory} is closed to user {os.geteuid()}",
+            evidence=f"{subject.surroundings.state.directory} is closed to user {own_user()}",
             remedy=_AS_ROOT,
         )
 

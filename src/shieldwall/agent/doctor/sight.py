@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from shieldwall.agent.applier.examination import Examination
 from shieldwall.agent.applier.protocol import Answer, Request, Standing
 from shieldwall.agent.host import facts
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.host.running_system import processor
 from shieldwall.agent.host.survey import Survey, look, survey
 from shieldwall.agent.service.errors import ApplierSilentError
 from shieldwall.agent.service.ports import Machine
@@ -41,7 +41,7 @@ class SeenMachine:
         """See ``Machine.survey``."""
         if self.view is not None:
             return self.view.survey.read()
-        return survey(look(self.host, architecture=os.uname().machine))
+        return survey(look(self.host, architecture=processor()))
 
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
         """See ``Machine.hardware``."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Final
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.host.running_system import processor
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
 
@@ -44,7 +44,7 @@ def device_facts(
         display_name=host_name(host)[:_LONGEST],
         os_type="Linux",
         os_version=version[:_LONGEST],
-        architecture=os.uname().machine[:_LONGEST],
+        architecture=processor()[:_LONGEST],
         # A machine without DMI (many virtual ones have none, or no board_vendor) is as good as any other.
         manufacturer=(_line(host, _DMI / "sys_vendor") or _line(host, _DMI / "board_vendor"))[:_LONGEST],
         model=_line(host, _DMI / "product_name")[:_LONGEST],

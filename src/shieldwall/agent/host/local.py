@@ -13,6 +13,7 @@ from shieldwall.agent.host.in_time import in_time
 from shieldwall.agent.host.kernel_files import is_kernel_file, write_value
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.host.processes import run_to_end
+from shieldwall.agent.host.running_system import own_user
 
 PROGRAM_DIRECTORIES: Final = tuple(
     map(PurePosixPath, ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
@@ -106,6 +107,6 @@ def _refuse_links_of_others(path: Path) -> None:
             if not part.is_symlink():
                 continue
             looked_at += 1
-            if part.lstat().st_uid not in (0, os.geteuid()):
+            if part.lstat().st_uid not in (0, own_user()):
                 raise RefusedFileError(f"{part} is a link that another user made.")
             waiting.append(part.parent / part.readlink())

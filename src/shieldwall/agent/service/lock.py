@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.locking import try_to_lock
+from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
+from shieldwall.agent.host.telling import CHECK_IN, STOP, tell
 from shieldwall.agent.service.errors import AgentBusyError
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import decode, encode
@@ -43,14 +44,14 @@ class StateLock:
         descriptor = self._open()
         try:
             deadline = self.monotonic() + patience_seconds
-            while not _taken(descriptor):
+            while not try_to_lock(descriptor):
                 if self.monotonic() > deadline:
                     holder = self.holder()
                     who = f"process {holder.pid}" if holder else "another process"
                     raise AgentBusyError(f"The agent is at work in {self.directory} already ({who}).")
                 self.sleep(_POLL_SECONDS)
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, encode(Holder(pid=os.getpid(), running=running)), 0)
+            os.write(descriptor, encode(Holder(pid=os.getpid(), running=running)))
             yield
         finally:
             os.close(descriptor)
@@ -58,13 +59,13 @@ class StateLock:
     def holder(self) -> Holder | None:
         """Say who is at work, ``None`` when nobody is."""
         try:
-            descriptor = os.open(self.directory / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(self.directory / LOCK, os.O_RDWR | NOT_FOLLOWED | OURS_ALONE)
         except OSError:
             return None
         try:
-            if _taken(descriptor):
+            if try_to_lock(descriptor):
                 return None
-            return decode(os.pread(descriptor, 256, 0), Holder)
+            return decode(os.read(descriptor, 256), Holder)
         except InvalidJsonError:
             return None  # taken this very moment
         finally:
@@ -73,34 +74,26 @@ class StateLock:
     def _open(self) -> int:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | NOT_FOLLOWED | OURS_ALONE
             return os.open(self.directory / LOCK, flags, 0o600)
         except OSError as error:
             raise HostError(f"{self.directory} cannot be worked in: {error.strerror}.") from error
 
 
 def ask_to_check_in(holder: Holder) -> None:
-    """Tell the running agent to check in now."""
-    _tell(holder, signal.SIGUSR1)
+    """Tell the running agent to check in now. Raises: AgentBusyError."""
+    _tell(holder, CHECK_IN)
 
 
 def ask_to_stop(holder: Holder) -> None:
-    """Tell the running agent to stop."""
-    _tell(holder, signal.SIGTERM)
+    """Tell the running agent to stop. Raises: AgentBusyError."""
+    _tell(holder, STOP)
 
 
-def _tell(holder: Holder, number: Literal[signal.Signals.SIGUSR1, signal.Signals.SIGTERM]) -> None:
+def _tell(holder: Holder, word: int) -> None:
     try:
-        os.kill(holder.pid, number)
+        tell(holder.pid, word)
     except ProcessLookupError:
         return  # gone in the meantime
     except PermissionError as error:
         raise AgentBusyError(f"The running agent (process {holder.pid}) belongs to another user.") from error
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

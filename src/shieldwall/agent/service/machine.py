@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from shieldwall.agent.applier.examination import Examination
+from shieldwall.agent.host.running_system import boot_id, seconds_since_boot
 from shieldwall.agent.host.survey import Survey
 from shieldwall.agent.service.enforcer import Enforcer
 from shieldwall.agent.service.errors import ApplierAnswerError
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
-
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +38,11 @@ class RemoteMachine:
 
     def boot_id(self) -> str:
         """See ``Machine.boot_id``."""
-        try:
-            return _BOOT_ID.read_text(encoding="ascii").strip()[:256]
-        except (OSError, ValueError):
-            return ""
+        return boot_id()[:256]
 
     def uptime(self) -> float:
         """See ``Machine.uptime``."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return seconds_since_boot()
 
 
 def _known(found: Examination) -> DeviceFacts:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from shieldwall.agent.host.opening import NEVER_WAITS, NOT_FOLLOWED, OURS_ALONE
 from shieldwall.agent.service.errors import UnsuitablePackageError
 from shieldwall.agent.service.records import Identity
 from shieldwall.contract.errors import InvalidJsonError
@@ -85,8 +86,8 @@ def read_offboarding(path: Path, identity: Identity, platform: str, now: datetim
 
 def _content(path: Path, forbidden: Mapping[int, str]) -> bytes:
     try:
-        # O_NONBLOCK: a pipe in the place of the file must not make us wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        # A pipe in the place of the file must not make us wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | NOT_FOLLOWED | NEVER_WAITS | OURS_ALONE)
     except OSError as error:
         if path.is_symlink():
             raise UnsuitablePackageError(

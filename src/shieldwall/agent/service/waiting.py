@@ -10,6 +10,7 @@ from enum import Enum, auto
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
+from shieldwall.agent.host.telling import CHECK_IN
 from shieldwall.agent.service.errors import ProblemAnswerError, UnusableAnswerError
 from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.state import AgentState
@@ -49,7 +50,7 @@ class SignalPause:
 
     def __enter__(self) -> Self:
         """Listen to signals."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGINT, CHECK_IN):
             signal.signal(number, self._hear)
         return self
 
@@ -57,7 +58,7 @@ class SignalPause:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Leave signals to the system again."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGINT, CHECK_IN):
             signal.signal(number, signal.SIG_DFL)
 
     def sleep(self, seconds: float) -> Wake:
@@ -79,7 +80,7 @@ class SignalPause:
         return wake
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
-        self._asked.add(Wake.SYNC if number == signal.SIGUSR1 else Wake.STOP)
+        self._asked.add(Wake.SYNC if number == CHECK_IN else Wake.STOP)
         if self._interruptible:
             self._interruptible = False
             raise _Interruption
