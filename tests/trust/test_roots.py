@@ -85,7 +85,10 @@ def test_a_device_authority_is_a_p256_certificate_authority(root: TrustRoot) -> 
 
     for pem in ("x" * 64, leaf, "é" * 64):
         with pytest.raises(InvalidTrustRootError):
-            strict_json.decode(strict_json.encode(document | {"deviceAuthorities": [pem]}), TrustRoot)
+            strict_json.decode(
+                strict_json.encode(document | {"deviceAuthorities": [pem]}), TrustRoot
+            ).check_authorities()
+    root.check_authorities()
     with pytest.raises(InvalidJsonError):
         strict_json.decode(strict_json.encode(document | {"deviceAuthorities": []}), TrustRoot)
 

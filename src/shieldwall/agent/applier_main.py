@@ -6,9 +6,7 @@ answers the agent over a Unix socket. Nothing here imports HTTP, TLS or the agen
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import gc
 import grp
 import os
 import pwd
@@ -31,7 +29,7 @@ from shieldwall.agent.applier.transaction import Seen
 from shieldwall.agent.applier.watching import DriftWatch
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.journal import Journal
-from shieldwall.agent.memory import give_back
+from shieldwall.agent.memory import Memory
 from shieldwall.agent.notifying import Manager, passed_listener
 from shieldwall.agent.places import AGENT_USER, APPLIER_SOCKET, APPLIER_STATE
 from shieldwall.agent.sandbox import refuse_new_privileges
@@ -84,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(places: Places, journal: Journal) -> None:
     """Enforce what is believed, then serve. Raises: ShieldwallError: it cannot even start."""
-    manager = Manager.of(os.environ)
+    manager, memory = Manager.of(os.environ), Memory()
     listener = _listener(places)
     host = LocalHost(places.root)
     applier = local_applier(host, places.state, clock=SystemClock(), say=journal.say)
@@ -97,15 +95,14 @@ def run(places: Places, journal: Journal) -> None:
         say=journal.say,
         chores=chores,
         beat=lambda: manager.tell("WATCHDOG=1"),
+        before_rest=memory.give_back,
     )
     watch = DriftWatch(host=host, providers=applier.providers, look=_noticed(chores, server))
     chores.own_work = watch.own_work
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: server.stop())
     _start(applier, chores, journal)
-    gc.collect()
-    gc.freeze()  # what start-up made stays for good; looking through it again and again would only cost
-    give_back()
+    memory.settle()
     manager.tell("READY=1")
     journal.say("ready", socket=str(places.socket))
     watching = threading.Thread(target=watch.run, name="watching", daemon=True)
@@ -178,6 +175,11 @@ def _somebody_listens(path: Path) -> bool:
 
 
 def _places(arguments: Sequence[str]) -> Places:
+    if not arguments:  # as the service is started
+        agent, group = _user(AGENT_USER)
+        return Places(root=Path("/"), state=APPLIER_STATE, socket=APPLIER_SOCKET, agent=agent, group=group)
+    import argparse  # noqa: PLC0415 - half a megabyte; the service is started without words
+
     parser = argparse.ArgumentParser(prog="shieldwall-applier", description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("/"), help="root of the managed file system")
     parser.add_argument("--state", type=Path, default=APPLIER_STATE, help="the applier's own files")

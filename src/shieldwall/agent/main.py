@@ -6,12 +6,11 @@ What enforces is another process (``applier_main``) wherever that is installed; 
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.tpm import Tpm
 from shieldwall.agent.host.tpm_device import TPM_DEVICE, has_tpm
 from shieldwall.agent.journal import Journal
-from shieldwall.agent.memory import give_back
+from shieldwall.agent.memory import Memory
 from shieldwall.agent.places import applier_for
 from shieldwall.agent.sandbox import agent_files, confine
 from shieldwall.agent.service.assembly import Surroundings
@@ -65,6 +64,7 @@ class LocalAgent:
     host: LocalHost
     surroundings: Surroundings
     lock: StateLock
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def catalog(self) -> Catalog:
@@ -146,6 +146,7 @@ def run(agent: LocalAgent) -> None:
             journal=agent.surroundings.journal,
             reassemble=agent.surroundings.enrolled,
             telling=enrolled.telling,
+            before_rest=agent.memory.give_back,
         ).run()
 
 
@@ -189,9 +190,7 @@ def _give_up_rights(agent: LocalAgent, applier: Path) -> None:
     files = surroundings.existing.own_files()
     version = confine(agent_files(state, runtime=applier.parent, own=files))
     surroundings.journal.say("confined", landlock=version)
-    gc.collect()
-    gc.freeze()
-    give_back()
+    agent.memory.settle()
 
 
 def _network(server: Server) -> HttpsTransport:

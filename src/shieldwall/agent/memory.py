@@ -2,11 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+_MAPS: Final = Path("/proc/self/maps")
+_SMAPS: Final = Path("/proc/self/smaps")
+_MADV_DONTNEED: Final = 4
 
 
-def give_back() -> None:
-    """Return free memory to the system, where the C library can."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+@dataclass(slots=True)
+class Memory:
+    """The memory of a service that works seldom."""
+
+    _unchanged: frozenset[str] = frozenset()
+    _libc: ctypes.CDLL = field(default_factory=lambda: ctypes.CDLL(None))
+
+    def settle(self) -> None:
+        """After start-up: what is there now stays for good, and looking through it over and over would only cost."""
+        gc.collect()
+        gc.freeze()
+        with contextlib.suppress(OSError), _SMAPS.open(errors="surrogateescape") as smaps:
+            self._unchanged = frozenset(unchanged_mappings(smaps))
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Before a rest: return to the system what the work needed, and what of our libraries nobody runs.
+
+        Free memory goes where the C library can give it. Of programs and libraries, pages that are in the file just as
+        well leave this process: most were touched once, while something was loaded. One that is needed again comes from
+        the page cache. Where there is no ``/proc``, the service weighs more.
+        """
+        trim = getattr(self._libc, "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+        with contextlib.suppress(OSError), _MAPS.open(errors="surrogateescape") as maps:
+            # Asked anew, and not by address alone: what lies there now may be something else.
+            for line in [line for line in maps if line in self._unchanged]:
+                start, end = (int(edge, 16) for edge in line.split(" ", 1)[0].split("-"))
+                self._libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+
+def unchanged_mappings(smaps: Iterable[str]) -> Iterator[str]:
+    """Find private mappings of files that cannot be written to, and have no page of our own; see proc(5). Pure.
+
+    One with pages of our own, such as relocated tables, would lose them. Each is the line that ``/proc/PID/maps`` has.
+    """
+    candidate: str | None = None
+    for line in smaps:
+        first, _, rest = line.partition(" ")
+        if not first.endswith(":"):
+            permissions, _, _, inode, *_ = rest.split(maxsplit=4)
+            is_of_file = inode != "0" and "w" not in permissions and permissions.endswith("p")
+            candidate = line if is_of_file else None
+        elif first == "Anonymous:" and candidate is not None and rest.split()[0] == "0":
+            yield candidate

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 import msgspec
-from cryptography import x509
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
@@ -31,7 +30,6 @@ from shieldwall.trust.dsse import (
     seal,
 )
 from shieldwall.trust.roots import InvalidTrustRootError, Pem, Role, TrustRoot
-from shieldwall.trust.x509_errors import UNREADABLE
 
 MAX_PACKAGE_BYTES: Final = 64 * 1024
 MAX_USES: Final = 1_000_000
@@ -152,6 +150,7 @@ class OnboardingPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ValueError("the package ends before it begins")
         for pem in self.tls_roots:
             _check_certificate(pem)
+        self.trust_root.check_authorities()
 
 
 _LATER_MEMBERS: Final = MappingProxyType({"attestation": "optional", "approval": "auto", "joinType": "synthetic"})
@@ -244,6 +243,11 @@ def check_proof(
 
 
 def _check_certificate(pem: str) -> None:
+    # As in roots.py: only who opens a package needs it.
+    from cryptography import x509  # noqa: PLC0415
+
+    from shieldwall.trust.x509_errors import UNREADABLE  # noqa: PLC0415
+
     try:
         x509.load_pem_x509_certificate(pem.encode("ascii"))
     except UNREADABLE:

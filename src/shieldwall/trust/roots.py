@@ -7,14 +7,11 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DigestField, TenantIdField
 from shieldwall.trust import strict_base64
 from shieldwall.trust.dsse import BadEnvelopeKeyError, PublicEnvelopeKey
-from shieldwall.trust.x509_errors import UNREADABLE
 
 MAX_KEYS = 16
 MAX_INCARNATION = 2**13 - 1
@@ -86,6 +83,7 @@ class TrustRoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     ``incarnation`` rises when a server is restored from a backup; ``version`` rises with every change of the root.
     A root that contradicts itself cannot be made: no key in two roles or under a false name, no threshold out of reach.
+    Its device authorities are looked at by whoever is handed a root for the first time (``check_authorities``).
     """
 
     tenant_id: TenantIdField
@@ -105,6 +103,9 @@ class TrustRoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             if not seen.isdisjoint(named):
                 raise InvalidTrustRootError(f"A key of the role {role} also serves another role.")
             seen.update(named)
+
+    def check_authorities(self) -> None:
+        """Refuse device authorities that are no certificates of one. Raises: InvalidTrustRootError."""
         for pem in self.device_authorities:
             _check_authority(pem)
 
@@ -123,6 +124,12 @@ def role_keys(*keys: PublicEnvelopeKey, threshold: int = 1) -> RoleKeys:
 
 
 def _check_authority(pem: str) -> None:
+    # Three megabytes that a device, which reads its root every minute, would keep for nothing.
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    from shieldwall.trust.x509_errors import UNREADABLE  # noqa: PLC0415
+
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode("ascii"))
         key = certificate.public_key()

@@ -42,6 +42,8 @@ LOOK_SECONDS: Final = 1.0
 """So often connections are looked at, while there are any."""
 QUIET_SECONDS: Final = 15.0
 """So often all is looked at while nobody asks anything."""
+TIDY_SECONDS, TIDY_EVERY_SECONDS = 2.0, 45.0
+"""So long after a request memory is given back, and so seldom: an agent asks every minute."""
 _PEER: Final = struct.Struct("3i")
 _CHUNK: Final = 1 << 16
 
@@ -65,6 +67,8 @@ class Server:
     say: Say
     chores: Callable[[], float] = lambda: QUIET_SECONDS
     beat: Callable[[], None] = lambda: None
+    before_rest: Callable[[], None] = lambda: None
+    """Called on the thread that answers, when nobody has asked for a moment."""
     longest_seconds: float = 900.0
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _open: dict[socket.socket, Connection] = field(default_factory=dict)

@@ -166,6 +166,8 @@ class Loop:
     reassemble: Callable[[], Parts]
     telling: Telling | None = None
     """Tells what happened on the device, whenever it is looked for drift."""
+    before_rest: Callable[[], None] = lambda: None
+    """Called before every wait, so that a service at rest weighs little."""
     failures: int = 0
     confirm_tries: int = 0
     may_listen: bool = True
@@ -193,6 +195,7 @@ class Loop:
                     continue
                 if self.telling is not None and not self.failures:
                     self.telling(self.monotonic())
+            self.before_rest()
             wake = self._wait(min(due, look) - self.monotonic())
         self._stop()
 
