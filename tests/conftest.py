@@ -41,6 +41,7 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
 
 LONG: Final = frozenset({"cli", "clients", "e2e", "life", "packaging"})
 """Directories of few tests that take long, because they start whole programs."""
+    "wine": (lambda: _program("wine"), "needs wine: apt-get install wine wine64"),
 
 
 @pytest.hookimpl(trylast=True)
