@@ -1,8 +1,7 @@
-"""The way to the applier's process: one Unix socket, one request, one answer."""
+"""The way to the applier's process: one Unix socket, or one pipe on Windows; one request, one answer."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from shieldwall.agent.applier.protocol import HEADER, Answer, BadFrameError, Req
 from shieldwall.agent.applier.refusals import ApplierRefusal
 from shieldwall.agent.applier.store import BusyError
 from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.wires import Dial, Wire, dial
 from shieldwall.agent.service.errors import ApplierAnswerError, ApplierSilentError
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.trust.onboarding import InvalidPackageError
@@ -41,20 +41,17 @@ class SocketApplier:
     path: Path
     patience_seconds: float = PATIENCE_SECONDS
     may_reopen: bool = True
-    _connection: socket.socket | None = field(default=None, repr=False)
+    dial: Dial = dial
+    _connection: Wire | None = field(default=None, repr=False)
 
     def connect(self) -> None:
         """Open the connection now. Raises: ApplierSilentError."""
         if self._connection is not None:
             return
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            connection.settimeout(CONNECT_SECONDS)
-            connection.connect(str(self.path))
+            self._connection = self.dial(self.path, CONNECT_SECONDS)
         except OSError as error:
-            connection.close()
             raise ApplierSilentError(f"{self.path} cannot be reached: {error.strerror or error}.") from error
-        self._connection = connection
 
     def close(self) -> None:
         """Close the connection, if one is open."""
@@ -101,7 +98,7 @@ class SocketApplier:
         return _read(connection, length)
 
 
-def _read(connection: socket.socket, length: int) -> bytes:
+def _read(connection: Wire, length: int) -> bytes:
     content = bytearray()
     while len(content) < length:
         part = connection.recv(min(length - len(content), 1 << 16))
