@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
+from shieldwall.agent.applier.server import Server
 from shieldwall.agent.memory import unchanged_mappings
 
 SMAPS = """\
@@ -91,3 +96,26 @@ def test_a_service_does_not_load_what_is_needed_seldom(program: str) -> None:
 
     assert program in loaded
     assert not loaded & NOT_AT_REST[program]
+
+
+def test_the_applier_gives_memory_back_while_nobody_asks(tmp_path: Path) -> None:
+    gave_back = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "applier.sock"))
+        listener.listen()
+        server = Server(
+            listener=listener,
+            answer=lambda _request, _asker: pytest.fail("nobody asks"),
+            may_ask=frozenset(),
+            monotonic=time.monotonic,
+            say=lambda _event, **_facts: None,
+            chores=lambda: 0.01,
+            before_rest=gave_back.set,
+        )
+        serving = threading.Thread(target=server.run)
+        serving.start()
+        try:
+            assert gave_back.wait(30)
+        finally:
+            server.stop()
+            serving.join()
