@@ -10,11 +10,10 @@ from __future__ import annotations
 import queue
 import selectors
 import socket
-import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.connections import Connection, Stage
@@ -28,6 +27,7 @@ from shieldwall.agent.applier.refusals import (
     TooMuchAtOnceError,
     TooMuchWaitsError,
 )
+from shieldwall.agent.host.peers import peer_of
 from shieldwall.contract.errors import ShieldwallError
 
 MOST_CONNECTIONS: Final = 32
@@ -42,11 +42,26 @@ LOOK_SECONDS: Final = 1.0
 """So often connections are looked at, while there are any."""
 QUIET_SECONDS: Final = 15.0
 """So often all is looked at while nobody asks anything."""
-_PEER: Final = struct.Struct("3i")
 _CHUNK: Final = 1 << 16
 
 
 Answering: TypeAlias = Callable[[Request, Asker], Answer]
+
+
+class Listener(Protocol):
+    """Where connections come in: a listening Unix socket, or a door of pipes (``agent/windows/door.py``)."""
+
+    def fileno(self) -> int:
+        """Return what to wait for."""
+        ...
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Wait in ``accept``, or do not."""
+        ...
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Return the next connection. Raises: OSError, BlockingIOError: there is none."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +72,7 @@ class Server:
     manager that all is well; it stops coming when an answer takes longer than ``longest_seconds``.
     """
 
-    listener: socket.socket
+    listener: Listener
     answer: Answering
     may_ask: frozenset[int]
     """Users who may ask, by number."""
@@ -68,6 +83,8 @@ class Server:
     before_rest: Callable[[], None] = lambda: None
     """Called on the thread that answers, when nobody has asked for a while."""
     longest_seconds: float = 900.0
+    peer: Callable[[socket.socket], int] = peer_of
+    """Says who is behind a connection."""
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _open: dict[socket.socket, Connection] = field(default_factory=dict)
     _jobs: Jobs[tuple[socket.socket, Connection, bytes]] = field(default_factory=Jobs)
@@ -135,7 +152,7 @@ class Server:
             return
         accepted.setblocking(False)
         try:
-            _, uid, _ = _PEER.unpack(accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+            uid = self.peer(accepted)
         except OSError:
             accepted.close()
             return
