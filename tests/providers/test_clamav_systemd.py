@@ -116,3 +116,19 @@ def test_without_the_unit_or_without_systemd_nothing_is_asked_of_it(host: System
 
     host.locate(PurePosixPath("/run/systemd/system")).rmdir()
     assert not daemon.runs_under_systemd(host)
+
+
+def test_a_clamd_without_a_unit_gets_one_of_its_own_and_is_no_child_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = SystemdHost(directory=tmp_path, has_unit=False)
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    programs = {"systemctl": "/usr/bin/systemctl", "systemd-run": "/usr/bin/systemd-run"}
+    monkeypatch.setattr(SystemdHost, "find_program", lambda _self, name: programs.get(name))
+
+    daemon.start(host, Path("/opt/clamd"), b"")
+
+    ours = f"--config-file={host.locate(CONFIGURATION)}"
+    assert host.calls == [
+        ["--quiet", "--collect", "--service-type=forking", "--", "/opt/clamd", ours, "--foreground=no"]
+    ]

@@ -29,6 +29,16 @@ def runs(host: Host) -> bool:
     return host.locate(_BOOTED).is_dir() or (host.read_file(_FIRST_PROCESS) or b"").strip() == b"systemd"
 
 
+def apart(host: Host) -> tuple[str, ...]:
+    """Return the words before those of a daemon that goes into the background, by which it gets a unit of its own.
+
+    A child of ours would have to live, as long as it runs, with the rights that we have given up. Where systemd does not
+    run the machine there are no such words.
+    """
+    program = host.find_program("systemd-run") if runs(host) else None
+    return () if program is None else (program, "--quiet", "--collect", "--service-type=forking", "--")
+
+
 def wanted_by(target: str, name: str, wanted: Sequence[str]) -> tuple[PurePosixPath, bytes | None]:
     """Return the drop-in by which a target starts units; where there are none to start, no file."""
     path = UNITS / f"{target}.d/{name}.conf"

@@ -178,7 +178,7 @@ def _check_program(program: Path) -> None:
 
 def start(host: Host, program: Path, content: bytes) -> None:
     """Start clamd in the background and wait until it answers. Raises: ProviderError."""
-    command = [str(program), f"--config-file={host.locate(CONFIGURATION)}", "--foreground=no"]
+    command = [*systemd.apart(host), str(program), f"--config-file={host.locate(CONFIGURATION)}", "--foreground=no"]
     done = host.run(command, timeout_seconds=_START_SECONDS)
     path = configuration.first_path(content, "LocalSocket")
     if done.returncode != 0 and not (path is not None and client.is_alive(path)):  # else somebody else started it
