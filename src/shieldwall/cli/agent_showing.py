@@ -17,6 +17,7 @@ from shieldwall.contract.enrollment import EnrollmentCode
 _SOURCES: Final = {
     Source.POLICY: "policy",
     Source.LOCAL_ADMINISTRATOR: "local administrator",
+    Source.GROUP_POLICY: "Group Policy",
     Source.OTHER_MANAGER: "other manager",
     Source.DEFAULT: "default",
     Source.TAMPER_PROTECTION: "tamper protection",

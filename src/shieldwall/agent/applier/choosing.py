@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shieldwall.agent.applier.admission import Gate
@@ -13,7 +13,7 @@ from shieldwall.agent.applier.sources import Product
 from shieldwall.agent.applier.state import Fallen, Policies, Stage, State, Terms
 from shieldwall.agent.applier.strengthening import only_strengthening
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Desired, Provider, ShowsLocal
+from shieldwall.agent.providers.base import Desired, Other, Provider, ShowsLocal, TellsOthers
 from shieldwall.catalog.firewall.server import ServerEndpoints
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import Digest, SettingId
@@ -68,6 +68,7 @@ class Choosing:
         found: Desired = {}
         local: Desired = {}
         supported: frozenset[SettingId] = frozenset()
+        others: Mapping[SettingId, Other] = {}
         with contextlib.suppress(Exception):  # whatever it is, the others are worth showing
             files = {path: self.host.read_file(path) for path in provider.files()}
             found = provider.read(files)
@@ -77,6 +78,8 @@ class Choosing:
                 if isinstance(provider, ShowsLocal)
                 else {setting: value for setting, value in found.items() if setting not in ours}
             )
+            if isinstance(provider, TellsOthers):
+                others = provider.others(files, managed.kept if managed else {})
             supported = frozenset(
                 setting
                 for setting, definition in self.catalog.definitions.items()
@@ -84,7 +87,9 @@ class Choosing:
                 and (answer := provider.support(self.host, setting)) is not None
                 and answer.applicable
             )
-        return Product(name=provider.name, desired=share.desired, found=found, local=local, supported=supported)
+        return Product(
+            name=provider.name, desired=share.desired, found=found, local=local, supported=supported, others=others
+        )
 
     def resolved(self, policies: Policies) -> EffectivePolicy:
         """Bring together the policies that were enforced on these terms."""

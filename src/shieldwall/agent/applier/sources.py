@@ -3,19 +3,20 @@
 A value that a policy asks for and that holds comes from the *policy*; on a device under *tamper protection*, where a
 local administrator wants something else, from that: they can neither change it nor end what holds it. Where another
 manager owns the device, everything is theirs. What no policy asks for is a *local administrator's*, or the product's
-own *default*.
+own *default*. On Windows a *Group Policy* may stand between them, and the product's own tamper protection above all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from shieldwall.agent.applier.values import shown
-from shieldwall.agent.providers.base import Desired
+from shieldwall.agent.providers.base import Desired, Other, Whose
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import SettingId, SettingIdField
 from shieldwall.policy.values import SettingValue
@@ -26,6 +27,7 @@ class Source(StrEnum):
 
     POLICY = "policy"
     LOCAL_ADMINISTRATOR = "localAdministrator"
+    GROUP_POLICY = "groupPolicy"
     OTHER_MANAGER = "otherManager"
     DEFAULT = "default"
     TAMPER_PROTECTION = "tamperProtection"
@@ -57,11 +59,13 @@ class Product:
     found: Desired
     local: Desired
     supported: frozenset[SettingId]
+    others: Mapping[SettingId, Other] = field(default_factory=dict)
+    """Values of others that the product tells of."""
 
 
 def sources(catalog: Catalog, product: Product, *, manager: str | None, protected: bool) -> tuple[SettingSource, ...]:
     """Say of every setting of a product whose it is, in the order of setting ids."""
-    settings = {*product.desired, *product.local, *product.supported}
+    settings = {*product.desired, *product.local, *product.supported, *product.others}
     return tuple(
         _source(catalog, product, setting, manager=manager, protected=protected)
         for setting in sorted(settings)
@@ -73,9 +77,14 @@ def _source(
     catalog: Catalog, product: Product, setting: SettingId, *, manager: str | None, protected: bool
 ) -> SettingSource:
     wanted, found, local = product.desired.get(setting), product.found.get(setting), product.local.get(setting)
+    other = product.others.get(setting)
     holds = wanted is not None and found == wanted
     if manager is not None:
         source, value, local = Source.OTHER_MANAGER, found if found is not None else local, None
+    elif other is not None and other.whose is Whose.TAMPER_PROTECTION:
+        source, value = Source.TAMPER_PROTECTION, other.value
+    elif other is not None and not holds:
+        source, value, local = Source.GROUP_POLICY, other.value, None
     elif holds:
         overrules = local is not None and local != wanted
         source, value = Source.TAMPER_PROTECTION if protected and overrules else Source.POLICY, wanted
@@ -96,6 +105,8 @@ def _source(
 def _default(catalog: Catalog, setting: SettingId) -> SettingValue | None:
     """Return what the product does by itself, as a policy would say it; ``None`` where nobody knows."""
     definition = catalog.definition(setting)
+    if definition.landing_default is None and definition.windows is not None:
+        return definition.default  # on Windows the published default of a setting is that of the product
     default = definition.landing_default
     if definition.options:
         same = (each for each in definition.options if type(each.value) is type(default) and each.value == default)

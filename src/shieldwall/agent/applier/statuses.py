@@ -14,7 +14,8 @@ from shieldwall.agent.applier.confirming import ROLLED_BACK, UNCONFIRMED
 from shieldwall.agent.applier.contest import CONTESTED
 from shieldwall.agent.applier.state import Stage
 from shieldwall.agent.applier.values import shown
-from shieldwall.agent.providers.base import Observation
+from shieldwall.agent.providers.base import RESTART_NEEDED, Observation
+from shieldwall.agent.providers.tampering import BlockedByTamperProtectionError
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.status import (
@@ -155,6 +156,10 @@ def _carried_out(status: SettingStatus, observation: Observation) -> SettingStat
         status = replace(status, code=observation.code, reason=observation.reason)
     if status.items and not status.read_back:  # nothing of it could be expressed, so nothing can be in effect
         return _with_items(status)
+    if observation.code == RESTART_NEEDED:
+        return _turned(status, SettingState.PENDING, RESTART_NEEDED, observation.reason)
+    if observation.effective is False and observation.code == BlockedByTamperProtectionError.code:
+        return _turned(status, SettingState.ERROR, observation.code, observation.reason)
     if observation.effective is False:
         code = f" ({observation.code})" if observation.code else ""
         reason = observation.reason or "The component does not do what its files say."

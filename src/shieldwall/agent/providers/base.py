@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.contract.errors import ShieldwallError
@@ -29,6 +30,9 @@ Desired: TypeAlias = Mapping[SettingId, SettingValue]
 """Settings to enforce, as resolved; a provider is given only those that it supports."""
 Kept: TypeAlias = Mapping[str, Any]
 """What a provider remembers of the state before management; plain JSON, stored by the engine, ``{}`` at first."""
+
+RESTART_NEEDED: Final = "restartNeeded"
+"""The code of an observation where the product takes the setting with the next restart of the machine."""
 
 
 class ProviderError(ShieldwallError):
@@ -57,11 +61,15 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What a probe of the running component saw: in effect, not in effect, or nothing to probe (``None``)."""
+    """What a probe of the running component saw: in effect, not in effect, or nothing to probe (``None``).
+
+    ``lasting`` says of what is not in effect that to apply it again would change nothing.
+    """
 
     effective: bool | None
     code: str = ""
     reason: str = ""
+    lasting: bool = False
 
 
 class Provider(Protocol):
@@ -144,6 +152,44 @@ class ShowsLocal(Protocol):
 
     def local(self, files: Files, kept: Kept) -> Desired:
         """Read the settings that a local administrator made, or would have made were we gone. Pure."""
+        ...
+
+
+class Whose(StrEnum):
+    """Who stands behind a value that is neither ours nor a local administrator's."""
+
+    GROUP_POLICY = "groupPolicy"
+    TAMPER_PROTECTION = "tamperProtection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """A value of somebody else: of a Group Policy, or one that the product's own tamper protection keeps."""
+
+    whose: Whose
+    value: SettingValue
+
+
+@runtime_checkable
+class TellsOthers(Protocol):
+    """What a provider offers whose product is told by others too, and can tell whose a value is."""
+
+    def others(self, files: Files, kept: Kept) -> Mapping[SettingId, Other]:
+        """Name the values of others. One under tamper protection holds whatever we wrote. Pure."""
+        ...
+
+
+@runtime_checkable
+class TakesSingly(Protocol):
+    """What a provider offers whose product takes or refuses each setting by itself, and may say nothing of it.
+
+    A setting that reads differently after it was written is then an error of its own, and not of the whole provider.
+    ``observe`` says why; what it finds to be in effect is not.
+    """
+
+    @property
+    def takes_singly(self) -> bool:
+        """Whether it is so."""
         ...
 
 

@@ -1,0 +1,83 @@
+"""What Defender says of itself, and which Windows it is on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from shieldwall.agent.host.cim import DEFENDER, Cim, CimError, CimValue, LanguageModeError
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.host.preferences import PREFERENCE_CLASS, SERVICE_STOPPED, STATUS_CLASS, not_answering
+from shieldwall.agent.host.windows_machine import WindowsMachine, windows_machine
+
+_KEPT_SECONDS: Final = 60.0
+"""Every question is a program that starts; which Windows it is does not change while one report is made."""
+_ABSENT: Final = (0x8004100E, 0x80041010)
+_NOTHING: Final[Mapping[str, CimValue]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sayings:
+    """One answer of Defender. ``failure`` is why there is none; ``absent``: Defender is not on this device."""
+
+    preferences: Mapping[str, CimValue] = _NOTHING
+    status: Mapping[str, CimValue] = _NOTHING
+    failure: CimError | None = None
+    absent: bool = False
+
+    def text(self, name: str) -> str:
+        """Return a property of the status as text, empty where there is none."""
+        value = self.status.get(name)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def is_tamper_protected(self) -> bool:
+        """Whether tamper protection is on."""
+        return self.status.get("IsTamperProtected") is True
+
+    @property
+    def needs_restart(self) -> bool:
+        """Whether Defender waits for a restart of the machine."""
+        return self.status.get("RebootRequired") is True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """The machine and its Defender at one moment."""
+
+    machine: WindowsMachine
+    sayings: Sayings
+
+
+def ask(cim: Cim) -> Sayings:
+    """Ask Defender. Never raises for one that does not answer."""
+    try:
+        preferences = cim.instances(DEFENDER, PREFERENCE_CLASS)
+        status = cim.instances(DEFENDER, STATUS_CLASS)
+    except CimError as error:
+        if error.status in _ABSENT:
+            return Sayings(absent=True)
+        return Sayings(failure=not_answering(error) if error.status == SERVICE_STOPPED else error)
+    return Sayings(preferences=preferences[0] if preferences else {}, status=status[0] if status else {})
+
+
+@dataclass(slots=True)
+class Memory:
+    """Remembers for a minute what was seen; what a report says to be in effect is asked anew all the same."""
+
+    cim: Cim
+    monotonic: Callable[[], float] = time.monotonic
+    _seen: tuple[float, Looked] | None = field(default=None, init=False)
+
+    def look(self, host: Host) -> Looked:
+        """Look at machine and Defender, or remember. Raises: LanguageModeError: PowerShell may not answer here."""
+        now = self.monotonic()
+        if self._seen is None or now - self._seen[0] >= _KEPT_SECONDS:
+            sayings = ask(self.cim)
+            if isinstance(sayings.failure, LanguageModeError):
+                raise sayings.failure
+            self._seen = (now, Looked(machine=windows_machine(self.cim, host), sayings=sayings))
+        return self._seen[1]
