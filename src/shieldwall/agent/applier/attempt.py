@@ -12,7 +12,17 @@ from shieldwall.agent.applier.plan import Share
 from shieldwall.agent.applier.state import AS_PUBLISHED, Intent, Managed, SavedFile, State, Terms
 from shieldwall.agent.applier.values import digest_of_desired
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Provider, Rendered, Surroundings, Surveys
+from shieldwall.agent.providers.base import (
+    Desired,
+    Files,
+    Kept,
+    Observation,
+    Provider,
+    Rendered,
+    Surroundings,
+    Surveys,
+    TakesSingly,
+)
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId
 
@@ -125,7 +135,7 @@ def carry_out(host: Host, attempt: Attempt, may_repair: Callable[[Collection[Set
 
     ``may_repair`` says whether a component that lost settings may be given them again now.
     """
-    provider, desired = attempt.provider, attempt.share.desired
+    provider = attempt.provider
     again = bool(attempt.repairs and attempt.changes)
     try:
         if attempt.left_alone:
@@ -134,15 +144,17 @@ def carry_out(host: Host, attempt: Attempt, may_repair: Callable[[Collection[Set
             host.write_file(path, content)
         if attempt.changes or attempt.must_activate:
             provider.activate(host)
-        found = _read_back(host, attempt)
-        observed = dict(provider.observe(host, desired))
+        found, untaken = _read_back(host, attempt)
+        observed = _observed(host, attempt, untaken)
         gone = frozenset(
-            name for name in _not_effective(observed) if found.get(name) or name not in attempt.rendered.rejected
+            name
+            for name in _not_effective(observed)
+            if not observed[name].lasting and (found.get(name) or name not in attempt.rendered.rejected)
         )
         if gone and not attempt.changes and not attempt.must_activate and may_repair(gone):
             again = True
             provider.activate(host)  # the files are right and the component lost them: a flushed table, a restart
-            observed = dict(provider.observe(host, desired))
+            observed = _observed(host, attempt, untaken)
     except Exception as error:  # noqa: BLE001 - as above
         return replace(_failed(host, attempt, as_failure(provider, error)), applied_again=again)
     return Outcome(
@@ -151,7 +163,7 @@ def carry_out(host: Host, attempt: Attempt, may_repair: Callable[[Collection[Set
         found=found,
         observed=observed,
         repaired=(attempt.drifted | gone) - _not_effective(observed),
-        applied_again=again,
+        applied_again=again and not (untaken and attempt.drifted <= untaken),  # what is refused was changed by nobody
     )
 
 
@@ -224,12 +236,30 @@ def _read_files(host: Host, provider: Provider) -> Files:
     return {path: host.read_file(path) for path in provider.files()}
 
 
-def _read_back(host: Host, attempt: Attempt) -> Desired:
-    found = attempt.provider.read(_read_files(host, attempt.provider))
-    for setting, value in attempt.share.desired.items():
-        if setting not in attempt.rendered.rejected and found.get(setting) != value:
-            raise ReadBackError(f"{setting} was written and reads differently afterwards.")
-    return found
+def _read_back(host: Host, attempt: Attempt) -> tuple[Desired, frozenset[SettingId]]:
+    """Read the files again; name the settings that a product did not take which takes each by itself."""
+    provider = attempt.provider
+    found = provider.read(_read_files(host, provider))
+    untaken = frozenset(
+        setting
+        for setting, value in attempt.share.desired.items()
+        if setting not in attempt.rendered.rejected and found.get(setting) != value
+    )
+    if untaken and not (isinstance(provider, TakesSingly) and provider.takes_singly):
+        raise ReadBackError(f"{min(untaken)} was written and reads differently afterwards.")
+    return found, untaken
+
+
+def _observed(host: Host, attempt: Attempt, untaken: frozenset[SettingId]) -> dict[SettingId, Observation]:
+    """Observe; what was not taken is not in effect, whatever the component says of it."""
+    observed = dict(attempt.provider.observe(host, attempt.share.desired))
+    reason = "The product took the setting and did not keep it."
+    refused = Observation(effective=False, code="notTaken", reason=reason, lasting=True)
+    return {**observed, **{name: refused for name in untaken if _is_fine(observed.get(name))}}
+
+
+def _is_fine(observation: Observation | None) -> bool:
+    return observation is None or observation.effective is not False
 
 
 def _found(host: Host, provider: Provider) -> Desired:
