@@ -92,7 +92,8 @@ def test_a_port_is_closed_to_the_neighbour_and_opens_again(managed: World) -> No
 
         managed.office.make_policy(policies.closed_port("Closed", 6379))
         managed.sync()
-        assert managed.statuses()[policies.RULES]["effective"] is True
+        status = managed.statuses()[policies.RULES]
+        assert (status["effective"], status.get("code") or "") == (True, ""), "proven by a packet, from within its unit"
         assert not neighbour.reaches(device, 6379)
 
         managed.office.unassign("Closed")

@@ -18,7 +18,7 @@ from shieldwall.agent.firewall_probe.device import DEVICE
 from shieldwall.agent.firewall_probe.packets import Kind, Packet
 from shieldwall.agent.providers.base import Desired
 from shieldwall.agent.providers.nftables.asking import asked_for
-from shieldwall.agent.providers.nftables.machine import Machine
+from shieldwall.agent.providers.nftables.machine import Machine, Service
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.script import Asked
 from shieldwall.agent.providers.nftables.trials import SOURCE, Trial, is_provable, trials_of, zone_of_device
@@ -121,6 +121,28 @@ def test_in_audit_mode_what_would_be_stopped_has_to_pass() -> None:
 
     assert AUDIT_MODE in knock.proves
     assert knock.opens
+
+
+def test_audit_mode_is_not_proven_by_what_would_pass_anyway() -> None:
+    knock = trials({**zone("public", defaultinboundaction="allow", **ON), **everywhere(enableauditmode="true")})[0]
+
+    assert AUDIT_MODE not in knock.proves
+
+
+def test_where_it_depends_on_who_listens_or_how_many_came_before_nothing_is_tried() -> None:
+    machine = Machine(services={"nginx.service": Service(path="system.slice/nginx.service", inode=7)})
+    service = firewall_rule("nginx", servicename="nginx.service", protocol="tcp")
+    wanted = {**zone("public", icmpechorate=5, **ON), FIREWALL_RULES: (service,)}
+
+    chosen = trials_of(asked(wanted, machine), LOCAL, 40_000)
+
+    assert [trial.packet.kind for trial in chosen] == ["stray"]
+
+
+def test_a_rule_that_two_policies_have_is_tried_once() -> None:
+    rule = firewall_rule("twice", protocol="tcp", localports=("8000",), remoteports=("1024",))
+
+    assert len(trials({FIREWALL_RULES: (rule, rule)})) == 1
 
 
 def test_a_rule_is_tried_where_it_decides_and_nowhere_else() -> None:
