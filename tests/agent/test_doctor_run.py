@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -20,10 +19,10 @@ from tests.support.two_processes import TwoProcesses, two_processes
 
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
+from shieldwall.testing.mdatp import PretendMdatp
 
 pytestmark = pytest.mark.root
 
-FAKE_MDATP = Path(__file__).parents[1] / "support/fake_mdatp"
 CLOUD = SettingId("linux_mdatp_managed_cloudservice_enabled")
 STRANGER = 64_124
 SECRET = "correct-horse-battery"
@@ -43,8 +42,7 @@ def gateway() -> SimulatedGateway:
 def device(tmp_path: Path, gateway: SimulatedGateway) -> Iterator[TwoProcesses]:
     with served(gateway, tmp_path), two_processes() as made:
         made.give(gateway.package_bytes())
-        (made.root / "bin").mkdir()
-        shutil.copy(FAKE_MDATP, made.root / "bin/mdatp")
+        PretendMdatp(root=made.root).install()
         yield made
 
 

@@ -26,10 +26,10 @@ from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
 from shieldwall.contract.status import SettingState
 from shieldwall.contract.strict_json import encode
+from shieldwall.testing.mdatp import PretendMdatp
 
 pytestmark = pytest.mark.root
 
-FAKE_MDATP = Path(__file__).parents[1] / "support/fake_mdatp"
 CLOUD = SettingId("linux_mdatp_managed_cloudservice_enabled")
 
 
@@ -75,8 +75,7 @@ def gateway() -> SimulatedGateway:
 def device(tmp_path: Path, gateway: SimulatedGateway) -> Iterator[TwoProcesses]:
     with served(gateway, tmp_path), two_processes() as made:
         made.give(gateway.package_bytes())
-        (made.root / "bin").mkdir()
-        shutil.copy(FAKE_MDATP, made.root / "bin/mdatp")
+        PretendMdatp(root=made.root).install()
         yield made
 
 

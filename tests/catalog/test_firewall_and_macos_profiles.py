@@ -137,6 +137,6 @@ def test_what_is_not_confirmed_says_so() -> None:
     unknown = definition(f"{RULE}_app_fqbn")
 
     assert (unknown.confidence, bool(unknown.note)) == (Confidence.UNVERIFIED, True)
-    assert definition(f"{MACOS}earlypreview").landing is None
+    assert definition(f"{MACOS}performanceprofiles").landing is None
     unsure = [each for each in template("macos-antivirus").settings if each.confidence is Confidence.UNVERIFIED]
     assert len(unsure) == 16

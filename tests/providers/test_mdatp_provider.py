@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,11 +21,11 @@ from shieldwall.agent.providers.mdatp.provider import ATTACHED, MANAGED
 from shieldwall.catalog.loader import load
 from shieldwall.contract.ids import SettingId
 from shieldwall.policy.values import Item
+from shieldwall.testing.mdatp import PretendMdatp
 
 CATALOG = load()
 PROVIDER = MdatpProvider(CATALOG)
 PREFIX = "linux_mdatp_managed_"
-FAKE = Path(__file__).parents[1] / "support/fake_mdatp"
 SETTINGS = [
     setting
     for setting, definition in CATALOG.definitions.items()
@@ -50,9 +49,7 @@ class TestConformance(ProviderConformance):
 
 @pytest.fixture
 def host(tmp_path: Path) -> LocalHost:
-    program = tmp_path / "program/mdatp"
-    program.parent.mkdir()
-    shutil.copy(FAKE, program)
+    program = PretendMdatp(root=tmp_path).install("program")
     (tmp_path / "etc/opt/microsoft/mdatp/managed").mkdir(parents=True)
     return LocalHost(tmp_path, program_directories=[program.parent])
 
@@ -77,7 +74,7 @@ def exclusion(group: str, **members: str) -> Item:
 
 
 def wrong(host: LocalHost, **how: object) -> None:
-    (host.root / "fake_mdatp.json").write_text(json.dumps(how))
+    PretendMdatp(root=host.root).behave(**how)
 
 
 def test_every_antivirus_setting_that_lands_somewhere_is_supported(host: LocalHost) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +20,10 @@ from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway,
 
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
+from shieldwall.testing.mdatp import PretendMdatp
 from shieldwall.trust.device_key import thumbprint
 
 SECONDS = 60
-FAKE_MDATP = Path(__file__).parents[2] / "support/fake_mdatp"
 CLOUD = SettingId("linux_mdatp_managed_cloudservice_enabled")
 CLOUD_OFF = PolicyDocument(
     tenant_id=TENANT,
@@ -101,8 +100,7 @@ def wait_for(condition: Any) -> None:
 
 
 def test_the_whole_life_of_a_device(device: Device, gateway: SimulatedGateway) -> None:
-    (device.root / "bin").mkdir()
-    shutil.copy(FAKE_MDATP, device.root / "bin/mdatp")
+    PretendMdatp(root=device.root).install()
     managed = device.root / "etc/opt/microsoft/mdatp/managed/mdatp_managed.json"
     before = device.json("status")
     assert (before["onboarded"], before["running"]) == (False, False)

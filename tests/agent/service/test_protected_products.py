@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast
@@ -25,9 +24,9 @@ from shieldwall.agent.providers.mdatp import MdatpProvider
 from shieldwall.agent.providers.mdatp.provider import MANAGED
 from shieldwall.agent.service.loop import Loop
 from shieldwall.contract.settings import PolicyDocument
+from shieldwall.testing.mdatp import PretendMdatp
 
 MERGE = "linux_mdatp_managed_antivirusengine_exclusionsmergepolicy"
-FAKE = Path(__file__).parents[2] / "support/fake_mdatp"
 ODD_JSON = b'{ "own":\t[1,2 ],\n  "antivirusEngine" : {"exclusions": [] } }'
 CLAMD = b"LocalSocket /run/clamav/clamd.ctl\n# mine\nExcludePath ^/before$\n\nScanArchive  no"
 
@@ -54,9 +53,7 @@ def admin_only() -> PolicyDocument:
 @pytest.fixture
 def products(laptop: SimulatedAgent, gateway: SimulatedGateway, tmp_path: Path) -> Products:
     root = tmp_path / "root"
-    program = root / "program/mdatp"
-    program.parent.mkdir(parents=True)
-    shutil.copy(FAKE, program)
+    program = PretendMdatp(root=root).install("program")
     host = LocalHost(root, program_directories=[program.parent])
     host.write_file(MANAGED, ODD_JSON)
     host.write_file(CONFIGURATION, CLAMD)

@@ -14,19 +14,21 @@ ANTIVIRUS: Final = "antivirusEngine.exclusions"
 GLOBAL: Final = "exclusionSettings.exclusions"
 LANDINGS: Final = (ANTIVIRUS, GLOBAL)
 MAXIMUM: Final = 600
-"""Most exclusions the product takes in one list."""
+"""Most exclusions that the product takes in one list on Linux; for macOS no number is published."""
 
 _SCOPES: Final = ["global"]
 
 
-def accept(landing: str, items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[ItemStatus, ...]]:
+def accept(
+    landing: str, items: list[dict[str, Any]], *, maximum: int | None = MAXIMUM
+) -> tuple[list[dict[str, Any]], tuple[ItemStatus, ...]]:
     """Return the items that can be written, as the product wants them, and a status for each of the others."""
     accepted: list[dict[str, Any]] = []
     refused: list[ItemStatus] = []
     for item in items:
         code, reason = _fault(item, is_global=landing == GLOBAL)
-        if not code and len(accepted) == MAXIMUM:
-            code, reason = "tooManyExclusions", f"Defender takes at most {MAXIMUM} exclusions."
+        if not code and maximum is not None and len(accepted) == maximum:
+            code, reason = "tooManyExclusions", f"Defender takes at most {maximum} exclusions."
         if code:
             refused.append(ItemStatus(item=exclusion_name(item), state=SettingState.ERROR, code=code, reason=reason))
         else:

@@ -20,18 +20,28 @@ Health: TypeAlias = Mapping[str, Any]
 PASSIVE: Final = "passiveModeEnabled"
 REAL_TIME: Final = "realTimeProtectionEnabled"
 
-_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+TAMPER_PROTECTION: Final = "tamperProtection"
+
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "antivirusEngine.behaviorMonitoring": "behaviorMonitoring",
-        "antivirusEngine.enableRealTimeProtection": REAL_TIME,
-        "antivirusEngine.passiveMode": PASSIVE,
-        "cloudService.enabled": "cloudEnabled",
-        "cloudService.automaticSampleSubmissionConsent": "cloudAutomaticSampleSubmissionConsent",
-        "cloudService.automaticDefinitionUpdateEnabled": "automaticDefinitionUpdateEnabled",
-        "networkProtection.enforcementLevel": "networkProtectionEnforcementMode",
+        "antivirusEngine.behaviorMonitoring": ("behaviorMonitoring",),
+        "antivirusEngine.enableRealTimeProtection": (REAL_TIME,),
+        "antivirusEngine.passiveMode": (PASSIVE,),
+        "cloudService.enabled": ("cloudEnabled",),
+        "cloudService.automaticSampleSubmissionConsent": ("cloudAutomaticSampleSubmissionConsent",),
+        "cloudService.automaticDefinitionUpdateEnabled": ("automaticDefinitionUpdateEnabled",),
+        "edr.earlyPreview": ("edrEarlyPreviewEnabled",),
+        "edr.groupIds": ("edrGroupIds",),
+        "features.behaviorMonitoring": ("behaviorMonitoring",),
+        # The field is a level in the documents since 2022; outputs with a mode were seen as well.
+        "networkProtection.enforcementLevel": (
+            "networkProtectionEnforcementLevel",
+            "networkProtectionEnforcementMode",
+        ),
+        "tamperProtection.enforcementLevel": (TAMPER_PROTECTION,),
     }
 )
-"""The field that shows a setting as it is, by where the setting lands."""
+"""The field that shows a setting as it is, by where the setting lands; the first of several that is there."""
 
 _LEVELS: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
     {
@@ -59,7 +69,9 @@ def version(health: Health) -> str | None:
 
 def judge(landing: str, value: Any, health: Health) -> Observation:
     """Compare one setting with what is in effect."""
-    expected = _LEVELS.get(value, {}) if landing == "antivirusEngine.enforcementLevel" else _expected(landing, value)
+    expected = (
+        _LEVELS.get(value, {}) if landing == "antivirusEngine.enforcementLevel" else _expected(landing, value, health)
+    )
     shown = {field: health[field] for field in expected if health.get(field) is not None}
     if not expected or len(shown) < len(expected):
         return Observation(effective=None, code="notShown", reason="mdatp health does not show this setting.")
@@ -70,8 +82,9 @@ def judge(landing: str, value: Any, health: Health) -> Observation:
     return Observation(effective=False, code="notInEffect", reason=f"mdatp health says: {seen}."[:512])
 
 
-def _expected(landing: str, value: Any) -> dict[str, Any]:
-    return {_FIELDS[landing]: value} if landing in _FIELDS else {}
+def _expected(landing: str, value: Any, health: Health) -> dict[str, Any]:
+    fields = _FIELDS.get(landing, ())
+    return {next((field for field in fields if field in health), fields[0]): value} if fields else {}
 
 
 def _plain(value: Any) -> Any:

@@ -15,9 +15,8 @@ from typing import Any, Final
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import landing
 from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Rendered, Support
-from shieldwall.agent.providers.mdatp import exclusions, health, managed
+from shieldwall.agent.providers.mdatp import asking, exclusions, health, managed
 from shieldwall.catalog.model import Catalog
-from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.status import ItemStatus
 
@@ -25,9 +24,7 @@ DIRECTORY: Final = PurePosixPath("/etc/opt/microsoft/mdatp")
 MANAGED: Final = DIRECTORY / "managed/mdatp_managed.json"
 ATTACHED: Final = DIRECTORY / "managed/mdeattach_managed.json"
 
-_PROGRAM: Final = "mdatp"
 _PREFIX: Final = "linux_"
-_TIMEOUT_SECONDS: Final = 15.0
 _LANDING: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z]+)+\Z")
 
 
@@ -44,10 +41,7 @@ class MdatpProvider:
 
     def product_version(self, host: Host) -> str | None:
         """Return the version, or a word on why it is not known; ``None`` when the product is not here."""
-        if not _present(host):
-            return None
-        answer = _ask_health(host)
-        return answer.code if isinstance(answer, Observation) else health.version(answer) or "unknownVersion"
+        return asking.product_version(host) if _present(host) else None
 
     def support(self, host: Host, setting: SettingId) -> Support | None:
         """Say whether the product takes this setting from us on this machine."""
@@ -110,7 +104,7 @@ class MdatpProvider:
 
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
         """Compare each setting with ``mdatp health``."""
-        answer = _ask_health(host)
+        answer = asking.ask_health(host)
         if isinstance(answer, Observation):
             return dict.fromkeys(desired, answer)
         return {
@@ -121,27 +115,8 @@ class MdatpProvider:
         }
 
 
-def _ask_health(host: Host) -> health.Health | Observation:
-    """Return the product's health, or what every setting's observation is without it."""
-    program = host.find_program(_PROGRAM)
-    if program is None:
-        return Observation(effective=None, code="programMissing", reason="The program mdatp is not on this device.")
-    try:
-        completed = host.run([program, "health", "--output", "json"], timeout_seconds=_TIMEOUT_SECONDS)
-    except ShieldwallError as error:
-        return Observation(effective=False, code="engineNotAnswering", reason=f"mdatp health: {error.cause}"[:512])
-    if completed.returncode != 0:
-        said = completed.stderr or completed.stdout
-        reason = f"mdatp health ended with {completed.returncode}: {said[:256].decode(errors='replace').strip()}"
-        return Observation(effective=False, code="engineNotAnswering", reason=reason)
-    found = health.parse(completed.stdout)
-    if found is None:
-        return Observation(effective=None, code="unreadableHealth", reason="mdatp health did not print JSON.")
-    return found
-
-
 def _present(host: Host) -> bool:
-    return host.locate(DIRECTORY).is_dir() or host.find_program(_PROGRAM) is not None
+    return host.locate(DIRECTORY).is_dir() or host.find_program(asking.PROGRAM) is not None
 
 
 def _is_microsofts(setting: SettingId) -> bool:
