@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final
 
 from shieldwall.agent.host.cim import DEFENDER, Cim, CimError, CimValue, LanguageModeError
@@ -16,15 +15,14 @@ from shieldwall.agent.host.windows_machine import WindowsMachine, windows_machin
 _KEPT_SECONDS: Final = 60.0
 """Every question is a program that starts; which Windows it is does not change while one report is made."""
 _ABSENT: Final = (0x8004100E, 0x80041010)
-_NOTHING: Final[Mapping[str, CimValue]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sayings:
     """One answer of Defender. ``failure`` is why there is none; ``absent``: Defender is not on this device."""
 
-    preferences: Mapping[str, CimValue] = _NOTHING
-    status: Mapping[str, CimValue] = _NOTHING
+    preferences: Mapping[str, CimValue] = field(default_factory=dict)
+    status: Mapping[str, CimValue] = field(default_factory=dict)
     failure: CimError | None = None
     absent: bool = False
 

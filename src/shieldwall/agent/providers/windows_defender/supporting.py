@@ -42,7 +42,7 @@ def why_not(definition: SettingDefinition, place: Landing | None, looked: Looked
 def _nowhere(definition: SettingDefinition, place: Landing | None) -> str:
     if "_devicecontrol" in definition.id:
         return _NOT_DELIVERED
-    if not definition.supported or definition.deprecated:
+    if not definition.supported:
         return _UNSUPPORTED
     return _NO_PLACE if place is None else ""
 
