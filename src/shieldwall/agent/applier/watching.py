@@ -5,7 +5,7 @@ look for drift after a short quiet, so that an editor's five steps are one chang
 looks farther and farther apart, up to the period after which drift is looked for anyway. What we write ourselves is no
 notice: the kernel names our process, and where it names none, notices that come while we work are dropped.
 
-Values of the kernel (``/proc``, ``/sys``) send no notices; the periodic look finds those.
+Values of the kernel (``/proc``, ``/sys``) send no notices; they are read again every few seconds (``kernel_values``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from shieldwall.agent.applier.culprits import culprit, culprit_in
+from shieldwall.agent.applier.kernel_values import KernelValues
 from shieldwall.agent.applier.notifying import Fanotify, Inotify, Notice, Notifier
 from shieldwall.agent.applier.store import BusyError
 from shieldwall.agent.applier.transaction import Seen
@@ -84,6 +85,7 @@ class DriftWatch:
         files = self._files()
         streams: dict[Stream, Provider] = {}
         pending = _Pending(monotonic=self.monotonic)
+        values = KernelValues.of(self.host, self.providers, self.monotonic)
         choices = list(self.notifiers)
         armed = restarted = -_REARM_SECONDS
         try:
@@ -96,12 +98,11 @@ class DriftWatch:
                 if now - restarted >= _RESTART_SECONDS:
                     self._start_missing(streams)
                     restarted = now
-                self._wait(streams, min(pending.seconds_left(), _RESTART_SECONDS))
-                for path, who in self._noticed(files):
+                for path in values.changed():
+                    pending.add(path, "")
+                self._wait(streams, min(pending.seconds_left(), values.seconds_left(), _RESTART_SECONDS))
+                for path, who in (*self._noticed(files), *self._told(streams)):
                     pending.add(path, who)
-                for provider, text in self._heard(streams):
-                    for path in provider.files():
-                        pending.add(path, culprit_in(text))
                 if pending.is_due():
                     pending.looked(done=self._looked(pending.seen))
         finally:
@@ -191,6 +192,11 @@ class DriftWatch:
             elif text:
                 heard.append((provider, text))
         return heard
+
+    def _told(self, streams: dict[Stream, Provider]) -> Iterator[tuple[PurePosixPath, str]]:
+        for provider, text in self._heard(streams):
+            for path in provider.files():
+                yield path, culprit_in(text)
 
     def _wait(self, streams: dict[Stream, Provider], seconds: float) -> None:
         with selectors.DefaultSelector() as selector:
