@@ -156,5 +156,5 @@ def _took(look: Callable[[], Any]) -> Any:
     """Return what was found, in time."""
     begun = time.monotonic()
     found = look()
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
     return found

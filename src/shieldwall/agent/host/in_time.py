@@ -16,8 +16,8 @@ from shieldwall.agent.host.errors import HostError
 
 T = TypeVar("T")
 
-LOOK_SECONDS: Final = 10.0
-"""For a file that is small, on a disk that is busy."""
+LOOK_SECONDS: Final = 25.0
+"""Longer than the look at opens may hold anybody: a gate that hangs is ended before, and clamonacc takes twenty."""
 MOST_LEFT_BEHIND: Final = 32
 """More than so many looks that hang are not begun: each is a thread, and somebody is making them hang."""
 

@@ -25,14 +25,18 @@ from shieldwall.agent.broker.matching import Matcher
 from shieldwall.agent.broker.mounts import parse, watched
 from shieldwall.agent.detections import spool
 from shieldwall.agent.detections.model import Detection
+from shieldwall.agent.host.in_time import HungError, in_time
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Observation
-from shieldwall.agent.providers.clamav import backend, canary, onaccess
+from shieldwall.agent.providers.clamav import backend, canary, marks, onaccess
 from shieldwall.agent.providers.clamav.levels import Level
 
 _READERS: Final = ("cat", "head", "tail", "od", "cksum", "sum")
 _PATIENCE_SECONDS: Final = {"broker": 8.0, "clamonacc": 30.0}
 """How long an open may be held before it counts as held for good; clamonacc now and then takes twenty."""
+_MOUNT_SECONDS: Final = 4.0
+"""The gate looks for new mounts every second."""
+_MOUNT_PAUSE_SECONDS: Final = 0.2
 _EVENT_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.01
 
@@ -62,7 +66,7 @@ def why_impossible(host: Host) -> str | None:
     return "Files below this root are on no mount of their own, so they cannot be watched apart from the machine's."
 
 
-def observe(host: Host, level: Level, which: backend.Backend) -> Observation:
+def observe(host: Host, level: Level, which: backend.Backend) -> Observation:  # noqa: PLR0911 - one for each reason
     """Say whether opens meet what the level asks for."""
     if not backend.is_running(host, which):
         return _broken("onAccessNotRunning", "Nothing looks at files as they are opened.")
@@ -73,7 +77,10 @@ def observe(host: Host, level: Level, which: backend.Backend) -> Observation:
             return _broken("notInEffect", "The gate works with other settings.")
         if not state.watching:
             return _broken("nothingWatched", "No mount is watched.")
-        matcher = Matcher(broker.read(content).left_out)
+        settings = broker.read(content)
+        if holes := _holes(host, state, settings):
+            return _broken("notWatched", f"Opens are not held on {', '.join(holes[:5])}."[:512])
+        matcher = Matcher(settings.left_out)
         if not _is_watched(host, state):
             return Observation(effective=None, code="notProvable", reason="Where we could try it, nothing is watched.")
     reader = _reader(host, matcher)
@@ -136,14 +143,31 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def _holes(host: Host, state: standing.State, settings: broker.Settings) -> tuple[str, ...]:
+    """Return where opens ought to be held and are not; what was mounted a moment ago is given a little time."""
+    within = None if host.root == Path("/") else str(host.root)
+    process, deadline = Path("/proc") / str(state.pid), time.monotonic() + _MOUNT_SECONDS
+    while True:
+        try:
+            mountinfo = (process / "mountinfo").read_text(errors="surrogateescape")
+            fdinfos = [each.read_text() for each in (process / "fdinfo").iterdir()]
+            holes = marks.unmarked(mountinfo, fdinfos, settings, within=within, given_up=state.unwatchable)
+        except OSError as error:  # it is just ending, or has closed what was about to be looked at
+            holes = (f"any mount, for the gate cannot be looked at ({error.strerror})",)
+        # Nothing but /proc is opened here: a gate that hangs would hold us.
+        if not holes or not process.exists() or time.monotonic() > deadline:
+            return holes
+        time.sleep(_MOUNT_PAUSE_SECONDS)
+
+
 def _is_watched(host: Host, state: standing.State) -> bool:
     directory = host.locate(onaccess.PROBE_DIRECTORY)
     while not directory.exists():
         directory = directory.parent
     numbers = set()
     for point in state.watching:
-        with contextlib.suppress(OSError):
-            numbers.add(Path(point).stat().st_dev)
+        with contextlib.suppress(OSError, HungError):
+            numbers.add(in_time(f"The mount {point}", Path(point).stat, seconds=1.0).st_dev)
     return directory.stat().st_dev in numbers
 
 
