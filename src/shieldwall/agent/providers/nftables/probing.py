@@ -102,8 +102,8 @@ class Probe:
             found = judged(trials, fates, alone=alone)
         except (NftablesError, HostError) as error:
             return Proof(why_not=error.cause, seconds=_AFTER_FAILURE_SECONDS)
-        enabled = sum(parse_rule(item).enabled for item in asked.rules or ())
-        return Proof(found=with_rules_left(found, trials, enabled))
+        enabled = {rule.id for rule in map(parse_rule, asked.rules or ()) if rule.enabled}
+        return Proof(found=with_rules_left(found, trials, len(enabled)))
 
     def _exchanged(self, host: Host, trials: Sequence[Trial], local: int) -> list[bytes]:
         """Run the program and return what came back. Raises: NftablesError, HostError."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from shieldwall.agent.firewall_probe.device import DEVICE
 from shieldwall.agent.firewall_probe.packets import ICMP, TCP, Packet
-from shieldwall.agent.providers.nftables.intervals import Interval
+from shieldwall.agent.providers.nftables.intervals import Addresses, Interval
 from shieldwall.agent.providers.nftables.lines import TABLE
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES, FirewallRule, parse_rule
 from shieldwall.agent.providers.nftables.script import Asked
@@ -23,6 +23,8 @@ SOURCE: Final = 0xC63364D5
 _PORTS: Final = (47_613, 9, 47_614, 33_011, 61_207)
 """Ports to knock at, in this order, until one is in nobody's rule. Nothing is known to listen there."""
 _MOST_RULES: Final = 16
+_MOST_THOUGHTS: Final = 64
+"""Rules that are thought of until so many are proven: each packet walks the whole table."""
 _MOST_PACKETS: Final = 8
 """Packets that are thought of for one rule, until one is decided by it."""
 _STOPS: Final = frozenset({"default", "shielded"})
@@ -81,36 +83,40 @@ def trials_of(asked: Asked, local: int, first_port: int) -> tuple[Trial, ...]:
     nothing would be asked again. Raises: UnusableRuleError.
     """
     table = asked.table()
+    rules = {rule.id: rule for rule in map(parse_rule, asked.rules or ())}
     chosen: list[Trial] = []
-    taken: set[Packet] = set()
-    for number, (fits, packets) in enumerate(_thoughts(asked, local)):
+    for number, (fits, packets) in enumerate(_thoughts(asked, rules.values(), local)):
         for thought in packets:
             packet = thought if thought.source_port else replace(thought, source_port=first_port + number)
             found = decided(table, packet, DEVICE)
-            if found is None or packet in taken or not fits(_cause(found)):
+            if found is None or not fits(_cause(found)):
                 continue
-            taken.add(packet)
-            chosen.append(_trial(asked, packet, found))
+            chosen.append(_trial(asked, rules.get(_cause(found)), packet, found))
+            break
+        if sum(1 for trial in chosen if trial.rule) == _MOST_RULES:
             break
     return tuple(chosen)
 
 
-def _thoughts(asked: Asked, local: int) -> Iterator[tuple[Callable[[str], bool], Iterable[Packet]]]:
+def _thoughts(
+    asked: Asked, rules: Iterable[FirewallRule], local: int
+) -> Iterator[tuple[Callable[[str], bool], Iterable[Packet]]]:
     """Yield what a deciding line may be for, and packets one of which may come to such a line."""
-    free = (*_STOPS, f"zone {zone_of_device(asked)}")
+    free, zone = (*_STOPS, f"zone {zone_of_device(asked)}"), zone_of_device(asked)
     tcp = Packet(kind="tcp", source=SOURCE, destination=local, source_port=0)
     yield free.__contains__, (replace(tcp, destination_port=port) for port in _PORTS)
     yield "echo".__eq__, (replace(tcp, kind="echo"),)
     yield "invalid".__eq__, (replace(tcp, kind="stray", destination_port=_PORTS[0]),)
-    yield from islice(_thoughts_of_rules(asked, tcp), _MOST_RULES)
+    thoughts = (
+        (rule.id.__eq__, islice(_of_rule(rule, tcp), _MOST_PACKETS))
+        for rule in rules
+        if rule.direction == "in" and rule.counts_in(zone) and _is_within(SOURCE, rule.remote) and not rule.service
+    )
+    yield from islice(thoughts, _MOST_THOUGHTS)
 
 
-def _thoughts_of_rules(asked: Asked, tcp: Packet) -> Iterator[tuple[Callable[[str], bool], Iterable[Packet]]]:
-    for rule in map(parse_rule, asked.rules or ()):
-        if rule.direction == "in" and rule.counts_in(zone_of_device(asked)):
-            packets = list(islice(_of_rule(rule, tcp), _MOST_PACKETS))
-            if packets:
-                yield rule.id.__eq__, packets
+def _is_within(address: int, addresses: Addresses) -> bool:
+    return not addresses.limited or any(first <= address <= last for first, last in addresses.ip)
 
 
 def _of_rule(rule: FirewallRule, tcp: Packet) -> Iterator[Packet]:
@@ -130,12 +136,11 @@ def _ends(ports: Iterable[Interval]) -> Iterator[int]:
             yield last
 
 
-def _trial(asked: Asked, packet: Packet, found: Decided) -> Trial:
+def _trial(asked: Asked, rule: FirewallRule | None, packet: Packet, found: Decided) -> Trial:
     cause, zone = _cause(found), zone_of_device(asked)
-    rules = {rule.id: rule for rule in map(parse_rule, asked.rules or ())}
-    if cause in rules:
+    if rule is not None:
         proves = {FIREWALL_RULES}
-        would_stop = rules[cause].action == "block"
+        would_stop = rule.action == "block"
     else:
         members = _MEMBERS.get(cause, ("enablefirewall",))
         proves = {zone_setting(zone, member) for member in members}
@@ -144,7 +149,7 @@ def _trial(asked: Asked, packet: Packet, found: Decided) -> Trial:
             proves.add(zone_setting(zone, "stealthmode"))
     if would_stop and asked.profile.audit:
         proves.add(AUDIT_MODE)
-    return Trial(packet=packet, expected=found, proves=frozenset(proves), rule=cause if cause in rules else "")
+    return Trial(packet=packet, expected=found, proves=frozenset(proves), rule="" if rule is None else rule.id)
 
 
 def _cause(found: Decided) -> str:
