@@ -159,6 +159,20 @@ def test_a_rule_is_tried_where_it_decides_and_nowhere_else() -> None:
     assert [(trial.packet.destination_port, trial.opens) for trial in tried] == [(8000, False), (8200, True)]
 
 
+def test_rules_that_no_packet_can_meet_keep_no_other_from_being_tried() -> None:
+    far = tuple(
+        firewall_rule(
+            f"far {port}", protocol="tcp", localports=(str(port),), remoteaddresses=("10.0.0.0/8", "fd00::/8")
+        )
+        for port in range(1, 101)
+    )
+    near = tuple(firewall_rule(f"near {port}", protocol="tcp", localports=(str(port),)) for port in range(101, 131))
+
+    tried = [trial for trial in trials({FIREWALL_RULES: (*far, *near)}) if trial.rule]
+
+    assert [trial.packet.destination_port for trial in tried] == list(range(101, 117)), "sixteen, and no more"
+
+
 def test_the_device_is_where_its_name_puts_it() -> None:
     named = {**zone("public", **ON), **zone("trusted", interfaces=("shield*",), enablefirewall="false")}
 
