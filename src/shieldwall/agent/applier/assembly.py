@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from shieldwall.agent.applier.change import CatalogJudge
 from shieldwall.agent.applier.desk import Desk
 from shieldwall.agent.applier.engine import Applier
 from shieldwall.agent.applier.evidence import Evidence
 from shieldwall.agent.applier.examiner import Examiner
+from shieldwall.agent.applier.grounds import Ground, linux_ground
 from shieldwall.agent.applier.nonces import Nonces
-from shieldwall.agent.applier.own_services import OwnServices
 from shieldwall.agent.applier.pin import PinFile
 from shieldwall.agent.applier.ports import Say
 from shieldwall.agent.applier.shelf import Shelf
@@ -27,12 +26,8 @@ from shieldwall.agent.host.ports import Host
 from shieldwall.agent.inspection.bounded import Bounded
 from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.providers.base import Provider
-from shieldwall.agent.providers.registry import linux_providers
 from shieldwall.catalog.loader import load
 from shieldwall.contract.clock import Clock
-
-PLATFORM: Final = "linux"
-"""The platform of the policies that are enforced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,22 +47,24 @@ def local_applier(
     *,
     clock: Clock,
     say: Say,
+    ground: Ground | None = None,
     randomness: Callable[[int], bytes] = os.urandom,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> LocalApplier:
-    """Put the applier together for a host, with its state in ``directory``.
+    """Put the applier together for a host, with its state in ``directory``; without another ground, it is Linux.
 
     Raises:
         ShieldwallError: The catalog that ships with it is broken.
     """
-    catalog = load(platform=PLATFORM)
-    providers = linux_providers(catalog)
+    ground = linux_ground(host, clock) if ground is None else ground
+    catalog = load(platform=ground.platform)
+    providers = ground.providers(catalog)
     engine = Applier(
         host=host,
         store=Store(directory),
         providers=providers,
         catalog=catalog,
-        platform=PLATFORM,
+        platform=ground.platform,
         clock=clock,
         randomness=randomness,
     )
@@ -80,21 +77,25 @@ def local_applier(
             desired, documents = engine.held()
             return Held(desired=desired, documents=documents)
 
-        inspector = Inspector(host=host, providers=lambda: linux_providers(catalog), held=held, bounded=bounded)
+        if not ground.is_inspected:
+            return Inspection()
+        inspector = Inspector(host=host, providers=lambda: ground.providers(catalog), held=held, bounded=bounded)
         return inspector(with_exhibits=with_exhibits)
 
-    examiner = Examiner(host=host, providers=providers, catalog_version=catalog.version, inspect=inspect)
+    examiner = Examiner(
+        host=host, looking=ground.looking, providers=providers, catalog_version=catalog.version, inspect=inspect
+    )
     warden = Warden(
         pins=PinFile(directory=directory),
         evidence=Evidence(shelf=Shelf(directory=directory), say=say),
         engine=engine,
         machine=examiner,
-        judge=CatalogJudge(catalog=catalog, platform=PLATFORM),
+        judge=CatalogJudge(catalog=catalog, platform=ground.platform),
         clock=clock,
         nonces=Nonces(randomness=randomness, monotonic=monotonic),
         say=say,
-        platform=PLATFORM,
-        services=OwnServices(host=host, clock=clock),
+        platform=ground.platform,
+        services=ground.services,
     )
     return LocalApplier(
         engine=engine,

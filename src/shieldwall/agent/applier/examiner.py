@@ -8,10 +8,9 @@ from typing import Literal
 
 from shieldwall import __version__
 from shieldwall.agent.applier.examination import Examination, Surveyed
-from shieldwall.agent.host import facts
+from shieldwall.agent.host.looking import Looking
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.host.running_system import processor
-from shieldwall.agent.host.survey import Survey, look, survey
+from shieldwall.agent.host.survey import Survey
 from shieldwall.agent.inspection.model import Inspection
 from shieldwall.agent.providers.base import Provider
 from shieldwall.contract.ids import TenantId
@@ -23,6 +22,7 @@ class Examiner:
     """Looks at the machine behind a ``Host``; the survey is made anew every time, for another manager may have come."""
 
     host: Host
+    looking: Looking
     providers: Sequence[Provider]
     catalog_version: str
     inspect: Callable[[bool], Inspection] = lambda _with_exhibits: Inspection()
@@ -51,8 +51,7 @@ class Examiner:
         return self._facts(self.survey(), self.engines())
 
     def _facts(self, found: Survey, engines: Mapping[str, str | None]) -> DeviceFacts:
-        plain = facts.device_facts(
-            self.host,
+        plain = self.looking.facts(
             agent_version=__version__,
             catalog_version=self.catalog_version,
             providers={name: version for name, version in engines.items() if version is not None},
@@ -65,16 +64,16 @@ class Examiner:
 
     def hardware(self, tenant_id: TenantId) -> HardwareIds:
         """Hash what tells this machine from another, for one tenant alone."""
-        return facts.hardware_ids(self.host, tenant_id)
+        return self.looking.hardware(tenant_id)
 
     def boot_id(self) -> str:
         """Name this boot."""
-        return facts.boot_id(self.host)
+        return self.looking.boot_id()
 
     def uptime(self) -> float:
         """Return for how many seconds this boot has lasted, sleep included."""
-        return facts.uptime(self.host)
+        return self.looking.uptime()
 
     def survey(self) -> Survey:
         """Look who else manages the machine, and whether it can be managed at all."""
-        return survey(look(self.host, architecture=processor()))
+        return self.looking.survey()

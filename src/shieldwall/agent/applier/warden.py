@@ -21,9 +21,9 @@ from shieldwall.agent.applier.authority import Claim
 from shieldwall.agent.applier.change import Judge, Wanted
 from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.applier.evidence import Evidence, Stored
+from shieldwall.agent.applier.grounds import OwnServicesKeeper
 from shieldwall.agent.applier.leave import Leave
 from shieldwall.agent.applier.nonces import Nonces
-from shieldwall.agent.applier.own_services import OwnServices
 from shieldwall.agent.applier.pin import Authority, Pin, PinFile
 from shieldwall.agent.applier.ports import (
     LEAVING,
@@ -62,8 +62,8 @@ class Warden:
     say: Say
     platform: str = "linux"
     unheard: Unheard = field(default_factory=Unheard)
-    services: OwnServices | None = None
-    """Our own services, where systemd runs them."""
+    services: OwnServicesKeeper | None = None
+    """Our own services, where something runs them."""
     restored: tuple[str, ...] = ()
     """What of our services was put back, of which nobody has heard yet."""
 

@@ -58,7 +58,11 @@ def device_facts(
 def hardware_ids(host: Host, tenant_id: TenantId) -> HardwareIds:
     """Name the machine by hashes that mean nothing to another tenant and do not give the ids away."""
     machine_id = _line(host, PurePosixPath("/etc/machine-id"))
-    smbios_uuid = _line(host, _DMI / "product_uuid").lower()
+    return hashed_ids(tenant_id, machine_id=machine_id, smbios_uuid=_line(host, _DMI / "product_uuid").lower())
+
+
+def hashed_ids(tenant_id: TenantId, *, machine_id: str, smbios_uuid: str) -> HardwareIds:
+    """Hash ids of the machine for one tenant; one that says nothing is left out. Pure."""
     known = _SMBIOS_UUID.match(smbios_uuid) and smbios_uuid not in _MEANINGLESS_UUIDS
     return HardwareIds(
         machine_id_hash=_hash(tenant_id, "machine-id", machine_id) if _MACHINE_ID.match(machine_id) else None,

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from shieldwall.agent.host.cim import SYSTEM, Cim, CimError, LanguageModeError
-from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.host.registry import RegistryValue, decode, document_path
-from shieldwall.agent.host.registry.model import folded, same_name
+from shieldwall.agent.host.registry.model import RegistryValue
+from shieldwall.agent.host.registry.one_key import RegistryView
 
 CURRENT_VERSION: Final = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 _DOMAIN_CONTROLLER: Final = 2
@@ -99,10 +98,4 @@ def _installation_type(host: Host) -> str:
 
 def registry_value(host: Host, key: str, name: str) -> RegistryValue | None:
     """Return one value of the registry, ``None`` when it is not there or cannot be read."""
-    try:
-        content = host.read_file(document_path(key))
-        values = {} if content is None else folded(decode(content)).get("", {})
-    except HostError:
-        return None
-    found = values.get(same_name(name))
-    return None if found is None else found[1]
+    return RegistryView(host).value(key, name)

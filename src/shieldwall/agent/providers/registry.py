@@ -1,28 +1,66 @@
-"""The providers of a Linux device, in the order in which they are asked and carried out."""
+"""The providers of a device, in the order in which they are asked and carried out; a platform loads its own alone."""
 
 from __future__ import annotations
 
-from shieldwall.agent.providers.audit import AuditProvider
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from shieldwall.agent.host.cim import Cim, CimError
 from shieldwall.agent.providers.base import Provider
-from shieldwall.agent.providers.clamav import ClamavProvider
-from shieldwall.agent.providers.freshclam import FreshclamProvider
-from shieldwall.agent.providers.hardening import (
-    FapolicydProvider,
-    KernelProvider,
-    ModulesProvider,
-    MountsProvider,
-    SentryProvider,
-    WatchesProvider,
-)
-from shieldwall.agent.providers.mdatp import MdatpProvider
-from shieldwall.agent.providers.nftables import NftablesProvider
-from shieldwall.agent.providers.packages import PackagesProvider
-from shieldwall.agent.providers.scans import ScansProvider
 from shieldwall.catalog.model import Catalog
+
+LINUX: Final = "linux"
+WINDOWS: Final = "windows10"
+MACOS: Final = "macOS"
+PLATFORMS: Final = (LINUX, WINDOWS, MACOS)
+"""The platforms of policies, in the catalog's words. Windows 11 and Windows Server take those of ``windows10``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Management:
+    """What is asked on Windows beside files; ``refusals`` notes the properties that Defender refused, by name."""
+
+    cim: Cim
+    refusals: Mapping[str, CimError] = field(default_factory=dict)
+
+
+def providers_for(platform: str, catalog: Catalog, management: Management | None = None) -> tuple[Provider, ...]:
+    """Make every provider there is for a platform. ``management`` is needed on Windows.
+
+    Raises:
+        ValueError: There is no such platform, or no management for Windows.
+    """
+    match platform:
+        case "linux":
+            return linux_providers(catalog)
+        case "windows10" if management is not None:
+            return windows_providers(catalog, management)
+        case "macOS":
+            return macos_providers(catalog)
+        case _:
+            raise ValueError(f"There are no providers for {platform} on this machine.")
 
 
 def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
     """Make every provider there is for Linux."""
+    # ruff: noqa: PLC0415 - each platform's providers import what the others do not have
+    from shieldwall.agent.providers.audit import AuditProvider
+    from shieldwall.agent.providers.clamav import ClamavProvider
+    from shieldwall.agent.providers.freshclam import FreshclamProvider
+    from shieldwall.agent.providers.hardening import (
+        FapolicydProvider,
+        KernelProvider,
+        ModulesProvider,
+        MountsProvider,
+        SentryProvider,
+        WatchesProvider,
+    )
+    from shieldwall.agent.providers.mdatp import MdatpProvider
+    from shieldwall.agent.providers.nftables import NftablesProvider
+    from shieldwall.agent.providers.packages import PackagesProvider
+    from shieldwall.agent.providers.scans import ScansProvider
+
     return (
         MdatpProvider(catalog),
         ClamavProvider(catalog),
@@ -38,3 +76,17 @@ def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
         WatchesProvider(catalog),
         AuditProvider(catalog),
     )
+
+
+def windows_providers(catalog: Catalog, management: Management) -> tuple[Provider, ...]:
+    """Make every provider there is for Windows."""
+    from shieldwall.agent.providers.windows_defender.provider import WindowsDefenderProvider
+
+    return (WindowsDefenderProvider(catalog, management.cim, refusals=management.refusals),)
+
+
+def macos_providers(catalog: Catalog) -> tuple[Provider, ...]:
+    """Make every provider there is for macOS."""
+    from shieldwall.agent.providers.macos.provider import MacosDefenderProvider
+
+    return (MacosDefenderProvider(catalog),)

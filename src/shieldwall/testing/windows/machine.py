@@ -18,6 +18,7 @@ from typing import Final
 from shieldwall.agent.host.documents import DocumentHost, DocumentStore
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.registry import MOUNT, RegistryStore, RegistryValue
+from shieldwall.agent.host.registry.one_key import KEYS, OneKeyStore
 from shieldwall.testing.windows.cim import CimComponent, PretendCim, PretendClass
 from shieldwall.testing.windows.registry import PretendRegistry
 
@@ -63,6 +64,7 @@ class PretendWindows:
     def __post_init__(self) -> None:
         """Put into registry and management what the edition says of itself."""
         self.stores[MOUNT] = RegistryStore(self.registry)
+        self.stores[KEYS] = OneKeyStore(self.registry)
         self.registry.fill(
             CURRENT_VERSION,
             {

@@ -92,6 +92,18 @@ class WinregBackend:
                 raise HostError(f"{key} holds more than {MOST_KEYS} keys.")
         return tree
 
+    def look(self, key: str) -> Tree | None:
+        """See ``LooksAtOneKey.look``. Raises: HostError."""
+        try:
+            with self._open(key, self._winreg.KEY_READ) as handle:
+                keys, values, _ = self._winreg.QueryInfoKey(handle)
+                below = [self._winreg.EnumKey(handle, index) for index in range(keys)]
+                return {"": dict(self._values(handle, values)), **{name: {} for name in below}}
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise HostError(f"{key} cannot be read: {error.strerror or error}.") from None
+
     def carry_out(self, key: str, operation: Operation) -> None:
         """See ``RegistryBackend.carry_out``. Raises: HostError."""
         place = _joined(key, operation.key)

@@ -1,0 +1,1 @@
+"""A Windows machine: what it says of itself, and who else manages it."""
