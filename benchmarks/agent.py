@@ -1,13 +1,37 @@
-"""What an agent costs a device: memory while it waits, CPU of a check-in that changes nothing."""
+"""What an agent costs a device: memory of its two processes while they wait, CPU of a check-in that changes nothing."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import statistics
+import sys
 import time
 from pathlib import Path
+from typing import Final
 
-from benchmarks.programs import AGENT, Server, processor_seconds, resident_bytes, run, started, wait_until
+from benchmarks.programs import (
+    AGENT,
+    SHIELDWALL,
+    Server,
+    processor_seconds,
+    proportional_bytes,
+    resident_bytes,
+    run,
+    started,
+    wait_until,
+)
+
+SAMPLES: Final = Path(__file__).parents[1] / "samples" / "policies"
+UNITS: Final = Path(__file__).parents[1] / "package" / "units"
+BAR_MIB: Final = 40.0
+"""Of both processes together, pages that both map counted once."""
+BAR_SHARE: Final = 0.001
+"""Of one processor, both together."""
+_REST_SECONDS: Final = 150.0
+"""Two looks for drift and more."""
+_PERMISSIONS: Final = ("DeviceManagementConfiguration.ReadWrite.All", "Group.ReadWrite.All")
 
 
 def measure(home: Path, *, check_ins: int = 15) -> None:
@@ -18,26 +42,68 @@ def measure(home: Path, *, check_ins: int = 15) -> None:
     (root / "etc/os-release").write_text('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n')
     (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
     (root / "etc/opt/microsoft/mdatp").mkdir(parents=True)
-    places = ("--root", str(root), "--state", str(state))
-    with server.running():
-        run(AGENT, "onboard", str(server.package), *places)
-        run(AGENT, "sync", *places)
-        log = home / "agent.log"
-        with started([AGENT, "run", *places], log) as pid:
-            wait_until(lambda: log.exists() and log.stat().st_size > 0, "the agent's first word")
-            time.sleep(5)
-            before, moment = processor_seconds([pid]), time.monotonic()
-            time.sleep(30)
-            share = (processor_seconds([pid]) - before) / (time.monotonic() - moment)
-            print(f"agent, waiting   {resident_bytes(pid) / 2**20:8.1f} MiB resident, {share:.2%} of one processor")
+    socket = home / "run" / "applier.sock"
+    places = ("--root", str(root), "--state", str(state), "--applier", str(socket))
+    module = (sys.executable, "-I", "-m")
+    applier = (*module, "shieldwall.agent.applier_main", "--root", str(root), "--state", str(home / "applier"))
+    with server.running(*_PERMISSIONS):
+        _assign_samples(server)
+        with started((*applier, "--socket", str(socket), "--agent-user", "0"), home / "applier.log", _unit()) as second:
+            wait_until(socket.exists, "the applier")
+            run(AGENT, *places, "onboard", str(server.package))
+            run(AGENT, *places, "sync")
+            log = home / "agent.log"
+            agent = (*module, "shieldwall.agent.main", str(root), str(state), str(socket))
+            with started(agent, log, _unit()) as first:
+                wait_until(lambda: log.exists() and "checkedIn" in log.read_text(), "the agent's first check-in")
+                _at_rest(first, second)
         print(f"sync, no change  {_median_cpu(check_ins, places) * 1e3:8.0f} ms CPU, start of the program included")
+
+
+def _assign_samples(server: Server) -> None:
+    """Give every device every sample policy for Linux."""
+    group = server.home / "group.json"
+    rule = '(device.deviceOSType -eq "Linux")'
+    body = {"displayName": "Everybody", "mailEnabled": False, "mailNickname": "everybody", "securityEnabled": True}
+    body |= {"groupTypes": ["DynamicMembership"], "membershipRule": rule, "membershipRuleProcessingState": "On"}
+    group.write_text(json.dumps(body))
+    run(SHIELDWALL, "api", "POST", "/v1.0/groups", "--body", str(group), environment=server.environment)
+    for sample in sorted(SAMPLES.glob("linux-*.json")):
+        said = run(SHIELDWALL, "policy", "import", str(sample), "--json", environment=server.environment)
+        for made in json.loads(said):
+            words = ("policy", "assign", made["id"], "--group", "Everybody")
+            run(SHIELDWALL, *words, environment=server.environment)
+
+
+def _unit() -> dict[str, str]:
+    """Return the environment that both units give."""
+    text = (UNITS / "shieldwall-agent.service").read_text()
+    said = dict(pair.split("=", 1) for pair in re.findall(r"^Environment=(\S+)$", text, re.MULTILINE))
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **said}
+
+
+def _at_rest(agent: int, applier: int) -> None:
+    pids = [agent, applier]
+    time.sleep(20)
+    before, moment = processor_seconds(pids), time.monotonic()
+    time.sleep(_REST_SECONDS)
+    share = (processor_seconds(pids) - before) / (time.monotonic() - moment)
+    for name, pid in (("agent", agent), ("applier", applier)):
+        resident, own = resident_bytes(pid) / 2**20, proportional_bytes(pid) / 2**20
+        print(
+            f"{name}, waiting{'':<{9 - len(name)}}{resident:6.1f} MiB resident, {own:.1f} MiB with shared pages divided"
+        )
+    together = sum(map(proportional_bytes, pids)) / 2**20
+    print(
+        f"both together    {together:8.1f} MiB (bar: {BAR_MIB:.0f}), {share:.2%} of a processor (bar: {BAR_SHARE:.1%})"
+    )
 
 
 def _median_cpu(times: int, places: tuple[str, ...]) -> float:
     costs = []
     for _ in range(times):
         before = os.times()
-        run(AGENT, "sync", *places)
+        run(AGENT, *places, "sync")
         after = os.times()
         costs.append(after.children_user + after.children_system - before.children_user - before.children_system)
     return statistics.median(costs)

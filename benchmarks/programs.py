@@ -28,6 +28,14 @@ def resident_bytes(pid: int) -> int:
     return int(_fields(pid)[21]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def proportional_bytes(pid: int) -> int:
+    """Say how much memory a process holds resident, of pages that others map as well its share (proc(5), ``Pss``)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"process {pid} has no Pss")
+
+
 def children(pid: int) -> list[int]:
     """List the direct children of a process."""
     processes = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
@@ -40,10 +48,10 @@ def command_line(pid: int) -> str:
 
 
 @contextmanager
-def started(command: Sequence[str], log: Path) -> Iterator[int]:
-    """Run a program for a while; gives its process id."""
+def started(command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[int]:
+    """Run a program for a while, with our environment unless another is given; gives its process id."""
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment)
         try:
             yield process.pid
         finally:
