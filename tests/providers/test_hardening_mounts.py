@@ -160,7 +160,7 @@ def test_one_mount_that_cannot_be_changed_undoes_no_other(tmp_path: Path) -> Non
         mount("-t", "tmpfs", "odd", str(tmp_path / "home/odd"))
         programs = tmp_path / "programs"
         programs.mkdir()
-        refusing = f'case "$*" in *remount*{tmp_path}/home/odd) exit 32 ;; esac; exec /usr/bin/mount "$@"'
+        refusing = f'case "$* $PWD" in *remount*{tmp_path}/home/odd) exit 32 ;; esac; exec /usr/bin/mount "$@"'
         (programs / "mount").write_text(f"#!/bin/sh\n{refusing}\n")
         (programs / "mount").chmod(0o755)
         odd = LocalHost(tmp_path, program_directories=[programs, Path("/usr/bin")])
@@ -242,7 +242,8 @@ def test_a_process_with_mounts_of_its_own_has_systemd_do_it() -> None:
         mounting.reconcile(host, MountPlan(flags={PurePosixPath("/home"): frozenset({"noexec"})}))
 
         asked = Path("/run/asked").read_text().splitlines()
-        assert asked[0] == "/usr/bin/mount --rbind /home /home"  # the machine itself has no mount there
+        # The machine itself has no mount there.
+        assert asked[0].endswith(" sh /home /usr/bin/mount --no-canonicalize --rbind . .")
 
     privately(check)
 
@@ -308,6 +309,31 @@ def test_where_nothing_can_be_mounted_it_says_so() -> None:
         False,
         "Engine unavailable: The program mount is not on this device.",
     )
+
+
+@pytest.mark.root
+def test_a_directory_that_became_a_link_while_we_looked_leads_nowhere(tmp_path: Path) -> None:
+    """A user may rename a folder on the way to it, between the kernel's list and the mount."""
+
+    def check() -> None:
+        private_root(tmp_path)
+        host = LocalHost(tmp_path, program_directories=[Path("/usr/bin")])
+        victim, place = tmp_path / "victim", tmp_path / "home/a/folder"
+        victim.mkdir()
+        mount("-t", "tmpfs", "victim", str(victim))
+        place.parent.mkdir(parents=True)
+        place.symlink_to(victim)
+        before = Path("/proc/self/mountinfo").read_text()
+
+        for words in (("--rbind", "."), ("-o", "remount,bind,noexec", "none")):
+            with pytest.raises(MountError, match="another directory"):
+                mounting._mount(host, PurePosixPath(place), *words)
+
+        assert Path("/proc/self/mountinfo").read_text() == before
+        mounting._mount(host, PurePosixPath(victim), "-o", "remount,bind,noexec", "none")
+        assert Path("/proc/self/mountinfo").read_text() != before
+
+    privately(check)
 
 
 @pytest.mark.root

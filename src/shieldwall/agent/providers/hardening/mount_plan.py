@@ -28,12 +28,16 @@ _SCRIPT: Final = """\
 #!/bin/sh
 # Written by shieldwall-agent; a change made here is put back. Does at every start what the agent did when it was told.
 [ -e {before} ] || cp /proc/self/mountinfo {before}
+# The directory is entered first, and mounted is what was entered: whoever may rename it afterwards changes nothing.
+enter() {{
+    cd / && cd -P -- "$1" 2>/dev/null && [ "$(pwd -P)" = "$1" ]
+}}
 hold() {{
-    [ -d "$2" ] && [ ! -L "$2" ] || return 0
-    mountpoint -q "$2" || {{
-        mount --rbind "$2" "$2" && mount --make-rslave "$2" && mount --make-rshared "$2"
+    enter "$2" || return 0
+    mountpoint -q . || {{
+        mount -c --rbind . . && enter "$2" && mountpoint -q . && mount -c --make-rslave . && mount -c --make-rshared .
     }} || return 0
-    mount -o "remount,bind,$(findmnt -no VFS-OPTIONS --mountpoint "$2" | tail -n 1),$1" "$2"
+    mount -c -o "remount,bind,$(findmnt -no VFS-OPTIONS --mountpoint "$2" | tail -n 1),$1" none .
 }}
 """
 

@@ -24,6 +24,9 @@ MOUNTS: Final = PurePosixPath("/proc/self/mountinfo")
 MOUNTS_OF_INIT: Final = PurePosixPath("/proc/1/mountinfo")
 
 _BY_SYSTEMD: Final = ("--quiet", "--wait", "--collect", "--pipe", "--service-type=exec", "--")
+_ELSEWHERE: Final = 99
+_SCRIPT: Final = f'cd -P -- "$1" && [ "$(pwd -P)" = "$1" ] || exit {_ELSEWHERE}; shift; exec "$@"'
+_ENTER: Final = ("/bin/sh", "-c", _SCRIPT, "sh")
 _BLOCK_DEVICES: Final = PurePosixPath("/sys/dev/block")
 
 
@@ -145,10 +148,10 @@ def _make_mount(host: Host, directory: PurePosixPath) -> None:
     place = _place(host, directory)
     if place is None or place in visible(_current(host)):
         return
-    _mount(host, "--rbind", str(place), str(place))
+    _mount(host, place, "--rbind", ".")
     # What is unmounted below the new mount must stay mounted below the old one, so it follows and does not lead.
-    _mount(host, "--make-rslave", str(place))
-    _mount(host, "--make-rshared", str(place))
+    _mount(host, place, "--make-rslave")
+    _mount(host, place, "--make-rshared")
 
 
 def _take_away(host: Host, mount: Mount) -> None:
@@ -214,14 +217,22 @@ def _remount(host: Host, mount: Mount, flags: frozenset[str], plan: MountPlan) -
         MountError, ProgramError: It is one of the plan's own directories.
     """
     try:
-        _mount(host, "-o", f"remount,bind,{mount.options(flags)}", str(mount.target))
+        _mount(host, mount.target, "-o", f"remount,bind,{mount.options(flags)}", "none")
     except (MountError, ProgramError):
         if _logical(host, mount.target) in plan.flags:
             raise
 
 
-def _mount(host: Host, *words: str) -> None:
-    completed = host.run([*_through(host), host.find_program("mount") or "mount", *words])
+def _mount(host: Host, place: PurePosixPath, *words: str) -> None:
+    """Mount upon a directory that is entered first: whoever may rename it meanwhile leads us nowhere else.
+
+    Raises:
+        MountError: mount refuses, or another directory than that one is there now.
+    """
+    program = host.find_program("mount") or "mount"
+    completed = host.run([*_through(host), *_ENTER, str(place), program, "--no-canonicalize", *words, "."])
+    if completed.returncode == _ELSEWHERE:
+        raise MountError(f"{place} is another directory than it was a moment ago.")
     if completed.returncode != 0:
         said = completed.stderr.decode(errors="replace").strip().split("\n")[0][:400]
-        raise MountError(f"mount {' '.join(words)} failed: {said}.")
+        raise MountError(f"mount {' '.join(words)} on {place} failed: {said}.")
