@@ -13,8 +13,14 @@ from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.support.campaign import size
 
-settings.register_profile("campaign", max_examples=100_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "campaign",
+    max_examples=size(short=1_000, full=100_000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 """``make campaign``: hours, on demand."""
 
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -82,6 +88,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with (Path(tempfile.gettempdir()) / "shieldwall-tests-audit.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Let a law that is tried a hundred thousand times say how far it is."""
+    progress = None
+    if "CAMPAIGN" in os.environ and isinstance(item, pytest.Function):
+        from tests.support.laws import counted  # noqa: PLC0415 - reads the profile, which is chosen by now
+
+        progress = counted(item.nodeid, item.obj)
+    try:
+        return (yield)
+    finally:
+        if progress is not None:
+            progress.end()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -192,6 +192,34 @@ def test_content_and_directory_are_on_disk_before_the_write_returns(
     assert calls == ["file", "rename", "directory", "directory"]
 
 
+def test_what_is_as_it_should_be_is_synced_all_the_same(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was killed between rename and sync leaves what everybody reads and no disk holds."""
+    host.write_file(FILE, b"same")
+    empty = host.root / "etc" / "other"
+    empty.mkdir()
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    inode = host.locate(FILE).stat().st_ino
+
+    host.write_file(FILE, b"same")
+    assert synced == ["product.conf", "product"]
+    assert host.locate(FILE).stat().st_ino == inode, "nothing is replaced by its like"
+
+    synced.clear()
+    host.write_file(PurePosixPath("/etc/product/absent.conf"), None)
+    assert synced == ["product"]
+
+    synced.clear()
+    host.write_file(PurePosixPath("/etc/other/new.conf"), b"new")
+    assert synced[0] == "etc", "whoever made the directory may not have lived to sync it"
+
+
 def test_what_a_killed_write_left_behind_is_cleared_away_by_the_next(host: LocalHost) -> None:
     host.write_file(FILE, b"old")
     left = host.locate(FILE).with_name(f".{FILE.name}.shieldwall-new")

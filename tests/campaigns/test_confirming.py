@@ -145,7 +145,7 @@ def _raise(error: BaseException) -> None:
 
 def test_no_history_leaves_a_device_cut_off_for_longer_than_eleven_minutes(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
-    for trial, chance in tries(size(short=60, full=500)):
+    for trial, chance in tries("A-CONFIRM (pretended filter)", size(short=60, full=500)):
         world = World(tmp_path / str(trial), chance)
         world.device.uptime = HandUptime()
         world.started()
@@ -231,7 +231,7 @@ def test_the_real_firewall_lets_the_device_through_again(tmp_path: Path) -> None
     seen: Counter[str] = Counter()
     count = size(short=6, full=60)
     with joined_namespaces() as (device, server), server.listening(SERVER), server.listening(DNS, udp=True):
-        for trial, chance in tries(count):
+        for trial, chance in tries("A-CONFIRM (nftables)", count):
             cut, happening = sorted(CUTS)[trial % len(CUTS)], HAPPENINGS[(trial // len(CUTS) + trial) % len(HAPPENINGS)]
             seen[f"{cut} cut, {happening}"] += 1
             _survived(_applier(tmp_path / str(trial), device), (device, server), cut, happening, chance)

@@ -153,7 +153,7 @@ def targets(world: World, policies: list[PolicyDocument]) -> Iterator[int]:
 
 def test_harmful_policies_hold_for_three_crashes_at_most(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
-    for trial, chance in tries(size(short=40, full=1_000)):
+    for trial, chance in tries("A-LKG (harmful)", size(short=40, full=1_000)):
         world = World(tmp_path / str(trial), chance)
         world.start()
         world.enforce(GOOD)
@@ -186,7 +186,7 @@ def test_harmful_policies_hold_for_three_crashes_at_most(tmp_path: Path) -> None
 
 def test_where_even_the_good_do_not_help_safe_mode_is_reached_and_nothing_gets_weaker(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
-    for trial, chance in tries(size(short=30, full=500)):
+    for trial, chance in tries("A-LKG (safe mode)", size(short=30, full=500)):
         world = World(tmp_path / str(trial), chance)
         world.at_once = False
         world.start()
@@ -216,7 +216,7 @@ def test_where_even_the_good_do_not_help_safe_mode_is_reached_and_nothing_gets_w
 
 def test_nonsense_breaks_nothing_and_weakens_nothing(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
-    for trial, chance in tries(size(short=60, full=1_000)):
+    for trial, chance in tries("A-LKG (nonsense)", size(short=60, full=1_000)):
         world = World(tmp_path / str(trial), chance)
         world.start()
         world.enforce(GOOD)

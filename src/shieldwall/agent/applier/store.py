@@ -1,6 +1,6 @@
 """The applier's directory: ``state.json`` and ``lock``.
 
-Every write is durable when it returns and replaces the old state as a whole; where it fails, the old state is there.
+Every write is durable when it returns and replaces the old state as a whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from shieldwall.agent.applier.state import State
 from shieldwall.agent.host.errors import HostError
-from shieldwall.agent.host.files import make_directory, read_bytes, replace
+from shieldwall.agent.host.files import make_directory, read_bytes, replace, settle
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.strict_json import decode, encode
 
@@ -62,6 +62,7 @@ class Store:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise BusyError(f"Another process holds {lock.name}.") from None
+            settle(self._directory)  # whoever replaced the state last may have been killed before that was on disk
             yield
 
     def load(self) -> State:
@@ -79,6 +80,13 @@ class Store:
         except InvalidJsonError as error:
             raise UnreadableStateError(f"{self._file}: {error.cause}") from error
 
+    def holds(self, state: State) -> bool:
+        """Say whether this is what is remembered. Raises: as ``load``."""
+        return encode(self.load()) == encode(state)
+
     def save(self, state: State) -> None:
-        """Remember, durably. Raises: HostError; the old state is then still there."""
+        """Remember, durably. Raises: HostError; ``load`` then says whether the old state is there, or the new one.
+
+        The new one is, but not for certain on disk, where only the directory could not be written.
+        """
         replace(self._file, encode(state), mode=_PRIVATE_FILE)

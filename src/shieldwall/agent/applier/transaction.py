@@ -87,7 +87,7 @@ class Transaction:
         outcomes = [_traced(outcome, seen) for outcome in outcomes]
         repairs = self._repairs(state.repairs, outcomes)
         if not committed.same_as(saved):
-            self._commit(replace(committed, repairs=repairs), attempts)
+            self._commit(saved, replace(committed, repairs=repairs), attempts)
         elif repairs != state.repairs:
             with contextlib.suppress(HostError):  # a component that came back is no worse for not being counted
                 self.store.save(replace(committed, repairs=repairs))
@@ -152,17 +152,30 @@ class Transaction:
         )
         return (*contest.recent(repairs, now), *new) if new else repairs
 
-    def _commit(self, committed: State, attempts: Iterable[Attempt]) -> None:
+    def _commit(self, saved: State, committed: State, attempts: Iterable[Attempt]) -> None:
         moment = self.clock.now().isoformat(timespec="seconds")
         try:
             self.store.save(replace(committed, committed_at=moment))
         except ShieldwallError:
             # What cannot be remembered must not be: later, nobody could let go of it. The intent on disk stays, so if
             # going back does not work out now, the next run goes on with it.
-            for attempt in attempts:
-                if attempt.changes:
-                    undo(self.host, attempt.provider, attempt.intent)
+            if self._remembers(saved):
+                for attempt in attempts:
+                    if attempt.changes:
+                        undo(self.host, attempt.provider, attempt.intent)
             raise
+
+    def _remembers(self, saved: State) -> bool:
+        """Say whether what was saved before is read again; else what was carried out is, and the device agrees with it.
+
+        A disk that refuses to sync a directory has replaced the file in it by then.
+        """
+        with contextlib.suppress(ShieldwallError):
+            if not self.store.holds(saved):
+                self.store.save(saved)
+        with contextlib.suppress(ShieldwallError):
+            return self.store.holds(saved)
+        return True
 
 
 def _started(outcome: Outcome) -> Outcome:

@@ -2,6 +2,9 @@
 
 The order is the one that survives a power cut: new content into a temporary file beside the old, ``fsync``, rename,
 ``fsync`` of the directory (rename(2): an existing target is replaced without a moment in which it is missing).
+
+A process killed between two of these steps leaves what everybody reads and no disk holds. So nothing that is found as
+it should be is taken for durable: it is synced as well.
 """
 
 from __future__ import annotations
@@ -51,10 +54,14 @@ def _read_all(descriptor: int) -> bytes:
 
 
 def replace(path: Path, content: bytes, *, mode: int) -> None:
-    """Put new content in place of the old, durably; owner and mode of an existing file stay. Raises: HostError."""
+    """Have a file hold this content, durably; owner and mode of an existing file stay. Raises: HostError."""
     with _translated(path):
         make_directory(path.parent)
         existing = _existing(path)
+        if existing is not None and existing.st_size == len(content) and read_bytes(path) == content:
+            _sync(path, os.O_NONBLOCK | os.O_NOFOLLOW)
+            _sync_directory(path.parent)
+            return
         # One name for all attempts: what a killed attempt left behind is cleared away by the next.
         temporary = path.with_name(f".{path.name}.shieldwall-new")
         temporary.unlink(missing_ok=True)
@@ -73,12 +80,21 @@ def remove(path: Path) -> None:
     with _translated(path):
         if _existing(path) is not None:
             path.unlink()
+        if path.parent.is_dir():
             _sync_directory(path.parent)
+
+
+def settle(directory: Path) -> None:
+    """Have on disk which names a directory holds, whoever changed them last. Raises: HostError."""
+    with _translated(directory):
+        _sync_directory(directory)
 
 
 def make_directory(path: Path, *, mode: int = 0o755) -> None:
     """Make a directory and its parents, each on disk before the next. Raises: OSError."""
     if path.is_dir():
+        if _is_empty(path):  # it may have been made a moment ago, by a process that did not live to sync it
+            _sync_directory(path.parent)
         return
     make_directory(path.parent)
     with contextlib.suppress(FileExistsError):
@@ -107,8 +123,17 @@ def _existing(path: Path) -> os.stat_result | None:
     return found
 
 
+def _is_empty(path: Path) -> bool:
+    with os.scandir(path) as entries:
+        return next(entries, None) is None
+
+
 def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(path, os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
     finally:
