@@ -41,13 +41,13 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
     ),
     "audit": (lambda: _program("auditctl"), "needs auditctl: apt-get install auditd"),
     "fapolicyd": (lambda: _program("fapolicyd"), "needs fapolicyd: apt-get install fapolicyd"),
+    "wine": (lambda: _program("wine"), "needs wine: apt-get install wine wine64"),
     "nginx": (lambda: _program("nginx"), "needs nginx: apt-get install nginx-light"),
 }
 
 
 LONG: Final = frozenset({"cli", "clients", "e2e", "life", "packaging"})
 """Directories of few tests that take long, because they start whole programs."""
-    "wine": (lambda: _program("wine"), "needs wine: apt-get install wine wine64"),
 
 
 @pytest.hookimpl(trylast=True)
