@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pytest
-from tests.providers.test_audit_provider import BEHAVIOR, Kernel, a_host, name
+from tests.support.audit_scene import BEHAVIOR, Kernel, a_host, name
 from tests.support.memory_host import MemoryHost
 from tests.support.policies import choice, document
 from tests.support.pretend_products import HandUptime

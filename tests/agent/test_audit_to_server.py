@@ -12,16 +12,9 @@ from typing import Any
 import pytest
 from tests.agent.service.test_real_gateway import a_package, surroundings
 from tests.agent.service.test_real_gateway import world as world_fixture
-from tests.providers.test_audit_provider import (
-    ON,
-    auditctl,
-    choices,
-    name,
-    watch,
-)
-from tests.providers.test_audit_provider import (
-    kernel as kernel_fixture,
-)
+from tests.providers.test_audit_real_kernel import auditctl
+from tests.providers.test_audit_real_kernel import kernel as kernel_fixture
+from tests.support.audit_scene import ON, choices, name, watch
 from tests.support.gateway_world import GatewayWorld
 from tests.support.hardening import apply, catalog
 

@@ -1,18 +1,30 @@
-"""The kernel's audit: laws, the rules that come of settings, what is said where it cannot be, the real kernel."""
+"""The kernel's audit: laws, the rules that come of settings, what is said where it cannot be."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.audit_scene import (
+    BEHAVIOR,
+    EXCLUSIONS,
+    ON,
+    PROVIDER,
+    WORDS,
+    Kernel,
+    a_host,
+    choices,
+    excluded_path,
+    excluded_program,
+    name,
+    rules,
+    watch,
+)
 from tests.support.hardening import apply, catalog
 from tests.support.memory_host import MemoryHost
 from tests.support.provider_conformance import ProviderConformance
@@ -20,23 +32,14 @@ from tests.support.setting_strategies import desired_settings
 from tests.support.systemd_host import SystemdHost
 
 from shieldwall.agent.edr.rules import KEY
-from shieldwall.agent.host.local import LocalHost
-from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.audit import AuditProvider
 from shieldwall.agent.providers.audit import profile as at
 from shieldwall.agent.providers.audit.kernel import BEFORE, AuditRefusedError
-from shieldwall.agent.providers.audit.packs import BEHAVIOR_PACKS, PACKS, Machine, rules_of
-from shieldwall.agent.providers.audit.profile import Vocabulary
+from shieldwall.agent.providers.audit.packs import BEHAVIOR_PACKS, PACKS
 from shieldwall.agent.providers.audit.rendering import LOCK, MEMORY, READER, READER_UNIT, READER_WANTED, RULES
 from shieldwall.agent.providers.base import Desired, Surroundings
 from shieldwall.contract.ids import SettingId
-from shieldwall.policy.values import Item
 
-PROVIDER: Final = AuditProvider(catalog(), python="/usr/bin/python3")
-WORDS: Final = Vocabulary.of(catalog())
-PREFIX: Final = "linux_shieldwall_audit_"
-BEHAVIOR: Final = SettingId("linux_mdatp_managed_antivirusengine_behaviormonitoring")
-EXCLUSIONS: Final = SettingId("linux_mdatp_managed_exclusionsettings_exclusions")
 ANYTHING: Final = st.none() | st.binary(max_size=20)
 
 
@@ -44,105 +47,6 @@ class TestConformance(ProviderConformance):
     provider = PROVIDER
     file_contents = st.fixed_dictionaries(dict.fromkeys(PROVIDER.files(), ANYTHING))
     desired = desired_settings(catalog(), WORDS.places)
-
-
-def name(part: str) -> SettingId:
-    return SettingId(PREFIX + part.lower())
-
-
-def choices(**parts: str) -> Desired:
-    return {name(part): f"{name(part)}_{word}" for part, word in parts.items()}
-
-
-def watch(path: str, *uses: str, key: str | None = None) -> Item:
-    item = name("watches_item")
-    members: dict[SettingId, Any] = {
-        SettingId(f"{item}_path"): path,
-        SettingId(f"{item}_permissions"): tuple(f"{item}_permissions_{use}" for use in uses),
-    }
-    if key is not None:
-        members[SettingId(f"{item}_key")] = key
-    return Item(tuple(sorted(members.items())))
-
-
-def excluded_path(path: str, *, directory: bool) -> Item:
-    item = f"{EXCLUSIONS}_item_"
-    return Item(
-        tuple(
-            sorted(
-                {
-                    SettingId(f"{item}$type"): f"{item}$type_0",
-                    SettingId(f"{item}isdirectory"): f"{item}isdirectory_{str(directory).lower()}",
-                    SettingId(f"{item}path"): path,
-                }.items()
-            )
-        )
-    )
-
-
-def excluded_program(program: str) -> Item:
-    item = f"{EXCLUSIONS}_item_"
-    return Item(((SettingId(f"{item}$type"), f"{item}$type_1"), (SettingId(f"{item}name"), program)))
-
-
-ON: Final = choices(enabled="true")
-
-
-def rules(desired: Desired, kept: Mapping[str, Any] | None = None) -> list[str]:
-    content = PROVIDER.render({}, desired, kept or {}).files[RULES] or b""
-    return [line for line in content.decode().splitlines() if not line.startswith("#")]
-
-
-class Kernel:
-    """An audit system in memory: rules by their lines, values by their options."""
-
-    def __init__(self, *, enabled: str = "0", foreign: Sequence[str] = (), refuses: str = "") -> None:
-        self.values = {"enabled": enabled, "failure": "1", "pid": "0", "rate_limit": "0", "backlog_limit": "64"}
-        self.values |= {"lost": "0", "backlog_wait_time": "15000", "loginuid_immutable": "0 unlocked"}
-        self.rules = list(foreign)
-        self.refuses = refuses
-        self.read: Callable[[str], bytes | None] = lambda _path: None
-
-    def __call__(self, words: Sequence[str], _stdin: bytes) -> Completed:
-        if self.refuses:
-            return Completed(returncode=1, stdout=b"", stderr=f"Error - {self.refuses}\n".encode())
-        match words:
-            case ["-s"]:
-                said = "".join(f"{name} {value}\n" for name, value in self.values.items())
-                return Completed(returncode=0, stdout=said.encode(), stderr=b"")
-            case ["-l"]:
-                said = "\n".join(self.rules) or "No rules"
-                return Completed(returncode=0, stdout=f"{said}\n".encode(), stderr=b"")
-            case _ if self.values["enabled"] == "2":
-                return Completed(returncode=1, stdout=b"", stderr=b"The audit system is in immutable mode")
-            case ["-R", path]:
-                for line in (self.read(path) or b"").decode().splitlines():
-                    self.take(line.split())
-            case ["-D", "-k", key]:
-                self.rules = [rule for rule in self.rules if not rule.endswith((f"key={key}", f"-k {key}"))]
-            case _:
-                self.take(list(words))
-        return Completed(returncode=0, stdout=b"", stderr=b"")
-
-    def take(self, words: list[str]) -> None:
-        options = {"-b": "backlog_limit", "--backlog_wait_time": "backlog_wait_time", "-r": "rate_limit"}
-        options |= {"-f": "failure", "-e": "enabled"}
-        match words:
-            case ["-a", *_]:
-                self.rules.append(" ".join(words))
-            case ["--loginuid-immutable"]:
-                self.values["loginuid_immutable"] = "1 locked"
-            case [option, value] if option in options:
-                self.values[options[option]] = value
-            case _:
-                assert words[:1] in ([], ["-c"], ["##"]), words
-
-
-def a_host(kernel: Kernel, *, systemd: bool = True, files: Mapping[PurePosixPath, bytes] | None = None) -> MemoryHost:
-    kind = SystemdHost if systemd else MemoryHost
-    host = kind(dict(files or {}), programs={"auditctl": kernel})
-    kernel.read = lambda path: host.files.get(RULES) if path.endswith(RULES.name) else None
-    return host
 
 
 # Rules
@@ -504,145 +408,3 @@ def test_a_memory_that_is_not_ours_says_nothing() -> None:
     memory = json.loads(files[MEMORY] or b"{}")
     for broken in (b"{}", b"[]", b'{"settings":{},"holds":[]}', json.dumps(memory).encode()):
         assert PROVIDER.read({**files, MEMORY: broken}) == {}
-
-
-# The real one
-
-
-@pytest.fixture
-def kernel() -> Iterator[None]:
-    """Leave the kernel's audit as it was, whatever happens."""
-    before = auditctl("-s"), auditctl("-l")
-    yield
-    for key in {line.rpartition("key=")[2].rpartition("-k ")[2] for line in auditctl("-l").splitlines()}:
-        if key.startswith(KEY):
-            auditctl("-D", "-k", key)
-    values = dict(line.split(" ", 1) for line in before[0].splitlines() if " " in line)
-    for option, value in (("-b", "backlog_limit"), ("-r", "rate_limit"), ("-f", "failure"), ("-e", "enabled")):
-        auditctl(option, values[value])
-    auditctl("--backlog_wait_time", values["backlog_wait_time"])
-    assert auditctl("-l") == before[1]
-
-
-def auditctl(*words: str) -> str:
-    return subprocess.run(["auditctl", *words], check=False, capture_output=True, text=True).stdout
-
-
-@pytest.mark.root
-@pytest.mark.audit
-@pytest.mark.usefixtures("kernel")
-def test_the_real_kernel_takes_every_pack_and_gives_everything_back(tmp_path: Path) -> None:
-    host = LocalHost(tmp_path, program_directories=[Path("/usr/sbin")])
-    provider = AuditProvider(catalog())
-    (tmp_path / "data").mkdir()
-    wanted: Desired = {
-        **ON,
-        **choices(**{f"packs_{pack}": "true" for pack in PACKS}, packs_execution="all", failuremode="silent"),
-        name("watches"): (watch(f"{tmp_path}/data/", "write", key="mine"), watch("/etc/hostname", "read")),
-        name("excludedusers"): ("34",),
-        name("excludedprograms"): ("/usr/bin/rsync",),
-        EXCLUSIONS: (excluded_path(f"{tmp_path}/data", directory=True),),
-        name("limits_backloglimit"): 9_000,
-        name("limits_ratelimit"): 100_000,
-        BEHAVIOR: f"{BEHAVIOR}_1",
-    }
-    before = auditctl("-s"), auditctl("-l")
-    rendered = apply(host, provider, wanted)
-    assert not rendered.rejected
-
-    found = provider.observe(host, wanted)
-    wrong = {setting: each for setting, each in found.items() if each.effective is not True}
-    assert not wrong
-    assert found[BEHAVIOR].code == "detectOnly"
-    missing = {rule for pack in PACKS for rule in rules_of(pack, Machine())} - set()
-    assert len(auditctl("-l").splitlines()) > len(missing)
-
-    auditctl("-D", "-k", f"{KEY}persistence")
-    assert provider.observe(host, wanted)[name("packs_persistence")].code == "auditRuleMissing"
-    assert provider.supervise(host, wanted) == ["Audit rules were gone from the kernel, and are loaded again."]
-    assert provider.observe(host, wanted)[name("packs_persistence")].effective is True
-
-    apply(host, provider, {}, dict(rendered.kept))
-    assert (comparable(auditctl("-s")), auditctl("-l")) == (comparable(before[0]), before[1])
-
-
-@pytest.mark.root
-@pytest.mark.audit
-def test_in_a_container_the_real_auditctl_says_that_it_may_not_and_so_do_we() -> None:
-    program = """
-from pathlib import Path
-from tests.providers.test_audit_provider import PROVIDER, name
-from shieldwall.agent.host.local import LocalHost
-support = PROVIDER.support(LocalHost(Path("/"), program_directories=[Path("/usr/sbin")]), name("enabled"))
-print(support.applicable, support.reason)
-"""
-    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", program]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("False Engine unavailable: The kernel lets nobody here use its audit:"), done.stdout
-
-
-def comparable(status: str) -> list[str]:
-    """What does not move by itself."""
-    return [
-        line for line in status.splitlines() if not line.startswith(("lost", "backlog ", "backlog_wait_time_actual"))
-    ]
-
-
-@pytest.mark.root
-@pytest.mark.audit
-@pytest.mark.usefixtures("kernel")
-def test_auditctl_understands_every_line_and_passes_over_nothing_but_what_is_missing(tmp_path: Path) -> None:
-    content = PROVIDER.render({}, {**ON, **choices(failuremode="silent")}, {}).files[RULES]
-    assert content is not None
-    checked = tmp_path / "rules"
-    checked.write_bytes(content)
-    done = subprocess.run(["auditctl", "-R", str(checked)], check=False, capture_output=True, text=True)
-
-    complaints = [
-        line for line in done.stderr.splitlines() if "No such file" not in line and "error in line" not in line
-    ]
-    assert not complaints
-    assert sum(line.startswith("-a") for line in content.decode().splitlines()) - done.stderr.count(
-        "No such file"
-    ) == len([line for line in auditctl("-l").splitlines() if KEY in line])
-
-
-@pytest.mark.root
-@pytest.mark.audit
-def test_at_boot_augenrules_puts_our_rules_among_those_of_others_and_the_lock_at_the_end(tmp_path: Path) -> None:
-    """In a mount namespace of its own, and without loading anything."""
-    rules_directory = tmp_path / "rules.d"
-    rules_directory.mkdir()
-    (rules_directory / "10-theirs.rules").write_text("-D\n-b 320\n-f 2\n-w /etc/theirs -p wa -k theirs\n")
-    (rules_directory / "99-finalize.rules").write_text("-w /etc/last -p wa -k last\n")
-    wanted = {**ON, **choices(immutable="true", loginuidimmutable="true", failuremode="silent")}
-    files = PROVIDER.render({}, wanted, {}).files
-    for path in (RULES, LOCK):
-        (rules_directory / path.name).write_bytes(files[path] or b"")
-    script = f"mount --bind {tmp_path} /etc/audit && augenrules && cat /etc/audit/audit.rules"
-    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], check=False, capture_output=True, text=True)
-
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if line and not line.startswith("#")]
-    assert lines[0] == "-D"
-    assert lines[-1] == "-e 2"
-    assert "--loginuid-immutable" in lines
-    assert [line for line in lines if line.startswith("-f")][-1] == "-f 0", "ours counts"
-    ours = [line for line in lines if KEY in line]
-    assert lines.index("-w /etc/theirs -p wa -k theirs") < lines.index(ours[0])
-    assert lines.index(ours[-1]) < lines.index("-w /etc/last -p wa -k last")
-    assert [line for line in rules(wanted) if line.startswith("-a")] == ours
-
-
-def test_systemd_understands_the_unit_of_what_reads(tmp_path: Path) -> None:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        pytest.skip("needs systemd-analyze: apt-get install systemd")
-    unit = tmp_path / READER
-    unit.write_bytes(AuditProvider(catalog()).render({}, ON, {}).files[READER_UNIT] or b"")
-    done = subprocess.run([program, "verify", str(unit)], check=False, capture_output=True, text=True, timeout=60)
-
-    complaints = [line for line in done.stderr.splitlines() if READER in line]
-    assert (done.returncode, complaints) == (0, [])
