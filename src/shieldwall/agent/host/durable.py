@@ -1,7 +1,7 @@
 """The steps of a durable write, as each system takes them.
 
-On Windows a move with ``MOVEFILE_WRITE_THROUGH`` returns once it is on disk, and directories cannot be synced. Files have
-no owner and no mode there that we would hand on: they take the access list of the directory that they lie in.
+On Windows a move with ``MOVEFILE_WRITE_THROUGH`` returns once it is on disk, and directories cannot be synced. Files
+have no owner and no mode there that we would hand on: they take the access list of the directory that they lie in.
 Source: fsync(2), rename(2); Microsoft, *MoveFileExW*.
 """
 
