@@ -24,11 +24,11 @@ from shieldwall.contract.messages import DeviceFacts, ManagerKind, Unsuitable
 
 MICROSOFT_CHANNEL: Final = "Microsoft Defender for Endpoint security settings management"
 CONFIGURATION_MANAGER: Final = "Configuration Manager"
-_SOME_MDM: Final = "An MDM (Defender preferences of macOS)"
+SOME_MDM: Final = "An MDM (Defender preferences of macOS)"
 _SHORT_NAMES: Final = {
     MICROSOFT_CHANNEL: "Microsoft Defender for Endpoint",
     CONFIGURATION_MANAGER: "ConfigMgr",
-    _SOME_MDM: "MDM",
+    SOME_MDM: "MDM",
 }
 
 
@@ -47,7 +47,7 @@ _MANAGERS: Final[tuple[tuple[PurePosixPath, ManagerKind, str], ...]] = (
     *_all("mdm", "Intune", "/etc/intune", "/opt/microsoft/intune", "/usr/bin/intune-portal", "/Library/Intune"),
     *_all(
         "mdm",
-        _SOME_MDM,
+        SOME_MDM,
         "/Library/Managed Preferences/com.microsoft.wdav.plist",
         "/Library/Managed Preferences/com.microsoft.wdav.ext.plist",
     ),
