@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from shieldwall.agent.host.durable import move, sync, sync_directory, take_after
 from shieldwall.agent.host.errors import DiskFullError, HostError, RefusedFileError
+from shieldwall.agent.host.opening import NEVER_WAITS, NOT_FOLLOWED, OURS_ALONE
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _CHUNK: Final = 65_536
@@ -33,7 +35,7 @@ def read_bytes(path: Path) -> bytes | None:
     """
     with _translated(path):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(path, os.O_RDONLY | NEVER_WAITS | OURS_ALONE | NOT_FOLLOWED)
         except (FileNotFoundError, NotADirectoryError):
             return None
         with open(descriptor, "rb"):  # noqa: PTH123 - pathlib cannot wrap an open descriptor
@@ -59,20 +61,20 @@ def replace(path: Path, content: bytes, *, mode: int) -> None:
         make_directory(path.parent)
         existing = _existing(path)
         if existing is not None and existing.st_size == len(content) and read_bytes(path) == content:
-            _sync(path, os.O_NONBLOCK | os.O_NOFOLLOW)
-            _sync_directory(path.parent)
+            sync(path)
+            sync_directory(path.parent)
             return
         # One name for all attempts: what a killed attempt left behind is cleared away by the next.
         temporary = path.with_name(f".{path.name}.shieldwall-new")
         temporary.unlink(missing_ok=True)
         try:
             _write(temporary, content, existing, mode)
-            temporary.replace(path)
+            move(temporary, path)
         except OSError:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -81,33 +83,31 @@ def remove(path: Path) -> None:
         if _existing(path) is not None:
             path.unlink()
         if path.parent.is_dir():
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
 
 
 def settle(directory: Path) -> None:
     """Have on disk which names a directory holds, whoever changed them last. Raises: HostError."""
     with _translated(directory):
-        _sync_directory(directory)
+        sync_directory(directory)
 
 
 def make_directory(path: Path, *, mode: int = 0o755) -> None:
     """Make a directory and its parents, each on disk before the next. Raises: OSError."""
     if path.is_dir():
         if _is_empty(path):  # it may have been made a moment ago, by a process that did not live to sync it
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         return
     make_directory(path.parent)
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=mode)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _write(temporary: Path, content: bytes, existing: os.stat_result | None, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OURS_ALONE | NOT_FOLLOWED
     with open(os.open(temporary, flags, 0o600), "wb") as file:  # noqa: PTH123 - as above
-        if existing is not None and (existing.st_uid, existing.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(file.fileno(), existing.st_uid, existing.st_gid)
-        os.fchmod(file.fileno(), mode if existing is None else stat.S_IMODE(existing.st_mode))
+        take_after(file.fileno(), existing, mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -126,18 +126,6 @@ def _existing(path: Path) -> os.stat_result | None:
 def _is_empty(path: Path) -> bool:
     with os.scandir(path) as entries:
         return next(entries, None) is None
-
-
-def _sync_directory(path: Path) -> None:
-    _sync(path, os.O_DIRECTORY)
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
