@@ -37,9 +37,10 @@ bench: setup ## Measure, as ratios in one run; the figures are kept in benchmark
 	@scripts/debian-packages
 	@python -m benchmarks
 
-campaign: setup ## Try laws of policies, kills, lost connections and bad policies by the thousand; hours, CI tries them briefly
+campaign: setup ## Try kills, power cuts, lost connections, bad policies and laws of policies by the thousand; hours, CI tries them briefly
 	@scripts/debian-packages
-	@CAMPAIGN=$(or $(CAMPAIGN),full) pytest --hypothesis-profile=campaign --timeout=0 --capture=no $(or $(ARGS),tests/policy tests/campaigns)
+	@CAMPAIGN=$(or $(CAMPAIGN),full) pytest -p no:randomly --hypothesis-profile=campaign --timeout=0 --capture=no \
+	  --durations=0 --durations-min=1 $(or $(ARGS),tests/campaigns tests/policy)
 
 fuzz: setup ## Ask for everything that the API describes, allowed and forbidden, hundreds of times (FUZZ_SEED: from elsewhere); CI asks a few times
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),200) pytest -p no:xdist --timeout=0 tests/graph/test_fuzzed_api.py $(ARGS)
