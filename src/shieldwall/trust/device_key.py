@@ -37,8 +37,8 @@ class BadDeviceKeyError(ShieldwallError):
     remedy = "Device keys are ECDSA keys on the curve P-256; let the agent make a new one."
 
 
-KeyProtection = Literal["software", "tpm"]
-"""Where a private key lives: in a file, or in a TPM that it never leaves."""
+KeyProtection = Literal["software", "tpm", "secureEnclave"]
+"""Where a private key lives: in a file, or in a TPM or an Apple Secure Enclave that it never leaves."""
 
 
 class SigningKey(Protocol):

@@ -1,0 +1,1 @@
+"""What the agent's processes need of macOS alone."""
