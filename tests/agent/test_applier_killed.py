@@ -104,3 +104,14 @@ def test_a_process_killed_at_any_write_leaves_old_or_new_files(tmp_path: Path, p
         assert contents(directory) == released
         assert all(released[f"root{path}"] == content for path, content in BEFORE.items())
     assert calls >= 10
+
+
+def test_a_state_directory_may_be_a_link_to_where_there_is_room(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "state").symlink_to("elsewhere")
+
+    managed_device(tmp_path)
+
+    assert (tmp_path / "elsewhere" / "state.json").exists()
+    applier_on(tmp_path).release()
+    assert all(contents(tmp_path)[f"root{path}"] == content for path, content in BEFORE.items())

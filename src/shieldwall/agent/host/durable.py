@@ -34,7 +34,7 @@ if sys.platform == "win32":
 
     def sync(path: Path) -> None:
         """Have on disk what a file holds. Raises: OSError."""
-        _sync(path, os.O_RDWR)
+        _sync(path, os.O_RDWR | NEVER_WAITS | NOT_FOLLOWED)
 
 else:
 
@@ -49,16 +49,20 @@ else:
         temporary.replace(path)
 
     def sync_directory(path: Path) -> None:
-        """Have on disk which names a directory holds. Raises: OSError."""
+        """Have on disk which names a directory holds; a link to one is followed, as by whatever is put into it.
+
+        Raises:
+            OSError: The disk refuses.
+        """
         _sync(path, os.O_RDONLY | FOLDER)
 
     def sync(path: Path) -> None:
         """Have on disk what a file holds. Raises: OSError."""
-        _sync(path, os.O_RDONLY)
+        _sync(path, os.O_RDONLY | NEVER_WAITS | NOT_FOLLOWED)
 
 
 def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags | OURS_ALONE | NEVER_WAITS | NOT_FOLLOWED)
+    descriptor = os.open(path, flags | OURS_ALONE)
     try:
         os.fsync(descriptor)
     finally:
