@@ -134,7 +134,7 @@ def accept(
 
 def number_of(definition: SettingDefinition, value: SettingValue) -> int | None:
     """Return the number that the product is told of a choice or a number, as the catalog has it."""
-    if definition.kind is Kind.CHOICE and isinstance(value, str):
+    if definition.options and isinstance(value, str):
         option = definition.option(value)
         number = None if option is None else option.value
         if isinstance(number, str):

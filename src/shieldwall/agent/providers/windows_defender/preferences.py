@@ -55,7 +55,7 @@ def value_of(
         chosen = value[0] if value else ""
         others = value[1:] or (() if value else ("",))
         rejected = tuple(_refused(str(other)) for other in others)
-    number = _number(definition, chosen)
+    number = number_of(definition, chosen)
     if number is None:
         return None, rejected or (_refused(str(value)),)
     return bool(number) if place.boolean else number, rejected
@@ -74,13 +74,6 @@ def read(definition: SettingDefinition, place: landings.Preference, value: Prefe
 def _typed(value: Preference, before: Preference | None) -> Preference:
     """Return yes or no as a number where Defender keeps one, so that it reads as it was written."""
     return int(value) if isinstance(value, bool) and type(before) is int else value
-
-
-def _number(definition: SettingDefinition, value: SettingValue) -> int | None:
-    if definition.kind is not Kind.CHOICE_COLLECTION:
-        return number_of(definition, value)
-    option = definition.option(str(value))
-    return option.value if option is not None and isinstance(option.value, int) else None
 
 
 def _refused(item: str) -> ItemStatus:

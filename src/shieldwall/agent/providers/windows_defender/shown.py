@@ -41,7 +41,10 @@ def value_shown(
     preferences: Mapping[str, CimValue],
     status: Mapping[str, CimValue],
 ) -> SettingValue | None:
-    """Return the setting as Defender shows it, as a policy would say it; ``None`` where it does not show it."""
+    """Return the setting as Defender shows it, as a policy would say it; ``None`` where it does not show it.
+
+    A number in place of an option is one that no policy could ask for.
+    """
     windows = definition.windows
     match place:
         case RuleMode():
@@ -83,9 +86,9 @@ def _from_property(
     if definition.kind is Kind.SIMPLE_INTEGER:
         return number
     option = _option(definition, number)
-    if definition.kind is Kind.CHOICE_COLLECTION and option is not None:
-        return (option,)
-    return option
+    if option is None:
+        return number  # something else than any policy would say
+    return (option,) if definition.kind is Kind.CHOICE_COLLECTION else option
 
 
 def _number(found: CimValue) -> int | None:

@@ -28,7 +28,11 @@ def shown_values(
         for setting, place in places.items()
         if preferences
     }
-    return {setting: value for setting, value in found.items() if value is not None}
+    return {
+        setting: value
+        for setting, value in found.items()
+        if value is not None and not (isinstance(value, int) and catalog.definition(setting).options)
+    }
 
 
 def default(definition: SettingDefinition) -> SettingValue | None:
