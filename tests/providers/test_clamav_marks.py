@@ -61,6 +61,13 @@ def test_of_two_mounts_at_one_place_the_one_that_is_seen_counts() -> None:
     assert unmarked(covered, [fdinfo(*DISKS, RUN)], SETTINGS, within=None) == ("/srv",)
 
 
+def test_a_mount_tucked_under_another_hides_nothing() -> None:
+    # What another namespace hands on lies below what was there: the older mount's parent is the newer one.
+    tucked = MOUNTS.replace("23 21 8:17", "23 27 8:17") + "27 21 8:33 / /srv rw - ext4 /dev/sdc1 rw\n"
+    assert unmarked(tucked, [fdinfo(*DISKS, RUN)], SETTINGS, within=None) == ()
+    assert unmarked(tucked, [fdinfo(DISKS[0], RUN)], SETTINGS, within=None) == ("/srv",)
+
+
 @pytest.mark.root
 @pytest.mark.clamav
 @in_private_mounts()

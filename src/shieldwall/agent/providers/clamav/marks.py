@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
-from shieldwall.agent.broker.mounts import parse, watched
+from shieldwall.agent.broker.mounts import Mount, parse, watched
 from shieldwall.agent.broker.settings import Settings
 
 _MARK: Final = re.compile(r"^fanotify (sdev|mnt_id):([0-9a-f]+) mflags:[0-9a-f]+ mask:([0-9a-f]+)", re.MULTILINE)
@@ -29,22 +30,48 @@ def unmarked(
     where their layers lie, which may be out of sight.
     """
     devices, numbers = _marked(fdinfos)
-    lines = [line.split(" ", 5) for line in mountinfo.splitlines() if line.count(" ") > 5]
     plain = [mount for mount in parse(mountinfo) if not mount.layers]
     wanted = watched(
         plain, unmonitored=settings.unmonitored_filesystems, mute_noexec=settings.mute_noexec_mounts, within=within
     )
-    seen = {mount.point: mount for mount in parse(mountinfo)}  # of several at one place, the last one
-    ids = dict(zip([mount.point for mount in parse(mountinfo)], [words[0] for words in lines], strict=False))
+    seen = _seen(mountinfo)
     root = within or "/"
     return tuple(
         point
         for point in dict.fromkeys(watch.point for watch in wanted)
-        if not seen[point].layers
+        if not seen[point].mount.layers
         and (point == root or point not in set(given_up))
-        and seen[point].device not in devices
-        and ids[point] not in numbers
+        and seen[point].mount.device not in devices
+        and seen[point].number not in numbers
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """A mount with its own number and that of the mount on which it lies."""
+
+    number: str
+    below: str
+    mount: Mount
+
+
+def _seen(mountinfo: str) -> dict[str, _Numbered]:
+    """Return, of all mounts at one place, the one that is seen there.
+
+    It is the one on which none of the others lies. That need not be the last line: a mount that another namespace
+    hands on is tucked under those that are there already.
+    """
+    at: dict[str, list[_Numbered]] = {}
+    for line in mountinfo.splitlines():
+        for mount in parse(line):
+            number, below = line.split(" ", 2)[:2]
+            at.setdefault(mount.point, []).append(_Numbered(number, below, mount))
+    return {point: _top(mounts) for point, mounts in at.items()}
+
+
+def _top(mounts: list[_Numbered]) -> _Numbered:
+    covered = {mount.below for mount in mounts}
+    return next((mount for mount in reversed(mounts) if mount.number not in covered), mounts[-1])
 
 
 def _marked(fdinfos: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
