@@ -84,7 +84,8 @@ def _source(
     elif other is not None and other.whose is Whose.TAMPER_PROTECTION:
         source, value = Source.TAMPER_PROTECTION, other.value
     elif other is not None and not holds:
-        source, value, local = Source.GROUP_POLICY, other.value, None
+        source = Source.GROUP_POLICY if other.whose is Whose.GROUP_POLICY else Source.DEFAULT
+        value, local = other.value, None
     elif holds:
         overrules = local is not None and local != wanted
         source, value = Source.TAMPER_PROTECTION if protected and overrules else Source.POLICY, wanted
@@ -105,8 +106,6 @@ def _source(
 def _default(catalog: Catalog, setting: SettingId) -> SettingValue | None:
     """Return what the product does by itself, as a policy would say it; ``None`` where nobody knows."""
     definition = catalog.definition(setting)
-    if definition.landing_default is None and definition.windows is not None:
-        return definition.default  # on Windows the published default of a setting is that of the product
     default = definition.landing_default
     if definition.options:
         same = (each for each in definition.options if type(each.value) is type(default) and each.value == default)

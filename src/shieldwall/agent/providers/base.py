@@ -158,13 +158,14 @@ class ShowsLocal(Protocol):
 class Whose(StrEnum):
     """Who stands behind a value that is neither ours nor a local administrator's."""
 
+    PRODUCT = "product"
     GROUP_POLICY = "groupPolicy"
     TAMPER_PROTECTION = "tamperProtection"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """A value of somebody else: of a Group Policy, or one that the product's own tamper protection keeps."""
+    """A value of somebody else: the product's own, a Group Policy's, or one that its tamper protection keeps."""
 
     whose: Whose
     value: SettingValue

@@ -172,11 +172,11 @@ class WindowsDefenderProvider:
         """Read what holds without us: Group Policy's values, else local preferences that are not the default."""
         group_policy = self._without_us(files, kept)
         shown = sourcing.shown_values(self.catalog, self.places, *effective(files.get(EFFECTIVE)))
-        ours = self.read(files).keys() - group_policy.keys()
+        ours = {name for name in self.read(files) if not isinstance(self.places[name], Preference)}
         local = {
             setting: value
             for setting, value in shown.items()
-            if setting not in ours and value != sourcing.default(self.catalog.definition(setting))
+            if setting not in ours and not sourcing.is_default(self.catalog.definition(setting), value)
         }
         return {**local, **group_policy}
 

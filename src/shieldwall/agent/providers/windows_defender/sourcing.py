@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from shieldwall.agent.host.cim import CimValue
 from shieldwall.agent.providers.base import Desired, Other, Whose
@@ -13,7 +14,16 @@ from shieldwall.catalog.model import Catalog, SettingDefinition
 from shieldwall.contract.ids import SettingId
 from shieldwall.policy.values import SettingValue
 
-__all__ = ["Other", "default", "others", "shown_values"]
+__all__ = ["Other", "is_default", "others", "shown_values"]
+
+_OWN_DEFAULTS: Final[Mapping[str, tuple[SettingValue, ...]]] = {
+    "QuarantinePurgeItemsAfterDelay": (90,),
+    "ScanScheduleQuickScanTime": (0,),
+    "SignatureUpdateInterval": (0,),
+    "SignatureFallbackOrder": ("MicrosoftUpdateServer", "MMPC"),
+}
+"""What Defender shows of itself where the catalog's default, that of the configuration service provider, is another.
+Source: Microsoft, *Set-MpPreference* and *Manage protection update sources*."""
 
 
 def shown_values(
@@ -35,11 +45,13 @@ def shown_values(
     }
 
 
-def default(definition: SettingDefinition) -> SettingValue | None:
-    """Return what Defender does by itself: what the catalog says, or an empty list."""
-    if definition.default is not None:
-        return definition.default
-    return () if not definition.options else None
+def is_default(definition: SettingDefinition, value: SettingValue) -> bool:
+    """Say whether Defender shows this where nobody set anything: the published default, or its own."""
+    preference = definition.windows.preference if definition.windows else None
+    if value in (definition.default, (definition.default,)):
+        return True
+    own = _OWN_DEFAULTS.get(preference or "", ())
+    return value == own if isinstance(value, tuple) else value in own
 
 
 def others(
@@ -50,9 +62,14 @@ def others(
     written: Desired,
     sayings: Sayings,
 ) -> Mapping[SettingId, Other]:
-    """Say which values are a Group Policy's, and which written ones tamper protection keeps from holding."""
-    found = {setting: Other(whose=Whose.GROUP_POLICY, value=value) for setting, value in group_policy.items()}
+    """Say which values are a Group Policy's, which the product's own, and which tamper protection keeps."""
     visible = shown_values(catalog, places, sayings.preferences, sayings.status)
+    found = {
+        setting: Other(whose=Whose.PRODUCT, value=value)
+        for setting, value in visible.items()
+        if is_default(catalog.definition(setting), value)
+    }
+    found |= {setting: Other(whose=Whose.GROUP_POLICY, value=value) for setting, value in group_policy.items()}
     for setting, value in written.items():
         definition, seen = catalog.definition(setting), visible.get(setting)
         if (
