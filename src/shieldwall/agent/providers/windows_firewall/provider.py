@@ -25,6 +25,7 @@ from shieldwall.contract.ids import SettingId
 
 _STORE: Final = "store"
 _NOTES: Final = "notes"
+_NOT_DELIVERED: Final = "This channel does not deliver the setting."
 _DOMAIN_CONTROLLER: Final = "Firewall policies are not for domain controllers."
 
 
@@ -64,8 +65,8 @@ class WindowsFirewallProvider:
             return None
         if self._of(host).is_domain_controller:
             return Support(applicable=False, reason=_DOMAIN_CONTROLLER)
-        if nowhere is not None:
-            return Support(applicable=False, reason=nowhere)
+        if nowhere is not None or not self._catalog.definition(setting).supported:
+            return Support(applicable=False, reason=nowhere or _NOT_DELIVERED)
         return self._new_enough(host, setting)
 
     def files(self) -> tuple[PurePosixPath, ...]:
