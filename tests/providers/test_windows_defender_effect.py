@@ -62,8 +62,8 @@ def test_every_value_of_every_setting_takes_effect(tmp_path: Path, setting: Sett
         hold(machine, setting, value)
         seen = machine.provider.observe(machine.host, {setting: value})[setting]
 
-        assert (seen.effective, seen.code) == ((None, "notProbed") if setting in NOT_SHOWN else (True, seen.code))
-        assert seen.code in {"", "notProbed", "warnsAsBlock"}
+        assert (seen.effective, seen.code) == ((None, "notShown") if setting in NOT_SHOWN else (True, seen.code))
+        assert seen.code in {"", "notShown", "warnsAsBlock"}
 
 
 @pytest.mark.parametrize("setting", sorted(set(SETTINGS) - NOT_SHOWN))
@@ -74,7 +74,7 @@ def test_no_value_is_taken_for_another(tmp_path: Path, setting: SettingId) -> No
 
     seen = machine.provider.observe(machine.host, {setting: wanted})[setting]
 
-    assert (seen.effective, seen.code) == (False, "otherValueHolds")
+    assert (seen.effective, seen.code) == (False, "notInEffect")
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_lists_that_the_asker_may_not_see_prove_nothing(tmp_path: Path) -> None:
 
     seen = machine.provider.observe(machine.host, {setting: (r"C:\ours",)})[setting]
 
-    assert (seen.effective, seen.code) == (None, "notProbed")
+    assert (seen.effective, seen.code) == (None, "notShown")

@@ -135,7 +135,7 @@ def test_what_is_blocked_is_not_fought_over(machine: DefendedMachine) -> None:
 @pytest.mark.parametrize(
     ("how", "code"),
     [
-        ({"deaf": {"DisableHttpParsing"}}, "otherValueHolds"),
+        ({"deaf": {"DisableHttpParsing"}}, "notInEffect"),
         ({"invalid": {"DisableHttpParsing"}}, "invalidValue"),
         ({"unsupported": {"DisableHttpParsing"}}, "notSupportedOnEdition"),
     ],
@@ -216,7 +216,7 @@ def test_what_waits_for_a_restart_is_pending(machine: DefendedMachine) -> None:
     machine.defender.restart()
     told = w.by_setting(machine.applier.refresh())
     assert told[f"{w.POLICY}allowonaccessprotection"].effective
-    assert (told[MERGE].state, told[MERGE].code) == (SettingState.SUCCEEDED, "notProbed")
+    assert (told[MERGE].state, told[MERGE].code) == (SettingState.SUCCEEDED, "notShown")
 
 
 def test_powershell_in_constrained_language_mode_is_named(machine: DefendedMachine) -> None:

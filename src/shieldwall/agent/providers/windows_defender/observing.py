@@ -46,7 +46,7 @@ def judge(  # noqa: PLR0911 - one return per finding, from the gravest on
     if isinstance(place, ReportOnly):
         return _tamper_protection(definition, wanted, sayings)
     if _is_of_app(place):
-        return Observation(effective=None, code="notProbed", reason="Windows Security does not tell what it shows.")
+        return Observation(effective=None, code="notShown", reason="Windows Security does not tell what it shows.")
     if sayings.failure is not None:
         failure = sayings.failure
         gone = failure.code == "engineNotAnswering"
@@ -57,14 +57,14 @@ def judge(  # noqa: PLR0911 - one return per finding, from the gravest on
     if mode is not None:
         return mode
     if not shown.is_shown(definition, place):
-        return Observation(effective=None, code="notProbed", reason="Defender does not show this setting.")
+        return Observation(effective=None, code="notShown", reason="Defender does not show this setting.")
     found = shown.value_shown(definition, place, sayings.preferences, sayings.status)
     if found is not None and shown.holds(definition, place, wanted, found):
         return _in_effect(definition, place, wanted, sayings)
     if isinstance(place, Preference) and place.name in refusals:
         return _refused(refusals[place.name])
     if found is None:
-        return Observation(effective=None, code="notProbed", reason="Defender shows no value of this setting.")
+        return Observation(effective=None, code="notShown", reason="Defender shows no value of this setting.")
     return _not_in_effect(definition, found, sayings)
 
 
@@ -77,7 +77,7 @@ def _tamper_protection(definition: SettingDefinition, wanted: SettingValue, sayi
     option = definition.option(str(wanted))
     is_on = sayings.status.get("IsTamperProtected")
     if option is None or not isinstance(is_on, bool):
-        return Observation(effective=None, code="notProbed", reason="Defender does not tell of tamper protection.")
+        return Observation(effective=None, code="notShown", reason="Defender does not tell of tamper protection.")
     state = f"Tamper protection is {'on' if is_on else 'off'}{_who(sayings)}."
     return Observation(effective=is_on is (option.value in _ON), code="reportOnly", reason=state, lasting=True)
 
@@ -118,7 +118,7 @@ def _not_in_effect(definition: SettingDefinition, found: SettingValue, sayings: 
     if definition.may_need_reboot and sayings.needs_restart:
         return _restart()
     reason = f"Defender shows {_words(definition, found)} although the policy is written."
-    return Observation(effective=False, code="otherValueHolds", reason=reason[:_LONGEST], lasting=True)
+    return Observation(effective=False, code="notInEffect", reason=reason[:_LONGEST], lasting=True)
 
 
 def _restart() -> Observation:
