@@ -24,6 +24,8 @@ check: setup ## Formatter, linter, types and import contracts: before every comm
 	@ruff format --check --quiet . || { echo 'Run: make fix'; exit 1; }
 	@ruff check --quiet .
 	@mypy
+	@mypy --config-file scripts/mypy-elsewhere.ini --platform win32 --exclude agent/macos/ --cache-dir .mypy_cache/win32
+	@mypy --config-file scripts/mypy-elsewhere.ini --platform darwin --exclude agent/windows/ --cache-dir .mypy_cache/darwin
 	@lint-imports
 
 fix: setup ## Let the formatter and the linter mend what they can

@@ -23,6 +23,7 @@ from typing import Final
 
 from shieldwall.agent.applier.assembly import LocalApplier, local_applier
 from shieldwall.agent.applier.chores import Chores
+from shieldwall.agent.applier.grounds import ground_of_this_system
 from shieldwall.agent.applier.server import BACKLOG, Server
 from shieldwall.agent.applier.state import Stage
 from shieldwall.agent.applier.transaction import Seen
@@ -85,7 +86,9 @@ def run(places: Places, journal: Journal) -> None:
     manager, memory = Manager.of(os.environ), Memory()
     listener = _listener(places)
     host = LocalHost(places.root)
-    applier = local_applier(host, places.state, clock=SystemClock(), say=journal.say)
+    clock = SystemClock()
+    ground = ground_of_this_system(host, clock)
+    applier = local_applier(host, places.state, clock=clock, say=journal.say, ground=ground)
     chores = Chores(warden=applier.warden, ask=applier.desk, monotonic=time.monotonic)
     server = Server(
         listener=listener,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Protocol
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
@@ -11,11 +11,23 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.trust import moments
 
 
+class Lines(Protocol):
+    """Where lines go: a stream, or the event log of Windows."""
+
+    def write(self, line: str, /) -> int:
+        """Write a line."""
+        ...
+
+    def flush(self) -> None:
+        """Let nothing wait."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
     """Writes events for the system's log to collect."""
 
-    out: TextIO
+    out: Lines
     clock: Clock
 
     def say(self, event: str, **facts: str | float | bool | list[str] | None) -> None:

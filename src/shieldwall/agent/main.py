@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.tpm import Tpm
@@ -43,11 +43,6 @@ from shieldwall.contract.errors import ShieldwallError
 if TYPE_CHECKING:
     from shieldwall.catalog.model import Catalog
 
-DEFAULT_ROOT: Final = Path("/")
-PLATFORM: Final = "linux"
-"""The platform of the policies that this agent enforces."""
-DEFAULT_STATE: Final = Path("/var/lib/shieldwall-agent")
-
 
 class SystemClock:
     """The clock of this machine."""
@@ -69,9 +64,9 @@ class LocalAgent:
     @property
     def catalog(self) -> Catalog:
         """The names of all settings, for whoever shows them; the running agent needs none."""
-        from shieldwall.catalog.loader import load  # noqa: PLC0415 - megabytes that an agent without it does not hold
+        from shieldwall.agent import platforms  # noqa: PLC0415 - megabytes that an agent without it lacks
 
-        return load(platform=PLATFORM)
+        return platforms.catalog_of(platforms.THIS_PLATFORM)
 
 
 def local_agent(root: Path, directory: Path, out: TextIO, *, applier: SocketApplier | None = None) -> LocalAgent:
@@ -88,7 +83,7 @@ def local_agent(root: Path, directory: Path, out: TextIO, *, applier: SocketAppl
     enforcer, machine = _remote(applier) if applier is not None else _in_process(host, directory, clock)
     surroundings = Surroundings(
         state=AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host)),
-        open_transport=_network,
+        open_transport=network,
         machine=machine,
         enforcer=enforcer,
         clock=clock,
@@ -108,9 +103,12 @@ def _remote(applier: SocketApplier) -> tuple[Enforcer, Machine]:
 def _in_process(host: LocalHost, directory: Path, clock: SystemClock) -> tuple[Enforcer, Machine]:
     """Make an applier in this process. Whoever runs it is as mighty as it is, and asks as root does."""
     from shieldwall.agent.applier.assembly import local_applier  # noqa: PLC0415 - as the catalog
+    from shieldwall.agent.applier.grounds import ground_of_this_system  # noqa: PLC0415 - as the catalog
     from shieldwall.agent.applier.ports import Asker  # noqa: PLC0415 - as the catalog
 
-    applier = local_applier(host, directory / "applier", clock=clock, say=_say_nothing)
+    applier = local_applier(
+        host, directory / "applier", clock=clock, say=_say_nothing, ground=ground_of_this_system(host, clock)
+    )
     ask = partial(applier.desk, asker=Asker(uid=0))
     return AskingEnforcer(ask=ask, begin=applier.warden.start, obeys_at_once=True), applier.machine
 
@@ -133,26 +131,30 @@ def run(agent: LocalAgent) -> None:
         AgentBusyError: Another agent runs in the same state directory.
     """
     with SignalPause() as pause, agent.lock.held(running=True):
-        if not _has_identity(agent, pause):
-            return
-        enrolled = agent.surroundings.enrolled()
-        Loop(
-            check_in=enrolled.check_in,
-            enforcement=enrolled.enforcement,
-            policy_sync=enrolled.policy_sync,
-            pause=pause,
-            monotonic=time.monotonic,
-            chance=_chance,
-            journal=agent.surroundings.journal,
-            reassemble=agent.surroundings.enrolled,
-            telling=enrolled.telling,
-            before_rest=agent.memory.give_back,
-        ).run()
+        work(agent.surroundings, pause, before_rest=agent.memory.give_back)
 
 
-def _has_identity(agent: LocalAgent, pause: Pause) -> bool:
+def work(surroundings: Surroundings, pause: Pause, *, before_rest: Callable[[], None] = lambda: None) -> None:
+    """Check in and enforce until the pause says to stop. Raises: NotOnboardedError."""
+    if not _has_identity(surroundings, pause):
+        return
+    enrolled = surroundings.enrolled()
+    Loop(
+        check_in=enrolled.check_in,
+        enforcement=enrolled.enforcement,
+        policy_sync=enrolled.policy_sync,
+        pause=pause,
+        monotonic=time.monotonic,
+        chance=_chance,
+        journal=surroundings.journal,
+        reassemble=surroundings.enrolled,
+        telling=enrolled.telling,
+        before_rest=before_rest,
+    ).run()
+
+
+def _has_identity(surroundings: Surroundings, pause: Pause) -> bool:
     """Finish a promotion that was cut short, or wait to be let in; false where somebody broke the waiting off."""
-    surroundings = agent.surroundings
     surroundings.promote().finish()
     if surroundings.state.find_identity() is not None or surroundings.state.find_pending() is None:
         return True
@@ -193,7 +195,8 @@ def _give_up_rights(agent: LocalAgent, applier: Path) -> None:
     agent.memory.settle()
 
 
-def _network(server: Server) -> HttpsTransport:
+def network(server: Server) -> HttpsTransport:
+    """Open the real network for a server."""
     return HttpsTransport(context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy)
 
 

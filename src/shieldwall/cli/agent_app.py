@@ -11,8 +11,9 @@ from typing import Annotated, Final
 import typer
 
 from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
-from shieldwall.agent.main import DEFAULT_ROOT, DEFAULT_STATE, LocalAgent, local_agent
-from shieldwall.agent.places import applier_for
+from shieldwall.agent.main import LocalAgent, local_agent
+from shieldwall.agent.places import AGENT_STATE as DEFAULT_STATE
+from shieldwall.agent.places import DEFAULT_ROOT, applier_for
 from shieldwall.agent.service.errors import ApplierSilentError
 from shieldwall.agent.service.exit_codes import EXPLAINED
 from shieldwall.agent.service.remote_applier import SocketApplier

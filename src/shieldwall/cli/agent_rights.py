@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,36 +26,47 @@ class User:
     groups: tuple[int, ...] = ()
 
 
-def agent_user(state: Path) -> User | None:
-    """Return whose the agent's directory is, or will be; ``None`` where that is root or nobody. Raises: HostError."""
-    try:
-        found = state.lstat()
-    except FileNotFoundError:
-        with contextlib.suppress(KeyError):
-            return _named(pwd.getpwnam(AGENT_USER))
+if sys.platform == "win32":
+
+    def agent_user(state: Path) -> User | None:  # noqa: ARG001 - as elsewhere
+        """Return ``None``: nobody becomes a service there, and errands are done instead (``service/errands.py``)."""
         return None
-    except OSError as error:
-        raise HostError(f"{state} cannot be looked at: {error.strerror}.") from error
-    if found.st_uid == 0:
-        return None
-    try:
-        return _named(pwd.getpwuid(found.st_uid))
-    except KeyError:
-        return User(uid=found.st_uid, gid=found.st_gid)
 
+    def become(user: User, state: Path) -> None:
+        """Be this user from now on. Raises: HostError: always."""
+        raise HostError(f"Nobody becomes user {user.uid} for {state} on Windows.")
 
-def become(user: User, state: Path) -> None:
-    """Be this user from now on, with the agent's directory made for it where there is none. Raises: HostError."""
-    try:
-        if not state.exists():
-            state.mkdir(mode=0o700, parents=True)
-            os.chown(state, user.uid, user.gid)
-        os.setgroups(user.groups)
-        os.setresgid(user.gid, user.gid, user.gid)
-        os.setresuid(user.uid, user.uid, user.uid)
-    except OSError as error:
-        raise HostError(f"The rights of the agent's user cannot be taken on: {error.strerror}.") from error
+else:
+    import pwd
 
+    def agent_user(state: Path) -> User | None:
+        """Return whose the agent's directory is, or will be; ``None`` for root or nobody. Raises: HostError."""
+        try:
+            found = state.lstat()
+        except FileNotFoundError:
+            with contextlib.suppress(KeyError):
+                return _named(pwd.getpwnam(AGENT_USER))
+            return None
+        except OSError as error:
+            raise HostError(f"{state} cannot be looked at: {error.strerror}.") from error
+        if found.st_uid == 0:
+            return None
+        try:
+            return _named(pwd.getpwuid(found.st_uid))
+        except KeyError:
+            return User(uid=found.st_uid, gid=found.st_gid)
 
-def _named(entry: pwd.struct_passwd) -> User:
-    return User(uid=entry.pw_uid, gid=entry.pw_gid, groups=tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)))
+    def become(user: User, state: Path) -> None:
+        """Be this user from now on, with the agent's directory made for it where there is none. Raises: HostError."""
+        try:
+            if not state.exists():
+                state.mkdir(mode=0o700, parents=True)
+                os.chown(state, user.uid, user.gid)
+            os.setgroups(user.groups)
+            os.setresgid(user.gid, user.gid, user.gid)
+            os.setresuid(user.uid, user.uid, user.uid)
+        except OSError as error:
+            raise HostError(f"The rights of the agent's user cannot be taken on: {error.strerror}.") from error
+
+    def _named(entry: pwd.struct_passwd) -> User:
+        return User(uid=entry.pw_uid, gid=entry.pw_gid, groups=tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)))

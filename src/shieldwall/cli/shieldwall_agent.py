@@ -12,7 +12,8 @@ import typer
 
 from shieldwall import __version__
 from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
-from shieldwall.agent.main import PLATFORM, LocalAgent
+from shieldwall.agent.main import LocalAgent
+from shieldwall.agent.platforms import PACKAGE_WORDS, THIS_PLATFORM
 from shieldwall.agent.service.attest_key import AttestKey
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import TamperProtectedError, UnsuitablePackageError
@@ -23,7 +24,7 @@ from shieldwall.agent.service.package_file import Leave, envelope_of, offboardin
 from shieldwall.agent.service.rotating import RotateKey
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
-from shieldwall.cli import agent_coming, agent_doctor, agent_events, agent_quarantine, agent_showing
+from shieldwall.cli import agent_coming, agent_doctor, agent_events, agent_selftest, agent_showing
 from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, applier_of, places_of, prepare
 from shieldwall.cli.agent_rights import agent_user, become
 from shieldwall.cli.presentation import in_words, show_json, show_table, speaking_plainly
@@ -31,8 +32,12 @@ from shieldwall.trust.onboarding import InvalidPackageError
 
 __all__ = ["app", "main"]
 
-OTHER_COMMANDS: Final = (agent_coming, agent_showing, agent_doctor, agent_quarantine, agent_events)
+OTHER_COMMANDS: Final = (agent_coming, agent_showing, agent_doctor, agent_events, agent_selftest)
 """Commands of the same group that stand in files of their own."""
+if sys.platform != "win32":
+    from shieldwall.cli import agent_quarantine  # Defender has a quarantine of its own
+
+    __all__ += ["agent_quarantine"]
 
 
 @app.command()
@@ -210,7 +215,7 @@ def _opened(agent: LocalAgent, shown: bytes | UnsuitablePackageError | None) -> 
     try:
         if isinstance(shown, UnsuitablePackageError):
             raise shown
-        return open_leave(shown, identity, PLATFORM, agent.surroundings.trusted_clock.now())
+        return open_leave(shown, identity, PACKAGE_WORDS[THIS_PLATFORM], agent.surroundings.trusted_clock.now())
     except (InvalidPackageError, UnsuitablePackageError) as refusal:
         agent.surroundings.enrolled().offboard.note_refused_package(refusal.code)
         raise

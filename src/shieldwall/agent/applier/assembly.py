@@ -25,8 +25,8 @@ from shieldwall.agent.detections.spool import DIRECTORY as SPOOL
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.inspection.bounded import Bounded
 from shieldwall.agent.inspection.model import Inspection
+from shieldwall.agent.platforms import catalog_of
 from shieldwall.agent.providers.base import Provider
-from shieldwall.catalog.loader import load
 from shieldwall.contract.clock import Clock
 
 
@@ -57,7 +57,7 @@ def local_applier(
         ShieldwallError: The catalog that ships with it is broken.
     """
     ground = linux_ground(host, clock) if ground is None else ground
-    catalog = load(platform=ground.platform)
+    catalog = catalog_of(ground.platform)
     providers = ground.providers(catalog)
     engine = Applier(
         host=host,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from shieldwall.agent.host.looking import LinuxLooking, Looking
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.platforms import LINUX, MACOS, WINDOWS
 from shieldwall.agent.providers.base import Provider
-from shieldwall.agent.providers.registry import LINUX, MACOS, WINDOWS, Management, providers_for
+from shieldwall.agent.providers.registry import Management, providers_for
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
 
@@ -50,6 +52,39 @@ def linux_ground(host: Host, clock: Clock) -> Ground:
         services=OwnServices(host=host, clock=clock),
         is_inspected=True,
     )
+
+
+if sys.platform == "win32":
+
+    def ground_of_this_system(host: Host, clock: Clock) -> Ground:
+        """Stand on the system that this program runs on, where a look at its files and programs is enough.
+
+        Raises:
+            ValueError: It is Windows, whose registry and management are handed in (``windows_ground``).
+        """
+        raise ValueError(f"{host.root} is a Windows machine, at {clock.now()}, that its applier's service manages.")
+
+elif sys.platform == "darwin":
+
+    def ground_of_this_system(host: Host, clock: Clock) -> Ground:  # noqa: ARG001 - as elsewhere
+        """Stand on the system that this program runs on, where a look at its files and programs is enough.
+
+        Raises:
+            ValueError: It is Windows, whose registry and management are handed in (``windows_ground``).
+        """
+        from shieldwall.agent.host.macos.looking import MacosLooking  # noqa: PLC0415 - there alone
+
+        return macos_ground(MacosLooking(host))
+
+else:
+
+    def ground_of_this_system(host: Host, clock: Clock) -> Ground:
+        """Stand on the system that this program runs on, where a look at its files and programs is enough.
+
+        Raises:
+            ValueError: It is Windows, whose registry and management are handed in (``windows_ground``).
+        """
+        return linux_ground(host, clock)
 
 
 def windows_ground(

@@ -36,7 +36,7 @@ if sys.platform == "win32":
 
     def dial(path: Path, seconds: float) -> Wire:
         """Connect to a named pipe that SYSTEM made. Raises: OSError."""
-        from shieldwall.agent.windows.pipes import dial_pipe  # noqa: PLC0415 - for Windows alone
+        from shieldwall.agent.windows.pipes_edge import dial_pipe  # noqa: PLC0415 - for Windows alone
 
         return dial_pipe(str(path), seconds)
 

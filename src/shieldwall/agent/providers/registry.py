@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
+from shieldwall.agent import platforms
 from shieldwall.agent.host.cim import Cim, CimError
 from shieldwall.agent.providers.base import Provider
 from shieldwall.catalog.model import Catalog
-
-LINUX: Final = "linux"
-WINDOWS: Final = "windows10"
-MACOS: Final = "macOS"
-PLATFORMS: Final = (LINUX, WINDOWS, MACOS)
-"""The platforms of policies, in the catalog's words. Windows 11 and Windows Server take those of ``windows10``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +26,11 @@ def providers_for(platform: str, catalog: Catalog, management: Management | None
         ValueError: There is no such platform, or no management for Windows.
     """
     match platform:
-        case "linux":
+        case platforms.LINUX:
             return linux_providers(catalog)
-        case "windows10" if management is not None:
+        case platforms.WINDOWS if management is not None:
             return windows_providers(catalog, management)
-        case "macOS":
+        case platforms.MACOS:
             return macos_providers(catalog)
         case _:
             raise ValueError(f"There are no providers for {platform} on this machine.")
@@ -81,8 +75,12 @@ def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
 def windows_providers(catalog: Catalog, management: Management) -> tuple[Provider, ...]:
     """Make every provider there is for Windows."""
     from shieldwall.agent.providers.windows_defender.provider import WindowsDefenderProvider
+    from shieldwall.agent.providers.windows_firewall.provider import WindowsFirewallProvider
 
-    return (WindowsDefenderProvider(catalog, management.cim, refusals=management.refusals),)
+    return (
+        WindowsDefenderProvider(catalog, management.cim, refusals=management.refusals),
+        WindowsFirewallProvider(catalog, management.cim),
+    )
 
 
 def macos_providers(catalog: Catalog) -> tuple[Provider, ...]:

@@ -1,4 +1,4 @@
-"""Where a device's private key lives: in a TPM where there is one, else in a file.
+"""Where a device's private key lives: in a TPM where there is one, in a vault of the system, else in a file.
 
 On disk stands one document either way. For a key in a file it is the key (PKCS #8); for one in a TPM it is JSON with
 what the TPM gave out: public areas, and private parts that no other TPM can open.
@@ -6,14 +6,17 @@ what the TPM gave out: public areas, and private parts that no other TPM can ope
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
 
+from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.tpm import Endorsement, Tpm, WrappedKey
 from shieldwall.agent.host.tpm_device import TpmError
+from shieldwall.agent.service.key_vaults import KeptKey, KeyVault
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import Digest, KeyThumbprint
@@ -73,8 +76,11 @@ class TpmKey:
             return device.sign(self.key, data)
 
 
-def make_key(open_tpm: OpenTpm | None) -> SigningKey:
-    """Make a new key, in the TPM if it plays along. A TPM that does not is no reason to have no key."""
+def make_key(open_tpm: OpenTpm | None, vault: KeyVault | None = None) -> SigningKey:
+    """Make a new key, in a vault or the TPM if it plays along. One that does not is no reason to have no key."""
+    if vault is not None:
+        with contextlib.suppress(HostError):
+            return vault.make()
     if open_tpm is not None:
         try:
             return make_tpm_key(open_tpm)
@@ -109,14 +115,18 @@ def write_key(key: SigningKey) -> bytes:
                     attestation_private=encode(key.attestation.private),
                 )
             )
+        case KeptKey():
+            return key.record()
         case _:
             raise BadDeviceKeyError("A key of this kind cannot be kept on disk.")
 
 
-def read_key(content: bytes, open_tpm: OpenTpm | None) -> SigningKey:
-    """Read a key back; the TPM is not touched before it has to sign. Raises: BadDeviceKeyError."""
+def read_key(content: bytes, open_tpm: OpenTpm | None, vault: KeyVault | None = None) -> SigningKey:
+    """Read a key back; neither vault nor TPM is touched before it has to sign. Raises: BadDeviceKeyError."""
     if not content.startswith(b"{"):
         return DeviceKey.from_pem(content)
+    if vault is not None:
+        return vault.find(content)
     try:
         record = strict_json.decode(content, TpmKeyRecord)
         decode = strict_base64.decode

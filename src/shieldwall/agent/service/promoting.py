@@ -74,7 +74,7 @@ class Promote:
             if (leaving := self.state.find_leaving(identity.device_id)) is not None:
                 self.state.put_leaving(replace(leaving, device_id=decided.answer.device_id))
             self.state.wish_attestation()  # the server knows nothing of where the new key lives
-            self.state.put_key(read_key(decided.key.encode(), self.state.open_tpm))
+            self.state.put_key(read_key(decided.key.encode(), self.state.open_tpm, self.state.vault))
             self.state.put_identity(
                 replace(
                     identity,
@@ -103,7 +103,7 @@ class Promote:
         server = identity.server
         gateway = self.connect(server, self.state.get_key())
         nonce = gateway.ask_unsigned(f"/{server.tenant_id}/EnrollmentServer/nonce", Empty(), NonceAnswer).nonce
-        key = make_key(self.state.open_tpm)
+        key = make_key(self.state.open_tpm, self.state.vault)
         sequence = self.state.next_sequence()
         request = PromoteRequest(
             seq=sequence.seq,

@@ -34,6 +34,7 @@ from shieldwall.agent.applier.window import Window
 from shieldwall.agent.service.device_keys import OpenTpm, make_key, read_key, write_key
 from shieldwall.agent.service.disk import Disk
 from shieldwall.agent.service.errors import NotOnboardedError, StateCorruptError
+from shieldwall.agent.service.key_vaults import KeyVault
 from shieldwall.agent.service.records import (
     Identity,
     InstanceRecord,
@@ -85,6 +86,8 @@ class AgentState:
     disk: Disk
     open_tpm: OpenTpm | None = None
     """Opens this machine's TPM, where it has one: keys are then made in it."""
+    vault: KeyVault | None = None
+    """Where keys are made on systems that have a place of their own for them."""
 
     # Identity
 
@@ -94,7 +97,7 @@ class AgentState:
 
     def make_key(self) -> SigningKey:
         """Make a new device key in the safest place there is, and store it."""
-        key = make_key(self.open_tpm)
+        key = make_key(self.open_tpm, self.vault)
         self.put_key(key)
         return key
 
@@ -108,7 +111,7 @@ class AgentState:
 
     def make_next_key(self) -> SigningKey:
         """Make the key that shall follow, and store it beside the present one."""
-        key = make_key(self.open_tpm)
+        key = make_key(self.open_tpm, self.vault)
         self.disk.write(self.directory / NEXT_KEY, write_key(key))
         return key
 
@@ -368,7 +371,7 @@ class AgentState:
         if content is None:
             return None
         try:
-            return read_key(content, self.open_tpm)
+            return read_key(content, self.open_tpm, self.vault)
         except BadDeviceKeyError as error:
             raise StateCorruptError(f"{self.directory / name} does not hold a device key.") from error
 

@@ -1,0 +1,1 @@
+"""Asking a real machine everything that providers ask, and writing down question and answer for tests to replay."""

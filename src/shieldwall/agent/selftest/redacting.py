@@ -1,0 +1,71 @@
+"""Taking out of a recording what names a machine, a person or a tenant. Pure.
+
+What is the same stays the same, so that a replay answers as the machine did: a name becomes ``redacted``, an id one
+of zeros. Values are found by what they look like, by the properties that hold them, and by the names this machine has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+REDACTED: Final = "redacted"
+_NO_UUID: Final = "00000000-0000-0000-0000-000000000000"
+_PRIVATE: Final = frozenset(
+    {
+        *("computerid", "csname", "dnshostname", "domain", "hostname", "name", "organization", "orgid", "machineguid"),
+        *("pscomputername", "registereduser", "serialnumber", "systemname", "username", "uuid", "workgroup"),
+        *("primaryownername", "primaryownercontact", "quarantinelocation", "servername", "machine_guid", "org_id"),
+        *("edr_machine_id", "orgid", "device_id", "deviceid", "tenantid", "upn", "sid", "enrollmenturl"),
+        *("onboardinginfo", "onboardingblob", "license", "edrdevicetags", "edr_device_tags"),
+    }
+)
+"""Properties, values and keys that hold such a thing, by their names in lower case."""
+_PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"S-1-5-21(?:-\d{1,10}){3,5}"), "S-1-5-21-0-0-0-0"),
+    (re.compile(r"S-1-12-1(?:-\d{1,10}){4}"), "S-1-12-1-0-0-0-0"),
+    (re.compile(r"(?i)([a-z]:\\+users\\+)(?!public\b|default\b|all users\b)[^\\\"/:*?<>|]+"), r"\1" + REDACTED),
+    (re.compile(r"(/(?:Users|home)/)(?!Shared\b)[^/\s\"]+"), r"\1" + REDACTED),
+    (re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"), "nobody@redacted.example"),
+    (re.compile(r"(?i)\b(?:eyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}\.[a-z0-9_-]{8,})"), REDACTED),
+)
+_UUID: Final = re.compile(r"(?i)\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?\Z")
+_SHORTEST_NAME: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Takes out; ``names`` are those of this machine: its host name, its ids."""
+
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> Redaction:
+        """Make one for a machine; names too short to be told from words are left to the patterns."""
+        return cls(frozenset(name.lower() for name in names if len(name) >= _SHORTEST_NAME))
+
+    def text(self, text: str) -> str:
+        """Return a text without them."""
+        for pattern, instead in _PATTERNS:
+            text = pattern.sub(instead, text)
+        for name in sorted(self.names, key=len, reverse=True):
+            text = re.sub(re.escape(name), _instead_of(name), text, flags=re.IGNORECASE)
+        return text
+
+    def value(self, value: Any, *, under: str = "") -> Any:
+        """Return a value without them; ``under`` is the name of the property that holds it."""
+        match value:
+            case str():
+                return _instead_of(value) if under.lower() in _PRIVATE and value else self.text(value)
+            case Mapping():
+                return {name: self.value(each, under=name) for name, each in value.items()}
+            case Sequence() if not isinstance(value, bytes):
+                return [self.value(each, under=under) for each in value]
+            case _:
+                return value
+
+
+def _instead_of(value: str) -> str:
+    return _NO_UUID if _UUID.match(value) else REDACTED

@@ -1,0 +1,122 @@
+"""``shieldwall-agent selftest``: asks this machine all that providers ask, and records it for tests to replay."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from shieldwall.agent.applier.grounds import Ground, ground_of_this_system, windows_ground
+from shieldwall.agent.host.local import LocalHost
+from shieldwall.agent.host.ports import Host
+from shieldwall.agent.host.running_system import boot_id, seconds_since_boot
+from shieldwall.agent.main import SystemClock
+from shieldwall.agent.platforms import catalog_of
+from shieldwall.agent.providers.registry import Management
+from shieldwall.agent.selftest.asking import Result, SelfTest, tried
+from shieldwall.agent.selftest.recorder import Notes, RecordingCim, RecordingHost
+from shieldwall.agent.selftest.recording import write
+from shieldwall.agent.selftest.redacting import Redaction
+from shieldwall.agent.service.disk import LocalDisk
+from shieldwall.agent.service.exit_codes import exit_code
+from shieldwall.cli.agent_app import JsonOption, RootOption, app, places_of
+from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
+
+TROUBLE: int = 10
+"""The exit code where something went wrong, as of the doctor."""
+
+
+@app.command()
+def selftest(
+    context: typer.Context,
+    *,
+    record: Annotated[
+        Path | None, typer.Option("--record", metavar="FILE", help="Write questions and answers, without names.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Also write what nobody reads, read it back and take it away.")
+    ] = False,
+    as_json: JsonOption = False,
+    root: RootOption = None,
+) -> None:
+    """Ask this machine everything that is asked when policies are enforced. Changes nothing without --apply.
+
+    Returns 10 where something went wrong. Run it as root, or as administrator.
+    """
+    with speaking_plainly("test this machine", as_json=as_json, exit_code=exit_code):
+        root, _ = places_of(context, root, None)
+        notes = Notes()
+        real, seen, ground = _machine(root, notes)
+        catalog = catalog_of(ground.platform)
+        result = SelfTest(host=seen, looking=ground.looking, providers=ground.providers(catalog), catalog=catalog)()
+        if apply:
+            result = _with_trial(result, tried(real, ground.platform))
+        if record is not None:
+            redaction = Redaction.of([result.facts.display_name, result.facts.display_name.partition(".")[0]])
+            LocalDisk().write(record.absolute(), write(notes.recording(ground.platform, catalog.version, redaction)))
+    if as_json:
+        show_json(msgspec.to_builtins(result))
+    else:
+        _show(result, record)
+    if not result.is_good:
+        raise typer.Exit(TROUBLE)
+
+
+def _machine(root: Path, notes: Notes) -> tuple[Host, Host, Ground]:
+    """Return the machine itself, the machine that notes what it is asked, and the ground upon the latter."""
+    if sys.platform == "win32":
+        from shieldwall.agent.windows.building import this_machine  # noqa: PLC0415 - for Windows alone
+
+        machine = this_machine()
+        seen = RecordingHost(machine.host, notes)
+        management = Management(cim=RecordingCim(machine.management.cim, notes), refusals=machine.management.refusals)
+        return machine.host, seen, windows_ground(seen, management, boot_id=boot_id, uptime=seconds_since_boot)
+    host = LocalHost(root)
+    seen = RecordingHost(host, notes)
+    return host, seen, ground_of_this_system(seen, SystemClock())
+
+
+def _with_trial(result: Result, trial: str) -> Result:
+    return Result(
+        facts=result.facts,
+        managed_elsewhere=result.managed_elsewhere,
+        unsuitable=result.unsuitable,
+        providers=result.providers,
+        trial=trial,
+    )
+
+
+def _show(result: Result, record: Path | None) -> None:
+    facts = result.facts
+    typer.echo(printable(f"{facts.os_type}: {facts.os_version}, {facts.architecture}"))
+    if result.managed_elsewhere is not None:
+        typer.echo(printable(f"Managed by {result.managed_elsewhere}: the agent would stay passive."))
+    if result.unsuitable is not None:
+        typer.echo(f"This machine cannot be managed: {result.unsuitable}.")
+    show_table(
+        ("Provider", "Product", "Takes", "Does not take", "Read", "Trouble"),
+        [
+            (
+                asked.provider,
+                printable(asked.version or "not here"),
+                str(len(asked.supported)),
+                str(len(asked.refused)),
+                str(asked.readable),
+                str(len(asked.trouble)) if asked.trouble else "",
+            )
+            for asked in result.providers
+        ],
+        empty="There are no providers for this machine.",
+    )
+    for asked in result.providers:
+        for reason, count in sorted(asked.reasons.items()):
+            typer.echo(printable(f"{asked.provider}: {count} times: {reason}"))
+        for trouble in asked.trouble:
+            typer.echo(printable(f"{asked.provider}: {trouble}"), err=True)
+    if result.trial is not None:
+        typer.echo(printable(result.trial) if result.trial else "The trial came back as written, and went as it came.")
+    if record is not None:
+        typer.echo(f"The recording is in {record}; look through it before you send it to anybody.")
