@@ -14,6 +14,7 @@ from shieldwall.agent.providers.windows_defender.landings import PolicyNames, Re
 from shieldwall.catalog.model import Kind, SettingDefinition, Tamper
 from shieldwall.contract.ids import SettingId
 from shieldwall.policy.values import SettingValue
+from shieldwall.testing.windows.machine import SERVER_2022
 
 PLACES: Final = landings(CATALOG)
 NOT_SHOWN: Final = {
@@ -117,3 +118,17 @@ def test_lists_that_the_asker_may_not_see_prove_nothing(tmp_path: Path) -> None:
     seen = machine.provider.observe(machine.host, {setting: (r"C:\ours",)})[setting]
 
     assert (seen.effective, seen.code) == (None, "notShown")
+
+
+@pytest.mark.parametrize(("let_on", "expected"), [(False, (False, "notInUse")), (True, (True, ""))])
+def test_network_protection_of_a_server_must_be_let_on_as_well(
+    tmp_path: Path, let_on: bool, expected: tuple[bool, str]
+) -> None:
+    machine = DefendedMachine(tmp_path, SERVER_2022)
+    machine.defender.local["AllowNetworkProtectionOnWinServer"] = let_on
+    setting = SettingId(f"{w.POLICY}enablenetworkprotection")
+    hold(machine, setting, f"{setting}_1")
+
+    seen = machine.provider.observe(machine.host, {setting: f"{setting}_1"})[setting]
+
+    assert (seen.effective, seen.code) == expected

@@ -16,6 +16,8 @@ from tests.support.authorization_documentation import authorization_tables
 from tests.support.catalog_documentation import catalog_tables
 from tests.support.documentation import DOCS, table, write_generated
 from tests.support.systemd_host import SystemdHost
+from tests.support.windows_documentation import PAGE as WINDOWS
+from tests.support.windows_documentation import windows_tables
 
 import shieldwall
 from shieldwall.agent.doctor.known import KNOWN
@@ -231,6 +233,7 @@ def contents() -> dict[Path, dict[str, str]]:
         ENROLLMENT: enrollment_tables(),
         AUTHORIZATION: authorization_tables(),
         DOCTOR: doctor_tables(),
+        WINDOWS: windows_tables(),
     }
 
 

@@ -129,6 +129,7 @@ DEFAULTS: Final[dict[str, CimValue]] = {
             "UILockdown",
             "AllowDatagramProcessingOnWinServer",
             "AllowNetworkProtectionDownLevel",
+            "AllowNetworkProtectionOnWinServer",
             "DisableDnsOverTcpParsing",
             "DisableHttpParsing",
             "DisableSshParsing",

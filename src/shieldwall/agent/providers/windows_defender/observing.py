@@ -33,6 +33,8 @@ _REFUSED: Final = {
     NOT_SUPPORTED: ("notSupportedOnEdition", "This edition of Windows does not have the setting"),
 }
 _LONGEST: Final = 512
+NETWORK_PROTECTION: Final = "device_vendor_msft_policy_config_defender_enablenetworkprotection"
+_LETS_ON: Final = "AllowNetworkProtectionOnWinServer"
 
 
 def judge(  # noqa: PLR0911 - one return per finding, from the gravest on
@@ -66,6 +68,19 @@ def judge(  # noqa: PLR0911 - one return per finding, from the gravest on
     if found is None:
         return Observation(effective=None, code="notShown", reason="Defender shows no value of this setting.")
     return _not_in_effect(definition, found, sayings)
+
+
+def on_server(definition: SettingDefinition, wanted: SettingValue, seen: Observation, sayings: Sayings) -> Observation:
+    """Correct what was seen where Windows Server needs one thing more: network protection must be let on there.
+
+    Source: Microsoft, *Set-MpPreference*, ``AllowNetworkProtectionOnWinServer``; no published setting has it.
+    """
+    if definition.id != NETWORK_PROTECTION or not seen.effective or not number_of(definition, wanted):
+        return seen
+    if sayings.preferences.get(_LETS_ON) is not False:
+        return seen
+    reason = f"Windows Server does nothing of it before Set-MpPreference -{_LETS_ON} $true was called on the device."
+    return Observation(effective=False, code="notInUse", reason=reason, lasting=True)
 
 
 def blocks(definition: SettingDefinition, sayings: Sayings) -> bool:

@@ -158,15 +158,16 @@ class WindowsDefenderProvider:
     def activate(self, host: Host) -> None:
         """Do nothing: Defender watches its policies, and takes preferences with the call that sets them."""
 
-    def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:  # noqa: ARG002 - port
+    def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
         """Compare each setting with what Defender shows now."""
         sayings = ask(self.cim)
-        return {
-            setting: observing.judge(
-                self.catalog.definition(setting), self.places[setting], value, sayings, self.refusals
-            )
-            for setting, value in desired.items()
-        }
+        is_server = sayings.failure is None and self.memory.look(host).machine.is_server
+        found: dict[SettingId, Observation] = {}
+        for setting, value in desired.items():
+            definition = self.catalog.definition(setting)
+            seen = observing.judge(definition, self.places[setting], value, sayings, self.refusals)
+            found[setting] = observing.on_server(definition, value, seen, sayings) if is_server else seen
+        return found
 
     def local(self, files: Files, kept: Kept) -> Desired:
         """Read what holds without us: Group Policy's values, else local preferences that are not the default."""
