@@ -32,12 +32,16 @@ from shieldwall.agent.macos.vault import KeyInEnclave, MacosVault
 from shieldwall.agent.macos.working import MacosAgent
 from shieldwall.agent.providers.macos.provider import PREFIX
 from shieldwall.agent.service.errors import UnsuitablePackageError
+from shieldwall.agent.service.proving import authority_of
+from shieldwall.agent.service.registering import server_of
 from shieldwall.agent.service.waiting import Wake
 from shieldwall.contract.ids import PolicyId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
 from shieldwall.contract.status import SettingState
 from shieldwall.testing.macos.machine import PretendMac
 from shieldwall.testing.macos.security import PretendSecurity
+
+pytestmark = pytest.mark.root
 
 SECONDS = 30
 
@@ -111,7 +115,10 @@ class Life:
         )
 
     def onboard(self) -> None:
-        self.agent.surroundings.onboard()(self.gateway.package(allowed_platforms=("macos",)))
+        """Do as root what ``shieldwall-agent onboard`` does: say whom to obey, then register."""
+        package = self.gateway.package(allowed_platforms=("macos",))
+        self.agent.surroundings.enforcer.adopt(authority=authority_of(server_of(package, None)))
+        self.agent.surroundings.onboard()(package)
 
     def check_in(self) -> None:
         self.agent.surroundings.enrolled().check_in()

@@ -80,7 +80,7 @@ class DeviceFacts(
     """Why this machine is not one to manage, whoever else does."""
     is_domain_controller: bool = False
     is_rooted: bool | None = None
-    key_protection: Literal["software", "tpm"] = "software"
+    key_protection: Literal["software", "tpm", "secureEnclave"] = "software"
 
 
 class HardwareIds(
