@@ -22,6 +22,7 @@ _SOURCES: Final = {
     Source.DEFAULT: "default",
     Source.TAMPER_PROTECTION: "tamper protection",
 }
+_KEY_PLACES: Final = {"tpm": "in the TPM", "secureEnclave": "in the Secure Enclave"}
 
 
 @app.command()
@@ -49,7 +50,7 @@ def status(
             ("Tenant", summary.tenant_id),
             ("Server", ", ".join(summary.servers)),
             ("Agent", "running" if summary.running else "not running"),
-            ("Device key", "in the TPM" if summary.key_protection == "tpm" else "in a file"),
+            ("Device key", _KEY_PLACES.get(summary.key_protection or "", "in a file")),
             ("Managed elsewhere", summary.managed_elsewhere or "no"),
             ("Enrollment", f"{summary.enrollment.code}: {summary.enrollment.cause}"),
             ("Last check-in", age_text(summary.last_check_in, now)),
