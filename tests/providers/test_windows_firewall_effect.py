@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,14 @@ from tests.support import policies as p
 from tests.support import windows_firewall_rules as r
 from tests.support.windows_firewall import RULE_SETTING, STORE, FirewalledMachine, item, of, profile, profiles, rules
 
-from shieldwall.agent.host.cim import LanguageModeError
+from shieldwall.agent.host.cim import LanguageModeError, Properties
 from shieldwall.agent.host.registry import RegistryValue, decode
 from shieldwall.agent.providers.windows_firewall import GROUP_POLICY_STORE, MDM_STORE, PolicyStore
 from shieldwall.agent.providers.windows_firewall.rules import id_of
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.settings import SettingInstance
 from shieldwall.contract.status import SettingState
-from shieldwall.testing.windows.firewall import KEYS, LOCAL
+from shieldwall.testing.windows.firewall import KEYS, LOCAL, PretendFirewall
 from shieldwall.testing.windows.firewall_rules import Packet
 from shieldwall.testing.windows.machine import WINDOWS_11, Edition
 
@@ -177,6 +178,24 @@ def test_a_firewall_that_does_not_run_has_nothing_in_effect(machine: FirewalledM
     status = machine.enforce(rules(TELNET), profiles(profile("public")))[RULES]
     assert (status.state, status.effective) == (SettingState.ERROR, False)
     assert "0x80070426" in (status.reason or "")
+
+
+def test_windows_is_asked_only_what_matters(machine: FirewalledMachine) -> None:
+    """Each question starts a program, so nobody asks for the conditions of rules that contradict nothing."""
+    asked: list[str] = []
+    answer = machine.firewall.instances
+
+    class Listening(PretendFirewall):
+        def instances(self, class_name: str, options: Mapping[str, str]) -> Sequence[Properties]:
+            asked.append(f"{class_name} {options['PolicyStore']}")
+            return answer(class_name, options)
+
+    listening = Listening(machine.windows.registry)
+    machine.windows.cim.components = [
+        listening if each is machine.firewall else each for each in machine.windows.cim.components
+    ]
+    machine.enforce(rules(TELNET), profiles(profile("public")))
+    assert sorted(asked) == ["MSFT_NetFirewallProfile ActiveStore", "MSFT_NetFirewallRule ActiveStore"]
 
 
 def test_where_powershell_may_not_ask_that_is_said_with_its_remedy(machine: FirewalledMachine) -> None:

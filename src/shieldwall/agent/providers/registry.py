@@ -75,11 +75,13 @@ def linux_providers(catalog: Catalog) -> tuple[Provider, ...]:
 def windows_providers(catalog: Catalog, management: Management) -> tuple[Provider, ...]:
     """Make every provider there is for Windows."""
     from shieldwall.agent.providers.windows_defender.provider import WindowsDefenderProvider
+    from shieldwall.agent.providers.windows_edr.provider import WindowsEdrProvider
     from shieldwall.agent.providers.windows_firewall.provider import WindowsFirewallProvider
 
     return (
         WindowsDefenderProvider(catalog, management.cim, refusals=management.refusals),
         WindowsFirewallProvider(catalog, management.cim),
+        WindowsEdrProvider(catalog, management.cim),
     )
 
 

@@ -7,7 +7,7 @@ Source: Microsoft, *WFASCIMProv* (``MSFT_NetFirewallProfile``, ``MSFT_NetFirewal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from shieldwall.agent.host.cim import FIREWALL, Cim, CimError, CimValue, Properties
@@ -34,51 +34,51 @@ STATUS_OK: Final = 1
 SOURCE_GROUP_POLICY: Final = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Active:
-    """What holds at one moment, and what Group Policy says where it can be asked."""
+    """What holds, asked for once and only as far as somebody wants to know: each question starts a program."""
 
-    profiles: Mapping[str, Properties]
-    group_policy: Mapping[str, Properties]
-    settings: Properties
-    rules: Mapping[str, Properties]
-    """By their names in lower case."""
-    filters: Mapping[str, Mapping[str, CimValue]]
-    """All conditions of a rule together, by its name in lower case."""
+    def __init__(self, cim: Cim) -> None:
+        """Ask nothing yet."""
+        self._cim = cim
 
+    @cached_property
+    def profiles(self) -> Mapping[str, Properties]:
+        """The profiles by name. Raises: CimError: Windows does not answer."""
+        return _profiles(self._cim.instances(FIREWALL, PROFILE, PolicyStore=ACTIVE_STORE))
 
-def ask(cim: Cim, *, with_rules: bool) -> Active:
-    """Ask Windows. Raises: CimError: It does not answer."""
-    rules: Mapping[str, Properties] = {}
-    filters: dict[str, dict[str, CimValue]] = {}
-    if with_rules:
-        rules = _by_name(cim.instances(FIREWALL, RULE, PolicyStore=ACTIVE_STORE))
+    @cached_property
+    def group_policy(self) -> Mapping[str, Properties]:
+        """What Group Policy says of the profiles; a machine in no domain may have none."""
+        return _profiles(self._or_nothing(PROFILE, GROUP_POLICY))
+
+    @cached_property
+    def settings(self) -> Properties:
+        """What holds whatever the profile; nothing where Windows does not tell."""
+        return next(iter(self._or_nothing(SETTINGS, ACTIVE_STORE)), {})
+
+    @cached_property
+    def rules(self) -> Mapping[str, Properties]:
+        """The rules by their names in lower case. Raises: CimError: Windows does not answer."""
+        return {_name(row): row for row in self._cim.instances(FIREWALL, RULE, PolicyStore=ACTIVE_STORE)}
+
+    @cached_property
+    def filters(self) -> Mapping[str, Mapping[str, CimValue]]:
+        """All conditions of each rule together; nothing of those that Windows does not tell."""
+        found: dict[str, dict[str, CimValue]] = {}
         for name in FILTERS:
-            for row in cim.instances(FIREWALL, name, PolicyStore=ACTIVE_STORE):
-                filters.setdefault(_name(row), {}).update(row)
-    return Active(
-        profiles=_profiles(cim.instances(FIREWALL, PROFILE, PolicyStore=ACTIVE_STORE)),
-        group_policy=_profiles(_or_nothing(cim, PROFILE, GROUP_POLICY)),
-        settings=next(iter(_or_nothing(cim, SETTINGS, ACTIVE_STORE)), {}),
-        rules=rules,
-        filters=filters,
-    )
+            for row in self._or_nothing(name, ACTIVE_STORE):
+                found.setdefault(_name(row), {}).update(row)
+        return found
 
-
-def _or_nothing(cim: Cim, class_name: str, store: str) -> Sequence[Properties]:
-    """Ask for what may not be there: a machine in no domain has no Group Policy."""
-    try:
-        return cim.instances(FIREWALL, class_name, PolicyStore=store)
-    except CimError:
-        return ()
+    def _or_nothing(self, class_name: str, store: str) -> Sequence[Properties]:
+        try:
+            return self._cim.instances(FIREWALL, class_name, PolicyStore=store)
+        except CimError:
+            return ()
 
 
 def _profiles(rows: Sequence[Properties]) -> Mapping[str, Properties]:
     return {str(row.get("Name") or row.get("InstanceID") or "").rpartition("|")[2]: row for row in rows}
-
-
-def _by_name(rows: Sequence[Properties]) -> Mapping[str, Properties]:
-    return {_name(row): row for row in rows}
 
 
 def _name(row: Properties) -> str:

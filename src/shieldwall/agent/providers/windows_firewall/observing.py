@@ -27,16 +27,16 @@ _WORDS: Final = {"true": 1, "false": 0, "allow": windows.ALLOW, "block": windows
 
 def observations(cim: Cim, catalog: Catalog, store: PolicyStore, desired: Desired) -> Mapping[SettingId, Observation]:
     """Compare each setting with the active store. Never raises for a Windows that does not answer."""
+    active = windows.Active(cim)
+    wanted = written(catalog, store, desired)
     try:
-        active = windows.ask(cim, with_rules=RULES in desired)
+        return {
+            setting: _rules(value, active) if setting == RULES else _setting(setting, store, wanted, active)
+            for setting, value in desired.items()
+        }
     except CimError as error:
         silent = Observation(effective=False, code=error.code, reason=f"{error.cause} {error.remedy}"[:1024])
         return dict.fromkeys(desired, silent)
-    wanted = written(catalog, store, desired)
-    return {
-        setting: _rules(value, active) if setting == RULES else _setting(setting, store, wanted, active)
-        for setting, value in desired.items()
-    }
 
 
 def _setting(setting: SettingId, store: PolicyStore, wanted: Written, active: windows.Active) -> Observation:
@@ -125,7 +125,7 @@ def _beaten(usable: list[tuple[Item, FirewallRule]], active: windows.Active) -> 
         and _as_number(row.get("Action")) == windows.BLOCK
         and _as_number(row.get("Enabled")) == windows.ENABLED
     ]
-    for item, rule in usable:
+    for item, rule in usable if foreign else ():
         own = rules.id_of(item).lower()
         for name, row in foreign if not rule.blocks else ():
             if _covers(row, active.rules[own], active.filters.get(name), active.filters.get(own, {})):
