@@ -10,10 +10,12 @@ import pytest
 from tests.support import windows_defender as w
 from tests.support.windows_defender import CATALOG, DefendedMachine
 
+from shieldwall.agent.host.registry import RegistryValue
 from shieldwall.agent.providers.windows_defender.landings import PolicyNames, ReportOnly, landings
 from shieldwall.catalog.model import Kind, SettingDefinition, Tamper
 from shieldwall.contract.ids import SettingId
 from shieldwall.policy.values import SettingValue
+from shieldwall.testing.windows.defender import FEATURES
 from shieldwall.testing.windows.machine import SERVER_2022
 
 PLACES: Final = landings(CATALOG)
@@ -108,6 +110,19 @@ def test_a_list_to_which_others_add_holds_what_is_wanted(tmp_path: Path, setting
     seen = machine.provider.observe(machine.host, {setting: (r"c:\OURS",)})[setting]
 
     assert seen.effective
+
+
+@pytest.mark.parametrize("protects", [False, True])
+def test_exclusions_are_kept_by_tamper_protection_where_it_is_for_them(tmp_path: Path, protects: bool) -> None:
+    machine = DefendedMachine(tmp_path)
+    machine.defender.tamper_protected = True
+    machine.windows.registry.fill(FEATURES, {"TPExclusions": RegistryValue.dword(int(protects))})
+    setting = SettingId(f"{w.POLICY}excludedpaths")
+    hold(machine, setting, (r"C:\ours",))
+
+    seen = machine.provider.observe(machine.host, {setting: (r"C:\ours",)})[setting]
+
+    assert (seen.effective, seen.code) == ((False, "blockedByTamperProtection") if protects else (True, ""))
 
 
 def test_lists_that_the_asker_may_not_see_prove_nothing(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from shieldwall.testing.windows.cim import PretendCim
 
 PLACES: Final = landings(CATALOG)
 PROVIDER: Final[WindowsDefenderProvider] = defender(CATALOG, PretendCim())[0]
-POLICIES, CENTER, PREFERENCES, EFFECTIVE = PROVIDER.files()
+POLICIES, CENTER, PREFERENCES = PROVIDER.files()
 
 _KEYS: Final = (
     "",
@@ -120,7 +120,6 @@ class TestConformance(ProviderConformance):
             POLICIES: st.none() | trees().map(encode),
             CENTER: st.none() | trees().map(encode),
             PREFERENCES: st.none() | preference_documents(),
-            EFFECTIVE: st.none(),
         }
     )
     desired = some_settings()

@@ -14,7 +14,7 @@ from tests.support.windows_defender import DefendedMachine
 from shieldwall.agent.applier.sources import SettingSource, Source
 from shieldwall.agent.host.registry import RegistryValue
 from shieldwall.contract.settings import PolicyDocument, SettingInstance
-from shieldwall.testing.windows.defender import POLICY
+from shieldwall.testing.windows.defender import FEATURES, POLICY
 
 ARCHIVES: Final = f"{w.POLICY}allowarchivescanning"
 EMAIL: Final = f"{w.POLICY}allowemailscanning"
@@ -93,6 +93,17 @@ def test_what_tamper_protection_keeps_is_neither_the_policys_nor_anybodys(machin
 
     assert told(found[REAL_TIME])[:2] == (Source.TAMPER_PROTECTION, f"{REAL_TIME}_1")
     assert told(found[EMAIL])[:2] == (Source.POLICY, f"{EMAIL}_1")
+
+
+@pytest.mark.parametrize("protects", [False, True])
+def test_exclusions_that_tamper_protection_keeps_out_are_its_own(machine: DefendedMachine, protects: bool) -> None:
+    machine.defender.tamper_protected = True
+    machine.windows.registry.fill(FEATURES, {"TPExclusions": RegistryValue.dword(int(protects))})
+    machine.enforce(antivirus(p.texts(PATHS, r"D:\Data")))
+
+    found = told(sources(machine)[PATHS])
+
+    assert found[:2] == ((Source.TAMPER_PROTECTION, []) if protects else (Source.POLICY, [r"D:\Data"]))
 
 
 def test_asking_changes_nothing(machine: DefendedMachine) -> None:

@@ -70,7 +70,8 @@ class Choosing:
         supported: frozenset[SettingId] = frozenset()
         others: Mapping[SettingId, Other] = {}
         with contextlib.suppress(Exception):  # whatever it is, the others are worth showing
-            files = {path: self.host.read_file(path) for path in provider.files()}
+            evidence = provider.evidence() if isinstance(provider, TellsOthers) else ()
+            files = {path: self.host.read_file(path) for path in (*provider.files(), *evidence)}
             found = provider.read(files)
             ours = share.desired.keys()
             local = (

@@ -175,6 +175,10 @@ class Other:
 class TellsOthers(Protocol):
     """What a provider offers whose product is told by others too, and can tell whose a value is."""
 
+    def evidence(self) -> tuple[PurePosixPath, ...]:
+        """Return documents that are read for this alone, beside ``files``; ``local`` is given them as well."""
+        ...
+
     def others(self, files: Files, kept: Kept) -> Mapping[SettingId, Other]:
         """Name the values of others. One under tamper protection holds whatever we wrote. Pure."""
         ...

@@ -28,6 +28,10 @@ from shieldwall.testing.windows.defender_policies import (
 from shieldwall.testing.windows.registry import PretendRegistry
 
 POLICY: Final = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Defender"
+FEATURES: Final = r"HKLM\SOFTWARE\Microsoft\Windows Defender\Features"
+_ONE: Final = RegistryValue.dword(1)
+_EXCLUSIONS: Final = frozenset({"ExclusionPath", "ExclusionExtension", "ExclusionProcess"})
+"""With ``TPExclusions`` under tamper protection no list counts but one of Intune, which no stand-in has."""
 PREFERENCE: Final = "MSFT_MpPreference"
 STATUS: Final = "MSFT_MpComputerStatus"
 SERVICE_STOPPED: Final = 0x800106BA
@@ -177,6 +181,8 @@ class PretendDefender:
         if self._policy(policy.switch_key, policy.switch) == RegistryValue.dword(1):
             of_policy = tuple(self._names(policy.key))
         local = self.local.get(name, ())
+        if self.tamper_protected and name in _EXCLUSIONS and self.registry.value(FEATURES, "TPExclusions") == _ONE:
+            return ()
         merged = self._booted[_RESTART[1]] != RegistryValue.dword(1)
         own = [str(item) for item in local] if merged and isinstance(local, list | tuple) else []
         return tuple({same_name(item): item for item in [*of_policy, *own]}.values())

@@ -10,8 +10,12 @@ from typing import Final
 from shieldwall.agent.host.cim import DEFENDER, Cim, CimError, CimValue, LanguageModeError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.preferences import PREFERENCE_CLASS, SERVICE_STOPPED, STATUS_CLASS, not_answering
-from shieldwall.agent.host.windows_machine import WindowsMachine, windows_machine
+from shieldwall.agent.host.windows_machine import WindowsMachine, registry_value, windows_machine
 
+FEATURES_KEY: Final = r"HKLM\SOFTWARE\Microsoft\Windows Defender\Features"
+"""Where Defender says whether tamper protection is for exclusions as well. Source: Microsoft, *Tamper protection for
+exclusions*."""
+TAMPER_EXCLUSIONS: Final = "TPExclusions"
 _KEPT_SECONDS: Final = 60.0
 """Every question is a program that starts; which Windows it is does not change while one report is made."""
 _ABSENT: Final = (0x8004100E, 0x80041010)
@@ -19,12 +23,16 @@ _ABSENT: Final = (0x8004100E, 0x80041010)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sayings:
-    """One answer of Defender. ``failure`` is why there is none; ``absent``: Defender is not on this device."""
+    """One answer of Defender. ``failure`` is why there is none; ``absent``: Defender is not on this device.
+
+    ``protects_exclusions``: tamper protection, where it is on, keeps the lists of exclusions too.
+    """
 
     preferences: Mapping[str, CimValue] = field(default_factory=dict)
     status: Mapping[str, CimValue] = field(default_factory=dict)
     failure: CimError | None = None
     absent: bool = False
+    protects_exclusions: bool = False
 
     def text(self, name: str) -> str:
         """Return a property of the status as text, empty where there is none."""
@@ -48,6 +56,12 @@ class Looked:
 
     machine: WindowsMachine
     sayings: Sayings
+
+
+def protects_exclusions(host: Host) -> bool:
+    """Say whether tamper protection is for exclusions as well."""
+    value = registry_value(host, FEATURES_KEY, TAMPER_EXCLUSIONS)
+    return value is not None and value.data == 1
 
 
 def ask(cim: Cim) -> Sayings:

@@ -85,6 +85,8 @@ def on_server(definition: SettingDefinition, wanted: SettingValue, seen: Observa
 
 def blocks(definition: SettingDefinition, sayings: Sayings) -> bool:
     """Say whether tamper protection may keep a setting from taking another value."""
+    if definition.tamper_protected is Tamper.CONDITIONAL and not sayings.protects_exclusions:
+        return False
     return sayings.is_tamper_protected and definition.tamper_protected is not Tamper.NO
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -13,9 +13,17 @@ from shieldwall.agent.host.cim import Cim, CimError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.preferences import EFFECTIVE, PREFERENCES, PreferenceStore, decode, effective
 from shieldwall.agent.host.registry import RegistryValue, document_path
+from shieldwall.agent.host.registry.model import same_name
 from shieldwall.agent.providers import registry_values
 from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Rendered, Support
-from shieldwall.agent.providers.windows_defender import observing, policies, preferences, sourcing, supporting
+from shieldwall.agent.providers.windows_defender import (
+    asking,
+    observing,
+    policies,
+    preferences,
+    sourcing,
+    supporting,
+)
 from shieldwall.agent.providers.windows_defender.asking import Memory, Sayings, ask
 from shieldwall.agent.providers.windows_defender.landings import (
     CENTER_KEY,
@@ -100,8 +108,8 @@ class WindowsDefenderProvider:
         return Support(applicable=not reason, reason=reason)
 
     def files(self) -> tuple[PurePosixPath, ...]:
-        """Return the documents: two policies, the preferences, and what Defender says, which is read alone."""
-        return (self._policies, self._center, PREFERENCES, EFFECTIVE)
+        """Return the documents: two policies and the preferences."""
+        return (self._policies, self._center, PREFERENCES)
 
     def render(self, files: Files, desired: Desired, kept: Kept) -> Rendered:
         """Compute the documents that hold ``desired``. Raises: HostError: one of them is none."""
@@ -160,7 +168,7 @@ class WindowsDefenderProvider:
 
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
         """Compare each setting with what Defender shows now."""
-        sayings = ask(self.cim)
+        sayings = replace(ask(self.cim), protects_exclusions=asking.protects_exclusions(host))
         is_server = sayings.failure is None and self.memory.look(host).machine.is_server
         found: dict[SettingId, Observation] = {}
         for setting, value in desired.items():
@@ -181,15 +189,22 @@ class WindowsDefenderProvider:
         }
         return {**local, **group_policy}
 
+    def evidence(self) -> tuple[PurePosixPath, ...]:
+        """See ``TellsOthers``: what Defender says, which costs several questions and is not asked at every look."""
+        return (EFFECTIVE, document_path(asking.FEATURES_KEY))
+
     def others(self, files: Files, kept: Kept) -> Mapping[SettingId, sourcing.Other]:
         """See ``TellsOthers``: what Group Policy says, and what tamper protection keeps."""
         settings, status = effective(files.get(EFFECTIVE))
+        features = policies.held(files.get(document_path(asking.FEATURES_KEY))).get("", {})
+        exclusions = features.get(same_name(asking.TAMPER_EXCLUSIONS))
+        kept_too = exclusions is not None and exclusions[1].data == 1
         return sourcing.others(
             self.catalog,
             self.places,
             group_policy=self._without_us(files, kept),
             written=self.read(files),
-            sayings=Sayings(preferences=settings, status=status),
+            sayings=Sayings(preferences=settings, status=status, protects_exclusions=kept_too),
         )
 
     def _without_us(self, files: Files, kept: Kept) -> Desired:
