@@ -273,9 +273,9 @@ def _survived(
     assert isinstance(uptime, HandUptime)
     assert isinstance(clock, HandClock)
     assert _reaches(device, server)
-    applier.enforce([CUTS[cut]])
+    report = applier.enforce([CUTS[cut]])
     reachable = _reaches(device, server)
-    assert reachable == (cut == "nothing"), cut
+    assert reachable == (cut == "nothing"), (cut, report)
     waiting = applier.unconfirmed()
     assert reachable or waiting is not None, "what cuts off waits to be confirmed"
     uptime.pass_by(chance.uniform(1, 500))

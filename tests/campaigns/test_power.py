@@ -174,7 +174,7 @@ def test_after_a_power_cut_a_device_is_old_or_new(
     tmp_path: Path, ends: dict[str, Files], wholes: dict[str, Whole]
 ) -> None:
     seen: Counter[str] = Counter()
-    for trial, chance in tries("A-APPLY (power cut)", size(short=40, full=2_000)):
+    for trial, chance in tries("A-APPLY (power cut)", size(short=30, full=2_000)):
         try:
             seen[tried(tmp_path / str(trial), chance, ends, wholes)] += 1
         except Exception as error:

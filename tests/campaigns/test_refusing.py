@@ -65,7 +65,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
 def test_whatever_the_disk_refuses_a_device_is_old_or_new(tmp_path: Path, ends: dict[str, Files]) -> None:
     seen: Counter[str] = Counter()
     sides = [by_product(files) for files in ends.values()]
-    for trial, chance in tries("A-APPLY (failing calls)", size(short=40, full=1_000)):
+    for trial, chance in tries("A-APPLY (failing calls)", size(short=24, full=1_000)):
         name = sorted(ACTS)[trial % len(ACTS)]
         seen[survived(tmp_path / str(trial), name, chance, ends, sides)] += 1
         shutil.rmtree(tmp_path / str(trial))
