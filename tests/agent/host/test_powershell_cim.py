@@ -32,6 +32,8 @@ class Shell:
         self.request: Any = None
 
     def __call__(self, words: Sequence[str], stdin: bytes) -> Completed:
+        assert stdin.isascii()  # no code page of the machine matters
+        assert stdin.count(b"\n") == 1
         self.words, self.request = words, json.loads(stdin)
         return Completed(returncode=self.returncode, stdout=self.answer, stderr=self.stderr)
 

@@ -60,7 +60,7 @@ class PowerShellCim:
         program = next((found for name in PROGRAMS if (found := self.host.find_program(name)) is not None), None)
         if program is None:
             raise CimError("Windows PowerShell is not on this device.")
-        stdin = json.dumps({**request, "seconds": SECONDS}, ensure_ascii=True).encode()
+        stdin = json.dumps({**request, "seconds": SECONDS}, ensure_ascii=True).encode("ascii") + b"\n"
         try:
             done = self.host.run([program, *ARGUMENTS], stdin=stdin, timeout_seconds=SECONDS + _START_SECONDS)
         except HostError as error:

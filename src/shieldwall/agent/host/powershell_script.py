@@ -2,7 +2,8 @@
 
 It talks to the management infrastructure directly (``Microsoft.Management.Infrastructure``): the cmdlets of Defender
 and of the firewall are made of the same classes, and may be missing or be replaced by functions of somebody's profile.
-Where the language is constrained it may call no method at all, says so and ends.
+Where the language is constrained it may call no method at all, says so and ends. What comes on its input is ASCII, so that
+no code page matters, and is taken from ``$input``: PowerShell reads its input itself when it is started with a command.
 Sources: Microsoft, *CimSession*, *CimOperationOptions*, *about_Language_Modes*.
 """
 
@@ -16,6 +17,7 @@ $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 $mode = $ExecutionContext.SessionState.LanguageMode
 if ($mode -ne 'FullLanguage') { "{""languageMode"":""$mode""}"; exit 0 }
+$asked = @($input) -join ' '
 $utf8 = New-Object System.Text.UTF8Encoding $false
 function Get-Plain($value) {
     if ($null -eq $value) { return $null }
@@ -35,9 +37,8 @@ function Get-Plain($value) {
 }
 $answer = @{}
 try {
-    $reader = New-Object System.IO.StreamReader ([Console]::OpenStandardInput()), $utf8
-    $request = $reader.ReadToEnd() | ConvertFrom-Json
-    $session = [Microsoft.Management.Infrastructure.CimSession]::Create($null)
+    $request = $asked | ConvertFrom-Json
+    $session = [Microsoft.Management.Infrastructure.CimSession]::Create([NullString]::Value)
     $options = New-Object Microsoft.Management.Infrastructure.Options.CimOperationOptions
     $options.Timeout = [TimeSpan]::FromSeconds($request.seconds)
     foreach ($option in $request.options.PSObject.Properties) {
