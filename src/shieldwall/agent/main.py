@@ -29,6 +29,7 @@ from shieldwall.agent.service.device_keys import OpenTpm
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.enforcer import AskingEnforcer, Enforcer
 from shieldwall.agent.service.exit_codes import exit_code
+from shieldwall.agent.service.key_vaults import KeyVault
 from shieldwall.agent.service.lock import StateLock
 from shieldwall.agent.service.loop import Loop
 from shieldwall.agent.service.machine import RemoteMachine
@@ -82,7 +83,7 @@ def local_agent(root: Path, directory: Path, out: TextIO, *, applier: SocketAppl
     journal = Journal(out=out, clock=clock)
     enforcer, machine = _remote(applier) if applier is not None else _in_process(host, directory, clock)
     surroundings = Surroundings(
-        state=AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host)),
+        state=AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host), vault=_vault()),
         open_transport=network,
         machine=machine,
         enforcer=enforcer,
@@ -203,6 +204,16 @@ def network(server: Server) -> HttpsTransport:
 def _tpm(host: LocalHost) -> OpenTpm | None:
     path = host.locate(TPM_DEVICE)
     return partial(Tpm, path) if has_tpm(path) else None
+
+
+def _vault() -> KeyVault | None:
+    """Return where this system keeps keys; a service of Windows has its own, and nobody else reads them."""
+    vault: KeyVault | None = None
+    if sys.platform == "darwin":
+        from shieldwall.agent.macos.vault import macos_vault  # noqa: PLC0415 - of no use elsewhere
+
+        vault = macos_vault()
+    return vault
 
 
 def _chance() -> float:

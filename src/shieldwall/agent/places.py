@@ -9,9 +9,8 @@ from typing import Final
 
 from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
 
-AGENT_USER: Final = "shieldwall-agent"
-
 if sys.platform == "win32":
+    AGENT_USER: Final = "shieldwall-agent"
     _DATA: Final = Path(os.environ.get("ProgramData", r"C:\ProgramData")) / "Shieldwall"  # noqa: SIM112 - so spelled
     DEFAULT_ROOT: Final = Path(os.environ.get("SystemDrive", "C:") + "\\")  # noqa: SIM112 - as above
     APPLIER_SOCKET: Final = Path(r"\\.\pipe\shieldwall-applier")
@@ -22,7 +21,21 @@ if sys.platform == "win32":
         """The two services are always there together; without them nothing of this is."""
         return AGENT_STATE.exists()
 
+elif sys.platform == "darwin":
+    from shieldwall.agent.macos import places as mac
+
+    AGENT_USER: Final = mac.AGENT_USER
+    DEFAULT_ROOT: Final = Path("/")
+    RUNTIME: Final = mac.APPLIER_SOCKET.parent
+    APPLIER_SOCKET: Final = mac.APPLIER_SOCKET
+    APPLIER_STATE: Final = mac.APPLIER_STATE
+    AGENT_STATE: Final = mac.AGENT_STATE
+
+    def _is_installed() -> bool:
+        return APPLIER_SOCKET.exists() or Path(mac.job_file(mac.JOBS, mac.APPLIER_JOB)).exists()
+
 else:
+    AGENT_USER: Final = "shieldwall-agent"
     DEFAULT_ROOT: Final = Path("/")
     RUNTIME: Final = Path("/run/shieldwall")
     APPLIER_SOCKET: Final = RUNTIME / "applier.sock"

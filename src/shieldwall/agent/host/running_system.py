@@ -47,9 +47,26 @@ if sys.platform == "win32":
 else:
     _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
     if sys.platform == "darwin":
+        import ctypes
+
         _CLOCK: Final = time.CLOCK_MONOTONIC  # counts sleep there, and there is no other (clock_gettime(3) of macOS)
+        _BOOT_SESSION: Final = b"kern.bootsessionuuid"
+        _LONGEST: Final = 64
+
+        def boot_id() -> str:
+            """Name this boot by the id that the kernel draws for it (sysctlbyname(3)), empty where it tells none."""
+            length, said = ctypes.c_size_t(_LONGEST), ctypes.create_string_buffer(_LONGEST)
+            failed = ctypes.CDLL(None).sysctlbyname(_BOOT_SESSION, said, ctypes.byref(length), None, 0)
+            return "" if failed else said.value.decode("ascii", errors="replace")
     else:
         _CLOCK: Final = time.CLOCK_BOOTTIME
+
+        def boot_id() -> str:
+            """Name this boot, empty where nothing tells."""
+            try:
+                return _BOOT_ID.read_text(encoding="ascii").strip()
+            except (OSError, ValueError):
+                return ""
 
     def processor() -> str:
         """Name the processor's architecture as the system does: ``x86_64``, ``aarch64``, ``arm64``."""
@@ -58,13 +75,6 @@ else:
     def seconds_since_boot() -> float:
         """Return the seconds since the boot, sleep included."""
         return time.clock_gettime(_CLOCK)
-
-    def boot_id() -> str:
-        """Name this boot, empty where nothing tells."""
-        try:
-            return _BOOT_ID.read_text(encoding="ascii").strip()
-        except (OSError, ValueError):
-            return ""
 
     def own_user() -> int:
         """Return the number of the user as whom this process acts."""
