@@ -10,6 +10,7 @@ import typer
 
 from shieldwall.agent.main import LocalAgent
 from shieldwall.agent.service.awaiting import AwaitIdentity
+from shieldwall.agent.service.errands import Errand
 from shieldwall.agent.service.errors import RegistrationPendingError
 from shieldwall.agent.service.existing import UnusableExistingError
 from shieldwall.agent.service.exit_codes import exit_code
@@ -18,6 +19,7 @@ from shieldwall.agent.service.package_file import read_package
 from shieldwall.agent.service.proving import authority_of
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.registering import server_of
+from shieldwall.cli import agent_errands
 from shieldwall.cli.agent_app import (
     CertificateOption,
     KeyOption,
@@ -57,10 +59,15 @@ def onboard(
         if prepared.is_split and agent.surroundings.state.find_identity() is None:
             server = server_of(opened, proxy)
             agent.surroundings.enforcer.adopt(authority=authority_of(server))  # and while we may say whom to obey
-        prepared.take_on()
-        with agent.lock.held():
-            _use_files(agent, certificate, key)
-            identity = _onboarded(agent, opened, proxy, wait=wait)
+        if agent_errands.IS_NEEDED:
+            content = package.read_text(encoding="utf-8")
+            agent_errands.done_by_the_agent(agent, Errand(kind="onboard", package=content, proxy=proxy))
+            identity = agent.surroundings.state.get_identity()
+        else:
+            prepared.take_on()
+            with agent.lock.held():
+                _use_files(agent, certificate, key)
+                identity = _onboarded(agent, opened, proxy, wait=wait)
         summary = overview(agent.surroundings, running=False)
     typer.echo(f"This device is onboarded as {identity.device_id}.")
     if identity.registration == "full":

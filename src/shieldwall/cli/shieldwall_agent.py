@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from shieldwall.agent.main import LocalAgent
 from shieldwall.agent.platforms import PACKAGE_WORDS, THIS_PLATFORM
 from shieldwall.agent.service.attest_key import AttestKey
 from shieldwall.agent.service.disk import LocalDisk
+from shieldwall.agent.service.errands import Errand
 from shieldwall.agent.service.errors import TamperProtectedError, UnsuitablePackageError
 from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.agent.service.lock import ask_to_check_in, ask_to_stop
@@ -24,7 +26,7 @@ from shieldwall.agent.service.package_file import Leave, envelope_of, offboardin
 from shieldwall.agent.service.rotating import RotateKey
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
-from shieldwall.cli import agent_coming, agent_doctor, agent_events, agent_selftest, agent_showing
+from shieldwall.cli import agent_coming, agent_doctor, agent_errands, agent_events, agent_selftest, agent_showing
 from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_of, app, applier_of, places_of, prepare
 from shieldwall.cli.agent_rights import agent_user, become
 from shieldwall.cli.presentation import in_words, show_json, show_table, speaking_plainly
@@ -132,7 +134,9 @@ def offboard(
         prepared = prepare(context, root, state)
         prepared.take_on()
         agent = prepared.agent
-        if prepared.is_split and agent.surroundings.state.find_identity() is None:
+        if agent_errands.IS_NEEDED:
+            _offboard_by_the_agent(agent, shown, reason=reason, without_server=without_server)
+        elif prepared.is_split and agent.surroundings.state.find_identity() is None:
             _release_alone(agent, shown)
         else:
             _offboard(agent, shown, reason=reason, without_server=without_server)
@@ -196,6 +200,20 @@ def _offboard(
     with agent.lock.held(patience_seconds=120.0):
         agent.surroundings.promote().finish()
         agent.surroundings.enrolled().offboard(reason=reason, without_server=without_server, package=opened)
+
+
+def _offboard_by_the_agent(
+    agent: LocalAgent, shown: bytes | UnsuitablePackageError | None, *, reason: str, without_server: bool
+) -> None:
+    """Say as an administrator that this device may go, and let the agent's service take it out."""
+    if isinstance(shown, UnsuitablePackageError):
+        raise shown
+    if shown is None:
+        with contextlib.suppress(TamperProtectedError):  # the agent says the same, and tells the server
+            agent.surroundings.enforcer.release()
+    content = None if shown is None else shown.decode("utf-8", errors="replace")
+    errand = Errand(kind="offboard", package=content, reason=reason, without_server=without_server)
+    agent_errands.done_by_the_agent(agent, errand)
 
 
 def _release_alone(agent: LocalAgent, shown: bytes | UnsuitablePackageError | None) -> None:

@@ -32,7 +32,7 @@ _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 class Errand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """What is to be done; ``package`` is the content of an onboarding or offboarding package."""
 
-    kind: Literal["onboard", "offboard", "rotateKey"]
+    kind: Literal["onboard", "offboard"]
     package: _Package | None = None
     proxy: _Text | None = None
     reason: _Text = ""
@@ -125,6 +125,3 @@ class RunErrands:
                 offboard = surroundings.enrolled().offboard
                 offboard.check_allowed(leave)
                 offboard(reason=errand.reason, without_server=errand.without_server, package=leave)
-            case "rotateKey":
-                surroundings.state.get_identity()
-                surroundings.state.wish_rotation()
