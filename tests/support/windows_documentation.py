@@ -7,6 +7,7 @@ from functools import cache
 from typing import Final
 
 from tests.support.documentation import DOCS, table
+from tests.support.windows_firewall_documentation import firewall_tables
 
 from shieldwall.agent.providers.windows_defender.landings import (
     CENTER_KEY,
@@ -36,7 +37,7 @@ def _catalog() -> Catalog:
 
 
 def windows_tables() -> dict[str, str]:
-    """Write where each setting of Defender lands and how a person sees it on a real machine."""
+    """Write where each setting lands and how a person sees it on a real machine."""
     places = landings(_catalog())
     parts = [
         f"**{template.display_name}**\n\n"
@@ -44,7 +45,7 @@ def windows_tables() -> dict[str, str]:
         for template in _catalog().templates.values()
         if template.settings[0].definition in places or _leads_to(template, dict(places))
     ]
-    return {"windows-defender-settings": "\n".join(parts)}
+    return {"windows-defender-settings": "\n".join(parts), **firewall_tables()}
 
 
 def _leads_to(template: PolicyTemplate, places: dict[SettingId, Landing]) -> bool:

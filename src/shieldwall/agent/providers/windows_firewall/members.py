@@ -163,7 +163,7 @@ def address(text: str) -> str:
 
 def _right(read: T | Fault) -> T:
     if isinstance(read, Fault):
-        raise UnusableRuleError(read.code, read.message)
+        raise UnusableRuleError("invalidRule", read.message)
     return read
 
 
