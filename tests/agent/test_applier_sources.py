@@ -10,7 +10,7 @@ from tests.support.policies import LEVEL, RETENTION, catalog, choice, document, 
 from tests.support.pretend_products import PretendDevice, PretendProvider, read_lines
 
 from shieldwall.agent.applier.sources import Product, SettingSource, Source, sources
-from shieldwall.agent.providers.base import Desired, Files, Kept
+from shieldwall.agent.providers.base import Desired, Files, Kept, Other, Whose
 from shieldwall.contract.ids import SettingId
 from shieldwall.policy.values import SettingValue
 
@@ -120,3 +120,31 @@ def test_a_product_that_breaks_hides_no_other(tmp_path: Path) -> None:
     first.support_error = ValueError("broken")
 
     assert [(each.provider, each.source) for each in device.applier().sources()] == [("second", Source.DEFAULT)]
+
+
+@pytest.mark.parametrize(
+    ("whose", "wanted", "now", "source", "value"),
+    [
+        (Whose.GROUP_POLICY, None, None, Source.GROUP_POLICY, PASSIVE),
+        (Whose.GROUP_POLICY, REALTIME, None, Source.GROUP_POLICY, PASSIVE),
+        (Whose.GROUP_POLICY, REALTIME, REALTIME, Source.POLICY, REALTIME),
+        (Whose.PRODUCT, None, PASSIVE, Source.DEFAULT, PASSIVE),
+        (Whose.PRODUCT, REALTIME, REALTIME, Source.POLICY, REALTIME),
+        (Whose.TAMPER_PROTECTION, REALTIME, REALTIME, Source.TAMPER_PROTECTION, PASSIVE),
+    ],
+)
+def test_what_the_product_tells_of_others_counts(
+    whose: Whose, wanted: str | None, now: str | None, source: Source, value: str
+) -> None:
+    product = Product(
+        name="first",
+        desired={} if wanted is None else {LEVEL: wanted},
+        found={} if now is None else {LEVEL: now},
+        local={},
+        supported=frozenset(),
+        others={LEVEL: Other(whose=whose, value=PASSIVE)},
+    )
+
+    (said,) = sources(catalog(), product, manager=None, protected=False)
+
+    assert (said.source, said.value) == (source, value)

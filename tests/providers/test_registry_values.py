@@ -96,3 +96,32 @@ def test_the_difference_leads_from_one_to_the_other(before: Tree | None, after: 
     assert registry_values.read(encode(reached or {})) == registry_values.read(encode(after or {}))
     assert (reached is None) == (after is None)
     assert difference(after, after) == ()
+
+
+@given(
+    st.none() | TREES,
+    st.dictionaries(st.tuples(KEYS, NAMES), st.none() | VALUES, max_size=5),
+)
+def test_what_shall_not_be_there_is_gone_and_comes_back(
+    tree: Tree | None, wanted: dict[tuple[str, str], RegistryValue | None]
+) -> None:
+    content = None if tree is None else encode(tree)
+
+    written, kept = registry_values.apply(content, wanted)
+
+    found = registry_values.read(written)
+    last = {(same_name(key), same_name(name)): value for (key, name), value in wanted.items()}
+    assert {place: found.get(place) for place in last} == last
+    assert registry_values.undo(written, kept) == content
+
+
+def test_nothing_that_is_gone_anyway_is_remembered() -> None:
+    assert registry_values.apply(None, {("Scan", "Path"): None}) == (None, {})
+
+
+def test_a_value_gets_the_case_that_is_wanted() -> None:
+    tree: Tree = {"": {"path": RegistryValue.dword(1)}}
+
+    reached = carry_out({"": dict(tree[""])}, difference(tree, {"": {"Path": RegistryValue.dword(1)}}))
+
+    assert reached == {"": {"Path": RegistryValue.dword(1)}}

@@ -2,8 +2,8 @@
 
 It talks to the management infrastructure directly (``Microsoft.Management.Infrastructure``): the cmdlets of Defender
 and of the firewall are made of the same classes, and may be missing or be replaced by functions of somebody's profile.
-Where the language is constrained it may call no method at all, says so and ends. What comes on its input is ASCII, so that
-no code page matters, and is taken from ``$input``: PowerShell reads its input itself when it is started with a command.
+Where the language is constrained it may call no method at all, says so and ends. What comes on its input is ASCII, so
+that no code page matters, and is taken from ``$input``: PowerShell reads its input itself when started with a command.
 Sources: Microsoft, *CimSession*, *CimOperationOptions*, *about_Language_Modes*.
 """
 
