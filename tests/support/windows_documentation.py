@@ -7,6 +7,7 @@ from functools import cache
 from typing import Final
 
 from tests.support.documentation import DOCS, table
+from tests.support.macos_documentation import macos_tables
 from tests.support.windows_firewall_documentation import firewall_tables
 
 from shieldwall.agent.providers.windows_defender.landings import (
@@ -45,7 +46,7 @@ def windows_tables() -> dict[str, str]:
         for template in _catalog().templates.values()
         if template.settings[0].definition in places or _leads_to(template, dict(places))
     ]
-    return {"windows-defender-settings": "\n".join(parts), **firewall_tables()}
+    return {"windows-defender-settings": "\n".join(parts), **firewall_tables(), **macos_tables()}
 
 
 def _leads_to(template: PolicyTemplate, places: dict[SettingId, Landing]) -> bool:

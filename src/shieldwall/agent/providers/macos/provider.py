@@ -73,7 +73,7 @@ class MacosDefenderProvider:
             reason = f"Conflict: {who} manages Defender on this device ({owner.name} is there)."
             return Support(applicable=False, reason=reason)
         if definition.landing is None:
-            return Support(applicable=False, reason=_WHY_NOT.get(setting, _UNPUBLISHED))
+            return Support(applicable=False, reason=why_not(setting))
         return Support(applicable=True)
 
     def files(self) -> tuple[PurePosixPath, ...]:
@@ -145,6 +145,11 @@ class MacosDefenderProvider:
             )
             for setting, value in desired.items()
         }
+
+
+def why_not(setting: SettingId) -> str:
+    """Say why a setting that lands nowhere does not."""
+    return _WHY_NOT.get(setting, _UNPUBLISHED)
 
 
 def _accept(definition: SettingDefinition, value: Any) -> tuple[Any, tuple[ItemStatus, ...]]:

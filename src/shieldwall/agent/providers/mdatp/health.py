@@ -67,6 +67,11 @@ def version(health: Health) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
+def fields_of(landing: str) -> tuple[str, ...]:
+    """Return the fields that show a setting as it is, the documented one first; none where no field does."""
+    return _FIELDS.get(landing, ())
+
+
 def judge(landing: str, value: Any, health: Health) -> Observation:
     """Compare one setting with what is in effect."""
     expected = (
@@ -83,7 +88,7 @@ def judge(landing: str, value: Any, health: Health) -> Observation:
 
 
 def _expected(landing: str, value: Any, health: Health) -> dict[str, Any]:
-    fields = _FIELDS.get(landing, ())
+    fields = fields_of(landing)
     return {next((field for field in fields if field in health), fields[0]): value} if fields else {}
 
 
