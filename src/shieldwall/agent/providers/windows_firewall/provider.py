@@ -10,9 +10,10 @@ from shieldwall.agent.host.cim import Cim, CimError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.windows_machine import WindowsMachine, parsed_version, windows_machine
 from shieldwall.agent.providers import registry_values
-from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Rendered, Support
-from shieldwall.agent.providers.windows_firewall import cutting_off, observing, writing
+from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Other, Rendered, Support
+from shieldwall.agent.providers.windows_firewall import cutting_off, observing, sourcing, writing
 from shieldwall.agent.providers.windows_firewall.places import (
+    GROUP_POLICY_STORE,
     MDM_STORE,
     RECORDS,
     RULES,
@@ -96,6 +97,22 @@ class WindowsFirewallProvider:
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:  # noqa: ARG002 - Cim is the host
         """Compare each setting with what is in effect."""
         return observing.observations(self._cim, self._catalog, self._store, desired)
+
+    def evidence(self) -> tuple[PurePosixPath, ...]:
+        """Return the stores of others, which are only read."""
+        group_policy = () if self._store.path == GROUP_POLICY_STORE.path else (GROUP_POLICY_STORE.path,)
+        return (*group_policy, *sourcing.LOCAL.values())
+
+    def local(self, files: Files, kept: Kept) -> Desired:  # noqa: ARG002 - nothing local is ever written over
+        """Read what a local administrator set. Raises: HostError: no document."""
+        return sourcing.local(self._catalog, files)
+
+    def others(self, files: Files, kept: Kept) -> Mapping[SettingId, Other]:
+        """Name the values of Group Policy and of Windows itself. Raises: HostError: no document."""
+        content = files.get(GROUP_POLICY_STORE.path)
+        if self._store.path == GROUP_POLICY_STORE.path:
+            content = registry_values.undo(content, kept.get(_STORE, {}))
+        return sourcing.others(self._catalog, content, self.local(files, kept))
 
     def may_cut_off(self, before: Files, after: Files) -> bool:
         """Say whether a change could keep the device from its server. Pure; in doubt yes."""

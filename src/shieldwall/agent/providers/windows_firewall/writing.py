@@ -141,9 +141,9 @@ def _held(catalog: Catalog, setting: SettingId, place: Place, value: SettingValu
         return RegistryValue.text(value)
     match definition.kind, value:
         case Kind.CHOICE, str():
-            numbers = _numbers(definition, (value,))
+            numbers = numbers_of(definition, (value,))
         case Kind.CHOICE_COLLECTION, tuple():
-            numbers = _numbers(definition, value)
+            numbers = numbers_of(definition, value)
         case Kind.SIMPLE_INTEGER, int() if 0 <= value < _DWORD:
             numbers = (value,)
         case _:
@@ -156,7 +156,8 @@ def _held(catalog: Catalog, setting: SettingId, place: Place, value: SettingValu
     return RegistryValue.dword(number)
 
 
-def _numbers(definition: SettingDefinition, options: tuple[SettingValue, ...]) -> tuple[int, ...] | None:
+def numbers_of(definition: SettingDefinition, options: tuple[SettingValue, ...]) -> tuple[int, ...] | None:
+    """Return what the registry holds for options; ``None`` when one of them is none."""
     numbers: list[int] = []
     for chosen in options:
         option = definition.option(chosen) if isinstance(chosen, str) else None
