@@ -11,6 +11,7 @@ from tests.support import policies as p
 from tests.support import windows_defender as w
 from tests.support.windows_defender import DefendedMachine
 
+from shieldwall.agent.applier.failures import ReleaseIncompleteError
 from shieldwall.agent.host.cim import CimError, LanguageModeError
 from shieldwall.agent.host.registry import RegistryValue
 from shieldwall.agent.providers.windows_defender.provider import defender
@@ -171,13 +172,34 @@ def test_a_refused_preference_is_tried_again_and_counts_for_no_contest(machine: 
 def test_a_service_that_is_gone_is_an_engine_that_does_not_answer(machine: DefendedMachine) -> None:
     machine.defender.stopped = True
 
-    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.choice(HTTP, "_1")))
 
-    assert (told[ARCHIVES].state, told[ARCHIVES].code) == (SettingState.ERROR, "engineNotAnswering")
-    assert told[ARCHIVES].reason == (
-        "Microsoft Defender Antivirus does not answer: The service has stopped. (0x800106ba)"
-    )
+    for setting, written in ((ARCHIVES, True), (HTTP, False)):
+        assert (told[setting].state, told[setting].code) == (SettingState.ERROR, "notEffective")
+        assert (told[setting].written, told[setting].effective) == (written, False)
+        assert told[setting].reason == (
+            "Microsoft Defender Antivirus does not answer: The service has stopped. (0x800106ba) (engineNotAnswering)"
+        )
     assert machine.provider.product_version(machine.host) == "engineNotAnswering"
+    machine.defender.stopped = False
+    told = w.by_setting(machine.applier.refresh())
+    assert (told[ARCHIVES].effective, told[HTTP].effective) == (True, True)
+
+
+def test_policies_can_be_let_go_while_the_service_is_gone_and_preferences_wait_for_it(machine: DefendedMachine) -> None:
+    machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    machine.defender.stopped = True
+    machine.applier.release()
+    assert machine.windows.registry.value(POLICY + r"\Scan", "DisableArchiveScanning") is None
+
+    machine.defender.stopped = False
+    machine.enforce(antivirus(p.choice(HTTP, "_1")))
+    machine.defender.stopped = True
+    with pytest.raises(ReleaseIncompleteError, match="service is stopped"):
+        machine.applier.release()
+    machine.defender.stopped = False
+    machine.applier.release()
+    assert machine.defender.preferences()["DisableHttpParsing"] is False
 
 
 def test_a_service_that_stops_while_it_is_observed(machine: DefendedMachine) -> None:

@@ -75,12 +75,14 @@ def test_one_refused_property_is_noted_until_it_is_taken() -> None:
     assert machine.store.refusals == {}
 
 
-def test_a_service_that_is_gone_ends_it() -> None:
+def test_of_a_service_that_is_gone_nothing_is_known_and_nothing_set() -> None:
     machine = Machine()
     machine.defender.stopped = True
 
+    assert machine.store.read(DOCUMENT) == pref.UNKNOWN
+    assert pref.effective(machine.store.read(PurePosixPath("effective"))) == ({}, {})
     with pytest.raises(pref.EngineNotAnsweringError, match="0x800106ba"):
-        machine.store.read(DOCUMENT)
+        machine.store.write(DOCUMENT, pref.encode({"DisableHttpParsing": True}))
 
 
 def test_where_there_is_no_defender_there_is_no_document() -> None:

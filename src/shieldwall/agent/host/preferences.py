@@ -24,6 +24,9 @@ MOUNT: Final = PurePosixPath("/preferences")
 PREFERENCES: Final = MOUNT / "MSFT_MpPreference"
 EFFECTIVE: Final = MOUNT / "effective"
 
+UNKNOWN: Final = b"null\n"
+"""Stands for preferences that are there and cannot be told, because Defender's service is stopped."""
+
 PREFERENCE_CLASS: Final = "MSFT_MpPreference"
 STATUS_CLASS: Final = "MSFT_MpComputerStatus"
 
@@ -101,13 +104,16 @@ class PreferenceStore:
     refusals: dict[str, CimError] = field(default_factory=dict)
 
     def read(self, path: PurePosixPath) -> bytes | None:
-        """See ``DocumentStore.read``. Raises: HostError."""
-        preferences = self._ask(PREFERENCE_CLASS)
-        if preferences is None:
-            return None
-        if MOUNT / path == PREFERENCES:
-            return encode(self._settable(preferences))
-        status = self._ask(STATUS_CLASS) or {}
+        """See ``DocumentStore.read``; ``UNKNOWN`` where the service is stopped. Raises: HostError."""
+        try:
+            preferences = self._ask(PREFERENCE_CLASS)
+            if preferences is None:
+                return None
+            if MOUNT / path == PREFERENCES:
+                return encode(self._settable(preferences))
+            status = self._ask(STATUS_CLASS) or {}
+        except EngineNotAnsweringError:
+            return UNKNOWN
         document = {PREFERENCE_CLASS: dict(preferences), STATUS_CLASS: dict(status)}
         return (json.dumps(document, ensure_ascii=False, indent=0, sort_keys=True) + "\n").encode()
 
@@ -187,6 +193,8 @@ def effective(content: bytes | None) -> tuple[Mapping[str, Any], Mapping[str, An
     try:
         document = strict_json.decode_any(content, max_depth=_DEPTH + 4)
     except InvalidJsonError:
+        return {}, {}
+    if not isinstance(document, dict):  # UNKNOWN
         return {}, {}
     return document.get(PREFERENCE_CLASS, {}), document.get(STATUS_CLASS, {})
 

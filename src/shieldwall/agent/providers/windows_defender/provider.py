@@ -11,7 +11,15 @@ import msgspec
 
 from shieldwall.agent.host.cim import Cim, CimError
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.host.preferences import EFFECTIVE, PREFERENCES, PreferenceStore, decode, effective
+from shieldwall.agent.host.preferences import (
+    EFFECTIVE,
+    PREFERENCES,
+    UNKNOWN,
+    EngineNotAnsweringError,
+    PreferenceStore,
+    decode,
+    effective,
+)
 from shieldwall.agent.host.registry import RegistryValue, document_path
 from shieldwall.agent.host.registry.model import same_name
 from shieldwall.agent.providers import registry_values
@@ -112,11 +120,18 @@ class WindowsDefenderProvider:
         return (self._policies, self._center, PREFERENCES)
 
     def render(self, files: Files, desired: Desired, kept: Kept) -> Rendered:
-        """Compute the documents that hold ``desired``. Raises: HostError: one of them is none."""
+        """Compute the documents that hold ``desired``.
+
+        Raises:
+            EngineNotAnsweringError: Preferences are to be given back, and Defender's service is stopped.
+            HostError: A document is none.
+        """
         before = strict_json.convert(dict(kept), _Kept)
         policy = registry_values.undo(files.get(self._policies), before.policies)
         center = registry_values.undo(files.get(self._center), before.center)
-        preference = preferences.undo(files.get(PREFERENCES), before.preferences)
+        unknown = files.get(PREFERENCES) == UNKNOWN
+        if unknown and before.preferences and not desired:
+            raise EngineNotAnsweringError("Defender's service is stopped, so its preferences cannot be given back.")
         present = policies.held(policy)
         values: dict[tuple[str, str], RegistryValue | None] = {}
         shown: dict[tuple[str, str], RegistryValue | None] = {}
@@ -141,7 +156,11 @@ class WindowsDefenderProvider:
                 rejected[setting] = refused
         policy, of_policy = registry_values.apply(policy, values)
         center, of_center = registry_values.apply(center, shown)
-        preference, of_preference = preferences.apply(preference, settable)
+        preference, of_preference = (
+            (UNKNOWN, before.preferences)  # nothing can be changed now; what is to be given back stays remembered
+            if unknown
+            else preferences.apply(preferences.undo(files.get(PREFERENCES), before.preferences), settable)
+        )
         now_kept = _Kept(policies=dict(of_policy), center=dict(of_center), preferences=dict(of_preference))
         contents = {self._policies: policy, self._center: center, PREFERENCES: preference}
         return Rendered(files=contents, kept=msgspec.to_builtins(now_kept), rejected=rejected)
@@ -151,7 +170,7 @@ class WindowsDefenderProvider:
         found: dict[SettingId, SettingValue] = {}
         document, center = policies.held(files.get(self._policies)), policies.held(files.get(self._center))
         content = files.get(PREFERENCES)
-        settable = {} if content is None else decode(content)
+        settable = {} if content is None or content == UNKNOWN else decode(content)
         for setting, place in self.places.items():
             definition = self.catalog.definition(setting)
             value = (
