@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 from tests.support import wine
@@ -15,6 +15,7 @@ from shieldwall.agent.host.registry.operations import DeleteKey, DeleteValue, Ma
 from shieldwall.agent.host.registry.winreg_backend import WinregBackend
 from shieldwall.testing.windows.registry import PretendRegistry
 
+GOLDEN = Path(__file__).parents[2] / "providers/golden"
 ABOVE = r"HKLM\SOFTWARE"
 Tree = dict[str, dict[str, RegistryValue]]
 
@@ -110,6 +111,13 @@ def test_taking_everything_away_leaves_no_key(store: RegistryStore, key: str) ->
     store.write(path_of(key), encode({"": {"": VALUES[""], "@": VALUES["@"]}, r"A": {}, r"A\B": {"c": VALUES[""]}}))
     store.write(path_of(key), None)
     assert store.backend.read(key) is None
+
+
+@pytest.mark.parametrize("name", ["windows_edr", "windows_firewall_rules"])
+def test_what_providers_write_is_held_as_it_is(store: RegistryStore, key: str, name: str) -> None:
+    content = (GOLDEN / f"{name}.json").read_bytes()
+    store.write(path_of(key), content)
+    assert store.read(path_of(key)) == content
 
 
 def test_names_are_found_in_any_case(store: RegistryStore, key: str) -> None:
