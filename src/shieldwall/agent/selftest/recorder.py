@@ -219,7 +219,7 @@ def _registry_value(document: Any, redaction: Redaction) -> Any:
     plain: dict[str, Any] = {}
     for name, each in document.items():
         typed = isinstance(each, dict) and len(each) == 1 and next(iter(each)).startswith("REG_")
-        plain[name] = (
+        plain[redaction.text(name)] = (
             {kind: redaction.value(data, under=name) for kind, data in each.items()}
             if typed
             else _registry_value(each, redaction)
