@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,14 @@ from shieldwall.agent.host.windows_machine import WindowsMachine, parsed_version
 from shieldwall.agent.providers.windows_defender import rules
 from shieldwall.agent.providers.windows_defender.landings import RuleMode, landings
 from shieldwall.contract.ids import SettingId
-from shieldwall.testing.windows.machine import SERVER_2022, WINDOWS_11, Edition, PretendWindows
+from shieldwall.testing.windows.machine import (
+    DOMAIN_CONTROLLER_2022,
+    SERVER_2022,
+    SERVER_CORE_2022,
+    WINDOWS_11,
+    Edition,
+    PretendWindows,
+)
 
 WINDOWS_10_1607: Final = Edition(caption="Microsoft Windows 10 Enterprise", version="10.0.14393")
 SERVER_2016: Final = Edition(
@@ -38,16 +46,6 @@ SERVER_2012: Final = Edition(
     sku=7,
     installation_type="Server",
 )
-
-
-def core(edition: Edition, *, product_type: int = 3) -> Edition:
-    return Edition(
-        caption=edition.caption,
-        version=edition.version,
-        product_type=product_type,
-        sku=13,
-        installation_type="Server Core",
-    )
 
 
 def reason(machine: DefendedMachine, setting: str) -> str:
@@ -97,9 +95,13 @@ TOASTS: Final = f"{w.CENTER}enablecustomizedtoasts"
         (SERVER_2012_R2, OFFICE, ""),
         (SERVER_2012_R2, WMI, "Windows Server 2016 and 2012 R2 do not have this rule."),
         (SERVER_2012, ARCHIVES, "Windows Server 2012 Standard is not supported"),
-        (core(SERVER_2022), ARCHIVES, ""),
-        (core(SERVER_2022), TOASTS, "Server Core has no Windows Security app."),
-        (core(SERVER_2016), ARCHIVES, "Server Core of Windows Server 2016 Standard is not supported"),
+        (SERVER_CORE_2022, ARCHIVES, ""),
+        (SERVER_CORE_2022, TOASTS, "Server Core has no Windows Security app."),
+        (
+            dataclasses.replace(SERVER_2016, installation_type="Server Core"),
+            ARCHIVES,
+            "Server Core of Windows Server 2016 Standard is not supported",
+        ),
     ],
 )
 def test_what_a_windows_does_not_have(tmp_path: Path, edition: Edition, setting: str, expected: str) -> None:
@@ -177,23 +179,23 @@ def test_defender_is_asked_once_for_all_settings_of_a_report(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("edition", "product_type", "expected"),
+    ("edition", "expected"),
     [
-        (WINDOWS_11, 1, (False, False, False)),
-        (SERVER_2022, 3, (True, False, False)),
-        (SERVER_2022, 2, (True, True, True)),
+        (WINDOWS_11, (False, False, False)),
+        (SERVER_2022, (True, False, False)),
+        (SERVER_CORE_2022, (True, False, True)),
+        (DOMAIN_CONTROLLER_2022, (True, True, False)),
     ],
 )
 def test_servers_domain_controllers_and_server_core_are_told_apart(
-    tmp_path: Path, edition: Edition, product_type: int, expected: tuple[bool, bool, bool]
+    tmp_path: Path, edition: Edition, expected: tuple[bool, bool, bool]
 ) -> None:
-    chosen = core(edition, product_type=product_type) if product_type == 2 else edition
-    windows = PretendWindows(tmp_path, chosen)
+    windows = PretendWindows(tmp_path, edition)
 
     machine = windows_machine(windows.cim, windows.host)
 
     assert (machine.is_server, machine.is_domain_controller, machine.is_server_core) == expected
-    assert machine.written_version == chosen.version
+    assert machine.written_version == edition.version
 
 
 def test_a_machine_that_says_nothing_is_taken_for_any_windows(tmp_path: Path) -> None:

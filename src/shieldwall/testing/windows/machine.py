@@ -11,7 +11,7 @@ Assumptions, and where they are written:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -49,6 +49,8 @@ SERVER_2022: Final = Edition(
     sku=7,
     installation_type="Server",
 )
+SERVER_CORE_2022: Final = replace(SERVER_2022, sku=13, installation_type="Server Core")
+DOMAIN_CONTROLLER_2022: Final = replace(SERVER_2022, product_type=2)
 
 
 @dataclass(slots=True)
