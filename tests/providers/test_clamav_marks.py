@@ -68,6 +68,19 @@ def test_a_mount_tucked_under_another_hides_nothing() -> None:
     assert unmarked(tucked, [fdinfo(DISKS[0], RUN)], SETTINGS, within=None) == ("/srv",)
 
 
+def test_a_mount_hidden_by_one_on_a_folder_above_need_not_be_watched() -> None:
+    hidden = (
+        "24 21 0:40 / /run rw,nosuid - tmpfs tmpfs rw\n"
+        "30 24 0:41 /host /run/host ro - ext4 /dev/sdb1 rw\n"
+        "31 30 8:49 / /run/host/incoming ro - ext4 /dev/sdd1 rw\n"
+        "32 24 8:65 / /run/host/incoming rw - ext4 /dev/sde1 rw\n"
+    )
+    mounts = MOUNTS.replace("24 21 0:40 / /run rw,nosuid - tmpfs tmpfs rw\n", hidden)
+    host = "sdev:29 mflags:0 mask:50000"
+    assert unmarked(mounts, [fdinfo(*DISKS, RUN, host, "mnt_id:1f mflags:0 mask:50000")], PLAIN, within=None) == ()
+    assert unmarked(mounts, [fdinfo(*DISKS, RUN, host)], PLAIN, within=None) == ("/run/host/incoming",)
+
+
 @pytest.mark.root
 @pytest.mark.clamav
 @in_private_mounts()

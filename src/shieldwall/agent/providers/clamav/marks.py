@@ -7,8 +7,9 @@ the gate says of itself would not do: it once said nothing of ``/``, and was bel
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from shieldwall.agent.broker.mounts import Mount, parse, watched
@@ -36,13 +37,17 @@ def unmarked(
     )
     seen = _seen(mountinfo)
     root = within or "/"
+
+    def is_held(point: str) -> bool:
+        there = seen.get(point)
+        if there is None:
+            return False
+        return bool(there.mount.layers) or there.mount.device in devices or there.number in numbers
+
     return tuple(
         point
         for point in dict.fromkeys(watch.point for watch in wanted)
-        if not seen[point].mount.layers
-        and (point == root or point not in set(given_up))
-        and seen[point].mount.device not in devices
-        and seen[point].number not in numbers
+        if not is_held(point) and (point == root or point not in set(given_up))
     )
 
 
@@ -56,22 +61,28 @@ class _Numbered:
 
 
 def _seen(mountinfo: str) -> dict[str, _Numbered]:
-    """Return, of all mounts at one place, the one that is seen there.
+    """Return, for each mount point, the mount at which whoever goes there arrives.
 
-    It is the one on which none of the others lies. That need not be the last line: a mount that another namespace
-    hands on is tucked under those that are there already.
+    It need not be the last of its place in the list: a mount on a folder above may hide it, and what another namespace
+    hands on is tucked under what is there already. So we go the way that the kernel goes, from one mount to the next.
     """
-    at: dict[str, list[_Numbered]] = {}
-    for line in mountinfo.splitlines():
-        for mount in parse(line):
-            number, below = line.split(" ", 2)[:2]
-            at.setdefault(mount.point, []).append(_Numbered(number, below, mount))
-    return {point: _top(mounts) for point, mounts in at.items()}
+    mounts = [
+        _Numbered(number=words[0], below=words[1], mount=mount)
+        for line in mountinfo.splitlines()
+        for words, mount in zip([line.split(" ", 2)], parse(line), strict=False)
+    ]
+    numbers = {each.number for each in mounts}
+    upon = {(each.below, each.mount.point): each for each in mounts}
+    first = next((each for each in mounts if each.below not in numbers and each.mount.point == "/"), None)
+    return {} if first is None else {each.mount.point: _arrive(first, each.mount.point, upon) for each in mounts}
 
 
-def _top(mounts: list[_Numbered]) -> _Numbered:
-    covered = {mount.below for mount in mounts}
-    return next((mount for mount in reversed(mounts) if mount.number not in covered), mounts[-1])
+def _arrive(first: _Numbered, point: str, upon: Mapping[tuple[str, str], _Numbered]) -> _Numbered:
+    here = first
+    for folder in (*reversed(PurePosixPath(point).parents), PurePosixPath(point)):
+        while (above := upon.get((here.number, str(folder)))) is not None:
+            here = above
+    return here
 
 
 def _marked(fdinfos: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
