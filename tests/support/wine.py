@@ -19,7 +19,7 @@ _SECONDS: Final = 120
 
 @dataclass(frozen=True)
 class Wine:
-    """One prefix. Its wineserver ends by itself once nothing of it runs."""
+    """One prefix."""
 
     program: str
     directory: Path
@@ -46,6 +46,10 @@ class Wine:
             stdout.seek(0)
             stderr.seek(0)
             return Completed(returncode=done.returncode, stdout=stdout.read(), stderr=stderr.read())
+
+    def end(self) -> None:
+        """End everything that runs in this prefix, and nothing in any other."""
+        subprocess.run(["wineserver", "--kill", "--wait"], env=self.environment, timeout=_SECONDS, check=False)
 
     def registry(self) -> RegExe:
         scratch = self.directory / "scratch"

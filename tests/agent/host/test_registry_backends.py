@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -47,8 +47,10 @@ def path_of(key: str) -> PurePosixPath:
 
 
 @pytest.fixture(scope="module")
-def windows(tmp_path_factory: pytest.TempPathFactory) -> wine.Wine:
-    return wine.made_in(tmp_path_factory.mktemp("wine"))
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[wine.Wine]:
+    made = wine.made_in(tmp_path_factory.mktemp("wine"))
+    yield made
+    made.end()
 
 
 @pytest.fixture(
