@@ -83,7 +83,10 @@ _GROUPS: Final = {
 }
 """Which classes stand in which table, by the beginning of their module's name; the longest beginning decides."""
 
-_SKIPPED: Final = ("__main__", "migrations.env", "migrations.versions")
+_SKIPPED: Final = ("__main__", "_edge", "migrations.env", "migrations.versions")
+_OURS: Final = tuple(
+    f"shieldwall.{part}." for part in ("agent", "catalog", "cli", "contract", "policy", "server", "trust")
+)
 _MERGE: Final = {
     Merge.UNION: "union",
     Merge.MOST_SECURE: "strongest, else newest",
@@ -99,7 +102,7 @@ def error_classes() -> tuple[type[ShieldwallError], ...]:
         if not module.name.endswith(_SKIPPED):
             importlib.import_module(module.name)
     found: set[type[ShieldwallError]] = {ShieldwallError, *_below(ShieldwallError)}
-    ours = [kind for kind in found if kind.__module__.startswith("shieldwall.")]  # a test may derive its own
+    ours = [kind for kind in found if kind.__module__.startswith(_OURS)]  # a test may derive its own, as stand-ins do
     return tuple(sorted(ours, key=lambda kind: (kind.code, kind.__module__)))
 
 
