@@ -1,0 +1,126 @@
+"""Changes of Defender's settings over time: killed in the middle, changed by others, policies that come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+from tests.support import policies as p
+from tests.support import windows_defender as w
+from tests.support.pretend_products import Killed
+from tests.support.windows_defender import DefendedMachine
+
+from shieldwall.agent.host.cim import Properties
+from shieldwall.agent.host.registry import RegistryValue
+from shieldwall.contract.settings import PolicyDocument, SettingInstance
+from shieldwall.contract.status import SettingState
+from shieldwall.testing.windows.cim import PretendCim
+from shieldwall.testing.windows.defender import POLICY
+
+ARCHIVES: Final = f"{w.POLICY}allowarchivescanning"
+LOAD: Final = f"{w.POLICY}avgcpuloadfactor"
+CHANNEL: Final = f"{w.CONFIGURATION}engineupdateschannel"
+HTTP: Final = f"{w.CONFIGURATION}disablehttpparsing"
+SCAN: Final = POLICY + r"\Scan"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> DefendedMachine:
+    return DefendedMachine(tmp_path)
+
+
+def antivirus(*settings: SettingInstance) -> PolicyDocument:
+    document = p.document(1, *settings, template=w.ANTIVIRUS)
+    return msgspec.structs.replace(document, platforms="windows10", technologies="mdm,microsoftSense")
+
+
+def contents(machine: DefendedMachine) -> Sequence[bytes | None]:
+    return [machine.host.read_file(path) for path in machine.provider.files()]
+
+
+@pytest.mark.parametrize("survived", [0, 1])
+def test_who_is_killed_between_two_calls_goes_back(
+    machine: DefendedMachine, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    machine.enforce(antivirus(p.number(LOAD, 20)))
+    before = contents(machine)
+    calls: list[str] = []
+
+    def killed(cim: PretendCim, namespace: str, class_name: str, method: str, arguments: Properties) -> Properties:
+        if len(calls) == survived:
+            raise Killed
+        calls.append(method)
+        return invoke(cim, namespace, class_name, method, arguments)
+
+    invoke = PretendCim.invoke
+    with monkeypatch.context() as patched:
+        patched.setattr(PretendCim, "invoke", killed)
+        with pytest.raises(Killed):
+            machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.choice(CHANNEL, "_4"), p.choice(HTTP, "_1")))
+    assert contents(machine) != before
+
+    assert machine.applier.recover() == ("windowsdefender",)
+
+    assert contents(machine) == before
+
+
+def test_a_preference_that_somebody_changed_is_put_back(machine: DefendedMachine) -> None:
+    machine.enforce(antivirus(p.choice(CHANNEL, "_4")))
+    machine.defender.local["EngineUpdatesChannel"] = 2
+
+    told = w.by_setting(machine.applier.refresh())[CHANNEL]
+
+    assert (told.state, told.code) == (SettingState.SUCCEEDED, "repaired")
+    assert machine.defender.local["EngineUpdatesChannel"] == 4
+
+
+def test_a_group_policy_that_comes_again_and_again_is_contested(machine: DefendedMachine) -> None:
+    machine.enforce(antivirus(p.choice(ARCHIVES, "_1")))
+    for _ in range(4):
+        machine.windows.registry.fill(SCAN, {"DisableArchiveScanning": RegistryValue.dword(1)})
+        told = w.by_setting(machine.applier.refresh())
+
+        assert told[ARCHIVES].code in {"repaired", "contested"}
+
+    assert w.by_setting(machine.applier.refresh())[ARCHIVES].code == "contested"
+
+
+def test_a_policy_that_speaks_of_less_gives_the_rest_back(machine: DefendedMachine) -> None:
+    machine.defender.local["DisableHttpParsing"] = True
+    before = contents(machine)
+    machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.choice(HTTP, "_0"), p.number(LOAD, 20)))
+
+    machine.enforce(antivirus(p.number(LOAD, 30)))
+
+    shown = machine.defender.preferences()
+    assert (shown["DisableArchiveScanning"], shown["DisableHttpParsing"], shown["ScanAvgCPULoadFactor"]) == (
+        False,
+        True,
+        30,
+    )
+    machine.enforce()
+    assert contents(machine) == before
+
+
+def test_values_of_others_that_came_meanwhile_stay(machine: DefendedMachine) -> None:
+    machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    machine.windows.registry.fill(SCAN, {"Theirs": RegistryValue.dword(7)})
+
+    machine.applier.release()
+
+    assert machine.windows.registry.value(SCAN, "Theirs") == RegistryValue.dword(7)
+    assert machine.windows.registry.value(SCAN, "DisableArchiveScanning") is None
+
+
+def test_what_holds_is_not_written_again(machine: DefendedMachine) -> None:
+    document = antivirus(p.choice(ARCHIVES, "_0"), p.choice(CHANNEL, "_4"))
+    machine.enforce(document)
+    calls, operations = len(machine.windows.cim.calls), len(machine.windows.registry.operations)
+
+    machine.enforce(document)
+    machine.applier.refresh()
+
+    assert (len(machine.windows.cim.calls), len(machine.windows.registry.operations)) == (calls, operations)
