@@ -9,15 +9,31 @@ from pathlib import Path
 import pytest
 from tests.support import policies as p
 from tests.support import windows_firewall_rules as r
-from tests.support.windows_firewall import RULE_SETTING, STORE, FirewalledMachine, item, of, profile, profiles, rules
+from tests.support.windows_firewall import (
+    CATALOG,
+    RULE_SETTING,
+    STORE,
+    FirewalledMachine,
+    item,
+    of,
+    profile,
+    profiles,
+    rules,
+)
 
 from shieldwall.agent.host.cim import LanguageModeError, Properties
 from shieldwall.agent.host.registry import RegistryValue, decode
-from shieldwall.agent.providers.windows_firewall import GROUP_POLICY_STORE, MDM_STORE, PolicyStore
+from shieldwall.agent.providers.windows_firewall import (
+    GROUP_POLICY_STORE,
+    MDM_STORE,
+    PolicyStore,
+    WindowsFirewallProvider,
+)
 from shieldwall.agent.providers.windows_firewall.rules import id_of
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.settings import SettingInstance
 from shieldwall.contract.status import SettingState
+from shieldwall.testing.windows.cim import PretendCim
 from shieldwall.testing.windows.firewall import KEYS, LOCAL, PretendFirewall
 from shieldwall.testing.windows.firewall_rules import Packet
 from shieldwall.testing.windows.machine import WINDOWS_11, Edition
@@ -204,6 +220,35 @@ def test_where_powershell_may_not_ask_that_is_said_with_its_remedy(machine: Fire
     observed = machine.provider.observe(machine.host, {RULE_SETTING: (item(*TELNET),)})
     assert observed[RULE_SETTING].code == "constrainedLanguageMode"
     assert "App Control" in observed[RULE_SETTING].reason
+
+
+def test_a_windows_that_may_not_be_asked_is_asked_once_a_minute(machine: FirewalledMachine) -> None:
+    now, asked = [1000.0], []
+    cim = machine.windows.cim
+    cim.failure = LanguageModeError("PowerShell runs in ConstrainedLanguage mode here.")
+
+    class Counting(PretendCim):
+        def instances(self, namespace: str, class_name: str, **options: str) -> Sequence[Properties]:
+            asked.append(class_name)
+            return cim.instances(namespace, class_name, **options)
+
+    provider = WindowsFirewallProvider(CATALOG, Counting(), clock=lambda: now[0])
+    for _ in range(3):
+        with pytest.raises(LanguageModeError):
+            provider.support(machine.host, MERGE)
+    assert len(asked) == 1
+    cim.failure = None
+    now[0] += 61
+    support = provider.support(machine.host, RULE_SETTING)
+    assert support is not None
+    assert support.applicable
+
+
+def test_where_powershell_is_constrained_every_setting_says_so(machine: FirewalledMachine) -> None:
+    machine.windows.cim.failure = LanguageModeError("PowerShell runs in ConstrainedLanguage mode here.")
+    told = machine.enforce(rules(TELNET), profiles(profile("public")))
+    assert {(each.state, each.code) for each in told.values()} == {(SettingState.ERROR, "constrainedLanguageMode")}
+    assert machine.host.read_file(MDM_STORE.path) is None
 
 
 @pytest.mark.parametrize("setting", [RULES, "publicprofile_enablefirewall", "global_enableauditmode"])

@@ -154,6 +154,14 @@ def test_what_windows_would_refuse_is_refused_before(members: tuple[SettingInsta
     assert refused.value.code == code
 
 
+def test_a_rule_that_the_registry_does_not_hold_is_refused() -> None:
+    ranges = [f"2001:db8:{i:x}:1111:2222:3333:4444:5555-2001:db8:{i:x}:1111:2222:3333:4444:6666" for i in range(7_000)]
+    assert len(rule_of(item(r.remote(*ranges[:1_000]))).remote_addresses) == 1_000
+    with pytest.raises(UnusableRuleError) as refused:
+        rule_of(item(r.remote(*ranges)))
+    assert refused.value.code == "ruleTooLong"
+
+
 def test_a_condition_that_is_not_known_is_never_left_out() -> None:
     known = item(*r.rule(r.TCP))
     strange = Item((*known.members, (SettingId(f"{r.RULES}_zone"), "inner")))

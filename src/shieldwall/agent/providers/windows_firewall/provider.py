@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -24,6 +25,8 @@ from shieldwall.agent.providers.windows_firewall.places import (
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import SettingId
 
+_SILENT_SECONDS: Final = 60.0
+"""Each question starts a program, which may take as long to say nothing."""
 _STORE: Final = "store"
 _NOTES: Final = "notes"
 _NOT_DELIVERED: Final = "This channel does not deliver the setting."
@@ -37,12 +40,22 @@ class WindowsFirewallProvider:
     what ``observe`` looks at.
     """
 
-    def __init__(self, catalog: Catalog, cim: Cim, *, store: PolicyStore = MDM_STORE) -> None:
-        """``store`` is where policy is written to."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        cim: Cim,
+        *,
+        store: PolicyStore = MDM_STORE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``store`` is where policy is written to; ``clock`` counts seconds."""
         self._catalog = catalog
         self._cim = cim
         self._store = store
+        self._clock = clock
         self._machine: WindowsMachine | None = None
+        self._refusal: CimError | None = None
+        self._looked = 0.0
 
     @property
     def name(self) -> str:
@@ -119,12 +132,16 @@ class WindowsFirewallProvider:
         return cutting_off.may_cut_off(self._store, before, after)
 
     def _of(self, host: Host) -> WindowsMachine:
-        """Look at the machine once: what is asked for does not change while it runs."""
-        if self._machine is None:
-            found = windows_machine(self._cim, host)
-            if not found.version:
-                return found  # it did not answer; ask again next time
-            self._machine = found
+        """Look at the machine once; where it did not answer, again after a while and not for each setting."""
+        now = self._clock()
+        if self._machine is None or (not self._machine.version and now - self._looked > _SILENT_SECONDS):
+            self._looked = now
+            try:
+                self._machine, self._refusal = windows_machine(self._cim, host), None
+            except CimError as error:
+                self._machine, self._refusal = WindowsMachine(), error
+        if self._refusal is not None:
+            raise self._refusal
         return self._machine
 
     def _new_enough(self, host: Host, setting: SettingId) -> Support:

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from shieldwall.agent.providers.windows_firewall.grammar import PORT_PROTOCOLS, FirewallRule
+from shieldwall.agent.providers.windows_firewall.grammar import PORT_PROTOCOLS, FirewallRule, render
 from shieldwall.agent.providers.windows_firewall.members import (
     WORDS,
     UnusableRuleError,
@@ -135,9 +135,7 @@ def _refuse_together(rule: FirewallRule, item: Item) -> None:
     families = [_families(addresses) for addresses in (rule.local_addresses, rule.remote_addresses) if addresses]
     if not frozenset({4, 6}).intersection(*families):
         raise UnusableRuleError("addressFamiliesDiffer", "One end is IPv4 only and the other IPv6 only.")
-    if sum(map(len, (*rule.local_addresses, *rule.remote_addresses, *rule.local_ports, *rule.remote_ports))) > (
-        _MOST_OF_A_RULE // 4
-    ):
+    if len(render(rule)) > _MOST_OF_A_RULE:
         raise UnusableRuleError("ruleTooLong", "The rule is longer than the registry holds; part it in two.")
 
 
