@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 from tests.support.macos import ANTIVIRUS, CATALOG, Mac, setting
 from tests.support.samples import HandClock
 
@@ -23,7 +24,15 @@ from shieldwall.agent.providers.macos import MacosDefenderProvider, guarded
 from shieldwall.agent.providers.macos.provider import PREFIX
 from shieldwall.agent.providers.tampering import BlockedByTamperProtectionError
 from shieldwall.contract.ids import PolicyId, TenantId
-from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
+from shieldwall.contract.settings import (
+    ChoiceSetting,
+    ChoiceValue,
+    GroupCollectionSetting,
+    GroupValue,
+    PolicyDocument,
+    SimpleSetting,
+    SimpleValue,
+)
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.testing.mdatp.guard import GuardedHost
 
@@ -85,6 +94,29 @@ def test_what_a_policy_says_is_in_effect_and_gone_without_a_trace(mac: Mac, appl
     engine.release()
     assert mac.preferences() is None
     assert mac.mdatp.product.effective("cloudService.enabled") == (True, "default")
+
+
+def test_the_members_of_a_schedule_come_from_different_policies(mac: Mac, applier: Callable[..., Applier]) -> None:
+    def weekly(number: int, **members: int) -> PolicyDocument:
+        children = tuple(
+            SimpleSetting(
+                definition=setting(f"weeklyconfiguration_{name}"), value=SimpleValue(kind="integer", value=value)
+            )
+            for name, value in members.items()
+        )
+        group = GroupCollectionSetting(
+            definition=setting("weeklyconfiguration"), values=(GroupValue(children=children),)
+        )
+        other = PolicyId(f"cccccccc-0000-4000-8000-{number:012d}")
+        return replace(policy(), policy_id=other, settings=(group,))
+
+    found = statuses(applier().enforce([weekly(1, dayofweek=8), weekly(2, timeofday=60)]))
+
+    assert {name: status.state for name, status in found.items()} == {
+        "weeklyconfiguration_dayofweek": SettingState.SUCCEEDED,
+        "weeklyconfiguration_timeofday": SettingState.SUCCEEDED,
+    }
+    assert mac.preferences()["scheduledScan"] == {"weeklyConfiguration": {"dayOfWeek": 8, "timeOfDay": 60}}
 
 
 def test_a_product_that_takes_its_time_is_waited_for(mac: Mac, applier: Callable[..., Applier]) -> None:

@@ -94,21 +94,20 @@ def test_options_stand_in_an_order_of_their_own_on_macos() -> None:
 
 def test_the_days_of_the_week_are_the_products_own_numbers() -> None:
     """0 is every day, 1 to 7 are Sunday to Saturday, 8 is never; on Linux 0 is never and 8 every day."""
-    day = setting("weeklyconfiguration_dayofweek")
     for number in range(9):
-        desired: Desired = {setting("weeklyconfiguration"): (Item(((day, number),)),)}
-        assert written(desired) == {"scheduledScan": {"weeklyConfiguration": {"dayOfWeek": number}}}
+        found = written({setting("weeklyconfiguration_dayofweek"): number})
+        assert found == {"scheduledScan": {"weeklyConfiguration": {"dayOfWeek": number}}}
 
 
-def test_a_schedule_is_one_object_and_a_second_one_has_no_place() -> None:
-    at = setting("dailyconfiguration_timeofday")
-    first, second = Item(((at, 60),)), Item(((at, 120),))
+def test_a_schedule_is_one_object_whose_members_are_decided_one_by_one(mac: Mac) -> None:
+    at, every = setting("dailyconfiguration_timeofday"), setting("dailyconfiguration_interval")
 
-    rendered = PROVIDER.render({ATTACHED: None}, {setting("dailyconfiguration"): (first, second)}, {})
-
-    assert PROVIDER.read(rendered.files)[setting("dailyconfiguration")] == (first,)
-    (refused,) = rendered.rejected[setting("dailyconfiguration")]
-    assert (refused.code, refused.item) == ("tooManySchedules", "Daily and Hourly quick scan configuration 2")
+    assert written({at: 885, every: 6}) == {"scheduledScan": {"dailyConfiguration": {"timeOfDay": 885, "interval": 6}}}
+    assert PROVIDER.support(mac.host, setting("dailyconfiguration")) is None
+    for member in (at, every):
+        support = PROVIDER.support(mac.host, member)
+        assert support is not None
+        assert support.applicable
 
 
 def test_exclusions_are_taken_as_on_linux_but_without_a_limit() -> None:

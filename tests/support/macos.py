@@ -13,7 +13,7 @@ from shieldwall.agent.host.macos.preferences import ATTACHED
 from shieldwall.agent.providers.base import Desired
 from shieldwall.agent.providers.macos.provider import PREFIX
 from shieldwall.catalog.loader import load
-from shieldwall.catalog.model import Catalog, Kind, SettingDefinition
+from shieldwall.catalog.model import Catalog, Kind, Merge, SettingDefinition
 from shieldwall.contract.ids import SettingId, TemplateId
 from shieldwall.policy.values import Item, SettingValue
 from shieldwall.testing.mdatp import PretendMdatp
@@ -59,10 +59,14 @@ def choice(name: str, suffix: str) -> Desired:
 
 
 def top_level(catalog: Catalog = CATALOG, template: TemplateId | None = None) -> Iterator[SettingDefinition]:
-    """Yield the settings of one template, or of all, that stand by themselves."""
+    """Yield the settings of one template, or of all, that are decided by themselves."""
     for each in catalog.templates.values() if template is None else (catalog.template(template),):
         for offered in each.settings:
-            yield catalog.definition(offered.definition)
+            definition = catalog.definition(offered.definition)
+            if definition.merge is Merge.MEMBERS:
+                yield from map(catalog.definition, definition.children)
+            else:
+                yield definition
 
 
 def sample(definition: SettingDefinition, catalog: Catalog = CATALOG) -> SettingValue:

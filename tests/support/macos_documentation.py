@@ -9,9 +9,9 @@ from typing import Final
 from tests.support.documentation import table
 from tests.support.macos import CATALOG
 
-from shieldwall.agent.providers.macos.provider import why_not
+from shieldwall.agent.providers.macos.provider import MacosDefenderProvider, why_not
 from shieldwall.agent.providers.mdatp import health
-from shieldwall.catalog.model import PolicyTemplate, SettingDefinition
+from shieldwall.catalog.model import Merge, PolicyTemplate, SettingDefinition
 from shieldwall.contract.ids import SettingId
 
 _COMMANDS: Final = {
@@ -25,6 +25,8 @@ _COMMANDS: Final = {
     "tamperProtection.exclusions": "`mdatp health --details tamper_protection`",
 }
 """Commands of the product that show a setting, beside the fields of its health; by where the setting lands."""
+_PROVIDER: Final = MacosDefenderProvider(CATALOG)
+_WITH_OTHERS: Final = ("with its group", "by its members")
 _IN_FILE: Final = "in the file alone"
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -54,7 +56,7 @@ def _row(definition: SettingDefinition) -> tuple[str, str, str, str]:
     name = f"{definition.display_name}<br>`{definition.id}`"
     if definition.landing is None:
         return name, "nowhere", "", why_not(definition.id)
-    how = "with its group" if definition.depends_on else _how(definition)
+    how = _how(definition) if _PROVIDER.is_decided(definition) else _WITH_OTHERS[definition.merge is Merge.MEMBERS]
     return name, f"`{definition.landing}`", _values(definition), how
 
 

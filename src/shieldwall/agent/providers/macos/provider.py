@@ -17,9 +17,9 @@ from shieldwall.agent.host.macos.preferences import ATTACHED, FROM_MDM, find_own
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import landing
 from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Rendered, Support
-from shieldwall.agent.providers.macos import plist, schedules
+from shieldwall.agent.providers.macos import plist
 from shieldwall.agent.providers.mdatp import asking, exclusions, health
-from shieldwall.catalog.model import Catalog, SettingDefinition
+from shieldwall.catalog.model import Catalog, Merge, SettingDefinition
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.status import ItemStatus, SettingState
 
@@ -63,7 +63,7 @@ class MacosDefenderProvider:
     def support(self, host: Host, setting: SettingId) -> Support | None:
         """Say whether the product takes this setting from us on this machine. Raises: HostError."""
         definition = self.catalog.definitions.get(setting)
-        if definition is None or not _is_defenders(definition):
+        if definition is None or not self.is_decided(definition):
             return None
         if not _present(host):
             return Support(applicable=False, reason="Microsoft Defender for Endpoint is not on this device.")
@@ -108,13 +108,12 @@ class MacosDefenderProvider:
         paths = {
             _path(definition.landing): definition
             for definition in self.catalog.definitions.values()
-            if definition.landing is not None and _is_defenders(definition)
+            if definition.landing is not None and self.is_decided(definition)
         }
         found: dict[SettingId, Any] = {}
         for path, raw in plist.read(files.get(self.path), paths).items():
             definition = paths[path]
-            plain = schedules.as_items(raw) if schedules.is_object(definition) else raw
-            value = landing.decode(self.catalog, definition.id, plain)
+            value = landing.decode(self.catalog, definition.id, raw)
             if value is not None:
                 found[definition.id] = value
         return found
@@ -138,6 +137,17 @@ class MacosDefenderProvider:
             return dict.fromkeys(desired, answer)
         return self._judged(desired, answer)
 
+    def is_decided(self, definition: SettingDefinition) -> bool:
+        """Say whether policies decide this setting of Defender's by itself.
+
+        What stands in an item goes with its group. The schedules are groups whose members are decided one by one, so
+        there it is the other way round.
+        """
+        if definition.platform != PLATFORM or not definition.id.startswith(PREFIX) or definition.merge is Merge.MEMBERS:
+            return False
+        parents = (self.catalog.definition(each.parent) for each in definition.depends_on)
+        return all(parent.merge is Merge.MEMBERS for parent in parents)
+
     def _judged(self, desired: Desired, answer: health.Health) -> dict[SettingId, Observation]:
         return {
             setting: health.judge(
@@ -153,8 +163,6 @@ def why_not(setting: SettingId) -> str:
 
 
 def _accept(definition: SettingDefinition, value: Any) -> tuple[Any, tuple[ItemStatus, ...]]:
-    if schedules.is_object(definition):
-        return schedules.accept(definition, value)
     if definition.landing in {exclusions.ANTIVIRUS, TAMPER_EXCLUSIONS}:
         return exclusions.accept(definition.landing, value, maximum=None)
     return value, ()
@@ -167,11 +175,6 @@ def _not_expressible(definition: SettingDefinition) -> ItemStatus:
         code="notExpressible",
         reason="A property list cannot hold this value: it has control characters in it.",
     )
-
-
-def _is_defenders(definition: SettingDefinition) -> bool:
-    """Say whether a setting is one of Defender's that stands by itself; what stands in another goes with that."""
-    return definition.platform == PLATFORM and definition.id.startswith(PREFIX) and not definition.depends_on
 
 
 def _path(where: str) -> plist.Path:
