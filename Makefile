@@ -32,8 +32,10 @@ fix: setup ## Let the formatter and the linter mend what they can
 	@ruff format .
 	@ruff check --fix .
 
-packages: setup ## Build the packages for Linux devices into dist/
+packages: setup ## Build the packages for devices into dist/: Linux, Windows, macOS
 	@scripts/build-packages
+	@scripts/build-windows-package
+	@scripts/build-macos-package
 
 bench: setup ## Measure, as ratios in one run; the figures are kept in benchmarks/README.md
 	@scripts/debian-packages

@@ -237,3 +237,7 @@ def _opened(agent: LocalAgent, shown: bytes | UnsuitablePackageError | None) -> 
     except (InvalidPackageError, UnsuitablePackageError) as refusal:
         agent.surroundings.enrolled().offboard.note_refused_package(refusal.code)
         raise
+
+
+if __name__ == "__main__":
+    main()
