@@ -24,6 +24,7 @@ from shieldwall.agent.doctor.known import KNOWN
 from shieldwall.agent.host.kernel_files import is_kernel_file
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.base import Provider, Support
+from shieldwall.agent.providers.macos import MacosDefenderProvider
 from shieldwall.agent.providers.registry import linux_providers
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog, Merge, PolicyTemplate, SettingDefinition
@@ -165,7 +166,8 @@ def answers(setting: SettingId) -> tuple[tuple[str, Support], ...]:
     """Return what the providers say of a setting, or of its members, on a machine where every product is there."""
     definition = load().definition(setting)
     parts = definition.children if definition.merge is Merge.MEMBERS else (setting,)
-    said = ((provider.name, provider.support(_with_everything(), part)) for provider in providers() for part in parts)
+    asked = (*providers(), MacosDefenderProvider(load()))
+    said = ((provider.name, provider.support(_with_everything(), part)) for provider in asked for part in parts)
     return tuple((name, answer) for name, answer in said if answer is not None)
 
 
