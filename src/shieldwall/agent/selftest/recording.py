@@ -18,7 +18,7 @@ _Text = Annotated[str, msgspec.Meta(max_length=64 * 1024)]
 class RecordingError(HostError):
     """A file holds no recording that can be replayed."""
 
-    code = "notARecording"
+    code = "recordingUnusable"
     remedy = "Make it anew with `shieldwall-agent selftest --record FILE`."
 
 
