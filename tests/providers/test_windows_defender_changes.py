@@ -67,6 +67,27 @@ def test_who_is_killed_between_two_calls_goes_back(
     assert contents(machine) == before
 
 
+def test_defender_is_given_a_moment_to_read_its_policies(machine: DefendedMachine) -> None:
+    machine.provider.product_version(machine.host)
+    machine.defender.read_policies_after(9)
+
+    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.number(LOAD, 20)))
+
+    assert (told[ARCHIVES].effective, told[LOAD].effective) == (True, True)
+    assert 0 < machine.seconds < 10
+
+
+def test_what_does_not_show_in_time_is_not_waited_for_again(machine: DefendedMachine) -> None:
+    machine.defender.read_policies_after(1000)
+    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    assert (told[ARCHIVES].code, machine.seconds) == ("notEffective", 10)
+
+    machine.seconds += 50
+    machine.applier.refresh()
+
+    assert machine.seconds == 60
+
+
 def test_a_preference_that_somebody_changed_is_put_back(machine: DefendedMachine) -> None:
     machine.enforce(antivirus(p.choice(CHANNEL, "_4")))
     machine.defender.local["EngineUpdatesChannel"] = 2

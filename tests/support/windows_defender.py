@@ -41,6 +41,7 @@ class DefendedMachine:
 
     directory: Path
     edition: Edition = WINDOWS_11
+    seconds: float = 0.0
     windows: PretendWindows = field(init=False)
     defender: PretendDefender = field(init=False)
     provider: WindowsDefenderProvider = field(init=False)
@@ -53,6 +54,11 @@ class DefendedMachine:
         self.windows.add(self.defender)
         self.provider, self.store = defender(CATALOG, self.windows.cim)
         self.windows.mount(MOUNT, self.store)
+        self.provider.memory.monotonic = lambda: self.seconds
+        self.provider.memory.sleep = self._pass
+
+    def _pass(self, seconds: float) -> None:
+        self.seconds += seconds
 
     @property
     def host(self) -> DocumentHost:

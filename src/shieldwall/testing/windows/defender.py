@@ -7,6 +7,7 @@ keeps the defaults and says yes to whoever changes them; a service that is stopp
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -62,6 +63,8 @@ class PretendDefender:
     invalid: set[str] = field(default_factory=set)
     unsupported: set[str] = field(default_factory=set)
     deaf: set[str] = field(default_factory=set)
+    _slow: int = field(default=0, init=False)
+    _former: PretendRegistry | None = field(default=None, init=False)
     _booted: dict[tuple[str, str], RegistryValue | None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,9 +80,15 @@ class PretendDefender:
         """Start the machine anew: what waited for that holds."""
         self._booted = {place: self._policy(*place) for place in _RESTART}
 
+    def read_policies_after(self, answers: int) -> None:
+        """Go on showing the policies that there are now until so many questions were answered."""
+        self._slow, self._former = answers, copy.deepcopy(self.registry)
+
     def instances(self, class_name: str, options: Mapping[str, str]) -> Sequence[Properties]:  # noqa: ARG002 - port
         """See ``CimComponent.instances``. Raises: CimError: the service is stopped."""
         self._answer()
+        self._slow = max(0, self._slow - 1)
+        self._former = self._former if self._slow else None
         return (self.preferences() if class_name.casefold() == PREFERENCE.casefold() else self.status(),)
 
     def invoke(self, class_name: str, method: str, arguments: Properties) -> Properties:
@@ -194,7 +203,7 @@ class PretendDefender:
         return rules
 
     def _policy(self, key: str, name: str) -> RegistryValue | None:
-        return self.registry.value(f"{POLICY}\\{key}" if key else POLICY, name)
+        return (self._former or self.registry).value(f"{POLICY}\\{key}" if key else POLICY, name)
 
     def _names(self, key: str) -> dict[str, RegistryValue]:
-        return dict((self.registry.read(f"{POLICY}\\{key}") or {}).get("", {}))
+        return dict(((self._former or self.registry).read(f"{POLICY}\\{key}") or {}).get("", {}))

@@ -15,6 +15,9 @@ from shieldwall.agent.host.windows_machine import WindowsMachine, registry_value
 FEATURES_KEY: Final = r"HKLM\SOFTWARE\Microsoft\Windows Defender\Features"
 """Where Defender says whether tamper protection is for exclusions as well. Source: Microsoft, *Tamper protection for
 exclusions*."""
+_SETTLE_SECONDS: Final = 10.0
+"""Defender is told by the registry that its policies changed, and reads them in its own time."""
+_STEP_SECONDS: Final = 1.0
 TAMPER_EXCLUSIONS: Final = "TPExclusions"
 _KEPT_SECONDS: Final = 60.0
 """Every question is a program that starts; which Windows it is does not change while one report is made."""
@@ -82,7 +85,20 @@ class Memory:
 
     cim: Cim
     monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _changed: float | None = field(default=None, init=False)
     _seen: tuple[float, Looked] | None = field(default=None, init=False)
+
+    def changed(self) -> None:
+        """Note that something was written: Defender may take a moment to read its policies."""
+        self._changed = self.monotonic()
+
+    def settles(self) -> bool:
+        """Wait a second and return true, where something was written so lately that it may not show yet."""
+        if self._changed is None or self.monotonic() - self._changed >= _SETTLE_SECONDS:
+            return False
+        self.sleep(_STEP_SECONDS)
+        return True
 
     def look(self, host: Host) -> Looked:
         """Look at machine and Defender, or remember. Raises: LanguageModeError: PowerShell may not answer here."""

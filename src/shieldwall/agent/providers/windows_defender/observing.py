@@ -83,6 +83,11 @@ def on_server(definition: SettingDefinition, wanted: SettingValue, seen: Observa
     return Observation(effective=False, code="notInUse", reason=reason, lasting=True)
 
 
+def may_settle(seen: Observation) -> bool:
+    """Say whether another look in a moment may see something else: Defender still shows a former value."""
+    return seen.code in {"notInEffect", BlockedByTamperProtectionError.code}
+
+
 def blocks(definition: SettingDefinition, sayings: Sayings) -> bool:
     """Say whether tamper protection may keep a setting from taking another value."""
     if definition.tamper_protected is Tamper.CONDITIONAL and not sayings.protects_exclusions:

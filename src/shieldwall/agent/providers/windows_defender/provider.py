@@ -182,11 +182,18 @@ class WindowsDefenderProvider:
                 found[setting] = value
         return found
 
-    def activate(self, host: Host) -> None:
-        """Do nothing: Defender watches its policies, and takes preferences with the call that sets them."""
+    def activate(self, host: Host) -> None:  # noqa: ARG002 - port
+        """Do nothing but note it: Defender watches its policies, and takes preferences with the call that sets them."""
+        self.memory.changed()
 
     def observe(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
-        """Compare each setting with what Defender shows now."""
+        """Compare each setting with what Defender shows; after a change it is given some seconds to show it."""
+        found = self._observed(host, desired)
+        while any(map(observing.may_settle, found.values())) and self.memory.settles():
+            found = self._observed(host, desired)
+        return found
+
+    def _observed(self, host: Host, desired: Desired) -> Mapping[SettingId, Observation]:
         sayings = replace(ask(self.cim), protects_exclusions=asking.protects_exclusions(host))
         is_server = sayings.failure is None and self.memory.look(host).machine.is_server
         found: dict[SettingId, Observation] = {}
