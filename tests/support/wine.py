@@ -62,5 +62,9 @@ def made_in(directory: Path) -> Wine:
     program = shutil.which("wine")
     assert program is not None
     wine = Wine(program, directory)
+    (directory / "prefix").mkdir()
+    # A server that ended with each program would be started by the next while it still ends.
+    server = ["wineserver", "--persistent"]
+    subprocess.run(server, env=wine.environment, stdout=subprocess.DEVNULL, timeout=_SECONDS, check=True)
     wine.run(["wineboot", "--init"])
     return wine
