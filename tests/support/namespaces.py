@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from shieldwall.agent.host.ports import Completed
 
 PORT_OPENED = b"ready\n"
 _SECONDS = 20
+_own_ports = itertools.cycle(range(33000, 60000))
+"""A port that came again soon would belong to a conversation that the firewall still knows."""
 
 _LISTEN = """
 import socket, sys
@@ -36,9 +39,11 @@ while True:
 """
 _KNOCK = """
 import socket, sys
-kind, family, address, port = sys.argv[1:]
+kind, family, address, port, own_port = sys.argv[1:]
 with socket.socket(getattr(socket, family), getattr(socket, kind)) as client:
     client.settimeout(1.0)
+    if kind == "SOCK_DGRAM":
+        client.bind(("", int(own_port)))
     try:
         client.connect((address, int(port)))
         if kind == "SOCK_DGRAM":
@@ -76,7 +81,8 @@ class Namespace:
     def reaches(self, other: Namespace, port: int, *, udp: bool = False, ipv6: bool = False) -> bool:
         """Open a real connection to the other end and wait for its answer."""
         arguments = _socket_arguments(other.ipv6 if ipv6 else other.ipv4, port, udp=udp, ipv6=ipv6)
-        command = ["ip", "netns", "exec", self.name, sys.executable, "-c", _KNOCK, *arguments]
+        own_port = str(next(_own_ports))
+        command = ["ip", "netns", "exec", self.name, sys.executable, "-c", _KNOCK, *arguments, own_port]
         return subprocess.run(command, check=False, timeout=_SECONDS).returncode == 0
 
 

@@ -45,7 +45,9 @@ while True:
             pass
 """
 _PROBE = """
-import errno, json, os, selectors, socket, struct, sys, time
+import errno, itertools, json, os, selectors, socket, struct, sys, time
+# A port, or a ping's number, that comes again soon would belong to a conversation that the firewall still knows.
+numbers = itertools.cycle(range(33000, 60000))
 KINDS = {
     "tcp": lambda six: (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     "udp": lambda six: (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
@@ -59,6 +61,8 @@ def begun(kind, address, port, user):
     client = socket.socket(socket.AF_INET6 if six else socket.AF_INET, *KINDS[kind](six))
     os.seteuid(0)
     client.setblocking(False)
+    if kind != "tcp":
+        client.bind(("::" if six else "0.0.0.0", next(numbers)))
     code = client.connect_ex((address, 0 if kind == "icmp" else port))
     if code not in (0, errno.EINPROGRESS):
         raise OSError(code, "connect")
