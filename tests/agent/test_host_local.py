@@ -290,3 +290,32 @@ def test_much_input_to_a_program_that_does_not_listen_is_no_failure(host: LocalH
 def test_a_program_that_is_not_there_is_an_error_in_words(host: LocalHost) -> None:
     with pytest.raises(ProgramError, match="cannot be started"):
         host.run(["/nonexistent/program"])
+
+
+def test_a_place_without_links_is_told_by_the_kernel_and_links_are_still_resolved(host: LocalHost) -> None:
+    (host.root / "real/below").mkdir(parents=True)
+    (host.root / "real/below/file").write_bytes(b"content")
+    (host.root / "link").symlink_to("real")
+    (host.root / "dangling").symlink_to("nowhere")
+    (host.root / "out").symlink_to("/usr")
+
+    assert host.read_file(PurePosixPath("/real/below/file")) == b"content"
+    assert host.read_file(PurePosixPath("/link/below/file")) == b"content"
+    for nothing in ("/real/none/file", "/link/none/file", "/dangling", "/dangling/file", "/real/below/file/file"):
+        assert host.read_file(PurePosixPath(nothing)) is None
+    for outside in ("/out", "/out/none", "/out/bin/env"):
+        with pytest.raises(RefusedFileError, match="leads out"):
+            host.read_file(PurePosixPath(outside))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("asked", ["/theirs/file", "/theirs/none", "/real/leaf"])
+def test_a_link_of_another_user_is_refused_wherever_it_is_on_the_way(host: LocalHost, asked: str) -> None:
+    (host.root / "real").mkdir()
+    (host.root / "real/file").write_bytes(b"content")
+    for link, target in (("theirs", "real"), ("real/leaf", "file")):
+        (host.root / link).symlink_to(target)
+        os.lchown(host.root / link, 1234, 1234)
+
+    with pytest.raises(RefusedFileError, match="another user made"):
+        host.read_file(PurePosixPath(asked))

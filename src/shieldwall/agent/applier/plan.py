@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shieldwall.agent.applier.failures import as_failure
+from shieldwall.agent.host.one_look import OneLook
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Desired, Provider, Support
 from shieldwall.contract.errors import ShieldwallError
@@ -44,7 +45,10 @@ def held_back(asked: Share, instead: Share, code: str) -> Share:
 
 def share_out(host: Host, providers: Sequence[Provider], policy: EffectivePolicy) -> tuple[Share, ...]:
     """Ask every provider about every decided setting; several may take the same one."""
-    return tuple(_share(host, provider, policy.decided()) for provider in providers)
+    look, decided = OneLook(host), policy.decided()
+    shares = tuple(_share(look, provider, decided) for provider in providers)
+    look.forget()  # a provider may remember whom it asked, and need not keep all that was read
+    return shares
 
 
 def _share(host: Host, provider: Provider, decided: Desired) -> Share:

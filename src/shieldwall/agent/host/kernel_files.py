@@ -13,7 +13,7 @@ from typing import Final
 
 from shieldwall.agent.host.errors import HostError
 
-_KERNEL: Final = (PurePosixPath("/proc"), PurePosixPath("/sys"))
+_KERNEL: Final = (("/", "proc"), ("/", "sys"))
 _REASONS: Final = {
     errno.EINVAL: "the kernel does not take this value, or does not take it any more before a restart",
     errno.EPERM: "the kernel does not let this value be changed",
@@ -30,7 +30,7 @@ class KernelValueError(HostError):
 
 def is_kernel_file(path: PurePosixPath) -> bool:
     """Say whether a path of the managed system is a value of its kernel."""
-    return any(path.is_relative_to(directory) for directory in _KERNEL)
+    return path.parts[:2] in _KERNEL
 
 
 def is_read_only(path: Path) -> bool:

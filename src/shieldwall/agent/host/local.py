@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -11,6 +12,7 @@ from shieldwall.agent.host.errors import RefusedFileError
 from shieldwall.agent.host.files import read_bytes, remove, replace
 from shieldwall.agent.host.in_time import in_time
 from shieldwall.agent.host.kernel_files import is_kernel_file, write_value
+from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.host.processes import run_to_end
 from shieldwall.agent.host.running_system import own_user
@@ -21,6 +23,8 @@ PROGRAM_DIRECTORIES: Final = tuple(
 
 _WRITE_SECONDS: Final = 120.0
 """To have something on disk can take long where the disk is busy."""
+_O_PATH: Final[int | None] = getattr(os, "O_PATH", None)
+"""Linux alone has it: names a place without opening what lies there."""
 _MOST_LINKS: Final = 64
 """More links than the kernel itself follows."""
 
@@ -85,6 +89,8 @@ class LocalHost:
 
     def _real(self, path: PurePosixPath) -> Path:
         located = self.locate(path)
+        if _is_without_links(located):
+            return located
         try:
             real = located.resolve()
         except (RuntimeError, OSError) as error:  # a loop of links; a name too long
@@ -94,6 +100,31 @@ class LocalHost:
         if real != located:
             _refuse_links_of_others(located)
         return real
+
+
+def _is_without_links(path: Path) -> bool:
+    """Say whether the kernel itself comes to a path, or to the last of it that is there, over no link at all.
+
+    A few calls, where resolving is some for every part of the path, written in Python. False where it cannot be told.
+    """
+    if _O_PATH is None:
+        return False
+    place = str(path)
+    while True:
+        try:
+            descriptor = os.open(place, _O_PATH | NOT_FOLLOWED | OURS_ALONE)
+        except FileNotFoundError:
+            place = os.path.dirname(place)  # noqa: PTH120 - as text, for this is asked of every file of every look
+            continue
+        except OSError:
+            return False
+        try:
+            way = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - as above
+            return way == place and not stat.S_ISLNK(os.fstat(descriptor).st_mode)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
 
 
 def _refuse_links_of_others(path: Path) -> None:

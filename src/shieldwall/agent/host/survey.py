@@ -6,6 +6,7 @@ when they own a device, as public documentation and practice have them; each fin
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ _NEIGHBOURS: Final[tuple[tuple[PurePosixPath, str], ...]] = (
     (PurePosixPath("/opt/CrowdStrike"), "CrowdStrike Falcon"),
     (PurePosixPath("/opt/sentinelone"), "SentinelOne"),
 )
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _PATHS: Final = frozenset({path for path, *_ in _MANAGERS} | {path for path, _ in _NEIGHBOURS} | suitability.PATHS)
 
 
@@ -182,7 +184,7 @@ def look(host: Host, *, architecture: str) -> Seen:
 
 def _present(host: Host, path: PurePosixPath) -> bool:
     try:
-        located = host.locate(path)
-        return located.is_symlink() or located.exists()
-    except (OSError, HostError):
-        return True
+        host.locate(path).lstat()
+    except (OSError, HostError) as error:
+        return not (isinstance(error, OSError) and error.errno in _ABSENT)
+    return True

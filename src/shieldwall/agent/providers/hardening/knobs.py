@@ -6,6 +6,7 @@ Linux, and the manual pages proc(5), core(5) and sysctl.d(5).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -34,7 +35,7 @@ class Knob:
     @property
     def path(self) -> PurePosixPath:
         """Where the value is."""
-        return _SYSCTL / self.name
+        return _below(self.name)
 
     @property
     def key(self) -> str:
@@ -133,6 +134,12 @@ def knobs_of(rule: str, files: Files, *, ptrace_scope: int = 1) -> tuple[Knob, .
     return KNOBS[rule]
 
 
+@functools.cache  # asked for every rule of every look for drift
+def _below(name: str) -> PurePosixPath:
+    return _SYSCTL / name
+
+
+@functools.cache
 def value_paths() -> tuple[PurePosixPath, ...]:
     """Return every value that is ever held."""
     knobs = [*(knob for knobs in KNOBS.values() for knob in knobs), *_NAMESPACES]
