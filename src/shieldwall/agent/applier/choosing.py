@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shieldwall.agent.applier.admission import Gate
+from shieldwall.agent.applier.admission import Admission, Gate
 from shieldwall.agent.applier.confirming import ROLLED_BACK
 from shieldwall.agent.applier.plan import Share, held_back, share_out
 from shieldwall.agent.applier.sources import Product
@@ -16,8 +16,18 @@ from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Desired, Other, Provider, ShowsLocal, TellsOthers
 from shieldwall.catalog.firewall.server import ServerEndpoints
 from shieldwall.catalog.model import Catalog
+from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import Digest, SettingId
 from shieldwall.policy.resolve import EffectivePolicy, resolve
+
+
+@dataclass(slots=True, kw_only=True)
+class Recent:
+    """What was worked out last, of the very same policies: a look for drift every minute asks nothing else."""
+
+    policies: Policies | None = None
+    admission: Admission | None = None
+    asked: EffectivePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +38,7 @@ class Choosing:
     providers: Sequence[Provider]
     catalog: Catalog
     platform: str
+    recent: Recent = field(default_factory=Recent)
 
     def gate(self, terms: Terms) -> Gate:
         """Make what documents are held against on these terms."""
@@ -94,5 +105,25 @@ class Choosing:
 
     def resolved(self, policies: Policies) -> EffectivePolicy:
         """Bring together the policies that were enforced on these terms."""
-        admission = self.gate(policies.terms).admit(policies.documents, ())
-        return resolve(self.catalog, admission.readable, policies.terms.conflict_rules)
+        return self.resolve(self.admitted(policies), policies.terms.conflict_rules)
+
+    def admitted(self, policies: Policies) -> Admission:
+        """Hold policies that are enforced already against what the catalog knows."""
+        recent = self.recent
+        if recent.admission is None or recent.policies != policies:
+            recent.admission = self.gate(policies.terms).admit(policies.documents, ())
+            recent.policies, recent.asked = policies, None
+        return recent.admission
+
+    def resolve(self, admission: Admission, rules: ConflictRules) -> EffectivePolicy:
+        """Bring together what was admitted."""
+        recent = self.recent
+        if (
+            recent.policies is None
+            or admission is not recent.admission
+            or rules != recent.policies.terms.conflict_rules
+        ):
+            return resolve(self.catalog, admission.readable, rules)
+        if recent.asked is None:
+            recent.asked = resolve(self.catalog, admission.readable, rules)
+        return recent.asked

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from shieldwall.agent.applier import confirming, stability
 from shieldwall.agent.applier.admission import Admission
 from shieldwall.agent.applier.attempt import undo
-from shieldwall.agent.applier.choosing import Choosing
+from shieldwall.agent.applier.choosing import Choosing, Recent
 from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.applier.failures import ReleaseIncompleteError
 from shieldwall.agent.applier.plan import Share, share_out
@@ -36,7 +36,7 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import StatusReport
-from shieldwall.policy.resolve import EffectivePolicy, resolve
+from shieldwall.policy.resolve import EffectivePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,7 @@ class Applier:
     clock: Clock
     uptime: Uptime = field(default_factory=ThisBoot)
     randomness: Callable[[int], bytes] = os.urandom
+    recent: Recent = field(default_factory=Recent)
 
     def enforce(
         self,
@@ -83,7 +84,7 @@ class Applier:
         """
         with self.store.locked():
             state = self._ready()
-            admission = self._choosing.gate(state.terms).admit(state.documents, ())
+            admission = self._choosing.admitted(state.policies)
             refused = (*state.refused, *(policy for policy in admission.refused if policy not in state.refused))
             cause = Cause(refused=refused, target=state.target, terms=state.terms)
             return self._apply(state, admission, cause, seen=seen, supervise=True)
@@ -183,7 +184,7 @@ class Applier:
                 state = self._transaction.recovered(state, self.providers)
                 if state.unconfirmed is not None:
                     state = self._go_back(state)
-                admission = self._choosing.gate(state.terms).admit(state.documents, ())
+                admission = self._choosing.admitted(state.policies)
                 cause = Cause(refused=state.refused, target=state.target, terms=state.terms)
                 self._apply(state, admission, cause)
             return state.stage
@@ -227,7 +228,13 @@ class Applier:
 
     @property
     def _choosing(self) -> Choosing:
-        return Choosing(host=self.host, providers=self.providers, catalog=self.catalog, platform=self.platform)
+        return Choosing(
+            host=self.host,
+            providers=self.providers,
+            catalog=self.catalog,
+            platform=self.platform,
+            recent=self.recent,
+        )
 
     @property
     def _transaction(self) -> Transaction:
@@ -277,7 +284,7 @@ class Applier:
         supervise: bool = False,
         is_start: bool = False,
     ) -> StatusReport:
-        asked = resolve(self.catalog, admission.readable, cause.terms.conflict_rules)
+        asked = self._choosing.resolve(admission, cause.terms.conflict_rules)
         wanted = wanting(state, admission.documents, cause, self.uptime.now())
         shares, shown = self._choosing.shares(asked, wanted)
         restored = {share.provider.name: self._supervised(share) for share in shares} if supervise else {}

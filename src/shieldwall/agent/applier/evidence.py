@@ -73,8 +73,8 @@ class Evidence:
                 missing.append(item.digest)
         return tuple(documents), tuple(missing)
 
-    def stored(self, pin: Pin) -> Stored | None:
-        """Read what is in force; an older manifest than was ever believed is not. Raises: HostError.
+    def in_force(self, pin: Pin) -> Believed | None:
+        """Read the manifest in force; an older one than was ever believed is not. Raises: HostError.
 
         Expiry does not matter here: an expired manifest never removes protection.
         """
@@ -82,9 +82,15 @@ class Evidence:
         if envelope is None or not pin.devices:
             return None
         try:
-            accepted = authority.believed(pin, envelope, authority.BEFORE_ALL_EXPIRY)
+            return authority.believed(pin, envelope, authority.BEFORE_ALL_EXPIRY)
         except (refusals.RefusedDocumentError, NotPinnedError) as error:
             self.say("shelfNotBelieved", code=error.code, cause=error.cause)
+            return None
+
+    def stored(self, pin: Pin) -> Stored | None:
+        """Read what is in force, with all of its policies; nothing where one is not there. Raises: as ``in_force``."""
+        accepted = self.in_force(pin)
+        if accepted is None:
             return None
         documents, missing = self.documents(pin, accepted.manifest)
         return None if missing else Stored(believed=accepted, documents=documents)

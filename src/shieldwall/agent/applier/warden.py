@@ -141,11 +141,12 @@ class Warden:
             return StatusReport()
         if pin.leaving:
             return Held(why=LEAVING)
-        stored = self.evidence.stored(pin)
-        if stored is not None:
-            if self._is_open(pin, stored.manifest):
-                return Held(why=TROUBLESHOOTING)
-            if pin.enforced != stored.manifest.target:
+        believed = self.evidence.in_force(pin)
+        if believed is not None and self._is_open(pin, believed.manifest):
+            return Held(why=TROUBLESHOOTING)
+        if believed is not None and pin.enforced != believed.manifest.target:
+            stored = self.evidence.stored(pin)
+            if stored is not None:
                 return self._enforce(pin, stored)  # the time is over, or a crash came between shelf and engine
         if self.machine.survey().is_passive:
             return Held(why=PASSIVE)
@@ -193,8 +194,8 @@ class Warden:
             return
         pin = self.pins.find()
         protected = pin is not None and pin.protected and not pin.leaving
-        if pin is not None and protected and (stored := self.evidence.stored(pin)) is not None:
-            protected = not self._is_open(pin, stored.manifest)
+        if pin is not None and protected and (believed := self.evidence.in_force(pin)) is not None:
+            protected = not self._is_open(pin, believed.manifest)
         found = self.services.look(protected=protected, is_onboarded=pin is not None and pin.device is not None)
         for each in found:
             self.say("ownServiceRestored", what=each)
