@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.support.pretend_systemd import SystemdHost
 
 from shieldwall.agent.providers.base import Monitored, ShowsLocal, Supervised, Surroundings, Surveys
 from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.agent.providers.nftables.checking import Accepted
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.running import UnitError
 from shieldwall.agent.providers.nftables.survey import survey
@@ -68,7 +70,7 @@ def test_no_service_runs_yet_when_the_boot_script_is_loaded(host: SystemdHost) -
     desired = {
         FIREWALL_RULES: (firewall_rule("nginx", servicename="nginx.service"), firewall_rule("other", protocol="tcp"))
     }
-    kept = survey(host, desired, Surroundings())
+    kept = survey(host, desired, Surroundings(), Accepted(monotonic=time.monotonic))
     machine = {**kept["machine"], "services": {"nginx.service": {"path": "system.slice/nginx.service", "inode": 7}}}
 
     files = PROVIDER.render(dict.fromkeys(PROVIDER.files()), desired, {"machine": machine}).files

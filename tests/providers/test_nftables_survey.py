@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.support.pretend_systemd import SystemdHost
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.base import Surroundings
 from shieldwall.agent.providers.nftables import NftablesProvider
+from shieldwall.agent.providers.nftables.checking import Accepted
 from shieldwall.agent.providers.nftables.foreign import foreign_tables, legacy_tables
 from shieldwall.agent.providers.nftables.interfaces import kind_of
 from shieldwall.agent.providers.nftables.machine import ForeignTable, Service
@@ -169,7 +171,12 @@ def test_names_of_units_are_found_as_they_are_written(tmp_path: Path) -> None:
     del tmp_path
     host.programs["nft"] = lambda _arguments, _stdin: Completed(returncode=0, stdout=b"", stderr=b"")
 
-    kept = survey(host, {FIREWALL_RULES: (firewall_rule(servicename="dbus.service"),)}, Surroundings())
+    kept = survey(
+        host,
+        {FIREWALL_RULES: (firewall_rule(servicename="dbus.service"),)},
+        Surroundings(),
+        Accepted(monotonic=time.monotonic),
+    )
 
     found = Service(path="system.slice/dbus.service", inode=9)
     assert kept["machine"]["services"] == {"dbus.service": {"path": found.path, "inode": found.inode}}

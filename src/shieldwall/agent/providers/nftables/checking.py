@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -18,6 +18,8 @@ from shieldwall.agent.providers.nftables.usable import refusal
 from shieldwall.agent.providers.nftables.zones import Profile
 
 _TABLE: Final = "shieldwall_check"
+_ACCEPTED_SECONDS: Final = 3600.0
+"""So long a table that was fine counts as fine: a module that went since then shows when it is loaded anyway."""
 _FEATURES: Final[Mapping[str, str]] = {
     "fib": "chain c {\n  fib saddr . iif oif missing drop\n }\n",
     "log": 'chain c {\n  limit rate 1/second log prefix "check" group 1\n }\n',
@@ -28,12 +30,42 @@ _FEATURES: Final[Mapping[str, str]] = {
 """What a kernel may have been built without, each as the smallest table that needs it."""
 
 
-def checked(host: Host, profile: Profile, rules: Sequence[FirewallRule], machine: Machine) -> Machine:
+class Accepted:
+    """The last table that nft and the kernel took as a whole, so that a look for drift does not have it checked anew.
+
+    To be forgotten whenever a table is loaded: one that is refused although it was fine before is looked at again.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+        """Know of none."""
+        self._monotonic = monotonic
+        self._known: tuple[Host, str, float] | None = None
+
+    def forget(self) -> None:
+        """Have the next table checked."""
+        self._known = None
+
+    def takes(self, host: Host, text: str) -> bool:
+        """Say whether a table is taken. Raises: HostError."""
+        now = self._monotonic()
+        if self._known is not None:
+            of, what, at = self._known
+            if of is host and what == text and now - at < _ACCEPTED_SECONDS:
+                return True
+        is_taken = refusal_of(host, text.encode()) is None
+        self._known = (host, text, now) if is_taken else None
+        return is_taken
+
+
+def checked(
+    host: Host, profile: Profile, rules: Sequence[FirewallRule], machine: Machine, accepted: Accepted
+) -> Machine:
     """Let the kernel look at the whole table, and note what it lacks and which rules it refuses, if it does.
 
     Mostly the whole is fine and one look suffices. Raises: HostError.
     """
-    if _is_fine(host, profile, rules, machine):
+    usable = tuple(rule for rule in rules if refusal(rule, machine) is None)
+    if accepted.takes(host, table_text(table_of(profile, usable, machine))):
         return machine
     machine = replace(machine, lacking=tuple(name for name in sorted(_FEATURES) if _lacks(host, _FEATURES[name])))
     refused = {rule.id: words for rule in rules if (words := _refusal(host, rule, machine)) is not None}
@@ -47,11 +79,6 @@ def kernel_helpers(host: Host) -> tuple[str, ...]:
         for name, (protocol, _) in HELPER_PORTS.items()
         if not _lacks(host, f'ct helper h {{\n  type "{name}" protocol {protocol};\n }}\n')
     )
-
-
-def _is_fine(host: Host, profile: Profile, rules: Sequence[FirewallRule], machine: Machine) -> bool:
-    usable = tuple(rule for rule in rules if refusal(rule, machine) is None)
-    return refusal_of(host, table_text(table_of(profile, usable, machine)).encode()) is None
 
 
 def _refusal(host: Host, rule: FirewallRule, machine: Machine) -> str | None:

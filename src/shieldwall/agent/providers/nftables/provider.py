@@ -12,6 +12,7 @@ from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Rendered, Support, Surroundings
 from shieldwall.agent.providers.nftables import cutting_off, nft, running
 from shieldwall.agent.providers.nftables.asking import asked_for, conflicts
+from shieldwall.agent.providers.nftables.checking import Accepted
 from shieldwall.agent.providers.nftables.former import as_kept, former_files, remembered
 from shieldwall.agent.providers.nftables.live import hits
 from shieldwall.agent.providers.nftables.machine import KEPT, machine_in, plain
@@ -36,6 +37,7 @@ class NftablesProvider:
         self._rights = Rights()
         self._units = running.Units()
         self._probe = Probe(python, monotonic=monotonic)
+        self._accepted = Accepted(monotonic=monotonic)
 
     @property
     def name(self) -> str:
@@ -75,7 +77,7 @@ class NftablesProvider:
 
     def survey(self, host: Host, desired: Desired, surroundings: Surroundings) -> Kept:
         """Look up interfaces, users, units, tables of others and the server. Raises: NftablesError, HostError."""
-        return survey(host, desired, surroundings)
+        return survey(host, desired, surroundings, self._accepted)
 
     def render(self, files: Files, desired: Desired, kept: Kept) -> Rendered:
         """Write the scripts for what can be expressed; without any setting, put back what was there before."""
@@ -103,6 +105,7 @@ class NftablesProvider:
     def activate(self, host: Host) -> None:
         """Load the script in one transaction; when it is not ours (any more), drop our table and nothing else."""
         self._probe.forget()
+        self._accepted.forget()
         script = host.read_file(SCRIPT)
         if script is not None and read_script(script) is not None:
             nft.load(host, script)

@@ -8,7 +8,7 @@ bytes; a file that somebody changed by hand says nothing about our settings, so 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -46,7 +46,7 @@ _RULE: Final = "# rule "
 _NAME: Final = "# name "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """What a script is made of. All of it can be expressed on this machine."""
 
@@ -56,9 +56,9 @@ class Asked:
     """Items of the setting for rules, ``None`` where it is not asked for."""
     machine: Machine = field(default_factory=Machine)
 
-    @property
+    @cached_property
     def profile(self) -> Profile:
-        """What holds in the zones."""
+        """What holds in the zones; every setting that is observed asks for it."""
         return profile_of(self.settings)
 
     @property

@@ -9,7 +9,7 @@ from typing import Final
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Desired, Kept, Surroundings
 from shieldwall.agent.providers.nftables import nft
-from shieldwall.agent.providers.nftables.checking import checked, kernel_helpers
+from shieldwall.agent.providers.nftables.checking import Accepted, checked, kernel_helpers
 from shieldwall.agent.providers.nftables.foreign import foreign_tables, legacy_tables
 from shieldwall.agent.providers.nftables.interfaces import Interface, interfaces_of
 from shieldwall.agent.providers.nftables.intervals import Family, address_text
@@ -32,8 +32,11 @@ _LEGACY: Final = (
 _MOST_EXACT: Final = 2**53 - 1
 
 
-def survey(host: Host, desired: Desired, surroundings: Surroundings) -> Kept:
-    """Look at the machine on behalf of ``desired``. Raises: NftablesError, HostError."""
+def survey(host: Host, desired: Desired, surroundings: Surroundings, accepted: Accepted) -> Kept:
+    """Look at the machine on behalf of ``desired``; ``accepted`` is the table that it took last.
+
+    Raises: NftablesError, HostError.
+    """
     profile = profile_of({name: value for name, value in desired.items() if is_right(name, value)})
     rules = understood(desired.get(FIREWALL_RULES, ()))
     kinds = {kind for rule in rules for kind in rule.kinds}
@@ -50,7 +53,7 @@ def survey(host: Host, desired: Desired, surroundings: Surroundings) -> Kept:
         agent=_numbers(host, {AGENT_USER}).get(AGENT_USER) if surroundings.server_urls else None,
         systemd=has_systemd(host),
     )
-    return {KEPT: plain(checked(host, profile, rules, machine))}
+    return {KEPT: plain(checked(host, profile, rules, machine, accepted))}
 
 
 def has_systemd(host: Host) -> bool:
