@@ -53,6 +53,23 @@ assert sorted(__import__("json").loads("[2, 1]")) == [1, 2]
 print(before, after)
 """
 
+HARDLY_USED = """
+from shieldwall.agent import memory
+from shieldwall.agent.memory import Memory
+
+looks = []
+memory._MAPS = type("Maps", (), {"open": staticmethod(lambda **_: looks.append(1) or open("/proc/self/maps"))})
+service = Memory()
+service.settle()
+first = len(looks)
+service.give_back()
+after_nothing = len(looks)
+held = bytearray(8 << 20)
+held[::4096] = b"x" * len(held[::4096])
+service.give_back()
+print(first, after_nothing, len(looks))
+"""
+
 SELDOM = {"argparse", "cryptography.x509.certificate_transparency", "importlib.resources", "rich", "tempfile", "typer"}
 """Of libraries: what only a command line, a package or a test of a certificate asks for."""
 NOT_AT_REST = {
@@ -86,6 +103,10 @@ def test_a_process_that_gave_its_memory_back_weighs_less_and_works() -> None:
     before, after = map(int, run(GIVES_BACK).split())
 
     assert after < before / 2
+
+
+def test_where_hardly_anything_was_used_nothing_is_looked_for() -> None:
+    assert run(HARDLY_USED).split() == ["1", "1", "2"]
 
 
 @pytest.mark.parametrize("program", NOT_AT_REST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Final
 _MAPS: Final = Path("/proc/self/maps")
 _SMAPS: Final = Path("/proc/self/smaps")
 _MADV_DONTNEED: Final = 4
+_WORTH_A_LOOK: Final = 128
+"""Page faults: half a megabyte of our own, or a few of libraries."""
 
 
 @dataclass(slots=True)
@@ -20,7 +23,9 @@ class Memory:
     """The memory of a service that works seldom."""
 
     _unchanged: frozenset[str] = frozenset()
-    _libc: ctypes.CDLL = field(default_factory=lambda: ctypes.CDLL(None))
+    _faults: int = 0
+    """How many pages had been brought in when memory was given back last."""
+    _libc: ctypes.CDLL = field(default_factory=lambda: _own_library())
 
     def settle(self) -> None:
         """After start-up: what is there now stays for good, and looking through it over and over would only cost."""
@@ -35,8 +40,12 @@ class Memory:
 
         Free memory goes where the C library can give it. Of programs and libraries, pages that are in the file just as
         well leave this process: most were touched once, while something was loaded. One that is needed again comes from
-        the page cache. Where there is no ``/proc``, the service weighs more.
+        the page cache. Where there is no ``/proc``, the service weighs more. What hardly took any memory since the
+        last time is not worth a look.
         """
+        faults = _page_faults()
+        if faults - self._faults < _WORTH_A_LOOK:
+            return
         trim = getattr(self._libc, "malloc_trim", None)
         if trim is not None:
             trim(0)
@@ -45,6 +54,26 @@ class Memory:
             for line in [line for line in maps if line in self._unchanged]:
                 start, end = (int(edge, 16) for edge in line.split(" ", 1)[0].split("-"))
                 self._libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+        self._faults = _page_faults()
+
+
+if sys.platform == "win32":
+
+    def _page_faults() -> int:
+        """Count none, so that nothing is given back: Windows takes what a service at rest does not use."""
+        return 0
+
+    def _own_library() -> ctypes.CDLL:
+        return ctypes.CDLL("msvcrt")
+
+else:
+    import resource
+
+    def _page_faults() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+    def _own_library() -> ctypes.CDLL:
+        return ctypes.CDLL(None)
 
 
 def unchanged_mappings(smaps: Iterable[str]) -> Iterator[str]:

@@ -149,7 +149,8 @@ class DriftWatch:
     def _watched(source: Notifier, files: dict[Path, PurePosixPath]) -> bool:
         """Watch what is there, and what came while we did; false where something cannot be watched."""
         able, watched = True, set[Path]()
-        while missing := {_nearest(place) for place in files} - watched:
+        directories = {place.parent for place in files}
+        while missing := {_nearest(directory) for directory in directories} - watched:
             able &= all(source.watch(directory) for directory in sorted(missing))
             watched |= missing
         return able
@@ -250,9 +251,10 @@ class _Pending:
             self.seen.clear()
 
 
-def _nearest(place: Path) -> Path:
-    """Return the directory of a file, or on the way to it the last that is there."""
-    return next((directory for directory in place.parents if directory.is_dir()), Path(place.anchor))
+def _nearest(directory: Path) -> Path:
+    """Return a directory, or on the way to it the last that is there."""
+    ways = (directory, *directory.parents)
+    return next((way for way in ways if way.is_dir()), Path(directory.anchor))
 
 
 def _meant(notice: Notice, files: dict[Path, PurePosixPath]) -> list[PurePosixPath]:
