@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from tests.support.trust import DEVICE, NOON, TENANT
 
+import shieldwall
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.trust import strict_base64
@@ -15,6 +19,8 @@ from shieldwall.trust.certificates import DeviceAuthority
 from shieldwall.trust.device_key import DeviceKey
 from shieldwall.trust.dsse import EnvelopeKey
 from shieldwall.trust.roots import InvalidTrustRootError, Role, RoleKeys, TrustRoot, role_keys
+
+SOURCE = Path(shieldwall.__file__).parent
 
 
 def edited(root: TrustRoot, role: str = "policy", **members: Any) -> bytes:
@@ -91,6 +97,26 @@ def test_a_device_authority_is_a_p256_certificate_authority(root: TrustRoot) -> 
     root.check_authorities()
     with pytest.raises(InvalidJsonError):
         strict_json.decode(strict_json.encode(document | {"deviceAuthorities": []}), TrustRoot)
+
+
+def test_a_device_authority_that_was_kept_unchecked_is_checked_before_anybody_verifies_with_it(root: TrustRoot) -> None:
+    document = msgspec.to_builtins(root)
+    kept = strict_json.decode(strict_json.encode(document | {"deviceAuthorities": ["x" * 64]}), TrustRoot)
+
+    with pytest.raises(InvalidTrustRootError):
+        kept.authorities()
+    assert [each.public_bytes(Encoding.PEM).decode() for each in root.authorities()] == list(root.device_authorities)
+
+
+def test_nobody_reads_device_authorities_past_their_check() -> None:
+    readers = {
+        str(module.relative_to(SOURCE))
+        for module in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "device_authorities"
+    }
+
+    assert readers == {"trust/roots.py"}
 
 
 def test_too_many_keys_are_refused() -> None:

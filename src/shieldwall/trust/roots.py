@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -12,6 +12,9 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DigestField, TenantIdField
 from shieldwall.trust import strict_base64
 from shieldwall.trust.dsse import BadEnvelopeKeyError, PublicEnvelopeKey
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 MAX_KEYS = 16
 MAX_INCARNATION = 2**13 - 1
@@ -83,7 +86,8 @@ class TrustRoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     ``incarnation`` rises when a server is restored from a backup; ``version`` rises with every change of the root.
     A root that contradicts itself cannot be made: no key in two roles or under a false name, no threshold out of reach.
-    Its device authorities are looked at by whoever is handed a root for the first time (``check_authorities``).
+    Its device authorities are looked at by whoever is handed a root for the first time (``check_authorities``). A root
+    read again from a disk is not asked for them, and nobody believes one but by ``authorities``, which checks.
     """
 
     tenant_id: TenantIdField
@@ -106,8 +110,11 @@ class TrustRoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def check_authorities(self) -> None:
         """Refuse device authorities that are no certificates of one. Raises: InvalidTrustRootError."""
-        for pem in self.device_authorities:
-            _check_authority(pem)
+        self.authorities()
+
+    def authorities(self) -> tuple[Certificate, ...]:
+        """Return the device authorities, to verify with. Raises: InvalidTrustRootError."""
+        return tuple(map(_authority, self.device_authorities))
 
     def keys(self, role: Role) -> Mapping[str, PublicEnvelopeKey]:
         """Return the keys of a role by id."""
@@ -123,7 +130,7 @@ def role_keys(*keys: PublicEnvelopeKey, threshold: int = 1) -> RoleKeys:
     return RoleKeys(keys={key.keyid: strict_base64.encode(key.raw) for key in keys}, threshold=threshold)  # type: ignore[misc]  # a key id is a digest
 
 
-def _check_authority(pem: str) -> None:
+def _authority(pem: str) -> Certificate:
     # Three megabytes that a device, which reads its root every minute, would keep for nothing.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
@@ -138,3 +145,4 @@ def _check_authority(pem: str) -> None:
         raise InvalidTrustRootError("A device authority is not a certificate of an authority in PEM.") from None
     if not (constraints.ca and isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)):
         raise InvalidTrustRootError("A device authority is not a P-256 certificate authority.")
+    return certificate
