@@ -23,6 +23,8 @@ MACOS = (
     "shieldwall.cli.shieldwall_agent",
     "shieldwall.agent.main",
     "shieldwall.agent.applier.assembly",
+    "shieldwall.agent.macos.applying",
+    "shieldwall.agent.macos.working",
     "shieldwall.agent.providers.macos.provider",
 )
 LINUX_ONLY = (
