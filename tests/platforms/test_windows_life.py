@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ from shieldwall.contract.status import SettingState
 from shieldwall.testing.windows.cim import PretendClass
 from shieldwall.testing.windows.defender import PretendDefender
 from shieldwall.testing.windows.firewall import PretendFirewall
-from shieldwall.testing.windows.machine import PretendWindows
+from shieldwall.testing.windows.machine import SERVER_2022, WINDOWS_11, Edition, PretendWindows
 
 MONITORING = "device_vendor_msft_policy_config_defender_allowbehaviormonitoring"
 BLOCK_LEVEL = "device_vendor_msft_policy_config_defender_cloudblocklevel"
@@ -61,6 +61,7 @@ class WindowsDevice:
 
     life: Life
     directory: Path
+    edition: Edition = WINDOWS_11
     windows: PretendWindows = field(init=False)
     defender: PretendDefender = field(init=False)
     keys: PretendTpmKeys = field(default_factory=PretendTpmKeys)
@@ -70,7 +71,7 @@ class WindowsDevice:
     def __post_init__(self) -> None:
         root = self.directory / "root"
         root.mkdir(parents=True)
-        self.windows = PretendWindows(root)
+        self.windows = PretendWindows(root, self.edition)
         self.defender = PretendDefender(self.windows.registry)
         self.windows.add(self.defender)
         self.windows.add(PretendFirewall(self.windows.registry))
@@ -122,15 +123,17 @@ class WindowsDevice:
             connection.close()
 
     @property
+    def state(self) -> AgentState:
+        """What the agent keeps."""
+        vault = WindowsVault(keys=self.keys, seal=PretendSeal(), randomness=os.urandom)
+        return AgentState(directory=self.directory / "agent", disk=LocalDisk(), vault=vault)
+
+    @property
     def surroundings(self) -> Surroundings:
         enforcer = self.asking_as(AGENT_NUMBER)
         clock = self.life.server.clock
         return Surroundings(
-            state=AgentState(
-                directory=self.directory / "agent",
-                disk=LocalDisk(),
-                vault=WindowsVault(keys=self.keys, seal=PretendSeal(), randomness=os.urandom),
-            ),
+            state=self.state,
             open_transport=self.life.open_transport,
             machine=RemoteMachine(enforcer=enforcer),
             enforcer=enforcer,
@@ -200,7 +203,7 @@ def policy_for_windows(life: Life, *, monitoring: bool = True) -> str:
         "settings": [chosen(MONITORING, str(int(monitoring))), chosen(BLOCK_LEVEL, "2")],
     }
     policy = str(life.post("/beta/deviceManagement/configurationPolicies", body)["id"])
-    assign(life, policy, life.group("Windows", rule='(device.deviceOSType -eq "Windows")'))
+    assign(life, policy, life.group("Windows", rule='(device.deviceOSType -startsWith "Windows")'))
     return policy
 
 
@@ -283,6 +286,29 @@ def test_a_machine_that_an_mdm_manages_stays_as_it_is(life: Life, device: Window
         assert device.registry() == before
         seen = life.managed(device.surroundings.state.get_identity().device_id)
         assert seen["shieldwall"]["enrollment"]["code"] == EnrollmentCode.MANAGED_BY_MDM
+
+
+@pytest.mark.parametrize(
+    ("product_type", "includes_controllers", "managed"), [(3, False, True), (2, False, False), (2, True, True)]
+)
+def test_servers_are_servers_and_domain_controllers_wait_for_the_scope(
+    life: Life, tmp_path: Path, product_type: int, includes_controllers: bool, managed: bool
+) -> None:
+    scope = life.get("/beta/deviceManagement/enforcementScope")
+    life.patch("/beta/deviceManagement/enforcementScope", {"includesDomainControllers": includes_controllers})
+    policy_for_windows(life)
+    device = WindowsDevice(life, tmp_path / "server", replace(SERVER_2022, product_type=product_type))
+
+    with device.applier():
+        device.onboard()
+        statuses = device.check_in()
+        statuses = device.check_in() or statuses
+
+    assert scope["includesDomainControllers"] is False
+    seen = life.managed(device.state.get_identity().device_id)
+    assert seen["operatingSystem"] == "Windows Server"
+    assert (seen["shieldwall"]["enrollment"]["code"] == EnrollmentCode.MANAGED) is managed
+    assert (device.value("MpEngine", "MpCloudBlockLevel") == RegistryValue.dword(2)) is managed, statuses
 
 
 def test_a_package_for_another_platform_is_refused(life: Life, device: WindowsDevice) -> None:
