@@ -185,7 +185,5 @@ else:
     def _kill(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(
-            subprocess.TimeoutExpired
-        ):  # it ends with what it waits for
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it ends with what it waits for
             process.wait(_KILLED_SECONDS)
