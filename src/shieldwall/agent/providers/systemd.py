@@ -32,8 +32,8 @@ def runs(host: Host) -> bool:
 def apart(host: Host) -> tuple[str, ...]:
     """Return the words before those of a daemon that goes into the background, by which it gets a unit of its own.
 
-    A child of ours would have to live, as long as it runs, with the rights that we have given up. Where systemd does not
-    run the machine there are no such words.
+    A child of ours would have to live, as long as it runs, with the rights that we have given up. Where systemd does
+    not run the machine there are no such words.
     """
     program = host.find_program("systemd-run") if runs(host) else None
     return () if program is None else (program, "--quiet", "--collect", "--service-type=forking", "--")
