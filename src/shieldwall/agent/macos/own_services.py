@@ -32,8 +32,12 @@ class MacosServices:
         return (*self._files(), *self._enabled(), *(self._running() if is_onboarded else ()))
 
     def is_going_down(self) -> bool:
-        """Say whether our jobs end because the machine does: launchd does not tell, so no end of theirs is believed."""
-        return False
+        """Take every end of our jobs for one of the machine, or of an upgrade: launchd does not tell which it is.
+
+        Nothing is missed by that. A job that is killed is started again, and one that is unloaded or disabled is found
+        by ``look``, brought back and told of.
+        """
+        return True
 
     def _files(self) -> tuple[str, ...]:
         found = []
