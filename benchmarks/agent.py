@@ -57,7 +57,7 @@ def measure(home: Path, *, check_ins: int = 15) -> None:
             with started(agent, log, _unit()) as first:
                 wait_until(lambda: log.exists() and "checkedIn" in log.read_text(), "the agent's first check-in")
                 _at_rest(first, second)
-        print(f"sync, no change  {_median_cpu(check_ins, places) * 1e3:8.0f} ms CPU, start of the program included")
+            print(f"sync, no change  {_median_cpu(check_ins, places) * 1e3:8.0f} ms CPU, start of the program included")
 
 
 def _assign_samples(server: Server) -> None:
@@ -85,9 +85,9 @@ def _unit() -> dict[str, str]:
 def _at_rest(agent: int, applier: int) -> None:
     pids = [agent, applier]
     time.sleep(20)
-    before, moment = processor_seconds(pids), time.monotonic()
+    before, moment = processor_seconds(pids, with_children=True), time.monotonic()
     time.sleep(_REST_SECONDS)
-    share = (processor_seconds(pids) - before) / (time.monotonic() - moment)
+    share = (processor_seconds(pids, with_children=True) - before) / (time.monotonic() - moment)
     for name, pid in (("agent", agent), ("applier", applier)):
         resident, own = resident_bytes(pid) / 2**20, proportional_bytes(pid) / 2**20
         print(

@@ -18,9 +18,13 @@ AGENT = str(Path(sys.executable).with_name("shieldwall-agent"))
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def processor_seconds(pids: Sequence[int]) -> float:
-    """Add up the processor time that processes have used, in user and kernel mode, all threads."""
-    return sum(sum(int(field) for field in _fields(pid)[11:13]) for pid in pids) / _TICKS
+def processor_seconds(pids: Sequence[int], *, with_children: bool = False) -> float:
+    """Add up the processor time that processes have used, in user and kernel mode, all threads.
+
+    With that of the programs they started, as far as those have ended (proc(5), ``cutime``), where it is asked for.
+    """
+    last = 15 if with_children else 13
+    return sum(sum(int(field) for field in _fields(pid)[11:last]) for pid in pids) / _TICKS
 
 
 def resident_bytes(pid: int) -> int:
