@@ -30,6 +30,11 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(/(?:Users|home)/)(?!Shared\b)[^/\s\"]+"), r"\1" + REDACTED),
     (re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"), "nobody@redacted.example"),
     (re.compile(r"(?i)\b(?:eyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}\.[a-z0-9_-]{8,})"), REDACTED),
+    # What ioreg and profiles of a Mac print: its ids, in the form of a property list, and whose MDM it is in.
+    (re.compile(r"(<key>IOPlatformUUID</key>\s*<string>)[^<]*"), r"\g<1>" + _NO_UUID),
+    (re.compile(r"(<key>IOPlatformSerialNumber</key>\s*<string>)[^<]*"), r"\1" + REDACTED),
+    (re.compile(r"(<key>serial-number</key>\s*<data>)[^<]*"), r"\1"),
+    (re.compile(r"(MDM server:\s*\w+://)[^./\s]+((?:\.[^./\s]+)+)\S*"), r"\1" + REDACTED + r"\2"),
 )
 _UUID: Final = re.compile(r"(?i)\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?\Z")
 _SHORTEST_NAME: Final = 3
