@@ -9,6 +9,7 @@ param([string] $Runtime, [string] $Sha256, [switch] $ConfigureOnly)
 Import-Module (Join-Path $PSScriptRoot 'Common.psm1') -Force
 Assert-Administrator
 
+# On a protected device only SYSTEM stops our services: there an upgrade runs as SYSTEM, as the MSI does.
 foreach ($name in 'ShieldwallAgent', 'ShieldwallApplier') {
     $service = Get-Service -Name $name -ErrorAction SilentlyContinue
     if ($service -and $service.Status -ne 'Stopped') { Invoke-Program sc.exe @('stop', $name); $service.WaitForStatus('Stopped', '00:02:00') }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from shieldwall.agent.windows.own_services import OPEN
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts/build-windows-package"
@@ -107,13 +108,8 @@ def test_services_have_no_more_than_they_need() -> None:
     assert (applier["account"], applier["network"]) == ("LocalSystem", False)
     assert (agent["account"], agent["sidType"]) == (r"NT SERVICE\ShieldwallAgent", "restricted")
     assert agent["privileges"] == ["SeChangeNotifyPrivilege"]
-    for service in services.values():
-        rights = re.findall(r"\(A;;([A-Z]+);;;([A-Z]{2})\)", service["security"])
-        assert ("GA", "SY") in rights
-        # Neither administrators nor anybody else changes (DC), deletes (SD) or takes (WD, WO) the service by one word.
-        for right, who in rights:
-            words = {right[place : place + 2] for place in range(0, len(right), 2)}
-            assert who == "SY" or words.isdisjoint({"DC", "SD", "WD", "WO", "GA", "GW"})
+    # As any service, until the device is protected: the applier closes them then (``agent/windows/own_services.py``).
+    assert {service["security"] for service in services.values()} == {OPEN}
 
 
 @pytest.mark.skipif(

@@ -16,12 +16,13 @@ from shieldwall.agent.host.cim import Cim, LanguageModeError
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.registry.model import RegistryValue
+from shieldwall.agent.host.windows.join import read_join
 from shieldwall.agent.platforms import WINDOWS, catalog_of
 from shieldwall.agent.providers.registry import Management
 from shieldwall.agent.providers.windows_defender.landings import landings, properties
 from shieldwall.agent.selftest.asking import TRIAL, Result, SelfTest, tried
 from shieldwall.agent.selftest.recorder import Notes, NotRecordedError, RecordingCim, RecordingHost
-from shieldwall.agent.selftest.recording import Recording, RecordingError, read, write
+from shieldwall.agent.selftest.recording import ProgramAnswer, Recording, RecordingError, read, write
 from shieldwall.agent.selftest.redacting import Redaction
 from shieldwall.cli.shieldwall_agent import app
 from shieldwall.testing.recordings import NeverAskedError, RecordedCim, RecordedHost
@@ -69,6 +70,7 @@ def test_a_replay_says_what_the_machine_said(tmp_path: Path) -> None:
     assert sum(len(each.supported) for each in again.providers) > 100
     assert again.is_good
     assert again.facts.os_version == made.result.facts.os_version
+    assert again.join == made.result.join == "none"
 
 
 def test_a_machine_under_constrained_language_mode_is_told_and_replayed(tmp_path: Path) -> None:
@@ -80,6 +82,17 @@ def test_a_machine_under_constrained_language_mode_is_told_and_replayed(tmp_path
 
     assert not made.result.is_good
     assert again.providers == made.result.providers
+
+
+def test_the_report_of_the_join_is_recorded_without_its_ids() -> None:
+    report = "AzureAdJoined : YES\nDomainJoined : NO\nDeviceId : 6c8de2a4-5e2a-4d5b-9b7e-0d5a7f3b1c22\n"
+    answer = ProgramAnswer(command=["dsregcmd.exe", "/status"], stdout=report)
+    notes = Notes(programs={(("dsregcmd.exe", "/status"), b""): answer})
+
+    recording = notes.recording(WINDOWS, CATALOG.version, Redaction.of([]))
+
+    assert "6c8de2a4" not in recording.programs[0].stdout
+    assert read_join(recording.programs[0].stdout).kind == "directory"
 
 
 def test_names_and_ids_are_not_in_a_recording(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from shieldwall.agent.host.documents import DocumentHost
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.host.registry.model import RegistryValue
-from shieldwall.agent.windows.own_services import SERVICES, WindowsServices
+from shieldwall.agent.windows.own_services import CLOSED, OPEN, SERVICES, WindowsServices, is_open
 from shieldwall.testing.windows.machine import PretendWindows
 
 RUNNING = (
@@ -27,16 +27,22 @@ class Controlled(LocalHost):
 
     state: bytes = RUNNING
     said: list[Sequence[str]] = field(default_factory=list)
+    rights: dict[str, str] = field(default_factory=dict)
 
     def __init__(self, root: Path, state: bytes) -> None:
         super().__init__(root, program_directories=())
         self.state, self.said = state, []
+        self.rights = dict.fromkeys(("ShieldwallApplier", "ShieldwallAgent"), OPEN)
 
     def find_program(self, name: str) -> str | None:
         return rf"C:\Windows\System32\{name}"
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_seconds: float = 30.0) -> Completed:
         del stdin, timeout_seconds
+        if command[1] == "sdset":
+            self.rights[command[2]] = command[3]
+        if command[1] == "sdshow":
+            return Completed(returncode=0, stdout=f"\r\n{self.rights[command[2]]}\r\n".encode(), stderr=b"")
         self.said.append(command[1:])
         return Completed(returncode=0, stdout=self.state, stderr=b"")
 
@@ -66,7 +72,7 @@ def test_what_runs_is_left_alone(tmp_path: Path) -> None:
     ours, controlled, windows = services(tmp_path, RUNNING)
 
     assert ours.look(protected=True, is_onboarded=True) == ()
-    assert controlled.said == [["query", "ShieldwallAgent"]]
+    assert controlled.said[-1] == ["query", "ShieldwallAgent"]
     assert windows.registry.operations == []
 
 
@@ -77,3 +83,24 @@ def test_without_protection_or_during_a_shutdown_nothing_is_done(tmp_path: Path)
     assert down.look(protected=True, is_onboarded=True) == ()
     assert down.is_going_down()
     assert controlled.said == also.said == []
+
+
+def test_protection_closes_our_services_and_its_end_opens_them(tmp_path: Path) -> None:
+    ours, controlled, _ = services(tmp_path, RUNNING)
+
+    assert ours.look(protected=True, is_onboarded=True) == ()
+    assert set(controlled.rights.values()) == {CLOSED}
+
+    controlled.rights["ShieldwallAgent"] = OPEN
+    assert ours.look(protected=True, is_onboarded=True) == ("ShieldwallAgent (opened)",)
+    assert set(controlled.rights.values()) == {CLOSED}
+
+    ours.look(protected=False, is_onboarded=False)
+    assert set(controlled.rights.values()) == {OPEN}
+
+
+def test_a_service_is_open_when_somebody_else_may_end_it() -> None:
+    assert is_open(OPEN)
+    assert not is_open(CLOSED)
+    assert is_open("D:(A;;RPWP;;;S-1-5-21-1-2-3-500)")
+    assert not is_open("D:(D;;WP;;;BA)(A;;RP;;;BA)S:(AU;FA;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;WD)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +54,7 @@ def selftest(
         catalog = catalog_of(ground.platform)
         result = SelfTest(host=seen, looking=ground.looking, providers=ground.providers(catalog), catalog=catalog)()
         if apply:
-            result = _with_trial(result, tried(real, ground.platform))
+            result = replace(result, trial=tried(real, ground.platform))
         if record is not None:
             redaction = Redaction.of([result.facts.display_name, result.facts.display_name.partition(".")[0]])
             LocalDisk().write(record.absolute(), write(notes.recording(ground.platform, catalog.version, redaction)))
@@ -79,19 +80,11 @@ def _machine(root: Path, notes: Notes) -> tuple[Host, Host, Ground]:
     return host, seen, ground_of_this_system(seen, SystemClock())
 
 
-def _with_trial(result: Result, trial: str) -> Result:
-    return Result(
-        facts=result.facts,
-        managed_elsewhere=result.managed_elsewhere,
-        unsuitable=result.unsuitable,
-        providers=result.providers,
-        trial=trial,
-    )
-
-
 def _show(result: Result, record: Path | None) -> None:
     facts = result.facts
     typer.echo(printable(f"{facts.os_type}: {facts.os_version}, {facts.architecture}"))
+    if result.join is not None:
+        typer.echo(f"Joined to a directory: {result.join}.")
     if result.managed_elsewhere is not None:
         typer.echo(printable(f"Managed by {result.managed_elsewhere}: the agent would stay passive."))
     if result.unsuitable is not None:

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from shieldwall import __version__
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.looking import Looking
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.host.windows.join import Join
 from shieldwall.agent.providers.base import Provider
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.errors import ShieldwallError
@@ -30,6 +31,15 @@ _TRIED: Final[Mapping[str, bytes]] = {
     "macOS": b"<plist version='1.0'><dict/></plist>\n",
     "linux": b"trial\n",
 }
+
+
+@runtime_checkable
+class TellsJoin(Protocol):
+    """What the look at a platform offers whose machines are joined to directories."""
+
+    def join(self) -> Join:
+        """Say how this one is."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,8 @@ class Result:
     managed_elsewhere: str | None
     unsuitable: str | None
     providers: tuple[Asked, ...]
+    join: str | None = None
+    """How the machine is joined to a directory, where its platform tells."""
     trial: str | None = None
     """What went wrong with the write; empty when it came back as written and went as it came; ``None`` untried."""
 
@@ -90,6 +102,7 @@ class SelfTest:
             facts=found.upon(facts),
             managed_elsewhere=found.managed_elsewhere,
             unsuitable=found.unsuitable,
+            join=self.looking.join().kind if isinstance(self.looking, TellsJoin) else None,
             providers=tuple(self._asked(provider, versions[provider.name]) for provider in self.providers),
         )
 

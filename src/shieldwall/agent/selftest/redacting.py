@@ -36,6 +36,12 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(<key>serial-number</key>\s*<data>)[^<]*"), r"\1"),
     (re.compile(r"(MDM server:\s*\w+://)[^./\s]+((?:\.[^./\s]+)+)\S*"), r"\1" + REDACTED + r"\2"),
 )
+_PRINTED: Final = re.compile(
+    r"(?im)^(\s*(?:DeviceId|TenantId|TenantName|Device Name|DomainName|Thumbprint|Executing Account Name|IdpUrl|MdmUrl"
+    r"|MdmTouUrl|MdmComplianceUrl|SettingsUrl|WorkplaceThumbprint|KeyProvider|KeyName|UserName|org_id|machine_guid"
+    r"|IOPlatformUUID|IOPlatformSerialNumber|kern\.hostname|MDM server)\"?\s*[:=]\s*)(\S.*?)\s*$"
+)
+"""What programs print of the kind, a word in front: dsregcmd, ioreg, sysctl, profiles, mdatp."""
 _UUID: Final = re.compile(r"(?i)\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?\Z")
 _SHORTEST_NAME: Final = 3
 
@@ -55,6 +61,7 @@ class Redaction:
         """Return a text without them."""
         for pattern, instead in _PATTERNS:
             text = pattern.sub(instead, text)
+        text = _PRINTED.sub(lambda found: found[1] + _instead_of(found[2]), text)
         for name in sorted(self.names, key=len, reverse=True):
             text = re.sub(re.escape(name), _instead_of(name), text, flags=re.IGNORECASE)
         return text
