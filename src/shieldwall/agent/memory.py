@@ -18,6 +18,25 @@ _WORTH_A_LOOK: Final = 128
 """Page faults: half a megabyte of our own, or a few of libraries."""
 
 
+if sys.platform == "win32":
+
+    def _page_faults() -> int:
+        """Count none, so that nothing is given back: Windows takes what a service at rest does not use."""
+        return 0
+
+    def _own_library() -> ctypes.CDLL:
+        return ctypes.CDLL("msvcrt")
+
+else:
+    import resource
+
+    def _page_faults() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+    def _own_library() -> ctypes.CDLL:
+        return ctypes.CDLL(None)
+
+
 @dataclass(slots=True)
 class Memory:
     """The memory of a service that works seldom."""
@@ -25,7 +44,7 @@ class Memory:
     _unchanged: frozenset[str] = frozenset()
     _faults: int = 0
     """How many pages had been brought in when memory was given back last."""
-    _libc: ctypes.CDLL = field(default_factory=lambda: _own_library())
+    _libc: ctypes.CDLL = field(default_factory=_own_library)
 
     def settle(self) -> None:
         """After start-up: what is there now stays for good, and looking through it over and over would only cost."""
@@ -55,25 +74,6 @@ class Memory:
                 start, end = (int(edge, 16) for edge in line.split(" ", 1)[0].split("-"))
                 self._libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
         self._faults = _page_faults()
-
-
-if sys.platform == "win32":
-
-    def _page_faults() -> int:
-        """Count none, so that nothing is given back: Windows takes what a service at rest does not use."""
-        return 0
-
-    def _own_library() -> ctypes.CDLL:
-        return ctypes.CDLL("msvcrt")
-
-else:
-    import resource
-
-    def _page_faults() -> int:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-    def _own_library() -> ctypes.CDLL:
-        return ctypes.CDLL(None)
 
 
 def unchanged_mappings(smaps: Iterable[str]) -> Iterator[str]:

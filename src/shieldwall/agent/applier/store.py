@@ -5,7 +5,6 @@ Every write is durable when it returns and replaces the old state as a whole.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 from shieldwall.agent.applier.state import State
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.files import make_directory, read_bytes, replace, settle
+from shieldwall.agent.host.locking import try_to_lock
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.strict_json import decode, encode
 
@@ -58,10 +58,8 @@ class Store:
         except OSError as error:
             raise HostError(f"{self._directory} cannot be used: {error.strerror}.") from error
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BusyError(f"Another process holds {lock.name}.") from None
+            if not try_to_lock(lock.fileno()):
+                raise BusyError(f"Another process holds {lock.name}.")
             settle(self._directory)  # whoever replaced the state last may have been killed before that was on disk
             yield
 
