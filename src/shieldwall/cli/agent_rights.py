@@ -63,8 +63,9 @@ else:
                 state.mkdir(mode=0o700, parents=True)
                 os.chown(state, user.uid, user.gid)
             os.setgroups(user.groups)
-            os.setresgid(user.gid, user.gid, user.gid)
-            os.setresuid(user.uid, user.uid, user.uid)
+            # Of root these set the real, the effective and the saved one (setuid(2)), also on macOS.
+            os.setgid(user.gid)
+            os.setuid(user.uid)
         except OSError as error:
             raise HostError(f"The rights of the agent's user cannot be taken on: {error.strerror}.") from error
 

@@ -66,18 +66,24 @@ def selftest(
         raise typer.Exit(TROUBLE)
 
 
-def _machine(root: Path, notes: Notes) -> tuple[Host, Host, Ground]:
-    """Return the machine itself, the machine that notes what it is asked, and the ground upon the latter."""
-    if sys.platform == "win32":
+if sys.platform == "win32":
+
+    def _machine(root: Path, notes: Notes) -> tuple[Host, Host, Ground]:  # noqa: ARG001 - there is one machine there
+        """Return the machine itself, the machine that notes what it is asked, and the ground upon the latter."""
         from shieldwall.agent.windows.building import this_machine  # noqa: PLC0415 - for Windows alone
 
         machine = this_machine()
         seen = RecordingHost(machine.host, notes)
         management = Management(cim=RecordingCim(machine.management.cim, notes), refusals=machine.management.refusals)
         return machine.host, seen, windows_ground(seen, management, boot_id=boot_id, uptime=seconds_since_boot)
-    host = LocalHost(root)
-    seen = RecordingHost(host, notes)
-    return host, seen, ground_of_this_system(seen, SystemClock())
+
+else:
+
+    def _machine(root: Path, notes: Notes) -> tuple[Host, Host, Ground]:
+        """Return the machine itself, the machine that notes what it is asked, and the ground upon the latter."""
+        host = LocalHost(root)
+        seen = RecordingHost(host, notes)
+        return host, seen, ground_of_this_system(seen, SystemClock())
 
 
 def _show(result: Result, record: Path | None) -> None:
