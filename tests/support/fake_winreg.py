@@ -1,8 +1,9 @@
 """Python's module ``winreg`` as its documentation describes it, over a dictionary.
 
 What it holds to: keys and names in any case; an index beyond the end is WinError 259; a key that is not there is
-``FileNotFoundError``, one that was opened without the right ``PermissionError``; ``None`` for data of no length;
-``DeleteKeyEx`` takes a key with values, and none with keys below; without ``KEY_WOW64_64KEY`` it is another registry.
+``FileNotFoundError``, one that was opened without the right ``PermissionError``; ``None`` for data of no length; a NUL
+in what is asked for is a ``ValueError``; ``DeleteKeyEx`` takes a key with values, and none with keys below; without
+``KEY_WOW64_64KEY`` it is another registry.
 """
 
 # ruff: noqa: N802, A002, TRY004 - names and errors are those of the module
@@ -73,7 +74,7 @@ class FakeWinreg:
 
     def SetValueEx(self, key: Handle, value_name: str, reserved: int, type: int, value: Any) -> None:
         assert reserved == 0
-        if not isinstance(value, _TYPES[type]) or isinstance(value, bool):
+        if not isinstance(value, _TYPES.get(type, (bytes,))) or isinstance(value, bool):
             raise ValueError("Could not convert the data to the specified type.")
         held = self._used(key, self.KEY_SET_VALUE).values
         name = held.get(value_name.upper(), (value_name, 0, None))[0]
@@ -98,6 +99,8 @@ class FakeWinreg:
         return self.wide if access & self.KEY_WOW64_64KEY else self.narrow
 
     def _find(self, key: Any, sub_key: str, access: int) -> Key | None:
+        if "\0" in sub_key:
+            raise ValueError("embedded null character")
         found: Key | None = self._root(key, access)
         for part in sub_key.split("\\") if sub_key else ():
             found = None if found is None else found.keys.get(part.upper())

@@ -54,10 +54,21 @@ def test_breaks_of_lines_stand_there_as_windows_and_as_wine_write_them() -> None
     }
 
 
-@pytest.mark.parametrize("line", ['"x"=hex(6):00', '"x"=hex(4):00,01', '"x"=', "x=1", '"x"="open'])
+@pytest.mark.parametrize("line", ['"x"=', "x=1", '"x"="open'])
 def test_what_cannot_be_held_is_refused(line: str) -> None:
     with pytest.raises(HostError):
         reg_file.parse(exported(f"[{KEY}]", line))
+
+
+def test_types_that_nobody_sets_by_hand_are_held_as_they_are() -> None:
+    content = exported(f"[{KEY}]", '"link"=hex(6):61,00', '"short"=hex(4):00,01', '"own"=hex(ffff0011):01')
+    values = reg_file.parse(content)[KEY]
+    assert values == {
+        "link": RegistryValue.other(6, b"a\0"),
+        "short": RegistryValue.other(4, b"\x00\x01"),
+        "own": RegistryValue.other(0xFFFF0011, b"\x01"),
+    }
+    assert reg_file.parse(reg_file.render(KEY, values)) == {KEY: values}
 
 
 class Reg:

@@ -10,7 +10,7 @@ import json
 from typing import Any, ClassVar, Final
 
 from shieldwall.agent.host.errors import HostError
-from shieldwall.agent.host.registry.model import RegistryValue, Tree, ValueKind, folded, same_name
+from shieldwall.agent.host.registry.model import RegistryValue, Tree, ValueKind, as_stored, folded, same_name
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError
 
@@ -39,7 +39,7 @@ def encode(tree: Tree) -> bytes:
         }
         for key, values in sorted(tree.items(), key=lambda item: _order(item[0]))
     }
-    return (json.dumps(plain, ensure_ascii=False, indent=0) + "\n").encode("utf-8", errors="surrogatepass")
+    return (json.dumps(plain, ensure_ascii=False, indent=0) + "\n").encode()
 
 
 def decode(content: bytes) -> dict[str, dict[str, RegistryValue]]:
@@ -69,7 +69,7 @@ def _value(name: str, typed: Any) -> RegistryValue:
     except ValueError:
         raise RegistryDocumentError(f"The value {name[:128]!r} is of the unknown type {word[:32]!r}.") from None
     match kind, plain:
-        case ((ValueKind.BINARY | ValueKind.NONE), str()):
+        case ((ValueKind.BINARY | ValueKind.NONE | ValueKind.OTHER), str()):
             try:
                 value = RegistryValue(kind, bytes.fromhex(plain))
             except ValueError:
@@ -98,7 +98,7 @@ def _plain(name: str, value: RegistryValue) -> Any:
             # An empty text ends the list where it is stored, so none can be inside it.
             if all(_is_text(text) for text in data):
                 return list(data)
-        case ((ValueKind.BINARY | ValueKind.NONE), bytes(data)):
+        case ((ValueKind.BINARY | ValueKind.NONE | ValueKind.OTHER), bytes(data)):
             return data.hex()
     raise RegistryDocumentError(f"The value {name[:128]!r} cannot be held as {value.kind.value}.")
 
@@ -109,13 +109,13 @@ def _is_text(part: object) -> bool:
 
 def _checked_key(key: str) -> str:
     parts = key.split("\\") if key else []
-    if any(not part or len(part) > MAXIMUM_KEY or "\0" in part for part in parts):
+    if any(not part or len(as_stored(part)) > MAXIMUM_KEY or "\0" in part for part in parts):
         raise RegistryDocumentError(f"{key[:128]!r} is no path of a key.")
     return key
 
 
 def _checked_name(name: str) -> str:
-    if len(name) > MAXIMUM_NAME or "\0" in name:
+    if len(as_stored(name)) > MAXIMUM_NAME or "\0" in name:
         raise RegistryDocumentError(f"{name[:128]!r} is no name of a value.")
     return name
 

@@ -14,7 +14,7 @@ from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.registry.backend import RegistryBackend
 from shieldwall.agent.host.registry.document import decode, encode
-from shieldwall.agent.host.registry.model import RegistryValue, Tree, same_name
+from shieldwall.agent.host.registry.model import RegistryValue, Tree, in_text, same_name
 
 KEYS: Final = PurePosixPath("/registry-key")
 """Below it, every key is a document by itself."""
@@ -46,7 +46,7 @@ class OneKeyStore:
         tree = backend.look(key) if isinstance(backend, LooksAtOneKey) else backend.read(key)
         if tree is None:
             return None
-        return encode({name: values if not name else {} for name, values in tree.items() if "\\" not in name})
+        return encode(in_text({name: values if not name else {} for name, values in tree.items() if "\\" not in name}))
 
     def write(self, path: PurePosixPath, content: bytes | None) -> None:
         """See ``DocumentStore.write``. Raises: HostError: always."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from shieldwall.agent.host.registry.model import RegistryValue, Tree, folded, same_name
+from shieldwall.agent.host.registry.model import RegistryValue, Tree, as_stored, folded, same_name, value_as_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,20 @@ def difference(before: Tree | None, after: Tree | None) -> tuple[Operation, ...]
     empties = [DeleteValue(spelled[key], name) for key in gone for name, _ in old[key].values()]
     deletes = [DeleteKey(spelled[key]) for key in gone]
     return (*makes, *sets, *empties, *deletes)
+
+
+def as_carried_out(operation: Operation) -> Operation:
+    """Return an operation on names and data of documents as one on what the registry stores."""
+    key = as_stored(operation.key)
+    match operation:
+        case SetValue(_, name, value):
+            return SetValue(key, as_stored(name), value_as_stored(value))
+        case DeleteValue(_, name):
+            return DeleteValue(key, as_stored(name))
+        case MakeKey():
+            return MakeKey(key)
+        case DeleteKey():
+            return DeleteKey(key)
 
 
 def _values(

@@ -43,7 +43,7 @@ def parse(content: bytes) -> dict[str, dict[str, RegistryValue]]:
     """Return the keys of a file with their values, by the whole paths that stand there.
 
     Raises:
-        HostError: It is no such file, or holds a value of a type that nobody sets by hand.
+        HostError: It is no such file.
     """
     text = _decoded(content.removeprefix(b"\xff\xfe"))
     if not text.startswith(HEADER):
@@ -78,6 +78,8 @@ def render(key: str, values: Mapping[str, RegistryValue | None]) -> bytes:
 
 def bytes_of(value: RegistryValue) -> bytes:
     """Return the bytes in which a value is stored."""
+    if value.kind is ValueKind.OTHER:
+        return value.other_parts[1]
     match value.data:
         case int(number):
             return number.to_bytes(_BYTES_OF[value.kind], "little")
@@ -89,17 +91,22 @@ def bytes_of(value: RegistryValue) -> bytes:
             return data
 
 
+def number_of(value: RegistryValue) -> int:
+    """Return the number of a value's type."""
+    return value.other_parts[0] if value.kind is ValueKind.OTHER else NUMBERS[value.kind]
+
+
 def value_of(number: int, data: bytes) -> RegistryValue:
-    """Return the value that is stored in some bytes. Raises: HostError: An unknown type, or the bytes are not of it."""
+    """Return the value that is stored in some bytes; of an unknown type, or where they are not of it, as they are."""
     kind = KINDS.get(number)
     if kind is None:
-        raise HostError(f"The registry holds a value of type {number}, which nobody sets by hand.")
+        return RegistryValue.other(number, data)
     match kind:
         case ValueKind.NONE | ValueKind.BINARY:
             return RegistryValue(kind, data)
         case ValueKind.DWORD | ValueKind.QWORD:
             if len(data) != _BYTES_OF[kind]:
-                raise HostError(f"The registry holds a {kind.value} of {len(data)} bytes.")
+                return RegistryValue.other(number, data)
             return RegistryValue(kind, int.from_bytes(data, "little"))
         case _:
             text = _decoded(data)
@@ -160,7 +167,7 @@ def _data(value: RegistryValue | None) -> str:
         case _:
             data = bytes_of(value).hex(",").split(",") if bytes_of(value) else []
             lines = [",".join(data[at : at + _BYTES_A_LINE]) for at in range(0, len(data), _BYTES_A_LINE)]
-            type_of = "" if value.kind is ValueKind.BINARY else f"({NUMBERS[value.kind]:x})"
+            type_of = "" if value.kind is ValueKind.BINARY else f"({number_of(value):x})"
             return f"hex{type_of}:" + ",\\\r\n  ".join(lines)
 
 

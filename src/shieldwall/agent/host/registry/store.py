@@ -8,7 +8,8 @@ from typing import Final
 
 from shieldwall.agent.host.registry.backend import RegistryBackend
 from shieldwall.agent.host.registry.document import decode, encode
-from shieldwall.agent.host.registry.operations import difference
+from shieldwall.agent.host.registry.model import Tree, in_text
+from shieldwall.agent.host.registry.operations import as_carried_out, difference
 
 MOUNT: Final = PurePosixPath("/registry")
 """Below it, every key of the registry is a document."""
@@ -27,14 +28,18 @@ class RegistryStore:
 
     def read(self, path: PurePosixPath) -> bytes | None:
         """See ``DocumentStore.read``. Raises: HostError."""
-        tree = self.backend.read(_key(path))
+        tree = self._tree(_key(path))
         return None if tree is None else encode(tree)
 
     def write(self, path: PurePosixPath, content: bytes | None) -> None:
         """See ``DocumentStore.write``. Raises: HostError."""
         key, after = _key(path), None if content is None else decode(content)
-        for operation in difference(self.backend.read(key), after):
-            self.backend.carry_out(key, operation)
+        for operation in difference(self._tree(key), after):
+            self.backend.carry_out(key, as_carried_out(operation))
+
+    def _tree(self, key: str) -> Tree | None:
+        tree = self.backend.read(key)
+        return None if tree is None else in_text(tree)
 
 
 def _key(path: PurePosixPath) -> str:

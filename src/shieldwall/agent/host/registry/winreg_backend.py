@@ -14,7 +14,7 @@ from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.registry.model import RegistryValue, Tree, ValueKind
 from shieldwall.agent.host.registry.operations import DeleteKey, DeleteValue, MakeKey, Operation, SetValue
 from shieldwall.agent.host.registry.reg_exe import whole_key
-from shieldwall.agent.host.registry.reg_file import KINDS, NUMBERS
+from shieldwall.agent.host.registry.reg_file import KINDS, number_of
 
 MOST_KEYS: Final = 20_000
 """More keys are no part that anybody writes by hand."""
@@ -82,7 +82,7 @@ class WinregBackend:
                 with self._open(_joined(key, below), self._winreg.KEY_READ) as handle:
                     keys, values, _ = self._winreg.QueryInfoKey(handle)
                     tree[below] = dict(self._values(handle, values))
-                    waiting += [_joined(below, self._winreg.EnumKey(handle, index)) for index in range(keys)]
+                    waiting += [_joined(below, name) for name in self._keys(handle, keys)]
             except FileNotFoundError:
                 if not below:
                     return None  # one further down was deleted meanwhile, which is no different from an instant later
@@ -97,7 +97,7 @@ class WinregBackend:
         try:
             with self._open(key, self._winreg.KEY_READ) as handle:
                 keys, values, _ = self._winreg.QueryInfoKey(handle)
-                below = [self._winreg.EnumKey(handle, index) for index in range(keys)]
+                below = self._keys(handle, keys)
                 return {"": dict(self._values(handle, values)), **{name: {} for name in below}}
         except FileNotFoundError:
             return None
@@ -122,8 +122,7 @@ class WinregBackend:
                 )
             case SetValue(_, name, value):
                 with self._open(place, module.KEY_SET_VALUE) as handle:
-                    data = list(value.data) if isinstance(value.data, tuple) else value.data
-                    module.SetValueEx(handle, name, 0, NUMBERS[value.kind], data)
+                    module.SetValueEx(handle, name, 0, number_of(value), _as_given(value))
             case DeleteValue(_, name):
                 try:
                     with self._open(place, module.KEY_SET_VALUE) as handle:
@@ -153,13 +152,19 @@ class WinregBackend:
         hive, _, sub_key = whole_key(key).partition("\\")
         return getattr(self._winreg, hive), sub_key
 
+    def _keys(self, handle: Handle, count: int) -> list[str]:
+        """Name the keys below, but for those with a NUL in it: no program that is not of the kernel can open such."""
+        names = [self._winreg.EnumKey(handle, index) for index in range(count)]
+        return [name for name in names if "\0" not in name]
+
     def _values(self, handle: Handle, count: int) -> Iterator[tuple[str, RegistryValue]]:
         for index in range(count):
             name, data, number = self._winreg.EnumValue(handle, index)
             kind = KINDS.get(number)
             if kind is None:
-                raise HostError(f"{name[:128]!r} is of type {number}, which nobody sets by hand.")
-            yield name, RegistryValue(kind, _as_held(kind, data))
+                yield name, RegistryValue.other(number, bytes(data or b""))
+            else:
+                yield name, RegistryValue(kind, _as_held(kind, data))
 
 
 def _as_held(kind: ValueKind, data: Any) -> int | str | tuple[str, ...] | bytes:
@@ -173,6 +178,13 @@ def _as_held(kind: ValueKind, data: Any) -> int | str | tuple[str, ...] | bytes:
             return tuple(text for text in data or () if text)
         case _:
             return str(data or "").partition("\0")[0]
+
+
+def _as_given(value: RegistryValue) -> Any:
+    """Bring a value into the form that the module takes."""
+    if value.kind is ValueKind.OTHER:
+        return value.other_parts[1]
+    return list(value.data) if isinstance(value.data, tuple) else value.data
 
 
 def _joined(key: str, below: str) -> str:
