@@ -10,11 +10,12 @@ import io
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult
 
 import pytest
 from tests.platforms.pretend_pipes import PretendPipes
@@ -31,15 +32,19 @@ from shieldwall.agent.providers.windows_defender.landings import landings, prope
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.enforcer import AskingEnforcer
-from shieldwall.agent.service.errands import DIRECTORY, Errand, Errands, RunErrands
+from shieldwall.agent.service.errands import DIRECTORY, Errand, Errands, Outcome, RunErrands
+from shieldwall.agent.service.lock import StateLock
 from shieldwall.agent.service.machine import RemoteMachine
 from shieldwall.agent.service.proving import authority_of
 from shieldwall.agent.service.registering import server_of
 from shieldwall.agent.service.remote_applier import SocketApplier
 from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.transport import HttpAnswer, HttpsTransport
+from shieldwall.agent.service.waiting import Wake
 from shieldwall.agent.windows.applying import WindowsApplier
 from shieldwall.agent.windows.identities import AGENT_NUMBER
 from shieldwall.agent.windows.vault import WindowsVault
+from shieldwall.agent.windows.working import WindowsAgent
 from shieldwall.contract import strict_json
 from shieldwall.contract.enrollment import EnrollmentCode
 from shieldwall.contract.status import SettingState
@@ -321,6 +326,67 @@ def test_a_package_for_another_platform_is_refused(life: Life, device: WindowsDe
 
         assert code == "unsuitablePackage"
         assert device.surroundings.state.find_identity() is None
+
+
+def test_the_service_onboards_when_it_is_told_checks_in_and_stops(life: Life, device: WindowsDevice) -> None:
+    policy_for_windows(life)
+    package = strict_json.encode(
+        life.post("/beta/deviceManagement/onboardingPackages", {"displayName": "W", "allowedPlatforms": ["windows"]})[
+            "package"
+        ]
+    ).decode()
+    errands = Errands(directory=device.directory / "agent" / DIRECTORY, disk=LocalDisk())
+
+    with device.applier():
+        opened = life.package(allowedPlatforms=["windows"])
+        device.asking_as(0).adopt(authority=authority_of(server_of(opened, None)))
+        agent = WindowsAgent(
+            surroundings=replace(
+                device.surroundings, open_transport=lambda server: Impatient(life.open_transport(server))
+            ),
+            lock=StateLock(directory=device.directory / "agent", monotonic=time.monotonic, sleep=time.sleep),
+            journal=Journal(out=io.StringIO(), clock=life.server.clock),
+        )
+        thread = threading.Thread(target=agent.run)
+        thread.start()
+        try:
+            errands.ask("one", Errand(kind="onboard", package=package))
+            agent.pause.ask(Wake.SYNC)
+            _until(lambda: device.value("MpEngine", "MpCloudBlockLevel") == RegistryValue.dword(2))
+            assert errands.outcome("one") == Outcome()
+
+            device.asking_as(0).release()
+            errands.ask("two", Errand(kind="offboard", reason="sold"))
+            agent.pause.ask(Wake.SYNC)
+            _until(lambda: device.state.find_identity() is None)
+            _until(lambda: errands.outcome("two") == Outcome())
+            assert thread.is_alive(), "the service waits for the next errand"
+        finally:
+            agent.stop()
+            thread.join(60)
+            _until(lambda: not any(each.name == "waiting" for each in threading.enumerate()))
+    assert not thread.is_alive()
+    assert device.value("MpEngine", "MpCloudBlockLevel") is None
+
+
+@dataclass
+class Impatient:
+    """A network on which nobody waits long for a policy sync, so that the server can end with the test."""
+
+    network: HttpsTransport
+
+    def post(
+        self, url: SplitResult, path: str, *, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+    ) -> HttpAnswer:
+        seconds = 1.0 if path.endswith("/wait") else timeout_seconds
+        return self.network.post(url, path, headers=headers, body=body, timeout_seconds=seconds)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_an_errand_that_is_none_is_answered_and_gone(device: WindowsDevice) -> None:
