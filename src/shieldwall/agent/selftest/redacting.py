@@ -39,9 +39,9 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 _PRINTED: Final = re.compile(
     r"(?im)^(\s*(?:DeviceId|TenantId|TenantName|Device Name|DomainName|Thumbprint|Executing Account Name|IdpUrl|MdmUrl"
     r"|MdmTouUrl|MdmComplianceUrl|SettingsUrl|WorkplaceThumbprint|KeyProvider|KeyName|UserName|org_id|machine_guid"
-    r"|IOPlatformUUID|IOPlatformSerialNumber|kern\.hostname|MDM server)\"?\s*[:=]\s*)(\S.*?)\s*$"
+    r"|IOPlatformUUID|IOPlatformSerialNumber|kern\.hostname)\"?\s*[:=]\s*)(\S.*?)\s*$"
 )
-"""What programs print of the kind, a word in front: dsregcmd, ioreg, sysctl, profiles, mdatp."""
+"""What programs print of the kind, a word in front: dsregcmd, ioreg, sysctl, mdatp."""
 _UUID: Final = re.compile(r"(?i)\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?\Z")
 _SHORTEST_NAME: Final = 3
 
