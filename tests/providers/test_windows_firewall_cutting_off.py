@@ -39,6 +39,8 @@ OUTBOUND: Final = SettingId(f"{STORE}publicprofile_defaultoutboundaction")
 RULES: Final = "firewallrules_{firewallrulename}"
 NOTHING: Final[Files] = {MDM_STORE.path: None}
 TO_SERVER: Final = Packet()
+ICMP_6: Final = p.number(f"{r.RULES}_protocol", 58)
+"""By which devices with IPv6 find each other and their router."""
 
 
 def files(desired: Desired, before: Files = NOTHING) -> Files:
@@ -63,6 +65,9 @@ def of_rules(*members: SettingInstance) -> Desired:
         {SettingId(f"{STORE}global_presharedkeyencoding"): f"{STORE}global_presharedkeyencoding_1"},
         of_rules(r.BLOCK, r.OUT, r.TCP, r.remote_ports("443")),
         of_rules(r.BLOCK),
+        of_rules(r.BLOCK, r.OUT, ICMP_6),
+        of_rules(r.BLOCK, r.IN, ICMP_6),
+        of_rules(r.BLOCK, r.IN),
     ],
 )
 def test_what_can_stop_connections_may_cut_off(desired: Desired) -> None:
@@ -99,6 +104,24 @@ def test_taking_away_what_let_the_device_out_may_cut_off_unless_everything_is_le
         for name in ("domain", "private", "public")
     }
     assert not PROVIDER.may_cut_off(files({**opening, **open_to_all}), files({RULE_SETTING: (), **open_to_all}))
+
+
+@pytest.mark.parametrize(
+    ("name", "opens", "closes"),
+    [
+        ("defaultoutboundaction", "0", "1"),
+        ("enablefirewall", "false", "true"),
+        ("shielded", "false", "true"),
+        ("allowlocalipsecpolicymerge", "true", "false"),
+    ],
+)
+def test_letting_go_of_what_held_a_local_block_back_may_cut_off(name: str, opens: str, closes: str) -> None:
+    """What another store says then holds, and that is not known here."""
+    setting = SettingId(f"{STORE}publicprofile_{name}")
+    open_, closed = (files({setting: f"{setting}_{each}"}) for each in (opens, closes))
+    assert PROVIDER.may_cut_off(open_, NOTHING)
+    assert not PROVIDER.may_cut_off(closed, NOTHING)
+    assert not PROVIDER.may_cut_off(NOTHING, open_)
 
 
 def test_another_name_is_no_other_rule() -> None:

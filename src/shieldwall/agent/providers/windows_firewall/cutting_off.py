@@ -1,7 +1,8 @@
 """Whether a change of the store could keep the device from its server. Pure, and in doubt yes.
 
 What other stores say is not known here: a block by default may be theirs, and so may the rule that lets us through. So
-all that can end a connection counts wherever it is new, and every rule that let something out wherever it is gone.
+all that can end a connection counts wherever it is new, and every rule that let something out wherever it is gone. So
+does every value that is gone and held such a thing of another store back.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from shieldwall.agent.providers.windows_firewall.places import (
     PROFILE_PLACES,
     PROFILES,
     RULES_KEY,
+    Place,
     PolicyStore,
     value_at,
 )
 
-_ICMP: Final = (1, 58)
+_ICMP, _ICMP_6 = 1, 58
 _OUTBOUND: Final = PROFILE_PLACES["defaultoutboundaction"]
 _Held = dict[tuple[str, str], RegistryValue]
 
@@ -35,6 +37,8 @@ def may_cut_off(store: PolicyStore, before: Files, after: Files) -> bool:
     if old == new:
         return False
     if any(True for _ in frozenset(_risks(store, new)) - frozenset(_risks(store, old))):
+        return True
+    if frozenset(_holding(store, old)) - frozenset(_spoken_of(store, new)):
         return True
     return bool(frozenset(_openings(old)) - frozenset(_openings(new))) and not _is_open(store, new)
 
@@ -55,9 +59,39 @@ def _risks(store: PolicyStore, held: _Held) -> Iterator[object]:
         except grammar.RuleTextError:
             yield name, text  # somebody else's; it may say anything
             continue
-        # What the device asked for is let in whatever the rules, and no message of ICMP carries a check-in.
-        if rule.blocks and rule.active and not rule.incoming and rule.protocol not in _ICMP:
+        if rule.blocks and rule.active and _carries(rule):
             yield rule
+
+
+def _carries(rule: grammar.FirewallRule) -> bool:
+    """Say whether a check-in may need what a rule is about.
+
+    What the device asked for is let in whatever the rules, and no message of ICMP carries a check-in; but by those of
+    IPv6 a device finds its router, whose answers come unasked for.
+    """
+    if rule.incoming:
+        return rule.protocol in {None, _ICMP_6}
+    return rule.protocol != _ICMP
+
+
+def _holding(store: PolicyStore, held: _Held) -> Iterator[tuple[str, str]]:
+    """Yield the places at which a value stands that holds the network open, whatever other stores say."""
+    for at, place in _places(store):
+        number = _number(held, at)
+        if place.cuts and number is not None and number not in place.cuts:
+            yield at
+
+
+def _spoken_of(store: PolicyStore, held: _Held) -> Iterator[tuple[str, str]]:
+    for at, _ in _places(store):
+        if _number(held, at) is not None:
+            yield at
+
+
+def _places(store: PolicyStore) -> Iterator[tuple[tuple[str, str], Place]]:
+    for profile in PROFILES.values():
+        yield from ((value_at(store, profile, place), place) for place in PROFILE_PLACES.values())
+    yield from ((value_at(store, "", place), place) for place in GLOBAL_PLACES.values())
 
 
 def _openings(held: _Held) -> Iterator[object]:
