@@ -29,8 +29,8 @@ BAR_MIB: Final = 40.0
 """Of both processes together, pages that both map counted once."""
 BAR_SHARE: Final = 0.001
 """Of one processor, both together."""
-_REST_SECONDS: Final = 150.0
-"""Two looks for drift and more."""
+_REST_SECONDS: Final = 180.0
+"""Three looks for drift, whenever it begins."""
 _PERMISSIONS: Final = ("DeviceManagementConfiguration.ReadWrite.All", "Group.ReadWrite.All")
 
 
