@@ -196,6 +196,19 @@ def minute_by_minute(laptop: SimulatedAgent, minutes: int, *, clock_runs: bool =
         laptop.enrolled().enforcement.refresh()
 
 
+def test_there_is_time_for_troubleshooting_though_a_policy_is_not_on_the_shelf(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    troubleshoot(protected, gateway, hours=1)
+    for policy in (protected.applier / "policies").iterdir():
+        policy.unlink()
+    protected.enforcer.now[FIREWALL] = "off"
+
+    protected.enrolled().enforcement.refresh()
+
+    assert protected.enforcer.now[FIREWALL] == "off", "the manifest says it, and it is whole"
+
+
 def test_while_there_is_time_for_troubleshooting_changes_stay_and_then_all_goes_back(
     protected: SimulatedAgent, gateway: SimulatedGateway
 ) -> None:
