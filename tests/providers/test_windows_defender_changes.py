@@ -15,6 +15,7 @@ from tests.support.windows_defender import DefendedMachine
 
 from shieldwall.agent.host.cim import Properties
 from shieldwall.agent.host.registry import RegistryValue
+from shieldwall.agent.host.registry.operations import DeleteValue
 from shieldwall.contract.settings import PolicyDocument, SettingInstance
 from shieldwall.contract.status import SettingState
 from shieldwall.testing.windows.cim import PretendCim
@@ -134,6 +135,47 @@ def test_values_of_others_that_came_meanwhile_stay(machine: DefendedMachine) -> 
 
     assert machine.windows.registry.value(SCAN, "Theirs") == RegistryValue.dword(7)
     assert machine.windows.registry.value(SCAN, "DisableArchiveScanning") is None
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_group_policy_that_ended_meanwhile_does_not_come_back(machine: DefendedMachine, *, again: bool) -> None:
+    """It takes its value away once; put back by us, nobody would ever take it away."""
+    machine.windows.registry.fill(SCAN, {"DisableArchiveScanning": RegistryValue.dword(1)})
+    machine.enforce(antivirus(p.choice(ARCHIVES, "_1")))
+    machine.windows.registry.carry_out(SCAN, DeleteValue("", "DisableArchiveScanning"))
+    if again:
+        assert w.by_setting(machine.applier.refresh())[ARCHIVES].code == "repaired"
+        assert machine.windows.registry.value(SCAN, "DisableArchiveScanning") == RegistryValue.dword(0)
+
+    machine.applier.release()
+
+    assert machine.windows.registry.value(SCAN, "DisableArchiveScanning") is None
+
+
+@pytest.mark.parametrize("before", [None, 0, 1])
+@pytest.mark.parametrize("again", [True, False])
+def test_a_group_policy_that_came_meanwhile_holds_once_we_let_go(
+    machine: DefendedMachine, before: int | None, *, again: bool
+) -> None:
+    """Unless it changes, it does not write its values a second time."""
+    if before is not None:
+        machine.windows.registry.fill(SCAN, {"AvgCPULoadFactor": RegistryValue.dword(before)})
+    machine.enforce(antivirus(p.number(LOAD, 30)))
+    machine.windows.registry.fill(SCAN, {"AvgCPULoadFactor": RegistryValue.dword(20)})
+    if again:
+        assert w.by_setting(machine.applier.refresh())[LOAD].code == "repaired"
+        assert machine.windows.registry.value(SCAN, "AvgCPULoadFactor") == RegistryValue.dword(30)
+
+    machine.applier.release()
+
+    assert machine.windows.registry.value(SCAN, "AvgCPULoadFactor") == RegistryValue.dword(20)
+
+
+def test_a_group_policy_that_says_the_same_stays(machine: DefendedMachine) -> None:
+    machine.windows.registry.fill(SCAN, {"AvgCPULoadFactor": RegistryValue.dword(30)})
+    machine.enforce(antivirus(p.number(LOAD, 30)))
+    machine.applier.release()
+    assert machine.windows.registry.value(SCAN, "AvgCPULoadFactor") == RegistryValue.dword(30)
 
 
 def test_what_holds_is_not_written_again(machine: DefendedMachine) -> None:

@@ -154,8 +154,8 @@ class WindowsDefenderProvider:
                     refused = encoded.rejected
             if refused:
                 rejected[setting] = refused
-        policy, of_policy = registry_values.apply(policy, values)
-        center, of_center = registry_values.apply(center, shown)
+        policy, of_policy = registry_values.apply(policy, values, shared=_by_others_too)
+        center, of_center = registry_values.apply(center, shown, shared=_by_others_too)
         preference, of_preference = (
             (UNKNOWN, before.preferences)  # nothing can be changed now; what is to be given back stays remembered
             if unknown
@@ -262,3 +262,8 @@ def defender(
 
 def _is_of_app(place: Landing) -> bool:
     return isinstance(place, PolicyNumber | PolicyText) and place.center
+
+
+def _by_others_too(_key: str) -> bool:
+    """Say so of every key: where Group Policy writes, it does so whenever it likes."""
+    return True

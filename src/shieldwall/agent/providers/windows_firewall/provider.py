@@ -18,6 +18,7 @@ from shieldwall.agent.providers.windows_firewall.places import (
     MDM_STORE,
     RECORDS,
     RULES,
+    RULES_KEY,
     PolicyStore,
     place_of,
     why_nowhere,
@@ -95,7 +96,7 @@ class WindowsFirewallProvider:
         before = registry_values.undo(files.get(self._store.path), kept.get(_STORE, {}))
         notes = registry_values.undo(files.get(RECORDS), kept.get(_NOTES, {}))
         wanted = writing.written(self._catalog, self._store, desired)
-        content, kept_store = registry_values.apply(before, wanted.store)
+        content, kept_store = registry_values.apply(before, wanted.store, shared=_by_others_too)
         noted, kept_notes = registry_values.apply(notes, wanted.notes)
         now_kept = {name: each for name, each in ((_STORE, kept_store), (_NOTES, kept_notes)) if each}
         return Rendered(files={self._store.path: content, RECORDS: noted}, kept=now_kept, rejected=wanted.rejected)
@@ -152,3 +153,8 @@ class WindowsFirewallProvider:
             return Support(applicable=True)
         reason = f"The setting needs Windows {needed} or later; this is {machine.written_version}."
         return Support(applicable=False, reason=reason)
+
+
+def _by_others_too(key: str) -> bool:
+    """Say which keys others write to as well: all, but rules of our names are ours whatever somebody made of them."""
+    return key != RULES_KEY
