@@ -180,6 +180,8 @@ def test_a_block_of_group_policy_beats_our_rule_and_that_is_told(machine: Firewa
         "v2.30|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=443|RA4=192.0.2.1|",
         "v2.30|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=443|Profile=Domain|",
         "v2.30|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=443|App=C:\\x.exe|",
+        "v2.30|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=443|IFType=Wireless|",
+        "v2.30|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=443|LUAuth=D:(A;;CC;;;S-1-5-84-0-0-0-0-0)|",
         "v2.30|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=443|",
     ],
 )

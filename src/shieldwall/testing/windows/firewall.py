@@ -70,6 +70,7 @@ _ACTIONS: Final = {"DefaultInboundAction": 1, "DefaultOutboundAction": 0}
 _LOG: Final = r"%systemroot%\system32\LogFiles\Firewall\pfirewall.log"
 _FILTERS: Final = (
     *("MSFT_NetProtocolPortFilter", "MSFT_NetAddressFilter", "MSFT_NetApplicationFilter", "MSFT_NetServiceFilter"),
+    *("MSFT_NetInterfaceTypeFilter", "MSFT_NetInterfaceFilter", "MSFT_NetNetworkLayerSecurityFilter"),
 )
 
 

@@ -17,6 +17,7 @@ _PROFILE_BITS: Final = {"Domain": 1, "Private": 2, "Public": 4}
 _WORDS: Final = frozenset({"localsubnet", "dns", "dhcp", "wins", "defaultgateway"})
 _NEWER_WORDS: Final = frozenset({"intranet", "internet", "ply2renders", "rmtintranet", "captiveportal"})
 _PORT_WORDS: Final = frozenset({"rpc", "rpc-epmap", "teredo", "iphttpsin", "iptlsin", "dhcp", "ply2disc", "mdns"})
+_INTERFACE_BITS: Final = {"Lan": 1, "Wireless": 2, "RemoteAccess": 4}
 _FREE: Final = frozenset({"Name", "Desc", "App", "Svc", "EmbedCtxt", "LUAuth", "LUOwn", "AppPkgId", "PFN", "Platform"})
 _SWITCHES: Final = frozenset({"Edge", "Active", "LSM", "LOM", "AuthByPassOut", "PCross"})
 _ONCE: Final = frozenset({"Action", "Dir", "Protocol", "App", "Svc", "Name", "Desc", "LUAuth", "AppPkgId", "Edge"})
@@ -111,6 +112,11 @@ class PretendRule:
             "AppPath": self._first("App"),
             "Package": self._first("AppPkgId") or self._first("PFN"),
             "ServiceName": self._first("Svc") or "Any",
+            "InterfaceType": sum(map(_INTERFACE_BITS.get, self._all("IFType"))),  # type: ignore[arg-type]
+            "InterfaceAlias": ["Any"],
+            "LocalUsers": self._first("LUAuth") or "Any",
+            "RemoteUsers": "Any",
+            "RemoteMachines": "Any",
         }
 
     def only_in(self, profiles: Sequence[str]) -> PretendRule | None:

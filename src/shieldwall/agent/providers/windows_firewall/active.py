@@ -19,7 +19,11 @@ PORT_FILTER: Final = "MSFT_NetProtocolPortFilter"
 ADDRESS_FILTER: Final = "MSFT_NetAddressFilter"
 APPLICATION_FILTER: Final = "MSFT_NetApplicationFilter"
 SERVICE_FILTER: Final = "MSFT_NetServiceFilter"
+INTERFACE_TYPE_FILTER: Final = "MSFT_NetInterfaceTypeFilter"
+INTERFACE_FILTER: Final = "MSFT_NetInterfaceFilter"
+SECURITY_FILTER: Final = "MSFT_NetNetworkLayerSecurityFilter"
 FILTERS: Final = (PORT_FILTER, ADDRESS_FILTER, APPLICATION_FILTER, SERVICE_FILTER)
+RARE_FILTERS: Final = (INTERFACE_TYPE_FILTER, INTERFACE_FILTER, SECURITY_FILTER)
 
 ACTIVE_STORE: Final = "ActiveStore"
 GROUP_POLICY: Final = "RSOP"
@@ -63,9 +67,17 @@ class Active:
 
     @cached_property
     def filters(self) -> Mapping[str, Mapping[str, CimValue]]:
-        """All conditions of each rule together; nothing of those that Windows does not tell."""
+        """Most conditions of each rule together; nothing of those that Windows does not tell."""
+        return self._conditions(FILTERS)
+
+    @cached_property
+    def rare_filters(self) -> Mapping[str, Mapping[str, CimValue]]:
+        """The conditions that few rules have: an interface, a user, another computer."""
+        return self._conditions(RARE_FILTERS)
+
+    def _conditions(self, filters: Sequence[str]) -> Mapping[str, Mapping[str, CimValue]]:
         found: dict[str, dict[str, CimValue]] = {}
-        for name in FILTERS:
+        for name in filters:
             for row in self._or_nothing(name, ACTIVE_STORE):
                 found.setdefault(_name(row), {}).update(row)
         return found

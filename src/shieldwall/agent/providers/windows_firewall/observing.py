@@ -128,7 +128,8 @@ def _beaten(usable: list[tuple[Item, FirewallRule]], active: windows.Active) -> 
     for item, rule in usable if foreign else ():
         own = rules.id_of(item).lower()
         for name, row in foreign if not rule.blocks else ():
-            if _covers(row, active.rules[own], active.filters.get(name), active.filters.get(own, {})):
+            covers = _covers(row, active.rules[own], active.filters.get(name), active.filters.get(own, {}))
+            if covers and not _is_for_some(active.rare_filters.get(name, {})):
                 yield f"{rules.name_of(item)} by {_source(row)}"
                 break
 
@@ -143,6 +144,12 @@ def _covers(
         return False
     names = ("Protocol", "LocalPort", "RemotePort", "IcmpType", "LocalAddress", "RemoteAddress", "AppPath", "Package")
     return all(_any(broad.get(name)) or broad.get(name) == narrow.get(name) for name in (*names, "ServiceName"))
+
+
+def _is_for_some(rare: Mapping[str, CimValue]) -> bool:
+    """Say whether a rule is about some interfaces, users or computers alone: that it then beats ours is not certain."""
+    names = ("InterfaceAlias", "LocalUsers", "RemoteUsers", "RemoteMachines")
+    return rare.get("InterfaceType") not in (0, *_ANY) or not all(_any(rare.get(name)) for name in names)
 
 
 def _any(condition: CimValue) -> bool:
