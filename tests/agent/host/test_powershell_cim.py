@@ -171,3 +171,15 @@ def test_the_script_asks_for_no_language_that_is_constrained_before_it_knows() -
     assert "::" not in before
     assert "New-Object" not in before
     assert ".ToString(" not in before
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 2**53])
+def test_a_number_of_64_bits_comes_as_text_and_takes_nothing_along(number: int) -> None:
+    row = {"Max": number, "Name": f"a {number} \\", "Size": 2**53 - 1, "List": [number, 1.2345678901234567]}
+    (found,) = parse_instances(parse(json.dumps({"instances": [row]}).encode()))
+    assert found == {**row, "Max": str(number), "List": (str(number), 1.2345678901234567)}
+
+
+def test_a_number_without_end_is_read_in_no_time() -> None:
+    (found,) = parse_instances(parse(b'{"instances":[{"Max":' + b"9" * 1_000_000 + b"}]}"))
+    assert found == {"Max": "9" * 1_000_000}

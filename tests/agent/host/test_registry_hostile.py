@@ -89,6 +89,27 @@ def test_a_key_whose_name_holds_nul_hides_itself_alone(module: FakeWinreg) -> No
     assert WinregBackend(module).look(KEY) == {"": {}, "Shown": {}}
 
 
+@pytest.mark.parametrize("gone", ["values", "keys"])
+def test_what_goes_while_it_is_read_is_read_without(
+    module: FakeWinreg, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    key = module.wide.keys["SOFTWARE"].keys["X"]
+    key.keys["A"] = Key("A")
+    key.values["V"] = ("V", 4, 1)
+    counted = module.QueryInfoKey
+
+    def count(handle: Any) -> tuple[int, int, int]:
+        found = counted(handle)
+        getattr(key, gone).clear()
+        return found
+
+    monkeypatch.setattr(module, "QueryInfoKey", count)
+    assert WinregBackend(module).read(KEY) == {
+        "": {} if gone == "values" else {"V": RegistryValue.dword(1)},
+        **({"A": {}} if gone == "values" else {}),
+    }
+
+
 def test_one_key_is_read_with_what_no_text_can_hold() -> None:
     content = OneKeyStore(PretendRegistry({KEY: HOSTILE})).read(PATH)
     assert content is not None

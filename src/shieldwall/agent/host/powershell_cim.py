@@ -23,6 +23,7 @@ _START_SECONDS: Final = 30.0
 _DEPTH: Final = 16
 _MOST_INSTANCES: Final = 50_000
 _LONGEST: Final = 512
+_LONGEST_NUMBER: Final = 20
 _GENERIC: Final = frozenset({0x80131500, 0x80131501, 0x80131600, 0x80131604, 0x80004005})
 """Numbers that only say that something went wrong."""
 _NATIVE: Final = {
@@ -38,6 +39,8 @@ _NATIVE: Final = {
 """CIM's own errors as WMI numbers them. Sources: DMTF DSP0200 and Microsoft, *WMI Error Constants*."""
 _HRESULT: Final = re.compile(r"0x([0-9A-Fa-f]{1,8})")
 _NUMBERS: Final = 1 << 32
+_LONG_NUMBER: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|(?<![\d.eE+-])-?\d{16,}+(?![.eE])', re.DOTALL)
+"""A text, which is passed over, or a number that may be longer than strict JSON has them: CIM's have 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ def parse(output: bytes) -> Mapping[str, Any]:
         CimError: Windows refused what was asked, or this is no answer of the script.
     """
     try:
-        answer = strict_json.decode_any(output.removeprefix(b"\xef\xbb\xbf").strip(), max_depth=_DEPTH)
+        plain = _LONG_NUMBER.sub(_quoted, output.removeprefix(b"\xef\xbb\xbf").strip())
+        answer = strict_json.decode_any(plain, max_depth=_DEPTH)
     except InvalidJsonError as error:
         raise CimError(f"PowerShell's answer makes no sense: {error.cause}"[:_LONGEST]) from None
     if not isinstance(answer, dict):
@@ -89,6 +93,13 @@ def parse(output: bytes) -> Mapping[str, Any]:
     if "error" in answer:
         raise _refusal(answer["error"])
     return answer
+
+
+def _quoted(found: re.Match[bytes]) -> bytes:
+    """Make a text of a number that is too long: it would take the whole answer along."""
+    word = found[0]
+    is_long = not word.startswith(b'"') and (len(word) > _LONGEST_NUMBER or abs(int(word)) > strict_json.MAX_INTEGER)
+    return b'"%b"' % word if is_long else word
 
 
 def parse_instances(answer: Mapping[str, Any]) -> Sequence[Properties]:

@@ -5,16 +5,19 @@ Source: Python, *winreg — Windows registry access*; Microsoft, *Registry Funct
 
 from __future__ import annotations
 
+import errno
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.registry.model import RegistryValue, Tree, ValueKind
 from shieldwall.agent.host.registry.operations import DeleteKey, DeleteValue, MakeKey, Operation, SetValue
 from shieldwall.agent.host.registry.reg_exe import whole_key
 from shieldwall.agent.host.registry.reg_file import KINDS, number_of
+
+T = TypeVar("T")
 
 MOST_KEYS: Final = 20_000
 """More keys are no part that anybody writes by hand."""
@@ -154,17 +157,27 @@ class WinregBackend:
 
     def _keys(self, handle: Handle, count: int) -> list[str]:
         """Name the keys below, but for those with a NUL in it: no program that is not of the kernel can open such."""
-        names = [self._winreg.EnumKey(handle, index) for index in range(count)]
+        names = _each(lambda index: self._winreg.EnumKey(handle, index), count)
         return [name for name in names if "\0" not in name]
 
     def _values(self, handle: Handle, count: int) -> Iterator[tuple[str, RegistryValue]]:
-        for index in range(count):
-            name, data, number = self._winreg.EnumValue(handle, index)
+        for name, data, number in _each(lambda index: self._winreg.EnumValue(handle, index), count):
             kind = KINDS.get(number)
             if kind is None:
                 yield name, RegistryValue.other(number, bytes(data or b""))
             else:
                 yield name, RegistryValue(kind, _as_held(kind, data))
+
+
+def _each(ask: Callable[[int], T], count: int) -> Iterator[T]:
+    """Yield what there is, at most so many: some may have gone since they were counted."""
+    for index in range(count):
+        try:
+            yield ask(index)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # what Python makes of ERROR_NO_MORE_ITEMS
+                raise
+            return
 
 
 def _as_held(kind: ValueKind, data: Any) -> int | str | tuple[str, ...] | bytes:

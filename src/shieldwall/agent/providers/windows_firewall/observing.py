@@ -22,6 +22,8 @@ _ANY: Final = ("", "Any", "any", None)
 _NO_PROPERTY: Final = Observation(
     effective=None, code="notProbed", reason="Windows shows nowhere whether this setting is in effect."
 )
+_NO_NUMBERS: Final = (0, 2**32 - 1, 2**64 - 1)
+"""With which a number says that it is not configured."""
 _WORDS: Final = {"true": 1, "false": 0, "allow": windows.ALLOW, "block": windows.BLOCK, "notconfigured": 0}
 
 
@@ -81,7 +83,7 @@ def _same(shown: CimValue, expected: CimValue) -> bool:
 def _as_number(shown: CimValue) -> CimValue:
     """Read a number; through PowerShell some come as their words, and booleans as themselves."""
     if isinstance(shown, str):
-        return int(shown) if shown.isascii() and shown.isdigit() and len(shown) < 20 else _WORDS.get(shown.lower(), -1)
+        return int(shown) if shown.isascii() and shown.isdigit() and len(shown) <= 20 else _WORDS.get(shown.lower(), -1)
     return int(shown) if isinstance(shown, bool) else shown
 
 
@@ -91,7 +93,7 @@ def _is_configured(place: Place, said: CimValue) -> bool:
     number = _as_number(said)
     if place.answer in {"same", "opposite"}:
         return number in {windows.NO, windows.YES}
-    return number in {windows.ALLOW, windows.BLOCK} if place.answer == "action" else said not in {0, 4294967295}
+    return number in {windows.ALLOW, windows.BLOCK} if place.answer == "action" else number not in _NO_NUMBERS
 
 
 def _rules(value: SettingValue, active: windows.Active) -> Observation:
