@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from shieldwall.agent.host.cim import CimError, LanguageModeError, Properties
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Completed
-from shieldwall.agent.selftest.recording import Recording, Refusal
+from shieldwall.agent.selftest.recording import Recording, RecordingError, Refusal
 
 
 class NeverAskedError(HostError):
@@ -33,9 +33,12 @@ class RecordedHost:
     written: dict[str, bytes | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make what somebody looked at."""
-        for path in self.recording.present:
-            located = self.root.joinpath(*PurePosixPath(path).parts[1:])
+        """Make what somebody looked at. Raises: RecordingError: A path leads out of ``root``; nothing is made then."""
+        parts = [PurePosixPath(path).parts[1:] for path in self.recording.present]
+        if any(".." in each or any("\0" in part for part in each) for each in parts):
+            raise RecordingError("A path in the recording leads out of its directory.")
+        for each in parts:
+            located = self.root.joinpath(*each)
             located.parent.mkdir(parents=True, exist_ok=True)
             located.touch()
 
@@ -52,7 +55,7 @@ class RecordedHost:
                 if answer.refusal is not None:
                     raise _error(answer.refusal)
                 if answer.base64 is not None:
-                    return base64.b64decode(answer.base64)
+                    return _bytes(answer.base64)
                 return None if answer.text is None else answer.text.encode()
         raise NeverAskedError(f"Nobody read {path} when this was recorded.")
 
@@ -98,6 +101,13 @@ class RecordedCim:
     def invoke(self, namespace: str, class_name: str, method: str, arguments: Properties) -> Properties:
         """See ``Cim.invoke``. Raises: CimError: always; a recording changes nothing."""
         raise CimError(f"{method} of {namespace}:{class_name} cannot be replayed ({len(arguments)} arguments).")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise RecordingError("A file in the recording is not in Base64.") from None
 
 
 def _refused(refusal: Refusal) -> CimError:
