@@ -142,13 +142,22 @@ def test_a_device_cannot_fill_the_server(
         ({"events": [happened(times=0)]}, "invalidJson"),
         ({"events": [happened(details={"a": 1})]}, "invalidJson"),
         ({"events": [happened(surprise=1)]}, "invalidJson"),
-        ({"events": [happened()], "padding": "x" * MAX_EVENTS_BYTES}, "contentTooLarge"),
     ],
 )
 def test_what_is_no_event_is_refused_whole(
     world: GatewayWorld, device: GatewayDevice, changed: dict[str, Any], code: str
 ) -> None:
     assert device.send(PATH, device.numbered(**changed)).code == code
+    assert not all_of(world)
+
+
+def test_more_than_may_be_told_at_once_is_refused_unread(world: GatewayWorld, device: GatewayDevice) -> None:
+    body = device.numbered(events=[happened()], padding="x" * MAX_EVENTS_BYTES)
+    data = strict_json.encode(body)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in device.sign(PATH, data).items())
+    head = f"POST {PATH} HTTP/1.1\r\nHost: {world.authority}\r\nContent-Length: {len(data)}\r\n{lines}\r\n"
+    reply = world.raw(head.encode())
+    assert (reply.status, reply.code) == (413, "contentTooLarge")
     assert not all_of(world)
 
 
