@@ -4,8 +4,8 @@ What stood there before travels in ``kept``: whether the key existed, which keys
 its data or ``None``. Rendering is always *undo, then apply*, so changes that others made to the rest survive. The
 laws of ``providers.base`` follow from it; ``mdatp.managed`` does the same for JSON.
 
-Some keys others write to as well: Group Policy changes its values there, and takes them away when it ends. What they
-did to a value after us is theirs, and what stood there before us is no longer what would stand there without us.
+Some keys others write to as well: Group Policy takes its values away when it ends, and does so once. What is gone from
+there when we let go stays gone. What somebody gave another value does not stay: it may be an attack that was repaired.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from shieldwall.agent.host.registry import RegistryValue, decode, encode
 from shieldwall.agent.host.registry.model import same_name
 from shieldwall.agent.providers.base import Kept
 from shieldwall.contract import strict_json
-from shieldwall.contract.strict_json import digest_of_bytes
 
 Values: TypeAlias = Mapping[tuple[str, str], RegistryValue | None]
 """Values by the path of their key, relative to the document, and by name; ``None`` where there shall be no value."""
@@ -29,13 +28,13 @@ _Tree: TypeAlias = dict[str, dict[str, RegistryValue]]
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One value that was touched: where, and a document that holds it alone as it was; ``None`` when it was not.
 
-    ``wrote`` is the digest of what was written, where others write as well.
+    ``shared`` says of a value that was set that others write there as well.
     """
 
     key: str
     name: str
     before: str | None
-    wrote: str = ""
+    shared: bool = False
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,7 +72,7 @@ def apply(
         held = tree[_find(tree, key) or ""]
         present = _find(held, name)
         before = None if present is None else encode({"": {present: held.pop(present)}}).decode()
-        changes.append(Change(key=key, name=name, before=before, wrote=_digest(value) if shared(key) else ""))
+        changes.append(Change(key=key, name=name, before=before, shared=shared(key)))
         held[name] = value
     if not made and not changes:
         return content, {}
@@ -118,16 +117,12 @@ def _undo_one(tree: _Tree, change: Change) -> None:
     if found is None:
         return  # somebody took the whole key away
     present = _find(tree[found], change.name)
-    if change.wrote and (present is None or _digest(tree[found][present]) != change.wrote):
-        return  # somebody gave it another value after us, or wants none there
+    if change.shared and present is None:
+        return  # somebody took the value away
     if present is not None:
         del tree[found][present]
     if change.before is not None:
         tree[found] |= decode(change.before.encode())[""]
-
-
-def _digest(value: RegistryValue) -> str:
-    return digest_of_bytes(encode({"": {"": value}}))
 
 
 def _tree(content: bytes | None) -> _Tree:
