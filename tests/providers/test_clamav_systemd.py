@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -10,8 +11,9 @@ import pytest
 
 from shieldwall.agent.host.errors import ProgramError
 from shieldwall.agent.host.ports import Completed
+from shieldwall.agent.providers import systemd
 from shieldwall.agent.providers.base import ProviderError
-from shieldwall.agent.providers.clamav import ClamavProvider, daemon
+from shieldwall.agent.providers.clamav import ClamavProvider, client, daemon
 from shieldwall.agent.providers.clamav.provider import CONFIGURATION
 from shieldwall.catalog.loader import load
 from shieldwall.contract.ids import SettingId
@@ -132,3 +134,19 @@ def test_a_clamd_without_a_unit_gets_one_of_its_own_and_is_no_child_of_ours(
     assert host.calls == [
         ["--quiet", "--collect", "--service-type=forking", "--", "/opt/clamd", ours, "--foreground=no"]
     ]
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_the_answer_alone_says_whether_a_clamd_runs_whose_starter_waits_for_ever(
+    host: SystemdHost, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    def never_ends(*_arguments: object, **_options: object) -> Completed:
+        raise ProgramError("/opt/clamd did not end within 180 seconds.")
+
+    monkeypatch.setattr(SystemdHost, "run", never_ends)
+    monkeypatch.setattr(systemd, "apart", lambda _host: ())
+    monkeypatch.setattr(client, "is_alive", lambda _path: alive)
+    content = b"LocalSocket /run/clamav/clamd.ctl\n"
+
+    with contextlib.nullcontext() if alive else pytest.raises(ProviderError, match="did not end"):
+        daemon.start(host, Path("/opt/clamd"), content)

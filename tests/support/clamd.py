@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,22 @@ class Clamd:
         return path
 
     def start(self, program: Path = Path("/usr/sbin/clamd")) -> None:
-        done = subprocess.run([program, "-c", self.configuration], check=False, timeout=60, capture_output=True)
-        # A child that is ready sends SIGINT to its parent, which on a busy machine does not expect it yet and dies.
-        assert done.returncode in (0, -signal.SIGINT), done.stderr
+        said = self.root / "clamd.said"
+        with said.open("wb") as output:
+            parent = subprocess.Popen([program, "-c", self.configuration], stdout=output, stderr=output)
+        # A child that is ready sends SIGINT to its parent. On a busy machine it comes too early, and the parent dies or
+        # waits for ever: the answer alone says that clamd runs.
+        try:
+            deadline = time.monotonic() + 60
+            while not client.is_alive(self.socket):
+                assert parent.poll() in (None, 0, -signal.SIGINT), said.read_text()
+                assert time.monotonic() < deadline, "clamd does not answer"
+                time.sleep(0.02)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                parent.wait(1)
+        finally:
+            parent.kill()
+            parent.wait()
 
     def stop(self) -> None:
         """End the clamd of this directory, by its number, and wait until it is gone."""

@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from shieldwall.agent.broker.mounts import parse
-from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.errors import HostError, ProgramError
 from shieldwall.agent.host.files import read_bytes
 from shieldwall.agent.host.in_time import HungError, in_time
 from shieldwall.agent.host.ports import Host
@@ -177,14 +177,25 @@ def _check_program(program: Path) -> None:
 
 
 def start(host: Host, program: Path, content: bytes) -> None:
-    """Start clamd in the background and wait until it answers. Raises: ProviderError."""
+    """Start clamd in the background and wait until it answers. Raises: ProviderError.
+
+    The program that was started ends when its child tells it by a signal that all is well. One that comes too early
+    kills it, or is lost and it waits for ever: only the answer on the socket says whether clamd runs.
+    """
     command = [*systemd.apart(host), str(program), f"--config-file={host.locate(CONFIGURATION)}", "--foreground=no"]
-    done = host.run(command, timeout_seconds=_START_SECONDS)
     path = configuration.first_path(content, "LocalSocket")
-    if done.returncode != 0 and not (path is not None and client.is_alive(path)):  # else somebody else started it
+    try:
+        done = host.run(command, timeout_seconds=_START_SECONDS)
+    except ProgramError as error:
+        said = error.cause
+    else:
+        if done.returncode == 0:
+            return _wait_for_answer(path)
         said = (done.stderr + done.stdout)[:512].decode(errors="replace").strip()
-        raise ProviderError(f"clamd does not start: {said or f'it ended with {done.returncode}'}.")
-    _wait_for_answer(path)
+        said = said or f"it ended with {done.returncode}"
+    if path is None or not client.is_alive(path):  # else it runs, whoever started it
+        raise ProviderError(f"clamd does not start: {said}.")
+    return None
 
 
 def _wait_for_answer(path: Path | None) -> None:
