@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import plistlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,15 +24,19 @@ from shieldwall.agent.providers.registry import Management
 from shieldwall.agent.providers.windows_defender.landings import landings, properties
 from shieldwall.agent.selftest.asking import TRIAL, Result, SelfTest, tried
 from shieldwall.agent.selftest.recorder import Notes, NotRecordedError, RecordingCim, RecordingHost
-from shieldwall.agent.selftest.recording import ProgramAnswer, Recording, RecordingError, read, write
+from shieldwall.agent.selftest.recording import FileAnswer, ProgramAnswer, Recording, RecordingError, read, write
 from shieldwall.agent.selftest.redacting import Redaction
 from shieldwall.cli.shieldwall_agent import app
 from shieldwall.testing.recordings import NeverAskedError, RecordedCim, RecordedHost
 from shieldwall.testing.windows.defender import PretendDefender
+from shieldwall.testing.windows.edr import package
 from shieldwall.testing.windows.firewall import PretendFirewall
 from shieldwall.testing.windows.machine import PretendWindows
 
 CATALOG = catalog_of(WINDOWS)
+EDR_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection"
+EDR_KEPT = r"HKLM\SOFTWARE\Shieldwall\WindowsEdr"
+NO_ID = "00000000-0000-0000-0000-000000000000"
 USER = "S-1-5-21-1004336348-1177238915-682003330-512"
 
 
@@ -106,6 +112,33 @@ def test_names_and_ids_are_not_in_a_recording(tmp_path: Path) -> None:
 
     for name in ("desk-7", "6f0e8d9c", "4c4c4544", "maria", "1004336348"):
         assert name not in text
+
+
+def test_packages_of_the_sensor_are_in_no_recording_under_whatever_name(tmp_path: Path) -> None:
+    real = windows(tmp_path)
+    secret = package("11111111-1111-4111-8111-111111111111", "c2VjcmV0")
+    names = ("OnboardingInfo", "696C1FA1-4030-4FA4-8713-FAF9B2EA7C0A")
+    real.registry.fill(EDR_POLICY, {name: RegistryValue.text(secret) for name in names})
+    real.registry.fill(EDR_KEPT, {f"Before {name}": RegistryValue.text(secret) for name in names})
+
+    text = recorded(real).text
+
+    assert "696C1FA1" in text, "the keys were looked at"
+    assert "c2VjcmV0" not in text
+    assert "11111111-1111" not in text
+
+
+def test_of_binary_files_only_what_can_be_read_is_recorded() -> None:
+    plist = plistlib.dumps({"tenantId": "6c8de2a4-5e2a-4d5b-9b7e-0d5a7f3b1c22", "level": 1}, fmt=plistlib.FMT_BINARY)
+    files = {
+        name: FileAnswer(path=name, base64=base64.b64encode(content).decode())
+        for name, content in (("/plist", plist), ("/other", b"\xff\xfeDESK-7"))
+    }
+
+    found = {each.path: each for each in Notes(files=files).recording(WINDOWS, "1", Redaction.of(["DESK-7"])).files}
+
+    assert plistlib.loads(base64.b64decode(found["/plist"].base64 or "")) == {"tenantId": NO_ID, "level": 1}
+    assert found["/other"].base64 == ""
 
 
 def test_a_self_test_that_reads_changes_nothing(tmp_path: Path) -> None:

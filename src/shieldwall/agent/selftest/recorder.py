@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import plistlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -194,10 +195,21 @@ def _cim(answer: CimAnswer, redaction: Redaction) -> CimAnswer:
 
 
 def _file(answer: FileAnswer, redaction: Redaction) -> FileAnswer:
-    text = answer.text
-    if text is not None:
-        text = _document(text, redaction)
-    return FileAnswer(path=answer.path, text=text, base64=answer.base64, refusal=_refused(answer.refusal, redaction))
+    return FileAnswer(
+        path=answer.path,
+        text=None if answer.text is None else _document(answer.text, redaction),
+        base64=None if answer.base64 is None else _binary(answer.base64, redaction),
+        refusal=_refused(answer.refusal, redaction),
+    )
+
+
+def _binary(content: str, redaction: Redaction) -> str:
+    """Take names out of a binary property list; of what cannot be read, nothing goes into a recording."""
+    try:
+        plain = redaction.value(plistlib.loads(base64.b64decode(content)))
+    except (ValueError, plistlib.InvalidFileException, OverflowError, TypeError, IndexError):
+        return ""
+    return base64.b64encode(plistlib.dumps(plain, fmt=plistlib.FMT_BINARY)).decode()
 
 
 def _document(text: str, redaction: Redaction) -> str:

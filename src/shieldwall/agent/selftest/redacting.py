@@ -2,6 +2,7 @@
 
 What is the same stays the same, so that a replay answers as the machine did: a name becomes ``redacted``, an id one
 of zeros. Values are found by what they look like, by the properties that hold them, and by the names this machine has.
+Packages that onboard a sensor are secrets wherever they stand.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from shieldwall.agent.providers.windows_edr.packages import package_of
 
 REDACTED: Final = "redacted"
 _NO_UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -70,7 +73,8 @@ class Redaction:
         """Return a value without them; ``under`` is the name of the property that holds it."""
         match value:
             case str():
-                return _instead_of(value) if under.lower() in _PRIVATE and value else self.text(value)
+                private = under.lower() in _PRIVATE or package_of(value) is not None
+                return _instead_of(value) if private and value else self.text(value)
             case Mapping():
                 return {name: self.value(each, under=name) for name, each in value.items()}
             case Sequence() if not isinstance(value, bytes):
