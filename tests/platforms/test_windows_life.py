@@ -21,6 +21,7 @@ import pytest
 from tests.platforms.pretend_pipes import PretendPipes
 from tests.platforms.pretend_vault import PretendSeal, PretendTpmKeys
 from tests.support.life import Life, a_life
+from tests.support.other_directory import OtherDirectory, a_key
 
 from shieldwall.agent.host import preferences
 from shieldwall.agent.host.registry.model import RegistryValue
@@ -33,6 +34,7 @@ from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.enforcer import AskingEnforcer
 from shieldwall.agent.service.errands import DIRECTORY, Errand, Errands, Outcome, RunErrands
+from shieldwall.agent.service.errors import GatewayUnreachableError
 from shieldwall.agent.service.lock import StateLock
 from shieldwall.agent.service.machine import RemoteMachine
 from shieldwall.agent.service.proving import authority_of
@@ -196,6 +198,13 @@ def chosen(setting: str, option: str) -> dict[str, Any]:
             "choiceSettingValue": {"value": f"{setting}_{option}", "children": []},
         }
     }
+
+
+class Away:
+    """A network on which nobody is reached."""
+
+    def post(self, *_arguments: object, **_options: object) -> HttpAnswer:
+        raise GatewayUnreachableError("The gateway is away.")
 
 
 def policy_for_windows(life: Life, *, monitoring: bool = True) -> str:
@@ -402,3 +411,48 @@ def test_an_errand_that_is_none_is_answered_and_gone(device: WindowsDevice) -> N
     assert outcome is not None
     assert outcome.code
     assert list(directory.iterdir()) == []
+
+
+def test_a_registration_is_joined_and_named_by_errands(life: Life, device: WindowsDevice, tmp_path: Path) -> None:
+    body = {"displayName": "J", "allowedPlatforms": ["windows"], "joinType": "full"}
+    package = strict_json.encode(life.post("/beta/deviceManagement/onboardingPackages", body)["package"]).decode()
+    files = tmp_path / "registration"
+    files.mkdir()
+
+    with device.applier():
+        device.onboard()
+        missing = Errand(kind="join", certificate=str(files / "cert.pem"), key=str(files / "key.pem"))
+        assert device.errand(missing) == "existingUnusable"
+
+        assert device.errand(Errand(kind="join", package=package)) == ""
+        joined = device.surroundings.existing.find_join()
+        assert joined is not None
+        assert device.surroundings.enrolled().check_in().promoted
+        identity = device.state.get_identity()
+        assert (identity.device_id, identity.registration) == (joined.device_id, "full")
+
+        holder = OtherDirectory(life.server.clock.now()).holder(joined.device_id, key=a_key("p256"))
+        (files / "cert.pem").write_text(holder.pem)
+        (files / "key.pem").write_bytes(holder.key_pem)
+        assert device.errand(missing) == ""
+        assert device.surroundings.existing.own_files() == (files / "cert.pem", files / "key.pem")
+
+
+def test_a_device_leaves_without_its_server_when_that_is_said(
+    life: Life, device: WindowsDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = device.registry()
+    policy_for_windows(life)
+
+    with device.applier():
+        device.onboard()
+        assert device.check_in()[BLOCK_LEVEL].state is SettingState.SUCCEEDED
+        device.asking_as(0).release()
+        monkeypatch.setattr(life, "open_transport", lambda _server: Away())
+
+        assert device.errand(Errand(kind="offboard")) == "gatewayUnreachable"
+        assert device.state.find_identity() is not None
+        assert device.errand(Errand(kind="offboard", without_server=True)) == ""
+        assert device.state.find_identity() is None
+
+    assert device.registry() == before

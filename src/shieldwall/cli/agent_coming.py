@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -60,8 +60,7 @@ def onboard(
             server = server_of(opened, proxy)
             agent.surroundings.enforcer.adopt(authority=authority_of(server))  # and while we may say whom to obey
         if agent_errands.IS_NEEDED:
-            content = package.read_text(encoding="utf-8")
-            agent_errands.done_by_the_agent(agent, Errand(kind="onboard", package=content, proxy=proxy))
+            _let_the_agent(agent, "onboard", package=package, proxy=proxy, certificate=certificate, key=key)
             identity = agent.surroundings.state.get_identity()
         else:
             prepared.take_on()
@@ -107,9 +106,13 @@ def join(
         if package is None and certificate is None:
             raise UnusableExistingError("Neither a package nor a certificate is named.")
         opened = None if package is None else read_package(package, agent.surroundings.clock.now())
-        prepared.take_on()
-        _use_files(agent, certificate, key)
-        joined = None if opened is None else agent.surroundings.join()(opened, proxy=proxy)
+        if agent_errands.IS_NEEDED:
+            _let_the_agent(agent, "join", package=package, proxy=proxy, certificate=certificate, key=key)
+            joined = None if opened is None else agent.surroundings.existing.find_join()
+        else:
+            prepared.take_on()
+            _use_files(agent, certificate, key)
+            joined = None if opened is None else agent.surroundings.join()(opened, proxy=proxy)
     if joined is None:
         typer.echo(f"This machine uses the registration of {certificate}.")
     else:
@@ -129,9 +132,34 @@ def pin(context: typer.Context, root: RootOption = None, state: StateOption = No
     typer.echo(f"This device obeys the tenant {server.tenant_id} at {', '.join(server.urls)}.")
 
 
-def _use_files(agent: LocalAgent, certificate: Path | None, key: Path | None) -> None:
+def _let_the_agent(
+    agent: LocalAgent,
+    kind: Literal["onboard", "join"],
+    *,
+    package: Path | None,
+    proxy: str | None,
+    certificate: Path | None,
+    key: Path | None,
+) -> None:
+    """Leave an errand with what was typed; files of a registration are named by where they are."""
+    _refuse_half(certificate, key)
+    errand = Errand(
+        kind=kind,
+        package=None if package is None else package.read_text(encoding="utf-8"),
+        proxy=proxy,
+        certificate=None if certificate is None else str(certificate.absolute()),
+        key=None if key is None else str(key.absolute()),
+    )
+    agent_errands.done_by_the_agent(agent, errand)
+
+
+def _refuse_half(certificate: Path | None, key: Path | None) -> None:
     if (certificate is None) != (key is None):
         raise UnusableExistingError("A certificate and its key are named together.")
+
+
+def _use_files(agent: LocalAgent, certificate: Path | None, key: Path | None) -> None:
+    _refuse_half(certificate, key)
     if certificate is not None and key is not None:
         agent.surroundings.existing.use_files(certificate, key)
 

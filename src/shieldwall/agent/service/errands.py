@@ -30,10 +30,15 @@ _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """What is to be done; ``package`` is the content of an onboarding or offboarding package."""
+    """What is to be done; ``package`` is the content of an onboarding or offboarding package.
 
-    kind: Literal["onboard", "offboard"]
+    ``certificate`` and ``key`` are the files of a registration that the machine has; the agent itself reads them.
+    """
+
+    kind: Literal["onboard", "join", "offboard"]
     package: _Package | None = None
+    certificate: _Text | None = None
+    key: _Text | None = None
     proxy: _Text | None = None
     reason: _Text = ""
     without_server: bool = False
@@ -113,10 +118,16 @@ class RunErrands:
     def _do(self, errand: Errand) -> None:
         surroundings = self.surroundings()
         content = None if errand.package is None else errand.package.encode()
+        if errand.certificate is not None and errand.key is not None:
+            surroundings.existing.use_files(Path(errand.certificate), Path(errand.key))
         match errand.kind:
             case "onboard":
                 package = open_package(content or b"", surroundings.clock.now())
                 surroundings.onboard()(package, proxy=errand.proxy)
+            case "join" if content is not None:
+                surroundings.join()(open_package(content, surroundings.clock.now()), proxy=errand.proxy)
+            case "join":
+                pass  # the files alone: the registration is used at the next check-in
             case "offboard":
                 identity = surroundings.state.get_identity()
                 now = surroundings.trusted_clock.now()
