@@ -66,8 +66,11 @@ def test_both_hear_the_same(log: Path) -> None:
     auditctl("-a", "always,exit", "-F", "arch=b64", "-S", "execve", "-F", f"key={KEY}execution")
     subprocess.run(["bash", "-c", "exec bash -c 'exit 0; : /dev/tcp/203.0.113.9/4444 ä'"], check=False)
 
-    ours = until(lambda: heard(listener))
-    theirs = until(lambda: written(log))
+    assembler = Assembler()
+    ours = until(lambda: heard(listener, assembler))
+    until(lambda: written(log))
+    time.sleep(1)  # auditd may be in the middle of an event, whose end it does not write down
+    theirs = written(log)
     listener.close()
 
     assert ours.keys() & theirs.keys(), "the same event, by its serial number"
@@ -93,14 +96,14 @@ def until(look: object) -> dict[int, AuditEvent]:
     return seen
 
 
-def heard(listener: Listener) -> dict[int, AuditEvent]:
-    assembler = Assembler()
+def heard(listener: Listener, assembler: Assembler) -> dict[int, AuditEvent]:
+    """The events that ended: one whose records come in two readings is whole after the second."""
     events: list[AuditEvent] = []
     for kind, text in listener.messages(100_000):
         record = read_message(kind, text.decode("utf-8", "backslashreplace"))
         if record is not None:
             events += assembler.add(record, 0.0)
-    return shells([*events, *assembler.expired(9.0)])
+    return shells(events)
 
 
 def written(log: Path) -> dict[int, AuditEvent]:
