@@ -160,8 +160,7 @@ class Lab:
         return self.shieldwall("server", "admin", "invite", "--data", str(self.data)).strip().splitlines()[-1].strip()
 
     def stop(self) -> None:
-        """End everything; a second Ctrl-C does not leave half of it running."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        """End everything."""
         self.running.stop()
         for device in self.devices:
             device.stop_clamd()
@@ -223,6 +222,7 @@ def main() -> int:
     except KeyboardInterrupt:
         lab.console.print("\nEnding …")
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C does not leave half of it running
         lab.stop()
     return 0
 
