@@ -67,7 +67,7 @@ class Scene:
 
     @property
     def ruleset(self) -> bytes:
-        return self.here.run("nft", "list", "ruleset").stdout
+        return self.here.run("nft", "--stateless", "list", "ruleset").stdout
 
     def is_on_probation(self) -> bool:
         """Say whether the change was carried out to its end and waits to be confirmed."""

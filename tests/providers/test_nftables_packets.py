@@ -80,11 +80,11 @@ def observed(host: Host, *items: Item) -> Observation:
 
 
 def ruleset(device: Namespace) -> str:
-    return device.run("nft", "list", "ruleset").stdout.decode()
+    return device.run("nft", "--stateless", "list", "ruleset").stdout.decode()
 
 
 def table(device: Namespace) -> str:
-    return device.run("nft", "list", "table", "inet", "shieldwall").stdout.decode()
+    return device.run("nft", "--stateless", "list", "table", "inet", "shieldwall").stdout.decode()
 
 
 @pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])

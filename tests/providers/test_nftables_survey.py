@@ -88,7 +88,7 @@ def host(device: Namespace, tmp_path: Path) -> SystemdHost:
 def test_tables_of_others_are_a_conflict_by_name_and_stay_as_they_are(host: SystemdHost, device: Namespace) -> None:
     loaded = device.run("nft", "-f", "-", stdin=FOREIGN)
     assert loaded.returncode == 0, loaded.stderr
-    before = device.run("nft", "list", "ruleset").stdout
+    before = device.run("nft", "--stateless", "list", "ruleset").stdout
     setting = zone_setting("public", "allowlocalpolicymerge")
     alone, together = (zone("public", allowlocalpolicymerge=merge, **ON) for merge in ("false", "true"))
     firewall = Firewall(host)
@@ -107,7 +107,7 @@ def test_tables_of_others_are_a_conflict_by_name_and_stay_as_they_are(host: Syst
     assert firewall.provider.read(firewall.files()) == alone, "it holds all the same"
     assert not firewall.enforce(together).rejected
     firewall.let_go()
-    assert device.run("nft", "list", "ruleset").stdout == before
+    assert device.run("nft", "--stateless", "list", "ruleset").stdout == before
 
 
 def test_the_older_interface_of_the_kernel_is_looked_at_as_well() -> None:
