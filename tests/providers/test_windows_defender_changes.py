@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import pytest
 from tests.support import policies as p
 from tests.support import windows_defender as w
@@ -16,7 +15,6 @@ from tests.support.windows_defender import DefendedMachine
 from shieldwall.agent.host.cim import Properties
 from shieldwall.agent.host.registry import RegistryValue
 from shieldwall.agent.host.registry.operations import DeleteValue
-from shieldwall.contract.settings import PolicyDocument, SettingInstance
 from shieldwall.contract.status import SettingState
 from shieldwall.testing.windows.cim import PretendCim
 from shieldwall.testing.windows.defender import POLICY
@@ -33,11 +31,6 @@ def machine(tmp_path: Path) -> DefendedMachine:
     return DefendedMachine(tmp_path)
 
 
-def antivirus(*settings: SettingInstance) -> PolicyDocument:
-    document = p.document(1, *settings, template=w.ANTIVIRUS)
-    return msgspec.structs.replace(document, platforms="windows10", technologies="mdm,microsoftSense")
-
-
 def contents(machine: DefendedMachine) -> Sequence[bytes | None]:
     return [machine.host.read_file(path) for path in machine.provider.files()]
 
@@ -46,7 +39,7 @@ def contents(machine: DefendedMachine) -> Sequence[bytes | None]:
 def test_who_is_killed_between_two_calls_goes_back(
     machine: DefendedMachine, monkeypatch: pytest.MonkeyPatch, survived: int
 ) -> None:
-    machine.enforce(antivirus(p.number(LOAD, 20)))
+    machine.enforce(w.antivirus(p.number(LOAD, 20)))
     before = contents(machine)
     calls: list[str] = []
 
@@ -60,7 +53,7 @@ def test_who_is_killed_between_two_calls_goes_back(
     with monkeypatch.context() as patched:
         patched.setattr(PretendCim, "invoke", killed)
         with pytest.raises(Killed):
-            machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.choice(CHANNEL, "_4"), p.choice(HTTP, "_1")))
+            machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0"), p.choice(CHANNEL, "_4"), p.choice(HTTP, "_1")))
     assert contents(machine) != before
 
     assert machine.applier.recover() == ("windowsdefender",)
@@ -72,7 +65,7 @@ def test_defender_is_given_a_moment_to_read_its_policies(machine: DefendedMachin
     machine.provider.product_version(machine.host)
     machine.defender.read_policies_after(9)
 
-    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.number(LOAD, 20)))
+    told = machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0"), p.number(LOAD, 20)))
 
     assert (told[ARCHIVES].effective, told[LOAD].effective) == (True, True)
     assert 0 < machine.seconds < 10
@@ -80,7 +73,7 @@ def test_defender_is_given_a_moment_to_read_its_policies(machine: DefendedMachin
 
 def test_what_does_not_show_in_time_is_not_waited_for_again(machine: DefendedMachine) -> None:
     machine.defender.read_policies_after(1000)
-    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    told = machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0")))
     assert (told[ARCHIVES].code, machine.seconds) == ("notEffective", 10)
 
     machine.seconds += 50
@@ -90,7 +83,7 @@ def test_what_does_not_show_in_time_is_not_waited_for_again(machine: DefendedMac
 
 
 def test_a_preference_that_somebody_changed_is_put_back(machine: DefendedMachine) -> None:
-    machine.enforce(antivirus(p.choice(CHANNEL, "_4")))
+    machine.enforce(w.antivirus(p.choice(CHANNEL, "_4")))
     machine.defender.local["EngineUpdatesChannel"] = 2
 
     told = w.by_setting(machine.applier.refresh())[CHANNEL]
@@ -100,7 +93,7 @@ def test_a_preference_that_somebody_changed_is_put_back(machine: DefendedMachine
 
 
 def test_a_group_policy_that_comes_again_and_again_is_contested(machine: DefendedMachine) -> None:
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_1")))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_1")))
     for _ in range(4):
         machine.windows.registry.fill(SCAN, {"DisableArchiveScanning": RegistryValue.dword(1)})
         told = w.by_setting(machine.applier.refresh())
@@ -113,9 +106,9 @@ def test_a_group_policy_that_comes_again_and_again_is_contested(machine: Defende
 def test_a_policy_that_speaks_of_less_gives_the_rest_back(machine: DefendedMachine) -> None:
     machine.defender.local["DisableHttpParsing"] = True
     before = contents(machine)
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.choice(HTTP, "_0"), p.number(LOAD, 20)))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0"), p.choice(HTTP, "_0"), p.number(LOAD, 20)))
 
-    machine.enforce(antivirus(p.number(LOAD, 30)))
+    machine.enforce(w.antivirus(p.number(LOAD, 30)))
 
     shown = machine.defender.preferences()
     assert (shown["DisableArchiveScanning"], shown["DisableHttpParsing"], shown["ScanAvgCPULoadFactor"]) == (
@@ -128,7 +121,7 @@ def test_a_policy_that_speaks_of_less_gives_the_rest_back(machine: DefendedMachi
 
 
 def test_values_of_others_that_came_meanwhile_stay(machine: DefendedMachine) -> None:
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0")))
     machine.windows.registry.fill(SCAN, {"Theirs": RegistryValue.dword(7)})
 
     machine.applier.release()
@@ -141,7 +134,7 @@ def test_values_of_others_that_came_meanwhile_stay(machine: DefendedMachine) -> 
 def test_a_group_policy_that_ended_meanwhile_does_not_come_back(machine: DefendedMachine, *, again: bool) -> None:
     """It takes its value away once; put back by us, nobody would ever take it away."""
     machine.windows.registry.fill(SCAN, {"DisableArchiveScanning": RegistryValue.dword(1)})
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_1")))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_1")))
     machine.windows.registry.carry_out(SCAN, DeleteValue("", "DisableArchiveScanning"))
     if again:
         assert w.by_setting(machine.applier.refresh())[ARCHIVES].code == "repaired"
@@ -160,7 +153,7 @@ def test_what_somebody_changed_meanwhile_does_not_outlast_us(
     """It may be an attack, and a repaired one must not come back with the end of a policy."""
     if before is not None:
         machine.windows.registry.fill(SCAN, {"AvgCPULoadFactor": RegistryValue.dword(before)})
-    machine.enforce(antivirus(p.number(LOAD, 30)))
+    machine.enforce(w.antivirus(p.number(LOAD, 30)))
     machine.windows.registry.fill(SCAN, {"AvgCPULoadFactor": RegistryValue.dword(99)})
     if again:
         assert w.by_setting(machine.applier.refresh())[LOAD].code == "repaired"
@@ -173,13 +166,13 @@ def test_what_somebody_changed_meanwhile_does_not_outlast_us(
 
 def test_a_group_policy_that_says_the_same_stays(machine: DefendedMachine) -> None:
     machine.windows.registry.fill(SCAN, {"AvgCPULoadFactor": RegistryValue.dword(30)})
-    machine.enforce(antivirus(p.number(LOAD, 30)))
+    machine.enforce(w.antivirus(p.number(LOAD, 30)))
     machine.applier.release()
     assert machine.windows.registry.value(SCAN, "AvgCPULoadFactor") == RegistryValue.dword(30)
 
 
 def test_what_holds_is_not_written_again(machine: DefendedMachine) -> None:
-    document = antivirus(p.choice(ARCHIVES, "_0"), p.choice(CHANNEL, "_4"))
+    document = w.antivirus(p.choice(ARCHIVES, "_0"), p.choice(CHANNEL, "_4"))
     machine.enforce(document)
     calls, operations = len(machine.windows.cim.calls), len(machine.windows.registry.operations)
 

@@ -38,10 +38,6 @@ def machine(tmp_path: Path) -> DefendedMachine:
     return DefendedMachine(tmp_path)
 
 
-def antivirus(*settings: SettingInstance, number: int = 1) -> PolicyDocument:
-    return windows(p.document(number, *settings, template=w.ANTIVIRUS))
-
-
 def windows(document: PolicyDocument) -> PolicyDocument:
     return msgspec.structs.replace(document, platforms="windows10", technologies="mdm,microsoftSense")
 
@@ -52,7 +48,7 @@ def reduction(*rules: SettingInstance) -> PolicyDocument:
 
 def test_policies_and_preferences_take_effect(machine: DefendedMachine) -> None:
     told = machine.enforce(
-        antivirus(
+        w.antivirus(
             p.choice(ARCHIVES, "_0"),
             p.choice(CLOUD, "_1"),
             p.choice(SCAN_DAY, "_3"),
@@ -82,7 +78,7 @@ def test_letting_go_leaves_registry_and_preferences_as_they_were(machine: Defend
     machine.defender.local["DisableHttpParsing"] = False
     before = {path: machine.host.read_file(path) for path in machine.provider.files()}
 
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.choice(HTTP, "_1"), p.texts(PATHS, r"D:\Data")))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0"), p.choice(HTTP, "_1"), p.texts(PATHS, r"D:\Data")))
     changed = {path: machine.host.read_file(path) for path in machine.provider.files()}
     machine.applier.release()
 
@@ -110,7 +106,7 @@ def test_rules_are_written_with_their_modes_and_exclusions(machine: DefendedMach
 def test_what_tamper_protection_keeps_is_found_by_reading_back(machine: DefendedMachine) -> None:
     machine.defender.tamper_protected = True
 
-    told = machine.enforce(antivirus(p.choice(REAL_TIME, "_0"), p.choice(CLOUD, "_1"), p.choice(SCAN_DAY, "_3")))
+    told = machine.enforce(w.antivirus(p.choice(REAL_TIME, "_0"), p.choice(CLOUD, "_1"), p.choice(SCAN_DAY, "_3")))
 
     blocked = told[REAL_TIME]
     assert (blocked.state, blocked.code) == (SettingState.ERROR, "blockedByTamperProtection")
@@ -122,7 +118,7 @@ def test_what_tamper_protection_keeps_is_found_by_reading_back(machine: Defended
 
 def test_what_is_blocked_is_not_fought_over(machine: DefendedMachine) -> None:
     machine.defender.tamper_protected = True
-    machine.enforce(antivirus(p.choice(REAL_TIME, "_0"), p.choice(ARCHIVES, "_1")))
+    machine.enforce(w.antivirus(p.choice(REAL_TIME, "_0"), p.choice(ARCHIVES, "_1")))
     operations = len(machine.windows.registry.operations)
 
     codes = {w.by_setting(machine.applier.refresh())[REAL_TIME].code for _ in range(12)}
@@ -147,7 +143,7 @@ def test_one_preference_that_is_not_taken_leaves_the_others_alone(
     for name, value in how.items():
         setattr(machine.defender, name, value)
 
-    told = machine.enforce(antivirus(p.choice(HTTP, "_1"), p.choice(CHANNEL, "_4"), p.choice(SCAN_DAY, "_3")))
+    told = machine.enforce(w.antivirus(p.choice(HTTP, "_1"), p.choice(CHANNEL, "_4"), p.choice(SCAN_DAY, "_3")))
 
     assert (told[HTTP].state, told[HTTP].effective) == (SettingState.ERROR, False)
     assert str(told[HTTP].reason).endswith(f"({code})")
@@ -157,7 +153,7 @@ def test_one_preference_that_is_not_taken_leaves_the_others_alone(
 
 def test_a_refused_preference_is_tried_again_and_counts_for_no_contest(machine: DefendedMachine) -> None:
     machine.defender.invalid = {"DisableHttpParsing"}
-    machine.enforce(antivirus(p.choice(HTTP, "_1"), p.choice(ARCHIVES, "_0")))
+    machine.enforce(w.antivirus(p.choice(HTTP, "_1"), p.choice(ARCHIVES, "_0")))
     codes = {w.by_setting(machine.applier.refresh())[HTTP].code for _ in range(12)}
     assert codes == {"notEffective"}
 
@@ -172,7 +168,7 @@ def test_a_refused_preference_is_tried_again_and_counts_for_no_contest(machine: 
 def test_a_service_that_is_gone_is_an_engine_that_does_not_answer(machine: DefendedMachine) -> None:
     machine.defender.stopped = True
 
-    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.choice(HTTP, "_1")))
+    told = machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0"), p.choice(HTTP, "_1")))
 
     for setting, written in ((ARCHIVES, True), (HTTP, False)):
         assert (told[setting].state, told[setting].code) == (SettingState.ERROR, "notEffective")
@@ -187,13 +183,13 @@ def test_a_service_that_is_gone_is_an_engine_that_does_not_answer(machine: Defen
 
 
 def test_policies_can_be_let_go_while_the_service_is_gone_and_preferences_wait_for_it(machine: DefendedMachine) -> None:
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0")))
     machine.defender.stopped = True
     machine.applier.release()
     assert machine.windows.registry.value(POLICY + r"\Scan", "DisableArchiveScanning") is None
 
     machine.defender.stopped = False
-    machine.enforce(antivirus(p.choice(HTTP, "_1")))
+    machine.enforce(w.antivirus(p.choice(HTTP, "_1")))
     machine.defender.stopped = True
     with pytest.raises(ReleaseIncompleteError, match="service is stopped"):
         machine.applier.release()
@@ -203,7 +199,7 @@ def test_policies_can_be_let_go_while_the_service_is_gone_and_preferences_wait_f
 
 
 def test_a_service_that_stops_while_it_is_observed(machine: DefendedMachine) -> None:
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0")))
     machine.defender.stopped = True
 
     (seen,) = machine.provider.observe(machine.host, machine.provider.read(files_of(machine))).values()
@@ -222,7 +218,7 @@ def files_of(machine: DefendedMachine) -> Any:
 def test_a_mode_in_which_another_program_protects_is_said(machine: DefendedMachine, mode: str, code: str) -> None:
     machine.defender.mode = mode
 
-    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0"), p.choice(CHANNEL, "_4")))
+    told = machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0"), p.choice(CHANNEL, "_4")))
 
     assert (told[ARCHIVES].state, told[ARCHIVES].effective) == (SettingState.ERROR, False)
     assert code in str(told[ARCHIVES].reason)
@@ -231,7 +227,7 @@ def test_a_mode_in_which_another_program_protects_is_said(machine: DefendedMachi
 
 
 def test_what_waits_for_a_restart_is_pending(machine: DefendedMachine) -> None:
-    told = machine.enforce(antivirus(p.choice(f"{w.POLICY}allowonaccessprotection", "_0"), p.choice(MERGE, "_1")))
+    told = machine.enforce(w.antivirus(p.choice(f"{w.POLICY}allowonaccessprotection", "_0"), p.choice(MERGE, "_1")))
 
     on_access = told[f"{w.POLICY}allowonaccessprotection"]
     assert (on_access.state, on_access.code) == (SettingState.PENDING, "restartNeeded")
@@ -244,13 +240,13 @@ def test_what_waits_for_a_restart_is_pending(machine: DefendedMachine) -> None:
 def test_powershell_in_constrained_language_mode_is_named(machine: DefendedMachine) -> None:
     machine.windows.cim.failure = LanguageModeError("PowerShell runs in Constrained Language Mode.")
 
-    told = machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    told = machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0")))
 
     assert (told[ARCHIVES].state, told[ARCHIVES].code) == (SettingState.ERROR, "constrainedLanguageMode")
 
 
 def test_management_that_refuses_proves_nothing(machine: DefendedMachine) -> None:
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_0")))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_0")))
     machine.windows.cim.failure = CimError("Access denied.", status=0x80041003)
 
     (seen,) = machine.provider.observe(machine.host, {SettingId(ARCHIVES): f"{ARCHIVES}_0"}).values()
@@ -278,7 +274,7 @@ def test_exclusions_of_others_are_taken_out_of_the_policy_and_come_back(machine:
     registry.fill(key, {"Exclusions_Paths": RegistryValue.dword(1)})
     registry.fill(key + r"\Paths", {r"c:\theirs": RegistryValue.text("0"), r"d:\data": RegistryValue.text("0")})
 
-    told = machine.enforce(antivirus(p.texts(PATHS, r"D:\Data")))
+    told = machine.enforce(w.antivirus(p.texts(PATHS, r"D:\Data")))
 
     assert told[PATHS].read_back == [r"D:\Data"]
     assert machine.defender.preferences()["ExclusionPath"] == (r"D:\Data",)
@@ -287,7 +283,7 @@ def test_exclusions_of_others_are_taken_out_of_the_policy_and_come_back(machine:
 
 
 def test_a_path_in_two_cases_is_one_exclusion(machine: DefendedMachine) -> None:
-    told = machine.enforce(antivirus(p.texts(PATHS, r"D:\Data", r"d:\DATA")))
+    told = machine.enforce(w.antivirus(p.texts(PATHS, r"D:\Data", r"d:\DATA")))
 
     assert told[PATHS].state is SettingState.SUCCEEDED
     assert [item.code for item in told[PATHS].items] == ["sameAsAnother"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pytest
 from tests.support import policies as p
 from tests.support import windows_defender as w
@@ -13,7 +12,6 @@ from tests.support.windows_defender import DefendedMachine
 
 from shieldwall.agent.applier.sources import SettingSource, Source
 from shieldwall.agent.host.registry import RegistryValue
-from shieldwall.contract.settings import PolicyDocument, SettingInstance
 from shieldwall.testing.windows.defender import FEATURES, POLICY
 
 ARCHIVES: Final = f"{w.POLICY}allowarchivescanning"
@@ -28,11 +26,6 @@ SCAN: Final = POLICY + r"\Scan"
 @pytest.fixture
 def machine(tmp_path: Path) -> DefendedMachine:
     return DefendedMachine(tmp_path)
-
-
-def antivirus(*settings: SettingInstance) -> PolicyDocument:
-    document = p.document(1, *settings, template=w.ANTIVIRUS)
-    return msgspec.structs.replace(document, platforms="windows10", technologies="mdm,microsoftSense")
 
 
 def sources(machine: DefendedMachine) -> dict[str, SettingSource]:
@@ -76,7 +69,7 @@ def test_what_a_group_policy_says_is_its_own_and_beats_local_preferences(machine
 def test_what_a_policy_of_ours_holds_is_the_policys_whatever_others_want(machine: DefendedMachine) -> None:
     machine.windows.registry.fill(SCAN, {"DisableArchiveScanning": RegistryValue.dword(1)})
     machine.defender.local |= {"DisableHttpParsing": True}
-    machine.enforce(antivirus(p.choice(ARCHIVES, "_1"), p.choice(HTTP, "_0"), p.number(LOAD, 30)))
+    machine.enforce(w.antivirus(p.choice(ARCHIVES, "_1"), p.choice(HTTP, "_0"), p.number(LOAD, 30)))
 
     found = sources(machine)
 
@@ -87,7 +80,7 @@ def test_what_a_policy_of_ours_holds_is_the_policys_whatever_others_want(machine
 
 def test_what_tamper_protection_keeps_is_neither_the_policys_nor_anybodys(machine: DefendedMachine) -> None:
     machine.defender.tamper_protected = True
-    machine.enforce(antivirus(p.choice(REAL_TIME, "_0"), p.choice(EMAIL, "_1")))
+    machine.enforce(w.antivirus(p.choice(REAL_TIME, "_0"), p.choice(EMAIL, "_1")))
 
     found = sources(machine)
 
@@ -99,7 +92,7 @@ def test_what_tamper_protection_keeps_is_neither_the_policys_nor_anybodys(machin
 def test_exclusions_that_tamper_protection_keeps_out_are_its_own(machine: DefendedMachine, protects: bool) -> None:
     machine.defender.tamper_protected = True
     machine.windows.registry.fill(FEATURES, {"TPExclusions": RegistryValue.dword(int(protects))})
-    machine.enforce(antivirus(p.texts(PATHS, r"D:\Data")))
+    machine.enforce(w.antivirus(p.texts(PATHS, r"D:\Data")))
 
     found = told(sources(machine)[PATHS])
 
@@ -107,7 +100,7 @@ def test_exclusions_that_tamper_protection_keeps_out_are_its_own(machine: Defend
 
 
 def test_asking_changes_nothing(machine: DefendedMachine) -> None:
-    machine.enforce(antivirus(p.choice(EMAIL, "_1"), p.choice(HTTP, "_1")))
+    machine.enforce(w.antivirus(p.choice(EMAIL, "_1"), p.choice(HTTP, "_1")))
     calls, operations = list(machine.windows.cim.calls), list(machine.windows.registry.operations)
 
     sources(machine)

@@ -25,26 +25,14 @@ from shieldwall.testing.windows.machine import (
 )
 
 WINDOWS_10_1607: Final = Edition(caption="Microsoft Windows 10 Enterprise", version="10.0.14393")
-SERVER_2016: Final = Edition(
-    caption="Microsoft Windows Server 2016 Standard",
-    version="10.0.14393",
-    product_type=3,
-    sku=7,
-    installation_type="Server",
+SERVER_2016: Final = dataclasses.replace(
+    SERVER_2022, caption="Microsoft Windows Server 2016 Standard", version="10.0.14393"
 )
-SERVER_2012_R2: Final = Edition(
-    caption="Microsoft Windows Server 2012 R2 Standard",
-    version="6.3.9600",
-    product_type=3,
-    sku=7,
-    installation_type="Server",
+SERVER_2012_R2: Final = dataclasses.replace(
+    SERVER_2022, caption="Microsoft Windows Server 2012 R2 Standard", version="6.3.9600"
 )
-SERVER_2012: Final = Edition(
-    caption="Microsoft Windows Server 2012 Standard",
-    version="6.2.9200",
-    product_type=3,
-    sku=7,
-    installation_type="Server",
+SERVER_2012: Final = dataclasses.replace(
+    SERVER_2022, caption="Microsoft Windows Server 2012 Standard", version="6.2.9200"
 )
 
 

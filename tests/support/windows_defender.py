@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+from tests.support import policies
 from tests.support.samples import HandClock
 
 from shieldwall.agent.applier.engine import Applier
@@ -16,7 +18,7 @@ from shieldwall.agent.providers.windows_defender.provider import WindowsDefender
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import SettingId, TemplateId
-from shieldwall.contract.settings import PolicyDocument
+from shieldwall.contract.settings import PolicyDocument, SettingInstance
 from shieldwall.contract.status import SettingStatus, StatusReport
 from shieldwall.testing.windows.defender import PretendDefender
 from shieldwall.testing.windows.machine import WINDOWS_11, Edition, PretendWindows
@@ -33,6 +35,12 @@ EXCLUSIONS: Final = TemplateId("45fea5e9-280d-4da1-9792-fb5736da0ca9_1")
 EXPERIENCE: Final = TemplateId("d948ff9b-99cb-4ee0-8012-1fbc09685377_1")
 UPDATES: Final = TemplateId("e3f74c5a-a6de-411d-aef6-eb15628f3a0a_1")
 REDUCTION: Final = TemplateId("e8c053d6-9f95-42b1-a7f1-ebfd71c67a4b_1")
+
+
+def antivirus(*settings: SettingInstance, number: int = 1) -> PolicyDocument:
+    """An antivirus policy for Windows."""
+    document = policies.document(number, *settings, template=ANTIVIRUS)
+    return msgspec.structs.replace(document, platforms="windows10", technologies="mdm,microsoftSense")
 
 
 @dataclass

@@ -7,11 +7,12 @@ for it as well: the journal, the undo, the drift, the providers' laws. Its store
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Protocol
 
-from shieldwall.agent.host.ports import Completed, Host
+from shieldwall.agent.host.around import AroundHost
+from shieldwall.agent.host.ports import Host
 
 
 class DocumentStore(Protocol):
@@ -37,42 +38,25 @@ class DocumentStore(Protocol):
         ...
 
 
-class DocumentHost:
+class DocumentHost(AroundHost):
     """A host with documents mounted beside its files."""
 
     def __init__(self, host: Host, stores: Mapping[PurePosixPath, DocumentStore]) -> None:
-        self._host = host
+        super().__init__(host)
         self._stores = dict(stores)
-
-    @property
-    def root(self) -> Path:
-        """See ``Host.root``."""
-        return self._host.root
-
-    def locate(self, path: PurePosixPath) -> Path:
-        """See ``Host.locate``; a document lies nowhere, so its place is one where nothing is."""
-        return self._host.locate(path)
 
     def read_file(self, path: PurePosixPath) -> bytes | None:
         """Return a file's or a document's content. Raises: HostError."""
         found = self._store(path)
-        return self._host.read_file(path) if found is None else found[0].read(found[1])
+        return super().read_file(path) if found is None else found[0].read(found[1])
 
     def write_file(self, path: PurePosixPath, content: bytes | None, *, mode: int = 0o644) -> None:
         """Replace a file or a document. Raises: HostError."""
         found = self._store(path)
         if found is None:
-            self._host.write_file(path, content, mode=mode)
+            super().write_file(path, content, mode=mode)
         else:
             found[0].write(found[1], content)
-
-    def find_program(self, name: str) -> str | None:
-        """See ``Host.find_program``."""
-        return self._host.find_program(name)
-
-    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_seconds: float = 30.0) -> Completed:
-        """See ``Host.run``. Raises: HostError."""
-        return self._host.run(command, stdin=stdin, timeout_seconds=timeout_seconds)
 
     def _store(self, path: PurePosixPath) -> tuple[DocumentStore, PurePosixPath] | None:
         return next(
