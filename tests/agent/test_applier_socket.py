@@ -88,6 +88,19 @@ class Serving:
             yield connection
 
 
+@dataclass
+class Held:
+    """An answer that is begun, and comes when the test says so."""
+
+    started: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, _request: Request) -> Answer:
+        self.started.set()
+        self.go_on.wait(SECONDS)
+        return Standing(nonce=NONCE)
+
+
 @pytest.fixture
 def serving(tmp_path: Path) -> Serving:
     return Serving(path=tmp_path / "applier.sock")
@@ -297,18 +310,12 @@ def test_one_thing_is_done_at_a_time(serving: Serving) -> None:
 
 
 def test_whoever_asks_too_much_at_once_is_told_when_to_ask_again(serving: Serving) -> None:
-    started, go_on = threading.Event(), threading.Event()
-
-    def wait(_request: Request) -> Answer:
-        started.set()
-        go_on.wait(SECONDS)
-        return Standing(nonce=NONCE)
-
-    serving.answering = wait
+    held = Held()
+    serving.answering = held
     with serving.running(), ExitStack() as stack:
         crowd = [stack.enter_context(serving.connected()) for _ in range(MOST_WAITING + 3)]
         crowd[0].sendall(framed(b'{"verb":"refresh"}'))
-        assert started.wait(SECONDS)
+        assert held.started.wait(SECONDS)
         for connection in crowd[1:]:
             connection.sendall(framed(b'{"verb":"refresh"}'))
             time.sleep(0.02)
@@ -318,47 +325,35 @@ def test_whoever_asks_too_much_at_once_is_told_when_to_ask_again(serving: Servin
         stack.callback(applier.close)
         with pytest.raises(TooMuchWaitsError, match="ask again in"):
             applier(protocol.Refresh())
-        go_on.set()
+        held.go_on.set()
         assert all(read(connection)["answer"] == "standing" for connection in crowd[:-2])
         assert look(crowd[-1])["answer"] == "standing", "whoever was turned away may go on asking"
 
 
 def test_of_two_that_want_to_apply_the_later_one_is_served(serving: Serving) -> None:
-    started, go_on = threading.Event(), threading.Event()
-
-    def wait(_request: Request) -> Answer:
-        started.set()
-        go_on.wait(SECONDS)
-        return Standing(nonce=NONCE)
-
+    held = Held()
     apply = encode(protocol.Apply(manifest=Envelope(payload="", payload_type="x", signatures=(SIGNATURE,))))
-    serving.answering = wait
+    serving.answering = held
     with serving.running(), ExitStack() as stack:
         first, older, newer = (stack.enter_context(serving.connected()) for _ in range(3))
         first.sendall(framed(b'{"verb":"refresh"}'))
-        assert started.wait(SECONDS)
+        assert held.started.wait(SECONDS)
         older.sendall(framed(apply))
         time.sleep(0.1)
         newer.sendall(framed(apply))
         assert read(older)["code"] == "tooMuchWaits"
-        go_on.set()
+        held.go_on.set()
         assert read(newer)["answer"] == "standing"
 
 
 def test_who_hangs_up_while_we_work_costs_nobody_else(serving: Serving) -> None:
-    started, go_on = threading.Event(), threading.Event()
-
-    def wait(_request: Request) -> Answer:
-        started.set()
-        go_on.wait(SECONDS)
-        return Standing(nonce=NONCE)
-
-    serving.answering = wait
+    held = Held()
+    serving.answering = held
     with serving.running():
         with serving.connected() as connection:
             connection.sendall(framed(b'{"verb":"refresh"}'))
-            started.wait(SECONDS)
-        go_on.set()
+            held.started.wait(SECONDS)
+        held.go_on.set()
         with serving.connected() as other:
             assert look(other)["answer"] == "standing"
 
@@ -378,13 +373,8 @@ def test_what_breaks_is_answered_in_a_word_and_goes_on(serving: Serving) -> None
 
 def test_the_heart_stops_beating_when_an_answer_never_comes(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shieldwall.agent.applier.server.LOOK_SECONDS", 0.05)
-    go_on = threading.Event()
-
-    def stuck(_request: Request) -> Answer:
-        go_on.wait(SECONDS)
-        return Standing(nonce=NONCE)
-
-    serving.answering, serving.longest_seconds = stuck, 0.3
+    held = Held()
+    serving.answering, serving.longest_seconds = held, 0.3
     with serving.running(), serving.connected() as connection:
         deadline = time.monotonic() + SECONDS
         while serving.beats < 3:
@@ -395,7 +385,7 @@ def test_the_heart_stops_beating_when_an_answer_never_comes(serving: Serving, mo
         before = serving.beats
         time.sleep(0.5)
         assert serving.beats == before
-        go_on.set()
+        held.go_on.set()
         assert read(connection)["answer"] == "standing"
 
 
