@@ -187,5 +187,6 @@ def test_what_it_offers_beyond_files(host: SystemdHost) -> None:
 
 
 def _listing(device: Namespace) -> list[Any]:
-    listing = json.loads(device.run("nft", "-j", "list", "table", "inet", "shieldwall").stdout)["nftables"]
+    done = device.run("nft", "-j", "--stateless", "list", "table", "inet", "shieldwall")
+    listing = json.loads(done.stdout)["nftables"]
     return [[entry["rule"]["chain"], entry["rule"]["expr"]] for entry in listing if "rule" in entry]
