@@ -14,7 +14,7 @@ from tests.support.second_tenant import FABRIKAM_DEVICE
 
 from shieldwall.server.directory.devices import CLONED_IDENTITY
 from shieldwall.server.manager.protection import get_settings
-from shieldwall.server.portal.device_actions import ACTIONS, Action, possible
+from shieldwall.server.portal.devices.device_actions import ACTIONS, Action, possible
 from shieldwall.server.storage import audit, devices
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.records import Page

@@ -13,7 +13,7 @@ from tests.support.samples import NOON, TENANT_ID
 from shieldwall.contract.ids import DeviceId, SettingId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.portal.device_actions import ACTIONS
+from shieldwall.server.portal.devices.device_actions import ACTIONS
 from shieldwall.server.storage import check_ins, membership_events, statuses
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.membership_events import Change

@@ -16,7 +16,7 @@ from shieldwall.contract.ids import DeviceId, SettingId
 from shieldwall.contract.messages import MAX_MANIFEST_ITEMS
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.portal.device_actions import ACTIONS
+from shieldwall.server.portal.devices.device_actions import ACTIONS
 from shieldwall.server.portal.words import STATES
 from shieldwall.server.storage import check_ins, packages, statuses
 from shieldwall.server.storage.device_records import DeviceState

@@ -7,8 +7,8 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.authenticators import Authenticator, Lie
 from tests.support.browsing import ORIGIN, add_passkey, asked, sent, sign_in, token_of
 
-from shieldwall.server.portal.limits import QUESTIONS, SignInLimits
-from shieldwall.server.portal.returning import safe_return
+from shieldwall.server.portal.sign_in.limits import QUESTIONS, SignInLimits
+from shieldwall.server.portal.sign_in.returning import safe_return
 from shieldwall.server.storage import alerts, people, sessions
 from shieldwall.server.storage import passkeys as stored_passkeys
 from shieldwall.server.throttling import Attempts, Limits, TooManyRequestsError

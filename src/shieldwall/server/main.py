@@ -324,8 +324,8 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
     from shieldwall.server.openapi.permission_words import in_words  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.publishing import Publishing  # noqa: PLC0415 - see above
     from shieldwall.server.parts import WithParts  # noqa: PLC0415 - see above
-    from shieldwall.server.portal.limits import SignInLimits  # noqa: PLC0415 - see above
-    from shieldwall.server.portal.provider_client import ProviderClient  # noqa: PLC0415 - see above
+    from shieldwall.server.portal.sign_in.limits import SignInLimits  # noqa: PLC0415 - see above
+    from shieldwall.server.portal.sign_in.provider_client import ProviderClient  # noqa: PLC0415 - see above
 
     settings, registry = services.settings, new_registry()
     connections = ConnectionGuard(settings.public_port, monotonic)

@@ -34,33 +34,17 @@ from shieldwall.server.directory.people import LastAdministratorError, Outranked
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.openapi.description import PAGES
 from shieldwall.server.parts import part_of, providing
-from shieldwall.server.portal import (
-    account_pages,
-    alert_pages,
-    authority_pages,
-    authorize_pages,
-    clean_up_pages,
-    confirming,
-    device_action_pages,
-    device_code_pages,
-    device_pages,
-    federated_pages,
-    group_pages,
-    group_rule_pages,
-    offboarding_pages,
-    package_pages,
-    pages,
-    people_pages,
-    protection_pages,
-    registration_pages,
-    scope_pages,
-    signing_in,
-    tenant_pages,
-)
-from shieldwall.server.portal.limits import SignInLimits
-from shieldwall.server.portal.provider_client import ProviderClient
+from shieldwall.server.portal.devices import routes as devices
+from shieldwall.server.portal.groups import routes as groups
+from shieldwall.server.portal.overview import routes as overview
+from shieldwall.server.portal.policies import routes as policies
 from shieldwall.server.portal.rendering import HEADERS, Rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, check_form, principal_of
+from shieldwall.server.portal.settings import routes as settings
+from shieldwall.server.portal.sign_in import routes as sign_in
+from shieldwall.server.portal.sign_in.confirming import FORM, ask_again
+from shieldwall.server.portal.sign_in.limits import SignInLimits
+from shieldwall.server.portal.sign_in.provider_client import ProviderClient
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
@@ -106,34 +90,12 @@ def create_routes(templates: Environment) -> Router:
         path="/",
         opt=dict(PAGES),
         route_handlers=[
-            *signing_in.HANDLERS,
-            *confirming.HANDLERS,
-            *federated_pages.HANDLERS,
-            *account_pages.HANDLERS,
-            *people_pages.HANDLERS,
-            pages.overview,
-            pages.list_policies,
-            pages.show_policy,
-            *group_pages.HANDLERS,
-            *group_rule_pages.HANDLERS,
-            *package_pages.HANDLERS,
-            *offboarding_pages.HANDLERS,
-            *device_pages.HANDLERS,
-            *device_action_pages.HANDLERS,
-            alert_pages.list_alerts,
-            alert_pages.resolve_alert,
-            protection_pages.show_protection,
-            protection_pages.preview_protection,
-            protection_pages.save_protection,
-            *registration_pages.HANDLERS,
-            *authority_pages.HANDLERS,
-            *authorize_pages.HANDLERS,
-            *device_code_pages.HANDLERS,
-            *clean_up_pages.HANDLERS,
-            scope_pages.show_scope,
-            scope_pages.preview_scope,
-            scope_pages.save_scope,
-            tenant_pages.list_tenants,
+            *sign_in.HANDLERS,
+            *overview.HANDLERS,
+            *devices.HANDLERS,
+            *policies.HANDLERS,
+            *groups.HANDLERS,
+            *settings.HANDLERS,
             static_file,
         ],
         dependencies={
@@ -146,7 +108,7 @@ def create_routes(templates: Environment) -> Router:
         guards=[_guard],
         exception_handlers={
             UnauthenticatedError: lambda _request, _error: redirect("/sign-in"),
-            StepUpRequiredError: lambda request, _error: confirming.ask_again(rendering_for(request), request),
+            StepUpRequiredError: lambda request, _error: ask_again(rendering_for(request), request),
             ShieldwallError: lambda request, error: _problem(rendering_for(request), request, error),
             HTTPException: lambda request, error: _http_problem(rendering_for(request), request, error),
             Exception: lambda request, error: _failure(rendering_for(request), request, error),
@@ -191,7 +153,7 @@ async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             said = await _form(Request(connection.scope, connection.receive))
             # Before it is kept: it is sent again with a token of ours, whoever wrote it.
             check_form(services_here(connection.scope), connection, said)
-            connection.scope[confirming.FORM] = said  # type: ignore[typeddict-unknown-key]  # ASGI lets us
+            connection.scope[FORM] = said  # type: ignore[typeddict-unknown-key]  # ASGI lets us
         raise
     if principal is not None and is_narrowed(authorization, principal):
         await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)

@@ -1,0 +1,1 @@
+"""Groups of devices and the rules that fill them."""

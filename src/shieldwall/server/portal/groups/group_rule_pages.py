@@ -1,0 +1,211 @@
+"""The editor of a group's rule: checked to the character, tried on devices, previewed, and only then saved.
+
+As with the enforcement scope, saving is offered below the preview alone, and what the preview said is checked again at
+that moment. A rule that comes to an assigned group takes the choice of its members away; an empty one gives it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+from sqlalchemy import Connection
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import DeviceId, parse_group_id
+from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.policy.rule_tokens import InvalidRuleError
+from shieldwall.policy.rule_verdicts import Verdict
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import needs
+from shieldwall.server.directory import groups
+from shieldwall.server.directory.group_rules import Moves, checked_rule, evaluate, preview_rule
+from shieldwall.server.directory.names import visible
+from shieldwall.server.portal.forms import InvalidFormError, lines, named_devices
+from shieldwall.server.portal.groups.group_pages import draft_of
+from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.rendering import redirect
+from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import fleets, targets
+from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.storage.records import Group, ProcessingState
+
+_PATH: Final = "/groups/{group_id:str}/rule"
+_MOST_TRIED: Final = 20
+_SAMPLES: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A device and what the rule says of it."""
+
+    device_id: DeviceId
+    name: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is wrong with a rule; where it is a character of it, the rule stands in two parts around that one."""
+
+    cause: str
+    advice: str
+    before: str = ""
+    at: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a rule would do: whom it moves, some of them by name, and what it says of the devices tried."""
+
+    moves: Moves
+    gained: tuple[tuple[DeviceId, str], ...]
+    lost: tuple[tuple[DeviceId, str], ...]
+    tried: tuple[Tried, ...]
+
+
+@get(_PATH, opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
+def edit_rule(services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str]) -> Response[str]:
+    """Show the rule of a group, to be changed."""
+    with services.database.read() as connection:
+        group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
+    return _page(rendering, request, group, rule=_on_one_line(group.membership_rule or ""))
+
+
+@post(_PATH + "/preview", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True, status_code=200)
+def preview_group_rule(
+    services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str], form: Form
+) -> Response[str]:
+    """Say what is wrong with a rule, or else what it says of the devices chosen and which ones would come and go."""
+    check_form(services, request, form)
+    rule, names = _rule_of(form), "\n".join(lines(form, "devices"))
+    with services.database.read() as connection:
+        group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
+        try:
+            preview = _preview(services, connection, group, rule, lines(form, "devices"))
+        except ShieldwallError as error:
+            return _page(rendering, request, group, rule=rule, names=names, fault=_fault(rule, error))
+    return _page(rendering, request, group, rule=rule, names=names, preview=preview)
+
+
+@post(_PATH, opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
+def save_rule(
+    services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str], form: Form
+) -> Response[str] | Redirect:
+    """Give a group the rule of the form, if that moves whom its preview said."""
+    check_form(services, request, form)
+    rule = _rule_of(form)
+    with services.database.write() as connection:
+        targets.lock(connection)
+        group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
+        preview = _preview(services, connection, group, rule, ())
+        told = (form.get("seen"), form.get("moves"))
+        if told != (_seen(group), _digest(preview)):
+            return _page(rendering, request, group, rule=rule, preview=preview, is_stale=True)
+        acting = services.acting(request.scope["user"].actor)
+        state = group.processing_state if rule else ProcessingState.ON
+        groups.update_group(connection, acting, group.id, draft_of(group, rule=rule or None, state=state))
+    return redirect(f"/groups/{group.id}")
+
+
+HANDLERS: Final[tuple[Any, ...]] = (edit_rule, preview_group_rule, save_rule)
+
+
+def _page(
+    rendering: Renderer,
+    request: PageRequest,
+    group: Group,
+    *,
+    rule: str,
+    names: str = "",
+    preview: Preview | None = None,
+    fault: Fault | None = None,
+    is_stale: bool = False,
+) -> Response[str]:
+    return rendering.page(
+        request,
+        "groups/group_rule.html",
+        status=200 if fault is None else 400,
+        section="/groups",
+        group=group,
+        is_paused=group.processing_state is ProcessingState.PAUSED,
+        rule=rule,
+        names=names.splitlines(),
+        preview=preview,
+        moves="" if preview is None else _digest(preview),
+        seen=_seen(group),
+        fault=fault,
+        is_stale=is_stale,
+    )
+
+
+def _preview(
+    services: AdminServices, connection: Connection, group: Group, text: str, names: tuple[str, ...]
+) -> Preview:
+    """Try a rule. Raises: InvalidRuleError, InvalidGroupError, InvalidFormError, NotFoundError."""
+    tenant = services.tenant.id
+    if len(names) > _MOST_TRIED:
+        raise InvalidFormError(f"Devices to try: {_MOST_TRIED} at most.")
+    if not text:  # who belongs is chosen by hand from then on, and nobody goes
+        count = stored_groups.count_members(connection, group.id)
+        nobody: frozenset[DeviceId] = frozenset()
+        return Preview(moves=Moves(gained=nobody, lost=nobody, members=count), gained=(), lost=(), tried=())
+    rule = checked_rule(connection, tenant, group.id, text)
+    tried = tuple(
+        Tried(
+            device_id=device.id,
+            name=device.display_name,
+            verdict=evaluate(connection, tenant, device.id, rule),
+        )
+        for device in named_devices(connection, tenant, names, services.clock.now())
+    )
+    moves = preview_rule(connection, tenant, group.id, rule)
+    return Preview(
+        moves=moves, gained=_samples(connection, moves.gained), lost=_samples(connection, moves.lost), tried=tried
+    )
+
+
+def _samples(connection: Connection, device_ids: frozenset[DeviceId]) -> tuple[tuple[DeviceId, str], ...]:
+    return tuple(fleets.names(connection, sorted(device_ids)[:_SAMPLES]).items())
+
+
+def _fault(rule: str, error: ShieldwallError) -> Fault:
+    if not isinstance(error, InvalidRuleError):
+        return Fault(cause=error.cause, advice=error.advice)
+    place = error.position
+    return Fault(
+        cause=error.cause,
+        advice=error.advice,
+        before=rule[:place],
+        at=rule[place : place + 1] or "▯",
+        after=rule[place + 1 :],
+    )
+
+
+def _rule_of(form: Form) -> str:
+    """Read a rule. Raises: InvalidFormError."""
+    rule = _on_one_line(form.get("rule", ""))
+    if visible(rule) != rule:  # the page would carry it on as it shows it, and save another rule than it tried
+        raise InvalidFormError("Rule: it holds characters that cannot be seen.")
+    return rule
+
+
+def _on_one_line(rule: str) -> str:
+    """Write a rule without ends of lines: a browser makes two characters of each, and here characters are counted."""
+    return rule.replace("\r\n", " ").replace("\n", " ").replace("\t", " ").strip()
+
+
+def _seen(group: Group) -> str:
+    """Name the group as it was shown: its rule and whether that is followed."""
+    return digest_of_bytes(f"{group.processing_state} {group.membership_rule}".encode())
+
+
+def _digest(preview: Preview) -> str:
+    """Name the devices that were shown as moving."""
+    moves = preview.moves
+    return digest_of_bytes(f"{sorted(moves.gained)} {sorted(moves.lost)}".encode())

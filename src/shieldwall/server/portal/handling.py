@@ -1,0 +1,22 @@
+"""What handlers of pages take: by these names the framework hands them the request, the services and the form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+
+from shieldwall.server.authorization import allow
+from shieldwall.server.portal.rendering import Rendering
+from shieldwall.server.portal.sessions import ADMINISTRATOR
+from shieldwall.server.services import AdminServices
+
+PageRequest: TypeAlias = Request[Any, Any, State]
+Services: TypeAlias = NamedDependency[AdminServices]
+Renderer: TypeAlias = NamedDependency[Rendering]
+Form: TypeAlias = NamedDependency[Mapping[str, str]]
+SIGNED_IN: Final = allow(ADMINISTRATOR)
+"""Only people with a session; a route adds what their roles have to grant."""

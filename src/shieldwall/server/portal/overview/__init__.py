@@ -1,0 +1,1 @@
+"""How the tenant stands: the first page, and what needs somebody."""

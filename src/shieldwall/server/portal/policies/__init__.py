@@ -1,0 +1,1 @@
+"""Endpoint security: policies, from a template to what devices make of them."""

@@ -1,0 +1,1 @@
+"""What holds for the whole tenant: scope, packages, tamper protection, people and more."""
