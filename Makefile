@@ -8,8 +8,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 help: ## Say what can be done here
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Make the virtual environment from uv.lock
+setup: ## Make the virtual environment from uv.lock, and what browsers load from front/
 	@scripts/setup
+	@scripts/front-end
 
 run: setup ## Run the whole system with sample devices; Ctrl-C ends it, running it again continues
 	@scripts/debian-packages nft ip clamd
@@ -17,6 +18,7 @@ run: setup ## Run the whole system with sample devices; Ctrl-C ends it, running 
 
 test: setup ## Run every test, on two cores; installs the Debian packages it needs where it may
 	@scripts/debian-packages
+	@scripts/front-end tools
 	@scripts/client-environment || [ "$$CI" != true ]
 	@pytest --numprocesses=$(or $(PROCESSES),2) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
@@ -27,10 +29,14 @@ check: setup ## Formatter, linter, types and import contracts: before every comm
 	@mypy --config-file scripts/mypy-elsewhere.ini --platform win32 --exclude agent/macos/ --cache-dir .mypy_cache/win32
 	@mypy --config-file scripts/mypy-elsewhere.ini --platform darwin --exclude agent/windows/ --cache-dir .mypy_cache/darwin
 	@lint-imports
+	@scripts/front-end tools
+	@npm run --prefix front --silent check
 
 fix: setup ## Let the formatter and the linter mend what they can
 	@ruff format .
 	@ruff check --fix .
+	@scripts/front-end tools
+	@npm run --prefix front --silent fix
 
 packages: setup ## Build the packages for devices into dist/: Linux, Windows, macOS
 	@scripts/build-packages

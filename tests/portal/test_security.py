@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import httpx
@@ -15,6 +16,7 @@ from shieldwall.server.admin_application import create_admin_application
 from shieldwall.server.authorization import Authorization, UndeclaredRouteError
 from shieldwall.server.directory import administrators
 from shieldwall.server.portal import app as portal
+from shieldwall.server.portal.assets import load_assets
 from shieldwall.server.portal.rendering import load_templates
 from shieldwall.server.storage import check_ins, devices, groups, tenants
 
@@ -317,16 +319,29 @@ def test_no_page_is_kept_anywhere(ada: Client, path: str) -> None:
     ("name", "kind"),
     [
         ("style.css", "text/css"),
-        ("refresh.js", "text/javascript"),
+        ("main.js", "text/javascript"),
         ("passkeys.js", "text/javascript"),
         ("icon.svg", "image/svg+xml"),
     ],
 )
 def test_static_files_carry_their_kind(client: Client, name: str, kind: str) -> None:
-    answer = client.get(f"/static/{name}")
+    answer = client.get(load_assets().paths[name])
 
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(kind)
+
+
+def test_a_built_file_is_named_by_its_content_and_kept_for_ever(client: Client) -> None:
+    path = load_assets().paths["style.css"]
+
+    plain = client.get(path, headers={"Accept-Encoding": "identity"})
+    zipped = client.get(path, headers={"Accept-Encoding": "gzip"})
+
+    assert hashlib.sha256(plain.content).hexdigest()[:16] in path
+    assert plain.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert zipped.content == plain.content
+    assert int(zipped.headers["content-length"]) < len(plain.content)
+    assert client.get("/static/style.css").status_code == 404
 
 
 @pytest.mark.parametrize("name", ["nope", "..%2fapp.py", "%2e%2e/app.py", "..%5capp.py", "style.css%00", "."])

@@ -87,7 +87,8 @@ class _InProcess(httpx.BaseTransport):
         content = request.read()
         asked = httpx.Request(request.method, request.url, headers=request.headers.raw, content=content)
         answer = await self._application.handle_async_request(asked)
-        return httpx.Response(answer.status_code, headers=answer.headers.raw, content=await answer.aread())
+        sent = b"".join([part async for part in answer.aiter_raw()])  # as it was sent: whoever asked unpacks it
+        return httpx.Response(answer.status_code, headers=answer.headers.raw, content=sent)
 
 
 @dataclass(frozen=True)

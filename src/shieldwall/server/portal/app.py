@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import structlog
 from jinja2 import Environment
-from litestar import Request, Response, Router, get
+from litestar import Request, Response, Router
 from litestar.concurrency import sync_to_thread
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
-from litestar.params import FromPath
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.giving import EscalationError
@@ -23,7 +21,6 @@ from shieldwall.server.access.tagging import ScopeTagRefusedError
 from shieldwall.server.access.verdicts import OutOfScopeError
 from shieldwall.server.admin_requests import record_of
 from shieldwall.server.authorization import (
-    PUBLIC,
     ForbiddenError,
     StepUpRequiredError,
     UnauthenticatedError,
@@ -34,11 +31,12 @@ from shieldwall.server.directory.people import LastAdministratorError, Outranked
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.openapi.description import PAGES
 from shieldwall.server.parts import part_of, providing
+from shieldwall.server.portal.assets import static_file
 from shieldwall.server.portal.devices import routes as devices
 from shieldwall.server.portal.groups import routes as groups
 from shieldwall.server.portal.overview import routes as overview
 from shieldwall.server.portal.policies import routes as policies
-from shieldwall.server.portal.rendering import HEADERS, Rendering, redirect
+from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import ForgedFormError, check_form, principal_of
 from shieldwall.server.portal.settings import routes as settings
 from shieldwall.server.portal.sign_in import routes as sign_in
@@ -50,8 +48,6 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
 from shieldwall.server.throttling import TooManyRequestsError
 
-_STATIC: Final = Path(__file__).parent / "static"
-_MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _MOST_FIELDS: Final = 20
 _TITLES: Final = {
     400: "That did not work",
@@ -126,16 +122,6 @@ def answering_unrouted(templates: Environment, otherwise: Answer) -> Answer:
         return otherwise(request, error)
 
     return answer
-
-
-@get("/static/{name:str}", opt=PUBLIC, sync_to_thread=True)
-def static_file(name: FromPath[str]) -> Response[bytes]:
-    """Serve the style sheet and the script: the files that are there by name, no others."""
-    known = {file.name: file for file in _STATIC.iterdir()}
-    if name not in known:
-        raise NotFoundError("There is no such file.")
-    headers = {**HEADERS, "Cache-Control": "max-age=300"}
-    return Response(known[name].read_bytes(), media_type=_MEDIA_TYPES[known[name].suffix], headers=headers)
 
 
 async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,28 +12,23 @@ from jinja2.runtime import Context
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.response import Redirect
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from shieldwall.server.authorization import Principal
 from shieldwall.server.directory.names import visible
+from shieldwall.server.portal.answer_headers import HEADERS
+from shieldwall.server.portal.assets import load_assets
+from shieldwall.server.portal.language import Language, language_of, languages
+from shieldwall.server.portal.navigation import MENU
 from shieldwall.server.portal.openings import openings
 from shieldwall.server.portal.sessions import TENANTS, form_token
 from shieldwall.server.portal.words import HEALTH, STATES, ago, plain, product_state
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import services_of_caller
 
-HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
-    "trusted-types shieldwall",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), usb=()",
-    "Referrer-Policy": "same-origin",
-    "Strict-Transport-Security": "max-age=31536000",
-    "X-Content-Type-Options": "nosniff",
-}
+__all__ = ["HEADERS", "Rendering", "load_templates", "redirect"]
+
+_LANGUAGE: Final = "language"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ class Rendering:
     environment: Environment
 
     def page(self, request: Request[Any, Any, Any], template: str, *, status: int = 200, **shown: Any) -> Response[str]:
-        """Render a page for whoever asks."""
+        """Render a page, or a part of one, for whoever asks."""
         principal = request.scope.get("user")
         person = principal if isinstance(principal, Principal) else None
         content = self.environment.get_template(template).render(
@@ -53,7 +48,12 @@ class Rendering:
             sees_tenants=person is not None and TENANTS in person.permissions,
             may=openings(request, person),
             shown_at=self.services.clock.now(),
-            **{"section": "", "csrf": form_token(request), **shown},
+            **{
+                _LANGUAGE: language_of(request.headers.get("accept-language", ""), languages()),
+                "section": "",
+                "csrf": form_token(request),
+                **shown,
+            },
         )
         return Response(content, status_code=status, media_type="text/html", headers=dict(HEADERS))
 
@@ -75,14 +75,44 @@ def load_templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_inert,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.policies["ext.i18n.trimmed"] = True
+    # ``{% trans %}`` hands its values to these as arguments, and none of them becomes text without passing ``_inert``.
+    environment.newstyle_gettext = True  # type: ignore[attr-defined]
+    environment.globals |= {"_": _text, "gettext": _text, "ngettext": _counted}
     environment.filters["ago"] = _ago
     environment.filters["list_pair"] = lambda value: (value, value)
+    environment.filters["number"] = lambda value: f"{value:,}"
     environment.filters["plain"] = plain
     environment.filters["product_state"] = product_state
+    environment.tests["opened_by"] = lambda path, may: may(path)
     environment.globals["states"] = STATES
     environment.globals["health_words"] = HEALTH
+    environment.globals["assets"] = load_assets().paths
+    environment.globals["menu"] = MENU
     return environment
+
+
+@pass_context
+def _text(context: Context, message: str, /, **values: Any) -> Markup:
+    return _filled(_language(context).text(message), values)
+
+
+@pass_context
+def _counted(context: Context, one: str, many: str, count: int, /, **values: Any) -> Markup:
+    return _filled(_language(context).counted(one, many, count), {"num": count, **values})
+
+
+def _filled(text: str, values: dict[str, Any]) -> Markup:
+    # Messages are ours and may hold markup; what is put into them is escaped and made visible.
+    return Markup(text) % {name: escape(_inert(value)) for name, value in values.items()}  # noqa: S704
+
+
+def _language(context: Context) -> Language:
+    language = context[_LANGUAGE]
+    assert isinstance(language, Language), "every page is rendered for somebody's language"
+    return language
 
 
 @pass_context

@@ -26,6 +26,7 @@ from shieldwall.server.storage import (
     change_triggers,
     events_schema,
     identity_schema,
+    portal_schema,
     report_schema,
 )
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
@@ -44,6 +45,7 @@ __all__ = [
     "identity_schema",
     "inventory",
     "metadata",
+    "portal_schema",
     "report_schema",
 ]
 

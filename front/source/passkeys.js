@@ -1,9 +1,11 @@
 // Lets forms with data-passkey be sent with a passkey's answer: asks the server what to ask, the browser for the answer,
 // and then sends the form like any other. Forms with data-continue are sent at once.
-"use strict";
 const toBytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
 const toText = (buffer) =>
-  btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  btoa(String.fromCharCode(...new Uint8Array(buffer)))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replace(/=+$/, "");
 const withBytes = (each) => ({ ...each, id: toBytes(each.id) });
 
 function asked(options) {
@@ -31,9 +33,11 @@ function say(form, what) {
 
 async function answer(form) {
   const fields = new URLSearchParams(new FormData(form));
-  const told = await fetch(form.dataset.options, { method: "POST", body: fields, redirect: "manual" }).catch(() => null);
+  const told = await fetch(form.dataset.options, { method: "POST", body: fields, redirect: "manual" }).catch(
+    () => null,
+  );
   if (told && (told.status === 401 || told.type === "opaqueredirect")) return location.reload(); // asks who this is
-  if (!told || !told.ok) return say(form, told && told.status === 429 ? "slower" : "answer");
+  if (!told?.ok) return say(form, told && told.status === 429 ? "slower" : "answer");
   const publicKey = asked(await told.json());
   try {
     const credential = await navigator.credentials[form.dataset.passkey]({ publicKey });
