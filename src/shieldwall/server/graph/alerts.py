@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 
 from shieldwall.contract import strict_json
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import changes, lists, shows
 from shieldwall.server.graph.fields.security import ALERT_FIELDS
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import ALERT
 from shieldwall.server.manager import alerting

@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.directory import app_credentials, apps
 from shieldwall.server.directory.acting import Acting
@@ -29,7 +30,6 @@ from shieldwall.server.graph.fields.applications import APPLICATION_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

@@ -14,6 +14,7 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import AssignmentFilterId, parse_assignment_filter_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
@@ -23,7 +24,6 @@ from shieldwall.server.graph.preconditions import require_match, shown, state_of
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     empty,
     members_of,

@@ -13,13 +13,13 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Principal, allow, needs
 from shieldwall.server.directory import one_time_codes, passkeys
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

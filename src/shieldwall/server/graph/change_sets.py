@@ -11,12 +11,14 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.authoring import server_of
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.gates import require_named
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.describing import REASON, does
-from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of, server_of
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
+from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, members_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.revisions import CHANGE_SET, CHANGED
 from shieldwall.server.manager.change_plans import ChangeSet, Delete, Update

@@ -15,13 +15,13 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import changes, does, lists, shows
 from shieldwall.server.graph.fields.security import CLEAN_UP_RULE_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     list_answer,
     members_of,

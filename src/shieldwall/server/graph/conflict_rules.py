@@ -12,11 +12,12 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule, ConflictRules
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import changes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.policy_access import READ, WRITE
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of, query_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, members_of, query_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.previews import CONFLICT_RULES, CONFLICT_RULES_SENT
 from shieldwall.server.manager import conflict_rules

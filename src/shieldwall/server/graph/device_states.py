@@ -10,10 +10,11 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory.devices import set_enabled
 from shieldwall.server.graph.describing import does
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, empty
+from shieldwall.server.graph.requests import GraphRequest, Services, empty
 from shieldwall.server.manager.clone_watch import release
 
 _OPERATE: Final = allow(

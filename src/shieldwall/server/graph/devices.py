@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices, scope_tags
 from shieldwall.server.directory.scope_tags import MOST_OF_DEVICE
@@ -26,7 +27,6 @@ from shieldwall.server.graph.protection import device_protection
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices, registrations
 from shieldwall.server.directory.acting import Acting
@@ -29,7 +30,6 @@ from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

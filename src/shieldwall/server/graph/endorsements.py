@@ -10,6 +10,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.errors import InvalidRequestError
@@ -17,7 +18,6 @@ from shieldwall.server.graph.fields.security import ENDORSEMENT_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

@@ -16,9 +16,10 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.strict_json import convert
 from shieldwall.policy.enrollment import EnforcementScope, Enrollment
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs, require_fresh_proof
 from shieldwall.server.graph.describing import changes, does, shows
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of, query_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, members_of, query_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.protection import SCOPE, SCOPE_CHANGES, SCOPE_EFFECT
 from shieldwall.server.manager import enforcement_scope

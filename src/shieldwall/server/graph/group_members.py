@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import GroupId, parse_group_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import (
     ForbiddenError,
     Principal,
@@ -32,7 +33,6 @@ from shieldwall.server.graph.references import member_named, named_by, person_na
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     empty,
     list_answer,
     members_of,

@@ -13,6 +13,7 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, GroupId, parse_group_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.groups import GroupDraft
@@ -25,7 +26,6 @@ from shieldwall.server.graph.references import member_named, without_bound
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     empty,
     members_of,

@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.access.actions import EVERYTHING, ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Principal, allow, needs
 from shieldwall.server.directory import federation
 from shieldwall.server.directory.federation import ProviderSettings, settings_of
@@ -23,7 +24,6 @@ from shieldwall.server.graph.describing import changes, creates, lists, removes,
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId, parse_device_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.gates import require_devices
 from shieldwall.server.graph.describing import answers, does, lists
@@ -23,7 +24,6 @@ from shieldwall.server.graph.requests import (
     JSON,
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     page_answer,

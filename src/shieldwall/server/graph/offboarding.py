@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.gates import require_devices, require_everywhere
 from shieldwall.server.graph.describing import asked, creates, does, lists, removes
@@ -20,7 +21,6 @@ from shieldwall.server.graph.fields.security import OFFBOARDING_PACKAGE_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.graph.describing import creates, does, lists, shows
 from shieldwall.server.graph.fields.managed_devices import MANAGED_DEVICE_FIELDS
@@ -20,7 +21,6 @@ from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

@@ -11,13 +11,13 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.managed_device_shapes import managed_device_resource
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

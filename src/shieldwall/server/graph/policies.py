@@ -13,6 +13,8 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.contract.status import SettingState
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.authoring import authoring, server_of
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.fields.policies import (
@@ -29,13 +31,11 @@ from shieldwall.server.graph.policy_access import (
     PATH,
     READ,
     WRITE,
-    authoring,
     defined,
     etag_of,
     matching,
     reason_of,
     resource_of,
-    server_of,
 )
 from shieldwall.server.graph.policy_bodies import read_assignments, read_description, read_draft, read_name
 from shieldwall.server.graph.policy_shapes import assignments_resource, policy_device_resource, settings_resource
@@ -44,7 +44,6 @@ from shieldwall.server.graph.requests import (
     GraphRequest,
     Resources,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

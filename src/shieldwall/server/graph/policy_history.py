@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import PolicyId, TenantId, parse_policy_id
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.authoring import authoring
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, asked, does, lists, shows
 from shieldwall.server.graph.fields.policies import CHANGE_FIELDS, REVISION_FIELDS
@@ -22,7 +24,6 @@ from shieldwall.server.graph.policy_access import (
     ONE,
     READ,
     WRITE,
-    authoring,
     etag_of,
     matching_or_deleted,
     reason_of,
@@ -33,7 +34,6 @@ from shieldwall.server.graph.query import MOST_DIGITS, counted_after
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     list_answer,
@@ -41,10 +41,10 @@ from shieldwall.server.graph.requests import (
     page_answer,
     query_of,
 )
-from shieldwall.server.graph.revision_changes import changes_between, class_between
 from shieldwall.server.graph.schemas.policies import POLICY
 from shieldwall.server.graph.schemas.revisions import CHANGE, REVISION, REVISION_CONTENT
 from shieldwall.server.manager import revisions
+from shieldwall.server.manager.revision_changes import changes_between, class_between
 from shieldwall.server.manager.revisions import RevisionContent
 from shieldwall.server.openapi.shapes import COUNT
 from shieldwall.server.services import AdminServices

@@ -12,12 +12,14 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.authoring import authoring, server_of
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.importing import Imported, import_policy
-from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, authoring, reason_of, resource_of, server_of
+from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of
 from shieldwall.server.graph.policy_shapes import draft_resource
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, members_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, members_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.policies import CHECKED_IMPORT, EXPORT, IMPORTED
 from shieldwall.server.manager.policies import PolicyDraft

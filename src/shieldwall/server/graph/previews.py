@@ -15,6 +15,8 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, PolicyId, parse_assignment_filter_id, parse_group_id, parse_policy_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.authoring import server_of
 from shieldwall.server.authorization import needs
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.group_rules import checked_rule
@@ -23,11 +25,11 @@ from shieldwall.server.graph import assignment_filters, conflict_rules
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.conflict_rules import read_conflict_rules
 from shieldwall.server.graph.describing import REASON, does
-from shieldwall.server.graph.policy_access import ONE, PATH, WRITE, reason_of, server_of
+from shieldwall.server.graph.policy_access import ONE, PATH, WRITE, reason_of
 from shieldwall.server.graph.policy_bodies import read_assigned, read_draft
 from shieldwall.server.graph.preview_shapes import preview_resource
 from shieldwall.server.graph.references import member_named
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, members_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, members_of
 from shieldwall.server.graph.schemas.previews import (
     CONFLICT_RULES_SENT,
     GROUP_PREVIEW,

@@ -21,10 +21,11 @@ from shieldwall.policy.protection import (
     ProtectionSettings,
 )
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs, require_fresh_proof
 from shieldwall.server.graph.describing import changes, does, shows
 from shieldwall.server.graph.policy_access import READ, WRITE
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, query_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.devices import PROTECTION
 from shieldwall.server.graph.schemas.protection import PROTECTION_EFFECT, TAMPER_PROTECTION

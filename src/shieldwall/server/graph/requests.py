@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
-from uuid import NAMESPACE_OID, uuid5
 
 from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from shieldwall.contract.errors import InvalidJsonError
-from shieldwall.contract.ids import UUID_PATTERN
 from shieldwall.contract.strict_json import convert, decode_any, encode
-from shieldwall.server.admin_requests import RequestRecord, record_of
-from shieldwall.server.authorization import Principal, UnauthenticatedError
-from shieldwall.server.directory.acting import Acting, Origin
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
 from shieldwall.server.graph.fields.described import fields_of_route
@@ -37,29 +31,6 @@ Resources: TypeAlias = NamedDependency[CatalogResources]
 JSON: Final = "application/json"
 _PLACES: Final = frozenset({"$skip", "$skiptoken"})
 """Options that say where a page begins, and not what is asked for."""
-_LONGEST_ADDRESS: Final = 45
-"""An IPv6 address with an IPv4 address inside it."""
-
-
-def acting_for(services: AdminServices, request: GraphRequest) -> Acting:
-    """Say who is at work: whoever the guard let in."""
-    principal = request.scope.get("user")
-    if not isinstance(principal, Principal):
-        raise UnauthenticatedError("The request carries no access token.")
-    client = request.scope.get("client")
-    origin = Origin(
-        actor_id=principal.id,
-        ip_address=client[0][:_LONGEST_ADDRESS] if client else None,
-        correlation_id=correlation_id(record_of(request.scope)),
-    )
-    return replace(services.acting(principal.actor), origin=origin, access=principal.access)
-
-
-def correlation_id(record: RequestRecord) -> str:
-    """Name a request by a UUID, as the trail does: the client's own where it sent one, else one made of ours."""
-    if re.fullmatch(UUID_PATTERN, record.client_request_id.lower()):
-        return record.client_request_id.lower()
-    return str(uuid5(NAMESPACE_OID, record.request_id))
 
 
 def body_of(request: GraphRequest, body: bytes, kind: type[T]) -> T:

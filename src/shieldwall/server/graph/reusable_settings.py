@@ -14,16 +14,17 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import ReusableSettingId, parse_reusable_setting_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.authoring import server_of
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.policies import REUSABLE_FIELDS, policy_fields
-from shieldwall.server.graph.policy_access import READ, WRITE, reason_of, resource_of, server_of
+from shieldwall.server.graph.policy_access import READ, WRITE, reason_of, resource_of
 from shieldwall.server.graph.preconditions import require_match, shown, state_of
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     empty,
     list_answer,

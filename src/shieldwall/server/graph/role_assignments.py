@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import needs
 from shieldwall.server.directory import role_assigning, roles
 from shieldwall.server.directory.invalid_role import InvalidRoleError
@@ -19,7 +20,6 @@ from shieldwall.server.graph.describing import changes, creates, lists, removes,
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     empty,
     list_answer,

@@ -13,6 +13,7 @@ from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.roles import BUILT_IN, Role
 from shieldwall.server.access.verdicts import OF_TENANT, Facts, Verdict, judge
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, everybody, needs
 from shieldwall.server.directory import roles
 from shieldwall.server.directory.roles import draft_of_role
@@ -22,7 +23,6 @@ from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     empty,
     list_answer,

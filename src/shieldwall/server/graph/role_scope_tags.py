@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_group_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.directory.invalid_role import InvalidRoleError
@@ -19,7 +20,6 @@ from shieldwall.server.graph.describing import answers, changes, creates, does, 
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     empty,
     list_answer,

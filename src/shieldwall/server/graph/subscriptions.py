@@ -16,6 +16,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Principal, UnauthenticatedError, allow, needs
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.events import subscriptions
@@ -27,7 +28,6 @@ from shieldwall.server.graph.event_shapes import subscription_resource
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

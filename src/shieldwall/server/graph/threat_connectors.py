@@ -21,13 +21,13 @@ from sqlalchemy import Connection
 from shieldwall.contract.strict_json import convert
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import changes, lists, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     list_answer,
     members_of,

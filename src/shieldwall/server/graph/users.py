@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Principal, allow, everybody, needs
 from shieldwall.server.directory import people
 from shieldwall.server.directory.people import PersonDraft
@@ -20,7 +21,6 @@ from shieldwall.server.graph.fields.people import USER_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

@@ -12,6 +12,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.events import webhooks
@@ -27,7 +28,6 @@ from shieldwall.server.graph.fields.security import WEBHOOK_FIELDS
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     empty,

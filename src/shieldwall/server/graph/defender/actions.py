@@ -10,12 +10,13 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.graph.defender.describing import ACTION, DEFENDER
 from shieldwall.server.graph.defender.machines import READ
 from shieldwall.server.graph.defender.shapes import ACTION_FIELDS, action_resource
 from shieldwall.server.graph.describing import does, lists
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, page_answer, query_of
 from shieldwall.server.inventory.machine_orders import cancel_order
 from shieldwall.server.storage import machine_actions
 from shieldwall.server.storage.errors import NotFoundError

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidIdError
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.defender.describing import ACTION, DEFENDER, MACHINE, MACHINES
@@ -24,7 +25,6 @@ from shieldwall.server.graph.errors import InvalidQueryError, InvalidRequestErro
 from shieldwall.server.graph.requests import (
     GraphRequest,
     Services,
-    acting_for,
     answer,
     body_of,
     number_of,

@@ -15,6 +15,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import PUBLIC
 from shieldwall.server.graph.describing import answers, creates, lists, shows
 from shieldwall.server.graph.odata.fields import FieldMap, shown, text
@@ -23,7 +24,7 @@ from shieldwall.server.graph.reports.files import ADDED, as_csv, as_json, zipped
 from shieldwall.server.graph.reports.handlers import PATH, REPORTING
 from shieldwall.server.graph.reports.known import named
 from shieldwall.server.graph.reports.sources import Reading, in_portions
-from shieldwall.server.graph.requests import GraphRequest, Services, acting_for, answer, body_of, page_answer, query_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.reports import EXPORT_JOB
 from shieldwall.server.openapi.description import Answer
