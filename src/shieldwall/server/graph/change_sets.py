@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import server_of
+from shieldwall.server.authoring import changing
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.gates import require_named
 from shieldwall.server.graph.change_set_bodies import read_change_set
@@ -22,7 +22,7 @@ from shieldwall.server.graph.requests import GraphRequest, Services, answer, mem
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.revisions import CHANGE_SET, CHANGED
 from shieldwall.server.manager.change_plans import ChangeSet, Delete, Update
-from shieldwall.server.manager.change_sets import ChangeSets, Deleted, Outcome
+from shieldwall.server.manager.change_sets import Deleted, Outcome
 from shieldwall.server.services import AdminServices
 
 
@@ -39,7 +39,7 @@ def apply_change_set(services: Services, request: GraphRequest, body: RawBody) -
     change_set = read_change_set(members_of(request, body), reason_of(request))
     with services.database.write() as connection:
         require_named(connection, request, "policy_id", _named(change_set))
-        applying = ChangeSets(catalog=services.catalog, signer=services.signer, server=server_of(services))
+        applying = changing(services)
         outcomes = applying.apply(connection, acting_for(services, request), change_set)
         resources = [_resource(services, connection, outcome) for outcome in outcomes]
     return answer({"value": resources})

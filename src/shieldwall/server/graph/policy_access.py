@@ -8,7 +8,6 @@ from urllib.parse import unquote
 
 from sqlalchemy import Connection
 
-from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.authorization import allow
@@ -25,7 +24,7 @@ from shieldwall.server.graph.preconditions import require_match
 from shieldwall.server.graph.requests import GraphRequest
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.manager import assignments, policies
-from shieldwall.server.manager.policies import Policies, PreconditionFailedError
+from shieldwall.server.manager.policies import PreconditionFailedError
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import targets
 from shieldwall.server.storage.errors import NotFoundError
@@ -62,16 +61,6 @@ def reason_of(request: GraphRequest) -> str:
     except ValueError:
         raise InvalidRequestError(f"The header {REASON} must stand once and be percent-encoded UTF-8.") from None
     return reason.strip()
-
-
-def authoring(services: AdminServices) -> Policies:
-    """Return what saves policies."""
-    return Policies(catalog=services.catalog, signer=services.signer, server=server_of(services))
-
-
-def server_of(services: AdminServices) -> ServerEndpoints:
-    """Say how devices reach this server, so that no firewall rule cuts them off from it."""
-    return ServerEndpoints.of((services.settings.gateway_url, *services.settings.public_urls))
 
 
 def matching(services: AdminServices, request: GraphRequest, connection: Connection, policy_id: PolicyId) -> Policy:

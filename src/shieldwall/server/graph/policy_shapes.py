@@ -10,9 +10,9 @@ from shieldwall.contract.ids import SettingId
 from shieldwall.policy.values import SettingValue
 from shieldwall.policy.words import in_words, name_of
 from shieldwall.server.graph.resources import Json, moment
-from shieldwall.server.graph.revision_changes import RevisionChange
 from shieldwall.server.graph.setting_writing import write_settings
 from shieldwall.server.manager.policies import PolicyDraft
+from shieldwall.server.manager.revision_changes import RevisionChange
 from shieldwall.server.manager.revisions import RevisionContent
 from shieldwall.server.manager.statuses import DeviceOfPolicy
 from shieldwall.server.storage.records import Assignment, AssignmentKind, Policy

@@ -15,7 +15,7 @@ from shieldwall.contract.ids import ReusableSettingId, parse_reusable_setting_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import server_of
+from shieldwall.server.authoring import reusing
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
@@ -38,7 +38,7 @@ from shieldwall.server.graph.schemas.policies import POLICY
 from shieldwall.server.graph.setting_reading import read_instance
 from shieldwall.server.graph.setting_writing import write_instance
 from shieldwall.server.manager import reusable_settings
-from shieldwall.server.manager.reusable_settings import ReusableDraft, ReusableSettings, draft_of_setting
+from shieldwall.server.manager.reusable_settings import ReusableDraft, draft_of_setting
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import sight_of
 from shieldwall.server.storage import targets
@@ -80,7 +80,7 @@ def create_reusable_setting(services: Services, request: GraphRequest, body: Raw
     draft = _draft(members_of(request, body), None)
     with services.database.write() as connection:
         acting = acting_for(services, request)
-        made = _authoring(services).create(connection, acting, draft, reason=reason_of(request))
+        made = reusing(services).create(connection, acting, draft, reason=reason_of(request))
     return answer(_resource(made, 0), status=201)
 
 
@@ -114,7 +114,7 @@ def patch_reusable_setting(
         before = _matching(services, request, connection, wanted)
         draft = _draft(members, draft_of_setting(before))
         acting = acting_for(services, request)
-        changed = _authoring(services).update(connection, acting, wanted, draft, reason=reason_of(request))
+        changed = reusing(services).update(connection, acting, wanted, draft, reason=reason_of(request))
         resource = _counted(connection, changed)
     return answer(resource, etag=_state(resource))
 
@@ -130,7 +130,7 @@ def delete_reusable_setting(services: Services, request: GraphRequest, setting_i
     with services.database.write() as connection:
         acting = acting_for(services, request)
         _matching(services, request, connection, wanted)
-        _authoring(services).delete(connection, acting, wanted, reason=reason_of(request))
+        reusing(services).delete(connection, acting, wanted, reason=reason_of(request))
     return empty()
 
 
@@ -158,10 +158,6 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     delete_reusable_setting,
     list_referring_policies,
 )
-
-
-def _authoring(services: AdminServices) -> ReusableSettings:
-    return ReusableSettings(catalog=services.catalog, signer=services.signer, server=server_of(services))
 
 
 def _draft(members: Mapping[str, Any], before: ReusableDraft | None) -> ReusableDraft:

@@ -8,7 +8,7 @@ preview.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
@@ -71,6 +71,8 @@ class Preview:
     """Settings that change and may take effect only after a restart of these devices."""
     irreversible: Mapping[SettingId, DeviceSet]
     """Settings that come out as something that these devices do not take back before their next restart."""
+    seen: DeviceSet
+    """The devices that it speaks of: all, or those that somebody sees."""
 
     def examples(self, devices: DeviceSet) -> tuple[str, ...]:
         """Name the first few devices of a finding."""
@@ -132,12 +134,13 @@ class _Previewing:
         return Preview(
             comparison=comparison,
             ids=view.ids,
-            device_names=fleets.names(self.connection, _examples(view, comparison)),
+            device_names=fleets.names(self.connection, examples_of(view.ids, comparison)),
             policy_names={
                 policy: each.prepared.name for policies in (before, after) for policy, each in policies.items()
             },
             restart=_restart(self.catalog, comparison.changes),
             irreversible=_irreversible(self.catalog, comparison.changes),
+            seen=view.everybody,
         )
 
     def _present(self) -> dict[PolicyId, _Policy]:
@@ -256,7 +259,8 @@ def _standing(
     }
 
 
-def _examples(view: FleetView, comparison: Comparison) -> frozenset[DeviceId]:
+def examples_of(ids: Sequence[DeviceId], comparison: Comparison) -> frozenset[DeviceId]:
+    """Return the first few devices of every finding, which is told with their names."""
     sets = (
         finding.devices
         for findings in (
@@ -267,7 +271,7 @@ def _examples(view: FleetView, comparison: Comparison) -> frozenset[DeviceId]:
         )
         for finding in findings
     )
-    return frozenset(view.ids[place] for devices in sets for place in places(devices, MOST_EXAMPLES))
+    return frozenset(ids[place] for devices in sets for place in places(devices, MOST_EXAMPLES))
 
 
 def _restart(catalog: Catalog, changes: Iterable[Change]) -> Mapping[SettingId, DeviceSet]:
