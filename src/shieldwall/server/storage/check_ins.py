@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.contract.messages import PROTOCOL
-from shieldwall.server.storage import inventory_rows, statuses
+from shieldwall.server.storage import device_reports, inventory_rows, statuses
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import SPEAKING, CheckInState, DeviceState
 from shieldwall.server.storage.device_schema import sightings
@@ -87,6 +87,7 @@ _ONE: Final = select(check_ins).where(bindparam("device") == _ID)
 _ANSWER: Final = select(check_in_answers.c.body).where(
     check_in_answers.c.device_id == bindparam("device"), check_in_answers.c.seq == bindparam("at_seq")
 )
+_ANSWERED: Final = select(check_in_answers.c.seq).where(check_in_answers.c.device_id == bindparam("device"))
 _START_EPOCH: Final = (
     check_ins.update()
     .where(bindparam("device") == _ID)
@@ -217,6 +218,8 @@ def set_status(connection: Connection, device_id: DeviceId, digest: Digest, at: 
     tenant_id, before = connection.execute(_STATUS, {"device": device_id}).one()
     connection.execute(_SET_STATUS, {"device": device_id, "digest": digest, "at": at})
     inventory_rows.take_report(connection, device_id, digest)
+    if before != digest:
+        device_reports.add(connection, device_id, TenantId(tenant_id), digest, at)
     if before not in {None, digest}:
         statuses.remove_unused(connection, TenantId(tenant_id), before)
 
@@ -251,6 +254,11 @@ def keep_answer(connection: Connection, device_id: DeviceId, seq: int, body: byt
         where=check_in_answers.c.seq < insert.excluded.seq,
     )
     connection.execute(statement, {"device_id": device_id, "of_device": device_id, "seq": seq, "body": body})
+
+
+def answered(connection: Connection, device_id: DeviceId) -> int | None:
+    """Return the number of the last check-in that was answered with something new, if any was in this epoch."""
+    return connection.execute(_ANSWERED, {"device": device_id}).scalar_one_or_none()
 
 
 def find_answer(connection: Connection, device_id: DeviceId, seq: int) -> bytes | None:

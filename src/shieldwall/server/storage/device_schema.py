@@ -184,6 +184,18 @@ attestation_challenges: Final = Table(
     Column("expires_at", Moment, nullable=False),
 )
 
+device_reports: Final = Table(
+    "device_reports",
+    metadata,
+    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", Moment, primary_key=True),
+    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("states", String(64), nullable=False),
+    Column("repaired", Integer, nullable=False),
+    Column("drifted", Integer, nullable=False),
+)
+"""What a device reported each time that it reported something else; ``states`` as in ``device_reports``."""
+
 alerts: Final = Table(
     "alerts",
     metadata,

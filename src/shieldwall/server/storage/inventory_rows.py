@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest
-from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.contract.status import SEVERITY, SettingState, SettingStatus, StatusReport, gravest
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.folding import fold
 from shieldwall.server.storage.inventory_schema import LONGEST_KEY, inventory
@@ -70,7 +70,23 @@ def counted(report: StatusReport) -> dict[str, Any]:
         "trouble": is_trouble(report),
         "repaired": sum(each.code == REPAIRED for each in report.settings),
         "drifted": sum(map(is_drifted, report.settings)),
+        **states_of(report),
     }
+
+
+def states_of(report: StatusReport) -> dict[str, Any]:
+    """Return the states of a report: the gravest, how many of each as ``counts_in`` reads them, and about what."""
+    states = [each.state for each in report.settings] + [SettingState.ERROR for _ in report.refused]
+    return {
+        "gravest": gravest(states).value,
+        "target": report.target,
+        "states": " ".join(str(states.count(state)) for state in SEVERITY),
+    }
+
+
+def counts_in(states: str) -> dict[SettingState, int]:
+    """Read how many settings were in which state."""
+    return dict(zip(SEVERITY, map(int, states.split()), strict=False))
 
 
 def missing(connection: Connection, device_ids: Collection[DeviceId]) -> frozenset[DeviceId]:
@@ -99,6 +115,7 @@ def row_of(device: Device) -> dict[str, Any]:
         "name_folded": fold(device.display_name),
         "os_folded": fold(device.os_type),
         "registered_at": device.registered_at,
+        "tags_key": key_of(" ".join(tag.casefold() for tag in device.tags)),
         "engine_trouble": any(state in TROUBLED_ENGINES for state in device.providers.values()),
     }
 

@@ -48,6 +48,7 @@ inventory: Final = Table(
     Column("name_folded", FOLDED, nullable=False, server_default=text("''")),
     Column("os_folded", FOLDED, nullable=False, server_default=text("''")),
     Column("registered_at", Moment, nullable=False, server_default="0"),
+    Column("tags_key", KEY, nullable=False, server_default=text("''")),
     Index("ix_inventory_by_name", "tenant_id", "name_key", "device_id"),
     Index("ix_inventory_by_os", "tenant_id", "os_key", "device_id"),
     Index("ix_inventory_by_agent", "tenant_id", "agent_key", "device_id"),
@@ -57,6 +58,11 @@ inventory: Final = Table(
     Index("ix_inventory_name_folded", "tenant_id", "name_folded", "device_id"),
     Index("ix_inventory_os_folded", "tenant_id", "os_folded", "name_folded", "device_id"),
     Index("ix_inventory_registered_at", "tenant_id", "registered_at", "device_id"),
+    Index("ix_inventory_by_state", "tenant_id", "state", "device_id"),
+    Index("ix_inventory_by_manager", "tenant_id", "managed_by", "device_id"),
+    Index("ix_inventory_by_enrollment", "tenant_id", "enrollment_code", "device_id"),
+    Index("ix_inventory_by_attestation", "tenant_id", "attestation_level", "device_id"),
+    Index("ix_inventory_by_tags", "tenant_id", "tags_key", "device_id"),
     postgresql_with=ROOM_TO_CHANGE,
 )
 

@@ -79,6 +79,9 @@ status_documents: Final = Table(
     Column("trouble", Boolean, nullable=False, server_default=false()),
     Column("repaired", Integer, nullable=False, server_default="0"),
     Column("drifted", Integer, nullable=False, server_default="0"),
+    Column("gravest", String(16), nullable=False, server_default="notApplicable"),
+    Column("target", DIGEST),
+    Column("states", String(64), nullable=False, server_default=text("''")),
 )
 
 onboarding_packages: Final = Table(
@@ -314,4 +317,5 @@ audit_events: Final = Table(
     Column("correlation_id", UUID),
     Index(None, "tenant_id", "at"),
     Index(None, "tenant_id", "activity", "at"),
+    Index(None, "object_id", "at"),
 )
