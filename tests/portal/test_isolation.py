@@ -28,8 +28,8 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "passkey_digest": metadata.tables["passkeys"].c.digest,
 }
 """Which column the parameter of a path names."""
-FIXED: Final = {"kind": "json"}
-"""Parameters that choose how something is shown."""
+FIXED: Final = {"kind": "json", "work_id": "00000000-0000-4000-8000-000000000000"}
+"""Parameters that choose how something is shown, or name what is in no table: work is its person's own."""
 FORMS: Final[dict[str, dict[str, str]]] = {
     "/devices/{device_id}/merge": {"former": counted_id("c", 1)},
     "/devices/{device_id}/troubleshooting": {"hours": "1"},

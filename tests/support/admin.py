@@ -29,7 +29,7 @@ from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import administrators, apps
 from shieldwall.server.directory.tenancy import Tenancy
-from shieldwall.server.main import compose_admin, create_admin_routes
+from shieldwall.server.main import Admin, compose_admin, create_admin_routes
 from shieldwall.server.outgoing.opening import outgoing_of
 from shieldwall.server.outgoing.resolving import SystemResolver
 from shieldwall.server.services import AdminServices
@@ -102,7 +102,12 @@ class AdminWorld:
     @cached_property
     def application(self) -> ASGIApp:
         """The application on the public port, put together as the server does."""
-        return compose_admin(self.services, self.framework, monotonic=time.monotonic).application
+        return self.admin.application
+
+    @cached_property
+    def admin(self) -> Admin:
+        """What the server's process for administrators is made of; what turns beside the application stands still."""
+        return compose_admin(self.services, self.framework, monotonic=time.monotonic)
 
     @property
     def framework(self) -> Litestar:

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from litestar import Litestar
 
     from shieldwall.server.openapi.publishing import Publishing
+    from shieldwall.server.portal.work.works import Works
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 UNSIGNED_PER_SECOND: Final = 50.0
@@ -106,6 +107,7 @@ class Admin:
     application: ASGIApplication
     connections: ConnectionGuard
     publishing: Publishing
+    works: Works
     housekeeping: Housekeeping
     dispatching: Dispatching
     streaming: Streaming
@@ -114,10 +116,14 @@ class Admin:
     async def running(self) -> AsyncIterator[None]:
         """Keep going what turns beside the application."""
         self.publishing.prepare()
+        self.works.open()
         async with _beside(
             self.connections.run(), self.housekeeping.run(), self.dispatching.run(), self.streaming.run()
         ):
-            yield
+            try:
+                yield
+            finally:
+                self.works.close()
 
 
 @contextmanager
@@ -326,6 +332,7 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
     from shieldwall.server.parts import WithParts  # noqa: PLC0415 - see above
     from shieldwall.server.portal.sign_in.limits import SignInLimits  # noqa: PLC0415 - see above
     from shieldwall.server.portal.sign_in.provider_client import ProviderClient  # noqa: PLC0415 - see above
+    from shieldwall.server.portal.work.works import Works  # noqa: PLC0415 - see above
 
     settings, registry = services.settings, new_registry()
     connections = ConnectionGuard(settings.public_port, monotonic)
@@ -337,6 +344,7 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
         permissions=in_words(PERMISSIONS),
     )
     publishing = Publishing(lambda: create_document(routes.routes, about))
+    works = Works(services)
     parts: dict[type, object] = {
         AdminServices: services,
         Attempts: attempts,
@@ -348,6 +356,7 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
         Readiness: Readiness(database=services.database, signer=services.signer),
         SignInLimits: SignInLimits(attempts, monotonic),
         Throttle: Throttle(settings.limits, monotonic),
+        Works: works,
     }
     paths = NormalPaths(WithParts(routes, parts), names_in(route.path for route in routes.routes))
     measures, new_request_id = AdminMeasures(registry), RequestIds()
@@ -363,6 +372,7 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
         application=watched,
         connections=connections,
         publishing=publishing,
+        works=works,
         housekeeping=Housekeeping(services=services),
         dispatching=Dispatching(
             services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told

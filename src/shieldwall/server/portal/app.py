@@ -43,6 +43,8 @@ from shieldwall.server.portal.sign_in import routes as sign_in
 from shieldwall.server.portal.sign_in.confirming import FORM, ask_again
 from shieldwall.server.portal.sign_in.limits import SignInLimits
 from shieldwall.server.portal.sign_in.provider_client import ProviderClient
+from shieldwall.server.portal.work import routes as work
+from shieldwall.server.portal.work.works import Works
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
@@ -92,6 +94,7 @@ def create_routes(templates: Environment) -> Router:
             *policies.HANDLERS,
             *groups.HANDLERS,
             *settings.HANDLERS,
+            *work.HANDLERS,
             static_file,
         ],
         dependencies={
@@ -100,6 +103,7 @@ def create_routes(templates: Environment) -> Router:
             "form": Provide(_form),
             "limits": providing(SignInLimits),
             "client": providing(ProviderClient),
+            "works": providing(Works),
         },
         guards=[_guard],
         exception_handlers={

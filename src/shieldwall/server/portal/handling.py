@@ -12,11 +12,14 @@ from litestar.di import NamedDependency
 from shieldwall.server.authorization import allow
 from shieldwall.server.portal.rendering import Rendering
 from shieldwall.server.portal.sessions import ADMINISTRATOR
+from shieldwall.server.portal.work.works import Works
 from shieldwall.server.services import AdminServices
 
 PageRequest: TypeAlias = Request[Any, Any, State]
 Services: TypeAlias = NamedDependency[AdminServices]
 Renderer: TypeAlias = NamedDependency[Rendering]
 Form: TypeAlias = NamedDependency[Mapping[str, str]]
+Working: TypeAlias = NamedDependency[Works]
+"""Where long work is started; a handler takes it as ``works``."""
 SIGNED_IN: Final = allow(ADMINISTRATOR)
 """Only people with a session; a route adds what their roles have to grant."""
