@@ -145,8 +145,8 @@ def written(node: Node) -> str:
     """Write a tree, with parentheses only where they are needed."""
     match node:
         case Comparison(name=name, operator=operator, values=values):
-            quoted = [_quoted(value) for value in values]
-            value = f"[{', '.join(quoted)}]" if operator in LISTS else quoted[0]
+            texts = [quoted(value) for value in values]
+            value = f"[{', '.join(texts)}]" if operator in LISTS else texts[0]
             return f"{name if name in (ELEMENT, GROUP_ID) else f'device.{name}'} {operator} {value}"
         case Quantified(name=name, quantifier=quantifier, condition=condition):
             return f"device.{name} {quantifier} ({written(condition)})"
@@ -178,7 +178,8 @@ def _enclosed(node: Node, *looser: type[Node]) -> str:
     return f"({written(node)})" if isinstance(node, looser) else written(node)
 
 
-def _quoted(value: Wanted) -> str:
+def quoted(value: Wanted) -> str:
+    """Write a value as it stands in a rule."""
     match value:
         case None:
             return "null"
