@@ -1,0 +1,98 @@
+"""What a change would do, as ``templates/policies/preview.html`` shows it: computed, and kept to what somebody sees.
+
+A page that shows it hands the template what ``shown_effect`` returns under the name ``effect``::
+
+    {% include "policies/preview.html" %}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import DeviceId, PolicyId
+from shieldwall.policy.classify import ChangeClass
+from shieldwall.policy.outcomes import Reason
+from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.authoring import server_of
+from shieldwall.server.manager.effects import ChangeInWords, Effect, LapseInWords, effect_of
+from shieldwall.server.manager.preview import Proposal, preview
+from shieldwall.server.manager.preview_sight import Eyes, as_seen
+from shieldwall.server.portal.handling import PageRequest
+from shieldwall.server.portal.language import marked
+from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import Sight, sight_of
+
+MOST_SHOWN: Final = 100
+"""Changes that one page lists; those that lower protection come first."""
+
+CLASSES: Final[Mapping[ChangeClass, tuple[str, str]]] = {
+    ChangeClass.WEAKEN: (marked("Lowers protection"), "bad"),
+    ChangeClass.CONNECTIVITY_RISK: (marked("Can cut off the network"), "wait"),
+    ChangeClass.STRENGTHEN: (marked("Raises protection"), "good"),
+    ChangeClass.NEUTRAL: (marked("Makes no difference to protection"), "calm"),
+}
+"""What a change does to protection: in words, and the class of style for it."""
+REASONS: Final[Mapping[Reason, str]] = {
+    Reason.OTHER_PLATFORM: marked("It is for another platform."),
+    Reason.AGENT_TOO_OLD: marked("The agent is older than the setting. Update the agent: a newer one knows it."),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownEffect:
+    """What a change would do, and whether that is told of a part of the tenant alone."""
+
+    effect: Effect
+    is_partial: bool
+
+    @property
+    def changes(self) -> tuple[ChangeInWords, ...]:
+        """The changes that the page lists."""
+        return self.effect.changes[:MOST_SHOWN]
+
+    @property
+    def left_out(self) -> int:
+        """How many changes the page does not list."""
+        return max(0, len(self.effect.changes) - MOST_SHOWN)
+
+    @property
+    def needs_thought(self) -> bool:
+        """Whether something comes of it that nobody should overlook."""
+        effect = self.effect
+        return bool(effect.lowered or effect.risky or effect.conflicts_made or effect.irreversible)
+
+    def protection(self, change: ChangeInWords) -> tuple[str, str]:
+        """Say what a change does to protection: a marked text, and the class of style for it."""
+        return CLASSES[change.change_class]
+
+    def reason(self, lapse: LapseInWords) -> str:
+        """Say why a setting cannot apply: a marked text."""
+        return REASONS[lapse.reason]
+
+
+def shown_effect(
+    services: AdminServices, connection: Connection, request: PageRequest, proposal: Proposal
+) -> ShownEffect:
+    """Say what a proposal would do to the devices that whoever asks sees.
+
+    Raises:
+        ShieldwallError: As making the change would raise it: what cannot be saved has no preview.
+    """
+    acting = acting_for(services, request)
+    found = preview(connection, services.catalog, acting, proposal, server=server_of(services))
+    sight = sight_of(request)
+    is_partial = bool(sight.devices() or sight.policies())
+    if is_partial:
+        found = as_seen(connection, found, _eyes(sight, connection))
+    return ShownEffect(effect=effect_of(services.catalog, found), is_partial=is_partial)
+
+
+def _eyes(sight: Sight, connection: Connection) -> Eyes:
+    devices: partial[Collection[DeviceId]] = partial(sight.devices_among, connection)
+    policies: partial[Collection[PolicyId]] = partial(sight.policies_among, connection)
+    return Eyes(devices=devices, policies=policies)
