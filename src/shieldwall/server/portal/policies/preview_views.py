@@ -7,14 +7,13 @@ A page that shows it hands the template what ``shown_effect`` returns under the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import DeviceId, PolicyId
 from shieldwall.policy.classify import ChangeClass
 from shieldwall.policy.outcomes import Reason
 from shieldwall.server.acting_callers import acting_for
@@ -93,6 +92,4 @@ def shown_effect(
 
 
 def _eyes(sight: Sight, connection: Connection) -> Eyes:
-    devices: partial[Collection[DeviceId]] = partial(sight.devices_among, connection)
-    policies: partial[Collection[PolicyId]] = partial(sight.policies_among, connection)
-    return Eyes(devices=devices, policies=policies)
+    return Eyes(devices=partial(sight.devices_among, connection), policies=partial(sight.policies_among, connection))
