@@ -16,7 +16,7 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import check_ins, devices, groups, inventory, statuses, tenants
+from shieldwall.server.storage import check_ins, devices, groups, inventory, inventory_states, statuses, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.inventory import Cut, Filter, Health, Order, Sort
@@ -165,6 +165,11 @@ ASKED: tuple[tuple[dict[str, Any], list[int]], ...] = (
     ({"seen_before": NOON - timedelta(days=5)}, [1, 3]),
     ({"seen_after": NOON - timedelta(days=7)}, [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
     ({"group": group_id(1)}, [3, 4]),
+    ({"policy_states": frozenset({SettingState.ERROR})}, [4]),
+    ({"policy_states": frozenset({SettingState.SUCCEEDED})}, [12]),
+    ({"policy_states": frozenset({SettingState.ERROR, SettingState.SUCCEEDED})}, [4, 12]),
+    ({"policy_states": frozenset({SettingState.PENDING})}, [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]),
+    ({"policy_states": frozenset({SettingState.CONFLICT})}, []),
 )
 
 
@@ -174,10 +179,26 @@ def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
         groups.add_members(connection, group_id(1), [device_id(3), device_id(4)])
     for changes, expected in ASKED:
         asked = replace(EVERYBODY, **changes)
-        for by in (Sort.NAME, Sort.LAST_CHECK_IN, Sort.HEALTH):
+        for by in (Sort.NAME, Sort.LAST_CHECK_IN, Sort.HEALTH, Sort.POLICY_STATE):
             assert sorted(numbers(listed(fleet, asked, Order(by=by)))) == expected, (changes, by)
         with fleet.read() as connection:
             assert inventory.count(connection, TENANT_ID, asked) == len(expected)
+            assert inventory.count(connection, TENANT_ID, asked, most=3) == min(3, len(expected))
+
+
+def test_a_report_about_another_target_says_nothing_of_this_one(fleet: Database) -> None:
+    with fleet.write() as connection:
+        check_ins.set_target(connection, [device_id(4)], Digest("a" * 64), NOON)
+
+    assert numbers(listed(fleet, replace(EVERYBODY, policy_states=frozenset({SettingState.ERROR})))) == []
+    assert numbers(listed(fleet, EVERYBODY, Order(by=Sort.POLICY_STATE)))[-1] == 12
+    for few in (0, 2_000):  # named one by one, and asked of each row
+        with fleet.read() as connection, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(inventory_states, "FEW", few)
+            pending = replace(EVERYBODY, policy_states=frozenset({SettingState.PENDING}))
+            assert inventory.count(connection, TENANT_ID, pending) == 11
+            succeeded = replace(EVERYBODY, policy_states=frozenset({SettingState.SUCCEEDED}))
+            assert inventory.count(connection, TENANT_ID, succeeded) == 1
 
 
 def test_facets_count_what_the_filter_lets_through(fleet: Database) -> None:

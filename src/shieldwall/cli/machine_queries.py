@@ -10,7 +10,21 @@ import typer
 
 MACHINES: Final = "/beta/deviceManagement/machines"
 
-SortBy: TypeAlias = Literal["name", "lastCheckIn", "os", "health", "agentVersion", "exposure"]
+SortBy: TypeAlias = Literal[
+    "name",
+    "lastCheckIn",
+    "os",
+    "health",
+    "agentVersion",
+    "exposure",
+    "state",
+    "policyState",
+    "managedBy",
+    "enrollmentCode",
+    "attestation",
+    "tag",
+    "registered",
+]
 
 SearchOption = Annotated[str | None, typer.Option("--search", help="Words in name, id, tag, system, model.")]
 HealthOption = Annotated[

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import parse_group_id
+from shieldwall.contract.status import SettingState
 from shieldwall.server.inventory.machines import INACTIVE_AFTER, ONBOARDING_STATUSES, states_of
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState
 from shieldwall.server.storage.inventory import FACETS, Filter, Health, Order, Sort
@@ -34,6 +35,7 @@ PARAMETERS: Final = (
     "seenBefore",
     "seenAfter",
     "group",
+    "policyState",
     "includeRetired",
 )
 ORDERING: Final = ("sort", "descending")
@@ -79,6 +81,7 @@ def read_filter(asked: Asked, now: datetime) -> Filter:
         seen_before=texts.read("seenBefore", _moment),
         seen_after=texts.read("seenAfter", _moment),
         group=texts.read("group", parse_group_id),
+        policy_states=texts.words("policyState", {each.value: each for each in SettingState}),
     )
 
 

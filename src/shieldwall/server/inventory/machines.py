@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
+from shieldwall.contract.status import SEVERITY
 from shieldwall.server.storage import devices, inventory
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
@@ -24,7 +25,7 @@ _EXPORT_PORTION: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,14}\Z")
-_PHASES: Final = frozenset(str(number) for number in range(len(Health)))
+_PHASES: Final = frozenset(str(number) for number in range(max(len(Health), len(SEVERITY))))
 _ONBOARDING: Final[Mapping[DeviceState, str]] = {
     DeviceState.PENDING: "pending",
     DeviceState.ACTIVE: "onboarded",
@@ -131,9 +132,9 @@ def states_of(statuses: Collection[str]) -> frozenset[DeviceState]:
     return frozenset(state for state, status in _ONBOARDING.items() if status in statuses)
 
 
-def count_machines(connection: Connection, tenant_id: TenantId, asked: Filter) -> int:
-    """Return how many devices fit."""
-    return inventory.count(connection, tenant_id, asked)
+def count_machines(connection: Connection, tenant_id: TenantId, asked: Filter, *, most: int | None = None) -> int:
+    """Return how many devices fit; with ``most`` no further than so many are counted."""
+    return inventory.count(connection, tenant_id, asked, most=most)
 
 
 def facets(
@@ -181,8 +182,10 @@ def read_cursor(cursor: str, order: Order) -> Position:
 def _key(text: str, order: Order, phase: int) -> str | int | datetime:
     """Read what a row was sorted by: a number for the exposure, a moment for the last check-in, else a text."""
     match order.by:
-        case Sort.EXPOSURE:
+        case Sort.EXPOSURE | Sort.ENROLLMENT_CODE:
             return _number(text)
+        case Sort.REGISTERED:
+            return _EPOCH + _number(text) * _MILLISECOND
         case Sort.LAST_CHECK_IN if (phase == 1) is not order.descending:
             return _EPOCH + _number(text) * _MILLISECOND
         case _:

@@ -32,8 +32,10 @@ from sqlalchemy import (
 )
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.contract.status import SEVERITY, SettingState
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_rows import SEPARATOR
+from shieldwall.server.storage.inventory_states import Pair, of_states, pairs
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory
 
@@ -81,6 +83,14 @@ class Sort(StrEnum):
     HEALTH = "health"
     AGENT_VERSION = "agentVersion"
     EXPOSURE = "exposure"
+    STATE = "state"
+    POLICY_STATE = "policyState"
+    """The gravest of what is enforced first."""
+    MANAGED_BY = "managedBy"
+    ENROLLMENT_CODE = "enrollmentCode"
+    ATTESTATION = "attestation"
+    TAG = "tag"
+    REGISTERED = "registered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +117,7 @@ class Filter:
     seen_before: datetime | None = None
     seen_after: datetime | None = None
     group: GroupId | None = None
+    policy_states: frozenset[SettingState] = frozenset()
     only: tuple[ColumnElement[bool], ...] = field(default=(), compare=False)
     """Further conditions over the rows of ``inventory``: which of them the caller sees."""
 
@@ -183,6 +194,9 @@ class _Question:
 
     tenant_id: TenantId
     filter: Filter
+    connection: Connection
+    pairs: tuple[Pair, ...] = ()
+    """What devices enforce and report, where the filter or the order asks for its state."""
     inactive: Select[Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -217,6 +231,8 @@ class _Question:
             found.append(_in(twins) if asked.is_duplicate else ~_in(twins))
         if asked.group is not None:
             found.append(_in(select(group_members.c.device_id).where(group_members.c.group_id == asked.group)))
+        if asked.policy_states:
+            found.append(self.in_states(asked.policy_states))
         if asked.health:
             found.append(or_(*(and_(*self.of_health(health)) for health in sorted(asked.health))))
         return [*found, *asked.only, *self._seen()]
@@ -230,6 +246,10 @@ class _Question:
                 return (inventory.c.impaired == true(), ~_in(self.inactive))
             case Health.ACTIVE:
                 return (inventory.c.impaired == false(), ~_in(self.inactive))
+
+    def in_states(self, states: Collection[SettingState]) -> Condition:
+        """Return what makes a row one of a device in these states."""
+        return of_states(self.connection, self.tenant_id, self.pairs, states)
 
     def phases(self, order: Order, seen: FromClause) -> tuple[_Phase, ...]:
         """Return the parts of a sort, in the order in which they are read; ``seen`` are the check-ins."""
@@ -246,6 +266,20 @@ class _Question:
                 return (_Phase(inventory.c.agent_key),)
             case Sort.EXPOSURE:
                 return (_Phase(inventory.c.exposure),)
+            case Sort.STATE:
+                return (_Phase(inventory.c.state),)
+            case Sort.MANAGED_BY:
+                return (_Phase(inventory.c.managed_by),)
+            case Sort.ENROLLMENT_CODE:
+                return (_Phase(inventory.c.enrollment_code),)
+            case Sort.ATTESTATION:
+                return (_Phase(inventory.c.attestation_level),)
+            case Sort.TAG:
+                return (_Phase(inventory.c.tags_key),)
+            case Sort.REGISTERED:
+                return (_Phase(inventory.c.registered_at),)
+            case Sort.POLICY_STATE:
+                return tuple(_Phase(inventory.c.name_key, (self.in_states([state]),)) for state in SEVERITY[::-1])
             case Sort.HEALTH:
                 return tuple(_Phase(inventory.c.name_key, self.of_health(health)) for health in Health)
             case Sort.LAST_CHECK_IN:
@@ -266,7 +300,7 @@ class _Question:
 
 def portion(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut) -> tuple[Found, ...]:
     """Return the next devices of a list, at most so many."""
-    question = _Question(tenant_id, asked)
+    question = _asked(connection, tenant_id, asked, cut.order)
     conditions = question.conditions()
     order, start, size = cut.order, cut.after or Position(), cut.size
     seen: FromClause = check_ins
@@ -287,9 +321,12 @@ def portion(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut
     return tuple(found)
 
 
-def count(connection: Connection, tenant_id: TenantId, asked: Filter) -> int:
-    """Return how many devices fit."""
-    query = select(func.count()).select_from(inventory).where(*_Question(tenant_id, asked).conditions())
+def count(connection: Connection, tenant_id: TenantId, asked: Filter, *, most: int | None = None) -> int:
+    """Return how many devices fit; with ``most`` no further than so many are counted."""
+    fitting = _asked(connection, tenant_id, asked).conditions()
+    query = select(func.count()).select_from(inventory).where(*fitting)
+    if most is not None:
+        query = select(func.count()).select_from(select(inventory.c.device_id).where(*fitting).limit(most).subquery())
     return connection.scalars(query).one()
 
 
@@ -297,7 +334,7 @@ def count_facets(
     connection: Connection, tenant_id: TenantId, asked: Filter, facets: Collection[str]
 ) -> Mapping[str, Mapping[str, int]]:
     """Count the devices that fit by each of these facets; a device counts once for each of its tags."""
-    question = _Question(tenant_id, asked)
+    question = _asked(connection, tenant_id, asked)
     columns = {name: column for name, column in _facet_columns(question).items() if name in facets}
     if not columns:
         return {}
@@ -348,6 +385,11 @@ def shared_hardware(
             )
             for device, twin in connection.execute(query):
                 yield DeviceId(device), DeviceId(twin), _SHARED[column.name]
+
+
+def _asked(connection: Connection, tenant_id: TenantId, asked: Filter, order: Order | None = None) -> _Question:
+    needs_pairs = asked.policy_states or (order is not None and order.by is Sort.POLICY_STATE)
+    return _Question(tenant_id, asked, connection, pairs(connection, tenant_id) if needs_pairs else ())
 
 
 def _inactive(tenant_id: TenantId, before: datetime) -> Select[Any]:

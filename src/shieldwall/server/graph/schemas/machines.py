@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from shieldwall.contract.status import SettingState
 from shieldwall.server.inventory.machine_export import COLUMNS
 from shieldwall.server.inventory.machine_queries import PARAMETERS
 from shieldwall.server.inventory.machines import ONBOARDING_STATUSES
@@ -48,6 +49,10 @@ _FORMS: Final[dict[str, tuple[str, Schema]]] = {
     "seenBefore": ("It checked in last before this moment.", MOMENT),
     "seenAfter": ("It checked in last after this moment.", MOMENT),
     "group": ("It belongs to this group.", ID),
+    "policyState": (
+        "The gravest state of what a device enforces.",
+        list_of(word(SettingState), maxItems=_MANY),
+    ),
     "includeRetired": ("Whether retired devices are shown.", _YES_NO),
 }
 
