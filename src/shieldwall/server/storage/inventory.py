@@ -93,6 +93,21 @@ class Sort(StrEnum):
     REGISTERED = "registered"
 
 
+_BY_COLUMN: Final[Mapping[Sort, ColumnElement[Any]]] = {
+    Sort.NAME: inventory.c.name_key,
+    Sort.OS: inventory.c.os_key,
+    Sort.AGENT_VERSION: inventory.c.agent_key,
+    Sort.EXPOSURE: inventory.c.exposure,
+    Sort.STATE: inventory.c.state,
+    Sort.MANAGED_BY: inventory.c.managed_by,
+    Sort.ENROLLMENT_CODE: inventory.c.enrollment_code,
+    Sort.ATTESTATION: inventory.c.attestation_level,
+    Sort.TAG: inventory.c.tags_key,
+    Sort.REGISTERED: inventory.c.registered_at,
+}
+"""What one column orders; the others are read in phases."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which devices are meant: those that fit every part that is given. Texts are compared whatever their case.
@@ -224,6 +239,11 @@ class _Question:
         ):
             if value is not None:
                 found.append(column == value)
+        return [*found, *self._judged(), *asked.only, *self._seen()]
+
+    def _judged(self) -> list[Condition]:
+        """Return what asks for more than the columns of a row."""
+        asked, found = self.filter, list[Condition]()
         if asked.is_drifted is not None:
             found.append(inventory.c.exposure > 0 if asked.is_drifted else inventory.c.exposure == 0)
         if asked.is_duplicate is not None:
@@ -235,7 +255,7 @@ class _Question:
             found.append(self.in_states(asked.policy_states))
         if asked.health:
             found.append(or_(*(and_(*self.of_health(health)) for health in sorted(asked.health))))
-        return [*found, *asked.only, *self._seen()]
+        return found
 
     def of_health(self, health: Health) -> tuple[Condition, ...]:
         """Return what makes a row one of this health. The silent are few, so they are named and not the others."""
@@ -257,35 +277,17 @@ class _Question:
         return found[::-1] if order.descending else found
 
     def _phases(self, by: Sort, seen: FromClause) -> tuple[_Phase, ...]:
+        if by in _BY_COLUMN:
+            return (_Phase(_BY_COLUMN[by]),)
         match by:
-            case Sort.NAME:
-                return (_Phase(inventory.c.name_key),)
-            case Sort.OS:
-                return (_Phase(inventory.c.os_key),)
-            case Sort.AGENT_VERSION:
-                return (_Phase(inventory.c.agent_key),)
-            case Sort.EXPOSURE:
-                return (_Phase(inventory.c.exposure),)
-            case Sort.STATE:
-                return (_Phase(inventory.c.state),)
-            case Sort.MANAGED_BY:
-                return (_Phase(inventory.c.managed_by),)
-            case Sort.ENROLLMENT_CODE:
-                return (_Phase(inventory.c.enrollment_code),)
-            case Sort.ATTESTATION:
-                return (_Phase(inventory.c.attestation_level),)
-            case Sort.TAG:
-                return (_Phase(inventory.c.tags_key),)
-            case Sort.REGISTERED:
-                return (_Phase(inventory.c.registered_at),)
-            case Sort.POLICY_STATE:
-                return tuple(_Phase(inventory.c.name_key, (self.in_states([state]),)) for state in SEVERITY[::-1])
             case Sort.HEALTH:
                 return tuple(_Phase(inventory.c.name_key, self.of_health(health)) for health in Health)
             case Sort.LAST_CHECK_IN:
                 moment, mine = seen.c.last_check_in, seen.c.tenant_id == self.tenant_id
                 never = _Phase(seen.c.device_id, (mine, moment.is_(None)), seen)
                 return (never, _Phase(moment, (mine, moment.is_not(None)), seen))
+            case _:
+                return tuple(_Phase(inventory.c.name_key, (self.in_states([state]),)) for state in SEVERITY[::-1])
 
     def _seen(self) -> list[Condition]:
         asked = self.filter

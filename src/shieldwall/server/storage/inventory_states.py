@@ -1,4 +1,4 @@
-"""Devices by the state of what they enforce: the gravest state of their report, *pending* where it is about another target.
+"""Devices by the state of what they enforce: the gravest of their report, *pending* where that is of another target.
 
 No row says it, for a new target changes the state of all its devices at once. Devices with one target that sent one
 report are in one state, so there are few pairs of both: they are counted by an index alone, and a state is the devices
