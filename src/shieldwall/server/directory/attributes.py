@@ -6,12 +6,13 @@ asks for it says which groups count.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.messages import MANAGED_CODE
@@ -92,6 +93,24 @@ _SOURCES: Final[Mapping[str, _Source]] = MappingProxyType(
 def attributes_of(device: Device) -> Attributes:
     """Return what a rule may ask of a device."""
     return {name: source.value(*(getattr(device, each) for each in source.fields)) for name, source in _SOURCES.items()}
+
+
+def values_in_use(
+    connection: Connection, tenant_id: TenantId, name: str, only: Sequence[ColumnElement[bool]] = ()
+) -> tuple[str, ...]:
+    """Return the texts that devices have in a property, commonest first, as far as a few thousand of them tell.
+
+    ``only`` are conditions on the rows of ``devices``. ``memberOf`` and what is true or false have none.
+    """
+    source = _SOURCES.get(name)
+    if source is None:
+        return ()
+    counted: Counter[str] = Counter()
+    for row in zip(*fleets.some(connection, tenant_id, source.fields, only), strict=True):
+        value = source.value(*row)
+        texts = value if isinstance(value, tuple) else (value,)
+        counted.update(text for text in texts if isinstance(text, str))
+    return tuple(text for text, _ in sorted(counted.items(), key=lambda each: (-each[1], each[0])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.policy.device_sets import places
 from shieldwall.policy.membership import MEMBER_OF, MembershipRule, parse_rule
 from shieldwall.policy.rule_verdicts import Verdict, explain
-from shieldwall.server.directory.attributes import attributes_of
+from shieldwall.server.directory.attributes import attributes_of, described_fleet
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import devices_named_by, groups_asking_for
-from shieldwall.server.storage import groups
+from shieldwall.server.storage import fleets, groups
+from shieldwall.server.storage.fleets import Whose
 
 _MEMBER = "membershipRule"
+TRIED: Final = 10_000
+"""Devices that a rule is tried on while it is being written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,16 @@ class Moves:
     lost: frozenset[DeviceId]
     members: int
     """How many it would have then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a rule says of the devices that were looked at: all of them, or of a large fleet some."""
+
+    moves: Moves
+    looked_at: int
+    is_everybody: bool
+    named: frozenset[DeviceId]
 
 
 def checked_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId | None, text: str) -> MembershipRule:
@@ -67,3 +82,20 @@ def preview_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId,
     """Say which devices a group would gain and lose, were it filled by this rule now."""
     named, present = devices_named_by(connection, tenant_id, rule), groups.member_ids(connection, group_id)
     return Moves(gained=named - present, lost=present - named, members=len(named))
+
+
+def try_rule(
+    connection: Connection, tenant_id: TenantId, group_id: GroupId | None, rule: MembershipRule, most: int = TRIED
+) -> Trial:
+    """Say quickly what a rule would do: to the whole of a small fleet, to so many devices of a large one.
+
+    A group that is not there yet has no members.
+    """
+    looked_at = fleets.first_ids(connection, tenant_id, most + 1)
+    is_everybody = len(looked_at) <= most
+    among = looked_at[:most]
+    fleet = described_fleet(connection, tenant_id, [rule], Whose.STAYING, among=None if is_everybody else among)
+    named = frozenset(fleet.ids[place] for place in places(fleet.columns.matching(rule)))
+    present = frozenset[DeviceId]() if group_id is None else groups.members_of_these(connection, group_id, among)
+    moves = Moves(gained=named - present, lost=present - named, members=len(named))
+    return Trial(moves=moves, looked_at=len(among), is_everybody=is_everybody, named=named)

@@ -149,6 +149,22 @@ def assign_tag(
     return scope_tags.groups_of(connection, acting.tenant_id, tag.id)
 
 
+def tag_group(connection: Connection, acting: Acting, group_id: GroupId, wanted: Collection[str]) -> None:
+    """Let the members of a group have these tags, and by this group no others.
+
+    Raises:
+        InvalidRoleError: The group is not there, or a tag has too many groups.
+        UnknownScopeTagError: There is no such tag.
+    """
+    require_groups(connection, acting.tenant_id, [group_id], member="assignments")
+    require_known(connection, acting.tenant_id, wanted)
+    before = scoping.tags_of_group(connection, acting.tenant_id, group_id)
+    after = frozenset(wanted) - {DEFAULT_TAG}
+    for tag_id in sorted(before ^ after, key=_order):
+        named = set(scope_tags.groups_of(connection, acting.tenant_id, tag_id))
+        assign_tag(connection, acting, tag_id, named | {group_id} if tag_id in after else named - {group_id})
+
+
 def require_groups(connection: Connection, tenant_id: TenantId, group_ids: Collection[GroupId], *, member: str) -> None:
     """Refuse groups that a tenant does not have. Raises: InvalidRoleError."""
     found = {each.id for each in groups.find_many(connection, set(group_ids)) if each.tenant_id == tenant_id}

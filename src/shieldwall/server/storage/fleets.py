@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.messages import MANAGED_CODE
@@ -17,6 +17,8 @@ from shieldwall.server.storage.devices import PARSED
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import devices, group_members
 
+FEW: Final = 2_000
+"""Devices of which a page reads something to show what there is."""
 _IS_MANAGED: Final = (devices.c.state == DeviceState.ACTIVE.value) & (devices.c.enrollment_code == MANAGED_CODE)
 _MANAGED: Final = (
     select(devices.c.id, devices.c.os_type, devices.c.catalog_version, devices.c.is_domain_controller)
@@ -82,6 +84,30 @@ def columns(
         return [], [[] for _ in fields]
     ids, *read = zip(*rows, strict=True)
     return list(ids), [_parsed(name, values) for name, values in zip(fields, read, strict=True)]
+
+
+def some(
+    connection: Connection,
+    tenant_id: TenantId,
+    fields: Sequence[str],
+    only: Sequence[ColumnElement[bool]] = (),
+    most: int = FEW,
+) -> list[list[Any]]:
+    """Return the values of these fields of some devices that may belong to groups, however many there are."""
+    query = (
+        select(*(devices.c[name] for name in fields))
+        .where(devices.c.tenant_id == tenant_id, _THESE[Whose.STAYING], *only)
+        .limit(most)
+    )
+    rows = connection.execute(query).all()
+    read = zip(*rows, strict=True) if rows else ((),) * len(fields)
+    return [_parsed(name, values) for name, values in zip(fields, read, strict=True)]
+
+
+def first_ids(connection: Connection, tenant_id: TenantId, most: int) -> list[DeviceId]:
+    """Return the ids of devices that may belong to groups, the lowest ones and at most so many."""
+    query = select(devices.c.id).where(devices.c.tenant_id == tenant_id, _THESE[Whose.STAYING])
+    return list(map(DeviceId, connection.scalars(query.order_by(devices.c.id).limit(most))))
 
 
 def members(connection: Connection, group_id: GroupId) -> list[DeviceId]:

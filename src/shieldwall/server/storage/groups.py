@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
@@ -58,6 +58,12 @@ def list_with_rule_like(connection: Connection, tenant_id: TenantId, word: str) 
         .where(groups.c.tenant_id == tenant_id, func.lower(groups.c.membership_rule).contains(word.lower()))
         .order_by(groups.c.id)
     )
+    return tuple(map(_group, connection.execute(query)))
+
+
+def called(connection: Connection, tenant_id: TenantId, name: str) -> tuple[Group, ...]:
+    """Return the groups of a tenant that have exactly this name; several may."""
+    query = select(groups).where(groups.c.tenant_id == tenant_id, groups.c.display_name == name).order_by(groups.c.id)
     return tuple(map(_group, connection.execute(query)))
 
 
@@ -150,6 +156,32 @@ def member_ids(connection: Connection, group_id: GroupId) -> frozenset[DeviceId]
     """Return the ids of all members of a group."""
     query = select(group_members.c.device_id).where(group_members.c.group_id == group_id)
     return frozenset(map(DeviceId, connection.scalars(query)))
+
+
+def members_of_these(
+    connection: Connection, group_id: GroupId, device_ids: Collection[DeviceId]
+) -> frozenset[DeviceId]:
+    """Return those of these devices that belong to a group."""
+    query = select(group_members.c.device_id).where(
+        group_members.c.group_id == group_id, is_one_of(connection, group_members.c.device_id, device_ids)
+    )
+    return frozenset(map(DeviceId, connection.scalars(query)))
+
+
+def named_like(text: str) -> ColumnElement[bool]:
+    """Say that a group of a listing has a text in its name, in any case."""
+    return func.lower(groups.c.display_name).contains(text.lower(), autoescape=True)
+
+
+def of_kind(*, dynamic: bool, paused: bool | None = None) -> ColumnElement[bool]:
+    """Say of a group of a listing whether a rule decides who belongs, and whether that is followed."""
+    if not dynamic:
+        return groups.c.membership_rule.is_(None)
+    ruled = groups.c.membership_rule.is_not(None)
+    if paused is None:
+        return ruled
+    state = ProcessingState.PAUSED if paused else ProcessingState.ON
+    return and_(ruled, groups.c.processing_state == state.value)
 
 
 def member_pairs(connection: Connection, group_ids: Collection[GroupId]) -> tuple[tuple[DeviceId, GroupId], ...]:
