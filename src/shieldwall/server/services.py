@@ -12,6 +12,7 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
+from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.proof_memory import ProofMemory
@@ -35,6 +36,7 @@ class AdminServices:
     settings: ServerSettings
     outgoing: Outgoing
     proofs: ProofMemory = field(default_factory=ProofMemory)
+    figures: FleetFigures = field(default_factory=FleetFigures)
 
     @property
     def signer(self) -> Signer:

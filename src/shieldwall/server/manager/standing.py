@@ -1,0 +1,125 @@
+"""How a whole fleet stands in one pass: devices by their gravest state, and every policy by state and by setting.
+
+Devices that are alike (same target, same report, same system and catalog) are in one state, which is worked out once
+for all of them. Reports are read in portions and let go, so a fleet in which no two say the same needs no more memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, Connection
+
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import Digest, PolicyId, SettingId, TenantId
+from shieldwall.contract.status import SettingState, StatusReport
+from shieldwall.contract.target import Target
+from shieldwall.policy.applicability import Traits, traits_of
+from shieldwall.policy.prepared import PreparedPolicy, prepare
+from shieldwall.server.manager.policies import document_of
+from shieldwall.server.manager.states import said
+from shieldwall.server.manager.statuses import PolicyCounts
+from shieldwall.server.manager.summaries import state_of
+from shieldwall.server.storage import revisions, standings, statuses, targets
+from shieldwall.server.storage.rows import portions
+from shieldwall.server.storage.standings import Counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetStanding:
+    """Active devices that a policy reaches, by their gravest state; how many none reaches; and the same by policy."""
+
+    devices: Mapping[SettingState, int]
+    without_policy: int
+    policies: Mapping[PolicyId, PolicyCounts]
+
+
+def standing_of_fleet(
+    connection: Connection, catalog: Catalog, tenant_id: TenantId, only: tuple[ColumnElement[bool], ...] = ()
+) -> FleetStanding:
+    """Count how the devices of a tenant stand; ``only`` are conditions on their check-ins."""
+    in_use = targets.get_many(connection, tenant_id, standings.targets_in_use(connection, tenant_id))
+    counted = standings.count_by_report(connection, tenant_id, in_use, only)
+    tally = _Tally(in_use, _prepared(connection, catalog, in_use.values()))
+    for each, report in _with_reports(connection, tenant_id, counted):
+        tally.add(each, report)
+    return tally.result()
+
+
+def _prepared(connection: Connection, catalog: Catalog, in_use: Iterable[Target]) -> Mapping[Digest, PreparedPolicy]:
+    digests = {item.digest for target in in_use for item in target.items}
+    found = revisions.find_many(connection, sorted(digests))
+    return {digest: prepare(catalog, document_of(revision)) for digest, revision in found.items()}
+
+
+def _with_reports(
+    connection: Connection, tenant_id: TenantId, counted: Collection[Counted]
+) -> Iterator[tuple[Counted, StatusReport | None]]:
+    """Yield what was counted, each with the report of its devices, portion by portion."""
+    by_report: defaultdict[Digest | None, list[Counted]] = defaultdict(list)
+    for each in counted:
+        by_report[each.status].append(each)
+    for each in by_report.pop(None, ()):
+        yield each, None
+    digests = sorted(digest for digest in by_report if digest is not None)
+    for few in portions(digests):
+        reports = statuses.find_many(connection, tenant_id, few)
+        for digest in few:
+            for each in by_report[digest]:
+                yield each, reports.get(digest)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts devices that are alike into the states of the fleet, of its policies and of their settings."""
+
+    targets: Mapping[Digest, Target]
+    policies: Mapping[Digest, PreparedPolicy]
+    fleet: Counter[SettingState] = field(default_factory=Counter)
+    without_policy: int = 0
+    of_policies: defaultdict[PolicyId, Counter[SettingState]] = field(default_factory=lambda: defaultdict(Counter))
+    of_settings: defaultdict[PolicyId, defaultdict[SettingId, Counter[SettingState]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
+    )
+    applying: dict[tuple[Digest, Traits], frozenset[SettingId]] = field(default_factory=dict)
+
+    def add(self, alike: Counted, report: StatusReport | None) -> None:
+        """Count devices that are alike and sent this report."""
+        target = self.targets[alike.target]
+        if not target.items:
+            self.without_policy += alike.devices
+            return
+        self.fleet[state_of(alike.target, report)] += alike.devices
+        words = said(report, alike.target)
+        traits = traits_of(alike.os_type, alike.catalog_version)
+        for item in target.items:
+            policy = self.policies.get(item.digest)
+            if policy is None:
+                continue
+            mine = self._applying(item.digest, policy, traits)
+            self.of_policies[item.policy_id][words.policy(item, mine)] += alike.devices
+            settings = self.of_settings[item.policy_id]
+            for setting in policy.contenders:
+                state = words.state(setting) if setting in mine else SettingState.NOT_APPLICABLE
+                settings[setting][state] += alike.devices
+
+    def result(self) -> FleetStanding:
+        """Return what was counted."""
+        return FleetStanding(
+            devices=self.fleet,
+            without_policy=self.without_policy,
+            policies={
+                policy: PolicyCounts(devices=counts, settings=self.of_settings[policy])
+                for policy, counts in self.of_policies.items()
+            },
+        )
+
+    def _applying(self, digest: Digest, policy: PreparedPolicy, traits: Traits) -> frozenset[SettingId]:
+        key = digest, traits
+        if key not in self.applying:
+            self.applying[key] = frozenset(
+                setting for setting in policy.contenders if policy.reason_against(setting, traits) is None
+            )
+        return self.applying[key]

@@ -1,0 +1,151 @@
+"""Counts over a whole fleet, each in one pass: what the figures of a tenant are made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, case, func, literal, select, text, true
+
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage.alerts import Severity
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.device_schema import alerts
+from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.schema import check_ins, devices, inventory
+
+_MOST_VERSIONS: Final = 50
+_PATIENCE: Final = "SET LOCAL statement_timeout = '10min'"
+
+
+@dataclass(slots=True)
+class Counts:
+    """Devices, retired ones left out, by what they are, and how many settings on how many were repaired or drifted."""
+
+    platforms: Counter[str] = field(default_factory=Counter)
+    states: Counter[DeviceState] = field(default_factory=Counter)
+    health: Counter[Health] = field(default_factory=Counter)
+    managed_by: Counter[str] = field(default_factory=Counter)
+    enrollment_codes: Counter[int] = field(default_factory=Counter)
+    devices: int = 0
+    repaired_devices: int = 0
+    repaired_settings: int = 0
+    drifted_devices: int = 0
+    drifted_settings: int = 0
+
+
+def be_patient(connection: Connection) -> None:
+    """Let the statements of this transaction take long: they are no page's, and nobody waits for them."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(_PATIENCE))
+
+
+def is_small(connection: Connection, tenant_id: TenantId, most: int) -> bool:
+    """Whether a tenant has at most so many devices, retired ones counted; costs no more than that many."""
+    some = select(literal(1)).select_from(inventory).where(inventory.c.tenant_id == tenant_id).limit(most + 1)
+    return connection.scalars(select(func.count()).select_from(some.subquery())).one() <= most
+
+
+def count_devices(
+    connection: Connection,
+    tenant_id: TenantId,
+    *,
+    inactive_before: datetime,
+    only: tuple[ColumnElement[bool], ...] = (),
+) -> Counts:
+    """Count the devices; ``only`` are conditions on the rows of ``inventory``."""
+    columns = (
+        inventory.c.os_type,
+        inventory.c.state,
+        inventory.c.managed_by,
+        inventory.c.enrollment_code,
+        _health(tenant_id, inactive_before),
+        inventory.c.repaired > 0,
+        inventory.c.drifted > 0,
+    )
+    totals = (func.count(), func.sum(inventory.c.repaired), func.sum(inventory.c.drifted))
+    query = (
+        select(*columns, *totals)
+        .where(inventory.c.tenant_id == tenant_id, inventory.c.state != DeviceState.RETIRED.value, *only)
+        .group_by(*columns)
+    )
+    found = Counts()
+    for platform, state, managed_by, code, health, repaired, drifted, number, *settings in connection.execute(query):
+        found.platforms[platform] += number
+        found.states[DeviceState(state)] += number
+        found.managed_by[managed_by] += number
+        found.enrollment_codes[code] += number
+        found.health[Health(health)] += number
+        found.devices += number
+        found.repaired_devices += number if repaired else 0
+        found.drifted_devices += number if drifted else 0
+        found.repaired_settings += int(settings[0])  # PostgreSQL adds whole numbers up to decimals
+        found.drifted_settings += int(settings[1])
+    return found
+
+
+def count_agent_versions(
+    connection: Connection, tenant_id: TenantId, only: tuple[ColumnElement[bool], ...] = ()
+) -> Mapping[str, int]:
+    """Count the devices by the version of their agent, the commonest ones first and at most fifty of them."""
+    count = func.count().label("devices")
+    query = (
+        select(inventory.c.agent_version, count)
+        .where(inventory.c.tenant_id == tenant_id, inventory.c.state != DeviceState.RETIRED.value, *only)
+        .group_by(inventory.c.agent_version)
+        .order_by(count.desc(), inventory.c.agent_version)
+        .limit(_MOST_VERSIONS)
+    )
+    return {row.agent_version: row.devices for row in connection.execute(query)}
+
+
+def count_open_alerts(
+    connection: Connection, tenant_id: TenantId, only: tuple[ColumnElement[bool], ...] = ()
+) -> Mapping[Severity, int]:
+    """Count the open alerts by severity; ``only`` are conditions on their rows."""
+    query = (
+        select(alerts.c.severity, func.count())
+        .where(alerts.c.tenant_id == tenant_id, alerts.c.resolved_at.is_(None), *only)
+        .group_by(alerts.c.severity)
+    )
+    return {Severity(severity): count for severity, count in connection.execute(query)}
+
+
+def count_in_touch(
+    connection: Connection,
+    tenant_id: TenantId,
+    since: datetime,
+    until: datetime,
+    only: tuple[ColumnElement[bool], ...] = (),
+) -> int:
+    """Count the devices whose last check-in lies between two moments; ``only`` are conditions on ``check_ins``."""
+    query = (
+        select(func.count())
+        .select_from(check_ins)
+        .where(
+            check_ins.c.tenant_id == tenant_id,
+            check_ins.c.last_check_in >= since,
+            check_ins.c.last_check_in < until,
+            *only,
+        )
+    )
+    return connection.scalars(query).one()
+
+
+def _health(tenant_id: TenantId, inactive_before: datetime) -> ColumnElement[str]:
+    """Return the health of a row; the silent are few, and found by an index."""
+    mine = check_ins.c.tenant_id == tenant_id
+    silent = select(check_ins.c.device_id).where(mine, check_ins.c.last_check_in < inactive_before)
+    never = (
+        select(check_ins.c.device_id)
+        .join(devices, devices.c.id == check_ins.c.device_id)
+        .where(mine, check_ins.c.last_check_in.is_(None), devices.c.registered_at < inactive_before)
+    )
+    return case(
+        (inventory.c.device_id.in_(silent.union_all(never).subquery().select()), Health.INACTIVE.value),
+        (inventory.c.impaired == true(), Health.IMPAIRED.value),
+        else_=Health.ACTIVE.value,
+    )
