@@ -24,6 +24,9 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "package_id": schema.onboarding_packages.c.id,
     "authority_id": metadata.tables["trusted_authorities"].c.id,
     "alert_id": metadata.tables["alerts"].c.id,
+    "role_id": metadata.tables["role_definitions"].c.id,
+    "assignment_id": metadata.tables["role_assignments"].c.id,
+    "tag_id": metadata.tables["scope_tags"].c.id,
     "person_id": metadata.tables["people"].c.id,
     "passkey_digest": metadata.tables["passkeys"].c.digest,
 }

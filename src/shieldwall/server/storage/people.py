@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, or_, select, update
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.storage import paging
 from shieldwall.server.storage.access_schema import group_people
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.identity_schema import people
@@ -34,6 +36,23 @@ def list_people(connection: Connection, tenant_id: TenantId, page: Page) -> tupl
     """Return one page of a tenant's people, ordered by id where the page says nothing else."""
     query = select(people).where(people.c.tenant_id == tenant_id)
     return tuple(Person(**row._asdict()) for row in paging.rows(connection, query, page, people.c.id))
+
+
+def called_like(text: str) -> ColumnElement[bool]:
+    """Say, as a condition, whose name or user name holds a text, in any case."""
+    wanted = text.lower()
+    return or_(
+        *(
+            func.lower(column).contains(wanted, autoescape=True)
+            for column in (people.c.display_name, people.c.user_name)
+        )
+    )
+
+
+def find_many(connection: Connection, tenant_id: TenantId, person_ids: Collection[str]) -> Mapping[str, Person]:
+    """Return those of these people that a tenant has, by their ids."""
+    query = select(people).where(people.c.tenant_id == tenant_id, is_one_of(connection, people.c.id, person_ids))
+    return {row.id: Person(**row._asdict()) for row in connection.execute(query)}
 
 
 def enabled_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[Person, ...]:

@@ -60,6 +60,18 @@ def enabled_people(connection: Connection, tenant_id: TenantId, members: Collect
     return frozenset(connection.scalars(query))
 
 
+def people_of_groups(
+    connection: Connection, tenant_id: TenantId, group_ids: Collection[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return who belongs to which of these groups, as pairs of group and person."""
+    query = (
+        select(group_people.c.group_id, group_people.c.person_id)
+        .where(group_people.c.tenant_id == tenant_id, group_people.c.group_id.in_(sorted(group_ids)))
+        .order_by(group_people.c.group_id, group_people.c.person_id)
+    )
+    return tuple((group_id, person_id) for group_id, person_id in connection.execute(query))
+
+
 def known_people(connection: Connection, tenant_id: TenantId, members: Collection[str]) -> frozenset[str]:
     """Return those of these ids that name people of a tenant."""
     query = select(people.c.id).where(people.c.tenant_id == tenant_id, people.c.id.in_(sorted(members)))

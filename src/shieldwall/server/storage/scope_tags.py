@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, union, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, union, update
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.storage.access_records import ScopeTag
@@ -17,6 +18,7 @@ from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import assignment_filters, group_members, policies
 
 _TAGGED = (policies, assignment_filters, role_definitions)
+MOST_CARRIERS: Final = 100
 
 
 def add(connection: Connection, tag: ScopeTag) -> None:
@@ -119,6 +121,35 @@ def is_used(connection: Connection, tenant_id: TenantId, tag_id: str) -> bool:
         if connection.execute(query).first() is not None:
             return True
     return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carriers:
+    """What carries a tag: the first of each kind, as pairs of id and name, and devices marked by themselves."""
+
+    policies: tuple[tuple[str, str], ...]
+    filters: tuple[tuple[str, str], ...]
+    roles: tuple[tuple[str, str], ...]
+    devices: int
+    """Counted up to ``MOST_CARRIERS``."""
+
+
+def carriers(connection: Connection, tenant_id: TenantId, tag_id: str) -> Carriers:
+    """Return what carries a tag, at most ``MOST_CARRIERS`` of each kind."""
+    found = []
+    for table in _TAGGED:
+        listed = values_of(table.c.role_scope_tag_ids)
+        carries = exists().select_from(listed).where(listed.c.value == tag_id)
+        name = table.c.name if "name" in table.c else table.c.display_name
+        query = select(table.c.id, name).where(table.c.tenant_id == tenant_id, carries).order_by(name, table.c.id)
+        rows = connection.execute(query.limit(MOST_CARRIERS))
+        found.append(tuple((str(row_id), str(called)) for row_id, called in rows))
+    marked = select(device_scope_tags.c.device_id).where(
+        device_scope_tags.c.tenant_id == tenant_id, device_scope_tags.c.tag_id == tag_id
+    )
+    counted = select(func.count()).select_from(marked.limit(MOST_CARRIERS).subquery())
+    policies_, filters, roles = found
+    return Carriers(policies=policies_, filters=filters, roles=roles, devices=connection.scalars(counted).one())
 
 
 def _one(tenant_id: TenantId, tag_id: str) -> tuple[Any, Any]:

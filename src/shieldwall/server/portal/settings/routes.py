@@ -7,17 +7,25 @@ from typing import Final
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.portal.settings import (
+    access_pages,
     authority_pages,
     offboarding_pages,
     package_pages,
     people_pages,
     protection_pages,
+    role_assignment_pages,
+    role_pages,
     scope_pages,
+    scope_tag_pages,
     tenant_pages,
 )
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *people_pages.HANDLERS,
+    *role_pages.HANDLERS,
+    *role_assignment_pages.HANDLERS,
+    *access_pages.HANDLERS,
+    *scope_tag_pages.HANDLERS,
     *package_pages.HANDLERS,
     *offboarding_pages.HANDLERS,
     *protection_pages.HANDLERS,
