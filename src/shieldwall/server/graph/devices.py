@@ -141,9 +141,7 @@ def sync_device(services: Services, request: GraphRequest, device_id: FromPath[s
     """Ask a device to check in now (policy sync)."""
     with services.database.write() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
-        sync.request_sync(connection, [device.id], services.clock.now())
-        acting = acting_for(services, request)
-        acting.record(connection, "device.syncRequested", "device", device.id, name=device.display_name)
+        sync.ask(connection, acting_for(services, request), [device])
     return empty()
 
 

@@ -74,10 +74,34 @@ def filter_at(now: datetime) -> Filter:
 
 def list_machines(connection: Connection, tenant_id: TenantId, wanted: Wanted) -> tuple[Machine, ...]:
     """Return one page. Raises: BadCursorError."""
+    return _listed(connection, tenant_id, wanted, None)
+
+
+def search(connection: Connection, tenant_id: TenantId, wanted: Wanted, most: int) -> tuple[tuple[Machine, ...], int]:
+    """Return one page, and how many devices fit, counted as far as ``most``.
+
+    Where few fit, they are looked for once for both: however many devices there are, nobody waits for a second look.
+
+    Raises:
+        BadCursorError: The cursor is not one of this list.
+    """
+    known = None if wanted.filter == filter_like(wanted.filter) else inventory.few(connection, tenant_id, wanted.filter)
+    found = _listed(connection, tenant_id, wanted, known)
+    count = count_machines(connection, tenant_id, wanted.filter, most=most) if known is None else len(known)
+    return found, count
+
+
+def filter_like(asked: Filter) -> Filter:
+    """Return the filter that asks for nothing but the states that this one asks for."""
+    return Filter(inactive_before=asked.inactive_before, states=asked.states)
+
+
+def _listed(
+    connection: Connection, tenant_id: TenantId, wanted: Wanted, known: Collection[DeviceId] | None
+) -> tuple[Machine, ...]:
     after = None if wanted.cursor is None else read_cursor(wanted.cursor, wanted.order)
-    found = inventory.portion(
-        connection, tenant_id, wanted.filter, Cut(order=wanted.order, after=after, size=wanted.size)
-    )
+    cut = Cut(order=wanted.order, after=after, size=wanted.size)
+    found = inventory.portion(connection, tenant_id, wanted.filter, cut, known)
     described = describe(connection, [each.device_id for each in found], wanted.filter.inactive_before)
     return tuple(
         Machine(

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.messages import WaitRequest
+from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.rows import portions
+
+REQUESTED: Final = "device.syncRequested"
+"""What the audit trail calls it when somebody asks a device to check in."""
+
+
+def ask(connection: Connection, acting: Acting, devices: Collection[Device]) -> None:
+    """Ask devices to check in at once, and keep who asked."""
+    request_sync(connection, [device.id for device in devices], acting.clock.now())
+    for device in devices:
+        acting.record(connection, REQUESTED, "device", device.id, name=device.display_name)
 
 
 def request_sync(connection: Connection, device_ids: Iterable[DeviceId], now: datetime) -> int:

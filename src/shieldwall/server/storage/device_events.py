@@ -76,12 +76,13 @@ def list_events(connection: Connection, tenant_id: TenantId, page: Page) -> tupl
 
 
 def newest_of_device(
-    connection: Connection, tenant_id: TenantId, device_id: DeviceId, most: int
+    connection: Connection, tenant_id: TenantId, device_id: DeviceId, most: int, *, before: datetime | None = None
 ) -> tuple[EventRecord, ...]:
-    """Return what happened on a device last, the newest first."""
+    """Return what happened on a device last, the newest first; with ``before`` what happened until then."""
+    until = () if before is None else (device_events.c.at < before,)
     query = (
         select(device_events)
-        .where(device_events.c.tenant_id == tenant_id, device_events.c.device_id == device_id)
+        .where(device_events.c.tenant_id == tenant_id, device_events.c.device_id == device_id, *until)
         .order_by(device_events.c.at.desc(), device_events.c.id)
         .limit(most)
     )

@@ -300,18 +300,21 @@ class _Question:
         return found
 
 
-def portion(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut) -> tuple[Found, ...]:
-    """Return the next devices of a list, at most so many."""
+def portion(
+    connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut, known: Collection[DeviceId] | None = None
+) -> tuple[Found, ...]:
+    """Return the next devices of a list, at most so many; ``known`` are those that fit, where somebody knows."""
     question = _asked(connection, tenant_id, asked, cut.order)
     conditions = question.conditions()
     order, start, size = cut.order, cut.after or Position(), cut.size
     seen: FromClause = check_ins
-    if (order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags or asked.only) and (
-        few := _few(connection, question)
-    ) is not None:
-        conditions = [inventory.c.device_id.in_(few)]
+    named: list[str] | None = None if known is None else list(known)
+    if named is None and (order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags or asked.only):
+        named = _few(connection, question)
+    if named is not None:
+        conditions = [inventory.c.device_id.in_(named)]
         if order.by is Sort.LAST_CHECK_IN:
-            seen, conditions = _seen(few), []
+            seen, conditions = _seen(named), []
     found: list[Found] = []
     phases = question.phases(order, seen)
     for number in range(start.phase, len(phases)):
@@ -321,6 +324,12 @@ def portion(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut
         if len(found) >= size:
             break
     return tuple(found)
+
+
+def few(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[DeviceId, ...] | None:
+    """Return the devices that fit where these are few, in no order; ``None`` where they are many."""
+    found = _few(connection, _asked(connection, tenant_id, asked))
+    return None if found is None else tuple(map(DeviceId, found))
 
 
 def count(connection: Connection, tenant_id: TenantId, asked: Filter, *, most: int | None = None) -> int:

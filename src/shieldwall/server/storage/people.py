@@ -14,6 +14,7 @@ from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.identity_schema import people
+from shieldwall.server.storage.portal_schema import saved_views, unfinished_policies
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import groups
@@ -78,6 +79,8 @@ def change(connection: Connection, person: Person) -> None:
 
 def remove(connection: Connection, person_id: str) -> None:
     """Remove a person, and with them what belongs to them alone."""
+    for table in (saved_views, unfinished_policies):  # what they kept for themselves alone
+        connection.execute(delete(table).where(table.c.person_id == person_id))
     connection.execute(delete(people).where(people.c.id == person_id))
 
 
