@@ -182,6 +182,11 @@ def admin_routes() -> Litestar:
 def create_admin_world(database: Database, data: Path) -> AdminWorld:
     """Put the services together over an empty database that has its tables."""
     add_tenant(database)
+    return admin_world_over(database, data)
+
+
+def admin_world_over(database: Database, data: Path) -> AdminWorld:
+    """Put the services together over a database that has the tenant; their keys are new ones in ``data``."""
     clock = HandClock()
     signers = _Signers(data, clock)
     settings = ServerSettings(
