@@ -40,6 +40,7 @@ from shieldwall.server.storage import scope_tags, scoping
 from shieldwall.server.storage.access_schema import role_definitions
 from shieldwall.server.storage.device_schema import alerts, device_events, registrations
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.portal_schema import unfinished_policies
 from shieldwall.server.storage.rows import strings_from
 from shieldwall.server.storage.schema import (
     assignment_filters,
@@ -149,6 +150,7 @@ def _roles(connection: Connection, tenant_id: TenantId, text: str) -> list[Facts
 _DEVICE: Final = Gate("device", _devices, (ResourceAction.READ_DEVICES, ResourceAction.READ_DIRECTORY))
 GATES: Final[Mapping[str, Gate]] = {
     "policy_id": Gate("policy", _tagged(policies), (ResourceAction.READ_POLICIES,)),
+    "unfinished_id": Gate("unfinished policy", _of_tenant(unfinished_policies), (ResourceAction.READ_POLICIES,)),
     "filter_id": Gate("assignment filter", _tagged(assignment_filters), (ResourceAction.READ_FILTERS,)),
     "setting_id": Gate("reusable setting", _of_tenant(reusable_settings), (ResourceAction.READ_POLICIES,)),
     "device_id": _DEVICE,

@@ -13,6 +13,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.directory import following
 from shieldwall.server.events.keeping import forget_all
 from shieldwall.server.inventory.cleaning import ACTOR, Cleaning, CleanUp, get_rules, preview
+from shieldwall.server.manager import unfinished
 from shieldwall.server.manager.protection import end_troubleshooting
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import tenants
@@ -57,6 +58,7 @@ class Housekeeping:
         services.signer.rotate_token_key(only_if_due=True)
         with services.database.write() as connection:
             end_troubleshooting(connection, services.acting(ACTOR))
+            unfinished.forget_old(connection, tenant.id, services.clock.now())
         streams = [each.name for each in services.settings.audit_streams]
         forget_all(
             services.database, tenant.id, services.clock.now(), home=services.settings.tenant_id, streams=streams

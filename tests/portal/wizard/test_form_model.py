@@ -181,7 +181,7 @@ def lists(draw: st.DrawFn) -> tuple[SimpleValue, ...]:
 @st.composite
 def simples(draw: st.DrawFn, kind: Kind) -> SimpleValue:
     if kind is Kind.SIMPLE_INTEGER:
-        return SimpleValue(kind="integer", value=draw(st.integers(-(10**17), 10**17)), template=draw(values()))
+        return SimpleValue(kind="integer", value=draw(st.integers(-(10**15) + 1, 10**15 - 1)), template=draw(values()))
     if kind is Kind.SIMPLE_SECRET:
         return SimpleValue(kind="secret", value="a token", state="encryptedValueToken")
     return SimpleValue(kind="string", value=draw(_TEXTS | st.just("")), template=draw(values()))

@@ -22,6 +22,36 @@ _MOST_DIGITS: Final = 7
 _MOST_ALIKE: Final = 50
 
 
+MOST_FIELDS: Final = "mostFields"
+"""Where a route says how many fields its form may have."""
+
+
+class SentForm(dict[str, str]):
+    """What a form says: of every name its last value, and on request all of them in their order."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Take the names and values as they were sent."""
+        self._pairs = tuple(pairs)
+        super().__init__(self._pairs)
+
+    def every(self) -> dict[str, tuple[str, ...]]:
+        """Return all values of every name."""
+        found: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            found.setdefault(name, []).append(value)
+        return {name: tuple(values) for name, values in found.items()}
+
+
+def many_fields(most: int) -> dict[str, int]:
+    """Declare in the ``opt`` of a route that its form has more fields than most forms."""
+    return {MOST_FIELDS: most}
+
+
+def every_value(form: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return all values of every name of a form."""
+    return form.every() if isinstance(form, SentForm) else {name: (value,) for name, value in form.items()}
+
+
 class InvalidFormError(ShieldwallError):
     """A field of a form holds what it cannot hold; the field is named."""
 

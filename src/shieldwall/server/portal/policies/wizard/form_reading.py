@@ -47,7 +47,7 @@ Items: TypeAlias = Mapping[SettingId, tuple[GroupValue, ...]]
 """The items that lists shall have from now on."""
 _Value = TypeVar("_Value", ChoiceValue, SimpleValue)
 
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,15}")
 _ENDS: Final = re.compile(r"\r\n|\r|\n")
 
 
