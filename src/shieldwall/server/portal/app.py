@@ -33,6 +33,7 @@ from shieldwall.server.openapi.description import PAGES
 from shieldwall.server.parts import part_of, providing
 from shieldwall.server.portal.assets import static_file
 from shieldwall.server.portal.devices import routes as devices
+from shieldwall.server.portal.forms import MOST_FIELDS, SentForm
 from shieldwall.server.portal.groups import routes as groups
 from shieldwall.server.portal.overview import routes as overview
 from shieldwall.server.portal.policies import routes as policies
@@ -150,11 +151,12 @@ async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
 
 
 async def _form(request: AnyRequest) -> Mapping[str, str]:
+    most = request.route_handler.opt.get(MOST_FIELDS, _MOST_FIELDS)
     try:
-        pairs = parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        pairs = parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=most)
     except ValueError:
         raise ForgedFormError("The form cannot be read.") from None
-    return dict(pairs)
+    return SentForm(pairs)
 
 
 def _problem(rendering: Rendering, request: AnyRequest, error: ShieldwallError) -> Response[str]:
