@@ -1,3 +1,4 @@
 // What every page of the admin center loads. Pages work without it; with it, parts of them change in place.
 import "./security.js";
 import "./live.js";
+import "./copying.js";

@@ -77,7 +77,7 @@ def test_the_overview_names_devices_in_trouble_before_the_policies(world: AdminW
 
     words = text_of(ada.get("/").text)
 
-    assert "1 error, 1 pending, 1 succeeded" in words
+    assert "Error: 1, Pending: 1, Succeeded: 1" in words
     assert "Needs attention: 1 device " in words
     assert words.index("device-2") < words.index("Antivirus")
     assert "device-1" not in words

@@ -12,6 +12,7 @@ from shieldwall.contract.status import SettingState
 from shieldwall.policy.enrollment import Enrollment, Reason
 from shieldwall.policy.resolve import Rule
 from shieldwall.server.directory.names import visible
+from shieldwall.server.portal.language import ENGLISH
 from shieldwall.server.portal.words import (
     CONFLICTS,
     RULES,
@@ -33,6 +34,11 @@ JSON = st.recursive(
 )
 
 
+def said(at: datetime, now: datetime) -> str:
+    one, many, count = ago(at, now)
+    return ENGLISH.counted(one, many, count) % {"num": count}
+
+
 @pytest.mark.parametrize(
     ("passed", "words"),
     [
@@ -48,12 +54,12 @@ JSON = st.recursive(
     ],
 )
 def test_time_that_passed_is_told_in_its_largest_whole_unit(passed: timedelta, words: str) -> None:
-    assert ago(NOON - passed, NOON) == words
+    assert said(NOON - passed, NOON) == words
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.datetimes(timezones=st.just(UTC)))
 def test_any_moment_can_be_told_even_one_from_a_clock_that_is_ahead(at: datetime, now: datetime) -> None:
-    assert ago(at, now).endswith("ago" if now - at >= timedelta(seconds=5) else "just now")
+    assert said(at, now).endswith("ago" if now - at >= timedelta(seconds=5) else "just now")
 
 
 @given(st.text())

@@ -27,7 +27,12 @@ async def serve(data: Path) -> None:
         )
         async with admin.running():
             structlog.get_logger().info("admin_listens", address=found.listen, port=found.public_port)
-            await listener.serve(admin.application, Interfaces.ASGI, asked.wait)
+
+            async def until() -> None:
+                await asked.wait()
+                admin.watching.end()  # or the pages that are open would be waited for
+
+            await listener.serve(admin.application, Interfaces.ASGI, until)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ from shieldwall.server.observability import new_registry
 from shieldwall.server.outgoing.opening import open_outgoing
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.readiness import Readiness
+from shieldwall.server.sampling import Sampling
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
 from shieldwall.server.signer.client import SignerClient
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from litestar import Litestar
 
     from shieldwall.server.openapi.publishing import Publishing
+    from shieldwall.server.portal.live.watching import Watching
     from shieldwall.server.portal.work.works import Works
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
@@ -108,7 +110,9 @@ class Admin:
     connections: ConnectionGuard
     publishing: Publishing
     works: Works
+    watching: Watching
     housekeeping: Housekeeping
+    sampling: Sampling
     dispatching: Dispatching
     streaming: Streaming
 
@@ -118,7 +122,11 @@ class Admin:
         self.publishing.prepare()
         self.works.open()
         async with _beside(
-            self.connections.run(), self.housekeeping.run(), self.dispatching.run(), self.streaming.run()
+            self.connections.run(),
+            self.housekeeping.run(),
+            self.dispatching.run(),
+            self.streaming.run(),
+            self.watching.run(),
         ):
             try:
                 yield
@@ -330,6 +338,7 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
     from shieldwall.server.openapi.permission_words import in_words  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.publishing import Publishing  # noqa: PLC0415 - see above
     from shieldwall.server.parts import WithParts  # noqa: PLC0415 - see above
+    from shieldwall.server.portal.live.watching import Watching  # noqa: PLC0415 - see above
     from shieldwall.server.portal.sign_in.limits import SignInLimits  # noqa: PLC0415 - see above
     from shieldwall.server.portal.sign_in.provider_client import ProviderClient  # noqa: PLC0415 - see above
     from shieldwall.server.portal.work.works import Works  # noqa: PLC0415 - see above
@@ -345,6 +354,7 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
     )
     publishing = Publishing(lambda: create_document(routes.routes, about))
     works = Works(services)
+    watching = Watching(services, works, draw_between)
     parts: dict[type, object] = {
         AdminServices: services,
         Attempts: attempts,
@@ -356,6 +366,7 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
         Readiness: Readiness(database=services.database, signer=services.signer),
         SignInLimits: SignInLimits(attempts, monotonic),
         Throttle: Throttle(settings.limits, monotonic),
+        Watching: watching,
         Works: works,
     }
     paths = NormalPaths(WithParts(routes, parts), names_in(route.path for route in routes.routes))
@@ -373,7 +384,9 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
         connections=connections,
         publishing=publishing,
         works=works,
+        watching=watching,
         housekeeping=Housekeeping(services=services),
+        sampling=Sampling(services=services),
         dispatching=Dispatching(
             services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told
         ),

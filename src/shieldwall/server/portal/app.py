@@ -31,21 +31,25 @@ from shieldwall.server.directory.people import LastAdministratorError, Outranked
 from shieldwall.server.gates import is_narrowed, pass_gates
 from shieldwall.server.openapi.description import PAGES
 from shieldwall.server.parts import part_of, providing
+from shieldwall.server.portal import appearance
 from shieldwall.server.portal.assets import static_file
 from shieldwall.server.portal.devices import routes as devices
+from shieldwall.server.portal.first_run import routes as first_run
 from shieldwall.server.portal.forms import MOST_FIELDS, SentForm
 from shieldwall.server.portal.groups import routes as groups
+from shieldwall.server.portal.live import routes as live
+from shieldwall.server.portal.live.watching import TooManyStreamsError, Watching
 from shieldwall.server.portal.overview import routes as overview
 from shieldwall.server.portal.policies import routes as policies
 from shieldwall.server.portal.rendering import Rendering, redirect
-from shieldwall.server.portal.sessions import ForgedFormError, check_form, principal_of
+from shieldwall.server.portal.sessions import UNNOTED, ForgedFormError, check_form, principal_of
 from shieldwall.server.portal.settings import routes as settings
 from shieldwall.server.portal.sign_in import routes as sign_in
 from shieldwall.server.portal.sign_in.confirming import FORM, ask_again
 from shieldwall.server.portal.sign_in.limits import SignInLimits
 from shieldwall.server.portal.sign_in.provider_client import ProviderClient
 from shieldwall.server.portal.work import routes as work
-from shieldwall.server.portal.work.works import Works
+from shieldwall.server.portal.work.works import TooMuchWorkError, Works
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
@@ -60,6 +64,7 @@ _TITLES: Final = {
     413: "Too large",
     429: "Too often",
     500: "Something went wrong",
+    503: "Too much at once",
 }
 _STATUSES: Final[Mapping[type[ShieldwallError], int]] = {
     NotFoundError: 404,
@@ -72,6 +77,8 @@ _STATUSES: Final[Mapping[type[ShieldwallError], int]] = {
     LastAdministratorError: 409,
     LastPasskeyError: 409,
     TooManyRequestsError: 429,
+    TooMuchWorkError: 429,
+    TooManyStreamsError: 503,
 }
 
 
@@ -90,12 +97,15 @@ def create_routes(templates: Environment) -> Router:
         opt=dict(PAGES),
         route_handlers=[
             *sign_in.HANDLERS,
+            *first_run.HANDLERS,
             *overview.HANDLERS,
             *devices.HANDLERS,
             *policies.HANDLERS,
             *groups.HANDLERS,
             *settings.HANDLERS,
             *work.HANDLERS,
+            *live.HANDLERS,
+            *appearance.HANDLERS,
             static_file,
         ],
         dependencies={
@@ -105,6 +115,7 @@ def create_routes(templates: Environment) -> Router:
             "limits": providing(SignInLimits),
             "client": providing(ProviderClient),
             "works": providing(Works),
+            "watching": providing(Watching),
         },
         guards=[_guard],
         exception_handlers={
@@ -135,7 +146,10 @@ async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
         return  # the framework answers, with the header Allow that a 405 tells anybody as well
     services = part_of(connection.scope, AdminServices)
     authorization = authorization_of(handler.opt)
-    principal = None if authorization.public else await sync_to_thread(principal_of, services, connection)
+    principal = None
+    if not authorization.public:
+        unnoted = handler.opt.items() >= UNNOTED.items()
+        principal = await sync_to_thread(principal_of, services, connection, unnoted=unnoted)
     connection.scope["user"] = principal
     try:
         authorization.admit(principal, services.clock.now())

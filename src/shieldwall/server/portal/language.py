@@ -26,6 +26,11 @@ def marked(text: str) -> str:
     return text
 
 
+def counted(one: str, many: str) -> tuple[str, str]:
+    """Mark a text that depends on a number, to be translated where it is shown; ``%(num)s`` is the number."""
+    return one, many
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """One language; a text that it does not know stays English."""

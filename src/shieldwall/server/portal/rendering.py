@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from litestar import Request, Response
@@ -16,13 +17,18 @@ from markupsafe import Markup, escape
 
 from shieldwall.server.authorization import Principal
 from shieldwall.server.directory.names import visible
+from shieldwall.server.parts import part_of
 from shieldwall.server.portal.answer_headers import HEADERS
 from shieldwall.server.portal.assets import load_assets
 from shieldwall.server.portal.language import Language, language_of, languages
+from shieldwall.server.portal.live.topics import permitted
+from shieldwall.server.portal.live.watching import Watching
 from shieldwall.server.portal.navigation import MENU
 from shieldwall.server.portal.openings import openings
 from shieldwall.server.portal.sessions import TENANTS, form_token
+from shieldwall.server.portal.themes import THEMES, theme_of
 from shieldwall.server.portal.words import HEALTH, STATES, ago, plain, product_state
+from shieldwall.server.portal.work.works import Works
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import services_of_caller
 
@@ -38,16 +44,31 @@ class Rendering:
     services: AdminServices
     environment: Environment
 
-    def page(self, request: Request[Any, Any, Any], template: str, *, status: int = 200, **shown: Any) -> Response[str]:
-        """Render a page, or a part of one, for whoever asks."""
+    def page(
+        self,
+        request: Request[Any, Any, Any],
+        template: str,
+        *,
+        status: int = 200,
+        live: Sequence[str] = (),
+        **shown: Any,
+    ) -> Response[str]:
+        """Render a page, or a part of one, for whoever asks.
+
+        ``live`` says what the page is about (``live.topics``): its parts that are marked ``data-live`` follow that.
+        """
         principal = request.scope.get("user")
         person = principal if isinstance(principal, Principal) else None
+        topics, mark = self._followed(request, person, live)
         content = self.environment.get_template(template).render(
             tenant=services_of_caller(self.services, principal).tenant,
             principal=person,
             sees_tenants=person is not None and TENANTS in person.permissions,
             may=openings(request, person),
             shown_at=self.services.clock.now(),
+            theme=theme_of(request),
+            live_topics=topics,
+            live_mark=mark,
             **{
                 _LANGUAGE: language_of(request.headers.get("accept-language", ""), languages()),
                 "section": "",
@@ -56,6 +77,16 @@ class Rendering:
             },
         )
         return Response(content, status_code=status, media_type="text/html", headers=dict(HEADERS))
+
+    def _followed(
+        self, request: Request[Any, Any, Any], person: Principal | None, topics: Sequence[str]
+    ) -> tuple[tuple[str, ...], str]:
+        """Return what this person may follow of a page's topics, and how that stands."""
+        if person is None or not topics or "x-requested-for" in request.headers:  # a refresh goes on following
+            return (), ""
+        works, watching = part_of(request.scope, Works), part_of(request.scope, Watching)
+        found = permitted(self.services, works, person, topics)
+        return found, watching.mark(person.tenant_id, found) if found else ""
 
 
 def redirect(path: str, cookies: Sequence[Cookie] = ()) -> Redirect:
@@ -83,7 +114,7 @@ def load_templates() -> Environment:
     environment.globals |= {"_": _text, "gettext": _text, "ngettext": _counted}
     environment.filters["ago"] = _ago
     environment.filters["list_pair"] = lambda value: (value, value)
-    environment.filters["number"] = lambda value: f"{value:,}"
+    environment.filters["number"] = _number
     environment.filters["plain"] = plain
     environment.filters["product_state"] = product_state
     environment.tests["opened_by"] = lambda path, may: may(path)
@@ -91,6 +122,7 @@ def load_templates() -> Environment:
     environment.globals["health_words"] = HEALTH
     environment.globals["assets"] = load_assets().paths
     environment.globals["menu"] = MENU
+    environment.globals["themes"] = THEMES
     return environment
 
 
@@ -116,8 +148,14 @@ def _language(context: Context) -> Language:
 
 
 @pass_context
-def _ago(context: Context, at: datetime) -> str:
-    return ago(at, context["shown_at"])
+def _ago(context: Context, at: datetime) -> Markup:
+    one, many, count = ago(at, context["shown_at"])
+    return _counted(context, one, many, count)
+
+
+@pass_context
+def _number(context: Context, value: float) -> str:
+    return format_decimal(value, locale=_language(context).tag)
 
 
 def _inert(value: Any) -> Any:

@@ -22,6 +22,8 @@ from shieldwall.server.storage.identity_records import Session
 COOKIE: Final = "__Host-shieldwall"
 ADMINISTRATOR: Final = "Shieldwall.Portal.Administrator"
 """What a session may do: everything in the admin center of its tenant."""
+UNNOTED: Final[dict[str, Any]] = {"unnoted": True}
+"""Declares a route that a page asks for by itself: being asked for it does not keep a session alive."""
 TENANTS: Final = "Shieldwall.Portal.Tenants"
 """What some sessions of the server's own tenant may do beside: see the figures of all tenants."""
 
@@ -35,14 +37,18 @@ class ForgedFormError(ShieldwallError):
     remedy = "Open the page again and repeat what you did there."
 
 
-def principal_of(services: AdminServices, connection: Connection) -> Principal:
-    """Find who is signed in, and note that the session is in use. Raises: UnauthenticatedError."""
+def principal_of(services: AdminServices, connection: Connection, *, unnoted: bool = False) -> Principal:
+    """Find who is signed in, and note that the session is in use unless the page asked by itself.
+
+    Raises:
+        UnauthenticatedError: Nobody is.
+    """
     session = find_session(services, connection)
     if session is None:
         raise UnauthenticatedError("Nobody is signed in.", remedy="Sign in again with a new link.")
     tenant = services.tenancy.get(session.tenant_id)  # and known from here on: no later step of the request waits
     now = services.clock.now()
-    refreshing = "x-requested-for" in connection.headers  # a page left open must not keep its session alive
+    refreshing = unnoted or "x-requested-for" in connection.headers  # a page left open must not keep its session alive
     if not refreshing and sessions.needs_note(session, now=now):
         with services.database.write() as transaction:
             sessions.note_use(transaction, session, now=now)

@@ -9,21 +9,24 @@ from shieldwall.contract.enrollment import status_in_words
 from shieldwall.contract.status import SettingState
 from shieldwall.policy.enrollment import Enrollment
 from shieldwall.policy.resolve import Rule
+from shieldwall.server.portal.language import counted, marked
 from shieldwall.server.storage.device_records import Device, DeviceState
 
+_NOW: Final = marked("just now")
 _STEPS: Final = (
-    (timedelta(minutes=1), timedelta(seconds=1), "second"),
-    (timedelta(hours=1), timedelta(minutes=1), "minute"),
-    (timedelta(days=1), timedelta(hours=1), "hour"),
-    (timedelta.max, timedelta(days=1), "day"),
+    (timedelta(seconds=5), timedelta(seconds=1), _NOW, _NOW),
+    (timedelta(minutes=1), timedelta(seconds=1), *counted("%(num)s second ago", "%(num)s seconds ago")),
+    (timedelta(hours=1), timedelta(minutes=1), *counted("%(num)s minute ago", "%(num)s minutes ago")),
+    (timedelta(days=1), timedelta(hours=1), *counted("%(num)s hour ago", "%(num)s hours ago")),
+    (timedelta.max, timedelta(days=1), *counted("%(num)s day ago", "%(num)s days ago")),
 )
 
 STATES: Final = {
-    SettingState.ERROR: "Error",
-    SettingState.CONFLICT: "Conflict",
-    SettingState.PENDING: "Pending",
-    SettingState.SUCCEEDED: "Succeeded",
-    SettingState.NOT_APPLICABLE: "Not applicable",
+    SettingState.ERROR: marked("Error"),
+    SettingState.CONFLICT: marked("Conflict"),
+    SettingState.PENDING: marked("Pending"),
+    SettingState.SUCCEEDED: marked("Succeeded"),
+    SettingState.NOT_APPLICABLE: marked("Not applicable"),
 }
 """States as people know them, in the order in which they deserve attention."""
 
@@ -56,17 +59,16 @@ _DEVICE_STATES: Final = {
 }
 
 
-HEALTH: Final = {"active": "Active", "impaired": "Impaired", "inactive": "Inactive"}
+HEALTH: Final = {"active": marked("Active"), "impaired": marked("Impaired"), "inactive": marked("Inactive")}
 """Whether a device is in touch and well."""
 
 
-def ago(at: datetime, now: datetime) -> str:
-    """Say how long ago a moment was, in its largest whole unit."""
+def ago(at: datetime, now: datetime) -> tuple[str, str, int]:
+    """Say how long ago a moment was, in its largest whole unit: the text for one, that for many, and the number."""
     passed = max(now - at, timedelta(0))
-    for limit, unit, name in _STEPS:
+    for limit, unit, one, many in _STEPS:
         if passed < limit:
-            count = passed // unit
-            return "just now" if count < 5 and name == "second" else f"{count} {name}{'' if count == 1 else 's'} ago"
+            return one, many, passed // unit
     raise AssertionError("the last step has no limit")
 
 

@@ -164,6 +164,11 @@ class Works:
         """Return a piece of somebody's own work. Raises: NotFoundError."""
         return self._find(person, identity).now()
 
+    def mark(self, identity: str) -> str:
+        """Say in few letters how a piece of work stands, whosever it is; nothing where there is none."""
+        piece = self._pieces.get(identity)
+        return "" if piece is None else f"{piece.state} {piece.progress.done} {piece.progress.total}"
+
     def result(self, person: Principal, identity: str) -> File:
         """Return the file that came of work.
 
