@@ -124,6 +124,7 @@ class Admin:
         async with _beside(
             self.connections.run(),
             self.housekeeping.run(),
+            self.sampling.run(),
             self.dispatching.run(),
             self.streaming.run(),
             self.watching.run(),

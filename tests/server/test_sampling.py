@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.admin import AdminWorld, create_admin_world
+from tests.support.databases import bare_database, database, database_url
+from tests.support.samples import NOON, TENANT_ID
+
+from shieldwall.server.manager import samples
+from shieldwall.server.sampling import EVERY_SECONDS, FIRST_AFTER_SECONDS, Sampling
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.records import Tenant
+
+__all__ = ["bare_database", "database", "database_url"]
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> AdminWorld:
+    return create_admin_world(database, tmp_path / "data")
+
+
+def test_a_tenant_is_counted_and_what_was_counted_kept(world: AdminWorld) -> None:
+    sampling = Sampling(services=world.services)
+    sampling.sample(world.services.tenant)
+    with world.writing() as connection:
+        world.manager.join(connection, 1)
+    world.clock.advance(seconds=EVERY_SECONDS)
+    sampling.sample(world.services.tenant)
+    with world.services.database.read() as connection:
+        history = samples.history(connection, TENANT_ID, NOON)
+    assert [(at - NOON, sample.devices) for at, sample in history] == [(timedelta(0), 0), (timedelta(minutes=5), 1)]
+
+
+def test_a_tenant_that_cannot_be_counted_keeps_no_other_from_it_and_does_not_end_the_loop(
+    world: AdminWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[float] = []
+    asked: list[str] = []
+
+    async def sleep(seconds: float) -> None:
+        rounds.append(seconds)
+        if len(rounds) == 3:
+            raise asyncio.CancelledError
+
+    def fail(_: Sampling, tenant: Tenant) -> None:
+        asked.append(str(tenant))
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Sampling, "sample", fail)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(Sampling(services=world.services, sleep=sleep).run())
+
+    assert rounds == [FIRST_AFTER_SECONDS, EVERY_SECONDS, EVERY_SECONDS]
+    assert len(asked) == 2 * len(set(asked)), "each tenant once a round"
