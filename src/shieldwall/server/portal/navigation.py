@@ -51,4 +51,11 @@ MENU: Final = (
             Entry("/tenants", marked("Tenants")),
         ),
     ),
+    Chapter(
+        marked("You"),
+        (
+            Entry("/account", marked("Your account")),
+            Entry("/work", marked("Your work")),
+        ),
+    ),
 )
