@@ -126,7 +126,7 @@ def test_the_keyboard_alone_reaches_everything(office: Office, ada: Watched) -> 
     page.goto(f"{office.url}/devices/{office.device}")
 
     reached: list[str] = []
-    for _ in range(20):
+    for _ in range(40):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim()"))
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
