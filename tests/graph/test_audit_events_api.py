@@ -10,7 +10,8 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.graph_bodies import GROUPS, POLICIES, a_group, a_policy
 from tests.support.samples import NOON, counted_id
 
-from shieldwall.server.graph.audit_shapes import CATEGORIES, in_words, operation_of
+from shieldwall.server.directory.audit_trail import in_words
+from shieldwall.server.graph.audit_shapes import CATEGORIES, operation_of
 
 EVENTS = "/v1.0/deviceManagement/auditEvents"
 

@@ -27,6 +27,7 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "role_id": metadata.tables["role_definitions"].c.id,
     "assignment_id": metadata.tables["role_assignments"].c.id,
     "tag_id": metadata.tables["scope_tags"].c.id,
+    "event_id": metadata.tables["audit_events"].c.id,
     "person_id": metadata.tables["people"].c.id,
     "passkey_digest": metadata.tables["passkeys"].c.digest,
 }

@@ -6,14 +6,14 @@ asked for. Components and resource types are the names that Intune's trail gives
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Text, case, func, literal, null
 
-from shieldwall.contract.strict_json import decode_any, encode
+from shieldwall.contract.strict_json import encode
+from shieldwall.server.directory.audit_trail import Change, changes_in, details_of, in_words, name_in
 from shieldwall.server.graph.odata.fields import FieldMap, Many, guid, shown, text, within
 from shieldwall.server.graph.odata.fields import moment as moment_field
 from shieldwall.server.graph.resources import Json, moment
@@ -21,7 +21,6 @@ from shieldwall.server.storage.records import AuditEvent
 from shieldwall.server.storage.schema import audit_events
 
 _LONGEST_VALUE: Final = 4_096
-_WORD: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ FIELDS: Final = FieldMap(
 def audit_event_resource(event: AuditEvent) -> Json:
     """Shape an auditEvent."""
     subject = SUBJECTS.get(event.object_kind, OTHER)
-    details = _details(event)
+    details = details_of(event)
     return {
         "id": event.id,
         "displayName": in_words(event.activity),
@@ -168,20 +167,14 @@ def audit_event_resource(event: AuditEvent) -> Json:
         "actor": _actor(event),
         "resources": [
             {
-                "displayName": _name(details) or event.object_id,
+                "displayName": name_in(details) or event.object_id,
                 "resourceId": event.object_id,
                 "auditResourceType": subject.resource_type,
                 "type": subject.resource_type,
-                "modifiedProperties": list(_modified(details)),
+                "modifiedProperties": list(map(_property, changes_in(details))),
             }
         ],
     }
-
-
-def in_words(activity: str) -> str:
-    """Write an activity for people: ``device.tagsChanged`` → ``Device tags changed``."""
-    words = [word.lower() for part in activity.split(".") for word in _WORD.findall(part)]
-    return " ".join(words).capitalize()
 
 
 def operation_of(activity: str) -> str:
@@ -209,29 +202,8 @@ def _actor(event: AuditEvent) -> Json:
     }
 
 
-def _details(event: AuditEvent) -> Mapping[str, Any]:
-    details = decode_any(event.details.encode())
-    return details if isinstance(details, dict) else {}
-
-
-def _name(details: Mapping[str, Any]) -> str:
-    return str(details.get("name") or details.get("title") or "")
-
-
-def _modified(details: Mapping[str, Any]) -> Iterator[Json]:
-    """Yield what changed: of a state before and one after what differs, else every detail as it is now."""
-    before, after = details.get("before"), details.get("after")
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in sorted({*before, *after}):
-            if before.get(name) != after.get(name):
-                yield _property(name, before.get(name), after.get(name))
-    for name, value in details.items():
-        if name not in {"name", "title"} and not (name in {"before", "after"} and isinstance(value, dict)):
-            yield _property(name, None, value)
-
-
-def _property(name: str, old: object, new: object) -> Json:
-    return {"displayName": name, "oldValue": _text(old), "newValue": _text(new)}
+def _property(change: Change) -> Json:
+    return {"displayName": change.name, "oldValue": _text(change.before), "newValue": _text(change.after)}
 
 
 def _text(value: object) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import TenantId
@@ -42,6 +42,12 @@ def list_apps(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[
     """Return one page of a tenant's applications, ordered by client id."""
     query = select(apps).where(apps.c.tenant_id == tenant_id)
     return tuple(map(_app, paging.rows(connection, query, page, apps.c.client_id)))
+
+
+def called_like(text: str) -> ColumnElement[bool]:
+    """Say, as a condition, which applications have a text in their name, in any case, or are the one of that id."""
+    wanted = text.lower()
+    return or_(func.lower(apps.c.display_name).contains(wanted, autoescape=True), apps.c.client_id == wanted)
 
 
 def add(connection: Connection, app: App) -> None:

@@ -8,6 +8,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.portal.settings import (
     access_pages,
+    audit_pages,
     authority_pages,
     offboarding_pages,
     package_pages,
@@ -26,6 +27,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *role_assignment_pages.HANDLERS,
     *access_pages.HANDLERS,
     *scope_tag_pages.HANDLERS,
+    *audit_pages.HANDLERS,
     *package_pages.HANDLERS,
     *offboarding_pages.HANDLERS,
     *protection_pages.HANDLERS,
