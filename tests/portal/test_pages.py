@@ -151,33 +151,6 @@ def test_what_a_device_refused_is_shown(world: AdminWorld, ada: Client) -> None:
     assert "Error" in words
 
 
-def test_the_policy_page_shows_settings_targets_and_devices(world: AdminWorld, ada: Client) -> None:
-    with world.writing() as connection:
-        manager = world.manager
-        member = manager.join(connection, 1)
-        manager.join(connection, 2)
-        group = manager.group(connection, 1, member)
-        policy = manager.policies.create(connection, manager.acting, a_draft())
-        assign(connection, manager.acting, policy.id, [Assigned(kind=AssignmentKind.INCLUDE, group_id=group)])
-
-    words = text_of(ada.get(f"/policies/{policy.id}").text)
-
-    assert "Enable cloud delivered protection Cloud delivered protection preferences Enabled" in words
-    assert "Assigned to group-1" in words
-    assert "device-1 Pending never" in words
-    assert "device-2" not in words
-
-
-def test_a_policy_that_nobody_has_says_so(world: AdminWorld, ada: Client) -> None:
-    with world.writing() as connection:
-        policy = world.manager.policies.create(connection, world.manager.acting, a_draft())
-
-    words = text_of(ada.get(f"/policies/{policy.id}").text)
-
-    assert "Assigned to nobody" in words
-    assert "No device has this policy." in words
-
-
 def test_groups_and_packages_are_listed(world: AdminWorld, ada: Client) -> None:
     with world.writing() as connection:
         manager = world.manager

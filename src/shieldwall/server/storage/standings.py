@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, func, or_, select, tuple_
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage import paging
@@ -96,3 +97,28 @@ def list_devices(connection: Connection, tenant_id: TenantId, of: Iterable[Diges
     asked = {"targets": list(of), "tenant": tenant_id}
     rows = paging.rows(connection, _STANDINGS, page, check_ins.c.device_id, asked)
     return tuple(Standing(*values) for values in map(tuple, rows))
+
+
+def alike(kinds: Iterable[Counted]) -> ColumnElement[bool]:
+    """Say that a device is of one of these kinds; for queries that read check-ins beside their devices."""
+    traits: defaultdict[tuple[Digest, Digest | None], set[tuple[str, str]]] = defaultdict(set)
+    for each in kinds:
+        traits[each.target, each.status].add((each.os_type, each.catalog_version))
+    together: defaultdict[frozenset[tuple[str, str]], list[tuple[Digest, Digest | None]]] = defaultdict(list)
+    for pair, theirs in traits.items():
+        together[frozenset(theirs)].append(pair)
+    return or_(false(), *(and_(_of_traits(theirs), _of_pairs(pairs)) for theirs, pairs in together.items()))
+
+
+def _of_traits(traits: Collection[tuple[str, str]]) -> ColumnElement[bool]:
+    return tuple_(devices.c.os_type, devices.c.catalog_version).in_(sorted(traits))
+
+
+def _of_pairs(pairs: Collection[tuple[Digest, Digest | None]]) -> ColumnElement[bool]:
+    reported = [(target, status) for target, status in pairs if status is not None]
+    silent = [target for target, status in pairs if status is None]
+    return or_(
+        false(),
+        *((tuple_(check_ins.c.target_digest, check_ins.c.status_digest).in_(reported),) if reported else ()),
+        *((and_(check_ins.c.target_digest.in_(silent), check_ins.c.status_digest.is_(None)),) if silent else ()),
+    )

@@ -6,6 +6,6 @@ from typing import Final
 
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.portal.policies import pages
+from shieldwall.server.portal.policies import list_pages, policy_pages
 
-HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (*pages.HANDLERS,)
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (*list_pages.HANDLERS, *policy_pages.HANDLERS)

@@ -1,0 +1,111 @@
+"""The devices of a policy that are in one state, as a whole or for one of its settings.
+
+A state is worked out once for all devices that are alike, so devices in a state are found by what makes them alike:
+target, report, system and catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlalchemy import Connection
+
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import Digest, PolicyId, SettingId, TenantId
+from shieldwall.contract.status import SettingState, StatusReport
+from shieldwall.server.manager.states import said
+from shieldwall.server.manager.statuses import DeviceOfPolicy, PolicyView
+from shieldwall.server.storage import standings, statuses
+from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.standings import Counted, Standing
+
+MOST_KINDS: Final = 2_000
+"""Kinds of alike devices that one question may name."""
+
+
+class TooManyKindsError(ShieldwallError):
+    """The devices in a state report so differently that they cannot be asked for together."""
+
+    code = "tooManyKinds"
+    remedy = "Ask for one setting, or export all devices of the policy."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicesWanted:
+    """Which devices of a policy somebody looks for: in a state, of the policy or of one of its settings."""
+
+    state: SettingState | None = None
+    setting: SettingId | None = None
+
+
+def devices_wanted(
+    connection: Connection,
+    catalog: Catalog,
+    tenant_id: TenantId,
+    policy_id: PolicyId,
+    *,
+    wanted: DevicesWanted,
+    page: Page,
+) -> tuple[DeviceOfPolicy, ...]:
+    """Return one page of the devices that are wanted, each in its state, ordered by id.
+
+    Raises:
+        NotFoundError: There is no such policy.
+        TooManyKindsError: They are of too many kinds.
+    """
+    view = PolicyView(connection, catalog, tenant_id, policy_id)
+    if wanted.state is not None:
+        counted = standings.count_by_report(connection, tenant_id, view.items, page.where)
+        kinds = [
+            kind
+            for kind, state in _states(connection, tenant_id, view, counted, wanted.setting)
+            if state is wanted.state
+        ]
+        if not kinds:
+            return ()
+        if len(kinds) > MOST_KINDS:
+            raise TooManyKindsError(f"The devices in this state are of {len(kinds)} kinds.")
+        page = replace(page, where=(*page.where, standings.alike(kinds)))
+    found = standings.list_devices(connection, tenant_id, view.items, page)
+    reports = _reports(connection, tenant_id, found)
+    return tuple(
+        DeviceOfPolicy(
+            device_id=each.device_id,
+            display_name=each.display_name,
+            state=_state(view, each, reports, wanted.setting),
+            last_check_in=each.last_check_in,
+            status_at=each.status_at,
+        )
+        for each in found
+    )
+
+
+def _states(
+    connection: Connection,
+    tenant_id: TenantId,
+    view: PolicyView,
+    counted: tuple[Counted, ...],
+    setting: SettingId | None,
+) -> Iterator[tuple[Counted, SettingState]]:
+    reports = _reports(connection, tenant_id, counted)
+    for each in counted:
+        yield each, _state(view, each, reports, setting)
+
+
+def _state(
+    view: PolicyView, alike: Counted | Standing, reports: Mapping[Digest, StatusReport], setting: SettingId | None
+) -> SettingState:
+    words = said(None if alike.status is None else reports.get(alike.status), alike.target)
+    applying = view.applying(alike)
+    if setting is None:
+        return words.policy(view.items[alike.target], applying)
+    return words.state(setting) if setting in applying else SettingState.NOT_APPLICABLE
+
+
+def _reports(
+    connection: Connection, tenant_id: TenantId, found: tuple[Counted, ...] | tuple[Standing, ...]
+) -> Mapping[Digest, StatusReport]:
+    return statuses.find_many(connection, tenant_id, {each.status for each in found if each.status is not None})

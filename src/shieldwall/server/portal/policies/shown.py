@@ -1,0 +1,79 @@
+"""One policy as all of its pages show it: what it is, how it stands, and the state in which somebody saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import PolicyId, SettingId, parse_policy_id
+from shieldwall.contract.status import SettingState
+from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.manager import policies
+from shieldwall.server.portal.figures import figures_for
+from shieldwall.server.portal.handling import PageRequest
+from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
+from shieldwall.server.portal.views import counts_of
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import assignments
+from shieldwall.server.storage.records import Assignment, Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownPolicy:
+    """A policy, with the words for it. Counts are absent while a large fleet is counted for the first time."""
+
+    policy: Policy
+    profile: str
+    family: str
+    platform: str
+    counts: Mapping[SettingState, int] | None
+    settings: Mapping[SettingId, Mapping[SettingState, int]]
+    as_of: datetime | None
+
+    @property
+    def has_conflicts(self) -> bool:
+        """Whether a device reports a conflict in it."""
+        return bool(self.counts and self.counts.get(SettingState.CONFLICT))
+
+
+def shown_policy(services: AdminServices, request: PageRequest, policy: Policy) -> dict[str, Any]:
+    """Return what every page of a policy is given. Asks for figures: outside of other transactions."""
+    template = services.catalog.templates.get(policy.template_id)
+    figures = figures_for(services, request)
+    found = figures.policies.get(policy.id) if figures else None
+    shown = ShownPolicy(
+        policy=policy,
+        profile=template.display_name if template else policy.template_id,
+        family=FAMILIES.get(template.family, template.family) if template else "",
+        platform=PLATFORMS.get(policy.platforms, policy.platforms),
+        counts=None if figures is None else counts_of(figures.states_of(policy.id)),
+        settings={} if found is None else found.settings,
+        as_of=None if figures is None else figures.as_of,
+    )
+    return {"section": "/policies", "shown": shown, "policy": policy, "live": (f"policy:{policy.id}",)}
+
+
+def read_policy(services: AdminServices, policy_id: str) -> Policy:
+    """Return a policy by what the path says. Raises: NotFoundError, InvalidIdError."""
+    with services.database.read() as connection:
+        return policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
+
+
+def state_of(policy: Policy, assigned: Sequence[Assignment]) -> str:
+    """Name the state of a policy as a page showed it: what it says, and whom it is for."""
+    told = sorted(f"{each.kind}{each.group_id}{each.filter_id}{each.filter_kind}" for each in assigned)
+    return digest_of_bytes(f"{policy.revision} {policy.modified_at.isoformat()} {told}".encode())
+
+
+def seen_state(connection: Connection, policy: Policy) -> str:
+    """Name the state of a policy as it is now."""
+    return state_of(policy, assignments.of_policy(connection, policy.id))
+
+
+def path_of(policy_id: PolicyId, page: str = "") -> str:
+    """Return the address of a page of a policy."""
+    return f"/policies/{policy_id}{f'/{page}' if page else ''}"
