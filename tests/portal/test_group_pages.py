@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import time
+from contextlib import closing
 from typing import Any
 
 import pytest
 from tests.portal.test_pages import text_of
 from tests.portal.test_scope import fields_of, sends
 from tests.support.admin import AdminWorld, Client
+from tests.support.browsing import token_of
+from tests.support.people import a_person, browser
 from tests.support.samples import TENANT_ID, device_id
 from tests.support.second_tenant import FABRIKAM_DEVICE, FABRIKAM_GROUP
 
 from shieldwall.contract.ids import GroupId
+from shieldwall.server.access.roles import ADMINISTRATOR
+from shieldwall.server.directory import group_rules, scope_tags
+from shieldwall.server.directory import groups as groups_of_devices
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.storage import audit, groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
@@ -47,13 +57,19 @@ def preview(client: Client, group: GroupId, rule: str, devices: str = "") -> Any
 
 def test_a_group_shows_its_rule_its_members_and_its_history(ada: Client, group: GroupId) -> None:
     listed = text_of(ada.get("/groups").text)
-    assert "followed" in listed
-    page = ada.get(f"/groups/{group}").text
-    words = text_of(page)
-    for shown in ("by rule", "web-1", "joined", "ruleChanged", "test"):
-        assert shown in words
-    assert "db-1" not in words
-    assert "startsWith" in words
+    assert "Dynamic" in listed
+    assert "startsWith" in listed
+    about = text_of(ada.get(f"/groups/{group}").text)
+    members = text_of(ada.get(f"/groups/{group}/members").text)
+    history = text_of(ada.get(f"/groups/{group}/history").text)
+    assert "by rule" in about
+    assert "startsWith" in about
+    assert "Nothing yet: no policy" in about
+    assert "web-1" in members
+    assert "db-1" not in members
+    for shown in ("web-1", "joined", "the rule changed", "test"):
+        assert shown in history
+    assert "db-1" not in history
 
 
 def test_a_rule_is_wrong_at_a_character(world: AdminWorld, ada: Client, group: GroupId) -> None:
@@ -137,8 +153,220 @@ def test_a_rule_is_paused_and_followed_again(world: AdminWorld, ada: Client, gro
 
     path = f"/groups/{group}/resume"
     page = ada.get(path).text
-    assert "1 devices would join, 0 would leave; it would have 2 then." in text_of(page)
+    assert "Devices that would join: 1. Devices that would leave: 0. It would have 2 then." in text_of(page)
     assert sends(ada, path, fields_of(page, path)).status_code == 303
 
     assert stored(world, group).processing_state is ProcessingState.ON
     assert members(world, group) == {device_id(1), device_id(3)}
+
+
+def made(client: Client, **fields: str) -> Any:
+    """What comes of the form of a new group."""
+    return sends(client, "/groups/new", fields_of(client.get("/groups/new").text, "/groups/new") | fields)
+
+
+def one_line(client: Client, path: str) -> str:
+    return text_of(client.get(path).text)
+
+
+@pytest.mark.usefixtures("group")
+def test_groups_are_found_by_name_and_kind(world: AdminWorld, ada: Client) -> None:
+    with world.writing() as connection:
+        create_group(connection, world.services.acting("test"), GroupDraft(display_name="50%_x", mail_nickname="x"))
+
+    assert "50%_x" not in one_line(ada, "/groups?search=WEB")
+    assert "50%_x" in one_line(ada, "/groups?search=%25_X")
+    assert "startsWith" not in one_line(ada, "/groups?kind=assigned")
+    assert "startsWith" in one_line(ada, "/groups?kind=dynamic")
+    assert "No group fits" in one_line(ada, "/groups?kind=paused")
+
+
+@pytest.mark.usefixtures("group")
+def test_an_assigned_group_is_made_filled_and_emptied(world: AdminWorld, ada: Client) -> None:
+    answer = made(ada, name="By hand", description="Chosen", membership="assigned", rule="not a rule")
+    assert answer.status_code == 303, answer.text
+    path = answer.headers["location"]
+    new = GroupId(path.rpartition("/")[2])
+    assert stored(world, new).membership_rule is None
+
+    offered = ada.get(f"{path}/members?add=-1").text
+    assert "web-1" in text_of(offered)
+    assert "db-1" in text_of(offered)
+    add = f"{path}/members/add"
+    fields = {"csrf": token_of(ada)}
+    assert sends(ada, add, fields | {"device": device_id(1)}).status_code == 303
+    assert sends(ada, add, fields | {"devices": f"web-1\n{device_id(2)}", "device": ""}).status_code == 303
+    assert members(world, new) == {device_id(1), device_id(2)}
+    assert "db-1" not in one_line(ada, f"{path}/members?search=web")
+
+    remove = f"{path}/members/remove"
+    fields = fields_of(ada.get(f"{path}/members").text, remove)
+    assert sends(ada, remove, fields | {"device": device_id(2)}).status_code == 303
+    assert members(world, new) == {device_id(1)}
+    assert sends(ada, remove, fields | {"device": device_id(2)}).status_code == 404
+    for devices in ("", "nobody", FABRIKAM_DEVICE, "\n".join(map(str, range(201)))):
+        assert sends(ada, add, fields | {"devices": devices, "device": ""}).status_code in {400, 404}
+    assert members(world, new) == {device_id(1)}
+    with world.services.database.read() as connection:
+        events = audit.list_events(connection, TENANT_ID, Page(), object_id=new)
+    assert {event.correlation_id for event in events} != {None}
+
+
+@pytest.mark.usefixtures("group")
+def test_a_dynamic_group_is_made_once_its_rule_is_right(world: AdminWorld, ada: Client) -> None:
+    wrong = made(ada, name="Rule", membership="dynamic", rule='device.displayName -any "x"')
+    assert wrong.status_code == 400
+    assert "<mark>-</mark>" in wrong.text
+    assert made(ada, name="  ", membership="assigned").status_code == 400
+    fields = {"membership": "assigned", "name": "Rule", "check": "1", "rule": 'device.displayName -startsWith "d"'}
+    checked = made(ada, **fields)
+    assert checked.status_code == 200
+    assert "names 1 device now" in text_of(checked.text)
+    assert "db-1" in text_of(checked.text)
+
+    answer = made(ada, name="Rule", membership="dynamic", rule='device.displayName -startsWith "d"')
+
+    assert answer.status_code == 303
+    assert members(world, GroupId(answer.headers["location"].rpartition("/")[2])) == {device_id(2)}
+
+
+def test_a_condition_is_added_by_choosing(ada: Client, group: GroupId) -> None:
+    path = f"/groups/{group}/rule/preview"
+    fields = fields_of(ada.get(f"/groups/{group}/rule").text, path)
+    chosen = {"add": "1", "joining": "-or", "property": "deviceTag", "operator": "-contains", "value": "web"}
+
+    added = sends(ada, path, fields | {"rule": WEB} | chosen)
+    asks = sends(ada, path, fields | {"rule": ""} | chosen | {"property": "memberOf", "value": "web"})
+    wrong = sends(ada, path, fields | {"rule": WEB} | chosen | {"property": "nothing"})
+
+    assert "-or device.deviceTag -contains" in text_of(added.text)
+    assert f"group.objectId -in [&#34;{group}" in asks.text
+    assert wrong.status_code == 400
+
+
+def test_help_while_a_rule_is_written(ada: Client, group: GroupId) -> None:
+    words = ada.get("/rule-words", params={"rule": 'device.displayName -eq "w', "at": "25"}).json()
+    assert (words["start"], words["end"]) == (23, 25)
+    assert [each["text"] for each in words["words"]] == ['"web-1"']
+    properties = ada.get("/rule-words", params={"rule": "ostype", "at": "6"}).json()["words"]
+    assert properties == []
+    [found] = ada.get("/rule-words", params={"rule": "device.deviceOST"}).json()["words"]
+    assert found == {"text": "device.deviceOSType", "note": "a text"}
+    asked = {"rule": "device.memberOf -any (group.objectId -eq "}
+    [named] = [each for each in ada.get("/rule-words", params=asked).json()["words"] if each["note"] == "Web"]
+    assert named["text"] == f'"{group}"'
+    assert "fab" not in ada.get("/rule-words", params=asked).text.lower().replace("fabrikam_", "")
+
+    fields = fields_of(ada.get(f"/groups/{group}/rule").text, f"/groups/{group}/rule/preview")
+    said = sends(ada, "/rule-check", {"csrf": fields["csrf"], "group": group, "rule": 'device.displayName -eq "db-1"'})
+    assert "1 would join, 1 would leave" in text_of(said.text)
+    assert "<html" not in said.text
+    wrong = sends(ada, "/rule-check", {"csrf": fields["csrf"], "rule": "device."})
+    assert wrong.status_code == 200
+    assert "<mark>" in wrong.text
+    theirs = {"csrf": fields["csrf"], "group": FABRIKAM_GROUP, "rule": WEB}
+    assert sends(ada, "/rule-check", theirs).status_code == 404
+
+
+def test_a_large_fleet_is_tried_in_part(ada: Client, group: GroupId, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_rules.try_rule, "__defaults__", (1,))
+
+    words = one_line(ada, f"/groups/{group}/rule")
+
+    assert "Of the first 1 devices the rule names 1. The preview counts all of them." in words
+
+
+def test_why_a_device_is_in_a_group(world: AdminWorld, ada: Client, group: GroupId) -> None:
+    inside = one_line(ada, f"/groups/{group}/why?device=web-1")
+    outside = one_line(ada, f"/groups/{group}/why?device={device_id(2)}")
+
+    assert "It belongs to the group." in inside
+    assert "found: web-1" in inside
+    assert "joined, the rule changed" in inside
+    assert "It does not belong to the group." in outside
+    assert "found: db-1" in outside
+    assert "Never, as far as the history goes back" in outside
+    for named in ("nobody", FABRIKAM_DEVICE):
+        answer = ada.get(f"/groups/{group}/why?device={named}")
+        assert answer.status_code == 400
+        assert "It does not belong" not in text_of(answer.text)
+    path = f"/groups/{group}/pause"
+    assert sends(ada, path, fields_of(ada.get(path).text, path)).status_code == 303
+    with world.writing() as connection:
+        world.manager.join(connection, 3, display_name="web-2")
+    assert "it is paused" in one_line(ada, f"/groups/{group}/why?device=web-2")
+
+
+def test_a_group_is_renamed_and_deleted_when_nothing_names_it(world: AdminWorld, ada: Client, group: GroupId) -> None:
+    edit = f"/groups/{group}/edit"
+    fields = fields_of(ada.get(edit).text, edit)
+    assert sends(ada, edit, fields | {"name": " "}).status_code == 400
+    assert sends(ada, edit, fields | {"name": "Fronts", "description": "New"}).status_code == 303
+    assert (stored(world, group).display_name, stored(world, group).membership_rule) == ("Fronts", WEB)
+    asking = f"device.memberOf -any (group.objectId -in ['{group}'])"
+    with world.writing() as connection:
+        draft = GroupDraft(display_name="Asks", mail_nickname="asks", membership_rule=asking)
+        other = create_group(connection, world.services.acting("test"), draft).id
+
+    delete = f"/groups/{group}/delete"
+    held = ada.get(delete).text
+    assert "It cannot be deleted while something names it" in text_of(held)
+    assert "Asks" in text_of(held)
+    assert "its rule asks for the members of this group" in one_line(ada, f"/groups/{group}")
+    assert sends(ada, delete, fields).status_code == 400
+    path = f"/groups/{other}/delete"
+    assert sends(ada, path, fields_of(ada.get(path).text, path)).status_code == 303
+
+    assert sends(ada, delete, fields_of(ada.get(delete).text, delete)).status_code == 303
+    assert ada.get(f"/groups/{group}").status_code == 404
+
+
+def test_somebody_narrowed_sees_their_devices_and_adds_no_others(world: AdminWorld, group: GroupId) -> None:
+    with world.writing() as connection:
+        acting = world.services.acting("test")
+        tag = scope_tags.create_tag(connection, acting, "Berlin", "")
+        scope_tags.tag_device(connection, acting, device_id(1), [tag.id])
+        mine = create_group(connection, acting, GroupDraft(display_name="Mine", mail_nickname="mine")).id
+        scope_tags.tag_group(connection, acting, mine, [tag.id])
+        world.manager.join(connection, 4, display_name="web-4")
+    with closing(browser(world, a_person(world, ADMINISTRATOR, tags=[tag.id]))) as client:
+        assert "Mine" in one_line(client, "/groups")
+        assert "startsWith" not in one_line(client, "/groups")
+        assert client.get(f"/groups/{group}").status_code == 404
+        page = client.get(f"/groups/{mine}/members?add=web").text
+        assert "web-1" in text_of(page)
+        assert "web-4" not in text_of(page)
+        add = f"/groups/{mine}/members/add"
+        answer = sends(client, add, {"csrf": token_of(client), "devices": device_id(4)})
+        assert answer.status_code in {403, 404}
+        assert client.get(f"/groups/{mine}/why?device=web-4").status_code == 400
+    assert members(world, mine) == set()
+
+
+def test_devices_of_a_group_are_written_to_a_file(world: AdminWorld, ada: Client, group: GroupId) -> None:
+    with world.writing() as connection:
+        world.manager.join(connection, 5, display_name="web=cmd")
+        acting = world.services.acting("test")
+        groups_of_devices.reevaluate_group(connection, acting, groups.get(connection, group))
+    path = f"/groups/{group}/members/export"
+    fields = {"csrf": token_of(ada)}
+    files = {
+        kind: finished(ada, sends(ada, path, fields | {"format": kind}).headers["location"]) for kind in ("csv", "json")
+    }
+
+    assert [each["name"] for each in json.loads(files["json"])] == ["web-1", "web=cmd"]
+    rows = list(csv.DictReader(io.StringIO(files["csv"].removeprefix("\ufeff"))))
+    assert [row["name"] for row in rows] == ["web-1", "web=cmd"]
+    assert sends(ada, path, fields | {"format": "exe"}).status_code == 400
+    listed = sends(ada, "/groups/export", fields | {"format": "csv"})
+    [row] = csv.DictReader(io.StringIO(finished(ada, listed.headers["location"]).removeprefix("\ufeff")))
+    assert (row["name"], row["membership"], row["devices"]) == ("Web", "dynamic", "2")
+
+
+def finished(client: Client, path: str) -> str:
+    """The file that came of long work, once it is there."""
+    end = time.monotonic() + 20
+    while (answer := client.get(f"{path}/file")).status_code != 200:
+        assert time.monotonic() < end, client.get(path).text
+        time.sleep(0.02)
+    return answer.text

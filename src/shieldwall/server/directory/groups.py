@@ -53,6 +53,7 @@ __all__ = [
     "join_members",
     "list_groups",
     "members",
+    "nickname_of",
     "reevaluate_device",
     "reevaluate_group",
     "remove_member",
@@ -112,6 +113,12 @@ class GroupDraft:
             parse_rule(self.membership_rule)
         elif self.processing_state is not ProcessingState.ON:
             raise InvalidGroupError("Only a rule can be paused.", member="membershipRuleProcessingState")
+
+
+def nickname_of(name: str) -> str:
+    """Make a mail nickname of a group's name; nobody sends mail to it, and the directory wants one."""
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:64]
+    return kept or "group"
 
 
 def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Group, ...]:

@@ -235,10 +235,25 @@ def belonging(connection: Connection, pairs: Collection[tuple[GroupId, str]]) ->
     return frozenset(found.intersection(pairs))
 
 
-def count_members(connection: Connection, group_id: GroupId, only: Sequence[ColumnElement[bool]] = ()) -> int:
-    """Return how many members a group has; ``only`` are conditions on ``group_members``."""
-    query = select(func.count()).select_from(group_members).where(group_members.c.group_id == group_id, *only)
-    return connection.scalars(query).one()
+def count_members(
+    connection: Connection, group_id: GroupId, only: Sequence[ColumnElement[bool]] = (), *, most: int | None = None
+) -> int:
+    """Return how many members a group has, counted no further than ``most``; ``only`` speaks of ``group_members``."""
+    query = select(group_members.c.device_id).where(group_members.c.group_id == group_id, *only)
+    return connection.scalars(select(func.count()).select_from(query.limit(most).subquery())).one()
+
+
+def find_members(connection: Connection, group_id: GroupId, page: Page) -> tuple[DeviceId, ...]:
+    """Return one page of the ids of a group's members, ordered by id; the page's conditions speak of ``inventory``.
+
+    The group is gone through, and not the fleet: a few members are found soon, however many devices there are.
+    """
+    query = (
+        select(group_members.c.device_id)
+        .join(inventory, inventory.c.device_id == group_members.c.device_id)
+        .where(group_members.c.group_id == group_id)
+    )
+    return tuple(DeviceId(row[0]) for row in paging.rows(connection, query, page, group_members.c.device_id))
 
 
 def memberships(connection: Connection, device_ids: Iterable[DeviceId]) -> Mapping[DeviceId, frozenset[GroupId]]:

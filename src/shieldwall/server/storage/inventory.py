@@ -223,7 +223,7 @@ class _Question:
         found: list[Condition] = [inventory.c.tenant_id == self.tenant_id]
         if asked.states != frozenset(DeviceState):
             found.append(inventory.c.state.in_(sorted(state.value for state in asked.states)))
-        found += [_contains(inventory.c.search, word) for word in asked.search.casefold().split()]
+        found += searching(asked.search)
         found += [_contains(inventory.c.tags, f"{SEPARATOR}{tag.casefold()}{SEPARATOR}") for tag in asked.tags]
         for column, values in (
             (inventory.c.enrollment_code, asked.enrollment_codes),
@@ -365,6 +365,11 @@ def standing(connection: Connection, device_ids: Collection[DeviceId]) -> Mappin
         for portion_of_ids in portions(sorted(device_ids))
         for device, *values in connection.execute(_STANDING, {"ids": portion_of_ids})
     }
+
+
+def searching(text: str) -> tuple[Condition, ...]:
+    """Say that every word of a search stands in what is searched of a row."""
+    return tuple(_contains(inventory.c.search, word) for word in text.casefold().split())
 
 
 def duplicated(tenant_id: TenantId) -> Select[Any]:

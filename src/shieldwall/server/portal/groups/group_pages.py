@@ -1,4 +1,4 @@
-"""The pages of groups: the list, one group with its members and its history, and following its rule or not."""
+"""The pages of one group: what it is and is used by, who came and went, and following its rule or not."""
 
 from __future__ import annotations
 
@@ -11,75 +11,109 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import DeviceId, GroupId, TenantId, parse_group_id
+from shieldwall.contract.ids import DeviceId, TenantId, parse_group_id
 from shieldwall.policy.membership import parse_rule
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import groups
-from shieldwall.server.directory.group_rules import preview_rule
+from shieldwall.server.directory.group_rules import Moves, preview_rule
+from shieldwall.server.directory.group_uses import GroupUses, uses_of
 from shieldwall.server.directory.groups import DynamicGroupError, GroupDraft
+from shieldwall.server.portal.groups.words import CAUSES
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.paging import page_of, paging
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.portal.views import GroupRow
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import fleets
+from shieldwall.server.storage import fleets, people
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 from shieldwall.server.storage.schema import group_members
 
-_HISTORY: Final = 20
+MOST_COUNTED: Final = 100_000
+_MOST_PEOPLE: Final = 100
 _ONE: Final = "/groups/{group_id:str}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRow:
-    """A device that joined a group or left it."""
+    """A device that joined a group or left it; ``cause`` is a marked text."""
 
     at: datetime
     device_id: DeviceId
     device_name: str
-    happened: str
+    joined: bool
     cause: str
     actor: str
 
 
-@get("/groups", opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.LISTED), sync_to_thread=True)
-def list_groups(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
-    """Show the groups."""
-    sight = sight_of(request)
-    members = sight.devices(group_members.c.device_id)
-    with services.database.read() as connection:
-        found = groups.list_groups(connection, services.tenant.id, replace(page_of(request), where=sight.groups()))
-        rows = [
-            GroupRow(group=group, member_count=stored_groups.count_members(connection, group.id, members))
-            for group in found
-        ]
-    return rendering.page(
-        request, "groups/groups.html", section="/groups", groups=rows, **paging(request, [group.id for group in found])
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenUses:
+    """What a group is used by, as far as somebody sees it; ``unseen`` counts the policies and groups beyond that."""
+
+    uses: GroupUses
+    unseen: int
+    shows_rights: bool
+    are_none: bool
+    """Whether nothing names it at all."""
 
 
 @get(_ONE, opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.OBJECT), sync_to_thread=True)
 def show_group(services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str]) -> Response[str]:
-    """Show one group: its rule, who belongs to it, who came and went."""
+    """Show one group: its rule, how many belong to it, what it is used by."""
     tenant, wanted, sight = services.tenant.id, parse_group_id(group_id), sight_of(request)
     with services.database.read() as connection:
         group = groups.get_group(connection, tenant, wanted)
-        count = stored_groups.count_members(connection, wanted, sight.devices(group_members.c.device_id))
-        found = groups.members(connection, tenant, wanted, replace(page_of(request), where=sight.listed_devices()))
-        history = _history(connection, tenant, wanted, sight)
+        only = sight.devices(group_members.c.device_id)
+        count = stored_groups.count_members(connection, wanted, only, most=MOST_COUNTED + 1)
+        uses = seen_uses(connection, sight, group)
+        sees_people = sight.access.may_everywhere(ResourceAction.READ_PEOPLE)
+        persons = people.members_of(connection, wanted, Page(size=_MOST_PEOPLE if sees_people else 0))
     return rendering.page(
         request,
         "groups/group.html",
         section="/groups",
+        live=(f"group:{group.id}",),
         group=group,
         is_paused=group.processing_state is ProcessingState.PAUSED,
         member_count=count,
-        devices=found,
-        history=history,
-        **paging(request, [device.id for device in found]),
+        most_counted=MOST_COUNTED,
+        seen=uses,
+        people=persons,
+    )
+
+
+@get(_ONE + "/history", opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.OBJECT), sync_to_thread=True)
+def show_history(
+    services: Services, rendering: Renderer, request: PageRequest, group_id: FromPath[str]
+) -> Response[str]:
+    """Show who joined a group and left it, newest first."""
+    tenant, wanted, sight = services.tenant.id, parse_group_id(group_id), sight_of(request)
+    with services.database.read() as connection:
+        group = groups.get_group(connection, tenant, wanted)
+        page = replace(page_of(request), where=sight.moved_devices())
+        events = groups.history_of_group(connection, tenant, wanted, page)
+        names = fleets.names(connection, {event.device_id for event in events})
+    rows = [
+        MoveRow(
+            at=event.at,
+            device_id=event.device_id,
+            device_name=names.get(event.device_id, ""),
+            joined=event.joined,
+            cause=CAUSES[event.cause],
+            actor=event.actor,
+        )
+        for event in events
+    ]
+    return rendering.page(
+        request,
+        "groups/group_history.html",
+        section="/groups",
+        live=(f"group:{group.id}",),
+        group=group,
+        history=rows,
+        **paging(request, [event.id for event in events]),
     )
 
 
@@ -90,11 +124,7 @@ def ask_to_pause(
     """Ask before the rule of a group is not followed any more."""
     with services.database.read() as connection:
         group = _dynamic(connection, services.tenant.id, group_id)
-    effect = [
-        "The members stay as they are: neither devices nor another rule change them, until somebody resumes it.",
-        "Only a device that leaves management leaves the group.",
-    ]
-    return _confirming(rendering, request, group, "Pause", effect)
+    return _asking(rendering, request, group)
 
 
 @get(_ONE + "/resume", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
@@ -106,11 +136,7 @@ def ask_to_resume(
         group = _dynamic(connection, services.tenant.id, group_id)
         rule = parse_rule(group.membership_rule or "")
         moves = preview_rule(connection, services.tenant.id, group.id, rule)
-    effect = [
-        "The group becomes at once what its rule says now, and follows it from then on.",
-        f"{len(moves.gained)} devices would join, {len(moves.lost)} would leave; it would have {moves.members} then.",
-    ]
-    return _confirming(rendering, request, group, "Resume", effect)
+    return _asking(rendering, request, group, moves)
 
 
 @post(_ONE + "/pause", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True)
@@ -126,8 +152,8 @@ def resume_group(services: Services, request: PageRequest, group_id: FromPath[st
 
 
 HANDLERS: Final[tuple[Any, ...]] = (
-    list_groups,
     show_group,
+    show_history,
     ask_to_pause,
     ask_to_resume,
     pause_group,
@@ -146,12 +172,27 @@ def draft_of(group: Group, *, rule: str | None, state: ProcessingState) -> Group
     )
 
 
+def seen_uses(connection: Connection, sight: Sight, group: Group) -> SeenUses:
+    """Return what a group is used by, as far as somebody sees it."""
+    uses = uses_of(connection, group.tenant_id, group.id)
+    seen = sight.policies_among(connection, {each.policy_id for each in uses.policies})
+    asking = sight.groups_among(connection, {each.id for each in uses.asking})
+    shown = replace(
+        uses,
+        policies=tuple(each for each in uses.policies if each.policy_id in seen),
+        asking=tuple(each for each in uses.asking if each.id in asking),
+    )
+    unseen = len(uses.policies) - len(shown.policies) + len(uses.asking) - len(shown.asking)
+    rights = sight.access.may_everywhere(ResourceAction.READ_ROLES)
+    return SeenUses(uses=shown, unseen=unseen, shows_rights=rights, are_none=uses.are_none)
+
+
 def _processed(services: Services, request: PageRequest, group_id: str, form: Form, state: ProcessingState) -> Redirect:
     check_form(services, request, form)
     with services.database.write() as connection:
         group = _dynamic(connection, services.tenant.id, group_id)
-        acting = services.acting(request.scope["user"].actor)
-        groups.update_group(connection, acting, group.id, draft_of(group, rule=group.membership_rule, state=state))
+        draft = draft_of(group, rule=group.membership_rule, state=state)
+        groups.update_group(connection, acting_for(services, request), group.id, draft)
     return redirect(f"/groups/{group.id}")
 
 
@@ -162,33 +203,5 @@ def _dynamic(connection: Connection, tenant_id: TenantId, group_id: str) -> Grou
     return group
 
 
-def _confirming(
-    rendering: Renderer, request: PageRequest, group: Group, label: str, effect: list[str]
-) -> Response[str]:
-    return rendering.page(
-        request,
-        "settings/confirm.html",
-        section="/groups",
-        label=label,
-        subject=group.display_name,
-        effect=effect,
-        action=f"/groups/{group.id}/{label.lower()}",
-        back=f"/groups/{group.id}",
-    )
-
-
-def _history(connection: Connection, tenant_id: TenantId, group_id: GroupId, sight: Sight) -> list[MoveRow]:
-    page = Page(size=_HISTORY, where=sight.moved_devices())
-    events = groups.history_of_group(connection, tenant_id, group_id, page)
-    names = fleets.names(connection, {event.device_id for event in events})
-    return [
-        MoveRow(
-            at=event.at,
-            device_id=event.device_id,
-            device_name=names.get(event.device_id, ""),
-            happened="joined" if event.joined else "left",
-            cause=event.cause.value,
-            actor=event.actor,
-        )
-        for event in events
-    ]
+def _asking(rendering: Renderer, request: PageRequest, group: Group, moves: Moves | None = None) -> Response[str]:
+    return rendering.page(request, "groups/group_processing.html", section="/groups", group=group, moves=moves)

@@ -17,26 +17,37 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, parse_group_id
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.policy.rule_tokens import InvalidRuleError
 from shieldwall.policy.rule_verdicts import Verdict
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import needs
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.group_rules import Moves, checked_rule, evaluate, preview_rule
-from shieldwall.server.directory.names import visible
 from shieldwall.server.portal.forms import InvalidFormError, lines, named_devices
 from shieldwall.server.portal.groups.group_pages import draft_of
+from shieldwall.server.portal.groups.rule_forms import (
+    Fault,
+    Named,
+    Said,
+    choices,
+    fault_of,
+    on_one_line,
+    rule_of,
+    samples,
+    what_is_said,
+    with_condition,
+)
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import fleets, targets
+from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.storage import targets
 from shieldwall.server.storage.records import Group, ProcessingState
 
 _PATH: Final = "/groups/{group_id:str}/rule"
 _MOST_TRIED: Final = 20
-_SAMPLES: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +60,12 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What is wrong with a rule; where it is a character of it, the rule stands in two parts around that one."""
-
-    cause: str
-    advice: str
-    before: str = ""
-    at: str = ""
-    after: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What a rule would do: whom it moves, some of them by name, and what it says of the devices tried."""
 
     moves: Moves
-    gained: tuple[tuple[DeviceId, str], ...]
-    lost: tuple[tuple[DeviceId, str], ...]
+    gained: Named
+    lost: Named
     tried: tuple[Tried, ...]
 
 
@@ -74,7 +74,9 @@ def edit_rule(services: Services, rendering: Renderer, request: PageRequest, gro
     """Show the rule of a group, to be changed."""
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
-    return _page(rendering, request, group, rule=_on_one_line(group.membership_rule or ""))
+        rule = on_one_line(group.membership_rule or "")
+        said = what_is_said(services, connection, sight_of(request), group.id, rule)
+    return _page(rendering, request, group, rule=rule, said=said)
 
 
 @post(_PATH + "/preview", opt=SIGNED_IN | needs(ResourceAction.UPDATE_GROUPS), sync_to_thread=True, status_code=200)
@@ -83,13 +85,18 @@ def preview_group_rule(
 ) -> Response[str]:
     """Say what is wrong with a rule, or else what it says of the devices chosen and which ones would come and go."""
     check_form(services, request, form)
-    rule, names = _rule_of(form), "\n".join(lines(form, "devices"))
+    rule, names, sight = rule_of(form), "\n".join(lines(form, "devices")), sight_of(request)
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
         try:
-            preview = _preview(services, connection, group, rule, lines(form, "devices"))
+            if "add" in form:
+                rule = with_condition(connection, sight, rule, form)
+                said = what_is_said(services, connection, sight, group.id, rule)
+                return _page(rendering, request, group, rule=rule, names=names, said=said)
+            preview = _preview(services, connection, sight, group, rule, names=lines(form, "devices"))
         except ShieldwallError as error:
-            return _page(rendering, request, group, rule=rule, names=names, fault=_fault(rule, error))
+            said = Said(fault=fault_of(rule, error))
+            return _page(rendering, request, group, rule=rule, names=names, said=said, fault=said.fault)
     return _page(rendering, request, group, rule=rule, names=names, preview=preview)
 
 
@@ -99,17 +106,17 @@ def save_rule(
 ) -> Response[str] | Redirect:
     """Give a group the rule of the form, if that moves whom its preview said."""
     check_form(services, request, form)
-    rule = _rule_of(form)
+    rule = rule_of(form)
     with services.database.write() as connection:
         targets.lock(connection)
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
-        preview = _preview(services, connection, group, rule, ())
+        preview = _preview(services, connection, sight_of(request), group, rule)
         told = (form.get("seen"), form.get("moves"))
         if told != (_seen(group), _digest(preview)):
             return _page(rendering, request, group, rule=rule, preview=preview, is_stale=True)
-        acting = services.acting(request.scope["user"].actor)
         state = group.processing_state if rule else ProcessingState.ON
-        groups.update_group(connection, acting, group.id, draft_of(group, rule=rule or None, state=state))
+        draft = draft_of(group, rule=rule or None, state=state)
+        groups.update_group(connection, acting_for(services, request), group.id, draft)
     return redirect(f"/groups/{group.id}")
 
 
@@ -124,6 +131,7 @@ def _page(
     rule: str,
     names: str = "",
     preview: Preview | None = None,
+    said: Said | None = None,
     fault: Fault | None = None,
     is_stale: bool = False,
 ) -> Response[str]:
@@ -139,13 +147,21 @@ def _page(
         preview=preview,
         moves="" if preview is None else _digest(preview),
         seen=_seen(group),
+        said=said or Said(),
         fault=fault,
         is_stale=is_stale,
+        **choices(),
     )
 
 
 def _preview(
-    services: AdminServices, connection: Connection, group: Group, text: str, names: tuple[str, ...]
+    services: AdminServices,
+    connection: Connection,
+    sight: Sight,
+    group: Group,
+    text: str,
+    *,
+    names: tuple[str, ...] = (),
 ) -> Preview:
     """Try a rule. Raises: InvalidRuleError, InvalidGroupError, InvalidFormError, NotFoundError."""
     tenant = services.tenant.id
@@ -166,38 +182,11 @@ def _preview(
     )
     moves = preview_rule(connection, tenant, group.id, rule)
     return Preview(
-        moves=moves, gained=_samples(connection, moves.gained), lost=_samples(connection, moves.lost), tried=tried
+        moves=moves,
+        gained=samples(connection, sight, moves.gained),
+        lost=samples(connection, sight, moves.lost),
+        tried=tried,
     )
-
-
-def _samples(connection: Connection, device_ids: frozenset[DeviceId]) -> tuple[tuple[DeviceId, str], ...]:
-    return tuple(fleets.names(connection, sorted(device_ids)[:_SAMPLES]).items())
-
-
-def _fault(rule: str, error: ShieldwallError) -> Fault:
-    if not isinstance(error, InvalidRuleError):
-        return Fault(cause=error.cause, advice=error.advice)
-    place = error.position
-    return Fault(
-        cause=error.cause,
-        advice=error.advice,
-        before=rule[:place],
-        at=rule[place : place + 1] or "▯",
-        after=rule[place + 1 :],
-    )
-
-
-def _rule_of(form: Form) -> str:
-    """Read a rule. Raises: InvalidFormError."""
-    rule = _on_one_line(form.get("rule", ""))
-    if visible(rule) != rule:  # the page would carry it on as it shows it, and save another rule than it tried
-        raise InvalidFormError("Rule: it holds characters that cannot be seen.")
-    return rule
-
-
-def _on_one_line(rule: str) -> str:
-    """Write a rule without ends of lines: a browser makes two characters of each, and here characters are counted."""
-    return rule.replace("\r\n", " ").replace("\n", " ").replace("\t", " ").strip()
 
 
 def _seen(group: Group) -> str:
