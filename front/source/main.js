@@ -2,3 +2,5 @@
 import "./security.js";
 import "./live.js";
 import "./copying.js";
+import "./choosing.js";
+import "./rules.js";
