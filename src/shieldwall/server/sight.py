@@ -60,9 +60,9 @@ class Sight:
             return ()
         return (scoping.sees_device(self.tenant_id, scopes, column),)
 
-    def listed_devices(self) -> Conditions:
+    def listed_devices(self, action: ResourceAction = ResourceAction.READ_DEVICES) -> Conditions:
         """Say which devices are seen in a listing that reads the narrow rows of the inventory."""
-        return self.devices(inventory.c.device_id)
+        return self.devices(inventory.c.device_id, action)
 
     def reported_devices(self) -> Conditions:
         """Say of which devices reports are seen, in a query that reads their check-ins."""

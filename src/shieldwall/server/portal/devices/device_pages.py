@@ -1,216 +1,255 @@
-"""The pages of devices: the list with search, filters and sorting, its export, and one device."""
+"""One device: an overview, its policies, what is in effect, what happened, how it is enrolled; asking it to come."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
-from functools import partial
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get, post
 from litestar.params import FromPath
-from litestar.response import Redirect, Stream
-from sqlalchemy import Connection
+from litestar.response import Redirect
 
-from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, EnrollmentStatus
+from shieldwall.contract.ids import parse_device_id
+from shieldwall.contract.status import SettingState
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import devices, groups
-from shieldwall.server.directory.enrollment import enrollments
-from shieldwall.server.gates import facts_of_device
-from shieldwall.server.inventory import machine_export, machines
-from shieldwall.server.inventory.machine_queries import (
-    ORDERING,
-    PARAMETERS,
-    InvalidMachineQueryError,
-    read_filter,
-    read_order,
-)
-from shieldwall.server.inventory.machines import Wanted, onboarding_status
-from shieldwall.server.manager import protection, statuses, sync
-from shieldwall.server.manager.statuses import DeviceEffect
-from shieldwall.server.manager.summaries import summaries
-from shieldwall.server.portal.devices.device_actions import possible
+from shieldwall.server.directory.devices import WrongDeviceStateError
+from shieldwall.server.inventory.machine_queries import InvalidMachineQueryError
+from shieldwall.server.inventory.machines import onboarding_status
+from shieldwall.server.manager import sync, timeline
+from shieldwall.server.manager.timeline import Source
 from shieldwall.server.portal.devices.device_twins import twin_rows
+from shieldwall.server.portal.devices.frame import Frame, frame_of
+from shieldwall.server.portal.devices.remedies import Remedy, remedy_of
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
-from shieldwall.server.portal.rendering import HEADERS, redirect
+from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.portal.views import HistoryRow, effective_rows, history_rows, machine_row
-from shieldwall.server.portal.words import enrollment, managed_by, registration
-from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import audit, device_events, membership_events, packages
-from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.portal.views import EffectiveRow, counts_of, effective_rows
+from shieldwall.server.portal.words import STATES, enrollment, managed_by, registration
+from shieldwall.server.storage import device_reports, packages
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory import Filter
-from shieldwall.server.storage.records import Page
 
+_ONE: Final = "/devices/{device_id:str}"
+_READ: Final = SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.OBJECT)
 _PAGE_SIZE: Final = 50
-_HISTORY: Final = 20
-_EVENTS: Final = 50
-_SHOWN_FACETS: Final = ("health", "state", "os", "managedBy")
-_KNOWN: Final = frozenset({*PARAMETERS, *ORDERING})
+_LONGEST_SEARCH: Final = 128
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_MOST_DIGITS: Final = 14
 
 
-@get("/devices", opt=SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True)
-def list_devices(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
-    """Show the devices that fit what is asked."""
-    asked = _asked(request)
-    after = request.query_params.get("after")
-    fitting, order = _seen(request, read_filter(asked, services.clock.now())), read_order(asked)
-    wanted = Wanted(filter=fitting, order=order, cursor=after, size=_PAGE_SIZE)
-    tenant = services.tenant.id
-    with services.database.read() as connection:
-        found = machines.list_machines(connection, tenant, wanted)
-        standing = summaries(connection, [each.device for each in found])
-        count = machines.count_machines(connection, tenant, fitting)
-        facets: Mapping[str, Mapping[str, int]] = {}
-        if "x-requested-for" not in request.headers:  # a refresh takes the table alone, and counting costs more than it
-            facets = machines.facets(connection, tenant, fitting, _SHOWN_FACETS)
-    following = found[-1].cursor if len(found) == _PAGE_SIZE else None
-    return rendering.page(
-        request,
-        "devices/devices.html",
-        section="/devices",
-        devices=[machine_row(each, standing[each.device.id]) for each in found],
-        device_count=count,
-        facets={name: dict(sorted(counts.items())) for name, counts in facets.items()},
-        asked={name: list(values) for name, values in asked.items()},
-        device_states=[each.value for each in DeviceState],
-        query=_query(asked),
-        following=None if following is None else f"?{_query({'after': [following], **asked})}",
-        paged=after is not None,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingShown:
+    """One setting of a device, and what to do about it."""
+
+    row: EffectiveRow
+    remedy: Remedy | None
 
 
-@get(
-    "/devices/export/{kind:str}", opt=SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.LISTED), sync_to_thread=True
-)
-def export_devices(services: Services, request: PageRequest, kind: FromPath[str]) -> Stream:
-    """Write the devices that fit as one file, csv or json."""
-    asked = _asked(request)
-    if kind not in {"csv", "json"}:
-        raise InvalidMachineQueryError("An export is csv or json.")
-    fitting = _seen(request, read_filter(asked, services.clock.now()))
-    found = machines.all_machines(services.database, services.tenant.id, fitting, read_order(asked))
-    write = machine_export.as_csv if kind == "csv" else machine_export.as_json
-    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="devices.{kind}"'}
-    return Stream(write(found), media_type="text/csv" if kind == "csv" else "application/json", headers=headers)
-
-
-@get("/devices/{device_id:str}", opt=SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.OBJECT), sync_to_thread=True)
+@get(_ONE, opt=_READ, sync_to_thread=True)
 def show_device(
     services: Services, rendering: Renderer, request: PageRequest, device_id: FromPath[str]
 ) -> Response[str]:
-    """Show one device: how it is, who manages it and why, what is in effect, who set it, what lost, what happened."""
-    wanted, tenant, now = parse_device_id(device_id), services.tenant.id, services.clock.now()
-    sight = sight_of(request)
+    """Show a device at a glance: who manages it, how it is protected, what it is, where it belongs."""
+    wanted, tenant = parse_device_id(device_id), services.tenant.id
     with services.database.read() as connection:
-        device = devices.get_device(connection, tenant, wanted)
-        effect = statuses.effective_of(
-            connection, services.catalog, tenant, wanted, partial(sight.policies_among, connection)
-        )
+        frame = frame_of(connection, services, request, wanted)
+        device, sight = frame.device, frame.sight
         memberships = groups.groups_of(connection, tenant, wanted)
-        seen_groups = sight.groups_among(connection, [group.id for group in memberships])
-        is_protected = protection.is_device_protected(connection, device)
-        enrolled = enrollments(connection, [device])[device.id]
-        machine = machines.describe(connection, [device.id], machines.filter_at(now).inactive_before)[device.id]
+        seen = sight.groups_among(connection, [group.id for group in memberships])
         package = None if device.package_id is None else packages.find(connection, device.package_id)
         alike = twin_rows(connection, tenant, device, sight)
-        facts = facts_of_device(connection, tenant, wanted)
-        is_excluded = device.id in protection.get_settings(connection, tenant).excluded
-        history = _history(connection, tenant, device.id, sight)
-        may_see_events = sight.may(ResourceAction.READ_ALERTS, facts)
-        told = device_events.newest_of_device(connection, tenant, device.id, _EVENTS) if may_see_events else ()
+        reports = device_reports.newest(connection, tenant, device.id, most=device_reports.MOST_KEPT)
     return rendering.page(
         request,
         "devices/device.html",
-        section="/devices",
-        device=device,
-        effect=effect,
-        can_sync=device.state is DeviceState.ACTIVE and sight.may(ResourceAction.SYNC_DEVICES, facts),
+        **frame.shown(""),
+        counts=counts_of(Counter(each.state for each in frame.effect.settings)),
         managed_by=managed_by(device),
-        enrollment=enrollment(device, enrolled, checked_in=effect.check_in.last_check_in is not None),
-        remedy="" if enrolled.is_managed else enrolled.remedy,
+        enrollment=_enrollment(frame),
         registration=registration(device),
-        health=machine.health.value,
         onboarding=onboarding_status(device),
-        standing=machine.standing,
         package=package,
         twins=alike,
         can_keep=device.state in {DeviceState.ACTIVE, DeviceState.QUARANTINED}
-        and sight.may(ResourceAction.DELETE_DEVICES, facts),
-        history=history,
-        may_see_events=may_see_events,
-        events=told,
-        is_protected=is_protected,
-        is_excluded=is_excluded,
-        actions=[each for each in possible(device, is_excluded=is_excluded) if sight.may(each.action, facts)],
-        troubleshooting_until=_future(device.troubleshooting_until, now),
-        groups=[group.display_name for group in memberships if group.id in seen_groups],
-        settings=effective_rows(services.catalog, effect.settings),
-        notices=_notices(effect),
+        and frame.may(ResourceAction.DELETE_DEVICES),
+        groups=[group for group in memberships if group.id in seen],
+        reports=reports,
     )
 
 
-@post(
-    "/devices/{device_id:str}/sync",
-    opt=SIGNED_IN | needs(ResourceAction.SYNC_DEVICES, Reach.OBJECT),
-    sync_to_thread=True,
-)
+@get(_ONE + "/policies", opt=_READ, sync_to_thread=True)
+def show_policies(
+    services: Services, rendering: Renderer, request: PageRequest, device_id: FromPath[str]
+) -> Response[str]:
+    """Show the policies of a device, each with the state it is in there."""
+    with services.database.read() as connection:
+        frame = frame_of(connection, services, request, parse_device_id(device_id))
+        seen = frame.sight.policies_among(connection, [each.document.policy_id for each in frame.effect.policies])
+    winning: Counter[str] = Counter()
+    for row in effective_rows(services.catalog, frame.effect.settings):
+        winning.update(wish.policy for wish in row.winners)
+    return rendering.page(
+        request, "devices/device_policies.html", **frame.shown("/policies"), winning=winning, seen=seen
+    )
+
+
+@get(_ONE + "/settings", opt=_READ, sync_to_thread=True)
+def show_settings(
+    services: Services, rendering: Renderer, request: PageRequest, device_id: FromPath[str]
+) -> Response[str]:
+    """Show what is in effect on a device, setting by setting: value, source, what lost and why, what to do."""
+    search = request.query_params.get("search", "").strip()[:_LONGEST_SEARCH]
+    states = _chosen(request.query_params.getall("state", []), {each.value: each for each in SettingState}, "state")
+    with services.database.read() as connection:
+        frame = frame_of(connection, services, request, parse_device_id(device_id))
+    rows = effective_rows(services.catalog, frame.effect.settings)
+    fitting = [row for row in rows if _fits(row, search.casefold()) and (not states or row.state in states)]
+    codes = {each.setting: each.reported.code or "" for each in frame.effect.settings if each.reported is not None}
+    return rendering.page(
+        request,
+        "devices/device_settings_list.html" if "hx-request" in request.headers else "devices/device_settings.html",
+        **frame.shown("/settings"),
+        settings=[
+            SettingShown(row=row, remedy=remedy_of(row, code=codes.get(row.setting) or _reason(frame, row)))
+            for row in fitting
+        ],
+        counts=counts_of(Counter(row.state for row in rows)),
+        state_words=STATES,
+        search=search,
+        chosen=states,
+        number=len(rows),
+    )
+
+
+@get(_ONE + "/timeline", opt=_READ, sync_to_thread=True)
+def show_timeline(
+    services: Services, rendering: Renderer, request: PageRequest, device_id: FromPath[str]
+) -> Response[str]:
+    """Show what happened to a device, newest first: check-ins, reports, changes, groups, events."""
+    given = request.query_params
+    chosen = _chosen(given.getall("source", []), {each.value: each for each in Source}, "source")
+    before = _moment(given.get("before"))
+    with services.database.read() as connection:
+        frame = frame_of(connection, services, request, parse_device_id(device_id))
+        open_to = [each for each in Source if each is not Source.EVENTS or frame.may(ResourceAction.READ_ALERTS)]
+        found = timeline.timeline(
+            connection,
+            frame.device,
+            timeline.Asked(
+                sources=[each for each in open_to if not chosen or each in chosen],
+                before=before,
+                size=_PAGE_SIZE,
+                seen_groups=frame.sight.moved_groups(),
+            ),
+        )
+    query: list[tuple[str, str]] = [("source", each.value) for each in chosen]
+    older = None if found.before is None else f"?{urlencode([*query, ('before', _written(found.before))])}"
+    return rendering.page(
+        request,
+        "devices/device_timeline_list.html" if "hx-request" in request.headers else "devices/device_timeline.html",
+        **frame.shown("/timeline"),
+        entries=[(type(entry).__name__, entry) for entry in found.entries],
+        sources=open_to,
+        chosen=chosen,
+        following=older,
+        newest=f"?{urlencode(query)}" if before is not None else None,
+    )
+
+
+@get(_ONE + "/enrollment", opt=_READ, sync_to_thread=True)
+def show_enrollment(
+    services: Services, rendering: Renderer, request: PageRequest, device_id: FromPath[str]
+) -> Response[str]:
+    """Show how a device is enrolled: the code, what it means here, what to do; and the identity it has."""
+    with services.database.read() as connection:
+        frame = frame_of(connection, services, request, parse_device_id(device_id))
+        device = frame.device
+        package = None if device.package_id is None else packages.find(connection, device.package_id)
+    code = int(frame.enrolled.code)
+    return rendering.page(
+        request,
+        "devices/device_enrollment.html",
+        **frame.shown("/enrollment"),
+        enrollment=_enrollment(frame),
+        code=code,
+        published=_published(code),
+        registration=registration(device),
+        managed_by=managed_by(device),
+        onboarding=onboarding_status(device),
+        package=package,
+        is_gone=device.state in {DeviceState.DISABLED, DeviceState.RETIRED},
+    )
+
+
+@post(_ONE + "/sync", opt=SIGNED_IN | needs(ResourceAction.SYNC_DEVICES, Reach.OBJECT), sync_to_thread=True)
 def sync_device(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
     """Ask a device to check in now."""
     check_form(services, request, form)
     with services.database.write() as connection:
         device = devices.get_device(connection, services.tenant.id, parse_device_id(device_id))
-        sync.request_sync(connection, [device.id], services.clock.now())
+        if device.state is not DeviceState.ACTIVE:
+            raise WrongDeviceStateError(f"The device {device.display_name!r} is {device.state}: it does not check in.")
+        sync.ask(connection, acting_for(services, request), [device])
     return redirect(f"/devices/{device.id}")
 
 
-def _asked(request: PageRequest) -> dict[str, Sequence[str]]:
-    """Return what the form asks; what was left blank is not asked. Raises: InvalidMachineQueryError."""
-    given = {name: request.query_params.getall(name) for name in request.query_params}
-    if unknown := set(given) - _KNOWN - {"after"}:
-        raise InvalidMachineQueryError(f"{min(unknown)[:64]!r} is nothing that devices can be asked for.")
-    blank_free = {name: [value for value in values if value] for name, values in given.items() if name in _KNOWN}
-    return {name: values for name, values in blank_free.items() if values}
+def _enrollment(frame: Frame) -> str:
+    return enrollment(frame.device, frame.enrolled, checked_in=frame.effect.check_in.last_check_in is not None)
 
 
-def _seen(request: PageRequest, fitting: Filter) -> Filter:
-    """Leave out the devices that the caller does not see."""
-    return replace(fitting, only=sight_of(request).listed_devices())
+def _published(code: int) -> EnrollmentStatus | None:
+    return STATUSES[EnrollmentCode(code)] if code in set(EnrollmentCode) else None
 
 
-def _query(asked: Mapping[str, Sequence[str]]) -> str:
-    return urlencode(asked, doseq=True)
+def _reason(frame: Frame, row: EffectiveRow) -> str:
+    """Say by a code why a setting does not apply, where the device need not be asked."""
+    for each in frame.effect.settings:
+        if each.setting == row.setting:
+            return str(getattr(each.resolution, "reason", ""))
+    return ""
 
 
-def _history(connection: Connection, tenant_id: TenantId, device_id: DeviceId, sight: Sight) -> list[HistoryRow]:
-    """Return what happened to a device, newest first: acts of people and programs, joining and leaving groups."""
-    page = Page(size=_HISTORY)
-    events = audit.list_events(connection, tenant_id, page, object_id=device_id)
-    seen = replace(page, where=sight.moved_groups())
-    moves = membership_events.list_events(connection, tenant_id, seen, device_id=device_id)
-    names = {each: stored_groups.find(connection, each) for each in {move.group_id for move in moves}}
-    known = {group: record.display_name for group, record in names.items() if record is not None}
-    return history_rows(events, moves, known)[:_HISTORY]
+def _fits(row: EffectiveRow, search: str) -> bool:
+    texts = (row.name, row.category, row.setting, *row.lines, *(wish.name for wish in (*row.winners, *row.losers)))
+    return all(any(word in text.casefold() for text in texts) for word in search.split())
 
 
-def _future(moment: datetime | None, now: datetime) -> datetime | None:
-    return moment if moment is not None and moment > now else None
+def _chosen(given: Sequence[str], known: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+    """Read words that were chosen; blank ones were not. Raises: InvalidMachineQueryError."""
+    for value in given:
+        if value and value not in known:
+            raise InvalidMachineQueryError(f"{name} cannot be {value[:64]!r}; it is one of: {', '.join(known)}.")
+    return tuple(dict.fromkeys(known[value] for value in given if value))
 
 
-def _notices(effect: DeviceEffect) -> list[str]:
-    said = []
-    if effect.check_in.sync_requested_at is not None:
-        said.append("The device is asked to check in now.")
-    if not effect.is_current and effect.policies:
-        said.append("The device has not reported yet on what it shall enforce now.")
-    if effect.strays:
-        count = len(effect.strays)
-        said.append(f"The device also reports {count} setting{'' if count == 1 else 's'} that no policy of it sets.")
-    return said
+def _moment(text: str | None) -> datetime | None:
+    """Read a moment that ``_written`` wrote. Raises: InvalidMachineQueryError."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise InvalidMachineQueryError(
+            "The link to this page of the timeline is broken.", remedy="Begin with its first page."
+        )
+    return _EPOCH + int(text) * _MILLISECOND
 
 
-HANDLERS: Final[tuple[Any, ...]] = (list_devices, export_devices, show_device, sync_device)
+def _written(moment: datetime) -> str:
+    return str((moment - _EPOCH) // _MILLISECOND)
+
+
+HANDLERS: Final[tuple[Any, ...]] = (
+    show_device,
+    show_policies,
+    show_settings,
+    show_timeline,
+    show_enrollment,
+    sync_device,
+)
