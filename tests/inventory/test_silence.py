@@ -48,7 +48,7 @@ def listed(connection: Connection, days: int, size: int, only: tuple[object, ...
         page = Page(size=size, after=cursor, where=only)  # type: ignore[arg-type]  # conditions
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.floats(0, 200).map(lambda days: round(days, 3))), max_size=8),
     st.sampled_from(silence.DAYS),
