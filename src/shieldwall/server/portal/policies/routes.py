@@ -6,6 +6,18 @@ from typing import Final
 
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.portal.policies import list_pages, policy_pages
+from shieldwall.server.portal.policies import (
+    act_pages,
+    assignment_pages,
+    history_pages,
+    list_pages,
+    policy_pages,
+)
 
-HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (*list_pages.HANDLERS, *policy_pages.HANDLERS)
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    *list_pages.HANDLERS,
+    *policy_pages.HANDLERS,
+    *assignment_pages.HANDLERS,
+    *history_pages.HANDLERS,
+    *act_pages.HANDLERS,
+)
