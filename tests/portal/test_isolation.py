@@ -27,12 +27,14 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "role_id": metadata.tables["role_definitions"].c.id,
     "assignment_id": metadata.tables["role_assignments"].c.id,
     "tag_id": metadata.tables["scope_tags"].c.id,
+    "client_id": metadata.tables["apps"].c.client_id,
+    "credential_id": metadata.tables["app_credentials"].c.id,
     "event_id": metadata.tables["audit_events"].c.id,
     "person_id": metadata.tables["people"].c.id,
     "passkey_digest": metadata.tables["passkeys"].c.digest,
 }
 """Which column the parameter of a path names."""
-FIXED: Final = {"kind": "json", "work_id": "00000000-0000-4000-8000-000000000000"}
+FIXED: Final = {"kind": "json", "code": "2", "work_id": "00000000-0000-4000-8000-000000000000"}
 """Parameters that choose how something is shown, or name what is in no table: work is its person's own."""
 FORMS: Final[dict[str, dict[str, str]]] = {
     "/devices/{device_id}/merge": {"former": counted_id("c", 1)},

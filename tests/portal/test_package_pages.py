@@ -71,6 +71,10 @@ def test_a_package_is_made_as_asked_and_its_secret_handed_out_once(world: AdminW
         assert "Edge" in shown
         assert secret not in shown
         assert not files_of(shown)
+    again = ada.get(f"/packages/new?like={record.id}").text
+    assert 'value="Edge"' in again
+    assert 'value="40"' in again
+    assert ">edge&#10;west</textarea>" in again
 
 
 @pytest.mark.parametrize(
@@ -94,8 +98,12 @@ def test_a_package_is_made_as_asked_and_its_secret_handed_out_once(world: AdminW
     ids=lambda changes: str(changes)[:40],
 )
 def test_a_package_that_cannot_be_is_not_made(world: AdminWorld, ada: Client, changes: dict[str, str | None]) -> None:
-    assert create(ada, **changes)[0] == 400
+    status, page = create(ada, **changes)
+
+    assert status == 400
     assert kept(world) == ()
+    assert 'role="alert"' in page
+    assert ('value="Edge"' in page) != ("name" in changes), "what was filled in stays"
 
 
 def test_revoking_is_asked_for(world: AdminWorld, ada: Client) -> None:
@@ -110,7 +118,7 @@ def test_revoking_is_asked_for(world: AdminWorld, ada: Client) -> None:
     assert sends(ada, path, fields_of(page, path)).status_code == 303
 
     assert kept(world)[0].revoked_at is not None
-    assert 'href="/packages/' not in ada.get(f"/packages/{package_id(1)}").text
+    assert path not in ada.get(f"/packages/{package_id(1)}").text
 
 
 OFFBOARDING = "/offboarding-packages"

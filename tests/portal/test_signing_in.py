@@ -17,6 +17,13 @@ COOKIE = "__Host-shieldwall"
 ATTEMPT = "__Host-shieldwall-attempt"
 
 
+@pytest.fixture(autouse=True)
+def fleet(world: AdminWorld) -> None:
+    """A tenant past its first run, where whoever signs in begins with the overview."""
+    with world.writing() as connection:
+        world.manager.join(connection, 1)
+
+
 @pytest.fixture
 def key(ada: Client) -> Authenticator:
     """Ada's passkey; Ada is signed in."""

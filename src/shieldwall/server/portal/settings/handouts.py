@@ -5,26 +5,31 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import encode
+from shieldwall.server.package_handout import HandedOut
+from shieldwall.server.portal.language import marked
+from shieldwall.server.portal.settings.ways_in import way_in
 from shieldwall.trust.offboarding import OffboardingPackage
 from shieldwall.trust.offboarding_scripts import OffboardingScriptKind, make_offboarding_script
 from shieldwall.trust.onboarding_scripts import ScriptKind
 
+PACKAGE_FILE: Final = "shieldwall_onboarding.json"
+OFFBOARDING_FILE: Final = "shieldwall_offboarding.json"
 ONBOARDING_SCRIPTS: Final[Mapping[ScriptKind, tuple[str, str]]] = {
-    "linux": ("onboard-linux.sh", "Shell script for Linux"),
-    "macos": ("onboard-macos.sh", "Shell script for macOS"),
-    "windows": ("onboard-windows.ps1", "PowerShell script for Windows"),
-    "ansible": ("onboard-ansible.yml", "Ansible playbook"),
-    "cloud-init": ("cloud-init.yml", "User data of cloud-init"),
+    "linux": ("onboard-linux.sh", marked("Shell script for Linux")),
+    "macos": ("onboard-macos.sh", marked("Shell script for macOS")),
+    "windows": ("onboard-windows.ps1", marked("PowerShell script for Windows")),
+    "ansible": ("onboard-ansible.yml", marked("Ansible playbook")),
+    "cloud-init": ("cloud-init.yml", marked("User data of cloud-init")),
 }
 """What a script is called as a file, and to people."""
-_OFFBOARDING_NAMES: Final[Mapping[OffboardingScriptKind, str]] = {
-    "linux": "offboard-linux.sh",
-    "macos": "offboard-macos.sh",
-    "windows": "offboard-windows.ps1",
+OFFBOARDING_SCRIPTS: Final[Mapping[OffboardingScriptKind, tuple[str, str]]] = {
+    "linux": ("offboard-linux.sh", marked("Shell script for Linux")),
+    "macos": ("offboard-macos.sh", marked("Shell script for macOS")),
+    "windows": ("offboard-windows.ps1", marked("PowerShell script for Windows")),
 }
 
 
@@ -37,10 +42,18 @@ class Handout:
     link: str
 
 
-def onboarding_files(envelope: Envelope, scripts: Mapping[ScriptKind, str]) -> list[Handout]:
-    """Return the package and the scripts made of it."""
-    package = _handout("shieldwall_onboarding.json", "The package", encode(envelope))
-    return [package, *(_handout(*ONBOARDING_SCRIPTS[kind], text.encode()) for kind, text in scripts.items())]
+def handed_out(made: HandedOut) -> dict[str, Any]:
+    """Return what the page shows of a package that was made: its files, and on each platform the way in."""
+    file = encode(made.envelope)
+    return {
+        "files": [
+            _handout(PACKAGE_FILE, marked("The package"), file),
+            *(_handout(*ONBOARDING_SCRIPTS[kind], text.encode()) for kind, text in made.scripts.items()),
+        ],
+        "ways": [way_in(platform, file.decode()) for platform in made.record.platforms],
+        "ways_out": [],
+        "holds_secret": True,
+    }
 
 
 def offboarding_files(
@@ -49,11 +62,8 @@ def offboarding_files(
     """Return the package and the scripts that carry it. Raises: PackageNotForDeviceError."""
     file = encode(envelope)
     return [
-        _handout("shieldwall_offboarding.json", "The package", file),
-        *(
-            _handout(_OFFBOARDING_NAMES[kind], "Script", make_offboarding_script(kind, said, file).encode())
-            for kind in kinds
-        ),
+        _handout(OFFBOARDING_FILE, marked("The package"), file),
+        *(_handout(*OFFBOARDING_SCRIPTS[kind], make_offboarding_script(kind, said, file).encode()) for kind in kinds),
     ]
 
 

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 
+from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import needs
 from shieldwall.server.inventory import packages
-from shieldwall.server.inventory.packages import Approval, Attestation, JoinType, PackageDraft, Platform
 from shieldwall.server.package_handout import hand_out_package
-from shieldwall.server.portal.forms import choice, lines, ticked, whole
+from shieldwall.server.portal.forms import ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.paging import page_of, paging
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.portal.settings.handouts import ONBOARDING_SCRIPTS, onboarding_files
+from shieldwall.server.portal.settings.handouts import ONBOARDING_SCRIPTS, handed_out
+from shieldwall.server.portal.settings.package_forms import (
+    APPROVALS,
+    ATTESTATIONS,
+    JOIN_TYPES,
+    WORDS,
+    draft_of,
+    like,
+    offered,
+)
+from shieldwall.server.portal.settings.ways_in import way_in
 from shieldwall.server.portal.views import PackageRow, package_state
-
-PLATFORMS: Final[tuple[tuple[Platform, str], ...]] = (("linux", "Linux"), ("windows", "Windows"), ("macos", "macOS"))
-_APPROVALS: Final[tuple[tuple[Approval, str], ...]] = (("auto", "at once"), ("manual", "by an administrator"))
-_ATTESTATIONS: Final[tuple[tuple[Attestation, str], ...]] = (
-    ("optional", "where there is a TPM"),
-    ("tpm-required", "required: a trusted TPM has to prove the key"),
-    ("none", "not asked for"),
-)
-_JOIN_TYPES: Final[tuple[tuple[JoinType, str], ...]] = (
-    ("synthetic", "synthetic registrations"),
-    ("full", "full registrations as well"),
-)
 
 
 @get("/packages", opt=SIGNED_IN | needs(ResourceAction.READ_ONBOARDING), sync_to_thread=True)
@@ -47,52 +45,44 @@ def list_packages(services: Services, rendering: Renderer, request: PageRequest)
         request,
         "settings/packages.html",
         section="/packages",
+        live=("packages",),
         packages=rows,
+        **WORDS,
         **paging(request, [package.id for package in found]),
     )
 
 
 @get("/packages/new", opt=SIGNED_IN | needs(ResourceAction.UPDATE_ONBOARDING), sync_to_thread=True)
-def new_package(rendering: Renderer, request: PageRequest) -> Response[str]:
-    """Show the form of a new package."""
-    return rendering.page(
-        request,
-        "settings/package_new.html",
-        section="/packages",
-        platforms=PLATFORMS,
-        approvals=_APPROVALS,
-        attestations=_ATTESTATIONS,
-        join_types=_JOIN_TYPES,
-        scripts=[(kind, about) for kind, (_, about) in ONBOARDING_SCRIPTS.items()],
-    )
+def new_package(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
+    """Show the form of a new package; like one that is there already, where ``like`` names it."""
+    filled, wanted = None, request.query_params.get("like")
+    if wanted is not None:
+        with services.database.read() as connection:
+            filled = like(packages.get_package(connection, services.tenant.id, parse_package_id(wanted)))
+    return rendering.page(request, "settings/package_new.html", section="/packages", **offered(filled))
 
 
 @post("/packages", opt=SIGNED_IN | needs(ResourceAction.UPDATE_ONBOARDING), sync_to_thread=True, status_code=200)
 def create_package(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str]:
     """Make a package, and hand out its file and the scripts asked for; their secret is shown this once."""
     check_form(services, request, form)
-    draft = PackageDraft(
-        display_name=form.get("name", "").strip(),
-        lifetime=timedelta(days=whole(form, "days", "Days")),
-        max_uses=whole(form, "uses", "Uses"),
-        platforms=ticked(form, "platform", get_args(Platform)),
-        tags=lines(form, "tags"),
-        approval=choice(form, "approval", "Devices are let in", get_args(Approval)),
-        attestation=choice(form, "attestation", "Attestation", get_args(Attestation)),
-        join_type=choice(form, "join", "Makes", get_args(JoinType)),
-    )
-    with services.database.write() as connection:
-        acting = services.acting(request.scope["user"].actor)
-        made = hand_out_package(services, connection, acting, draft, ticked(form, "script", ONBOARDING_SCRIPTS))
+    try:
+        draft, kinds = draft_of(form), ticked(form, "script", ONBOARDING_SCRIPTS)
+        with services.database.write() as connection:
+            acting = services.acting(request.scope["user"].actor)
+            made = hand_out_package(services, connection, acting, draft, kinds)
+    except ShieldwallError as problem:
+        shown = offered(form, problem)
+        return rendering.page(request, "settings/package_new.html", status=400, section="/packages", **shown)
     return rendering.page(
         request,
         "settings/handout.html",
         section="/packages",
-        title="Onboarding package",
+        title=marked("Onboarding package"),
         package=made.record,
-        files=onboarding_files(made.envelope, made.scripts),
-        holds_secret=True,
+        **handed_out(made),
         back=f"/packages/{made.record.id}",
+        back_words=marked("I have saved them"),
     )
 
 
@@ -109,9 +99,13 @@ def show_package(
         request,
         "settings/package.html",
         section="/packages",
+        live=("packages", "devices"),
         package=package,
         state=package_state(package, services.clock.now()),
+        ways=[way_in(platform) for platform in package.platforms],
+        words={**dict(APPROVALS), **dict(ATTESTATIONS), **dict(JOIN_TYPES)},
         devices=found,
+        **WORDS,
         can_revoke=package.revoked_at is None,
         **paging(request, [device.id for device in found]),
     )
@@ -128,11 +122,11 @@ def ask_to_revoke(
         request,
         "settings/confirm.html",
         section="/packages",
-        label="Revoke",
+        label=marked("Revoke"),
         subject=package.display_name,
         effect=[
-            "Nobody onboards with this package any more, and there is no way back: make another one instead.",
-            "Devices that it let in stay. Those that still wait are turned away.",
+            marked("Nobody onboards with this package any more, and there is no way back: make another one instead."),
+            marked("Devices that it let in stay. Those that still wait are turned away."),
         ],
         action=f"/packages/{package.id}/revoke",
         back=f"/packages/{package.id}",

@@ -18,6 +18,7 @@ from shieldwall.server.authorization import PUBLIC, everybody
 from shieldwall.server.directory import administrators, federation, people, sessions
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.relying_party import allowed_of, sign_in_options
+from shieldwall.server.portal.first_run.beginning import WELCOME, begins
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form, check_origin, find_session, session_cookie
@@ -31,9 +32,10 @@ from shieldwall.server.portal.sign_in.proving import (
     person_of_answer,
     proving,
 )
-from shieldwall.server.portal.sign_in.returning import safe_return, with_return
+from shieldwall.server.portal.sign_in.returning import OVERVIEW, safe_return, with_return
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import passkeys as stored_passkeys
+from shieldwall.server.storage import people as stored_people
 from shieldwall.server.storage.identity_records import ProofMethod, Session
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.storage.sign_in_attempts import Purpose
@@ -66,6 +68,7 @@ def sign_in(
             session, token = administrators.redeem(connection, acting, code, client=client_of(request))
             _end(connection, services, request, before)
             has_passkey = bool(stored_passkeys.of_person(connection, session.person_id))
+            wanted = _first_page(connection, session.person_id, wanted)
     except ShieldwallError as problem:
         return _page(services, rendering, request, wanted, problem=problem)
     limits.code_was_right(address)
@@ -110,6 +113,7 @@ def sign_in_with_passkey(
             acting = acting_at(services, request)
             _, token = sessions.begin(connection, acting, person, ProofMethod.PASSKEY, client=client_of(request))
             _end(connection, services, request, before)
+            wanted = _first_page(connection, person.id, wanted)
     except ShieldwallError as problem:
         return _page(services, rendering, request, wanted, problem=problem)
     return redirect(wanted, [session_cookie(token)])
@@ -137,6 +141,12 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 def _end(connection: Transaction, services: AdminServices, request: PageRequest, session: Session | None) -> None:
     if session is not None:
         sessions.sign_out(connection, acting_at(services, request, f"person:{session.display_name}"), session)
+
+
+def _first_page(connection: Transaction, person_id: str, wanted: str) -> str:
+    """Lead whoever wanted nothing in particular to the first steps, while no device ever came."""
+    person = stored_people.find(connection, person_id) if wanted == OVERVIEW else None
+    return WELCOME if person is not None and begins(connection, person) else wanted
 
 
 def _page(
