@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from litestar import Request
@@ -10,6 +9,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from shieldwall.server.authorization import allow
+from shieldwall.server.portal.forms import SentForm
 from shieldwall.server.portal.rendering import Rendering
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.portal.work.works import Works
@@ -18,7 +18,7 @@ from shieldwall.server.services import AdminServices
 PageRequest: TypeAlias = Request[Any, Any, State]
 Services: TypeAlias = NamedDependency[AdminServices]
 Renderer: TypeAlias = NamedDependency[Rendering]
-Form: TypeAlias = NamedDependency[Mapping[str, str]]
+Form: TypeAlias = NamedDependency[SentForm]
 Working: TypeAlias = NamedDependency[Works]
 """Where long work is started; a handler takes it as ``works``."""
 SIGNED_IN: Final = allow(ADMINISTRATOR)

@@ -70,7 +70,7 @@ def keep_item(
             services.catalog,
             template_of(services, unfinished),
             unfinished.draft.settings,
-            {},
+            {definition.id: ("",)},  # without its last item a list is not set
             {definition.id: changed},
         )
         unfinished = keep_draft_settings(services, request, connection, unfinished, read)

@@ -30,6 +30,7 @@ from shieldwall.server.portal.policies.wizard.sections import found, looking_for
 from shieldwall.server.portal.policies.wizard.steps import (
     ONE,
     OWN,
+    STAY,
     Step,
     is_forward,
     is_partial,
@@ -93,13 +94,19 @@ def keep_settings(
     asked = {"q": words, "only": "1" if only_set else ""}
     if act is not None:
         return onward(unfinished, {}, Step.SETTINGS, **asked)
+    return _onward(services, unfinished, form, asked)
+
+
+def _onward(services: Services, unfinished: Unfinished, form: Form, asked: Mapping[str, str]) -> Redirect:
+    """Go on once all is right and was seen; stay where somebody looks for something."""
     if is_forward(form, Step.SETTINGS):
         if faults_of(services, unfinished).found:
             return onward(unfinished, {}, Step.SETTINGS, check="1")
         if _brings_more(services, unfinished, form):
             return onward(unfinished, {}, Step.SETTINGS, more="1")
-        return onward(unfinished, form, Step.SETTINGS)
-    return onward(unfinished, form, Step.SETTINGS, **(asked if form.get("do") == "stay" else {}))
+    elif form.get("do") == STAY:
+        return onward(unfinished, form, Step.SETTINGS, **asked)
+    return onward(unfinished, form, Step.SETTINGS)
 
 
 def keep_draft_settings(

@@ -45,7 +45,7 @@ def choose_profile(services: Services, rendering: Renderer, request: PageRequest
         request,
         "policies/wizard/new.html",
         section="/policies",
-        platforms=PLATFORMS,
+        platform_tabs=[(f"/policies/new?platform={name}", label) for name, label in PLATFORMS],
         platform=platform if platform in known else PLATFORMS[0][0],
         families=_families(services.catalog, platform if platform in known else PLATFORMS[0][0]),
         unfinished_policies=begun,
