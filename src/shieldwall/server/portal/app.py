@@ -41,6 +41,7 @@ from shieldwall.server.portal.live import routes as live
 from shieldwall.server.portal.live.watching import TooManyStreamsError, Watching
 from shieldwall.server.portal.overview import routes as overview
 from shieldwall.server.portal.policies import routes as policies
+from shieldwall.server.portal.policies.wizard import routes as wizard
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import UNNOTED, ForgedFormError, check_form, principal_of
 from shieldwall.server.portal.settings import routes as settings
@@ -101,6 +102,7 @@ def create_routes(templates: Environment) -> Router:
             *overview.HANDLERS,
             *devices.HANDLERS,
             *policies.HANDLERS,
+            *wizard.HANDLERS,
             *groups.HANDLERS,
             *settings.HANDLERS,
             *work.HANDLERS,
