@@ -13,6 +13,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.grants import Access
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.app_credentials import SECRET_LIFETIME, add_secret, new_secret
 from shieldwall.server.directory.invalid_app import InvalidAppError
@@ -175,6 +177,15 @@ def require_holds(held: Collection[str] | None, app: App, was: App | None = None
     rights = {*app.permissions, *app.delegated, *((*was.permissions, *was.delegated) if was else ())}
     if beyond := sorted(rights - set(held)):
         raise BeyondMakerError(f"You do not hold what {app.display_name} has or would get: {', '.join(beyond)}.")
+
+
+def giving_of_person(access: Access) -> frozenset[str] | None:
+    """Say which permissions a person may give to applications: ``None``, which is all, or none.
+
+    An application's permission holds everywhere, whatever roles say, so people may give it only where their roles let
+    them do everything.
+    """
+    return None if all(access.may_everywhere(action) for action in ResourceAction) else frozenset()
 
 
 def is_loopback(uri: str) -> bool:

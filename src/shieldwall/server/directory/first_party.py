@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.apps import find_app, register_app
+from shieldwall.server.directory.invalid_app import InvalidAppError
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.identity_records import App
 
@@ -36,6 +37,16 @@ def known_client_id(tenant_id: TenantId, client_id: str) -> str:
 def is_first_party(app: App) -> bool:
     """Tell whether an application is our own."""
     return app.client_id == cli_client_id(app.tenant_id)
+
+
+def require_not_ours(app: App) -> None:
+    """Keep the command line what it is: whoever could change it could send people's answers elsewhere.
+
+    Raises:
+        InvalidAppError: The application is our own.
+    """
+    if is_first_party(app):
+        raise InvalidAppError(f"{app.display_name} is our own; it can be switched off, and nothing else.", member="id")
 
 
 def delegated_of(app: App) -> tuple[str, ...]:

@@ -9,11 +9,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import UUID_PATTERN
-from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Principal
-from shieldwall.server.directory.apps import get_app, get_by_object_id
-from shieldwall.server.directory.first_party import is_first_party
-from shieldwall.server.directory.invalid_app import InvalidAppError
+from shieldwall.server.directory.apps import get_app, get_by_object_id, giving_of_person
 from shieldwall.server.graph.requests import GraphRequest
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
@@ -35,22 +32,8 @@ def named_app(connection: Connection, services: AdminServices, text: str) -> App
 
 
 def may_give(request: GraphRequest) -> Collection[str] | None:
-    """Say which permissions the caller may give to applications; ``None`` is all.
-
-    Applications may give what they hold. An application's permission holds everywhere, whatever roles say, so people
-    may give it only where their roles let them do everything.
-    """
+    """Say which permissions the caller may give to applications; ``None`` is all. Applications give what they hold."""
     caller: Principal = request.scope["user"]
-    if caller.is_person and not all(caller.access.may_everywhere(action) for action in ResourceAction):
+    if caller.is_person and giving_of_person(caller.access) is not None:
         return frozenset()
     return None if ASSIGNING in caller.permissions else caller.permissions
-
-
-def require_not_ours(app: App) -> None:
-    """Keep the command line what it is: whoever could change it could send people's answers elsewhere.
-
-    Raises:
-        InvalidAppError: The application is our own.
-    """
-    if is_first_party(app):
-        raise InvalidAppError(f"{app.display_name} is our own; it can be switched off, and nothing else.", member="id")

@@ -15,7 +15,8 @@ from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.directory import app_credentials, apps
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.graph.application_access import may_give, named_app, require_not_ours
+from shieldwall.server.directory.first_party import require_not_ours
+from shieldwall.server.graph.application_access import may_give, named_app
 from shieldwall.server.graph.application_bodies import (
     AddPassword,
     ApplicationChanges,

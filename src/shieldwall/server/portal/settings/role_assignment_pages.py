@@ -17,7 +17,7 @@ from shieldwall.server.authorization import needs
 from shieldwall.server.directory import holdings, role_assigning, roles, scope_tags
 from shieldwall.server.directory.naming import named_groups, named_members
 from shieldwall.server.directory.role_assigning import AssignmentDraft, draft_of_assignment
-from shieldwall.server.portal.forms import choice, lines, ticked
+from shieldwall.server.portal.forms import choice, lines, many_fields, ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
@@ -30,6 +30,7 @@ from shieldwall.server.storage import role_assignments
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
 
 _PATH: Final = "/role-assignments"
+_MOST_FIELDS: Final = scope_tags.MOST_TAGS + 20
 _ONE: Final = _PATH + "/{assignment_id:str}"
 _READ: Final = SIGNED_IN | needs(ResourceAction.READ_ROLES)
 _MAY: Final = SIGNED_IN | needs(ResourceAction.ASSIGN_ROLES)
@@ -67,7 +68,7 @@ def new_assignment(services: Services, rendering: Renderer, request: PageRequest
     return _form_page(services, rendering, request, chosen, assignment=None)
 
 
-@post(_PATH, opt=_WRITE, sync_to_thread=True)
+@post(_PATH, opt=_WRITE | many_fields(_MOST_FIELDS), sync_to_thread=True)
 def assign_role(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str] | Redirect:
     """Give a role."""
     check_form(services, request, form)
@@ -115,7 +116,7 @@ def edit_assignment(
     return _form_page(services, rendering, request, typed, assignment=found)
 
 
-@post(_ONE + "/edit", opt=_WRITE, sync_to_thread=True)
+@post(_ONE + "/edit", opt=_WRITE | many_fields(_MOST_FIELDS), sync_to_thread=True)
 def save_assignment(
     services: Services, rendering: Renderer, request: PageRequest, assignment_id: FromPath[str], form: Form
 ) -> Response[str] | Redirect:

@@ -20,7 +20,7 @@ from shieldwall.server.access.verdicts import OF_TENANT, Facts, Verdict, judge
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import roles, scope_tags
 from shieldwall.server.directory.roles import RoleDraft
-from shieldwall.server.portal.forms import ticked
+from shieldwall.server.portal.forms import many_fields, ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
@@ -35,6 +35,7 @@ from shieldwall.server.storage import role_assignments
 _CREATE: Final = SIGNED_IN | needs(ResourceAction.CREATE_ROLES, sensitive=True)
 _UPDATE: Final = SIGNED_IN | needs(ResourceAction.UPDATE_ROLES, sensitive=True)
 _DELETE: Final = SIGNED_IN | needs(ResourceAction.DELETE_ROLES, sensitive=True)
+_MOST_FIELDS: Final = len(ResourceAction) + scope_tags.MOST_TAGS + 20
 _ONE: Final = "/roles/{role_id:str}"
 
 
@@ -62,7 +63,7 @@ def new_role(services: Services, rendering: Renderer, request: PageRequest) -> R
     return _form_page(services, rendering, request, draft, role_id=None)
 
 
-@post("/roles", opt=_CREATE, sync_to_thread=True)
+@post("/roles", opt=_CREATE | many_fields(_MOST_FIELDS), sync_to_thread=True)
 def create_role(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str] | Redirect:
     """Make a role; nobody has it until it is assigned."""
     check_form(services, request, form)
@@ -104,7 +105,7 @@ def edit_role(services: Services, rendering: Renderer, request: PageRequest, rol
     return _form_page(services, rendering, request, roles.draft_of_role(role), role_id=role.id)
 
 
-@post(_ONE + "/edit", opt=_UPDATE, sync_to_thread=True)
+@post(_ONE + "/edit", opt=_UPDATE | many_fields(_MOST_FIELDS), sync_to_thread=True)
 def save_role(
     services: Services, rendering: Renderer, request: PageRequest, role_id: FromPath[str], form: Form
 ) -> Response[str] | Redirect:

@@ -8,6 +8,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.portal.settings import (
     access_pages,
+    app_credential_pages,
+    app_pages,
     audit_pages,
     authority_pages,
     offboarding_pages,
@@ -27,6 +29,8 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *role_assignment_pages.HANDLERS,
     *access_pages.HANDLERS,
     *scope_tag_pages.HANDLERS,
+    *app_pages.HANDLERS,
+    *app_credential_pages.HANDLERS,
     *audit_pages.HANDLERS,
     *package_pages.HANDLERS,
     *offboarding_pages.HANDLERS,
