@@ -4,3 +4,4 @@ import "./live.js";
 import "./copying.js";
 import "./choosing.js";
 import "./rules.js";
+import "./wizard.js";
