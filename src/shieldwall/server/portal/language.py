@@ -2,8 +2,8 @@
 
 Every text of a page stands in English where it is shown, marked: in templates as ``_("…")``, ``ngettext(…)`` or
 ``{% trans %}``, in Python as ``marked("…")``. ``locale/portal.pot`` collects them all (``scripts/translations``), and a
-translation is one file beside it, ``locale/<language>.po``. What comes from elsewhere, such as names that people gave,
-the catalog's descriptions and the causes of errors, is shown as it came.
+translation is one file beside it, ``locale/<language>.po`` (``de.po``, ``pt_BR.po``). What comes from elsewhere, such as
+names that people gave, the catalog's descriptions and the causes of errors, is shown as it came.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def languages() -> Mapping[str, Language]:
     for file in sorted(_LOCALE.glob("*.po")):
         with file.open("rb") as stream:
             entries = {_key(each.id): _said(each.string) for each in read_po(stream, locale=file.stem) if each.id}
-        found[file.stem] = Language(file.stem, {key: said for key, said in entries.items() if said})
+        tag = file.stem.replace("_", "-")
+        found[tag.lower()] = Language(tag, {key: said for key, said in entries.items() if said})
     return found
 
 

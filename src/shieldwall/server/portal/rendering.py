@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from babel.numbers import format_decimal
+from babel.numbers import format_compact_decimal, format_decimal, format_percent
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from litestar import Request, Response
@@ -115,6 +115,8 @@ def load_templates() -> Environment:
     environment.filters["ago"] = _ago
     environment.filters["list_pair"] = lambda value: (value, value)
     environment.filters["number"] = _number
+    environment.filters["compact"] = _compact
+    environment.filters["percent"] = _percent
     environment.filters["plain"] = plain
     environment.filters["product_state"] = product_state
     environment.tests["opened_by"] = lambda path, may: may(path)
@@ -154,8 +156,21 @@ def _ago(context: Context, at: datetime) -> Markup:
 
 
 @pass_context
+def _compact(context: Context, value: float) -> str:
+    """Write a number as short as an axis has room for: 20K."""
+    return format_compact_decimal(value, locale=_language(context).tag.replace("-", "_"), fraction_digits=1)
+
+
+@pass_context
+def _percent(context: Context, part: float) -> str:
+    """Write a part of one; what is there and less than a hundredth does not become nothing."""
+    locale = _language(context).tag.replace("-", "_")
+    return f"< {format_percent(0.01, locale=locale)}" if 0 < part < 0.01 else format_percent(part, locale=locale)
+
+
+@pass_context
 def _number(context: Context, value: float) -> str:
-    return format_decimal(value, locale=_language(context).tag)
+    return format_decimal(value, locale=_language(context).tag.replace("-", "_"))
 
 
 def _inert(value: Any) -> Any:

@@ -1,0 +1,161 @@
+"""What happened in the furnished tenant (``portal_scene``): reports, alerts, events, and how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import sin
+from typing import Any, Final
+
+from sqlalchemy import Connection, update
+from tests.support.manager_world import CLOUD
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.ids import PolicyId, SettingId
+from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.server.manager import samples
+from shieldwall.server.manager.figures import count
+from shieldwall.server.services import AdminServices
+from shieldwall.server.storage import alerts, check_ins, device_events, fleet_samples, policies, statuses, targets
+from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.device_events import EventRecord
+from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.schema import check_ins as check_in_rows
+
+_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """Makes what has happened to a fleet until now."""
+
+    services: AdminServices
+    now: datetime
+    fleet: Sequence[Device]
+
+    def report(self, connection: Connection) -> None:
+        """Let every device say how its settings are, some of them long ago."""
+        tenant = self.services.tenant.id
+        documents: dict[str, tuple[SettingId, ...]] = {}
+        for number, device in enumerate(self.fleet, 1):
+            state = check_ins.get(connection, device.id)
+            if device.state is not DeviceState.ACTIVE or state.target_digest is None:
+                continue
+            target = targets.get(connection, tenant, state.target_digest)
+            for item in target.items:
+                if item.policy_id not in documents:
+                    documents[item.policy_id] = _settings_of(connection, PolicyId(item.policy_id))
+            told = [
+                _status(number, place, setting, policy)
+                for place, (setting, policy) in enumerate(
+                    {setting: item.policy_id for item in target.items for setting in documents[item.policy_id]}.items()
+                )
+            ]
+            report = StatusReport(target=state.target_digest, settings=tuple(told))
+            at = self.now - timedelta(minutes=3 * number)
+            if number % 11 == 0:
+                at = self.now - timedelta(days=12)
+            check_ins.set_status(connection, device.id, statuses.keep(connection, tenant, report), at)
+            if number % 6:
+                check_ins.clear_sync(connection, device.id)
+            connection.execute(
+                update(check_in_rows).where(check_in_rows.c.device_id == device.id).values(last_check_in=at, seq=40)
+            )
+
+    def alarm(self, connection: Connection) -> str:
+        """Raise a few alerts; return the id of the first."""
+        first = ""
+        for number, (severity, kind, title) in enumerate(
+            (
+                (Severity.HIGH, "clonedIdentity", "Two machines use one identity"),
+                (Severity.MEDIUM, "tampering", "Somebody changed a protected setting again and again"),
+                (Severity.LOW, "packageUses", "A package was used unusually often"),
+            )
+        ):
+            alert = Alert(
+                id=self.services.new_id(),
+                tenant_id=self.services.tenant.id,
+                device_id=self.fleet[number % len(self.fleet)].id if kind != "packageUses" else None,
+                kind=kind,
+                severity=severity,
+                title=title,
+                details="{}",
+                first_at=self.now - timedelta(hours=5 * number + 2),
+                last_at=self.now - timedelta(hours=number + 1),
+            )
+            alerts.raise_alert(connection, alert)
+            first = first or alert.id
+        return first
+
+    def happen(self, connection: Connection) -> None:
+        """Let malware be blocked on a few devices."""
+        for number, device in enumerate(self.fleet[:6]):
+            at = self.now - timedelta(hours=number)
+            event = EventRecord(
+                id=self.services.new_id(),
+                tenant_id=self.services.tenant.id,
+                device_id=device.id,
+                at=at,
+                received_at=at,
+                kind="malware.blocked",
+                severity="high",
+                title="Malware was blocked",
+                subject="EICAR-Test-File",
+                details='{"path":"/tmp/eicar.com"}',
+            )
+            device_events.add_new(connection, device.id, [event])
+
+    def keep_samples(self, connection: Connection) -> None:
+        """Let the figures of today have come to be over a month."""
+        figures = count(connection, self.services.catalog, self.services.tenant.id, self.now)
+        today = samples.sample_of(figures)
+        for hours in range(_DAYS * 24, 0, -6):
+            grown = 1 - hours / (_DAYS * 24) / 3
+            sample = _scaled(today, grown, wave=sin(hours / 8))
+            at = self.now - timedelta(hours=hours)
+            fleet_samples.add(connection, self.services.tenant.id, at, strict_json.encode(sample).decode())
+        samples.keep(connection, self.services.tenant.id, figures)
+
+
+def _settings_of(connection: Connection, policy_id: PolicyId) -> tuple[SettingId, ...]:
+    return tuple(each.definition for each in policies.get(connection, policy_id).settings)
+
+
+def _scaled(sample: samples.Sample, share: float, *, wave: float) -> samples.Sample:
+    def fewer(counts: Mapping[str, int]) -> dict[str, int]:
+        return {name: max(0, round(number * share)) for name, number in counts.items()}
+
+    return samples.Sample(
+        devices=round(sample.devices * share),
+        platforms=fewer(sample.platforms),
+        health=fewer(sample.health),
+        protection=fewer(sample.protection),
+        without_policy=sample.without_policy,
+        repaired_devices=max(0, round(2 + 2 * wave)),
+        repaired_settings=max(0, round(3 + 3 * wave)),
+        drifted_devices=sample.drifted_devices,
+        drifted_settings=sample.drifted_settings,
+        alerts=fewer(sample.alerts),
+        check_ins_per_minute=max(0.0, 4 + 2 * wave),
+    )
+
+
+def _status(number: int, place: int, setting: SettingId, policy: str) -> SettingStatus:
+    """What a device says of one setting; one in some is in trouble."""
+    state, more = SettingState.SUCCEEDED, dict[str, Any](written=True, effective=True)
+    match (number + 3 * place) % 13:
+        case 0:
+            state = SettingState.ERROR
+            more = {"code": "notEffective", "reason": "The engine does not follow its configuration.", "written": True}
+        case 4:
+            more = {"code": "repaired", "reason": "Somebody had changed it; it was put back.", "written": True}
+        case 7 if setting == CLOUD:
+            state, more = SettingState.CONFLICT, {"code": "conflict", "reason": "Policies differ."}
+        case 9:
+            state, more = SettingState.PENDING, {"reason": "It holds after the next restart.", "written": True}
+        case 11:
+            state, more = SettingState.NOT_APPLICABLE, {"code": "engineTooOld", "reason": "The engine is too old."}
+        case _:
+            pass
+    return SettingStatus(setting=setting, state=state, provider="mdatp", policies=(PolicyId(policy),), **more)
