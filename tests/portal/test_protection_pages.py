@@ -15,6 +15,7 @@ from tests.support.second_tenant import FABRIKAM_DEVICE
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import TamperAttempt
 from shieldwall.policy.protection import ProtectionSettings
+from shieldwall.server.directory.groups import GroupDraft, add_member, create_group
 from shieldwall.server.manager.protection import get_settings, replace_settings
 from shieldwall.server.storage import alerts, audit, devices
 from shieldwall.server.storage.device_records import DeviceState
@@ -80,6 +81,48 @@ def test_what_was_previewed_is_saved(world: AdminWorld, ada: Client) -> None:
     assert settings_of(world).enabled
     assert "Protected now 1 of 1 devices" in text_of(ada.get("/protection").text)
     assert "This weakens." in text_of(preview(ada, "off").text)
+
+
+@pytest.mark.usefixtures("laptop")
+def test_groups_have_a_word_and_single_devices_are_excluded(world: AdminWorld, ada: Client) -> None:
+    with world.writing() as connection:
+        world.manager.join(connection, 2, display_name="kiosk")
+        draft = GroupDraft(display_name="Laboratory", mail_nickname="laboratory")
+        group = create_group(connection, world.services.acting("test"), draft).id
+        add_member(connection, world.services.acting("test"), group, device_id(1))
+    asked = {"csrf": token(ada), "enabled": "on", "new_group": "Laboratory", "new_word": "off", "exclude": "KIOSK\r\n"}
+
+    shown = sends(ada, "/protection/preview", asked)
+    assert "0 gain protection, 0 lose it" in text_of(shown.text)
+    assert sends(ada, "/protection", fields_of(shown.text, "/protection")).status_code == 303
+    assert settings_of(world) == ProtectionSettings(enabled=True, groups={group: False}, excluded=(device_id(2),))
+
+    asked = {"csrf": token(ada), "enabled": "on", f"group_{group}": "follows", f"include_{device_id(2)}": "on"}
+    shown = sends(ada, "/protection/preview", asked)
+    assert "2 gain protection, 0 lose it" in text_of(shown.text)
+    sends(ada, "/protection", fields_of(shown.text, "/protection"))
+    assert settings_of(world) == ProtectionSettings(enabled=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"new_group": "Nobody", "new_word": "on"},
+        {"new_group": "Laboratory", "new_word": "perhaps"},
+        {"exclude": "nobody"},
+        {f"group_{FABRIKAM_DEVICE}": "on"},
+        {"group_x": "on"},
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("laptop")
+def test_a_word_about_what_is_not_there_is_explained(world: AdminWorld, ada: Client, wrong: dict[str, str]) -> None:
+    answer = sends(ada, "/protection/preview", {"csrf": token(ada), "enabled": "on"} | wrong)
+
+    assert answer.status_code == 400
+    assert 'class="notice problem"' in answer.text
+    assert sends(ada, "/protection", {"csrf": token(ada), "wanted": "{"}).status_code == 400
+    assert settings_of(world) == ProtectionSettings()
 
 
 @pytest.mark.usefixtures("laptop")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from threading import Event
 from typing import Any
 
 from tests.portal.test_pages import text_of
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
-from tests.support.samples import TENANT_ID
+from tests.support.samples import TENANT_ID, device_id
 
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, TagRule
 from shieldwall.server.manager.enforcement_scope import get_scope, save_scope
@@ -42,6 +43,17 @@ def chosen(page: str, **changes: str | None) -> dict[str, str]:
 
 def sends(client: Client, path: str, fields: dict[str, str]) -> Any:
     return client.post(path, data=fields, headers={"Origin": PUBLIC_URL})
+
+
+def written(client: Client, work: str) -> str:
+    """The file that long work leaves; waits at most five seconds."""
+    pause = Event()
+    for _ in range(100):
+        answer = client.get(f"{work}/file")
+        if answer.status_code == 200:
+            return answer.text.removeprefix("\ufeff")
+        pause.wait(0.05)
+    raise AssertionError(f"not done in time: {answer.status_code}")
 
 
 def scope_of(world: AdminWorld) -> EnforcementScope:
@@ -85,6 +97,22 @@ def test_what_was_previewed_is_saved(world: AdminWorld, ada: Client) -> None:
     page = text_of(ada.get(f"/devices/{released}").text)
     assert "Enrollment status 2: Never enrolled. The enforcement scope takes tagged devices" in page
     assert "Give the device the tag MDE-Management" in page
+
+
+def test_every_device_that_would_move_is_written_to_a_file(world: AdminWorld, ada: Client) -> None:
+    with world.writing() as connection:
+        world.manager.join(connection, 1, tags=(), display_name="=cmd()")
+        world.manager.join(connection, 2, display_name="tagged")
+    preview = sends(ada, "/scope/preview", chosen(ada.get("/scope").text, linux="tagged"))
+    assert "Linux 2 1" in text_of(preview.text)
+
+    begun = sends(ada, "/scope/devices", fields_of(preview.text, "/scope/devices"))
+
+    assert begun.status_code == 303
+    file = written(ada, begun.headers["location"])
+    (_, row) = file.splitlines()
+    assert row.startswith(f"{device_id(1)},'=cmd(),Linux,released,")
+    assert scope_of(world) == EnforcementScope()
 
 
 def test_a_preview_that_is_not_true_any_more_is_shown_anew(world: AdminWorld, ada: Client) -> None:

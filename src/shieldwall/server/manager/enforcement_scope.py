@@ -60,6 +60,8 @@ class ScopeEffect:
     released: tuple[Moved, ...]
     managed_before: int
     managed_after: int
+    systems: tuple[tuple[str, int, int], ...] = ()
+    """Of each operating system, how many are managed before and after."""
 
     @property
     def taken_count(self) -> int:
@@ -86,6 +88,33 @@ def preview_scope(connection: Connection, tenant_id: TenantId, scope: Enforcemen
         InvalidRuleError: A rule of a dynamic tag cannot be read.
     """
     return _effect(_decided(connection, tenant_id, _checked(scope)))
+
+
+@dataclass(frozen=True, slots=True)
+class MovedDevice:
+    """One device that is taken or released; ``reason`` as in ``Moved``."""
+
+    id: DeviceId
+    display_name: str
+    os_type: str
+    is_taken: bool
+    reason: Reason
+
+
+def list_moved(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> tuple[MovedDevice, ...]:
+    """Name every device that a scope would take or release, and change nothing. Raises: as ``preview_scope``."""
+    decided = _decided(connection, tenant_id, _checked(scope))
+    return tuple(
+        MovedDevice(
+            each.row.id,
+            each.row.display_name,
+            each.row.os_type,
+            each.is_managed,
+            (each.before if each.is_managed else each.after).reason,
+        )
+        for each in decided
+        if each.is_managed != each.was_managed
+    )
 
 
 def change_scope(
@@ -189,15 +218,21 @@ def _standing(row: EnrolledRow, *, by_rule: bool) -> Standing:
 def _effect(decided: Iterable[_Decided]) -> ScopeEffect:
     taken: dict[tuple[str, Reason], list[EnrolledRow]] = defaultdict(list)
     released: dict[tuple[str, Reason], list[EnrolledRow]] = defaultdict(list)
-    before = after = 0
+    systems: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for each in decided:
-        before += each.was_managed
-        after += each.is_managed
+        systems[each.row.os_type][0] += each.was_managed
+        systems[each.row.os_type][1] += each.is_managed
         if each.is_managed and not each.was_managed:
             taken[each.row.os_type, each.before.reason].append(each.row)
         elif each.was_managed and not each.is_managed:
             released[each.row.os_type, each.after.reason].append(each.row)
-    return ScopeEffect(taken=_moved(taken), released=_moved(released), managed_before=before, managed_after=after)
+    return ScopeEffect(
+        taken=_moved(taken),
+        released=_moved(released),
+        managed_before=sum(before for before, _ in systems.values()),
+        managed_after=sum(after for _, after in systems.values()),
+        systems=tuple((os_type, before, after) for os_type, (before, after) in sorted(systems.items())),
+    )
 
 
 def _moved(groups: Mapping[tuple[str, Reason], list[EnrolledRow]]) -> tuple[Moved, ...]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.schema import assignments, devices, onboarding_packages
+
+SMALL: Final = 5_000
 
 
 def some_devices(
@@ -46,3 +49,9 @@ def has_usable_package(connection: Connection, tenant_id: TenantId, now: datetim
 def has_assignments(connection: Connection, tenant_id: TenantId) -> bool:
     """Say whether any policy of a tenant is assigned to anybody."""
     return connection.scalars(select(exists().where(assignments.c.tenant_id == tenant_id))).one()
+
+
+def is_small(connection: Connection, tenant_id: TenantId, most: int = SMALL) -> bool:
+    """Say whether a tenant has no more devices than a page may look at one by one whenever somebody opens it."""
+    counted = select(devices.c.id).where(devices.c.tenant_id == tenant_id).limit(most + 1).subquery()
+    return connection.scalars(select(func.count()).select_from(counted)).one() <= most

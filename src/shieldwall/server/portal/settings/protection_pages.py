@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 from litestar import Response, get, post
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
+from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import digest_of
 from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import needs
 from shieldwall.server.manager import protection
-from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
+from shieldwall.server.manager.protection import ProtectionEffect
+from shieldwall.server.portal.forms import many_fields
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.portal.settings.protection_forms import MOST_FIELDS, changed, read, written
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.storage import devices, groups, targets
+from shieldwall.server.storage import devices, first_steps, groups, targets
 
-_ON_OFF: Final = {"on": True, "off": False}
+_MANY: Final = many_fields(MOST_FIELDS)
 
 
 @get("/protection", opt=SIGNED_IN | needs(ResourceAction.READ_PROTECTION), sync_to_thread=True)
 def show_protection(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
-    """Show who is protected."""
+    """Show who is protected; how many that are is counted here while the fleet is small, else by a preview."""
     with services.database.read() as connection:
-        found = protection.get_settings(connection, services.tenant.id)
-        effect = protection.preview(connection, services.tenant.id, found)
+        found, tenant = protection.get_settings(connection, services.tenant.id), services.tenant.id
+        effect = protection.preview(connection, tenant, found) if first_steps.is_small(connection, tenant) else None
         return _page(connection, rendering, request, found, effect)
 
 
 @post(
-    "/protection/preview", opt=SIGNED_IN | needs(ResourceAction.UPDATE_PROTECTION), sync_to_thread=True, status_code=200
+    "/protection/preview",
+    opt=SIGNED_IN | needs(ResourceAction.UPDATE_PROTECTION) | _MANY,
+    sync_to_thread=True,
+    status_code=200,
 )
 def preview_protection(services: Services, rendering: Renderer, request: PageRequest, form: Form) -> Response[str]:
     """Say how many devices gain protection and how many lose it; only from there it can be saved."""
     check_form(services, request, form)
     with services.database.read() as connection:
         present = protection.get_settings(connection, services.tenant.id)
-        wanted = msgspec.structs.replace(present, enabled=_enabled(form.get("enabled", "")))
-        effect = protection.preview(connection, services.tenant.id, wanted)
+        try:
+            wanted = changed(connection, services, present, form)
+            effect = protection.preview(connection, services.tenant.id, wanted)
+        except ShieldwallError as problem:
+            return _page(connection, rendering, request, present, None, form=form, problem=problem)
         return _page(connection, rendering, request, present, effect, wanted=wanted)
 
 
@@ -53,10 +62,10 @@ def save_protection(
 ) -> Response[str] | Redirect:
     """Protect devices as the form says, if that does what its preview said."""
     check_form(services, request, form)
+    wanted = read(form.get("wanted", ""))
     with services.database.write() as connection:
         targets.lock(connection)
         present = protection.get_settings(connection, services.tenant.id)
-        wanted = msgspec.structs.replace(present, enabled=_enabled(form.get("enabled", "")))
         effect = protection.preview(connection, services.tenant.id, wanted)
         told = (form.get("seen"), form.get("gained"), form.get("lost"))
         if told == (digest_of(present), str(effect.gained), str(effect.lost)):
@@ -70,29 +79,34 @@ def _page(
     rendering: Rendering,
     request: PageRequest,
     present: ProtectionSettings,
-    effect: ProtectionEffect,
+    effect: ProtectionEffect | None,
     *,
     wanted: ProtectionSettings | None = None,
+    form: Mapping[str, str] | None = None,
+    problem: ShieldwallError | None = None,
     is_stale: bool = False,
 ) -> Response[str]:
+    shown = wanted or present
+    names = groups.names(connection, [*shown.groups.keys() | present.groups.keys()])
     return rendering.page(
         request,
         "settings/protection.html",
+        status=200 if problem is None else 400,
         section="/protection",
+        live=("devices",) if wanted is None and problem is None else (),
         settings=present,
-        groups=[(groups.get(connection, group).display_name, word) for group, word in present.groups.items()],
+        shown=shown,
+        groups=[(group, names.get(group, group), shown.groups.get(group)) for group in sorted(names)],
         excluded=devices.find_many(connection, present.excluded),
+        newly_excluded=devices.find_many(connection, set(shown.excluded) - set(present.excluded)),
         effect=effect,
         wanted=wanted,
+        to_save="" if wanted is None else written(wanted),
         seen=digest_of(present),
+        filled=dict(form or {}),
+        problem=problem,
         is_stale=is_stale,
     )
-
-
-def _enabled(word: str) -> bool:
-    if word not in _ON_OFF:
-        raise InvalidProtectionError("Tamper protection is on or off.")
-    return _ON_OFF[word]
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (

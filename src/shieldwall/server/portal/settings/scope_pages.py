@@ -20,12 +20,17 @@ from shieldwall.contract.strict_json import digest_of
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, Enrollment, InvalidScopeError, TagRule
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import needs
+from shieldwall.server.inventory.table_export import Table
 from shieldwall.server.manager import enforcement_scope
-from shieldwall.server.manager.enforcement_scope import Moved, ScopeEffect
-from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.manager.enforcement_scope import Moved, MovedDevice, ScopeEffect
+from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
+from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
+from shieldwall.server.portal.work.progress import File, Progress
+from shieldwall.server.portal.work.tables import write_table
+from shieldwall.server.sight import caller_of
 from shieldwall.server.storage import targets
 
 PLATFORMS: Final = (
@@ -34,7 +39,12 @@ PLATFORMS: Final = (
     ("linux", "Linux"),
     ("mac_os", "macOS"),
 )
-COVERAGES: Final = ((Coverage.OFF, "Off"), (Coverage.TAGGED, "On tagged devices"), (Coverage.ALL, "On all devices"))
+COVERAGES: Final = (
+    (Coverage.OFF, marked("Off")),
+    (Coverage.TAGGED, marked("On tagged devices")),
+    (Coverage.ALL, marked("On all devices")),
+)
+_COLUMNS: Final = ("id", "name", "operatingSystem", "happens", "why")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +97,23 @@ def save_scope(services: Services, rendering: Renderer, request: PageRequest, fo
     return _page(rendering, request, scope, seen=digest_of(present), effect=effect, form=form, is_stale=True)
 
 
+@post("/scope/devices", opt=SIGNED_IN | needs(ResourceAction.UPDATE_SCOPE), sync_to_thread=True)
+def export_moved(services: Services, request: PageRequest, works: Working, form: Form) -> Redirect:
+    """Begin to write every device that the scope in the form would take or release to a file."""
+    check_form(services, request, form)
+    with services.database.read() as connection:
+        scope = _scope_of(enforcement_scope.get_scope(connection, services.tenant.id), form)
+
+    def write(progress: Progress) -> File:
+        with services.database.read() as connection:
+            moved = enforcement_scope.list_moved(connection, services.tenant.id, scope)
+        progress.expect(len(moved))
+        return write_table(progress, Table("scope-preview", _COLUMNS, map(_cells, moved)), "csv")
+
+    work = works.start(caller_of(request), marked("Devices that another scope would move"), write, origin="/scope")
+    return redirect(f"/work/{work.id}")
+
+
 def _page(
     rendering: Rendering,
     request: PageRequest,
@@ -111,6 +138,7 @@ def _page(
         seen=seen,
         effect=effect,
         rows=[] if effect is None else _rows(effect),
+        most=1 if effect is None else max(1, *(max(before, after) for _, before, after in effect.systems), 1),
         problem=problem,
         is_stale=is_stale,
     )
@@ -145,9 +173,14 @@ def _tag_rule(line: str) -> TagRule:
 
 def _rows(effect: ScopeEffect) -> list[MovedRow]:
     return [
-        *(_row("Released", each, Enrollment(each.reason).cause) for each in effect.released),
-        *(_row("Taken", each, f"Until now: {Enrollment(each.reason).cause}") for each in effect.taken),
+        *(_row(marked("Released"), each, Enrollment(each.reason).cause) for each in effect.released),
+        *(_row(marked("Taken"), each, Enrollment(each.reason).cause) for each in effect.taken),
     ]
+
+
+def _cells(moved: MovedDevice) -> tuple[str, ...]:
+    what = "taken" if moved.is_taken else "released"
+    return moved.id, moved.display_name, moved.os_type, what, Enrollment(moved.reason).cause
 
 
 def _row(happens: str, moved: Moved, why: str) -> MovedRow:
@@ -158,4 +191,5 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     show_scope,
     preview_scope,
     save_scope,
+    export_moved,
 )
