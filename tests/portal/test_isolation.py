@@ -20,6 +20,7 @@ from shieldwall.server.storage.schema import metadata
 OWNED: Final[dict[str, Column[Any]]] = {
     "device_id": schema.devices.c.id,
     "policy_id": schema.policies.c.id,
+    "unfinished_id": metadata.tables["unfinished_policies"].c.id,
     "group_id": schema.groups.c.id,
     "package_id": schema.onboarding_packages.c.id,
     "authority_id": metadata.tables["trusted_authorities"].c.id,

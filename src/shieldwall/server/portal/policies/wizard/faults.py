@@ -23,6 +23,7 @@ from shieldwall.server.portal.policies.wizard.form_fields import Control, Settin
 
 _STEP: Final = re.compile(r"(settings|values|children)\[(\d+)\]")
 _MISSING: Final = "missingSetting"
+_APART: Final = "notTogether"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something wrong: in words, with what is allowed instead, and the line of a list where it is about one."""
+    """Something wrong: in words, with what is allowed instead, and the line of a list where it is about one.
+
+    ``is_missing`` says that the field is to be filled in.
+    """
 
     message: str
     allowed: str = ""
     line: int | None = None
+    is_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,14 @@ def located(catalog: Catalog, settings: Settings, findings: Iterable[Finding]) -
         walk = _walked(catalog, settings, finding.path)
         missing = _missing(catalog, walk, finding)
         if missing:
-            found += [(Place(setting, walk.collection, walk.item), _fault(finding)) for setting in missing]
+            found += [
+                (Place(setting, walk.collection, walk.item), Fault(message=finding.message, is_missing=True))
+                for setting in missing
+            ]
         else:
-            found.append((Place(walk.setting, walk.collection, walk.item), _fault(finding, walk.line)))
+            # What goes with what is said beside the field, in other words than ids.
+            fault = Fault(message=finding.message) if finding.code == _APART else _fault(finding, walk.line)
+            found.append((Place(walk.setting, walk.collection, walk.item), fault))
     return Faults(tuple(dict.fromkeys(found)))
 
 

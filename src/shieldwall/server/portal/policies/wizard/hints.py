@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shieldwall.catalog.model import Catalog, Direction, SettingDefinition, Zero
+from shieldwall.catalog.model import Catalog, Direction, Requirement, SettingDefinition, Zero
 from shieldwall.catalog.vocabulary import Lists, Merge, Tamper
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId
@@ -63,6 +63,12 @@ def hints_of(definition: SettingDefinition) -> Hints:
         merge=definition.merge,
         is_tamper_protected=definition.tamper_protected is not Tamper.NO,
     )
+
+
+def option_names(catalog: Catalog, requirement: Requirement) -> str:
+    """Name the options of which one has to be chosen beside a setting."""
+    definition = catalog.definition(requirement.setting)
+    return ", ".join(_in_words(definition, option) for option in requirement.options)
 
 
 def told_settings(catalog: Catalog, settings: Settings) -> tuple[Told, ...]:

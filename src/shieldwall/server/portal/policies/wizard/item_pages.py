@@ -15,9 +15,10 @@ from shieldwall.contract.ids import SettingId
 from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.forms import every_value, many_fields
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.policies.wizard.faults import Faults
 from shieldwall.server.portal.policies.wizard.form_fields import Control, Field, fields_of
 from shieldwall.server.portal.policies.wizard.form_reading import read_policy, read_settings
-from shieldwall.server.portal.policies.wizard.hints import hints_of, told_item
+from shieldwall.server.portal.policies.wizard.hints import hints_of, option_names, told_item
 from shieldwall.server.portal.policies.wizard.settings_pages import (
     MOST_SETTING_FIELDS,
     faults_of,
@@ -90,6 +91,7 @@ def _page(services: Services, rendering: Renderer, request: PageRequest, unfinis
     definition, place = _asked(services, request, unfinished)
     catalog = services.catalog
     item = items_of(unfinished.draft.settings, definition.id)[place]
+    is_checked = "check" in request.query_params
     fields = fields_of(catalog, definition.children, item.children, definition.required_children)
     reusables = {}
     if any(field.control is Control.REFERENCES for field in fields):
@@ -105,14 +107,16 @@ def _page(services: Services, rendering: Renderer, request: PageRequest, unfinis
         collection=definition,
         place=place,
         fields=_required_first(fields),
-        faults=faults_of(services, unfinished),
+        # Nothing is wrong yet with an item that has just been added.
+        faults=faults_of(services, unfinished) if item.children or is_checked else Faults(),
         back=path_to(unfinished, Step.SETTINGS),
         here=item_path(unfinished, definition.id, place),
-        is_checked="check" in request.query_params,
+        is_checked=is_checked,
         told=told_item(catalog, item),
         hints=hints_of,
         told_item=lambda group: told_item(catalog, group),
         name_of=lambda setting: catalog.definition(setting).display_name,
+        option_names=lambda each: option_names(catalog, each),
         reusables=reusables,
     )
 

@@ -25,7 +25,7 @@ from shieldwall.server.portal.policies.wizard.addresses import server_of
 from shieldwall.server.portal.policies.wizard.faults import Faults, located
 from shieldwall.server.portal.policies.wizard.form_fields import Settings, fields_of_policy, offered_by, strangers
 from shieldwall.server.portal.policies.wizard.form_reading import Items, read_policy
-from shieldwall.server.portal.policies.wizard.hints import hints_of, told_item
+from shieldwall.server.portal.policies.wizard.hints import hints_of, option_names, told_item
 from shieldwall.server.portal.policies.wizard.sections import found, looking_for, sections
 from shieldwall.server.portal.policies.wizard.steps import (
     ONE,
@@ -183,6 +183,7 @@ def _page(
         hints=hints_of,
         told_item=lambda group: told_item(catalog, group),
         name_of=lambda setting: catalog.definition(setting).display_name,
+        option_names=lambda each: option_names(catalog, each),
         reusables={},
     )
 
