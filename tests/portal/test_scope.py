@@ -47,7 +47,7 @@ def sends(client: Client, path: str, fields: dict[str, str]) -> Any:
 
 def written(client: Client, work: str) -> str:
     """The file that long work leaves; waits at most five seconds."""
-    pause = Event()
+    pause, answer = Event(), client.get(f"{work}/file")
     for _ in range(100):
         answer = client.get(f"{work}/file")
         if answer.status_code == 200:

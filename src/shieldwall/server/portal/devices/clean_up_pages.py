@@ -24,6 +24,7 @@ from shieldwall.server.portal.forms import whole
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.storage import first_steps
 
 _PATH: Final = "/clean-up"
 _LIMITS: Final = {"shortest": SHORTEST_SILENCE, "longest": LONGEST_SILENCE, "profile": PROFILE_DAYS}
@@ -34,7 +35,9 @@ def show_rules(services: Services, rendering: Renderer, request: PageRequest) ->
     """Show the rules, and what they would clean up now."""
     with services.database.read() as connection:
         rules = cleaning.get_rules(connection, services.tenant.id)
-        effect = cleaning.preview(connection, services.tenant.id, rules, services.clock.now())
+        effect = None
+        if first_steps.is_small(connection, services.tenant.id):  # a preview counts what is in a large fleet
+            effect = cleaning.preview(connection, services.tenant.id, rules, services.clock.now())
     return _page(rendering, request, rules, rules, effect=effect)
 
 

@@ -15,6 +15,7 @@ from shieldwall.server.directory.certificate_texts import read_certificate_text
 from shieldwall.server.directory.registrations import RegistrationDraft
 from shieldwall.server.portal.forms import choice
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.paging import page_of, paging
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
@@ -23,10 +24,12 @@ from shieldwall.server.storage.device_records import TrustType
 
 _PATH: Final = "/registrations"
 _TRUST_TYPES: Final = (
-    (TrustType.AZURE_AD, "joined to the directory"),
-    (TrustType.SERVER_AD, "joined to a domain"),
-    (TrustType.WORKPLACE, "registered"),
+    (TrustType.AZURE_AD, marked("joined to the directory")),
+    (TrustType.SERVER_AD, marked("joined to a domain")),
+    (TrustType.WORKPLACE, marked("registered")),
 )
+
+_SOURCES: Final = {"imported": marked("by an import"), "joined": marked("by a full join of ours")}
 
 
 @get(_PATH, opt=SIGNED_IN | needs(ResourceAction.READ_DIRECTORY), sync_to_thread=True)
@@ -37,10 +40,11 @@ def list_registrations(services: Services, rendering: Renderer, request: PageReq
     return rendering.page(
         request,
         "devices/registrations.html",
-        section="/devices",
+        section="/packages",
         registrations=found,
         trust_types=_TRUST_TYPES,
         trust_words=dict(_TRUST_TYPES),
+        source_words=_SOURCES,
         **paging(request, [registration.device_id for registration, _ in found]),
     )
 

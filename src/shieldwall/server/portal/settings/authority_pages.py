@@ -20,6 +20,7 @@ from shieldwall.server.directory import registrations
 from shieldwall.server.inventory import endorsements
 from shieldwall.server.portal.forms import choice
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.storage.errors import NotFoundError
@@ -31,9 +32,9 @@ Kind: TypeAlias = Literal["directory", "maker", "tpm"]
 
 _PATH: Final = "/authorities"
 _KINDS: Final[tuple[tuple[Kind, str], ...]] = (
-    ("directory", "existing registrations, by the certificates it issues"),
-    ("maker", "TPMs that it made, by the certificates it issues"),
-    ("tpm", "one TPM, by the SHA-256 of its endorsement key"),
+    ("directory", marked("existing registrations, by the certificates it issues")),
+    ("maker", marked("TPMs that it made, by the certificates it issues")),
+    ("tpm", marked("one TPM, by the SHA-256 of its endorsement key")),
 )
 
 
@@ -83,16 +84,18 @@ def ask_to_distrust(
     with services.database.read() as connection:
         authority = _one(connection, services.tenant.id, authority_id)
     if authority.kind is AuthorityKind.DIRECTORY:
-        effect = ["No device can prove an existing registration with certificates of this authority any more."]
+        effect = [marked("No device can prove an existing registration with certificates of this authority any more.")]
     else:
-        effect = ["No device can prove its TPM by this any more; where one TPM is meant, its device loses the level."]
+        effect = [
+            marked("No device can prove its TPM by this any more; where one TPM is meant, its device loses the level.")
+        ]
     return rendering.page(
         request,
         "settings/confirm.html",
         section="/packages",
-        label="Trust no more",
+        label=marked("Trust no more"),
         subject=authority.display_name,
-        effect=[*effect, "Devices that are here already stay."],
+        effect=[*effect, marked("Devices that are here already stay.")],
         action=f"{_PATH}/{authority.id}/distrust",
         back=_PATH,
     )
@@ -135,10 +138,12 @@ def _rows(found: Iterable[TrustedAuthority]) -> list[AuthorityRow]:
 
 def _row(authority: TrustedAuthority) -> AuthorityRow:
     if authority.kind is AuthorityKind.DIRECTORY:
-        return _certified(authority, "existing registrations", read_directory_authority)
+        return _certified(authority, marked("existing registrations"), read_directory_authority)
     if endorsements.is_hash(authority):
-        return AuthorityRow(authority=authority, vouches_for="one TPM", subject=authority.value, expires_at=None)
-    return _certified(authority, "TPMs of its make", read_endorsement_authority)
+        return AuthorityRow(
+            authority=authority, vouches_for=marked("one TPM"), subject=authority.value, expires_at=None
+        )
+    return _certified(authority, marked("TPMs of its make"), read_endorsement_authority)
 
 
 def _certified(authority: TrustedAuthority, vouches_for: str, read: Callable[[str], x509.Certificate]) -> AuthorityRow:

@@ -11,11 +11,17 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import allow, needs
 from shieldwall.server.inventory.tenant_overview import overview
 from shieldwall.server.portal.handling import PageRequest, Renderer, Services
+from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.sessions import TENANTS
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory import Health
 
+_SEVERITIES: Final = {
+    Severity.HIGH: marked("%(num)s high"),
+    Severity.MEDIUM: marked("%(num)s medium"),
+    Severity.LOW: marked("%(num)s low"),
+}
 _SEES_TENANTS: Final = allow(TENANTS)
 
 
@@ -33,6 +39,7 @@ def list_tenants(services: Services, rendering: Renderer, request: PageRequest) 
         health=Health,
         severity=Severity,
         state=DeviceState,
+        severity_words=_SEVERITIES,
     )
 
 
