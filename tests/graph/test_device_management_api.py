@@ -10,8 +10,9 @@ from tests.support.samples import NOON, TENANT_ID, counted_id
 
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
 from shieldwall.server.graph.onboarding_summary import STATES, onboarding_state
-from shieldwall.server.graph.threat_connectors import CONNECTOR_ID, partner_state
+from shieldwall.server.graph.threat_connectors import CONNECTOR_ID
 from shieldwall.server.inventory.cleaning import CleanUpRules, put_rules
+from shieldwall.server.manager.channel import partner_state
 from shieldwall.server.storage.device_records import DeviceState
 
 ROOT = "/beta/deviceManagement"

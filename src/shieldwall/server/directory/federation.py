@@ -18,6 +18,8 @@ from sqlalchemy import Connection
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import UUID_PATTERN, GroupId, TenantId
+from shieldwall.server.access.actions import EVERYTHING
+from shieldwall.server.access.grants import Access
 from shieldwall.server.directory import people
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
@@ -85,6 +87,16 @@ def expected_of(provider: IdentityProvider, *, max_age: timedelta | None = None)
         amr=settings.required_amr,
         max_age=usual if max_age is None else max_age,
     )
+
+
+def require_everything(access: Access) -> None:
+    """Let only those decide who signs in as whom who may do everything, for they could become anybody.
+
+    Raises:
+        OutrankedError: Something is not granted in the whole tenant.
+    """
+    if not all(access.may_everywhere(action) for action in EVERYTHING):
+        raise people.OutrankedError("Whoever decides who signs in as whom may do everything by it.")
 
 
 def get_provider(connection: Connection, tenant_id: TenantId, provider_id: str) -> IdentityProvider:

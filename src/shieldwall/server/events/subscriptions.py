@@ -183,6 +183,19 @@ def delete_subscription(connection: Connection, acting: Acting, subscription_id:
     acting.record(connection, "subscription.deleted", "subscription", found.id)
 
 
+def all_subscriptions(connection: Connection, tenant_id: TenantId, now: datetime) -> tuple[Receiver, ...]:
+    """Return every subscription of a tenant whose time is not over, whosever it is."""
+    found = receivers.list_receivers(connection, tenant_id, _SORT, Page(size=MOST_SUBSCRIPTIONS))
+    return tuple(each for each in found if each.expires_at is None or each.expires_at > now)
+
+
+def end_subscription(connection: Connection, acting: Acting, subscription_id: str) -> None:
+    """End anybody's subscription, as somebody who looks after the tenant's. Raises: NotFoundError."""
+    found = get_receiver(connection, acting.tenant_id, _SORT, subscription_id)
+    receivers.remove(connection, found.id)
+    acting.record(connection, "subscription.deleted", "subscription", found.id)
+
+
 def get_subscription(
     connection: Connection, tenant_id: TenantId, subscription_id: str, *, owner: str, now: datetime
 ) -> Receiver:

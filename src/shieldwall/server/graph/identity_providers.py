@@ -14,12 +14,11 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import encode
-from shieldwall.server.access.actions import EVERYTHING, ResourceAction
+from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Principal, allow, needs
+from shieldwall.server.authorization import allow, needs
 from shieldwall.server.directory import federation
 from shieldwall.server.directory.federation import ProviderSettings, settings_of
-from shieldwall.server.directory.people import OutrankedError
 from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -36,6 +35,7 @@ from shieldwall.server.graph.schemas.identity_providers import (
     IDENTITY_PROVIDER_CHANGES,
     NEW_IDENTITY_PROVIDER,
 )
+from shieldwall.server.sight import caller_of
 from shieldwall.server.storage import identity_providers
 from shieldwall.server.storage.identity_providers import IdentityProvider
 from shieldwall.server.storage.records import Page
@@ -80,7 +80,7 @@ def list_identity_providers(services: Services, request: GraphRequest) -> Respon
 def create_identity_provider(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Let people of the tenant sign in at another OpenID provider."""
     wanted = body_of(request, body, NewProvider)
-    _require_everything(request)
+    federation.require_everything(caller_of(request).access)
     acting, now = acting_for(services, request), services.clock.now()
     provider = IdentityProvider(
         id=services.new_id(),
@@ -114,7 +114,7 @@ def patch_identity_provider(
 ) -> Response[bytes]:
     """Change an identity provider, or switch it off."""
     wanted = body_of(request, body, ProviderChanges)
-    _require_everything(request)
+    federation.require_everything(caller_of(request).access)
     with services.database.write() as connection:
         before = federation.get_provider(connection, services.tenant.id, provider_id)
         after = replace(before, **_changed(wanted), modified_at=services.clock.now())
@@ -126,7 +126,7 @@ def patch_identity_provider(
 @delete(_ONE, opt=_WRITE | removes(), sync_to_thread=True)
 def delete_identity_provider(services: Services, request: GraphRequest, provider_id: FromPath[str]) -> Response[None]:
     """Remove an identity provider."""
-    _require_everything(request)
+    federation.require_everything(caller_of(request).access)
     with services.database.write() as connection:
         provider = federation.get_provider(connection, services.tenant.id, provider_id)
         federation.remove_provider(connection, acting_for(services, request), provider)
@@ -140,12 +140,6 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     patch_identity_provider,
     delete_identity_provider,
 )
-
-
-def _require_everything(request: GraphRequest) -> None:
-    caller: Principal = request.scope["user"]
-    if not all(caller.access.may_everywhere(action) for action in EVERYTHING):
-        raise OutrankedError("Whoever decides who signs in as whom may do everything by it.")
 
 
 def _changed(wanted: ProviderChanges) -> dict[str, Any]:

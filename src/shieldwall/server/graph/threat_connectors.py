@@ -8,7 +8,6 @@ one on that was off takes tagged devices only, since nobody said all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +37,7 @@ from shieldwall.server.graph.schemas.account import connector
 from shieldwall.server.graph.schemas.resource import body, resource
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager import enforcement_scope
+from shieldwall.server.manager.channel import partner_state
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import onboarding_states
 from shieldwall.server.storage.errors import NotFoundError
@@ -136,15 +136,6 @@ def switched(scope: EnforcementScope, switches: _Switches) -> EnforcementScope:
         windows_server=_coverage(scope.windows_server, switches.windows_enabled),
         mac_os=_coverage(scope.mac_os, switches.mac_enabled),
     )
-
-
-def partner_state(scope: EnforcementScope, heartbeat: datetime | None, now: datetime) -> str:
-    """Say in the published words how the channel is: ``unresponsive`` where no device was in touch for a week."""
-    if not scope.is_allowed:
-        return "available"
-    if heartbeat is None:
-        return "notSetUp"
-    return "unresponsive" if heartbeat < now - INACTIVE_AFTER else "enabled"
 
 
 def _coverage(present: Coverage, enabled: bool | UnsetType) -> Coverage:

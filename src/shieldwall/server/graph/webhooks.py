@@ -7,20 +7,15 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, delete, get, patch, post
-from litestar.concurrency import sync_to_thread
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs
-from shieldwall.server.directory.acting import Acting
-from shieldwall.server.events import webhooks
-from shieldwall.server.events.parcels import Parcel, webhook_parcel
-from shieldwall.server.events.sealing import SecretBox
-from shieldwall.server.events.sending import send
-from shieldwall.server.events.settling import Sent, delivery_of
+from shieldwall.server.events import trying, webhooks
 from shieldwall.server.events.signing import show_secret
+from shieldwall.server.events.trying import box_of
 from shieldwall.server.events.webhooks import MOST_OVERLAP_HOURS, WebhookChange
 from shieldwall.server.graph.describing import changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.event_shapes import attempt_resource, delivery_resource, webhook_resource
@@ -36,12 +31,10 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.schemas.events import ATTEMPT, DELIVERY, NEW_WEBHOOK, WEBHOOK
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import receivers
-from shieldwall.server.storage.receivers import DeliveryState, Sort
+from shieldwall.server.storage.receivers import Sort
 
 PATH: Final = "/shieldwall/webhooks"
-ATTEMPT_SECONDS: Final = 10.0
 _ONE: Final = PATH + "/{webhook_id:str}"
 _READ: Final = allow("Shieldwall.Webhooks.Read.All", "Shieldwall.Webhooks.ReadWrite.All") | needs(
     ResourceAction.READ_EVENTS
@@ -98,7 +91,7 @@ def create_webhook(services: Services, request: GraphRequest, body: RawBody) -> 
     )
     with services.database.write() as connection:
         made, secret = webhooks.create_webhook(
-            connection, acting_for(services, request), _box(services), services.outgoing.rules, change
+            connection, acting_for(services, request), box_of(services), services.outgoing.rules, change
         )
     return answer(webhook_resource(made) | {"secret": show_secret(secret)}, status=201)
 
@@ -155,7 +148,7 @@ def rotate_secret(
         changed, secret = webhooks.rotate_secret(
             connection,
             acting_for(services, request),
-            _box(services),
+            box_of(services),
             webhook_id,
             overlap=timedelta(hours=asked.overlap_hours),
         )
@@ -165,7 +158,7 @@ def rotate_secret(
 @post(_ONE + "/ping", opt=_WRITE | does(ATTEMPT), status_code=200)
 async def ping_webhook(services: Services, request: GraphRequest, webhook_id: FromPath[str]) -> Response[bytes]:
     """Send a `webhook.ping` now, and say what came of it (ours)."""
-    sent = await _send(services, await sync_to_thread(_ping, services, acting_for(services, request), webhook_id))
+    sent = await trying.ping(services, acting_for(services, request), webhook_id)
     return answer(attempt_resource(sent))
 
 
@@ -175,9 +168,7 @@ async def redeliver(
 ) -> Response[bytes]:
     """Send an event that is still kept once more, now, and say what came of it (ours)."""
     asked = body_of(request, body, Redelivery)
-    parcel = await sync_to_thread(_again, services, webhook_id, asked.event_id)
-    sent = await _send(services, parcel)
-    await sync_to_thread(_keep, services, parcel, sent)
+    sent = await trying.redeliver(services, webhook_id, asked.event_id)
     return answer(attempt_resource(sent))
 
 
@@ -192,32 +183,3 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     ping_webhook,
     redeliver,
 )
-
-
-def _box(services: AdminServices) -> SecretBox:
-    return SecretBox.from_file(services.settings.nonce_key)
-
-
-async def _send(services: AdminServices, parcel: Parcel) -> Sent:
-    return await send(services.outgoing, services.clock.now, parcel, seconds=ATTEMPT_SECONDS)
-
-
-def _ping(services: AdminServices, acting: Acting, webhook_id: str) -> Parcel:
-    with services.database.read() as connection:
-        webhook = webhooks.get_webhook(connection, services.tenant.id, webhook_id)
-    return webhook_parcel(_box(services), webhook, webhooks.ping_event(acting, webhook), services.clock.now())
-
-
-def _again(services: AdminServices, webhook_id: str, event_id: str) -> Parcel:
-    with services.database.read() as connection:
-        webhook = webhooks.get_webhook(connection, services.tenant.id, webhook_id)
-        event = webhooks.event_to_redeliver(connection, services.tenant.id, event_id)
-    return webhook_parcel(_box(services), webhook, event, services.clock.now())
-
-
-def _keep(services: AdminServices, parcel: Parcel, sent: Sent) -> None:
-    state = DeliveryState.SUCCEEDED if sent.attempt.succeeded else DeliveryState.FAILED
-    with services.database.write() as connection:
-        if receivers.find_any(connection, parcel.receiver.id) is not None:
-            for event in parcel.events:
-                receivers.keep_delivery(connection, delivery_of(parcel.receiver, event, sent, state))

@@ -12,15 +12,18 @@ from shieldwall.server.portal.settings import (
     app_pages,
     audit_pages,
     authority_pages,
+    connector_pages,
     offboarding_pages,
     package_pages,
     people_pages,
     protection_pages,
+    provider_pages,
     role_assignment_pages,
     role_pages,
     scope_pages,
     scope_tag_pages,
     tenant_pages,
+    webhook_pages,
 )
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
@@ -29,6 +32,9 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *role_assignment_pages.HANDLERS,
     *access_pages.HANDLERS,
     *scope_tag_pages.HANDLERS,
+    *connector_pages.HANDLERS,
+    *webhook_pages.HANDLERS,
+    *provider_pages.HANDLERS,
     *app_pages.HANDLERS,
     *app_credential_pages.HANDLERS,
     *audit_pages.HANDLERS,
