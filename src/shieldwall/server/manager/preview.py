@@ -18,9 +18,18 @@ from sqlalchemy import Connection
 from shieldwall.catalog.model import Catalog
 from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.conflicts import ConflictRules
-from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, PolicyId, SettingId, TenantId
-from shieldwall.policy.compare import Change, Comparison, compare
-from shieldwall.policy.device_sets import NOBODY, DeviceSet, places
+from shieldwall.contract.ids import (
+    AssignmentFilterId,
+    DeviceId,
+    GroupId,
+    PolicyId,
+    ReusableSettingId,
+    SettingId,
+    TenantId,
+)
+from shieldwall.contract.settings import SettingInstance
+from shieldwall.policy.compare import Comparison, compare
+from shieldwall.policy.device_sets import DeviceSet, places
 from shieldwall.policy.fleet import Situation, Standing
 from shieldwall.policy.membership import parse_rule
 from shieldwall.policy.prepared import PreparedPolicy, prepare
@@ -30,6 +39,7 @@ from shieldwall.server.manager.assignments import assignment, check_assignments
 from shieldwall.server.manager.change_plans import ChangeSet, Planned, at, plan
 from shieldwall.server.manager.drafts import draft_of
 from shieldwall.server.manager.fleet_view import FleetView, Reaching
+from shieldwall.server.manager.lasting import irreversible, restarting
 from shieldwall.server.manager.publishing import body_of, document, published
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.storage import assignments, fleets, revisions, tenants
@@ -57,6 +67,8 @@ class Proposal:
     groups: tuple[GroupProposal, ...] = ()
     filter_rules: Mapping[AssignmentFilterId, str] = field(default_factory=dict)
     conflict_rules: ConflictRules | None = None
+    reusable: Mapping[ReusableSettingId, SettingInstance] = field(default_factory=dict)
+    """Reusable settings as they would be; the change set names the policies that refer to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +105,10 @@ def preview(
         ShieldwallError: As making the change would raise it.
     """
     at_once = acting.at_once()
-    return _Previewing(connection=connection, catalog=catalog, acting=at_once, server=server).preview(proposal)
+    previewing = _Previewing(
+        connection=connection, catalog=catalog, acting=at_once, server=server, reusable=proposal.reusable
+    )
+    return previewing.preview(proposal)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,6 +125,7 @@ class _Previewing:
     catalog: Catalog
     acting: Acting
     server: ServerEndpoints | None
+    reusable: Mapping[ReusableSettingId, SettingInstance]
 
     def preview(self, proposal: Proposal) -> Preview:
         tenant = self.acting.tenant_id
@@ -138,8 +154,8 @@ class _Previewing:
             policy_names={
                 policy: each.prepared.name for policies in (before, after) for policy, each in policies.items()
             },
-            restart=_restart(self.catalog, comparison.changes),
-            irreversible=_irreversible(self.catalog, comparison.changes),
+            restart=restarting(self.catalog, comparison.changes),
+            irreversible=irreversible(self.catalog, comparison.changes),
             seen=view.everybody,
         )
 
@@ -180,7 +196,14 @@ class _Previewing:
         if planned.before is not None and not planned.is_edited:  # saved once, and looked at by nobody again
             return present.prepared if present else self._sent(planned.before)
         with at(planned.drafted_by):
-            found = published(self.connection, self.catalog, self.acting.tenant_id, planned.draft, server=self.server)
+            found = published(
+                self.connection,
+                self.catalog,
+                self.acting.tenant_id,
+                planned.draft,
+                server=self.server,
+                reusable=self.reusable,
+            )
         revision = 1
         if planned.before is not None:
             sent = document_of(revisions.get(self.connection, policy_id, planned.before.revision))
@@ -272,20 +295,3 @@ def examples_of(ids: Sequence[DeviceId], comparison: Comparison) -> frozenset[De
         for finding in findings
     )
     return frozenset(ids[place] for devices in sets for place in places(devices, MOST_EXAMPLES))
-
-
-def _restart(catalog: Catalog, changes: Iterable[Change]) -> Mapping[SettingId, DeviceSet]:
-    found: dict[SettingId, DeviceSet] = {}
-    for change in changes:
-        if catalog.definition(change.setting).may_need_reboot:
-            found[change.setting] = found.get(change.setting, NOBODY) | change.devices
-    return found
-
-
-def _irreversible(catalog: Catalog, changes: Iterable[Change]) -> Mapping[SettingId, DeviceSet]:
-    found: dict[SettingId, DeviceSet] = {}
-    for change in changes:
-        lasting = {option.item_id for option in catalog.definition(change.setting).until_restart}
-        if change.after.value in lasting:
-            found[change.setting] = found.get(change.setting, NOBODY) | change.devices
-    return found

@@ -6,9 +6,10 @@ forms are checked against the catalog: a group that makes a rule impossible is f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import Connection
@@ -20,7 +21,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId, ReusableSettingId, TenantId
 from shieldwall.contract.messages import MAX_BODY_BYTES
-from shieldwall.contract.settings import PolicyDocument
+from shieldwall.contract.settings import PolicyDocument, SettingInstance
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.drafts import PolicyDraft, frame_findings, reason_findings
 from shieldwall.server.manager.references import Addresses, addresses_of, expanded, references_in
@@ -58,10 +59,12 @@ def published(
     reason: str = "",
     *,
     server: ServerEndpoints | None = None,
+    reusable: Mapping[ReusableSettingId, SettingInstance] = MappingProxyType({}),
 ) -> Published:
     """Find out what devices would get of a draft; nothing is written.
 
-    Where ``server`` says how devices reach this server, no firewall rule may cut them off from it.
+    Where ``server`` says how devices reach this server, no firewall rule may cut them off from it. ``reusable`` are
+    reusable settings as they would be, in the places of those that are kept.
 
     Raises:
         InvalidPolicyError: The draft does not fit catalog and template, refers to what is not there, or does not fit
@@ -73,7 +76,7 @@ def published(
     references = references_in(catalog, settings)
     if not references:
         return Published(settings=settings, references=references)
-    settings, unknown = expanded(catalog, settings, _addresses(connection, catalog, tenant_id, references))
+    settings, unknown = expanded(catalog, settings, _addresses(connection, catalog, tenant_id, references, reusable))
     _refuse(unknown)
     _refuse(
         replace(finding, message=f"With the reusable settings in their places: {finding.message}")
@@ -178,10 +181,14 @@ def _validated(
 
 
 def _addresses(
-    connection: Connection, catalog: Catalog, tenant_id: TenantId, references: frozenset[ReusableSettingId]
+    connection: Connection,
+    catalog: Catalog,
+    tenant_id: TenantId,
+    references: frozenset[ReusableSettingId],
+    proposed: Mapping[ReusableSettingId, SettingInstance],
 ) -> Addresses:
     read = {
-        setting.id: addresses_of(catalog, setting.setting_instance)
+        setting.id: addresses_of(catalog, proposed.get(setting.id, setting.setting_instance))
         for setting in reusable_settings.find_many(connection, references)
         if setting.tenant_id == tenant_id
     }

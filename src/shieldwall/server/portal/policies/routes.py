@@ -9,13 +9,21 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.server.portal.policies import (
     act_pages,
     assignment_pages,
+    conflict_pages,
+    filter_pages,
     history_pages,
     list_pages,
     policy_pages,
+    reusable_pages,
+    rule_pages,
 )
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *list_pages.HANDLERS,
+    *conflict_pages.HANDLERS,
+    *rule_pages.HANDLERS,
+    *filter_pages.HANDLERS,
+    *reusable_pages.HANDLERS,
     *policy_pages.HANDLERS,
     *assignment_pages.HANDLERS,
     *history_pages.HANDLERS,
