@@ -49,7 +49,7 @@ async function look() {
   earliest = performance.now() + Math.max(LEAST, SHARE * took);
   show(answered ? (stream ? "stream" : "polling") : "lost");
   if (!stream && topics && performance.now() > refused + AGAIN) listen();
-  plan(missed ? 0 : stream ? ANYWAY : POLL);
+  plan(missed ? 0 : answered && stream ? ANYWAY : POLL);
 }
 
 function listen() {

@@ -49,6 +49,11 @@ ARGUMENTS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
+_TELLS_OF_VIOLATIONS: Final = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error(`CSP: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`), true);
+"""
+"""Browsers do not write every violation of the policy of a page to their console."""
 HOSTILE: Final = '<script>document.title="owned"</script>\u202egro.live'
 
 
@@ -107,6 +112,7 @@ class Watched:
     complaints: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.page.add_init_script(_TELLS_OF_VIOLATIONS)
         self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("requestfailed", self._failed)
