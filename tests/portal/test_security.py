@@ -420,7 +420,7 @@ def test_a_failure_inside_says_nothing_of_the_inside(ada: Client, monkeypatch: p
     def fail(*_: object) -> None:
         raise RuntimeError("secret inside /etc/shieldwall")
 
-    monkeypatch.setattr("shieldwall.server.portal.overview.pages.fleet", fail)
+    monkeypatch.setattr("shieldwall.server.portal.overview.pages.figures_for", fail)
 
     answer = ada.get("/")
 

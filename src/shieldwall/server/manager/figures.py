@@ -1,9 +1,9 @@
 """The figures of a fleet: how many devices are what, how policies stand, what drifted, which alerts are open.
 
 They are counted in a few passes over the fleet. Of a small one that takes milliseconds, so whoever asks gets what is so
-now. Of a large one it takes seconds: then nobody waits. What was counted last is shown with the moment it is of, and
-counted anew beside the pages when it is older than twenty times what counting costs; so counting takes at most a
-twentieth of one processor, however large the fleet and however many people look (ADR 0057).
+now. Of a large one it takes seconds: then nobody waits for it. What was counted last is shown with the moment it is of,
+and counted anew beside the pages when it is older than twenty times what counting costs; so counting takes at most a
+twentieth of one processor, however large the fleet and however many people look (decision 0057).
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import structlog
 from sqlalchemy import ColumnElement, Connection
 
 from shieldwall.catalog.model import Catalog
-from shieldwall.contract.ids import PolicyId, TenantId
+from shieldwall.contract.ids import PolicyId, SettingId, TenantId
 from shieldwall.contract.status import SettingState
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
-from shieldwall.server.manager.standing import standing_of_fleet
+from shieldwall.server.manager.contests import Contest, contests_of
+from shieldwall.server.manager.standing import Pair, SettingDrift, standing_of_fleet
 from shieldwall.server.manager.statuses import PolicyCounts
 from shieldwall.server.storage import fleet_counts
 from shieldwall.server.storage.alerts import Severity
@@ -31,13 +32,13 @@ from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory import Health
 
-SMALL: Final = 5_000
+SMALL: Final = 1_000
 """Devices of a fleet that is counted whenever somebody asks."""
 TIMES_ITS_COST: Final = 20
 IN_TOUCH: Final = timedelta(minutes=5)
 """Over how long check-ins are counted, to say how many there are a minute."""
-_FIRST_SECONDS: Final = 0.1
-"""How long a page waits for figures that were never counted before."""
+_WAIT_SECONDS: Final = 0.1
+"""How long a page waits for a count that it began: of a fleet in between that is enough."""
 _AGAIN_SECONDS: Final = 30.0
 _MOST_KEPT: Final = 64
 
@@ -88,8 +89,13 @@ class Figures:
     """Active devices that policies reach, each by its gravest setting."""
     without_policy: int
     """Active devices that no policy reaches."""
+    troubled: Mapping[SettingState, tuple[Pair, ...]]
+    """Where devices with errors and conflicts are to be found."""
     policies: Mapping[PolicyId, PolicyCounts]
     """Policies that reach a device; of the caller's scope are the devices, not the policies."""
+    contests: tuple[Contest, ...]
+    """Where policies want different values; of the caller's scope are the devices, not the policies."""
+    setting_drift: Mapping[SettingId, SettingDrift]
     drift: Drift
     alerts: Mapping[Severity, int]
     """Open ones."""
@@ -126,7 +132,10 @@ def count(
         agent_versions=fleet_counts.count_agent_versions(connection, tenant_id, eyes.devices),
         protection=standing.devices,
         without_policy=standing.without_policy,
+        troubled=standing.troubled,
         policies=standing.policies,
+        contests=contests_of(connection, catalog, tenant_id, eyes.reports),
+        setting_drift=standing.drift,
         drift=Drift(
             repaired_devices=counted.repaired_devices,
             repaired_settings=counted.repaired_settings,
@@ -185,8 +194,7 @@ class FleetFigures:
         kept = self._kept_for(fleet)
         if self._begins(kept):
             threading.Thread(target=self._count_beside, args=(kept, fleet, now), name="figures", daemon=True).start()
-        if kept.figures is None:
-            kept.counted.wait(_FIRST_SECONDS)
+            kept.counted.wait(_WAIT_SECONDS)
         return kept.figures
 
     def count_now(self, fleet: Fleet, now: datetime) -> Figures:
@@ -206,7 +214,9 @@ class FleetFigures:
         """Say whether it is time to count anew and nobody does; whoever is told so has to."""
         with self._lock:
             begins = not kept.is_counting and self._monotonic() >= kept.good_until
-            kept.is_counting |= begins
+            if begins:
+                kept.is_counting = True
+                kept.counted.clear()
             return begins
 
     def _count_beside(self, kept: _Kept, fleet: Fleet, now: datetime) -> None:
@@ -217,6 +227,7 @@ class FleetFigures:
             kept.good_until = self._monotonic() + _AGAIN_SECONDS
         finally:
             kept.is_counting = False
+            kept.counted.set()
 
     def _count(self, kept: _Kept, fleet: Fleet, now: datetime) -> Figures:
         with self._turn:
@@ -225,5 +236,4 @@ class FleetFigures:
             ended = self._monotonic()
         kept.good_until = ended + TIMES_ITS_COST * (ended - begun)
         kept.figures = figures
-        kept.counted.set()
         return figures

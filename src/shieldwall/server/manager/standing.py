@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection
 
@@ -23,8 +24,23 @@ from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import PolicyCounts
 from shieldwall.server.manager.summaries import state_of
 from shieldwall.server.storage import revisions, standings, statuses, targets
+from shieldwall.server.storage.inventory_rows import REPAIRED, is_drifted
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.standings import Counted
+
+TROUBLES: Final = (SettingState.ERROR, SettingState.CONFLICT)
+"""States that somebody should look at, the gravest first."""
+_MOST_PAIRS: Final = 200
+Pair: TypeAlias = tuple[Digest, Digest]
+"""A target and a report: devices that have both are in one state."""
+
+
+@dataclass(slots=True)
+class SettingDrift:
+    """On how many devices a setting was put back, and on how many it is not what it should be."""
+
+    repaired: int = 0
+    drifted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +49,11 @@ class FleetStanding:
 
     devices: Mapping[SettingState, int]
     without_policy: int
+    troubled: Mapping[SettingState, tuple[Pair, ...]]
+    """Where the devices with errors and conflicts are to be found; the most common two hundred pairs of each."""
     policies: Mapping[PolicyId, PolicyCounts]
+    drift: Mapping[SettingId, SettingDrift]
+    """Settings that drifted, as their devices reported last."""
 
 
 def standing_of_fleet(
@@ -79,19 +99,25 @@ class _Tally:
     policies: Mapping[Digest, PreparedPolicy]
     fleet: Counter[SettingState] = field(default_factory=Counter)
     without_policy: int = 0
+    troubled: defaultdict[SettingState, Counter[Pair]] = field(default_factory=lambda: defaultdict(Counter))
     of_policies: defaultdict[PolicyId, Counter[SettingState]] = field(default_factory=lambda: defaultdict(Counter))
     of_settings: defaultdict[PolicyId, defaultdict[SettingId, Counter[SettingState]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
     )
+    drift: defaultdict[SettingId, SettingDrift] = field(default_factory=lambda: defaultdict(SettingDrift))
     applying: dict[tuple[Digest, Traits], frozenset[SettingId]] = field(default_factory=dict)
 
     def add(self, alike: Counted, report: StatusReport | None) -> None:
         """Count devices that are alike and sent this report."""
         target = self.targets[alike.target]
+        self._add_drift(alike, report)
         if not target.items:
             self.without_policy += alike.devices
             return
-        self.fleet[state_of(alike.target, report)] += alike.devices
+        state = state_of(alike.target, report)
+        self.fleet[state] += alike.devices
+        if state in TROUBLES and alike.status is not None:
+            self.troubled[state][alike.target, alike.status] += alike.devices
         words = said(report, alike.target)
         traits = traits_of(alike.os_type, alike.catalog_version)
         for item in target.items:
@@ -105,15 +131,27 @@ class _Tally:
                 state = words.state(setting) if setting in mine else SettingState.NOT_APPLICABLE
                 settings[setting][state] += alike.devices
 
+    def _add_drift(self, alike: Counted, report: StatusReport | None) -> None:
+        for status in () if report is None else report.settings:
+            if status.code == REPAIRED:
+                self.drift[status.setting].repaired += alike.devices
+            if is_drifted(status):
+                self.drift[status.setting].drifted += alike.devices
+
     def result(self) -> FleetStanding:
         """Return what was counted."""
         return FleetStanding(
             devices=self.fleet,
             without_policy=self.without_policy,
+            troubled={
+                state: tuple(pair for pair, _ in pairs.most_common(_MOST_PAIRS))
+                for state, pairs in self.troubled.items()
+            },
             policies={
                 policy: PolicyCounts(devices=counts, settings=self.of_settings[policy])
                 for policy, counts in self.of_policies.items()
             },
+            drift=self.drift,
         )
 
     def _applying(self, digest: Digest, policy: PreparedPolicy, traits: Traits) -> frozenset[SettingId]:

@@ -1,76 +1,76 @@
-"""The first page: how the tenant stands, and what needs somebody."""
+"""The first page: how the tenant stands, what needs somebody, how it was before, and what changed today."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from litestar import Response, get
 from litestar.types import ControllerRouterHandler
-from sqlalchemy import Connection
 
-from shieldwall.contract.status import SettingState
+from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import everybody
-from shieldwall.server.inventory.machines import facets, filter_at
+from shieldwall.server.manager.figures import Figures
+from shieldwall.server.manager.standing import TROUBLES
+from shieldwall.server.portal.figures import figures_for, sees_everything
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
-from shieldwall.server.portal.overview.standing import fleet
-from shieldwall.server.portal.paging import PAGE_SIZE
-from shieldwall.server.portal.policies.pages import policy_rows
-from shieldwall.server.portal.views import (
-    PolicyRow,
-    counts_of,
-)
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
+from shieldwall.server.portal.overview import shares
+from shieldwall.server.portal.overview.needing import devices_in_trouble, policies_in_trouble
+from shieldwall.server.portal.overview.today import changed_today
+from shieldwall.server.portal.overview.trends import PERIODS, trends
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage import alerts
-from shieldwall.server.storage import devices as stored_devices
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory import Health
-from shieldwall.server.storage.records import Page
 
-_AWAITING: Final = (
-    ("state", DeviceState.PENDING.value, "waiting to be let in"),
-    ("state", DeviceState.QUARANTINED.value, "in quarantine"),
-    ("health", Health.INACTIVE.value, "inactive"),
-)
-"""What the first page counts: the facet, its value, and how that is said."""
+_AWAITING: Final = (DeviceState.PENDING, DeviceState.QUARANTINED)
 
 
 @get("/", opt=SIGNED_IN | everybody(), sync_to_thread=True)
 def overview(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show how the tenant stands."""
-    sight = sight_of(request)
+    sight, tenant, now = sight_of(request), services.tenant.id, services.clock.now()
+    figures = figures_for(services, request)
+    may_audit = sight.access.may_everywhere(ResourceAction.READ_AUDIT)
     with services.database.read() as connection:
-        rows = policy_rows(services, connection, Page(size=PAGE_SIZE, where=sight.policies()), sight)
-        count = stored_devices.count(connection, services.tenant.id, sight.devices())
-        standing = fleet(connection, services.tenant.id, only=sight.reported_devices())
-        alert_count = alerts.count_open(connection, services.tenant.id, sight.alerts())
-        awaiting: list[tuple[int, str, str]] = []
-        if "x-requested-for" not in request.headers:  # a refresh takes the fleet alone
-            awaiting = _awaiting(connection, services, sight)
+        in_trouble = () if figures is None else devices_in_trouble(connection, sight, figures)
+        at_odds = () if figures is None else policies_in_trouble(connection, sight, figures)
+        alert_count = alerts.count_open(connection, tenant, sight.alerts())
+        today = changed_today(connection, tenant, now) if may_audit else None
+        drawn = None
+        if sees_everything(request):
+            drawn = trends(connection, tenant, now, request.query_params.get("period", ""))
     return rendering.page(
         request,
         "overview/overview.html",
         section="/",
-        policies=sorted(rows, key=_trouble, reverse=True),
-        device_count=count,
-        fleet=standing,
+        figures=figures,
+        troubled=in_trouble,
+        trouble_count=0 if figures is None else sum(figures.protection.get(state, 0) for state in TROUBLES),
+        policies=at_odds,
         alert_count=alert_count,
-        awaiting=awaiting,
-        counts=counts_of(standing.counts),
+        awaiting={} if figures is None else _awaiting(figures),
+        today=today,
+        trends=drawn,
+        periods=PERIODS,
+        sees_reports=sight.access.may(ResourceAction.VIEW_REPORTS),
+        divisions=None if figures is None else _divisions(figures),
+        live=("overview",),
     )
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (overview,)
 
 
-def _awaiting(connection: Connection, services: AdminServices, sight: Sight) -> list[tuple[int, str, str]]:
-    """Count the devices that wait for somebody's decision or fell silent, each with where they are listed."""
-    fitting = replace(filter_at(services.clock.now()), only=sight.listed_devices())
-    counted = facets(connection, services.tenant.id, fitting, ("state", "health"))
-    found = [(counted[facet].get(word, 0), words, f"/devices?{facet}={word}") for facet, word, words in _AWAITING]
-    return [each for each in found if each[0]]
+def _divisions(figures: Figures) -> dict[str, shares.Division]:
+    return {
+        "platform": shares.by_platform(figures),
+        "manager": shares.by_manager(figures),
+        "health": shares.by_health(figures),
+        "enrollment": shares.by_enrollment(figures),
+        "protection": shares.by_protection(figures),
+    }
 
 
-def _trouble(row: PolicyRow) -> tuple[int, int]:
-    return row.counts[SettingState.ERROR], row.counts[SettingState.CONFLICT]
+def _awaiting(figures: Figures) -> dict[str, int]:
+    """Count the devices that wait for somebody's decision, by their state."""
+    found = {state.value: figures.states.get(state, 0) for state in _AWAITING}
+    return found if any(found.values()) else {}
