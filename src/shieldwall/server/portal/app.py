@@ -43,6 +43,7 @@ from shieldwall.server.portal.overview import routes as overview
 from shieldwall.server.portal.policies import routes as policies
 from shieldwall.server.portal.policies.wizard import routes as wizard
 from shieldwall.server.portal.rendering import Rendering, redirect
+from shieldwall.server.portal.reports import routes as reports
 from shieldwall.server.portal.sessions import UNNOTED, ForgedFormError, check_form, principal_of
 from shieldwall.server.portal.settings import routes as settings
 from shieldwall.server.portal.sign_in import routes as sign_in
@@ -104,6 +105,7 @@ def create_routes(templates: Environment) -> Router:
             *policies.HANDLERS,
             *wizard.HANDLERS,
             *groups.HANDLERS,
+            *reports.HANDLERS,
             *settings.HANDLERS,
             *work.HANDLERS,
             *live.HANDLERS,
