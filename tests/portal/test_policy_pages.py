@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from time import sleep
 
 import pytest
 from sqlalchemy import Connection
 from tests.portal.test_pages import ALL, assigned, reports, text_of, told
-from tests.support.admin import AdminWorld, Client
+from tests.portal.test_scope import fields_of
+from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.manager_world import CLOUD, DIAGNOSTIC, a_draft
+from tests.support.samples import device_id
 
 from shieldwall.contract.status import SettingState
 from shieldwall.server.manager.assignments import Assigned, assign
@@ -158,3 +161,31 @@ def test_a_policy_that_nobody_has_says_so(world: AdminWorld, ada: Client) -> Non
     with world.writing() as connection:
         assign(connection, world.manager.acting, policy.id, [ALL])
     assert "No device has this policy: nobody belongs" in text_of(ada.get(f"/policies/{policy.id}").text)
+
+
+def exported(ada: Client, policy: Policy, kind: str, **asked: str) -> str:
+    """The file that comes of an export."""
+    page = ada.get(f"/policies/{policy.id}/devices").text
+    path = f"/policies/{policy.id}/devices/export/{kind}"
+    fields = {"csrf": fields_of(page, f"/policies/{policy.id}/devices/export/csv")["csrf"], **asked}
+    answer = ada.post(path, data=fields, headers={"Origin": PUBLIC_URL}, follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    file = f"{answer.headers['location']}/file"
+    patience = 400
+    while (found := ada.get(file)).status_code != 200 and patience:
+        patience -= 1
+        sleep(0.05)
+    assert found.status_code == 200, found.text
+    return str(found.text)
+
+
+def test_the_devices_of_a_policy_are_exported(world: AdminWorld, ada: Client, fleet: Policy) -> None:
+    with world.writing() as connection:
+        world.manager.join(connection, 4, display_name="=cmd()")
+
+    table = exported(ada, fleet, "csv")
+    assert [line.split(",")[0] for line in table.splitlines()] == ["\ufeffdeviceId", *map(device_id, (1, 2, 3, 4))]
+    assert "'=cmd()" in table
+    (entry,) = json.loads(exported(ada, fleet, "json", state="error"))
+    assert (entry["device"], entry["policy"], entry["state"]) == ("device-2", "Baseline", "error")
+    assert json.loads(exported(ada, fleet, "json", state="conflict")) == []
