@@ -27,18 +27,7 @@ from shieldwall.server.storage.records import (
     Group,
     MembershipEvent,
     OnboardingPackageRecord,
-    Policy,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyRow:
-    """One policy in a list, with how many devices stand where."""
-
-    policy: Policy
-    profile: str
-    is_assigned: bool
-    counts: Mapping[SettingState, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.inventory.machine_export import cell
+from shieldwall.server.manager import unfinished
 from shieldwall.server.portal.answer_headers import HEADERS
 from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
@@ -22,7 +23,7 @@ from shieldwall.server.portal.policies import listing
 from shieldwall.server.portal.policies.links import asked_by, following, page_after
 from shieldwall.server.portal.policies.listing import ListedPolicy
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
-from shieldwall.server.sight import sight_of
+from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
 
@@ -38,6 +39,7 @@ def list_policies(services: Services, rendering: Renderer, request: PageRequest)
     with services.database.read() as connection:
         rows = listing.find(services, connection, sight, asked, page=page_after(asked), figures=figures)
         families = listing.counts_by_family(services, connection, sight)
+        begun = unfinished.of_person(connection, services.tenant.id, caller_of(request).id)
     order, descending = listing.order_of(asked)
     return rendering.page(
         request,
@@ -53,6 +55,8 @@ def list_policies(services: Services, rendering: Renderer, request: PageRequest)
         order=order.value,
         descending=descending,
         as_of=listing.as_of(figures),
+        unfinished_policies=begun,
+        catalog=services.catalog,
         **following(asked, [row.id for row in rows]),
     )
 
