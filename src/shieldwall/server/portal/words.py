@@ -31,20 +31,25 @@ STATES: Final = {
 """States as people know them, in the order in which they deserve attention."""
 
 RULES: Final = {
-    Rule.ONLY: "No other policy sets it.",
-    Rule.EQUAL: "The policies agree.",
-    Rule.UNION: "The items of all policies count together.",
-    Rule.MOST_SECURE: "The strongest value wins. The order of strength is ours.",
-    Rule.LAST_MODIFIED: "The policy modified last wins.",
-    Rule.PRIORITY: "The policy with the best priority wins.",
+    Rule.ONLY: marked("No other policy sets it."),
+    Rule.EQUAL: marked("The policies agree."),
+    Rule.UNION: marked("The items of all policies count together."),
+    Rule.MOST_SECURE: marked("The strongest value wins. The order of strength is ours."),
+    Rule.LAST_MODIFIED: marked("The policy modified last wins."),
+    Rule.PRIORITY: marked("The policy with the best priority wins."),
 }
 CONFLICTS: Final = {
-    Rule.DIFFERING: "The values differ: the setting stays as it was before management.",
-    Rule.LAST_MODIFIED: "The values differ, none is known to be stronger and none was modified last: "
-    "the setting stays as it was before management.",
-    Rule.PRIORITY: "The values differ, and no policy has the best priority alone: "
-    "the setting stays as it was before management.",
-    Rule.INAPPLICABLE: "Nothing on this device can carry it out: it is for another platform, or its agent is too old.",
+    Rule.DIFFERING: marked("The values differ: the setting stays as it was before management."),
+    Rule.LAST_MODIFIED: marked(
+        "The values differ, none is known to be stronger and none was modified last: "
+        "the setting stays as it was before management."
+    ),
+    Rule.PRIORITY: marked(
+        "The values differ, and no policy has the best priority alone: the setting stays as it was before management."
+    ),
+    Rule.INAPPLICABLE: marked(
+        "Nothing on this device can carry it out: it is for another platform, or its agent is too old."
+    ),
 }
 _PRODUCT_STATES: Final = {
     "programMissing": "program not installed",

@@ -14,10 +14,12 @@ from litestar.response import Redirect
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_device_id
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory.devices import WrongDeviceStateError, get_device
 from shieldwall.server.gates import require_devices
 from shieldwall.server.manager import protection
+from shieldwall.server.portal.devices import device_words
 from shieldwall.server.portal.devices.device_actions import ACTIONS, Action, require_name
 from shieldwall.server.portal.devices.device_twins import TwinRow, twin_rows
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -54,6 +56,7 @@ def asking(action: Action) -> Callable[..., Response[str]]:
             twins=rows,
             can_keep=False,
             hours=_HOURS,
+            words=device_words,
             is_protected=is_protected,
         )
 
@@ -67,7 +70,7 @@ def doing(action: Action) -> Callable[..., Redirect]:
     def act(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
         check_form(services, request, form)
         with services.database.write() as connection:
-            acting = services.acting(request.scope["user"].actor)
+            acting = acting_for(services, request)
             device = get_device(connection, services.tenant.id, parse_device_id(device_id))
             if form.get("former"):
                 require_devices(connection, request, [parse_device_id(form["former"])])

@@ -21,6 +21,7 @@ from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.inventory.pending import CertificateIssuer, NothingToReplaceError
 from shieldwall.server.manager import clone_watch, protection
 from shieldwall.server.manager.protection import InvalidProtectionError
+from shieldwall.server.portal.language import marked
 from shieldwall.server.storage.device_records import Device, DeviceState
 
 FormFields: TypeAlias = Mapping[str, str]
@@ -81,8 +82,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="approve",
         action=ResourceAction.ADMIT_DEVICES,
-        label="Approve",
-        effect="The device is let in: its key gets a certificate, and with its next request it gets its policies.",
+        label=marked("Approve"),
+        effect=marked(
+            "The device is let in: its key gets a certificate, and with its next request it gets its policies."
+        ),
         states=frozenset({DeviceState.PENDING}),
         perform=_approve,
         compares=True,
@@ -90,9 +93,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="reject",
         action=ResourceAction.ADMIT_DEVICES,
-        label="Reject",
-        effect="The device is turned away and told so. Its key never works here again; the machine can only come back "
-        "with a new key.",
+        label=marked("Reject"),
+        effect=marked(
+            "The device is turned away and told so. Its key never works here again; the machine can only come back "
+            "with a new key."
+        ),
         states=frozenset({DeviceState.PENDING}),
         perform=lambda connection, acting, _signer, device, _form: pending.reject(connection, acting, device.id),
         compares=True,
@@ -100,9 +105,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="release",
         action=ResourceAction.ADMIT_DEVICES,
-        label="Release from quarantine",
-        effect="The device counts its requests anew and gets every policy again. Do this once the other machine has an "
-        "identity of its own, or is gone; else the device comes back here.",
+        label=marked("Release from quarantine"),
+        effect=marked(
+            "The device counts its requests anew and gets every policy again. Do this once the other machine has an "
+            "identity of its own, or is gone; else the device comes back here."
+        ),
         states=frozenset({DeviceState.QUARANTINED}),
         perform=lambda connection, acting, _signer, device, _form: clone_watch.release(connection, acting, device.id),
         compares=True,
@@ -110,9 +117,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="enable",
         action=ResourceAction.UPDATE_DIRECTORY,
-        label="Enable",
-        effect="The device may speak to the server again and gets its policies with its next check-in. One that was in "
-        "quarantine goes back there.",
+        label=marked("Enable"),
+        effect=marked(
+            "The device may speak to the server again and gets its policies with its next check-in. One that was in "
+            "quarantine goes back there."
+        ),
         states=frozenset({DeviceState.DISABLED}),
         perform=lambda connection, acting, _signer, device, _form: devices.set_enabled(
             connection, acting, device.id, enabled=True
@@ -121,9 +130,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="disable",
         action=ResourceAction.UPDATE_DIRECTORY,
-        label="Disable",
-        effect="The server refuses whatever the device sends. The device keeps what it enforces, and gets nothing new "
-        "until somebody enables it.",
+        label=marked("Disable"),
+        effect=marked(
+            "The server refuses whatever the device sends. The device keeps what it enforces, and gets nothing new "
+            "until somebody enables it."
+        ),
         states=_AT_WORK,
         perform=lambda connection, acting, _signer, device, _form: devices.set_enabled(
             connection, acting, device.id, enabled=False
@@ -132,9 +143,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="tags",
         action=ResourceAction.UPDATE_DEVICES,
-        label="Change tags",
-        effect="Groups and the enforcement scope may ask for tags: the device joins and leaves groups at once, and "
-        "with them policies.",
+        label=marked("Change tags"),
+        effect=marked(
+            "Groups and the enforcement scope may ask for tags: the device joins and leaves groups at once, and "
+            "with them policies."
+        ),
         states=_HERE,
         perform=_tag,
     ),
@@ -142,9 +155,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         name="troubleshooting",
         action=ResourceAction.UPDATE_PROTECTION,
         is_sensitive=True,
-        label="Troubleshooting",
-        effect="While it lasts, somebody may work at the device: nothing is enforced or put back there. When the time "
-        "is over, everything goes back by itself.",
+        label=marked("Troubleshooting"),
+        effect=marked(
+            "While it lasts, somebody may work at the device: nothing is enforced or put back there. When the time "
+            "is over, everything goes back by itself."
+        ),
         states=_AT_WORK,
         perform=_troubleshoot,
     ),
@@ -152,9 +167,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         name="exclude",
         action=ResourceAction.UPDATE_PROTECTION,
         is_sensitive=True,
-        label="Exclude from protection",
-        effect="Tamper protection leaves this device out, whatever the tenant and its groups say. Whoever administers "
-        "the machine can then take it out of management without an order or a package.",
+        label=marked("Exclude from protection"),
+        effect=marked(
+            "Tamper protection leaves this device out, whatever the tenant and its groups say. Whoever administers "
+            "the machine can then take it out of management without an order or a package."
+        ),
         states=_STAYING,
         perform=lambda connection, acting, _signer, device, _form: protection.exclude(
             connection, acting, device.id, excluded=True
@@ -163,8 +180,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="include",
         action=ResourceAction.UPDATE_PROTECTION,
-        label="Protect like the others",
-        effect="Tamper protection no longer leaves this device out: what the tenant and its groups say counts again.",
+        label=marked("Protect like the others"),
+        effect=marked(
+            "Tamper protection no longer leaves this device out: what the tenant and its groups say counts again."
+        ),
         states=_STAYING,
         perform=lambda connection, acting, _signer, device, _form: protection.exclude(
             connection, acting, device.id, excluded=False
@@ -173,9 +192,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="merge",
         action=ResourceAction.DELETE_DEVICES,
-        label="Merge a duplicate into it",
-        effect="This device takes the place of the other: tags, assigned groups and what administrators noted go over, "
-        "and the other one is retired. Its key never works again.",
+        label=marked("Merge a duplicate into it"),
+        effect=marked(
+            "This device takes the place of the other: tags, assigned groups and what administrators noted go over, "
+            "and the other one is retired. Its key never works again."
+        ),
         states=_AT_WORK,
         perform=lambda connection, acting, _signer, device, form: twins.merge(
             connection, acting, parse_device_id(form.get("former", "")), device.id
@@ -186,9 +207,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         name="offboard",
         action=ResourceAction.OFFBOARD_DEVICES,
         is_sensitive=True,
-        label="Offboard",
-        effect="The device restores its settings from before management with its next check-in, and is then retired. "
-        "Its key never works again; the machine comes back by onboarding anew.",
+        label=marked("Offboard"),
+        effect=marked(
+            "The device restores its settings from before management with its next check-in, and is then retired. "
+            "Its key never works again; the machine comes back by onboarding anew."
+        ),
         states=_HERE,
         perform=lambda connection, acting, _signer, device, form: order_to_leave(
             connection, acting, device.id, force=form.get("force") == "on"
@@ -199,9 +222,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         name="delete",
         action=ResourceAction.UPDATE_DIRECTORY,
         is_sensitive=True,
-        label="Delete",
-        effect="The device is gone from every view, and its key never works again. It is not told: what it enforces it "
-        "goes on enforcing until somebody offboards it there. Only the audit trail still knows of it.",
+        label=marked("Delete"),
+        effect=marked(
+            "The device is gone from every view, and its key never works again. It is not told: what it enforces it "
+            "goes on enforcing until somebody offboards it there. Only the audit trail still knows of it."
+        ),
         states=frozenset(DeviceState),
         perform=lambda connection, acting, _signer, device, _form: delete_device(connection, acting, device.id),
         is_grave=True,
