@@ -22,6 +22,7 @@ _STAGES: Final = (
     (timedelta(days=731), timedelta(days=1)),
 )
 """Up to which age one sample of which span of time is kept; nothing is kept beyond the last."""
+KEPT: Final = _STAGES[-1][0]
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, or_, select, update
 
@@ -14,10 +15,14 @@ from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.identity_schema import people
+from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.portal_schema import saved_views, unfinished_policies
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import groups
+
+BY_NAME: Final = OrderTerm(people.c.display_name)
+"""How people are listed for people."""
 
 
 def find(connection: Connection, person_id: str) -> Person | None:

@@ -12,11 +12,12 @@ from sqlalchemy import Connection as Transaction
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.authorization import Principal, everybody
-from shieldwall.server.directory import federation, passkeys, people, sessions
+from shieldwall.server.directory import federation, holdings, passkeys, people, sessions
 from shieldwall.server.directory.relying_party import registration_options
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form, find_session, session_cookie
+from shieldwall.server.portal.settings.names_of_access import granted_by, names_of
 from shieldwall.server.portal.sign_in.browsers import acting_at, browser_in_words
 from shieldwall.server.portal.sign_in.proving import asked, close_question, options_answer, party_of
 from shieldwall.server.portal.sign_in.returning import safe_return
@@ -33,13 +34,17 @@ _OWN_SENSITIVE: Final = SIGNED_IN | everybody(sensitive=True)
 
 @get("/account", opt=_OWN, sync_to_thread=True)
 def show_account(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
-    """Show one's passkeys and sessions, and what is missing for never being locked out."""
+    """Show one's passkeys, sessions and rights, and what is missing for never being locked out."""
     own = find_session(services, request)
     with services.database.read() as connection:
         person = _self(connection, services, request)
+        found = holdings.holdings_of(connection, person)
         return rendering.page(
             request,
             "sign_in/account.html",
+            areas=granted_by(found),
+            roles=tuple(dict.fromkeys(each.role.display_name for each in found)),
+            names=names_of(connection, services.tenant.id, [each.assignment for each in found]),
             person=person,
             user_name=people.principal_name(person, services.tenant),
             passkeys=stored_passkeys.of_person(connection, person.id),
