@@ -19,6 +19,7 @@ from shieldwall.contract.status import SEVERITY, SettingState
 from shieldwall.policy.words import category_of, name_of
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.directory import scope_tags
 from shieldwall.server.manager import policies, revisions
 from shieldwall.server.manager.policy_devices import DevicesWanted, devices_wanted
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
@@ -61,6 +62,7 @@ def show_policy(
     with services.database.read() as connection:
         targets = target_rows(connection, request, policy)
         latest = revisions.history(connection, services.tenant.id, policy.id, Page(size=_LATEST))
+        tags = {each.id: each.display_name for each in scope_tags.all_tags(connection, services.tenant.id)}
     standings = standings_of(services.catalog, shown["shown"].settings)
     troubled = [
         each for each in standings if each.counts.get(SettingState.ERROR) or each.counts.get(SettingState.CONFLICT)
@@ -71,6 +73,7 @@ def show_policy(
         here="",
         targets=targets,
         latest=latest,
+        tag_names=tags,
         troubled=troubled[:_MOST_TROUBLED],
         troubled_count=len(troubled),
         **shown,
