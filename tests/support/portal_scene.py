@@ -26,6 +26,7 @@ from tests.support.policies import (
     items,
     texts,
 )
+from tests.support.portal_connections import Connections
 from tests.support.portal_past import Past
 from tests.support.portal_rights import Rights
 from tests.support.samples import a_device
@@ -170,8 +171,9 @@ class _Furnishing:
             )
         with self.services.database.write() as connection:
             past.keep_samples(connection)
+            connected = Connections(services=self.services, now=self.now).made(connection)
             firsts = {name: _first(connection, column, self.services.tenant.id) for name, column in _FIRST.items()}
-        named = firsts | {
+        named = firsts | connected | {
             "device_id": fleet[0].id,
             "policy_id": policies[0],
             "group_id": groups[0],
@@ -224,7 +226,7 @@ class _Furnishing:
             providers=_PRODUCTS[more["os_type"]],
             state=state,
             state_reason=reason,
-            key_thumbprint=KeyThumbprint(f"{number:043x}"),
+            key_thumbprint=KeyThumbprint(f"scene{number:038x}"),
             machine_id_hash=digest_of_bytes(name.encode()),
             registered_at=self.now - timedelta(days=number % _DAYS),
             agent_version="0.1.0" if number % 5 else "0.0.9",
