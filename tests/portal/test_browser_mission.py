@@ -1,4 +1,4 @@
-"""The whole mission as a newcomer does it in the browser, with a real agent: from the first code to a device set free."""
+"""The whole mission as a newcomer does it in the browser, with a real agent: from the first code to offboarding."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from samples.device import LOCAL_MDATP, SampleDevice
+from tests.e2e.conftest import eventually
 from tests.portal.test_browser_passkeys import add_authenticator, context, page, trusting
 from tests.support.command_line import on_console
 from tests.support.portal_browser import Office, Watched, _running
@@ -25,9 +25,9 @@ __all__ = ["context", "page", "trusting"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-POLICY = "Servers: antivirus"
-OTHER = "Servers: another word"
-SCANS = "Scanning inside archives"
+ARCHIVES = "linux_mdatp_managed_antivirusengine_scanarchives"
+WORDS = "Enable scanning of archives"
+POLICY, OTHER = "Servers: scan archives", "Servers: leave archives"
 SOON = 60_000
 """Milliseconds for what a device has to do: seconds where it has a processor for itself."""
 
@@ -73,19 +73,20 @@ class Mission:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def managed(self) -> dict[str, Any]:
-        """What the product on the machine is told."""
-        told: dict[str, Any] = json.loads(self._file.read_text())
-        return told
-
     @property
-    def _file(self) -> Path:
+    def told(self) -> Path:
+        """What the product on the machine is told."""
         return self.server.root / "etc/opt/microsoft/mdatp/managed/mdatp_managed.json"
+
+    def scans_archives(self) -> bool | None:
+        """What the machine does about archives; nothing where nobody has decided."""
+        engine: dict[str, bool] = json.loads(self.told.read_text())["antivirusEngine"]
+        return engine.get("scanArchives")
 
 
 def test_a_newcomer_does_the_whole_mission(page: Page, office: Office, server: SampleDevice, tmp_path: Path) -> None:
     newcomer = Mission(page, office, server)
-    page.set_default_timeout(SOON)
+    page.set_default_timeout(20_000)
     signs_in(newcomer)
     file = makes_a_package(newcomer, tmp_path)
     newcomer.agent("onboard", str(file))
@@ -95,6 +96,13 @@ def test_a_newcomer_does_the_whole_mission(page: Page, office: Office, server: S
         try:
             expect(page.locator("#step-managed")).to_contain_text("Done", timeout=SOON)
             makes_a_group(newcomer)
+            assigns_what_it_sees_beforehand(newcomer)
+            meets_a_conflict(newcomer)
+            repairs_it(newcomer)
+            rolls_a_mistake_back(newcomer)
+            offboards(newcomer)
+            agent.wait(60)
+            assert server_is_as_before(newcomer)
         finally:
             agent.terminate()
             agent.wait(30)
@@ -132,3 +140,109 @@ def makes_a_group(newcomer: Mission) -> None:
     page.get_by_label("Rule", exact=True).fill('device.deviceOSType -eq "Linux"')
     newcomer.press("Create group")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Servers")
+
+
+def fills_the_wizard(newcomer: Mission, name: str, value: str) -> None:
+    """Everything up to the preview."""
+    page = newcomer.page
+    newcomer.go("/policies/new")
+    page.get_by_role("button", name="Create Microsoft Defender Antivirus", exact=True).click()
+    page.get_by_label("Name", exact=True).fill(name)
+    newcomer.press("Next")
+    page.get_by_label("Search settings").fill("archives")
+    newcomer.press("Search and check")
+    page.locator(f'select[name="{ARCHIVES}"]').select_option(f"{ARCHIVES}_{value}")
+    newcomer.press("Next")
+    expect(page.get_by_role("group", name="Scope tags")).to_be_visible()
+    newcomer.press("Next")
+    page.get_by_label("Find groups by name").fill("Servers")
+    newcomer.press("Find and add")
+    page.get_by_label(re.compile("Servers")).check()
+    newcomer.press("Next")
+    expect(page.locator("#preview")).to_contain_text("1 device would be sent something else.")
+
+
+def assigns_what_it_sees_beforehand(newcomer: Mission) -> None:
+    page = newcomer.page
+    fills_the_wizard(newcomer, POLICY, "true")
+    seen = page.get_by_role("table", name="Settings that come out otherwise")
+    expect(seen).to_contain_text(WORDS)
+    expect(seen).to_contain_text("web-01")
+    assert newcomer.scans_archives() is None
+    page.get_by_label("Reason").fill("Malware came in an archive")
+    newcomer.press("Create")
+    expect(page.get_by_role("heading", level=1)).to_have_text(POLICY)
+    newcomer.go("/welcome")
+    expect(page.locator("#step-effect")).to_contain_text("Done", timeout=SOON)
+    expect(page.locator("#steps")).to_contain_text("All done")
+    assert newcomer.scans_archives() is True
+
+
+def meets_a_conflict(newcomer: Mission) -> None:
+    page = newcomer.page
+    newcomer.go("/policies/conflict-rules")
+    page.get_by_label("Antivirus", exact=True).select_option(label="Nothing wins")
+    newcomer.press("Preview")
+    newcomer.press("Save the rules")
+    fills_the_wizard(newcomer, OTHER, "false")
+    expect(page.locator("#preview")).to_contain_text("Conflicts that this makes")
+    page.get_by_label("I have read").check()
+    newcomer.press("Create")
+    expect(page.get_by_role("heading", level=1)).to_have_text(OTHER)
+
+    newcomer.go("/policies/conflicts")
+    contest = page.get_by_role("article", name=WORDS)
+    expect(contest.get_by_role("table")).to_contain_text(POLICY)
+    expect(contest.get_by_role("table")).to_contain_text(OTHER)
+    expect(contest).to_contain_text("Ways out")
+    newcomer.go("/devices")
+    newcomer.link("web-01").click()
+    expect(page.locator("#standing")).to_contain_text("Conflict", timeout=SOON)
+    assert newcomer.scans_archives() is None, "in a conflict the machine is as it was before management"
+
+
+def repairs_it(newcomer: Mission) -> None:
+    page = newcomer.page
+    newcomer.go("/policies/conflicts")
+    newcomer.link(f"{OTHER}").first.click()
+    newcomer.link("Delete").click()
+    expect(page.get_by_role("main")).to_contain_text("Conflicts that go")
+    newcomer.press("Delete this policy")
+    newcomer.go("/devices")
+    newcomer.link("web-01").click()
+    expect(page.locator("#standing")).to_contain_text("Succeeded", timeout=SOON)
+    assert newcomer.scans_archives() is True
+
+
+def rolls_a_mistake_back(newcomer: Mission) -> None:
+    page = newcomer.page
+    newcomer.go("/policies")
+    newcomer.link(POLICY).first.click()
+    newcomer.link("Edit").click()
+    newcomer.press(re.compile("Edit Configuration settings"))
+    page.locator(f'select[name="{ARCHIVES}"]').select_option(f"{ARCHIVES}_false")
+    newcomer.press("Review and save")
+    expect(page.locator("#preview")).to_contain_text("lowers protection")
+    page.get_by_label("I have read").check()
+    newcomer.press("Save")
+    expect(page.get_by_role("heading", level=1)).to_have_text(POLICY)
+    eventually(lambda: newcomer.scans_archives() is False)
+
+    newcomer.link("History").click()
+    newcomer.link("Roll back to revision 1").click()
+    newcomer.press(re.compile("Roll back"))
+    eventually(lambda: newcomer.scans_archives() is True)
+
+
+def offboards(newcomer: Mission) -> None:
+    page = newcomer.page
+    newcomer.go("/devices")
+    newcomer.link("web-01").click()
+    page.get_by_text("Actions", exact=True).click()
+    newcomer.link("Offboard").click()
+    page.get_by_label("Type its name to confirm").fill("web-01")
+    newcomer.press("Offboard")
+
+
+def server_is_as_before(newcomer: Mission) -> bool:
+    return newcomer.told.read_text() == LOCAL_MDATP
