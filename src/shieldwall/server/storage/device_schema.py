@@ -80,6 +80,7 @@ devices: Final = Table(
     Index(None, "tenant_id", "smbios_uuid_hash", "state"),
     Index(None, "tenant_id", "tpm_ek_hash", "state"),
     Index(None, "package_id"),
+    Index("ix_devices_traits", "id", "state", "os_type", "catalog_version"),
     postgresql_with=ROOM_TO_CHANGE,
 )
 
@@ -99,7 +100,7 @@ check_ins: Final = Table(
     Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
     Column("protocol", Integer, nullable=False, server_default="1"),
     Index(None, "tenant_id", "last_check_in", "device_id"),
-    Index(None, "tenant_id", "target_digest", "status_digest"),
+    Index("ix_check_ins_standing", "tenant_id", "target_digest", "status_digest", "device_id"),
     Index(None, "tenant_id", "status_digest"),
     postgresql_with=ROOM_TO_CHANGE,
 )

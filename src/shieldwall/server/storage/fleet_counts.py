@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, case, func, literal, select, text, true
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, text
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage.alerts import Severity
@@ -57,33 +57,35 @@ def count_devices(
     only: tuple[ColumnElement[bool], ...] = (),
 ) -> Counts:
     """Count the devices; ``only`` are conditions on the rows of ``inventory``."""
+    mine = (inventory.c.tenant_id == tenant_id, *only)
+    found = Counts()
+    # In the order of their index, so that the rows are counted as they come.
     columns = (
         inventory.c.os_type,
         inventory.c.state,
         inventory.c.managed_by,
         inventory.c.enrollment_code,
-        _health(tenant_id, inactive_before),
-        inventory.c.repaired > 0,
-        inventory.c.drifted > 0,
+        inventory.c.impaired,
+        inventory.c.repaired,
+        inventory.c.drifted,
     )
-    totals = (func.count(), func.sum(inventory.c.repaired), func.sum(inventory.c.drifted))
-    query = (
-        select(*columns, *totals)
-        .where(inventory.c.tenant_id == tenant_id, inventory.c.state != DeviceState.RETIRED.value, *only)
-        .group_by(*columns)
-    )
-    found = Counts()
-    for platform, state, managed_by, code, health, repaired, drifted, number, *settings in connection.execute(query):
+    query = select(*columns, func.count()).where(*mine).group_by(*columns)
+    for platform, state, managed_by, code, impaired, repaired, drifted, number in connection.execute(query):
+        if state == DeviceState.RETIRED.value:
+            continue
         found.platforms[platform] += number
         found.states[DeviceState(state)] += number
         found.managed_by[managed_by] += number
         found.enrollment_codes[code] += number
-        found.health[Health(health)] += number
+        found.health[Health.IMPAIRED if impaired else Health.ACTIVE] += number
         found.devices += number
         found.repaired_devices += number if repaired else 0
         found.drifted_devices += number if drifted else 0
-        found.repaired_settings += int(settings[0])  # PostgreSQL adds whole numbers up to decimals
-        found.drifted_settings += int(settings[1])
+        found.repaired_settings += number * repaired
+        found.drifted_settings += number * drifted
+    for impaired, number in connection.execute(_silent(tenant_id, inactive_before).where(*mine)):
+        found.health[Health.IMPAIRED if impaired else Health.ACTIVE] -= number
+        found.health[Health.INACTIVE] += number
     return found
 
 
@@ -135,8 +137,8 @@ def count_in_touch(
     return connection.scalars(query).one()
 
 
-def _health(tenant_id: TenantId, inactive_before: datetime) -> ColumnElement[str]:
-    """Return the health of a row; the silent are few, and found by an index."""
+def _silent(tenant_id: TenantId, inactive_before: datetime) -> Select[Any]:
+    """Count the devices that were not in touch, by whether they are impaired: they are few, and found by an index."""
     mine = check_ins.c.tenant_id == tenant_id
     silent = select(check_ins.c.device_id).where(mine, check_ins.c.last_check_in < inactive_before)
     never = (
@@ -144,8 +146,11 @@ def _health(tenant_id: TenantId, inactive_before: datetime) -> ColumnElement[str
         .join(devices, devices.c.id == check_ins.c.device_id)
         .where(mine, check_ins.c.last_check_in.is_(None), devices.c.registered_at < inactive_before)
     )
-    return case(
-        (inventory.c.device_id.in_(silent.union_all(never).subquery().select()), Health.INACTIVE.value),
-        (inventory.c.impaired == true(), Health.IMPAIRED.value),
-        else_=Health.ACTIVE.value,
+    inactive = silent.union_all(never).subquery()
+    return (
+        select(inventory.c.impaired, func.count())
+        .select_from(inactive)
+        .join(inventory, inventory.c.device_id == inactive.c.device_id)
+        .where(inventory.c.state != DeviceState.RETIRED.value)
+        .group_by(inventory.c.impaired)
     )
