@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, func, literal, or_, select, tuple_
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage import paging
@@ -16,11 +16,21 @@ from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, devices
 
-_TARGETS: Final = (
-    select(check_ins.c.target_digest)
-    .where(check_ins.c.tenant_id == bindparam("tenant"), check_ins.c.target_digest.is_not(None))
-    .distinct()
-)
+FEW: Final = 20_000
+"""Devices that are put in order within the time of a page."""
+
+
+def _targets() -> Select[Any]:
+    """Select the distinct targets by looking up the next one in the index, however many devices share each."""
+    mine = check_ins.c.tenant_id == bindparam("tenant")
+    first = select(func.min(check_ins.c.target_digest).label("target")).where(mine)
+    found = first.cte("found", recursive=True)
+    following = select(func.min(check_ins.c.target_digest)).where(mine, check_ins.c.target_digest > found.c.target)
+    found = found.union_all(select(following.scalar_subquery()).where(found.c.target.is_not(None)))
+    return select(found.c.target).where(found.c.target.is_not(None))
+
+
+_TARGETS: Final = _targets()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +59,14 @@ class Standing:
 
 
 def _of_targets(query: Select[Any]) -> Select[Any]:
-    return query.join(devices, devices.c.id == check_ins.c.device_id).where(
+    return _active(query).where(
         check_ins.c.target_digest.in_(bindparam("targets", expanding=True)),
         check_ins.c.tenant_id == bindparam("tenant"),
-        devices.c.state == DeviceState.ACTIVE.value,
     )
+
+
+def _active(query: Select[Any]) -> Select[Any]:
+    return query.join(devices, devices.c.id == check_ins.c.device_id).where(devices.c.state == DeviceState.ACTIVE.value)
 
 
 _COUNTED: Final = _of_targets(
@@ -65,7 +78,7 @@ _COUNTED: Final = _of_targets(
         func.count(),
     ).select_from(check_ins)
 ).group_by(check_ins.c.target_digest, check_ins.c.status_digest, devices.c.os_type, devices.c.catalog_version)
-_STANDINGS: Final = _of_targets(
+_STANDINGS: Final = _active(
     select(
         check_ins.c.device_id,
         devices.c.display_name,
@@ -92,33 +105,67 @@ def count_by_report(
     return tuple(Counted(*row) for row in rows)
 
 
-def list_devices(connection: Connection, tenant_id: TenantId, of: Iterable[Digest], page: Page) -> tuple[Standing, ...]:
-    """Return one page of the active devices with these targets, ordered by id unless the page says otherwise."""
-    asked = {"targets": list(of), "tenant": tenant_id}
-    rows = paging.rows(connection, _STANDINGS, page, check_ins.c.device_id, asked)
+def list_devices(
+    connection: Connection, tenant_id: TenantId, of: Iterable[Digest], page: Page, *, many: bool | None = None
+) -> tuple[Standing, ...]:
+    """Return one page of the active devices with these targets, ordered by id unless the page says otherwise.
+
+    ``many`` says whether more than ``FEW`` have them, where that is known: few are looked up and put in order, of many
+    some are met soon on the way through all devices.
+    """
+    wanted = list(of)
+    if many is None:
+        many = not page.order and _are_many(connection, tenant_id, wanted)
+    query = _STANDINGS.where(_has_target(unindexed=many), _is_of_tenant(unindexed=many))
+    rows = paging.rows(connection, query, page, check_ins.c.device_id, {"targets": wanted, "tenant": tenant_id})
     return tuple(Standing(*values) for values in map(tuple, rows))
 
 
+def _are_many(connection: Connection, tenant_id: TenantId, of: Sequence[Digest]) -> bool:
+    some = select(literal(1)).select_from(check_ins).where(_has_target(), _is_of_tenant()).limit(FEW + 1).subquery()
+    counted = select(func.count()).select_from(some)
+    return connection.scalars(counted, {"targets": list(of), "tenant": tenant_id}).one() > FEW
+
+
+def _has_target(*, unindexed: bool = False) -> ColumnElement[bool]:
+    return _as_it_is(check_ins.c.target_digest, unindexed=unindexed).in_(bindparam("targets", expanding=True))
+
+
+def _is_of_tenant(*, unindexed: bool = False) -> ColumnElement[bool]:
+    return _as_it_is(check_ins.c.tenant_id, unindexed=unindexed) == bindparam("tenant")
+
+
+def _as_it_is(column: ColumnElement[Any], *, unindexed: bool) -> ColumnElement[Any]:
+    """Return a column, or the same in a way that no index answers: devices are then read in their own order."""
+    return func.coalesce(column, "") if unindexed else column
+
+
 def alike(kinds: Iterable[Counted]) -> ColumnElement[bool]:
-    """Say that a device is of one of these kinds; for queries that read check-ins beside their devices."""
+    """Say that a device is of one of these kinds; for ``list_devices``. More than ``FEW`` are not looked up."""
+    kinds = tuple(kinds)
+    many = sum(each.devices for each in kinds) > FEW
     traits: defaultdict[tuple[Digest, Digest | None], set[tuple[str, str]]] = defaultdict(set)
     for each in kinds:
         traits[each.target, each.status].add((each.os_type, each.catalog_version))
     together: defaultdict[frozenset[tuple[str, str]], list[tuple[Digest, Digest | None]]] = defaultdict(list)
     for pair, theirs in traits.items():
         together[frozenset(theirs)].append(pair)
-    return or_(false(), *(and_(_of_traits(theirs), _of_pairs(pairs)) for theirs, pairs in together.items()))
+    return or_(
+        false(), *(and_(_of_traits(theirs), _of_pairs(pairs, unindexed=many)) for theirs, pairs in together.items())
+    )
 
 
 def _of_traits(traits: Collection[tuple[str, str]]) -> ColumnElement[bool]:
     return tuple_(devices.c.os_type, devices.c.catalog_version).in_(sorted(traits))
 
 
-def _of_pairs(pairs: Collection[tuple[Digest, Digest | None]]) -> ColumnElement[bool]:
-    reported = [(target, status) for target, status in pairs if status is not None]
-    silent = [target for target, status in pairs if status is None]
+def _of_pairs(pairs: Collection[tuple[Digest, Digest | None]], *, unindexed: bool) -> ColumnElement[bool]:
+    target = _as_it_is(check_ins.c.target_digest, unindexed=unindexed)
+    status = _as_it_is(check_ins.c.status_digest, unindexed=unindexed)
+    reported = [(digest, report) for digest, report in pairs if report is not None]
+    silent = [digest for digest, report in pairs if report is None]
     return or_(
         false(),
-        *((tuple_(check_ins.c.target_digest, check_ins.c.status_digest).in_(reported),) if reported else ()),
-        *((and_(check_ins.c.target_digest.in_(silent), check_ins.c.status_digest.is_(None)),) if silent else ()),
+        *((tuple_(target, status).in_(reported),) if reported else ()),
+        *((and_(target.in_(silent), check_ins.c.status_digest.is_(None)),) if silent else ()),
     )
