@@ -19,7 +19,7 @@ from shieldwall.server.storage.records import Page
 
 DAYS: Final = (7, 14, 30, 60, 90, 180)
 """After how many days somebody may ask for the silent ones; the first is when a device counts as inactive."""
-MOST_COUNTED: Final = 10_000
+MOST_COUNTED: Final = 2_000
 _NEVER: Final = "never"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)

@@ -42,7 +42,7 @@ from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import group_members
 from shieldwall.trust import moments
 
-MOST_COUNTED: Final = 10_000
+MOST_COUNTED: Final = 2_000
 KINDS: Final = {
     "assigned": marked("Assigned"),
     "dynamic": marked("Dynamic"),

@@ -31,7 +31,7 @@ from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 from shieldwall.server.storage.schema import group_members
 
-MOST_COUNTED: Final = 100_000
+MOST_COUNTED: Final = 50_000
 _MOST_PEOPLE: Final = 100
 _ONE: Final = "/groups/{group_id:str}"
 

@@ -9,7 +9,7 @@ from shieldwall.server.portal.policies.links import Asked
 
 T = TypeVar("T")
 
-ROWS: Final = 100
+ROWS: Final = 50
 _LONGEST: Final = 6
 
 

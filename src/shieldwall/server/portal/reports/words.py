@@ -55,8 +55,8 @@ AGENTS: Final = Report(
 )
 REPORTS: Final = (POLICIES, SETTINGS, CONFLICTS, COVERAGE, DRIFT, STALE, AGENTS)
 COVERED: Final = {
-    Covered.SET: marked("Set by an assigned policy"),
-    Covered.UNASSIGNED: marked("Set only by policies that are assigned to nobody"),
-    Covered.UNSET: marked("Set by no policy"),
+    Covered.SET: marked("Set"),
+    Covered.UNASSIGNED: marked("Set, assigned to nobody"),
+    Covered.UNSET: marked("Not set"),
 }
 COVERED_STYLES: Final = {Covered.SET: "succeeded", Covered.UNASSIGNED: "pending", Covered.UNSET: "notApplicable"}
