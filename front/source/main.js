@@ -5,3 +5,4 @@ import "./copying.js";
 import "./choosing.js";
 import "./rules.js";
 import "./wizard.js";
+import "./scrolling.js";
