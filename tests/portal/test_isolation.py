@@ -25,6 +25,8 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "package_id": schema.onboarding_packages.c.id,
     "authority_id": metadata.tables["trusted_authorities"].c.id,
     "alert_id": metadata.tables["alerts"].c.id,
+    "filter_id": metadata.tables["assignment_filters"].c.id,
+    "setting_id": metadata.tables["reusable_settings"].c.id,
     "role_id": metadata.tables["role_definitions"].c.id,
     "assignment_id": metadata.tables["role_assignments"].c.id,
     "tag_id": metadata.tables["scope_tags"].c.id,
@@ -38,7 +40,7 @@ OWNED: Final[dict[str, Column[Any]]] = {
     "passkey_digest": metadata.tables["passkeys"].c.digest,
 }
 """Which column the parameter of a path names."""
-FIXED: Final = {"kind": "json", "code": "2", "work_id": "00000000-0000-4000-8000-000000000000"}
+FIXED: Final = {"kind": "json", "revision": "1", "code": "2", "work_id": "00000000-0000-4000-8000-000000000000"}
 """Parameters that choose how something is shown, or name what is in no table: work is its person's own."""
 FORMS: Final[dict[str, dict[str, str]]] = {
     "/devices/{device_id}/merge": {"former": counted_id("c", 1)},

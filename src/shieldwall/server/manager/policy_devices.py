@@ -56,7 +56,7 @@ def devices_wanted(
         NotFoundError: There is no such policy.
         TooManyKindsError: They are of too many kinds.
     """
-    view = PolicyView(connection, catalog, tenant_id, policy_id)
+    view, many = PolicyView(connection, catalog, tenant_id, policy_id), None
     if wanted.state is not None:
         counted = standings.count_by_report(connection, tenant_id, view.items, page.where)
         kinds = [
@@ -69,7 +69,8 @@ def devices_wanted(
         if len(kinds) > MOST_KINDS:
             raise TooManyKindsError(f"The devices in this state are of {len(kinds)} kinds.")
         page = replace(page, where=(*page.where, standings.alike(kinds)))
-    found = standings.list_devices(connection, tenant_id, view.items, page)
+        many = sum(each.devices for each in kinds) > standings.FEW
+    found = standings.list_devices(connection, tenant_id, view.items, page, many=many)
     reports = _reports(connection, tenant_id, found)
     return tuple(
         DeviceOfPolicy(
