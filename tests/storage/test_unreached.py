@@ -20,7 +20,7 @@ KINDS = st.sampled_from(["none", "empty", "policy", "other policy", "retired", "
 
 
 def item(number: int) -> ManifestItem:
-    return ManifestItem(policy_id=PolicyId(counted_id("a", number)), revision=1, digest=Digest("0" * 64), length=1)
+    return ManifestItem(policy_id=PolicyId(counted_id("a", number)), revision=1, digest=Digest("0" * 64), length=2)
 
 
 def add(connection: Connection, number: int, kind: str) -> None:

@@ -16,7 +16,7 @@ from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, inventory
 
-_FEW: Final = 20_000
+_FEW: Final = 100_000
 
 
 def list_unreached(connection: Connection, tenant_id: TenantId, page: Page, *, few: int = _FEW) -> tuple[DeviceId, ...]:
