@@ -90,7 +90,7 @@ def before(connection: Connection, event: AuditEvent) -> AuditEvent | None:
     query = (
         select(audit_events)
         .where(
-            audit_events.c.tenant_id == event.tenant_id,
+            _of_tenant(event.tenant_id),
             audit_events.c.object_id == event.object_id,
             audit_events.c.activity.in_([event.activity, f"{area}.created", f"{area}.assigned"]),
             _older(audit_events.c, event.at, event.id),
@@ -122,7 +122,7 @@ def together(connection: Connection, event: AuditEvent) -> tuple[AuditEvent, ...
 
 def _within(tenant_id: TenantId, wanted: AuditSearch, after: str | None) -> list[ColumnElement[bool]]:
     columns = audit_events.c
-    found = [columns.tenant_id == tenant_id]
+    found = [_of_tenant(tenant_id) if wanted.object_id else columns.tenant_id == tenant_id]
     if wanted.since is not None:
         found.append(columns.at >= wanted.since)
     if wanted.until is not None:
@@ -131,6 +131,11 @@ def _within(tenant_id: TenantId, wanted: AuditSearch, after: str | None) -> list
         own = (columns.id == after, columns.tenant_id == tenant_id)
         found.append(_older(columns, select(columns.at).where(*own).scalar_subquery(), after))
     return found
+
+
+def _of_tenant(tenant_id: TenantId) -> ColumnElement[bool]:
+    """Ask for the tenant in a way that no index answers: the object's own index finds its few events at once."""
+    return func.coalesce(audit_events.c.tenant_id, "") == tenant_id
 
 
 def _conditions(wanted: AuditSearch) -> tuple[list[tuple[Condition, ...]], list[Condition]]:

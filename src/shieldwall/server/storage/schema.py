@@ -317,5 +317,6 @@ audit_events: Final = Table(
     Column("correlation_id", UUID),
     Index(None, "tenant_id", "at"),
     Index(None, "tenant_id", "activity", "at"),
+    Index(None, "tenant_id", "actor", "at"),
     Index(None, "object_id", "at"),
 )
