@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
+import re
 import time
 from contextlib import closing
 from typing import Any
@@ -23,6 +25,7 @@ from shieldwall.server.access.roles import ADMINISTRATOR
 from shieldwall.server.directory import group_rules, scope_tags
 from shieldwall.server.directory import groups as groups_of_devices
 from shieldwall.server.directory.groups import GroupDraft, create_group
+from shieldwall.server.portal.groups import group_member_pages
 from shieldwall.server.storage import audit, groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 
@@ -274,6 +277,25 @@ def test_a_large_fleet_is_tried_in_part(ada: Client, group: GroupId, monkeypatch
     words = one_line(ada, f"/groups/{group}/rule")
 
     assert "Of the first 1 devices the rule names 1. The preview counts all of them." in words
+
+
+def test_a_large_group_is_searched_bit_by_bit(
+    world: AdminWorld, ada: Client, group: GroupId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_member_pages, "_LOOKED_AT", 2)
+    with world.writing() as connection:
+        acting = world.services.acting("test")
+        for number in range(3, 8):
+            world.manager.join(connection, number, display_name=f"web-{number}")
+        groups_of_devices.reevaluate_group(connection, acting, groups.get(connection, group))
+    path, found, steps = f"/groups/{group}/members?search=web-7", "", 0
+    while "web-7" not in found.partition("Last check-in")[2]:
+        page = ada.get(path).text
+        found, steps = text_of(page), steps + 1
+        following = re.search(r'href="(\?[^"]*after=[^"]*)"', page)
+        assert following or "web-7" in found
+        path = f"/groups/{group}/members{html.unescape(following[1])}" if following else path
+    assert steps == 3
 
 
 def test_why_a_device_is_in_a_group(world: AdminWorld, ada: Client, group: GroupId) -> None:

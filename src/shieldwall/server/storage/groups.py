@@ -256,6 +256,18 @@ def find_members(connection: Connection, group_id: GroupId, page: Page) -> tuple
     return tuple(DeviceId(row[0]) for row in paging.rows(connection, query, page, group_members.c.device_id))
 
 
+def place_behind(connection: Connection, group_id: GroupId, after: DeviceId | None, members: int) -> DeviceId | None:
+    """Return the member so many places behind another one, in the order of ids; ``None`` where there are not as many.
+
+    Who searches a large group looks so far at a time.
+    """
+    query = select(group_members.c.device_id).where(group_members.c.group_id == group_id)
+    if after is not None:
+        query = query.where(group_members.c.device_id > after)
+    found = connection.scalars(query.order_by(group_members.c.device_id).offset(members - 1).limit(1)).one_or_none()
+    return None if found is None else DeviceId(found)
+
+
 def memberships(connection: Connection, device_ids: Iterable[DeviceId]) -> Mapping[DeviceId, frozenset[GroupId]]:
     """Return the groups of each of these devices; a device without groups has an empty set."""
     found: dict[DeviceId, frozenset[GroupId]] = dict.fromkeys(device_ids, frozenset())

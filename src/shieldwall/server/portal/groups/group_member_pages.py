@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import GroupId, parse_device_id, parse_group_id
+from shieldwall.contract.ids import DeviceId, GroupId, parse_device_id, parse_group_id
 from shieldwall.policy.membership import parse_rule
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
@@ -40,6 +40,7 @@ from shieldwall.server.storage import devices as stored_devices
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage import inventory
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.inventory_schema import inventory as inventory_rows
 from shieldwall.server.storage.records import MembershipEvent, Page, ProcessingState
 
 _ONE: Final = "/groups/{group_id:str}"
@@ -47,6 +48,8 @@ _MOST_ADDED: Final = 200
 _OFFERED: Final = 10
 _AT_ONCE: Final = 500
 _LONGEST_SEARCH: Final = 256
+_LOOKED_AT: Final = 5_000
+"""Members that a search goes through at a time."""
 
 
 @get(_ONE + "/members", opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.OBJECT), sync_to_thread=True)
@@ -58,11 +61,14 @@ def list_members(
     asked = {name: request.query_params.get(name, "")[:_LONGEST_SEARCH].strip() for name in ("search", "add")}
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, wanted)
-        page = replace(page_of(request), where=(*sight.listed_devices(), *inventory.searching(asked["search"])))
-        ids = stored_groups.find_members(connection, wanted, page)
+        page = page_of(request)
+        upto = _upto(connection, wanted, page) if asked["search"] else None
+        where = (*sight.listed_devices(), *inventory.searching(asked["search"]), *_as_far_as(upto))
+        ids = stored_groups.find_members(connection, wanted, replace(page, where=where))
         found = machines.describe(connection, ids, machines.filter_at(services.clock.now()).inactive_before)
         offered = _offered(services, connection, sight, group.id, asked["add"]) if asked["add"] else []
-    following = f"?{urlencode({'search': asked['search'], 'after': ids[-1]})}" if len(ids) == PAGE_SIZE else None
+    after = ids[-1] if len(ids) == PAGE_SIZE else upto
+    following = None if after is None else f"?{urlencode({'search': asked['search'], 'after': after})}"
     return rendering.page(
         request,
         "groups/group_members.html",
@@ -73,6 +79,7 @@ def list_members(
         asked=asked,
         offered=offered,
         following=following,
+        looked_at=_LOOKED_AT if upto is not None and len(ids) < PAGE_SIZE else None,
         paged="after" in request.query_params,
     )
 
@@ -163,6 +170,16 @@ def explain_membership(
 
 
 HANDLERS: Final[tuple[Any, ...]] = (list_members, add_members, remove_member, export_members, explain_membership)
+
+
+def _upto(connection: Connection, group_id: GroupId, page: Page) -> DeviceId | None:
+    """Return how far a search goes at a time; ``None`` where that is the end."""
+    after = None if page.after is None else DeviceId(page.after)
+    return stored_groups.place_behind(connection, group_id, after, _LOOKED_AT)
+
+
+def _as_far_as(upto: DeviceId | None) -> tuple[ColumnElement[bool], ...]:
+    return () if upto is None else (inventory_rows.c.device_id <= upto,)
 
 
 def _offered(
