@@ -31,6 +31,7 @@ from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.standings import Counted
 
 SMALL: Final = 1_000
 """Devices of a fleet that is counted whenever somebody asks."""
@@ -95,6 +96,8 @@ class Figures:
     """Policies that reach a device; of the caller's scope are the devices, not the policies."""
     contests: tuple[Contest, ...]
     """Where policies want different values; of the caller's scope are the devices, not the policies."""
+    alike: tuple[Counted, ...]
+    """The kinds of devices that are alike, by which those in one state are found; none where they are too many."""
     setting_drift: Mapping[SettingId, SettingDrift]
     drift: Drift
     alerts: Mapping[Severity, int]
@@ -135,6 +138,7 @@ def count(
         troubled=standing.troubled,
         policies=standing.policies,
         contests=contests_of(connection, catalog, tenant_id, eyes.reports),
+        alike=standing.alike,
         setting_drift=standing.drift,
         drift=Drift(
             repaired_devices=counted.repaired_devices,

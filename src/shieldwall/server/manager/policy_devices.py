@@ -35,10 +35,14 @@ class TooManyKindsError(ShieldwallError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicesWanted:
-    """Which devices of a policy somebody looks for: in a state, of the policy or of one of its settings."""
+    """Which devices of a policy somebody looks for: in a state, of the policy or of one of its settings.
+
+    ``alike`` are the kinds of devices there are, where somebody counted them; kinds that came since are not found.
+    """
 
     state: SettingState | None = None
     setting: SettingId | None = None
+    alike: tuple[Counted, ...] = ()
 
 
 def devices_wanted(
@@ -58,7 +62,9 @@ def devices_wanted(
     """
     view, many = PolicyView(connection, catalog, tenant_id, policy_id), None
     if wanted.state is not None:
-        counted = standings.count_by_report(connection, tenant_id, view.items, page.where)
+        counted = tuple(each for each in wanted.alike if each.target in view.items)
+        if not wanted.alike:
+            counted = standings.count_by_report(connection, tenant_id, view.items, page.where)
         kinds = [
             kind
             for kind, state in _states(connection, tenant_id, view, counted, wanted.setting)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection
@@ -31,6 +31,8 @@ from shieldwall.server.storage.standings import Counted
 TROUBLES: Final = (SettingState.ERROR, SettingState.CONFLICT)
 """States that somebody should look at, the gravest first."""
 _MOST_PAIRS: Final = 200
+MOST_ALIKE: Final = 20_000
+"""Kinds of alike devices that are kept in memory."""
 Pair: TypeAlias = tuple[Digest, Digest]
 """A target and a report: devices that have both are in one state."""
 
@@ -54,6 +56,8 @@ class FleetStanding:
     policies: Mapping[PolicyId, PolicyCounts]
     drift: Mapping[SettingId, SettingDrift]
     """Settings that drifted, as their devices reported last."""
+    alike: tuple[Counted, ...] = ()
+    """The kinds of devices that are alike; none where they are too many to be kept."""
 
 
 def standing_of_fleet(
@@ -65,7 +69,7 @@ def standing_of_fleet(
     tally = _Tally(in_use, _prepared(connection, catalog, in_use.values()))
     for each, report in _with_reports(connection, tenant_id, counted):
         tally.add(each, report)
-    return tally.result()
+    return replace(tally.result(), alike=counted if len(counted) <= MOST_ALIKE else ())
 
 
 def _prepared(connection: Connection, catalog: Catalog, in_use: Iterable[Target]) -> Mapping[Digest, PreparedPolicy]:

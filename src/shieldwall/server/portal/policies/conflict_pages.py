@@ -19,8 +19,9 @@ from shieldwall.policy.words import category_of, lines_of, name_of
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.manager import conflict_rules, policies
-from shieldwall.server.manager.contests import Contest, RuleOutcome, contests_of, other_rules
+from shieldwall.server.manager.contests import Contest, RuleOutcome, other_rules
 from shieldwall.server.manager.statuses import UNSEEN
+from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies.links import Asked, asked_by
 from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES, CONFLICT_RULES, WHY, WHY_NOT
@@ -78,6 +79,7 @@ def show_conflicts(services: Services, rendering: Renderer, request: PageRequest
     asked, sight, catalog = asked_by(request, "policy", "setting", "show", "page"), sight_of(request), services.catalog
     tenant = services.tenant.id
     policy_id = parse_policy_id(asked["policy"]) if asked["policy"] else None
+    figures = figures_for(services, request)
     with services.database.read() as connection:
         name = ""
         if policy_id is not None:
@@ -85,7 +87,8 @@ def show_conflicts(services: Services, rendering: Renderer, request: PageRequest
             if not sight.sees(ResourceAction.READ_POLICIES, policy.role_scope_tag_ids):
                 raise NotFoundError(f"There is no policy {policy_id}.")
             name = policy.name
-        found = contests_of(connection, catalog, tenant, sight.reported_devices(), policy_id=policy_id)
+        known = () if figures is None else figures.contests
+        found = [each for each in known if policy_id is None or policy_id in each.policies]
         rules = conflict_rules.get_rules(connection, tenant)
         wanted = [each for each in found if _is_wanted(each, asked)]
         page = _page(asked)
@@ -98,6 +101,7 @@ def show_conflicts(services: Services, rendering: Renderer, request: PageRequest
         live=("policies",),
         asked=asked,
         policy_name=name,
+        as_of=None if figures is None else figures.as_of,
         rows=[row_of(catalog, rules, each, seen) for each in part],
         counts={"": sum(each.is_conflict for each in found), "decided": sum(not each.is_conflict for each in found)},
         settings=sorted({(each.setting, name_of(catalog, each.setting)) for each in found}, key=lambda each: each[1]),

@@ -21,6 +21,7 @@ from shieldwall.server.directory.names import visible
 from shieldwall.server.inventory.machine_export import cell
 from shieldwall.server.manager.policy_devices import DevicesWanted, devices_wanted
 from shieldwall.server.manager.statuses import DeviceOfPolicy
+from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Services, Working
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.policies.links import Asked
@@ -59,7 +60,8 @@ def export_devices(  # noqa: PLR0917 - what the framework hands it, and two part
     if kind not in _MEDIA:
         raise NotFoundError(f"There is no export {kind[:16]!r}.")
     policy, sight = read_policy(services, policy_id), sight_of(request)
-    wanted = wanted_by(services.catalog, Asked({name: form.get(name, "") for name in ("state", "setting")}))
+    asked, figures = Asked({name: form.get(name, "") for name in ("state", "setting")}), figures_for(services, request)
+    wanted = replace(wanted_by(services.catalog, asked), alike=figures.alike if figures else ())
 
     def run(progress: Progress) -> File:
         file = progress.new_file(f"devices-of-policy.{kind}", _MEDIA[kind])

@@ -22,6 +22,7 @@ from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.manager import policies, revisions
 from shieldwall.server.manager.policy_devices import DevicesWanted, devices_wanted
+from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies.links import Asked, asked_by, following, page_after
 from shieldwall.server.portal.policies.shown import read_policy, shown_policy
@@ -115,7 +116,8 @@ def show_devices(
     """Show the devices of a policy, those that are in one state where that is asked for."""
     policy, asked = read_policy(services, policy_id), asked_by(request, "state", "setting")
     page = replace(page_after(asked), where=sight_of(request).reported_devices())
-    wanted = wanted_by(services.catalog, asked)
+    figures = figures_for(services, request)
+    wanted = replace(wanted_by(services.catalog, asked), alike=figures.alike if figures else ())
     with services.database.read() as connection:
         found = devices_wanted(connection, services.catalog, services.tenant.id, policy.id, wanted=wanted, page=page)
         settings = _named(services.catalog, _document(connection, policy))
