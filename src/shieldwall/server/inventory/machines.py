@@ -85,15 +85,16 @@ def search(connection: Connection, tenant_id: TenantId, wanted: Wanted, most: in
     Raises:
         BadCursorError: The cursor is not one of this list.
     """
-    known = None if wanted.filter == filter_like(wanted.filter) else inventory.few(connection, tenant_id, wanted.filter)
+    known = inventory.few(connection, tenant_id, wanted.filter) if _is_picked(wanted.filter) else None
     found = _listed(connection, tenant_id, wanted, known)
     count = count_machines(connection, tenant_id, wanted.filter, most=most) if known is None else len(known)
     return found, count
 
 
-def filter_like(asked: Filter) -> Filter:
-    """Return the filter that asks for nothing but the states that this one asks for."""
-    return Filter(inactive_before=asked.inactive_before, states=asked.states)
+def _is_picked(asked: Filter) -> bool:
+    """Whether a filter asks for something that few devices may have, in no order that an index knows."""
+    texts = (asked.search, asked.os_version, asked.managed_by, asked.agent_version)
+    return any(texts) or bool(asked.tags or asked.attestation or asked.enrollment_codes)
 
 
 def _listed(

@@ -34,8 +34,8 @@ from sqlalchemy import (
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.status import SEVERITY, SettingState
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_rows import SEPARATOR
-from shieldwall.server.storage.inventory_states import Pair, of_states, pairs
+from shieldwall.server.storage.inventory_rows import SEPARATOR, agent_key
+from shieldwall.server.storage.inventory_states import MANY, Pair, of_states, pairs
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory
 
@@ -217,10 +217,22 @@ class _Question:
     def __post_init__(self) -> None:
         object.__setattr__(self, "inactive", _inactive(self.tenant_id, self.filter.inactive_before))
 
+    @property
+    def mine(self) -> Condition:
+        """Say that a row is of this tenant: in a way that no index answers where the rows are found otherwise."""
+        if self.filter.health == {Health.INACTIVE} or self._is_named_by_state:
+            return func.coalesce(inventory.c.tenant_id, "") == self.tenant_id
+        return inventory.c.tenant_id == self.tenant_id
+
+    @property
+    def _is_named_by_state(self) -> bool:
+        states = self.filter.policy_states
+        return bool(states) and sum(pair.devices for pair in self.pairs if pair.state in states) <= MANY
+
     def conditions(self) -> list[Condition]:
         """Return what a row has to fit."""
         asked = self.filter
-        found: list[Condition] = [inventory.c.tenant_id == self.tenant_id]
+        found: list[Condition] = [self.mine]
         if asked.states != frozenset(DeviceState):
             found.append(inventory.c.state.in_(sorted(state.value for state in asked.states)))
         found += searching(asked.search)
@@ -236,6 +248,7 @@ class _Question:
             (inventory.c.os_version, asked.os_version),
             (inventory.c.managed_by, asked.managed_by),
             (inventory.c.agent_version, asked.agent_version),
+            (inventory.c.agent_key, None if asked.agent_version is None else agent_key(asked.agent_version)),
         ):
             if value is not None:
                 found.append(column == value)
@@ -389,18 +402,28 @@ def shared_hardware(
     connection: Connection, tenant_id: TenantId, device_ids: Collection[DeviceId]
 ) -> Iterator[tuple[DeviceId, DeviceId, str]]:
     """Yield each of these devices with another one, not retired, that names the same hardware, and what it is."""
-    other = devices.alias("other")
     for column in _HARDWARE:
-        for few in portions(sorted(device_ids)):
-            query = (
-                select(devices.c.id, other.c.id)
-                .join(other, and_(other.c.tenant_id == tenant_id, other.c[column.name] == column))
-                .where(devices.c.id.in_(few), other.c.id != devices.c.id, other.c.state != DeviceState.RETIRED.value)
-                .order_by(devices.c.id, other.c.id)
+        for few_ids in portions(sorted(device_ids)):
+            theirs = select(devices.c.id, column).where(devices.c.id.in_(few_ids), column.is_not(None))
+            known = [(DeviceId(device), value) for device, value in connection.execute(theirs.order_by(devices.c.id))]
+            if not known:
+                continue
+            named = {value for _, value in known}
+            others = (
+                select(column, devices.c.id)
+                .where(
+                    devices.c.tenant_id == tenant_id,
+                    column.in_(sorted(named)),
+                    devices.c.state != DeviceState.RETIRED.value,
+                )
+                .order_by(devices.c.id)
                 .limit(_MOST_TWINS)
             )
-            for device, twin in connection.execute(query):
-                yield DeviceId(device), DeviceId(twin), _SHARED[column.name]
+            alike = [(value, DeviceId(twin)) for value, twin in connection.execute(others)]
+            for device, value in known:
+                for of_value, twin in alike:
+                    if of_value == value and twin != device:
+                        yield device, twin, _SHARED[column.name]
 
 
 def _asked(connection: Connection, tenant_id: TenantId, asked: Filter, order: Order | None = None) -> _Question:
@@ -427,7 +450,11 @@ def _few(connection: Connection, question: _Question) -> list[str] | None:
     no order at all is twice as fast, so the tenant is asked for in a way that no index answers.
     """
     _, *others = question.conditions()
+    asked = question.filter
+    is_indexed = asked.enrollment_codes or asked.attestation or asked.managed_by or asked.agent_version
     mine = func.coalesce(inventory.c.tenant_id, "") == question.tenant_id
+    if is_indexed:
+        mine = inventory.c.tenant_id == question.tenant_id
     found = list(connection.scalars(select(inventory.c.device_id).where(mine, *others).limit(_FEW + 1)))
     return None if len(found) > _FEW else found
 

@@ -103,7 +103,7 @@ def row_of(device: Device) -> dict[str, Any]:
         "state": device.state.value,
         "name_key": key_of(in_order(device.display_name)),
         "os_key": key_of(f"{device.os_type} {in_order(device.os_version)}"),
-        "agent_key": key_of(in_order(device.agent_version)),
+        "agent_key": agent_key(device.agent_version),
         "os_type": device.os_type,
         "os_version": device.os_version,
         "agent_version": device.agent_version,
@@ -145,6 +145,11 @@ def searched(device: Device) -> str:
 def key_of(text: str) -> str:
     """Return a text the way it is sorted: small and large letters alike, bounded."""
     return text.strip().casefold()[:LONGEST_KEY]
+
+
+def agent_key(version: str) -> str:
+    """Return the version of an agent the way it is sorted."""
+    return key_of(in_order(version))
 
 
 def in_order(version: str) -> str:

@@ -19,6 +19,9 @@ from shieldwall.server.storage.schema import check_ins, inventory, status_docume
 
 FEW: Final = 2_000
 """So many devices are named one by one: no index knows them in the order of a list."""
+MANY: Final = 100_000
+"""Beyond this, going through all devices in the order of a list meets enough of them soon; up to it, they are found by
+their pairs and put in order: however they lie, nobody goes through all the others for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,12 @@ def of_states(
         return false()
     if not others:
         return true()
-    if sum(pair.devices for pair in chosen) <= FEW:
-        query = select(check_ins.c.device_id).where(check_ins.c.tenant_id == tenant_id, _are(chosen))
-        return inventory.c.device_id.in_(list(connection.scalars(query)))
+    number = sum(pair.devices for pair in chosen)
+    theirs = select(check_ins.c.device_id).where(check_ins.c.tenant_id == tenant_id, _are(chosen))
+    if number <= FEW:
+        return inventory.c.device_id.in_(list(connection.scalars(theirs)))
+    if number <= MANY:
+        return inventory.c.device_id.in_(theirs)
     mine = select(check_ins.c.device_id).where(check_ins.c.device_id == inventory.c.device_id)
     if len(others) < len(chosen):
         return ~mine.where(_are(others)).exists()
@@ -73,11 +79,14 @@ def of_states(
 
 def _are(chosen: Sequence[Pair]) -> ColumnElement[bool]:
     whole = [(pair.target, pair.status) for pair in chosen if pair.target is not None and pair.status is not None]
+    silent = [pair.target for pair in chosen if pair.target is not None and pair.status is None]
     parts: list[ColumnElement[bool]] = [
-        and_(_is(check_ins.c.target_digest, pair.target), _is(check_ins.c.status_digest, pair.status))
+        and_(check_ins.c.target_digest.is_(None), _is(check_ins.c.status_digest, pair.status))
         for pair in chosen
-        if pair.target is None or pair.status is None
+        if pair.target is None
     ]
+    if silent:
+        parts.append(and_(check_ins.c.target_digest.in_(silent), check_ins.c.status_digest.is_(None)))
     if whole:
         parts.append(tuple_(check_ins.c.target_digest, check_ins.c.status_digest).in_(whole))
     return or_(*parts)

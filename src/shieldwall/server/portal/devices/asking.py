@@ -78,9 +78,9 @@ class Asked:
 
     def without(self, name: str, value: str) -> str:
         """Write the address of the same list without a value of a filter."""
-        left = [each for each in self.given.get(name, ()) if each != value]
-        others = {each: values for each, values in self.given.items() if each != name}
-        return _written({**others, name: left} if left else others, self.columns)
+        given = dict(self.given)
+        given[name] = [each for each in self.given.get(name, ()) if each != value]
+        return _written(given, self.columns)
 
     @property
     def kept_columns(self) -> tuple[str, ...]:

@@ -94,6 +94,8 @@ def remedy_of(row: EffectiveRow, *, code: str) -> Remedy | None:
     """Say what to do about a setting, or nothing where all is well; ``code`` is what the device calls its state."""
     if row.state is SettingState.NOT_APPLICABLE and row.rule == CONFLICTS[Rule.INAPPLICABLE]:
         return _CODES.get(code, _CODES["otherPlatform"])
+    if row.is_conflict:
+        return _CONFLICT
     if row.state in _STATES:
         return _STATES[row.state]
     if row.state is SettingState.ERROR or code in _CODES:
