@@ -45,7 +45,7 @@ _SAMPLES: Final = {
     "revision": "SELECT 1",
     "code": "SELECT 3",
 }
-"""What stands in a path for each of its parameters; pages with others are left out, and named."""
+"""What stands in a path for each of its parameters; pages with others are left out."""
 _QUERIES: Final = {
     "/": ("", "?period=year"),
     "/devices": (
@@ -82,7 +82,7 @@ def measure(home: Path, *, fleet: int = FLEET) -> None:
         begun = time.perf_counter()
         Sampling(services=world.services).sample(world.services.tenant)
         print(f"figures counted {(time.perf_counter() - begun) * 1e3:8.0f} ms, beside the pages")
-        _print(list(_costs(world)))
+        _sum_up([_shown(each) for each in _costs(world)])
 
 
 @contextmanager
@@ -108,7 +108,6 @@ def _costs(world: AdminWorld) -> Iterator[Cost]:
         for path in sorted(_paths(world)):
             missing = set(re.findall(r"\{(\w+)\}", path)) - set(values)
             if missing:
-                print(f"  {path}: left out, nothing stands for {min(missing)}")
                 continue
             for query in _QUERIES.get(path, ("",)):
                 yield _cost(client, path.format(**values) + query, path + query)
@@ -138,11 +137,14 @@ def _first(connection: Connection, query: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _print(costs: list[Cost]) -> None:
-    for each in costs:
-        late = "  above the bar" if each.milliseconds > BAR_MILLISECONDS else ""
-        status = "" if each.status == 200 else f" ({each.status})"
-        print(f"  {each.path:60}{status} {each.milliseconds:8.1f} ms {each.size / 1024:7.1f} KiB{late}")
+def _shown(cost: Cost) -> Cost:
+    late = "  above the bar" if cost.milliseconds > BAR_MILLISECONDS else ""
+    status = "" if cost.status == 200 else f" ({cost.status})"
+    print(f"  {cost.path:60}{status} {cost.milliseconds:8.1f} ms {cost.size / 1024:7.1f} KiB{late}", flush=True)
+    return cost
+
+
+def _sum_up(costs: list[Cost]) -> None:
     good = [each.milliseconds for each in costs if each.status == 200]
     print(f"  {len(good)} pages, median {statistics.median(good):.0f} ms, slowest {max(good):.0f} ms")
 
