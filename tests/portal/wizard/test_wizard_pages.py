@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Final
 
 import pytest
@@ -19,6 +20,7 @@ from shieldwall.contract.settings import ChoiceSetting, GroupCollectionSetting, 
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.unfinished import Unfinished
+from shieldwall.server.portal.policies.wizard import previewing
 from shieldwall.server.storage import assignments, audit, people, policies, revisions
 from shieldwall.server.storage.records import AssignmentKind, Page, Policy
 
@@ -346,3 +348,28 @@ def test_what_nobody_works_at_is_forgotten(world: AdminWorld, ada: Client) -> No
     world.clock.advance(days=31)
     with world.writing() as connection:
         assert keeping.forget_old(connection, TENANT_ID, world.clock.now()) == 1
+
+
+def test_in_a_large_fleet_the_preview_is_work_that_can_be_left(
+    world: AdminWorld, ada: Client, policy: PolicyId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previewing, "MOST_AT_ONCE", 0)
+    at = change(ada, policy)
+    goes(ada, at, "settings", "go:review", **{CLOUD: f"{CLOUD}_false"})
+    page = ada.get(f"{at}/review").text
+    assert "hx-get" not in page
+    assert "Your fleet is large" in text_of(page)
+    form = form_to(page, f"{at}/review")
+
+    work = send(ada, form, {"do": "work"}).headers["location"]
+    until = time.monotonic() + 60
+    while "Finished" not in text_of(ada.get(work).text) and time.monotonic() < until:
+        time.sleep(0.05)
+    shown = ada.get(f"{at}/review?preview=1").text
+    assert "1 change lowers protection" in text_of(shown)
+    assert "As of" in text_of(shown)
+    goes(ada, at, "basics", "go:review", description="Something else")
+    assert "Your fleet is large" in text_of(ada.get(f"{at}/review").text), "it was about something else"
+    goes(ada, at, "basics", "go:review", description="")
+    assert save(ada, at, meant="on") == f"/policies/{policy}"
+    assert all_policies(world)[0].revision == 2

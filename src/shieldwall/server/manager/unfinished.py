@@ -15,9 +15,11 @@ from sqlalchemy import Connection
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId, TemplateId, TenantId
+from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.assignments import Assigned
 from shieldwall.server.manager.change_plans import Create, Update
+from shieldwall.server.manager.consequences import Consequences
 from shieldwall.server.manager.drafts import PolicyDraft, draft_of
 from shieldwall.server.manager.revisions import get_policy
 from shieldwall.server.manager.secrets import sealed
@@ -27,6 +29,8 @@ from shieldwall.server.storage.unfinished_policies import UnfinishedRecord
 
 KEPT_FOR: Final = timedelta(days=30)
 """How long one is kept that nobody works at."""
+PREVIEW_HOLDS: Final = timedelta(minutes=30)
+"""How long a preview that took long may be saved by."""
 MOST_OF_PERSON: Final = 50
 _MOST_BYTES: Final = 2 * 1024 * 1024
 
@@ -45,12 +49,31 @@ class UnsupportedTemplateError(ShieldwallError):
     remedy = "Choose another kind of policy."
 
 
+class Previewed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it would do, worked out for long at some moment; ``of`` names what was entered then."""
+
+    of: str
+    at: datetime
+    found: Consequences
+
+
 class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What was entered. ``based_on`` is the revision of the policy that it began with."""
 
     draft: PolicyDraft
     assigned: tuple[Assigned, ...] = ()
     based_on: int | None = None
+    previewed: Previewed | None = None
+
+    @property
+    def digest(self) -> str:
+        """Name what was entered, without what it would do."""
+        return digest_of_bytes(msgspec.json.encode(msgspec.structs.replace(self, previewed=None), order="sorted"))
+
+    def consequences(self, now: datetime) -> Previewed | None:
+        """Return what it would do, where that was worked out for just this and not too long ago."""
+        known = self.previewed
+        return known if known and known.of == self.digest and now - known.at <= PREVIEW_HOLDS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

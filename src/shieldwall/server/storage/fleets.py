@@ -133,3 +133,9 @@ def _parsed(name: str, values: Sequence[Any]) -> list[Any]:
         return list(values)
     read = {value: parse(value) for value in set(values)}
     return [read[value] for value in values]
+
+
+def is_larger(connection: Connection, tenant_id: TenantId, than: int) -> bool:
+    """Tell whether a tenant has more managed devices than so many; it counts no further."""
+    query = select(devices.c.id).where(devices.c.tenant_id == tenant_id, _IS_MANAGED).offset(than).limit(1)
+    return connection.execute(query).first() is not None

@@ -18,17 +18,15 @@ from sqlalchemy import Connection
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.directory.scope_tags import all_tags
-from shieldwall.server.manager import preview as previewing
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.change_plans import ChangeSet
 from shieldwall.server.manager.change_sets import ChangeSets, Deleted
-from shieldwall.server.manager.consequences import Consequences, consequences_of
+from shieldwall.server.manager.consequences import Consequences
 from shieldwall.server.manager.drafts import MAX_REASON_LENGTH, draft_of, reason_findings
-from shieldwall.server.manager.preview import Proposal
 from shieldwall.server.manager.publishing import published
 from shieldwall.server.manager.saving import PreconditionFailedError
 from shieldwall.server.manager.unfinished import Unfinished
-from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.policies.wizard.addresses import server_of
 from shieldwall.server.portal.policies.wizard.assignment_pages import (
     assigned_rows,
@@ -38,6 +36,12 @@ from shieldwall.server.portal.policies.wizard.assignment_pages import (
 from shieldwall.server.portal.policies.wizard.basics_pages import basics_faults
 from shieldwall.server.portal.policies.wizard.comparing import compared_settings
 from shieldwall.server.portal.policies.wizard.hints import told_settings
+from shieldwall.server.portal.policies.wizard.previewing import (
+    consequences,
+    known_consequences,
+    start_working_out,
+    takes_long,
+)
 from shieldwall.server.portal.policies.wizard.steps import (
     ONE,
     OWN,
@@ -52,7 +56,6 @@ from shieldwall.server.portal.policies.wizard.steps import (
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage import policies
 
 SAVE: Final = "save"
@@ -71,8 +74,13 @@ def show_review(
 
 
 @post(ONE + "/review", opt=OWN, sync_to_thread=True)
-def save_review(
-    services: Services, rendering: Renderer, request: PageRequest, unfinished_id: FromPath[str], form: Form
+def save_review(  # noqa: PLR0917 - what the framework hands it
+    services: Services,
+    rendering: Renderer,
+    request: PageRequest,
+    works: Working,
+    unfinished_id: FromPath[str],
+    form: Form,
 ) -> Response[str] | Redirect:
     """Save the policy, if that does what its preview said."""
     check_form(services, request, form)
@@ -81,6 +89,8 @@ def save_review(
     match form.get("do"):
         case "save":
             return _save(services, rendering, request, unfinished, form)
+        case "work":
+            return redirect(start_working_out(services, request, works, unfinished))
         case "again" | "anew" as wanted if unfinished.policy_id is not None:
             return _begun_again(services, request, unfinished, anew=wanted == _ANEW)
         case _:
@@ -95,8 +105,8 @@ def _save(
     if faults:
         return _page(services, rendering, request, unfinished, reason=reason, faults=faults)
     try:
-        found = _consequences(services, request, unfinished)
-        if found.fingerprint != form.get("told"):
+        found = _agreed(services, request, unfinished)
+        if found is None or found.fingerprint != form.get("told"):
             return _page(services, rendering, request, unfinished, reason=reason, is_stale=True)
         if found.is_grave and form.get("meant") != "on":
             return _page(services, rendering, request, unfinished, reason=reason, is_meant=False)
@@ -104,6 +114,14 @@ def _save(
     except PreconditionFailedError:
         return _page(services, rendering, request, unfinished, reason=reason)
     return redirect(f"/policies/{saved}")
+
+
+def _agreed(services: Services, request: PageRequest, unfinished: Unfinished) -> Consequences | None:
+    """Ask once more what saving would do; where that takes long, what was worked out lately holds."""
+    if not takes_long(services):
+        return consequences(services, request, unfinished)
+    known = known_consequences(services, request, unfinished)
+    return None if known is None else known.found
 
 
 def _saved(services: Services, request: PageRequest, unfinished: Unfinished, reason: str) -> str:
@@ -149,10 +167,14 @@ def _page(
         tags = {each.id: each.display_name for each in all_tags(connection, services.tenant.id)}
         present = None if unfinished.policy_id is None else policies.find(connection, unfinished.policy_id)
         wrong = _wrong(services, request, connection, unfinished)
-    found, problem = None, None
-    if with_preview and not wrong:
+    found, problem, known = None, None, None
+    is_long = not wrong and takes_long(services)
+    if is_long:
+        known = known_consequences(services, request, unfinished)
+        found = None if known is None else known.found
+    elif with_preview and not wrong:
         try:
-            found = _consequences(services, request, unfinished)
+            found = consequences(services, request, unfinished)
         except ShieldwallError as error:
             problem = error
     is_overtaken = present is not None and present.revision != unfinished.content.based_on
@@ -171,6 +193,8 @@ def _page(
         wrong=wrong,
         found=found,
         problem=problem,
+        is_long=is_long,
+        as_of=None if known is None else known.at,
         with_preview=with_preview,
         reason=reason,
         longest_reason=MAX_REASON_LENGTH,
@@ -181,24 +205,6 @@ def _page(
         is_gone=unfinished.policy_id is not None and present is None,
         may_assign=may_assign(request),
     )
-
-
-def _consequences(services: Services, request: PageRequest, unfinished: Unfinished) -> Consequences:
-    """Say what saving would do, naming only what this person sees. Raises: ShieldwallError, as saving would."""
-    change = unfinished.change(with_assignments=may_assign(request))
-    sight = sight_of(request)
-    with services.database.read() as connection:
-        preview = previewing.preview(
-            connection,
-            services.catalog,
-            acting_at(services, request),
-            Proposal(change_set=ChangeSet(changes=(change,))),
-            server=server_of(services),
-        )
-        found = consequences_of(services.catalog, preview)
-        devices, named = found.named()
-        seen = sight.devices_among(connection, devices), sight.policies_among(connection, named)
-    return found.seen_by(*seen)
 
 
 def _wrong(
