@@ -31,11 +31,11 @@ def test_an_administrator_finds_a_device_asks_it_to_come_and_leaves(office: Offi
     office.reports(SettingState.PENDING)
 
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Devices").click()
-    page.get_by_role("table", name="Devices and how they stand").get_by_role("link").click()
+    page.get_by_role("table", name="Devices and how they stand").locator("tbody").get_by_role("link").first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("<script>")
     expect(page).to_have_title(re.compile(r"<script>"))
     page.get_by_role("button", name="Policy sync").click()
-    expect(page.get_by_role("status")).to_contain_text("asked to check in now")
+    expect(page.get_by_role("status")).to_contain_text("Asked to check in now")
     assert office.is_asked()
 
     page.get_by_role("button", name="Sign out").click()
@@ -49,7 +49,7 @@ def test_an_administrator_finds_a_device_asks_it_to_come_and_leaves(office: Offi
 def test_a_state_that_changes_shows_without_a_reload(office: Office, ada: Watched) -> None:
     page = ada.page
     office.reports(SettingState.SUCCEEDED)
-    page.goto(f"{office.url}/devices/{office.device}")
+    page.goto(f"{office.url}/devices/{office.device}/settings")
     settings = page.locator("#settings")
     expect(settings).to_contain_text("Succeeded")
     page.evaluate("window.stayed = true")
@@ -81,7 +81,7 @@ def test_pages_work_without_scripts(office: Office, browser: Browser) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.goto(f"{office.url}/devices/{office.device}")
     page.get_by_role("button", name="Policy sync").click()
-    expect(page.get_by_role("status")).to_contain_text("asked to check in now")
+    expect(page.get_by_role("status")).to_contain_text("Asked to check in now")
     context.close()
 
 
@@ -91,7 +91,8 @@ def test_every_page_fits_a_telephone_and_can_be_read(office: Office, ada: Watche
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
     device = f"/devices/{office.device}"
-    one = (device, f"{device}/tags", f"{device}/merge", f"{device}/offboard", f"/policies/{office.policy}")
+    tabs = tuple(f"{device}/{part}" for part in ("policies", "settings", "timeline", "enrollment"))
+    one = (device, *tabs, f"{device}/tags", f"{device}/merge", f"{device}/offboard", f"/policies/{office.policy}")
     for path in ("/", "/devices", *one, *DEEPER, "/policies", "/groups", "/scope"):
         page.goto(f"{office.url}{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
@@ -137,7 +138,7 @@ def test_the_keyboard_alone_reaches_everything(office: Office, ada: Watched) -> 
     assert reached[0] == "Skip to the content"
     assert reached[-1] == "Policy sync"
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_contain_text("asked to check in now")
+    expect(page.get_by_role("status")).to_contain_text("Asked to check in now")
 
 
 # The smallest contrast between a text and what is behind it, as WCAG 2 measures it.
