@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from dataclasses import replace
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -11,12 +13,18 @@ import pytest
 from tests.portal.test_pages import assigned, text_of
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.manager_world import a_draft
+from tests.support.people import a_person, browser
+from tests.support.samples import NOON, TENANT_ID
 
+from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import GroupId
+from shieldwall.server.access.roles import ENDPOINT_SECURITY_MANAGER
+from shieldwall.server.manager import conflict_rules
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.portal.policies.assignment_pages import fields_of, pending_of
-from shieldwall.server.storage import assignments
+from shieldwall.server.storage import assignments, scope_tags
 from shieldwall.server.storage import policies as stored
+from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.records import AssignmentKind, FilterKind, Policy
 
 Fields = list[tuple[str, str]]
@@ -223,3 +231,33 @@ def test_fields_of_assignments_say_them_all() -> None:
         sent.setdefault(name, []).append(value)
 
     assert pending_of(sent) == wanted
+
+
+def test_who_is_narrowed_sees_the_preview_of_their_part(world: AdminWorld) -> None:
+    with world.writing() as connection:
+        mine, _ = (world.manager.join(connection, number) for number in (1, 2))
+        scope_tags.add(
+            connection, ScopeTag(tenant_id=TENANT_ID, id="7", display_name="Branch", description="", created_at=NOON)
+        )
+        scope_tags.set_of_device(connection, TENANT_ID, mine, ["7"])
+        other = assigned(world, connection, "Headquarters", cloud="true")
+        draft = replace(a_draft("Branch", cloud="false"), role_scope_tag_ids=("7",))
+        policy = world.manager.policies.create(connection, world.manager.acting, draft)
+        assign(connection, world.manager.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
+        conflict_rules.replace_rules(connection, world.manager.acting, {ConflictFamily.ANTIVIRUS: ConflictRule.NOTHING})
+    person = a_person(world, ENDPOINT_SECURITY_MANAGER, tags=["7"])
+
+    with closing(browser(world, person)) as client:
+        words = text_of(client.get(f"/policies/{policy.id}/delete").text)
+        assert client.get(f"/policies/{other.id}/delete").status_code == 404
+        conflicts = text_of(client.get("/policies/conflicts").text)
+
+    assert "You see a part of this tenant." in words
+    assert "1 device is sent something else, of 1 managed" in words
+    assert "Conflicts that go" in words
+    assert "device-1" in words
+    assert "device-2" not in words
+    assert "Headquarters" not in words
+    assert "a policy outside your scope" in words
+    assert "Headquarters" not in conflicts
+    assert "a policy outside your scope" in conflicts
