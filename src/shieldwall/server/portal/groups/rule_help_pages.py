@@ -25,7 +25,8 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
 
-_MOST_OFFERED: Final = 40
+_MOST_OFFERED: Final = 12
+"""Words that a list shows without being scrolled; typing on narrows them."""
 
 
 @get("/rule-words", opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.LISTED), sync_to_thread=True)

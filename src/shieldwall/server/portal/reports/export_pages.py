@@ -33,7 +33,6 @@ from shieldwall.server.sight import Sight, caller_of, sight_of
 _STATES: Final = tuple(state.value for state in counts_of({}))
 """In the order in which counts stand."""
 _LONGEST: Final = 200
-_TITLE: Final = marked("Export of the report %(report)s")
 _WITHOUT_POLICY: Final = marked("Devices without a policy")
 
 
@@ -49,7 +48,7 @@ def export_report(services: Services, request: PageRequest, works: Working, form
     def write(progress: Progress) -> File:
         return write_table(progress, table, kind)
 
-    work = works.start(caller_of(request), _TITLE, write, origin=path, values={"report": title})
+    work = works.start(caller_of(request), title, write, origin=path)
     return redirect(f"/work/{work.id}")
 
 
