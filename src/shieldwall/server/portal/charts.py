@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 52, 8, 10, 24
+WIDTH, HEIGHT = 440, 180
+LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 24
 _POINTS: Final = 96
 """Stretches into which the time of a chart is cut."""
 _GAP: Final = 4
@@ -70,6 +70,11 @@ class Chart:
     is_stacked: bool = False
     shows_days: bool = False
     """Whether the moments are days apart, so that the hour says nothing."""
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    """Between these places along the width lies what is drawn."""
 
 
 def chart(
