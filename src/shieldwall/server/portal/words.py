@@ -10,7 +10,7 @@ from shieldwall.contract.status import SettingState
 from shieldwall.policy.enrollment import Enrollment
 from shieldwall.policy.resolve import Rule
 from shieldwall.server.portal.language import counted, marked
-from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.device_records import Device, DeviceState, Registration
 
 _NOW: Final = marked("just now")
 _STEPS: Final = (
@@ -64,6 +64,10 @@ _DEVICE_STATES: Final = {
 }
 
 
+_REGISTRATIONS: Final = {
+    Registration.SYNTHETIC: marked("Synthetic registration"),
+    Registration.FULL: marked("Full registration"),
+}
 HEALTH: Final = {"active": marked("Active"), "impaired": marked("Impaired"), "inactive": marked("Inactive")}
 """Whether a device is in touch and well."""
 
@@ -120,6 +124,5 @@ def enrollment(device: Device, enrolled: Enrollment, *, checked_in: bool) -> str
 
 
 def registration(device: Device) -> str:
-    """Say how a device got its identity."""
-    trust = f", {device.trust_type}" if device.trust_type else ""
-    return f"{str(device.registration).capitalize()} registration{trust}"
+    """Say how a device got its identity; how it came to trust stands beside it."""
+    return _REGISTRATIONS[device.registration]

@@ -74,6 +74,14 @@ HEALTHS: Final[Mapping[Health, str]] = {
     Health.IMPAIRED: marked("Impaired"),
     Health.INACTIVE: marked("Inactive"),
 }
+ONBOARDING: Final[Mapping[str, str]] = {
+    "pending": marked("Waiting to be let in"),
+    "onboarded": marked("Onboarded"),
+    "offboarding": marked("Told to leave"),
+    "offboarded": marked("Offboarded"),
+    "unsupported": marked("Cannot be onboarded"),
+}
+"""Where a device stands between onboarding and offboarding, as the API calls it."""
 ATTESTATION: Final[Mapping[AttestationLevel, str]] = {
     AttestationLevel.TPM: marked("In a trusted TPM"),
     AttestationLevel.TRUST_ON_FIRST_USE: marked("In a TPM nobody vouched for"),
