@@ -13,6 +13,7 @@ from shieldwall.server.authorization import needs
 from shieldwall.server.directory import holdings, people
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.settings.action_words import AREAS, WORDS
+from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import granted_by, names_of
 from shieldwall.server.storage import people as stored_people
 
@@ -48,7 +49,7 @@ def who_can(services: Services, rendering: Renderer, request: PageRequest) -> Re
         people=len({person.id for person, _ in rows}),
         is_cut=len(rows) > _MOST,
         names=names,
-        live=("audit",),
+        live=audited(request),
     )
 
 
@@ -74,7 +75,7 @@ def what_somebody_can(
         holdings=found,
         areas=granted_by(found),
         names=names,
-        live=("audit",),
+        live=audited(request),
     )
 
 

@@ -26,6 +26,7 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.paging import PAGE_SIZE, page_of
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
@@ -70,7 +71,7 @@ def list_apps(services: Services, rendering: Renderer, request: PageRequest) -> 
         search=search,
         following=found[-1].client_id if len(found) == PAGE_SIZE else None,
         paged=page.after is not None,
-        live=("audit",),
+        live=audited(request),
     )
 
 
@@ -114,7 +115,7 @@ def show_app(services: Services, rendering: Renderer, request: PageRequest, clie
         token_command=_token_command(services, app),
         secret_days=app_credentials.SECRET_LIFETIME.days,
         most_days=app_credentials.LONGEST_LIFETIME.days,
-        live=("audit",),
+        live=audited(request),
     )
 
 

@@ -24,6 +24,7 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import FileStream
@@ -108,7 +109,7 @@ def show_connectors(services: Services, rendering: Renderer, request: PageReques
         sees_apps=sees_apps,
         sees_streams=services.serves_home,
         public_url=services.settings.public_url,
-        live=("audit",),
+        live=audited(request),
     )
 
 

@@ -25,6 +25,7 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.paging import page_of
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
@@ -90,7 +91,7 @@ def show_person(
             identities=_identities(connection, services, person),
             sessions=sessions.of_person(connection, person.id, services.clock.now()),
             is_self=person.id == caller.id,
-            live=("audit",),
+            live=audited(request),
         )
 
 
@@ -232,7 +233,7 @@ def _list_page(
         problem=problem,
         following=found[-1].id if len(found) == page.size else None,
         paged=page.after is not None,
-        live=("audit",),
+        live=audited(request),
     )
 
 

@@ -87,7 +87,6 @@ def show_retention(services: Services, rendering: Renderer, request: PageRequest
         may_count=may_count,
         effect=effect,
         rows=_named(effect),
-        live=("audit",),
     )
 
 

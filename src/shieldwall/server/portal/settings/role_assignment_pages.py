@@ -22,6 +22,7 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import Names, names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
@@ -57,7 +58,7 @@ def list_assignments(services: Services, rendering: Renderer, request: PageReque
         assigned=assigned,
         names=names,
         counted=counted,
-        live=("audit",),
+        live=audited(request),
     )
 
 
@@ -100,7 +101,7 @@ def show_assignment(
         role=names.roles.get(found.role_id),
         names=names,
         reached=counted[found.id],
-        live=("audit",),
+        live=audited(request),
     )
 
 

@@ -26,6 +26,7 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.action_words import AREAS, chosen_in
+from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
@@ -47,7 +48,13 @@ def list_roles(services: Services, rendering: Renderer, request: PageRequest) ->
         seen = [role for role in roles_of(connection, services.tenant.id).values() if _is_seen(access, role)]
         counted = _times_assigned(connection, services) if access.may_everywhere(ResourceAction.READ_ROLES) else None
     return rendering.page(
-        request, "settings/roles.html", section="/roles", roles=seen, counted=counted, reading=READING, live=("audit",)
+        request,
+        "settings/roles.html",
+        section="/roles",
+        roles=seen,
+        counted=counted,
+        reading=READING,
+        live=audited(request),
     )
 
 
@@ -93,7 +100,7 @@ def show_role(services: Services, rendering: Renderer, request: PageRequest, rol
         areas=chosen_in(AREAS, role.actions),
         assigned=assigned if sees_all else None,
         names=names,
-        live=("audit",),
+        live=audited(request),
     )
 
 

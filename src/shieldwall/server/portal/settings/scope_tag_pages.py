@@ -21,6 +21,7 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
@@ -160,7 +161,7 @@ def _list_page(
         sees_all=sees_all,
         typed=form or {},
         problem=problem,
-        live=("audit",),
+        live=audited(request),
     )
 
 
@@ -193,5 +194,5 @@ def _one_page(
         sees_all=sees_all,
         typed=form or {},
         problem=problem,
-        live=("audit",),
+        live=audited(request),
     )

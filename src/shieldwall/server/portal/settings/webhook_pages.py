@@ -26,6 +26,7 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import outbox
@@ -223,7 +224,7 @@ def _one_page(
         deliveries=deliveries,
         delivery_words=_DELIVERIES,
         waiting=waiting,
-        live=("audit",),
+        live=audited(request),
         **shown,
     )
 
