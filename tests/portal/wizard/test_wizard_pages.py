@@ -11,12 +11,15 @@ from tests.portal.test_pages import text_of
 from tests.support.admin import AdminWorld, Client
 from tests.support.every_setting import example
 from tests.support.manager_world import ANTIVIRUS, CLOUD, DIAGNOSTIC, a_draft
+from tests.support.people import a_person, browser
 from tests.support.policies import catalog
 from tests.support.samples import TENANT_ID, group_id
 from tests.support.sent_forms import SentForm, form_to, send
 
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, GroupCollectionSetting, SimpleSetting, walk
+from shieldwall.server.access.roles import READ_ONLY_OPERATOR
+from shieldwall.server.directory import scope_tags
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.unfinished import Unfinished
@@ -373,3 +376,29 @@ def test_in_a_large_fleet_the_preview_is_work_that_can_be_left(
     goes(ada, at, "basics", "go:review", description="")
     assert save(ada, at, meant="on") == f"/policies/{policy}"
     assert all_policies(world)[0].revision == 2
+
+
+def test_whoever_is_narrowed_gives_their_own_tags_and_sees_no_others_devices(world: AdminWorld) -> None:
+    with world.writing() as connection:
+        acting = world.services.acting("test")
+        mine = scope_tags.create_tag(connection, acting, "North", "").id
+        scope_tags.create_tag(connection, acting, "South", "")
+        world.manager.join(connection, 1, display_name="hidden-1")
+    with browser(world, a_person(world, tags=[mine])) as grace:
+        at = begin(grace)
+        goes(grace, at, "basics", "go:settings", name="Baseline")
+        goes(grace, at, "settings", "go:scope-tags", **{CLOUD: f"{CLOUD}_true"})
+        page = grace.get(f"{at}/scope-tags").text
+        assert "North" in page
+        assert "South" not in page
+        goes(grace, at, "scope-tags", "go:review", tag=mine)
+        goes(grace, at, "assignments", "go:review", everybody="on")
+        words = text_of(grace.get(f"{at}/review?preview=1").text)
+        assert "1 device would be sent something else" in words
+        assert "hidden-1" not in words
+        goes(grace, at, "assignments", "go:review", everybody="")
+        assert save(grace, at).startswith("/policies/")
+    assert all_policies(world)[0].role_scope_tag_ids == (mine,)
+    with browser(world, a_person(world, READ_ONLY_OPERATOR)) as reader:
+        assert reader.get("/policies/new").status_code == 403
+        assert reader.get(f"/policies/{all_policies(world)[0].id}/edit").status_code == 403

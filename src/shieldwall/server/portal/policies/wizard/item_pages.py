@@ -41,6 +41,7 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.storage.errors import NotFoundError
 
 _DONE: Final = "done"
+_BACK: Final = "back"
 
 
 @get(ONE + "/item", opt=OWN, sync_to_thread=True)
@@ -76,7 +77,7 @@ def keep_item(
         )
         unfinished = keep_draft_settings(services, request, connection, unfinished, read)
     back = path_to(unfinished, Step.SETTINGS)
-    if is_removed:
+    if is_removed or form.get("do") == _BACK:
         return redirect(back)
     if is_partial(request):
         return _page(services, rendering, request, unfinished)

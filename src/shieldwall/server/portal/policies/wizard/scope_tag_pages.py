@@ -44,11 +44,9 @@ def keep_scope_tags(
         ticked, before = every_value(form).get("tag", ()), unfinished.draft.role_scope_tag_ids
         held = _held(request, unfinished)
         offered = {each.id for each in all_tags(connection, services.tenant.id) if held is None or each.id in held}
-        wanted = tuple(
-            dict.fromkeys(
-                (*(tag for tag in before if tag not in offered or tag in ticked), *(t for t in ticked if t in offered))
-            )
-        )
+        is_new = unfinished.policy_id is None  # nobody else gave it a tag that would have to stay
+        stay = [tag for tag in before if tag in ticked or (tag not in offered and not is_new)]
+        wanted = tuple(dict.fromkeys((*stay, *(tag for tag in ticked if tag in offered))))
         draft = replace(unfinished.draft, role_scope_tag_ids=wanted or (DEFAULT_TAG,))
         content = msgspec.structs.replace(unfinished.content, draft=draft)
         unfinished = kept(services, request, connection, unfinished, content)
@@ -69,7 +67,9 @@ def _page(services: Services, rendering: Renderer, request: PageRequest, unfinis
         unfinished,
         Step.SCOPE_TAGS,
         offered=[each for each in known if held is None or each.id in held],
-        others=[each for each in known if held is not None and each.id not in held and each.id in present],
+        others=[]
+        if unfinished.policy_id is None or held is None
+        else [each for each in known if each.id in set(present) - held],
         is_narrowed=held is not None,
     )
 
