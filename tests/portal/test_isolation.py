@@ -45,6 +45,7 @@ FIXED: Final = {"kind": "json", "revision": "1", "code": "2", "work_id": "000000
 FORMS: Final[dict[str, dict[str, str]]] = {
     "/devices/{device_id}/merge": {"former": counted_id("c", 1)},
     "/devices/{device_id}/troubleshooting": {"hours": "1"},
+    "/groups/{group_id}/members/add": {"devices": counted_id("c", 1)},
     "/groups/{group_id}/rule/preview": {"rule": "device.objectId -ne null"},
     "/groups/{group_id}/rule": {"rule": "device.objectId -ne null"},
     "/people/{person_id}/account": {"enabled": "no"},
