@@ -102,15 +102,15 @@ def test_light_and_dark_are_chosen_and_kept(office: Office, ada: Watched) -> Non
     page.goto(f"{office.url}/groups")
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
 
-    page.get_by_role("button", name="Dark").click()
+    page.get_by_role("button", name="Dark", exact=True).click()
     expect(page).to_have_url(f"{office.url}/groups")
-    expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Dark", exact=True)).to_have_attribute("aria-pressed", "true")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.goto(f"{office.url}/")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark != light
 
-    page.get_by_role("button", name="As the system").click()
-    expect(page.get_by_role("button", name="As the system")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="System", exact=True).click()
+    expect(page.get_by_role("button", name="System", exact=True)).to_have_attribute("aria-pressed", "true")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light
     assert ada.complaints == []
 

@@ -24,6 +24,8 @@ from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.schema import check_ins as check_in_rows
 
 _DAYS: Final = 30
+_DAY: Final = 24 * 60
+"""Minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +112,9 @@ class Past:
         """Let the figures of today have come to be over a month."""
         figures = count(connection, self.services.catalog, self.services.tenant.id, self.now)
         today = samples.sample_of(figures)
-        for hours in range(_DAYS * 24, 0, -6):
-            grown = 1 - hours / (_DAYS * 24) / 3
-            sample = _scaled(today, grown, wave=sin(hours / 8))
-            at = self.now - timedelta(hours=hours)
+        for minutes in (*range(_DAYS * _DAY, 2 * _DAY, -60), *range(2 * _DAY, 0, -5)):
+            sample = _scaled(today, 1 - minutes / (_DAYS * _DAY) / 3, wave=sin(minutes / 480))
+            at = self.now - timedelta(minutes=minutes)
             fleet_samples.add(connection, self.services.tenant.id, at, strict_json.encode(sample).decode())
         samples.keep(connection, self.services.tenant.id, figures)
 
@@ -132,12 +133,12 @@ def _scaled(sample: samples.Sample, share: float, *, wave: float) -> samples.Sam
         health=fewer(sample.health),
         protection=fewer(sample.protection),
         without_policy=sample.without_policy,
-        repaired_devices=max(0, round(2 + 2 * wave)),
-        repaired_settings=max(0, round(3 + 3 * wave)),
+        repaired_devices=round(sample.repaired_devices * (0.8 + 0.2 * wave)),
+        repaired_settings=round(sample.repaired_settings * (0.8 + 0.2 * wave)),
         drifted_devices=sample.drifted_devices,
         drifted_settings=sample.drifted_settings,
         alerts=fewer(sample.alerts),
-        check_ins_per_minute=max(0.0, 4 + 2 * wave),
+        check_ins_per_minute=max(0.0, sample.check_ins_per_minute * (1 + wave / 2)),
     )
 
 

@@ -11,7 +11,7 @@ from shieldwall.server.portal.language import marked
 
 SYSTEM: Final = ""
 THEMES: Final = (
-    (SYSTEM, marked("As the system")),
+    (SYSTEM, marked("System")),
     ("light", marked("Light")),
     ("dark", marked("Dark")),
 )
