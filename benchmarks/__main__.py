@@ -6,13 +6,37 @@ import platform
 import tempfile
 from pathlib import Path
 
-from benchmarks import agent, check_in, enrolment, fleet_changes, groups, inventory, listings, opens, preview, tokens
+from benchmarks import (
+    agent,
+    check_in,
+    enrolment,
+    fleet_changes,
+    groups,
+    inventory,
+    listings,
+    opens,
+    portal,
+    preview,
+    tokens,
+)
 
 
 def main() -> None:
     """Measure everything, one part after the other."""
     print(f"Python {platform.python_version()}, {platform.machine()}, {platform.release()}\n", flush=True)
-    for part in (check_in, agent, enrolment, preview, groups, fleet_changes, inventory, listings, tokens, opens):
+    for part in (
+        check_in,
+        agent,
+        enrolment,
+        preview,
+        groups,
+        fleet_changes,
+        inventory,
+        listings,
+        tokens,
+        opens,
+        portal,
+    ):
         with tempfile.TemporaryDirectory() as home:
             part.measure(Path(home))
         print(flush=True)

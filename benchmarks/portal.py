@@ -35,6 +35,8 @@ FLEET: Final = int(os.environ.get("SHIELDWALL_BENCHMARK_FLEET", "100000"))
 KEPT: Final = "SHIELDWALL_BENCHMARK_TENANT"
 TIMES: Final = 3
 BAR_MILLISECONDS: Final = 300
+_LONG_MILLISECONDS: Final = 3_000
+"""What takes so long the first time is not asked again."""
 _SAMPLES: Final = {
     "device_id": "SELECT device_id FROM inventory ORDER BY name_key LIMIT 1",
     "policy_id": "SELECT id FROM policies ORDER BY id LIMIT 1",
@@ -67,11 +69,12 @@ _ELSEWHERE: Final = ("/static/", "/sign-", "/oauth2", "/devicelogin", "/live", "
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one page costs: milliseconds, and bytes before they are packed."""
+    """What one page costs: milliseconds of processor and on the clock, and bytes before they are packed."""
 
     path: str
     status: int
-    milliseconds: float
+    processor: float
+    clock: float
     size: int
 
 
@@ -114,15 +117,15 @@ def _costs(world: AdminWorld) -> Iterator[Cost]:
 
 
 def _cost(client: Client, path: str, name: str) -> Cost:
-    answer = client.get(path)
-    times = []
-    for _ in range(TIMES):
-        begun = time.perf_counter()
+    times: list[tuple[float, float]] = []
+    while True:
+        begun, spent = time.perf_counter(), time.process_time()
         answer = client.get(path)
-        times.append((time.perf_counter() - begun) * 1e3)
-        if times[0] > 10_000:
-            break  # it will not get better
-    return Cost(name, answer.status_code, statistics.median(times), len(answer.content))
+        times.append(((time.process_time() - spent) * 1e3, (time.perf_counter() - begun) * 1e3))
+        if len(times) > TIMES or times[0][1] > _LONG_MILLISECONDS:
+            break
+    processor, clock = (statistics.median(each) for each in zip(*(times[1:] or times), strict=True))
+    return Cost(name, answer.status_code, processor, clock, len(answer.content))
 
 
 def _paths(world: AdminWorld) -> Iterator[str]:
@@ -138,15 +141,16 @@ def _first(connection: Connection, query: str) -> str | None:
 
 
 def _shown(cost: Cost) -> Cost:
-    late = "  above the bar" if cost.milliseconds > BAR_MILLISECONDS else ""
+    late = "  above the bar" if cost.processor > BAR_MILLISECONDS else ""
     status = "" if cost.status == 200 else f" ({cost.status})"
-    print(f"  {cost.path:60}{status} {cost.milliseconds:8.1f} ms {cost.size / 1024:7.1f} KiB{late}", flush=True)
+    took = f"{cost.processor:8.1f} ms CPU {cost.clock:8.1f} ms on the clock"
+    print(f"  {cost.path:60}{status} {took} {cost.size / 1024:7.1f} KiB{late}", flush=True)
     return cost
 
 
 def _sum_up(costs: list[Cost]) -> None:
-    good = [each.milliseconds for each in costs if each.status == 200]
-    print(f"  {len(good)} pages, median {statistics.median(good):.0f} ms, slowest {max(good):.0f} ms")
+    good = [each.processor for each in costs if each.status == 200]
+    print(f"  {len(good)} pages, median {statistics.median(good):.0f} ms CPU, slowest {max(good):.0f} ms CPU")
 
 
 if __name__ == "__main__":
