@@ -35,7 +35,7 @@ def tell(world: AdminWorld, device: DeviceId, *titles: str) -> None:
 
 
 def shown(page: str) -> str:
-    return page.partition('id="events"')[2].partition("<tbody>")[2].partition("</table>")[0]
+    return page.partition('id="timeline"')[2].partition("<tbody>")[2].partition("</table>")[0]
 
 
 def test_the_newest_stand_first_and_only_those_of_the_device(world: AdminWorld, ada: Client) -> None:
@@ -43,11 +43,13 @@ def test_the_newest_stand_first_and_only_those_of_the_device(world: AdminWorld, 
     tell(world, device, "first", "second")
     tell(world, other, "of another one")
 
-    table = shown(ada.get(f"/devices/{device}").text)
+    table = shown(ada.get(f"/devices/{device}/timeline?source=events").text)
     assert table.index("second") < table.index("first")
     assert "of another one" not in table
     assert "Test.Marker" in table
-    assert "Nothing was told." in shown(ada.get(f"/devices/{join(world, 3)}").text)
+    assert "Nothing of this kind happened yet." in shown(
+        ada.get(f"/devices/{join(world, 3)}/timeline?source=events").text
+    )
 
 
 @pytest.mark.parametrize("title", ["<script>alert(1)</script>", '"><img src=x>', "{{ 7 * 7 }}"])
@@ -55,7 +57,7 @@ def test_words_of_a_device_are_text(world: AdminWorld, ada: Client, title: str) 
     device = join(world, 1)
     tell(world, device, title)
 
-    table = shown(ada.get(f"/devices/{device}").text)
+    table = shown(ada.get(f"/devices/{device}/timeline?source=events").text)
     assert "<script" not in table
     assert "<img" not in table
     assert "{{ 7 * 7 }}" in table or "49" not in table
