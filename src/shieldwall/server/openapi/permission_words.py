@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 _ABOUT: Final[Mapping[str, str]] = {
+    "AppRoleAssignment": "what applications may do, which is worth every permission",
     "AuditLog": "the audit trail",
     "Device": "devices of the directory",
     "DeviceManagementApps": "apps, and the audit trail of device management",
@@ -20,6 +21,7 @@ _ABOUT: Final[Mapping[str, str]] = {
     "ManagedTenants": "all tenants of the server",
     "SecurityAlert": "alerts",
     "Shieldwall.Onboarding": "onboarding packages",
+    "Shieldwall.Webhooks": "webhooks, and what was sent to them",
     "User": "people",
     "UserAuthenticationMethod": "how people sign in, by which one can become them",
 }
