@@ -54,7 +54,7 @@ def test_a_rule_is_written_by_keyboard_with_help_and_tried_while_it_is_typed(off
     expect(offered.get_by_role("option")).to_have_count(2)
     page.keyboard.press("Escape")
     expect(offered).to_be_hidden()
-    expect(page.locator("#rule-said")).to_contain_text("Expected a text in quotes")
+    expect(page.locator("#rule-said")).to_contain_text("Cannot read")
     expect(page.locator("#rule-said mark")).to_have_text('"')
     page.keyboard.type('b"')
     expect(page.locator("#rule-said")).to_contain_text("The rule names 2 devices now.")

@@ -89,10 +89,10 @@ def add_members(services: Services, request: PageRequest, group_id: FromPath[str
     """Let devices belong to a group, named one a line by name or id; those that do already stay."""
     check_form(services, request, form)
     names = (*lines(form, "devices"), *lines(form, "device"))
-    if not 0 < len(names) <= _MOST_ADDED:
-        raise InvalidFormError(f"Devices: between 1 and {_MOST_ADDED} of them stand here, one a line.")
     with services.database.write() as connection:
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
+        if not 0 < len(names) <= _MOST_ADDED:
+            raise InvalidFormError(f"Devices: between 1 and {_MOST_ADDED} of them stand here, one a line.")
         found = named_devices(connection, services.tenant.id, names, services.clock.now())
         require_devices(connection, request, [device.id for device in found])
         there = stored_groups.members_of_these(connection, group.id, [device.id for device in found])
