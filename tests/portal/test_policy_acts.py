@@ -6,6 +6,7 @@ import re
 from contextlib import closing
 from dataclasses import replace
 from html import unescape
+from time import sleep
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from shieldwall.contract.ids import GroupId
 from shieldwall.server.access.roles import ENDPOINT_SECURITY_MANAGER
 from shieldwall.server.manager import conflict_rules
 from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.portal.policies import long_previews
 from shieldwall.server.portal.policies.assignment_pages import fields_of, pending_of
 from shieldwall.server.storage import assignments, scope_tags
 from shieldwall.server.storage import policies as stored
@@ -261,3 +263,28 @@ def test_who_is_narrowed_sees_the_preview_of_their_part(world: AdminWorld) -> No
     assert "a policy outside your scope" in words
     assert "Headquarters" not in conflicts
     assert "a policy outside your scope" in conflicts
+
+
+def test_the_preview_of_a_large_fleet_is_worked_out_beside(
+    world: AdminWorld, ada: Client, weak: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_previews, "MOST_AT_ONCE", 1)
+    path = f"/policies/{weak.id}/delete"
+    page = ada.get(path).text
+    assert "Your fleet is large" in text_of(page)
+    assert "Delete this policy" not in text_of(page)
+
+    begun = sends(ada, f"{path}/preview", form_of(page, f"{path}/preview"))
+    assert begun.status_code == 303
+    link, patience = None, 400
+    while link is None and patience:
+        patience -= 1
+        sleep(0.05)
+        link = re.search(r'href="(/policies/previews/[^"]+)"', ada.get(begun.headers["location"]).text)
+    assert link is not None
+    shown = ada.get(link[1]).text
+    assert "2 devices get other settings" in text_of(shown)
+    with closing(browser(world, a_person(world))) as other:
+        assert other.get(link[1]).status_code == 404, "it is of who asked"
+    assert sends(ada, path, form_of(shown, path)).status_code == 303
+    assert stored_policy(world, weak) is None

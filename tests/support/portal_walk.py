@@ -15,6 +15,7 @@ REPOSITORY: Final = Path(__file__).parents[2]
 _AXE: Final = REPOSITORY / "front/node_modules/axe-core/axe.min.js"
 NO_PAGES: Final[Mapping[str, str]] = {
     "/live": "a stream",
+    "/policies/previews/{work_id}": "nobody has work in another process",
     "/work/{work_id}": "nobody has work in another process",
     "/work/{work_id}/file": "nobody has work in another process",
 }

@@ -24,9 +24,10 @@ from shieldwall.server.manager import conflict_rules, policies
 from shieldwall.server.manager.change_plans import Delete, Update
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH, PolicyDraft
 from shieldwall.server.portal.forms import InvalidFormError, whole
-from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of, do, previewed
+from shieldwall.server.portal.policies.long_previews import begin, takes_long
 from shieldwall.server.portal.policies.shown import path_of, read_policy, seen_state
 from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES
 from shieldwall.server.portal.rendering import redirect
@@ -49,6 +50,18 @@ def ask_delete(
 ) -> Response[str]:
     """Show what would not be set any more."""
     return _delete_page(services, rendering, request, policy_id)
+
+
+@post("/policies/{policy_id:str}/delete/preview", opt=_DELETES, sync_to_thread=True, status_code=303)
+def work_out_delete(
+    services: Services, request: PageRequest, works: Working, form: Form, policy_id: FromPath[str]
+) -> Redirect:
+    """Begin to work out what would not be set any more in a large fleet."""
+    check_form(services, request, form)
+    with services.database.read() as connection:
+        policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
+        act = _delete(connection, policy)
+    return begin(services, request, works, act, Delete(policy_id=policy.id))
 
 
 @post("/policies/{policy_id:str}/delete", opt=_DELETES, sync_to_thread=True, status_code=303)
@@ -114,12 +127,24 @@ def ask_priority(
 
 
 @post("/policies/{policy_id:str}/priority/preview", opt=_ORDERS, sync_to_thread=True, status_code=200)
-def preview_priority(
-    services: Services, rendering: Renderer, request: PageRequest, form: Form, policy_id: FromPath[str]
-) -> Response[str]:
-    """Show what another priority would do."""
+def preview_priority(  # noqa: PLR0917 - what the framework hands it
+    services: Services,
+    rendering: Renderer,
+    request: PageRequest,
+    works: Working,
+    form: Form,
+    policy_id: FromPath[str],
+) -> Response[str] | Redirect:
+    """Show what another priority would do; in a large fleet, begin to work it out."""
     check_form(services, request, form)
-    return _priority_page(services, rendering, request, form, policy_id)
+    if not takes_long(services):
+        return _priority_page(services, rendering, request, form, policy_id)
+    priority = _read(form)
+    with services.database.read() as connection:
+        policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
+        act = _priority(services, connection, request, policy, str(priority))
+    change = Update(policy=policy.id, draft=lambda draft: _with_priority(draft, priority))
+    return begin(services, request, works, act, change)
 
 
 @post("/policies/{policy_id:str}/priority", opt=_ORDERS, sync_to_thread=True, status_code=303)
@@ -146,6 +171,7 @@ def save_priority(
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     ask_delete,
+    work_out_delete,
     delete_policy,
     ask_duplicate,
     duplicate_policy,
@@ -164,11 +190,16 @@ def _delete_page(
     problem: ShieldwallError | None = None,
     reason: str = "",
 ) -> Response[str]:
+    is_long = takes_long(services)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        effect = previewed(services, connection, request, Delete(policy_id=policy.id))
-        seen = seen_state(connection, policy)
-    act = Act(
+        effect = None if is_long else previewed(services, connection, request, Delete(policy_id=policy.id))
+        act = _delete(connection, policy, works_out=path_of(policy.id, "delete/preview") if is_long else "")
+    return act_page(rendering, request, act, effect=effect, problem=problem, reason=reason)
+
+
+def _delete(connection: Connection, policy: Policy, *, works_out: str = "") -> Act:
+    return Act(
         title=marked("Delete %(name)s"),
         lead=marked(
             "What it sets is not set any more, unless another policy says so: devices go back to their settings from "
@@ -179,10 +210,10 @@ def _delete_page(
         back=path_of(policy.id),
         crumbs=crumbs_of(policy),
         values={"name": policy.name},
-        fields={"seen": seen},
+        fields={"seen": seen_state(connection, policy)},
+        works_out=works_out,
         is_dangerous=True,
     )
-    return act_page(rendering, request, act, effect=effect, problem=problem, reason=reason)
 
 
 def _duplicate(policy: Policy, name: str, description: str) -> Act:
@@ -209,13 +240,13 @@ def _priority_page(
     *,
     problem: ShieldwallError | None = None,
 ) -> Response[str]:
-    effect = None
+    effect, is_long = None, takes_long(services)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
         try:
             priority = _read(form)
             change = Update(policy=policy.id, draft=lambda draft: _with_priority(draft, priority))
-            effect = previewed(services, connection, request, change)
+            effect = None if is_long else previewed(services, connection, request, change)
         except ShieldwallError as wrong:
             problem = problem or wrong
         act = _priority(services, connection, request, policy, form.get("priority", ""))

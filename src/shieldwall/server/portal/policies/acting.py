@@ -50,6 +50,8 @@ class Act:
     fields: Mapping[str, str] = field(default_factory=dict)
     previews: bool = True
     """Whether it is only done below a preview."""
+    works_out: str = ""
+    """Where a large fleet is looked at as work; empty where the preview is made at once."""
     is_dangerous: bool = False
     template: str = "policies/act.html"
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -81,6 +83,7 @@ def act_page(
         values=act.values,
         fields=act.fields,
         previews=act.previews,
+        works_out=act.works_out,
         is_dangerous=act.is_dangerous,
         effect=effect,
         problem=None if is_stale else problem,
@@ -95,10 +98,14 @@ def crumbs_of(policy: Policy) -> list[tuple[str, str]]:
     return [(path_of(policy.id), policy.name)]
 
 
+def proposal_of(change: Change) -> Proposal:
+    """Propose one change of a policy."""
+    return Proposal(change_set=ChangeSet(changes=(change,), expected_deletes=int(isinstance(change, Delete))))
+
+
 def previewed(services: AdminServices, connection: Connection, request: PageRequest, change: Change) -> ShownEffect:
     """Say what one change of a policy would do. Raises: ShieldwallError, as making it would."""
-    change_set = ChangeSet(changes=(change,), expected_deletes=int(isinstance(change, Delete)))
-    return shown_effect(services, connection, request, Proposal(change_set=change_set))
+    return shown_effect(services, connection, request, proposal_of(change))
 
 
 def do(

@@ -19,9 +19,10 @@ from shieldwall.server.manager import policies
 from shieldwall.server.manager.assignments import MAX_ASSIGNMENTS, Assigned, assign, assignment
 from shieldwall.server.manager.change_plans import Update
 from shieldwall.server.portal.forms import every_value, many_fields
-from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of, do, previewed
+from shieldwall.server.portal.policies.long_previews import begin, takes_long
 from shieldwall.server.portal.policies.shown import path_of, seen_state, shown_policy
 from shieldwall.server.portal.policies.targets import TargetRow, rows_of
 from shieldwall.server.portal.policies.wizard.assigned_form import ADD, ALL, EVERYBODY, GROUP, read_assigned
@@ -61,12 +62,24 @@ def edit_assignments(
 
 
 @post("/policies/{policy_id:str}/assignments/preview", opt=_ASSIGNS, sync_to_thread=True, status_code=200)
-def preview_assignments(
-    services: Services, rendering: Renderer, request: PageRequest, form: Form, policy_id: FromPath[str]
-) -> Response[str]:
-    """Show what it would do to assign a policy so."""
+def preview_assignments(  # noqa: PLR0917 - what the framework hands it
+    services: Services,
+    rendering: Renderer,
+    request: PageRequest,
+    works: Working,
+    form: Form,
+    policy_id: FromPath[str],
+) -> Response[str] | Redirect:
+    """Show what it would do to assign a policy so; in a large fleet, begin to work it out."""
     check_form(services, request, form)
-    return _preview_page(services, rendering, request, form, policy_id)
+    if not takes_long(services):
+        return _preview_page(services, rendering, request, form, policy_id)
+    pending = pending_of(every_value(form))
+    with services.database.read() as connection:
+        policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
+        rows = rows_of(connection, request, tuple(assignment(policy.id, each) for each in pending))
+        act = _act(policy, seen_state(connection, policy), pending, rows)
+    return begin(services, request, works, act, Update(policy=policy.id, assigned=pending))
 
 
 @post("/policies/{policy_id:str}/assignments", opt=_ASSIGNS, sync_to_thread=True, status_code=303)
@@ -182,11 +195,12 @@ def _preview_page(
     *,
     problem: ShieldwallError | None = None,
 ) -> Response[str]:
-    pending, effect = pending_of(every_value(form)), None
+    pending, effect, is_long = pending_of(every_value(form)), None, takes_long(services)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
         try:
-            effect = previewed(services, connection, request, Update(policy=policy.id, assigned=pending))
+            if not is_long:
+                effect = previewed(services, connection, request, Update(policy=policy.id, assigned=pending))
         except ShieldwallError as wrong:
             problem = problem or wrong
         rows = rows_of(connection, request, tuple(assignment(policy.id, each) for each in pending))

@@ -25,13 +25,15 @@ from shieldwall.server.manager import policies, revisions
 from shieldwall.server.manager.change_plans import Update
 from shieldwall.server.manager.revision_changes import changes_between, class_between
 from shieldwall.server.manager.revisions import RevisionContent
-from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of, do, previewed
 from shieldwall.server.portal.policies.links import asked_by
+from shieldwall.server.portal.policies.long_previews import begin, takes_long
 from shieldwall.server.portal.policies.preview_views import CLASSES
 from shieldwall.server.portal.policies.shown import path_of, read_policy, seen_state, shown_policy
 from shieldwall.server.portal.rendering import redirect
+from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page, Policy
@@ -133,6 +135,29 @@ def ask_rollback(
     return _rollback_page(services, rendering, request, policy_id, _number(revision))
 
 
+@post(
+    "/policies/{policy_id:str}/revisions/{revision:str}/rollback/preview",
+    opt=_WRITES,
+    sync_to_thread=True,
+    status_code=303,
+)
+def work_out_rollback(  # noqa: PLR0917 - what the framework hands it, and two parts of the path
+    services: Services,
+    request: PageRequest,
+    works: Working,
+    form: Form,
+    policy_id: FromPath[str],
+    revision: FromPath[str],
+) -> Redirect:
+    """Begin to work out what it would do to go back to a revision in a large fleet."""
+    check_form(services, request, form)
+    with services.database.read() as connection:
+        policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
+        change = _going_back(services, connection, policy, _number(revision))
+        act = _rollback(connection, policy, _number(revision))
+    return begin(services, request, works, act, change)
+
+
 @post("/policies/{policy_id:str}/revisions/{revision:str}/rollback", opt=_WRITES, sync_to_thread=True, status_code=303)
 def roll_back(  # noqa: PLR0917 - what the framework hands it, and two parts of the path
     services: Services,
@@ -159,7 +184,13 @@ def roll_back(  # noqa: PLR0917 - what the framework hands it, and two parts of 
     return redirect(path_of(parse_policy_id(policy_id), "history"))
 
 
-HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (show_history, compare, ask_rollback, roll_back)
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    show_history,
+    compare,
+    ask_rollback,
+    work_out_rollback,
+    roll_back,
+)
 
 
 def diff_of(catalog: Catalog, before: RevisionContent | None, after: RevisionContent) -> list[DiffRow]:
@@ -224,17 +255,26 @@ def _rollback_page(
     problem: ShieldwallError | None = None,
     reason: str = "",
 ) -> Response[str]:
-    effect = None
+    effect, is_long = None, takes_long(services)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        earlier = revisions.get_revision(connection, services.tenant.id, policy.id, number)
-        draft = replace(earlier.draft, role_scope_tag_ids=policy.role_scope_tag_ids)
+        change = _going_back(services, connection, policy, number)
         try:
-            effect = previewed(services, connection, request, Update(policy=policy.id, draft=draft))
+            effect = None if is_long else previewed(services, connection, request, change)
         except ShieldwallError as wrong:  # what the catalog let go, or a reusable setting that is gone
             problem = problem or wrong
-        seen = seen_state(connection, policy)
-    act = Act(
+        works_out = path_of(policy.id, f"revisions/{number}/rollback/preview") if is_long else ""
+        act = _rollback(connection, policy, number, works_out=works_out)
+    return act_page(rendering, request, act, effect=effect, problem=problem, reason=reason)
+
+
+def _going_back(services: AdminServices, connection: Connection, policy: Policy, number: int) -> Update:
+    earlier = revisions.get_revision(connection, services.tenant.id, policy.id, number)
+    return Update(policy=policy.id, draft=replace(earlier.draft, role_scope_tag_ids=policy.role_scope_tag_ids))
+
+
+def _rollback(connection: Connection, policy: Policy, number: int, *, works_out: str = "") -> Act:
+    return Act(
         title=marked("Roll %(name)s back to revision %(number)s"),
         lead=marked(
             "What revision %(number)s said becomes the next revision. Assignments and scope tags stay as they are."
@@ -244,9 +284,9 @@ def _rollback_page(
         back=path_of(policy.id, "history"),
         crumbs=crumbs_of(policy),
         values={"name": policy.name, "number": number},
-        fields={"seen": seen},
+        fields={"seen": seen_state(connection, policy)},
+        works_out=works_out,
     )
-    return act_page(rendering, request, act, effect=effect, problem=problem, reason=reason)
 
 
 def _is_number(text: str) -> bool:

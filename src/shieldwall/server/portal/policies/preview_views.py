@@ -18,6 +18,7 @@ from shieldwall.policy.classify import ChangeClass
 from shieldwall.policy.outcomes import Reason
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authoring import server_of
+from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.effects import ChangeInWords, Effect, LapseInWords, effect_of
 from shieldwall.server.manager.preview import Proposal, preview
 from shieldwall.server.manager.preview_sight import Eyes, as_seen
@@ -82,9 +83,14 @@ def shown_effect(
     Raises:
         ShieldwallError: As making the change would raise it: what cannot be saved has no preview.
     """
-    acting = acting_for(services, request)
+    return effect_for(services, connection, acting_for(services, request), sight_of(request), proposal)
+
+
+def effect_for(
+    services: AdminServices, connection: Connection, acting: Acting, sight: Sight, proposal: Proposal
+) -> ShownEffect:
+    """Say what a proposal of somebody would do to the devices that they see. Raises: as ``shown_effect``."""
     found = preview(connection, services.catalog, acting, proposal, server=server_of(services))
-    sight = sight_of(request)
     is_partial = bool(sight.devices() or sight.policies())
     if is_partial:
         found = as_seen(connection, found, _eyes(sight, connection))
