@@ -46,7 +46,7 @@ from shieldwall.server.portal.policies.wizard.form_fields import (
     set_name,
 )
 from shieldwall.server.portal.policies.wizard.form_reading import Items, read_policy, read_settings
-from shieldwall.server.portal.policies.wizard.sections import found, looking_for, sections
+from shieldwall.server.portal.policies.wizard.sections import applicable, found, looking_for, sections
 
 CATALOG: Final = catalog()
 TEMPLATES: Final = tuple(CATALOG.templates.values())
@@ -350,3 +350,22 @@ def test_settings_are_found_by_what_they_say_wherever_they_stand() -> None:
     (group,) = found(CATALOG, fields_of_policy(CATALOG, rules, ()), looking_for("redirects", only_set=False))
     assert [each.definition.display_name for each in group.children] == ["Ignore redirects"]
     assert sum(len(each.fields) for each in sections(fields)) == len(fields)
+
+
+def test_a_field_is_shown_only_where_it_goes_with_what_stands_beside_it() -> None:
+    rules = SettingId("linux_shieldwall_firewall_rules")
+    protocol, ports = SettingId(f"{rules}_item_protocol"), SettingId(f"{rules}_item_localports")
+    offered = CATALOG.definition(rules).children
+    (needed,) = CATALOG.definition(ports).requires
+
+    def shown(settings: Settings) -> set[SettingId]:
+        return {each.definition.id for each in applicable(fields_of(CATALOG, offered, settings))}
+
+    chosen = ChoiceSetting(definition=protocol, value=ChoiceValue(value=needed.options[0]))
+    other = next(each.item_id for each in CATALOG.definition(protocol).options if each.item_id not in needed.options)
+    apart = ChoiceSetting(definition=protocol, value=ChoiceValue(value=other))
+    assert needed.setting == protocol
+    assert ports in shown((chosen,))
+    assert ports not in shown((apart,))
+    kept = SimpleCollectionSetting(definition=ports, values=(SimpleValue(kind="string", value="22"),))
+    assert ports in shown((apart, kept)), "what is set is never hidden"

@@ -19,6 +19,7 @@ from shieldwall.server.portal.policies.wizard.faults import Faults
 from shieldwall.server.portal.policies.wizard.form_fields import Control, Field, fields_of
 from shieldwall.server.portal.policies.wizard.form_reading import read_policy, read_settings
 from shieldwall.server.portal.policies.wizard.hints import hints_of, option_names, told_item
+from shieldwall.server.portal.policies.wizard.sections import applicable
 from shieldwall.server.portal.policies.wizard.settings_pages import (
     MOST_SETTING_FIELDS,
     faults_of,
@@ -107,7 +108,7 @@ def _page(services: Services, rendering: Renderer, request: PageRequest, unfinis
         profile=template_of(services, unfinished),
         collection=definition,
         place=place,
-        fields=_required_first(fields),
+        fields=_required_first(applicable(fields)),
         # Nothing is wrong yet with an item that has just been added.
         faults=faults_of(services, unfinished) if item.children or is_checked else Faults(),
         back=path_to(unfinished, Step.SETTINGS),

@@ -43,6 +43,17 @@ def found(catalog: Catalog, fields: Iterable[Field], looking: Looking) -> tuple[
     return tuple(_found(catalog, fields, looking))
 
 
+def applicable(fields: Iterable[Field]) -> tuple[Field, ...]:
+    """Leave out what is not set and does not go with what its siblings say; one left out says its default."""
+    together = tuple(fields)
+    says = {each.definition.id: each.texts[0] if each.texts else each.definition.default for each in together}
+    return tuple(
+        field
+        for field in together
+        if field.is_set or all(says.get(each.setting) in each.options for each in field.definition.requires)
+    )
+
+
 def sections(fields: Iterable[Field], faulty: Collection[SettingId] = ()) -> tuple[Section, ...]:
     """Put fields into the chapters of their categories, in the order in which these first come."""
     chapters: dict[str, list[Field]] = {}
