@@ -1,4 +1,4 @@
-"""What is done to a policy as a whole: delete it, copy it, give it a priority."""
+"""What is done to a policy as a whole: delete it, give it a priority."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from shieldwall.contract.ids import parse_policy_id
 from shieldwall.contract.settings import LOWEST_PRIORITY
 from shieldwall.policy.families import conflict_family
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authoring import authoring
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.manager import conflict_rules, policies
 from shieldwall.server.manager.change_plans import Delete, Update
-from shieldwall.server.manager.drafts import MAX_NAME_LENGTH, PolicyDraft
+from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.portal.forms import InvalidFormError, whole
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
@@ -39,7 +38,6 @@ from shieldwall.server.storage.policy_listings import PoliciesWanted, PolicyOrde
 from shieldwall.server.storage.records import Page, Policy
 
 _DELETES: Final = SIGNED_IN | needs(ResourceAction.DELETE_POLICIES, Reach.OBJECT)
-_COPIES: Final = SIGNED_IN | needs(ResourceAction.CREATE_POLICIES, Reach.OBJECT)
 _ORDERS: Final = SIGNED_IN | needs(ResourceAction.UPDATE_POLICIES)
 _MOST_OTHERS: Final = 100
 
@@ -81,38 +79,6 @@ def delete_policy(
     except ShieldwallError as problem:
         return _delete_page(services, rendering, request, policy_id, problem=problem, reason=reason)
     return redirect("/policies")
-
-
-@get("/policies/{policy_id:str}/duplicate", opt=_COPIES, sync_to_thread=True)
-def ask_duplicate(
-    services: Services, rendering: Renderer, request: PageRequest, policy_id: FromPath[str]
-) -> Response[str]:
-    """Ask how the copy is to be called."""
-    policy = read_policy(services, policy_id)
-    name = f"{policy.name[: MAX_NAME_LENGTH - 7]} (copy)"
-    return act_page(rendering, request, _duplicate(policy, name, policy.description))
-
-
-@post("/policies/{policy_id:str}/duplicate", opt=_COPIES, sync_to_thread=True, status_code=303)
-def duplicate_policy(
-    services: Services, rendering: Renderer, request: PageRequest, form: Form, policy_id: FromPath[str]
-) -> Response[str] | Redirect:
-    """Make a policy with the same settings that is assigned to nobody."""
-    check_form(services, request, form)
-    policy, name, description = (
-        read_policy(services, policy_id),
-        form.get("name", "").strip(),
-        form.get("description", ""),
-    )
-    reason = form.get("reason", "").strip()
-    try:
-        with services.database.write() as connection:
-            made = authoring(services).create_copy(
-                connection, acting_for(services, request), policy.id, name, description.strip(), reason=reason
-            )
-    except ShieldwallError as problem:
-        return act_page(rendering, request, _duplicate(policy, name, description), problem=problem, reason=reason)
-    return redirect(path_of(made.id))
 
 
 @get("/policies/{policy_id:str}/priority", opt=_ORDERS, sync_to_thread=True)
@@ -173,8 +139,6 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     ask_delete,
     work_out_delete,
     delete_policy,
-    ask_duplicate,
-    duplicate_policy,
     ask_priority,
     preview_priority,
     save_priority,
@@ -213,21 +177,6 @@ def _delete(connection: Connection, policy: Policy, *, works_out: str = "") -> A
         fields={"seen": seen_state(connection, policy)},
         works_out=works_out,
         is_dangerous=True,
-    )
-
-
-def _duplicate(policy: Policy, name: str, description: str) -> Act:
-    return Act(
-        title=marked("Duplicate %(name)s"),
-        lead=marked("The copy has the same settings and scope tags. It is assigned to nobody and has no priority."),
-        button=marked("Make the copy"),
-        action=path_of(policy.id, "duplicate"),
-        back=path_of(policy.id),
-        crumbs=crumbs_of(policy),
-        values={"name": policy.name},
-        previews=False,
-        template="policies/duplicate.html",
-        more={"copy_name": name, "copy_description": description},
     )
 
 

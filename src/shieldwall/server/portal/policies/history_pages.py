@@ -276,9 +276,7 @@ def _going_back(services: AdminServices, connection: Connection, policy: Policy,
 def _rollback(connection: Connection, policy: Policy, number: int, *, works_out: str = "") -> Act:
     return Act(
         title=marked("Roll %(name)s back to revision %(number)s"),
-        lead=marked(
-            "What revision %(number)s said becomes the next revision. Assignments and scope tags stay as they are."
-        ),
+        lead=marked("What revision %(number)s said becomes the next one. Assignments and scope tags stay as they are."),
         button=marked("Roll back to revision %(number)s"),
         action=path_of(policy.id, f"revisions/{number}/rollback"),
         back=path_of(policy.id, "history"),

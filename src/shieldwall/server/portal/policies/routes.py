@@ -10,6 +10,7 @@ from shieldwall.server.portal.policies import (
     act_pages,
     assignment_pages,
     conflict_pages,
+    copy_pages,
     export_pages,
     filter_pages,
     history_pages,
@@ -32,4 +33,5 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *assignment_pages.HANDLERS,
     *history_pages.HANDLERS,
     *act_pages.HANDLERS,
+    *copy_pages.HANDLERS,
 )
