@@ -18,7 +18,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage.records import AuditEvent
 from shieldwall.server.storage.schema import audit_events
 
-SCANNED: Final = 20_000
+SCANNED: Final = 10_000
 _NEARBY: Final = timedelta(minutes=5)
 """Within which the acts of one request are looked for."""
 _MOST_TOGETHER: Final = 100
