@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import closing
 
 import pytest
 from tests.portal.test_pages import text_of
 from tests.portal.test_scope import fields_of, sends
 from tests.support.admin import AdminWorld, Client
+from tests.support.browsing import token_of
+from tests.support.people import a_person, browser
 from tests.support.samples import NOON, TENANT_ID, a_package, device_id, package_id
 from tests.support.second_tenant import FABRIKAM_DEVICE
 
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import decode
+from shieldwall.server.access.roles import ADMINISTRATOR
 from shieldwall.server.storage import audit, offboarding_packages, packages
 from shieldwall.server.storage.records import OnboardingPackageRecord, Page
 from shieldwall.trust import strict_base64
@@ -156,3 +160,20 @@ def test_an_offboarding_package_is_for_the_devices_named(world: AdminWorld, ada:
         assert sends(ada, OFFBOARDING, asked | changes).status_code in {400, 403}
     with world.services.database.read() as connection:
         assert len(offboarding_packages.list_packages(connection, TENANT_ID, Page())) == 1
+
+
+@pytest.mark.parametrize("devices", ["", device_id(1)], ids=["of all", "of one that is not theirs"])
+def test_whoever_is_narrowed_makes_no_offboarding_package_beyond_their_devices(world: AdminWorld, devices: str) -> None:
+    with world.writing() as connection:
+        world.manager.join(connection, 1, display_name="web")
+    person = a_person(world, ADMINISTRATOR, tags=["7"])
+    with closing(browser(world, person)) as client:
+        asked = {"csrf": token_of(client), "name": "Mine", "days": "2", "platform_linux": "on", "devices": devices}
+
+        answer = sends(client, OFFBOARDING, asked)
+
+    assert answer.status_code in {403, 404}
+    assert "No role of" in answer.text or "There is no device" in text_of(answer.text)
+    assert not files_of(answer.text)
+    with world.services.database.read() as connection:
+        assert offboarding_packages.list_packages(connection, TENANT_ID, Page()) == ()
