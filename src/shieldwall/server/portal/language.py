@@ -2,8 +2,8 @@
 
 Every text of a page stands in English where it is shown, marked: in templates as ``_("…")``, ``ngettext(…)`` or
 ``{% trans %}``, in Python as ``marked("…")``. ``locale/portal.pot`` collects them all (``scripts/translations``), and a
-translation is one file beside it, ``locale/<language>.po`` (``de.po``, ``pt_BR.po``). What comes from elsewhere, such as
-names that people gave, the catalog's descriptions and the causes of errors, is shown as it came.
+translation is one file beside it, ``locale/<language>.po`` (``de.po``, ``pt_BR.po``). What comes from elsewhere, such
+as names that people gave, the catalog's descriptions and the causes of errors, is shown as it came.
 """
 
 from __future__ import annotations
