@@ -15,6 +15,7 @@ from tests.support.samples import device_id
 
 from shieldwall.contract.status import SettingState
 from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.storage import standings
 from shieldwall.server.storage.records import AssignmentKind, Policy
 
 
@@ -124,7 +125,12 @@ def test_a_policy_shows_each_setting_what_is_in_trouble_first(ada: Client, fleet
     assert words.index("Diagnostic data collection level") < words.index("Enable cloud delivered protection")
 
 
-def test_the_devices_of_a_policy_are_narrowed_by_state(ada: Client, fleet: Policy) -> None:
+@pytest.mark.parametrize("few", [standings.FEW, 0], ids=["few", "many"])
+def test_the_devices_of_a_policy_are_narrowed_by_state(
+    ada: Client, fleet: Policy, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standings, "FEW", few)
+
     def devices(query: str) -> set[str]:
         words = text_of(ada.get(f"/policies/{fleet.id}/devices{query}").text)
         return {name for name in ("device-1", "device-2", "device-3") if name in words}
