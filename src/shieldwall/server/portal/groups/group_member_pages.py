@@ -48,7 +48,7 @@ _MOST_ADDED: Final = 200
 _OFFERED: Final = 10
 _AT_ONCE: Final = 500
 _LONGEST_SEARCH: Final = 256
-_LOOKED_AT: Final = 5_000
+_LOOKED_AT: Final = 2_000
 """Members that a search goes through at a time."""
 
 
