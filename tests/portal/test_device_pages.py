@@ -10,7 +10,7 @@ from tests.support.samples import NOON, TENANT_ID, a_package, device_id, package
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import audit, packages
+from shieldwall.server.storage import audit, devices, packages
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 
@@ -133,5 +133,7 @@ def test_a_package_shows_who_came_with_it_and_is_revoked(world: AdminWorld, ada:
     assert ada.post(path, data=data).status_code == 403
     assert ada.post(path, data=data, headers={"Origin": PUBLIC_URL}).status_code == 303
     assert "revoked" in ada.get(f"/packages/{package_id(1)}").text
-    assert "retired" in ada.get(f"/packages/{package_id(1)}").text
+    with world.services.database.read() as connection:
+        waited = devices.get(connection, device_id(2))
+    assert waited.state is DeviceState.RETIRED, "who waited is turned away"
     assert ada.get(f"/packages/{device_id(1)}").status_code == 404

@@ -259,7 +259,7 @@ def test_an_account_is_linked_by_whoever_it_belongs_to(ada: Client, client: Clie
     where = leaving(ada, **fields)
     assert "prompt=login" in where
     assert arrive(ada, there.authorize(where)).headers["location"] == "/account"
-    assert ": linked" in ada.get("/account").text
+    assert '<span class="state good">linked</span>' in ada.get("/account").text
     assert sign_in(client, there).status_code == 303
     assert name_of(client) == "ada@contoso.example"
 

@@ -162,7 +162,7 @@ def test_groups_and_packages_are_listed(world: AdminWorld, ada: Client) -> None:
 
     assert "group-1 " in ada.get("/groups").text.replace("</bdi>", " ")
     words = text_of(ada.get("/packages").text)
-    assert "usable linux, macos 3 of 500" in words
+    assert "usable Linux, macOS 3 of 500" in words
     assert "revoked" in words
     assert "kkkk" not in words, "a package's secret is not for pages"
 

@@ -53,7 +53,30 @@ TEMPLATES: Final = tuple(CATALOG.templates.values())
 WAYS: Final = tuple((template, path) for template in TEMPLATES for path in paths(CATALOG, template))
 _TEXTS: Final = st.text(
     st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"]), min_size=1, max_size=12
-) | st.sampled_from([" a", "a ", "  ", "<b>", '"', "'", "&amp;", "%TEMP%", "\\", "ä", "日本", "0", "-"])
+) | st.sampled_from(
+    [
+        " a",
+        "a ",
+        "  ",
+        "<b>",
+        '"',
+        "'",
+        "&amp;",
+        "%TEMP%",
+        "\\",
+        "ä",
+        "日本",
+        "0",
+        "-",
+        " ",
+        "a\nb",
+        "\n",
+        "\ra",
+        "\x85",
+        "\u2028",
+        "\u202e",
+    ]
+)
 
 
 def by_browser(sent: Sent) -> dict[str, tuple[str, ...]]:

@@ -106,7 +106,11 @@ def read(pairs: Sequence[tuple[str, str]]) -> Asked:
         if name == _COLUMN:
             chosen.add(value)
         elif name == _AFTER:
-            after = value or None
+            if not value:
+                raise InvalidMachineQueryError(
+                    "The link to this page of the list is broken: begin with its first page."
+                )
+            after = value
         elif name not in _KNOWN:
             raise InvalidMachineQueryError(f"{name[:64]!r} is nothing that devices can be asked for.")
         elif value:

@@ -44,7 +44,14 @@ class Asked:
 
 
 def asked_by(request: Request[Any, Any, Any], *names: str) -> Asked:
-    """Read what the address of a listing asks for under these names; ``after`` among them always."""
+    """Read what the address of a listing asks for under these names; ``after`` among them always.
+
+    Raises:
+        InvalidIdError: The place in the list is empty, or nothing that a page ever linked to.
+    """
+    after = request.query_params.get("after")
+    if after is not None and not (after and after.isascii() and after.isprintable()):
+        raise _broken()
     read = {name: request.query_params.get(name, "").strip()[:_LONGEST] for name in (*names, "after")}
     return Asked({name: "".join(filter(str.isprintable, value)) for name, value in read.items()})
 
@@ -53,8 +60,12 @@ def page_after(asked: Asked, size: int = PAGE_SIZE) -> Page:
     """Return the part of a listing that is asked for. Raises: InvalidIdError."""
     after = asked["after"]
     if after and not re.match(UUID_PATTERN, after):
-        raise InvalidIdError("The link to this page of the list is broken.", remedy="Begin with its first page.")
+        raise _broken()
     return Page(size=size, after=after or None)
+
+
+def _broken() -> InvalidIdError:
+    return InvalidIdError("The link to this page of the list is broken.", remedy="Begin with its first page.")
 
 
 def following(asked: Asked, ids: Sequence[str], size: int = PAGE_SIZE) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from shieldwall.contract.settings import (
     SimpleCollectionSetting,
     SimpleSetting,
 )
+from shieldwall.server.directory.names import visible
 
 Settings: TypeAlias = tuple[SettingInstance, ...]
 Sent: TypeAlias = Mapping[str, Sequence[str]]
@@ -164,9 +165,11 @@ def said_alone(field: Field) -> dict[str, tuple[str, ...]]:
     """Return what a browser sends for a field itself, without what is inside it."""
     if field.control is Control.MISFIT:
         return {}
+    # Pages show characters that steer a display instead of obeying them, and that is what comes back.
+    texts = field.texts if field.control is Control.LINES else tuple(map(visible, field.texts))
     # A box that is not ticked is not sent; an empty value before all boxes tells that they were shown.
     marked = field.control in {Control.BOXES, Control.REFERENCES, Control.GROUP, Control.ITEMS}
-    sent = {field.name: ("", *field.texts) if marked else field.texts or ("",)}
+    sent = {field.name: ("", *texts) if marked else texts or ("",)}
     return sent | {field.set_name: (TICKED,)} if field.is_kept_empty else sent
 
 
@@ -226,7 +229,7 @@ def _field(
         definition=definition,
         control=control,
         instance=instance,
-        texts=("\n".join(texts),) if control is Control.LINES else texts,
+        texts=("\n".join(map(visible, texts)),) if control is Control.LINES else texts,
         is_kept_empty=_is_kept_empty(control, instance, texts, inside),
         is_required=is_required,
         children=fields_of(catalog, offered, inside, needed if instance is not None else ()),

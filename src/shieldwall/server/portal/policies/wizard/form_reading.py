@@ -125,6 +125,8 @@ class _Reading:
         if not value:
             return None
         stood = base if isinstance(base, ChoiceSetting) else None
+        if stood is not None and value == visible(stood.value.value):
+            value = stood.value.value
         option = definition.option(value)
         former = () if stood is None else stood.value.children
         if option is None:
@@ -172,8 +174,8 @@ class _Reading:
     def _boxes(self, definition: SettingDefinition, base: SettingInstance | None) -> SettingInstance | None:
         stood = base.values if isinstance(base, ChoiceCollectionSetting) else ()
         ticked = [value for value in self.sent[definition.id] if value]
-        kept = tuple(each for each in stood if each.value in ticked)
-        known = {each.value for each in kept}
+        kept = tuple(each for each in stood if visible(each.value) in ticked)
+        known = {visible(each.value) for each in kept}
         added = tuple(ChoiceValue(value=value) for value in dict.fromkeys(ticked) if value not in known)
         values = (*kept, *added)
         if not values and not self._is_ticked(set_name(definition.id)):
@@ -188,12 +190,15 @@ class _Reading:
         stood = base.values if isinstance(base, SimpleCollectionSetting) else ()
         texts = texts_of(base)
         is_kept = self._is_ticked(set_name(definition.id))
-        sent = [line for value in self.sent[definition.id] for line in _ENDS.split(value)]
+        if control is Control.REFERENCES:
+            sent = _ticked(self.sent[definition.id], texts)
+        else:
+            sent = [line for value in self.sent[definition.id] for line in _ENDS.split(value)]
         if sent == list(map(visible, texts)) and (sent or is_kept):
             return base  # as it was shown, blank lines and blanks around lines among it
         kind: SimpleKind = "reference" if control is Control.REFERENCES else "string"
         known = {visible(str(value.value)): value for value in stood}
-        values = tuple(_line(line, known, kind) for line in sent if line.strip())
+        values = tuple(_line(line, known, kind) for line in sent if line.strip() or (line and line in known))
         if not values and not is_kept:
             return None
         if isinstance(base, SimpleCollectionSetting):
@@ -235,6 +240,13 @@ class _Reading:
 
     def _is_ticked(self, name: str) -> bool:
         return TICKED in self.sent.get(name, ())
+
+
+def _ticked(sent: Sequence[str], stood: Iterable[str]) -> list[str]:
+    """Return the boxes that are ticked: what stood there in its order, for the page lists boxes in one of its own."""
+    ticked = dict.fromkeys(sent[1:] if sent and not sent[0] else sent)  # the empty one tells that they were shown
+    kept = [text for text in map(visible, stood) if text in ticked]
+    return [*kept, *(text for text in ticked if text not in kept)]
 
 
 def _line(line: str, known: Mapping[str, SimpleValue], kind: SimpleKind) -> SimpleValue:
