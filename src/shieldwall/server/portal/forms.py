@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import UUID_PATTERN, TenantId, parse_device_id
+from shieldwall.contract.ids import UUID_PATTERN, parse_device_id
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.inventory.machine_queries import read_filter
 from shieldwall.server.inventory.machines import Wanted, list_machines
+from shieldwall.server.sight import Sight
 from shieldwall.server.storage.device_records import Device
 
 T = TypeVar("T", bound=str)
@@ -85,25 +87,25 @@ def lines(form: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line.strip() for line in form.get(name, "").splitlines() if line.strip()))
 
 
-def named_devices(
-    connection: Connection, tenant_id: TenantId, names: Iterable[str], now: datetime
-) -> tuple[Device, ...]:
-    """Find devices by their ids or names.
+def named_devices(connection: Connection, sight: Sight, names: Iterable[str], now: datetime) -> tuple[Device, ...]:
+    """Find devices by their ids, or by their names among those that somebody sees: a name tells nothing of others.
+
+    Whether somebody may do to them what they want is for the caller to ask; an id is no secret that this gives away.
 
     Raises:
         NotFoundError: There is no device with that id.
         InvalidFormError: None is called so, or several are.
     """
-    return tuple(_named(connection, tenant_id, name, now) for name in names)
+    return tuple(_named(connection, sight, name, now) for name in names)
 
 
-def _named(connection: Connection, tenant_id: TenantId, name: str, now: datetime) -> Device:
+def _named(connection: Connection, sight: Sight, name: str, now: datetime) -> Device:
     if re.match(UUID_PATTERN, name):
-        return get_device(connection, tenant_id, parse_device_id(name))
-    wanted = Wanted(filter=read_filter({"search": [name]}, now), size=_MOST_ALIKE)
+        return get_device(connection, sight.tenant_id, parse_device_id(name))
+    among = replace(read_filter({"search": [name]}, now), only=sight.listed_devices())
     found = [
         machine.device
-        for machine in list_machines(connection, tenant_id, wanted)
+        for machine in list_machines(connection, sight.tenant_id, Wanted(filter=among, size=_MOST_ALIKE))
         if machine.device.display_name.casefold() == name.casefold()
     ]
     if len(found) != 1:

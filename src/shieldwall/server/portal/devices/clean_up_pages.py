@@ -11,6 +11,7 @@ from litestar.response import Redirect
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import convert, digest_of
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.inventory import cleaning
 from shieldwall.server.inventory.cleaning import (
@@ -64,7 +65,7 @@ def save_rules(services: Services, rendering: Renderer, request: PageRequest, fo
         present = cleaning.get_rules(connection, services.tenant.id)
         effect = cleaning.preview(connection, services.tenant.id, wanted, services.clock.now())
         if (form.get("seen"), form.get("moves")) == (digest_of(present), _moves(effect)):
-            cleaning.put_rules(connection, services.acting(request.scope["user"].actor), wanted)
+            cleaning.put_rules(connection, acting_for(services, request), wanted)
             return redirect(_PATH)
     return _page(rendering, request, present, wanted, effect=effect, is_preview=True, is_stale=True)
 

@@ -9,6 +9,7 @@ from litestar.response import Redirect
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import needs
 from shieldwall.server.directory import registrations
 from shieldwall.server.directory.certificate_texts import read_certificate_text
@@ -61,7 +62,7 @@ def import_registration(services: Services, request: PageRequest, form: Form) ->
         manager=form.get("manager", "").strip() or None,
     )
     with services.database.write() as connection:
-        registrations.import_registration(connection, services.acting(request.scope["user"].actor), draft)
+        registrations.import_registration(connection, acting_for(services, request), draft)
     return redirect(_PATH)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from litestar import Response, get, post
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Principal, needs
 from shieldwall.server.directory import people
 from shieldwall.server.inventory.packages import PackageDraft, Platform
@@ -93,7 +94,7 @@ def create_first_package(services: Services, rendering: Renderer, request: PageR
         display_name="First devices", lifetime=_LIFETIME, max_uses=_USES, platforms=(platform,), tags=()
     )
     with services.database.write() as connection:
-        acting = services.acting(request.scope["user"].actor)
+        acting = acting_for(services, request)
         made = hand_out_package(services, connection, acting, draft, (platform,))
     return rendering.page(
         request,

@@ -93,7 +93,7 @@ def add_members(services: Services, request: PageRequest, group_id: FromPath[str
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
         if not 0 < len(names) <= _MOST_ADDED:
             raise InvalidFormError(f"Devices: between 1 and {_MOST_ADDED} of them stand here, one a line.")
-        found = named_devices(connection, services.tenant.id, names, services.clock.now())
+        found = named_devices(connection, sight_of(request), names, services.clock.now())
         require_devices(connection, request, [device.id for device in found])
         there = stored_groups.members_of_these(connection, group.id, [device.id for device in found])
         joining = {device.id for device in found} - there
@@ -194,7 +194,7 @@ def _offered(
 
 def _seen_device(services: AdminServices, connection: Connection, sight: Sight, named: str) -> Device:
     """Find a device by name or id, if it is seen. Raises: InvalidFormError, NotFoundError."""
-    [device] = named_devices(connection, services.tenant.id, [named], services.clock.now())
+    [device] = named_devices(connection, sight, [named], services.clock.now())
     if device.id not in sight.devices_among(connection, [device.id]):
         raise InvalidFormError(
             f"No device is called {named[:64]!r}.", remedy="Give the id; the device's page shows it."

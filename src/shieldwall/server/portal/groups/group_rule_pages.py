@@ -44,6 +44,7 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage import targets
+from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Group, ProcessingState
 
 _PATH: Final = "/groups/{group_id:str}/rule"
@@ -172,13 +173,16 @@ def _preview(
         nobody: frozenset[DeviceId] = frozenset()
         return Preview(moves=Moves(gained=nobody, lost=nobody, members=count), gained=(), lost=(), tried=())
     rule = checked_rule(connection, tenant, group.id, text)
+    chosen = named_devices(connection, sight, names, services.clock.now())
+    if unseen := {device.id for device in chosen} - sight.devices_among(connection, [each.id for each in chosen]):
+        raise NotFoundError(f"There is no device {min(unseen)}.")
     tried = tuple(
         Tried(
             device_id=device.id,
             name=device.display_name,
             verdict=evaluate(connection, tenant, device.id, rule),
         )
-        for device in named_devices(connection, tenant, names, services.clock.now())
+        for device in chosen
     )
     moves = preview_rule(connection, tenant, group.id, rule)
     return Preview(

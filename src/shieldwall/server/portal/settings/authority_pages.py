@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import needs
 from shieldwall.server.directory import registrations
 from shieldwall.server.inventory import endorsements
@@ -63,7 +64,7 @@ def trust_authority(services: Services, request: PageRequest, form: Form) -> Red
     kind = choice(form, "kind", "Vouches for", [kind for kind, _ in _KINDS])
     name, value = form.get("name", "").strip(), form.get("certificate", "").replace("\r\n", "\n").strip()
     with services.database.write() as connection:
-        acting = services.acting(request.scope["user"].actor)
+        acting = acting_for(services, request)
         match kind:
             case "directory":
                 registrations.trust_authority(connection, acting, display_name=name, pem=value + "\n")
@@ -111,7 +112,7 @@ def distrust_authority(services: Services, request: PageRequest, authority_id: F
         authority = _one(connection, services.tenant.id, authority_id)
         is_directory = authority.kind is AuthorityKind.DIRECTORY
         distrust = registrations.distrust_authority if is_directory else endorsements.distrust
-        distrust(connection, services.acting(request.scope["user"].actor), authority.id)
+        distrust(connection, acting_for(services, request), authority.id)
     return redirect(_PATH)
 
 

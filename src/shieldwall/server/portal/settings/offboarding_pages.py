@@ -12,6 +12,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import decode
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.gates import require_devices, require_everywhere
 from shieldwall.server.inventory import offboarding_packages
@@ -27,6 +28,7 @@ from shieldwall.server.portal.settings.handouts import offboarding_files
 from shieldwall.server.portal.settings.package_forms import PLATFORMS, WORDS
 from shieldwall.server.portal.settings.ways_in import way_out
 from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.offboarding_packages import OffboardingPackageRecord
 from shieldwall.trust import strict_base64
 from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME, OffboardingPackage
@@ -87,7 +89,7 @@ def _made(
         NotFoundError, ForbiddenError: A device is not there, or not for the caller.
     """
     with services.database.write() as connection:
-        chosen = named_devices(connection, services.tenant.id, lines(form, "devices"), services.clock.now())
+        chosen = named_devices(connection, sight_of(request), lines(form, "devices"), services.clock.now())
         draft = OffboardingDraft(
             display_name=form.get("name", "").strip(),
             lifetime=timedelta(days=whole(form, "days", "Days")),
@@ -95,7 +97,7 @@ def _made(
             device_ids=tuple(device.id for device in chosen),
         )
         require_everywhere(request) if not chosen else require_devices(connection, request, draft.device_ids)
-        acting = services.acting(request.scope["user"].actor)
+        acting = acting_for(services, request)
         return offboarding_packages.create_package(connection, acting, services.signer, draft)
 
 

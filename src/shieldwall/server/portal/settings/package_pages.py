@@ -11,6 +11,7 @@ from litestar.response import Redirect
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import needs
 from shieldwall.server.inventory import packages
 from shieldwall.server.package_handout import hand_out_package
@@ -69,7 +70,7 @@ def create_package(services: Services, rendering: Renderer, request: PageRequest
     try:
         draft, kinds = draft_of(form), ticked(form, "script", ONBOARDING_SCRIPTS)
         with services.database.write() as connection:
-            acting = services.acting(request.scope["user"].actor)
+            acting = acting_for(services, request)
             made = hand_out_package(services, connection, acting, draft, kinds)
     except ShieldwallError as problem:
         shown = offered(form, problem)
@@ -139,7 +140,7 @@ def revoke_package(services: Services, request: PageRequest, package_id: FromPat
     check_form(services, request, form)
     wanted = parse_package_id(package_id)
     with services.database.write() as connection:
-        packages.revoke_package(connection, services.acting(request.scope["user"].actor), wanted)
+        packages.revoke_package(connection, acting_for(services, request), wanted)
     return redirect(f"/packages/{wanted}")
 
 

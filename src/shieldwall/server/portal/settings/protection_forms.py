@@ -15,6 +15,7 @@ from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.manager.protection import InvalidProtectionError
 from shieldwall.server.portal.forms import lines, named_devices
 from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import Sight
 from shieldwall.server.storage import groups
 
 ON_OFF: Final = {"on": True, "off": False}
@@ -25,7 +26,7 @@ _GROUP: Final = "group_"
 
 
 def changed(
-    connection: Connection, services: AdminServices, present: ProtectionSettings, form: Mapping[str, str]
+    connection: Connection, services: AdminServices, sight: Sight, present: ProtectionSettings, form: Mapping[str, str]
 ) -> ProtectionSettings:
     """Return the settings as the form wants them.
 
@@ -40,7 +41,7 @@ def changed(
     if name := form.get("new_group", "").strip():
         words[_named(connection, services.tenant.id, name)] = _word(form.get("new_word", ""))
     excluded = {each for each in present.excluded if f"include_{each}" not in form}
-    added = named_devices(connection, services.tenant.id, lines(form, "exclude"), services.clock.now())
+    added = named_devices(connection, sight, lines(form, "exclude"), services.clock.now())
     ids: set[DeviceId] = excluded | {device.id for device in added}
     return msgspec.structs.replace(
         present,

@@ -23,6 +23,7 @@ from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.protection_forms import MOST_FIELDS, changed, read, written
 from shieldwall.server.portal.sign_in.browsers import acting_at
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage import devices, first_steps, groups, targets
 
 _MANY: Final = many_fields(MOST_FIELDS)
@@ -49,7 +50,7 @@ def preview_protection(services: Services, rendering: Renderer, request: PageReq
     with services.database.read() as connection:
         present = protection.get_settings(connection, services.tenant.id)
         try:
-            wanted = changed(connection, services, present, form)
+            wanted = changed(connection, services, sight_of(request), present, form)
             effect = protection.preview(connection, services.tenant.id, wanted)
         except ShieldwallError as problem:
             return _page(connection, rendering, request, present, None, form=form, problem=problem)
