@@ -62,9 +62,10 @@ def count_of_person(connection: Connection, tenant_id: TenantId, person_id: str)
     return connection.execute(query).scalar_one()
 
 
-def remove(connection: Connection, unfinished_id: str) -> None:
-    """Forget one."""
-    connection.execute(delete(unfinished_policies).where(unfinished_policies.c.id == unfinished_id))
+def remove(connection: Connection, unfinished_id: str) -> bool:
+    """Forget one; tell whether it was there."""
+    statement = delete(unfinished_policies).where(unfinished_policies.c.id == unfinished_id)
+    return connection.execute(statement).rowcount > 0
 
 
 def remove_older(connection: Connection, tenant_id: TenantId, before: datetime) -> int:

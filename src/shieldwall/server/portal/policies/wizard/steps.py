@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from shieldwall.catalog.model import PolicyTemplate
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import ForbiddenError, Reach, needs
+from shieldwall.server.gates import require_named
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.unfinished import Content, Unfinished
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
@@ -78,7 +79,7 @@ def taken(services: Services, request: PageRequest, connection: Connection, unfi
     """Return what somebody is at.
 
     Raises:
-        NotFoundError: It was saved or discarded, or is somebody else's.
+        NotFoundError: It was saved or discarded, is somebody else's, or changes a policy that is out of their sight.
         ForbiddenError: They may not make or change policies any more.
     """
     caller = caller_of(request)
@@ -86,6 +87,9 @@ def taken(services: Services, request: PageRequest, connection: Connection, unfi
     action = ResourceAction.CREATE_POLICIES if found.policy_id is None else ResourceAction.UPDATE_POLICIES
     if not caller.access.may(action):
         raise ForbiddenError(f"No role of {caller.display_name} grants this: {action.value}.")
+    if found.policy_id is not None and policies.find(connection, found.policy_id) is not None:
+        # The steps show what the policy says now, beside what was entered.
+        require_named(connection, request, "policy_id", [found.policy_id])
     return found
 
 
