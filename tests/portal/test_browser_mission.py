@@ -161,7 +161,7 @@ def fills_the_wizard(newcomer: Mission, name: str, value: str) -> None:
     newcomer.press("Find and add")
     page.get_by_label(re.compile("Servers")).check()
     newcomer.press("Next")
-    expect(page.locator("#preview")).to_contain_text("1 device would be sent something else.")
+    expect(page.locator("#preview")).to_contain_text("device is sent something else, of 1 managed")
 
 
 def assigns_what_it_sees_beforehand(newcomer: Mission) -> None:

@@ -23,7 +23,7 @@ from shieldwall.server.directory import scope_tags
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.unfinished import Unfinished
-from shieldwall.server.portal.policies.wizard import previewing
+from shieldwall.server.portal.policies import long_previews
 from shieldwall.server.storage import assignments, audit, people, policies, revisions
 from shieldwall.server.storage.records import AssignmentKind, Page, Policy
 
@@ -87,7 +87,7 @@ def test_a_policy_is_made_from_profile_to_saved_and_assigned(world: AdminWorld, 
     assert goes(ada, at, "scope-tags", "go:assignments") == f"{at}/assignments"
     assert goes(ada, at, "assignments", "go:review", everybody="on") == f"{at}/review"
     words = text_of(ada.get(f"{at}/review?preview=1").text)
-    for shown in ("Baseline", "1 device would be sent something else", "web-1", "not set", "Enabled", "90"):
+    for shown in ("Baseline", "1 device is sent something else, of 1 managed", "web-1", "not set", "Enabled", "90"):
         assert shown in words
     assert all_policies(world) == (), "nothing is saved before it is reviewed"
     saved = save(ada, at, reason="The first of all")
@@ -255,7 +255,7 @@ def test_a_policy_that_is_looked_through_and_not_changed_stays_as_it_is(
     with world.services.database.read() as connection:
         named = assignments.of_policy(connection, policy)
     assert unfinished_of(world, at).content.based_on == before.revision
-    assert "No setting comes out otherwise" in text_of(ada.get(f"{at}/review?preview=1").text)
+    assert "No device would notice" in text_of(ada.get(f"{at}/review?preview=1").text)
     save(ada, at)
     assert all_policies(world) == (before,)
     with world.services.database.read() as connection:
@@ -356,7 +356,7 @@ def test_what_nobody_works_at_is_forgotten(world: AdminWorld, ada: Client) -> No
 def test_in_a_large_fleet_the_preview_is_work_that_can_be_left(
     world: AdminWorld, ada: Client, policy: PolicyId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(previewing, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(long_previews, "MOST_AT_ONCE", 0)
     at = change(ada, policy)
     goes(ada, at, "settings", "go:review", **{CLOUD: f"{CLOUD}_false"})
     page = ada.get(f"{at}/review").text
@@ -394,7 +394,8 @@ def test_whoever_is_narrowed_gives_their_own_tags_and_sees_no_others_devices(wor
         goes(grace, at, "scope-tags", "go:review", tag=mine)
         goes(grace, at, "assignments", "go:review", everybody="on")
         words = text_of(grace.get(f"{at}/review?preview=1").text)
-        assert "1 device would be sent something else" in words
+        assert "The preview speaks of the devices in your scope alone." in words
+        assert "0 devices are sent something else, of 0 managed" in words
         assert "hidden-1" not in words
         goes(grace, at, "assignments", "go:review", everybody="")
         assert save(grace, at).startswith("/policies/")

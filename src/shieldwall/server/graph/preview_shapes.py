@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import DeviceId
 from shieldwall.policy.classify import ChangeClass
 from shieldwall.server.graph.resources import Json
-from shieldwall.server.manager.consequences import Affected, Difference, Example, consequences_of
+from shieldwall.server.manager.effects import ChangeInWords, ClashInWords, LapseInWords, Where, effect_of
 from shieldwall.server.manager.preview import Preview
 
 
 def preview_resource(catalog: Catalog, preview: Preview) -> Json:
     """Shape a preview. Devices are counted, and a few of them named."""
-    found = consequences_of(catalog, preview)
+    found = effect_of(catalog, preview)
     changes = [_change(change) for change in found.changes]
     return {
         "devices": found.devices,
@@ -24,7 +25,7 @@ def preview_resource(catalog: Catalog, preview: Preview) -> Json:
         "connectivityRisk": _of_class(changes, ChangeClass.CONNECTIVITY_RISK),
         "conflictsMade": [_clash(each) for each in found.conflicts_made],
         "conflictsSolved": [_clash(each) for each in found.conflicts_solved],
-        "notApplicable": [_lapse(each) for each in found.not_applicable],
+        "notApplicable": [_lapse(each) for each in found.lapses],
         "restart": [_where(each) for each in found.restart],
         "irreversible": [_where(each) for each in found.irreversible],
     }
@@ -34,7 +35,7 @@ def _of_class(changes: Sequence[Json], change_class: ChangeClass) -> list[Json]:
     return [change for change in changes if change["class"] == change_class]
 
 
-def _change(change: Difference) -> Json:
+def _change(change: ChangeInWords) -> Json:
     return {
         "settingDefinitionId": change.setting,
         "displayName": change.name,
@@ -47,23 +48,23 @@ def _change(change: Difference) -> Json:
     }
 
 
-def _where(affected: Affected) -> Json:
+def _where(where: Where) -> Json:
     return {
-        "settingDefinitionId": affected.setting,
-        "displayName": affected.name,
-        "devices": affected.devices,
-        "examples": _names(affected.examples),
+        "settingDefinitionId": where.setting,
+        "displayName": where.name,
+        "devices": where.devices,
+        "examples": _names(where.examples),
     }
 
 
-def _clash(affected: Affected) -> Json:
-    policies = [{"id": policy, "name": name} for policy, name in affected.policies]
-    return _where(affected) | {"policies": policies}
+def _clash(clash: ClashInWords) -> Json:
+    policies = [{"id": policy, "name": name} for policy, name in clash.policies]
+    return _where(clash) | {"policies": policies}
 
 
-def _lapse(affected: Affected) -> Json:
-    return _where(affected) | {"reason": affected.reason}
+def _lapse(lapse: LapseInWords) -> Json:
+    return _where(lapse) | {"reason": lapse.reason}
 
 
-def _names(examples: Sequence[Example]) -> list[str]:
-    return [example.name for example in examples]
+def _names(examples: Sequence[tuple[DeviceId, str]]) -> list[str]:
+    return [name for _, name in examples]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, TypedDict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypedDict, TypeVar
 
 from shieldwall.catalog.model import Catalog, Merge
 from shieldwall.contract.ids import DeviceId, PolicyId, SettingId
+from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.policy.classify import ChangeClass
 from shieldwall.policy.compare import Change, Clash
 from shieldwall.policy.device_sets import DeviceSet, count, places
@@ -34,6 +35,9 @@ class Where:
     category: str
     devices: int
     examples: tuple[tuple[DeviceId, str], ...]
+
+
+_W = TypeVar("_W", bound=Where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ class LapseInWords(Where):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """Everything a change would do. ``devices`` are all that are managed, and seen."""
+    """Everything a change would do. ``devices`` are all that are managed, and seen; ``made`` policies are none yet."""
 
     devices: int
     targeted: int
@@ -78,6 +82,7 @@ class Effect:
     lapses: tuple[LapseInWords, ...]
     restart: tuple[Where, ...]
     irreversible: tuple[Where, ...]
+    made: frozenset[PolicyId]
 
     @property
     def lowered(self) -> tuple[ChangeInWords, ...]:
@@ -88,6 +93,52 @@ class Effect:
     def risky(self) -> tuple[ChangeInWords, ...]:
         """The changes by which a device can lose its network."""
         return self.of_class(ChangeClass.CONNECTIVITY_RISK)
+
+    @property
+    def needs_thought(self) -> bool:
+        """Whether something comes of it that nobody should overlook."""
+        return bool(self.lowered or self.risky or self.conflicts_made or self.irreversible)
+
+    @property
+    def fingerprint(self) -> str:
+        """Name what would happen, not on how many devices: in a fleet at work numbers never stand still."""
+        told = [
+            sorted((each.setting, each.subject or "", each.before or "", each.after or "") for each in self.changes),
+            *(
+                sorted(each.setting for each in found)
+                for found in (self.conflicts_made, self.lapses, self.irreversible)
+            ),
+        ]
+        return digest_of_bytes(repr(told).encode())
+
+    def named(self) -> tuple[frozenset[DeviceId], frozenset[PolicyId]]:
+        """Return the devices and policies that are named anywhere, to ask which of them somebody sees."""
+        clashes = (*self.conflicts_made, *self.conflicts_solved)
+        places = (*self.changes, *clashes, *self.lapses, *self.restart, *self.irreversible)
+        return (
+            frozenset(device for place in places for device, _ in place.examples),
+            frozenset(policy for clash in clashes for policy, _ in clash.policies if policy is not None),
+        )
+
+    def seen_by(self, devices: Collection[DeviceId], policies: Collection[PolicyId]) -> Effect:
+        """Name these devices and policies alone: of one that was kept, and whose reader may see less by now."""
+        known = self.made.union(policies)
+        made, solved = (
+            tuple(
+                replace(each, policies=tuple(name if name[0] in known else (None, UNSEEN) for name in each.policies))
+                for each in _naming(devices, clashes)
+            )
+            for clashes in (self.conflicts_made, self.conflicts_solved)
+        )
+        return replace(
+            self,
+            changes=_naming(devices, self.changes),
+            conflicts_made=made,
+            conflicts_solved=solved,
+            lapses=_naming(devices, self.lapses),
+            restart=_naming(devices, self.restart),
+            irreversible=_naming(devices, self.irreversible),
+        )
 
     def of_class(self, change_class: ChangeClass) -> tuple[ChangeInWords, ...]:
         """Return the changes of one class."""
@@ -110,6 +161,13 @@ def effect_of(catalog: Catalog, preview: Preview) -> Effect:
         ),
         restart=telling.wheres(preview.restart),
         irreversible=telling.wheres(preview.irreversible),
+        made=preview.made,
+    )
+
+
+def _naming(devices: Collection[DeviceId], found: Sequence[_W]) -> tuple[_W, ...]:
+    return tuple(
+        replace(each, examples=tuple(example for example in each.examples if example[0] in devices)) for each in found
     )
 
 

@@ -85,6 +85,8 @@ class Preview:
     """Settings that come out as something that these devices do not take back before their next restart."""
     seen: DeviceSet
     """The devices that it speaks of: all, or those that somebody sees."""
+    made: frozenset[PolicyId]
+    """Policies that are named and do not exist yet."""
 
     def examples(self, devices: DeviceSet) -> tuple[str, ...]:
         """Name the first few devices of a finding."""
@@ -157,6 +159,7 @@ class _Previewing:
             restart=restarting(self.catalog, comparison.changes),
             irreversible=irreversible(self.catalog, comparison.changes),
             seen=view.everybody,
+            made=frozenset(after) - before.keys() - {each.before.id for each in planned if each.before is not None},
         )
 
     def _present(self) -> dict[PolicyId, _Policy]:

@@ -29,7 +29,7 @@ def as_seen(connection: Connection, found: Preview, eyes: Eyes) -> Preview:
     """Keep a preview to what somebody sees: their devices, and the names of their policies."""
     known = frozenset(eyes.devices(found.ids))
     seen = of_places((place for place, device in enumerate(found.ids) if device in known), len(found.ids))
-    named = frozenset(eyes.policies(tuple(found.policy_names)))
+    named = found.made | frozenset(eyes.policies(tuple(found.policy_names)))
     comparison = Comparison(
         targeted=found.comparison.targeted & seen,
         changes=_within(seen, found.comparison.changes),

@@ -19,8 +19,8 @@ from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.assignments import Assigned
 from shieldwall.server.manager.change_plans import Create, Update
-from shieldwall.server.manager.consequences import Consequences
 from shieldwall.server.manager.drafts import PolicyDraft, draft_of
+from shieldwall.server.manager.effects import Effect
 from shieldwall.server.manager.revisions import get_policy
 from shieldwall.server.manager.secrets import sealed
 from shieldwall.server.storage import assignments, unfinished_policies
@@ -50,11 +50,15 @@ class UnsupportedTemplateError(ShieldwallError):
 
 
 class Previewed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What it would do, worked out for long at some moment; ``of`` names what was entered then."""
+    """What it would do, worked out for long at some moment; ``of`` names what was entered then.
+
+    ``is_partial`` says that it was worked out for somebody who saw a part of the tenant.
+    """
 
     of: str
     at: datetime
-    found: Consequences
+    effect: Effect
+    is_partial: bool
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -70,7 +74,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Name what was entered, without what it would do."""
         return digest_of_bytes(msgspec.json.encode(msgspec.structs.replace(self, previewed=None), order="sorted"))
 
-    def consequences(self, now: datetime) -> Previewed | None:
+    def effect(self, now: datetime) -> Previewed | None:
         """Return what it would do, where that was worked out for just this and not too long ago."""
         known = self.previewed
         return known if known and known.of == self.digest and now - known.at <= PREVIEW_HOLDS else None
@@ -181,9 +185,9 @@ def keep(connection: Connection, acting: Acting, unfinished: Unfinished, content
     return kept
 
 
-def discard(connection: Connection, unfinished: Unfinished) -> bool:
-    """Throw it away; tell whether it was there. Whoever else wants to throw it away now waits, and hears that not."""
-    return unfinished_policies.remove(connection, unfinished.id)
+def discard(connection: Connection, unfinished: Unfinished) -> None:
+    """Throw it away."""
+    unfinished_policies.remove(connection, unfinished.id)
 
 
 def forget_old(connection: Connection, tenant_id: TenantId, now: datetime) -> int:

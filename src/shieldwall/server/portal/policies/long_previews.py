@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from threading import Lock
 from typing import Final
 
@@ -20,6 +20,7 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Principal, Reach, needs
 from shieldwall.server.manager.change_plans import Change
+from shieldwall.server.manager.unfinished import PREVIEW_HOLDS
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.policies.acting import Act, act_page, proposal_of
 from shieldwall.server.portal.policies.preview_views import ShownEffect, effect_for
@@ -32,7 +33,6 @@ from shieldwall.server.storage.errors import NotFoundError
 
 MOST_AT_ONCE: Final = 20_000
 """Devices whose preview is made while somebody waits for the page."""
-HOLDS: Final = timedelta(minutes=30)
 _MOST_KEPT: Final = 50
 _KEPT: Final = "shieldwall.portal.previews"
 
@@ -98,7 +98,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (show_preview,)
 
 
 def _is_old(services: AdminServices, preview: _Preview) -> bool:
-    return services.clock.now() - preview.at > HOLDS
+    return services.clock.now() - preview.at > PREVIEW_HOLDS
 
 
 def _previews(request: PageRequest) -> _Previews:

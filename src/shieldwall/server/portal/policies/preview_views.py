@@ -3,6 +3,8 @@
 A page that shows it hands the template what ``shown_effect`` returns under the name ``effect``::
 
     {% include "policies/preview.html" %}
+
+or ``policies/effect.html`` where the page has a section for it already.
 """
 
 from __future__ import annotations
@@ -63,8 +65,7 @@ class ShownEffect:
     @property
     def needs_thought(self) -> bool:
         """Whether something comes of it that nobody should overlook."""
-        effect = self.effect
-        return bool(effect.lowered or effect.risky or effect.conflicts_made or effect.irreversible)
+        return self.effect.needs_thought
 
     def protection(self, change: ChangeInWords) -> tuple[str, str]:
         """Say what a change does to protection: a marked text, and the class of style for it."""
@@ -91,10 +92,15 @@ def effect_for(
 ) -> ShownEffect:
     """Say what a proposal of somebody would do to the devices that they see. Raises: as ``shown_effect``."""
     found = preview(connection, services.catalog, acting, proposal, server=server_of(services))
-    is_partial = bool(sight.devices() or sight.policies())
+    is_partial = sees_a_part(sight)
     if is_partial:
         found = as_seen(connection, found, _eyes(sight, connection))
     return ShownEffect(effect=effect_of(services.catalog, found), is_partial=is_partial)
+
+
+def sees_a_part(sight: Sight) -> bool:
+    """Tell whether somebody sees a part of the tenant alone."""
+    return bool(sight.devices() or sight.policies())
 
 
 def _eyes(sight: Sight, connection: Connection) -> Eyes:

@@ -17,17 +17,18 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.authoring import changing, server_of
 from shieldwall.server.directory.scope_tags import all_tags
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.change_plans import ChangeSet
-from shieldwall.server.manager.change_sets import ChangeSets, Deleted
-from shieldwall.server.manager.consequences import Consequences
+from shieldwall.server.manager.change_sets import Deleted
 from shieldwall.server.manager.drafts import MAX_REASON_LENGTH, draft_of, reason_findings
 from shieldwall.server.manager.publishing import published
 from shieldwall.server.manager.saving import PreconditionFailedError
 from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services, Working
-from shieldwall.server.portal.policies.wizard.addresses import server_of
+from shieldwall.server.portal.policies.long_previews import takes_long
+from shieldwall.server.portal.policies.preview_views import ShownEffect
 from shieldwall.server.portal.policies.wizard.assignment_pages import (
     assigned_rows,
     assignment_fault,
@@ -36,12 +37,7 @@ from shieldwall.server.portal.policies.wizard.assignment_pages import (
 from shieldwall.server.portal.policies.wizard.basics_pages import basics_faults
 from shieldwall.server.portal.policies.wizard.comparing import compared_settings
 from shieldwall.server.portal.policies.wizard.hints import told_settings
-from shieldwall.server.portal.policies.wizard.previewing import (
-    consequences,
-    known_consequences,
-    start_working_out,
-    takes_long,
-)
+from shieldwall.server.portal.policies.wizard.previewing import effect_of_saving, known_effect, start_working_out
 from shieldwall.server.portal.policies.wizard.steps import (
     ONE,
     OWN,
@@ -61,13 +57,6 @@ from shieldwall.server.storage import policies
 SAVE: Final = "save"
 _AGAIN: Final = "again"
 _ANEW: Final = "anew"
-
-
-class OvertakenError(ShieldwallError):
-    """What is being saved was saved, discarded or changed by another request meanwhile."""
-
-    code = "overtaken"
-    remedy = "Look at the policies: if it is not among them, review it once more and save it then."
 
 
 @get(ONE + "/review", opt=OWN, sync_to_thread=True)
@@ -112,10 +101,10 @@ def _save(
     if faults:
         return _page(services, rendering, request, unfinished, reason=reason, faults=faults)
     try:
-        found = _agreed(services, request, unfinished)
-        if found is None or found.fingerprint != form.get("told"):
+        agreed = _agreed(services, request, unfinished)
+        if agreed is None or agreed.effect.fingerprint != form.get("told"):
             return _page(services, rendering, request, unfinished, reason=reason, is_stale=True)
-        if found.is_grave and form.get("meant") != "on":
+        if agreed.needs_thought and form.get("meant") != "on":
             return _page(services, rendering, request, unfinished, reason=reason, is_meant=False)
         saved = _saved(services, request, unfinished, reason)
     except PreconditionFailedError:
@@ -123,24 +112,20 @@ def _save(
     return redirect(f"/policies/{saved}")
 
 
-def _agreed(services: Services, request: PageRequest, unfinished: Unfinished) -> Consequences | None:
+def _agreed(services: Services, request: PageRequest, unfinished: Unfinished) -> ShownEffect | None:
     """Ask once more what saving would do; where that takes long, what was worked out lately holds."""
     if not takes_long(services):
-        return consequences(services, request, unfinished)
-    known = known_consequences(services, request, unfinished)
-    return None if known is None else known.found
+        return effect_of_saving(services, request, unfinished)
+    known = known_effect(services, request, unfinished)
+    return None if known is None else known[1]
 
 
 def _saved(services: Services, request: PageRequest, unfinished: Unfinished, reason: str) -> str:
-    sets = ChangeSets(catalog=services.catalog, signer=services.signer, server=server_of(services))
     changes = ChangeSet(changes=(unfinished.change(with_assignments=may_assign(request)),), reason=reason)
     with services.database.write() as connection:
-        # A form that is sent twice makes one policy, and what was entered meanwhile in another window is not lost.
-        present = taken(services, request, connection, unfinished.id)
-        if present.content.digest != unfinished.content.digest or not keeping.discard(connection, unfinished):
-            raise OvertakenError(f"The unfinished policy {unfinished.draft.name} changed while it was being saved.")
-        (saved,) = sets.apply(connection, acting_at(services, request), changes)
+        (saved,) = changing(services).apply(connection, acting_at(services, request), changes)
         assert not isinstance(saved, Deleted), "the wizard deletes nothing"
+        keeping.discard(connection, unfinished)
     return saved.id
 
 
@@ -177,14 +162,14 @@ def _page(
         tags = {each.id: each.display_name for each in all_tags(connection, services.tenant.id)}
         present = None if unfinished.policy_id is None else policies.find(connection, unfinished.policy_id)
         wrong = _wrong(services, request, connection, unfinished)
-    found, problem, known = None, None, None
+    effect, problem, as_of = None, None, None
     is_long = not wrong and takes_long(services)
     if is_long:
-        known = known_consequences(services, request, unfinished)
-        found = None if known is None else known.found
+        if (known := known_effect(services, request, unfinished)) is not None:
+            as_of, effect = known
     elif with_preview and not wrong:
         try:
-            found = consequences(services, request, unfinished)
+            effect = effect_of_saving(services, request, unfinished)
         except ShieldwallError as error:
             problem = error
     is_overtaken = present is not None and present.revision != unfinished.content.based_on
@@ -201,10 +186,10 @@ def _page(
         compared=None if present is None else compared_settings(catalog, draft_of(present).settings, draft.settings),
         former=None if present is None else draft_of(present),
         wrong=wrong,
-        found=found,
+        effect=effect,
         problem=problem,
         is_long=is_long,
-        as_of=None if known is None else known.at,
+        as_of=as_of,
         with_preview=with_preview,
         reason=reason,
         longest_reason=MAX_REASON_LENGTH,

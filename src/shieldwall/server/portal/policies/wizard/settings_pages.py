@@ -17,11 +17,11 @@ from sqlalchemy import Connection
 from shieldwall.catalog.validate import validate
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.settings import GroupCollectionSetting, GroupValue, walk
+from shieldwall.server.authoring import server_of
 from shieldwall.server.manager import reusable_settings
 from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.forms import every_value, many_fields
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services
-from shieldwall.server.portal.policies.wizard.addresses import server_of
 from shieldwall.server.portal.policies.wizard.faults import Faults, located
 from shieldwall.server.portal.policies.wizard.form_fields import Settings, fields_of_policy, offered_by, strangers
 from shieldwall.server.portal.policies.wizard.form_reading import Items, read_policy
