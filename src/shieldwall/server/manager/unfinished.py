@@ -185,9 +185,9 @@ def keep(connection: Connection, acting: Acting, unfinished: Unfinished, content
     return kept
 
 
-def discard(connection: Connection, unfinished: Unfinished) -> None:
-    """Throw it away."""
-    unfinished_policies.remove(connection, unfinished.id)
+def discard(connection: Connection, unfinished: Unfinished) -> bool:
+    """Throw it away; tell whether it was there. Whoever else wants to throw it away now waits, and hears that not."""
+    return unfinished_policies.remove(connection, unfinished.id)
 
 
 def forget_old(connection: Connection, tenant_id: TenantId, now: datetime) -> int:

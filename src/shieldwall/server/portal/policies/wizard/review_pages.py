@@ -59,6 +59,13 @@ _AGAIN: Final = "again"
 _ANEW: Final = "anew"
 
 
+class OvertakenError(ShieldwallError):
+    """What is being saved was saved, discarded or changed by another request meanwhile."""
+
+    code = "overtaken"
+    remedy = "Look at the policies: if it is not among them, review it once more and save it then."
+
+
 @get(ONE + "/review", opt=OWN, sync_to_thread=True)
 def show_review(
     services: Services, rendering: Renderer, request: PageRequest, unfinished_id: FromPath[str]
@@ -123,9 +130,12 @@ def _agreed(services: Services, request: PageRequest, unfinished: Unfinished) ->
 def _saved(services: Services, request: PageRequest, unfinished: Unfinished, reason: str) -> str:
     changes = ChangeSet(changes=(unfinished.change(with_assignments=may_assign(request)),), reason=reason)
     with services.database.write() as connection:
+        # A form that is sent twice makes one policy, and what was entered meanwhile in another window is not lost.
+        present = taken(services, request, connection, unfinished.id)
+        if present.content.digest != unfinished.content.digest or not keeping.discard(connection, unfinished):
+            raise OvertakenError(f"The unfinished policy {unfinished.draft.name} changed while it was being saved.")
         (saved,) = changing(services).apply(connection, acting_at(services, request), changes)
         assert not isinstance(saved, Deleted), "the wizard deletes nothing"
-        keeping.discard(connection, unfinished)
     return saved.id
 
 
