@@ -124,13 +124,19 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    data = tmp_path_factory.mktemp("server") / "data"
+    with opened_office(tmp_path_factory.mktemp("server") / "data", device_name=HOSTILE) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def opened_office(data: Path, *, device_name: str) -> Iterator[Office]:
+    """Run a server over a new directory, with one device of this name and a policy for it."""
     urls = ("--public-url", f"https://localhost:{free_port()}", "--gateway-url", f"https://localhost:{free_port()}")
     on_console("server", "init", "--data", str(data), *urls)
     with _running(data), open_services(settings_file.load(data)) as services:
         acting = services.acting("test")
         with services.database.write() as connection:
-            device = a_device(1, tenant_id=services.tenant.id, display_name=HOSTILE)
+            device = a_device(1, tenant_id=services.tenant.id, display_name=device_name)
             devices.add(connection, device)
             check_ins.add(connection, device.id)
             policies = Policies(catalog=services.catalog, signer=services.signer)

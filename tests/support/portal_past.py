@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sin
-from typing import Any, Final
+from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, update
-from tests.support.manager_world import CLOUD
+from tests.support.portal_reports import Reports
 
 from shieldwall.contract import strict_json
-from shieldwall.contract.ids import PolicyId, SettingId
-from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.manager import samples
 from shieldwall.server.manager.figures import count
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import alerts, check_ins, device_events, fleet_samples, policies, statuses, targets
+from shieldwall.server.storage import alerts, check_ins, device_events, fleet_samples, statuses, targets
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_events import EventRecord
 from shieldwall.server.storage.device_records import Device, DeviceState
@@ -39,27 +38,18 @@ class Past:
     def report(self, connection: Connection) -> None:
         """Let every device say how its settings are, some of them long ago."""
         tenant = self.services.tenant.id
-        documents: dict[str, tuple[SettingId, ...]] = {}
+        reports = Reports(catalog=self.services.catalog)
         for number, device in enumerate(self.fleet, 1):
             state = check_ins.get(connection, device.id)
             if device.state is not DeviceState.ACTIVE or state.target_digest is None:
                 continue
             target = targets.get(connection, tenant, state.target_digest)
-            for item in target.items:
-                if item.policy_id not in documents:
-                    documents[item.policy_id] = _settings_of(connection, PolicyId(item.policy_id))
-            told = [
-                _status(number, place, setting, policy)
-                for place, (setting, policy) in enumerate(
-                    {setting: item.policy_id for item in target.items for setting in documents[item.policy_id]}.items()
-                )
-            ]
-            report = StatusReport(target=state.target_digest, settings=tuple(told))
-            at = self.now - timedelta(minutes=3 * number)
-            if number % 11 == 0:
+            report = replace(reports.of(connection, number, device, target), target=state.target_digest)
+            at = self.now - timedelta(minutes=number % 7, seconds=7 * number)
+            if number % 17 == 0:
                 at = self.now - timedelta(days=12)
             check_ins.set_status(connection, device.id, statuses.keep(connection, tenant, report), at)
-            if number % 6:
+            if number % 15:
                 check_ins.clear_sync(connection, device.id)
             connection.execute(
                 update(check_in_rows).where(check_in_rows.c.device_id == device.id).values(last_check_in=at, seq=40)
@@ -119,10 +109,6 @@ class Past:
         samples.keep(connection, self.services.tenant.id, figures)
 
 
-def _settings_of(connection: Connection, policy_id: PolicyId) -> tuple[SettingId, ...]:
-    return tuple(each.definition for each in policies.get(connection, policy_id).settings)
-
-
 def _scaled(sample: samples.Sample, share: float, *, wave: float) -> samples.Sample:
     def fewer(counts: Mapping[str, int]) -> dict[str, int]:
         return {name: max(0, round(number * share)) for name, number in counts.items()}
@@ -140,23 +126,3 @@ def _scaled(sample: samples.Sample, share: float, *, wave: float) -> samples.Sam
         alerts=fewer(sample.alerts),
         check_ins_per_minute=max(0.0, sample.check_ins_per_minute * (1 + wave / 2)),
     )
-
-
-def _status(number: int, place: int, setting: SettingId, policy: str) -> SettingStatus:
-    """What a device says of one setting; one in some is in trouble."""
-    state, more = SettingState.SUCCEEDED, dict[str, Any](written=True, effective=True)
-    match (number + 3 * place) % 13:
-        case 0:
-            state = SettingState.ERROR
-            more = {"code": "notEffective", "reason": "The engine does not follow its configuration.", "written": True}
-        case 4:
-            more = {"code": "repaired", "reason": "Somebody had changed it; it was put back.", "written": True}
-        case 7 if setting == CLOUD:
-            state, more = SettingState.CONFLICT, {"code": "conflict", "reason": "Policies differ."}
-        case 9:
-            state, more = SettingState.PENDING, {"reason": "It holds after the next restart.", "written": True}
-        case 11:
-            state, more = SettingState.NOT_APPLICABLE, {"code": "engineTooOld", "reason": "The engine is too old."}
-        case _:
-            pass
-    return SettingStatus(setting=setting, state=state, provider="mdatp", policies=(PolicyId(policy),), **more)

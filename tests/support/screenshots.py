@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.portal_browser import Office, Watched, ada, browser, context, office
+from tests.support.portal_browser import Office, Watched, ada, browser, context, opened_office
 from tests.support.portal_scene import furnish
 from tests.support.portal_walk import opened
 
-__all__ = ["ada", "browser", "context", "office"]
+__all__ = ["ada", "browser", "context"]
 
 DIRECTORY = os.environ["SCREENSHOTS"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """A server whose first device is called like the others, and not as those who attack would."""
+    with opened_office(tmp_path_factory.mktemp("server") / "data", device_name="gateway-01") as opened:
+        yield opened
 
 
 def named(path: str) -> str:
