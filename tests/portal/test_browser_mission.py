@@ -187,7 +187,7 @@ def meets_a_conflict(newcomer: Mission) -> None:
     newcomer.press("Preview")
     newcomer.press("Save the rules")
     fills_the_wizard(newcomer, OTHER, "false")
-    expect(page.locator("#preview")).to_contain_text("Conflicts that this makes")
+    expect(page.locator("#preview")).to_contain_text("Conflicts that come")
     page.get_by_label("I have read").check()
     newcomer.press("Create")
     expect(page.get_by_role("heading", level=1)).to_have_text(OTHER)
