@@ -67,6 +67,7 @@ def delete_policy(
     services: Services, rendering: Renderer, request: PageRequest, form: Form, policy_id: FromPath[str]
 ) -> Response[str] | Redirect:
     """Delete a policy; its devices return to what their other policies say."""
+    check_form(services, request, form)
     reason = form.get("reason", "").strip()
     try:
         do(
@@ -118,6 +119,7 @@ def save_priority(
     services: Services, rendering: Renderer, request: PageRequest, form: Form, policy_id: FromPath[str]
 ) -> Response[str] | Redirect:
     """Give a policy the priority that was previewed."""
+    check_form(services, request, form)
     reason = form.get("reason", "").strip()
     try:
         priority = _read(form)

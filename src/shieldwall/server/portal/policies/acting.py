@@ -19,7 +19,6 @@ from shieldwall.server.manager.preview import Proposal
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
 from shieldwall.server.portal.policies.shown import path_of, seen_state
-from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import targets
 from shieldwall.server.storage.records import Policy
@@ -117,12 +116,13 @@ def do(
 ) -> T:
     """Do something to a policy where it is still as the form's page showed it.
 
+    That the form is ours is for the handler to see to, before it catches what can be wrong with it: a form of another
+    site must not come back as a page of ours.
+
     Raises:
         ChangedMeanwhileError: It is not.
-        ForgedFormError: The form is none of ours.
         NotFoundError: It is gone.
     """
-    check_form(services, request, form)
     acting = acting_for(services, request)
     with services.database.write() as connection:
         targets.lock(connection)

@@ -87,6 +87,7 @@ def save_assignments(
     services: Services, rendering: Renderer, request: PageRequest, form: Form, policy_id: FromPath[str]
 ) -> Response[str] | Redirect:
     """Assign a policy as it was previewed."""
+    check_form(services, request, form)
     pending, reason = pending_of(every_value(form)), form.get("reason", "").strip()
     try:
         do(

@@ -168,6 +168,7 @@ def roll_back(  # noqa: PLR0917 - what the framework hands it, and two parts of 
     revision: FromPath[str],
 ) -> Response[str] | Redirect:
     """Make what a revision said that of the next one."""
+    check_form(services, request, form)
     number, reason = _number(revision), form.get("reason", "").strip()
     try:
         do(
