@@ -15,7 +15,7 @@ from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.target import Target
 from shieldwall.policy.applicability import traits_of
 from shieldwall.policy.explain import explain
-from shieldwall.policy.outcomes import Conflict, Decided, Resolution
+from shieldwall.policy.outcomes import Conflict, Decided, Reason, Resolution
 from shieldwall.policy.prepared import PreparedPolicy, prepare
 from shieldwall.policy.resolve import resolve_prepared
 from shieldwall.server.manager.policies import document_of
@@ -31,6 +31,10 @@ _PROVIDERS: Final = {
     ("macOS", False): "mdatp",
 }
 """Who carries a setting out on a system, and whether it is one of the firewall."""
+_INAPPLICABLE: Final = {
+    Reason.OTHER_PLATFORM: "The policy is for another platform.",
+    Reason.AGENT_TOO_OLD: "Agent too old: this one does not know the setting, a newer one does.",
+}
 _ENGINE: Final = "The engine does not follow its configuration."
 _FIREWALL: Final = "Another program took the rules out of the kernel."
 
@@ -76,7 +80,7 @@ class Reports:
                     setting=resolution.setting,
                     state=SettingState.NOT_APPLICABLE,
                     code=resolution.reason,
-                    reason="The policy is for another platform.",
+                    reason=_INAPPLICABLE[resolution.reason],
                     policies=tuple(sorted(each.policy for each in resolution.contenders)),
                 )
 
