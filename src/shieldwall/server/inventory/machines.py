@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,14 +13,19 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
 from shieldwall.contract.status import SEVERITY
-from shieldwall.server.storage import devices, inventory
+from shieldwall.server.storage import devices, inventory, inventory_windows
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.inventory import Cut, Filter, Health, Order, Position, Sort, Standing
+from shieldwall.server.storage.inventory import Cut, Filter, Found, Health, Order, Position, Sort, Standing
 from shieldwall.trust import strict_base64
 
 INACTIVE_AFTER: Final = timedelta(days=7)
 """Published: a device that was not in touch for so long is inactive."""
+LARGE: Final = 100_000
+"""Up to so many devices a fleet is searched through within a page, and all that fit are counted."""
+EFFORT: Final = inventory_windows.Effort()
+EVERYWHERE: Final = "*"
+"""The cursor that begins a search through all devices of a large fleet, and stands before those that go on with it."""
 _EXPORT_PORTION: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -77,18 +82,70 @@ def list_machines(connection: Connection, tenant_id: TenantId, wanted: Wanted) -
     return _listed(connection, tenant_id, wanted, None)
 
 
-def search(connection: Connection, tenant_id: TenantId, wanted: Wanted, most: int) -> tuple[tuple[Machine, ...], int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """One page of a search, and how far it goes.
+
+    ``count`` is how many devices fit: all of them, or those of the rows that were looked at. ``following`` leads to the
+    next page. ``looked`` is how many rows of a large fleet were looked at; ``named`` says that only names that begin
+    with the search were: then ``following`` may lead on among these, and ``EVERYWHERE`` through all devices.
+    """
+
+    found: tuple[Machine, ...]
+    count: int
+    following: str | None = None
+    looked: int | None = None
+    named: bool = False
+
+
+def search(connection: Connection, tenant_id: TenantId, wanted: Wanted, most: int) -> Searched:
     """Return one page, and how many devices fit, counted as far as ``most``.
 
-    Where few fit, they are looked for once for both: however many devices there are, nobody waits for a second look.
+    Where few fit, they are looked for once for both. Of a large fleet a part is looked at, from where the page before
+    ended: however many devices there are, nobody waits for all of them.
+    A search looks at the beginnings of names first. Devices with twins are still looked for among all.
 
     Raises:
         BadCursorError: The cursor is not one of this list.
     """
-    known = inventory.few(connection, tenant_id, wanted.filter) if _is_picked(wanted.filter) else None
+    asked = wanted.filter
+    if asked == Filter(inactive_before=asked.inactive_before) and not asked.only:
+        return _searched(connection, tenant_id, wanted, None, most)
+    if asked.is_duplicate is not None or not inventory_windows.is_large(connection, tenant_id, LARGE):
+        known = inventory.few(connection, tenant_id, asked) if _is_picked(asked) else None
+        return _searched(connection, tenant_id, wanted, known, most)
+    looks_everywhere = (wanted.cursor or "").startswith(EVERYWHERE)
+    if (known := inventory_windows.known(connection, tenant_id, asked)) is not None:
+        return _searched(connection, tenant_id, wanted, known, most)
+    if asked.search.split() and not looks_everywhere:
+        named = inventory_windows.beginning(connection, tenant_id, asked)
+        if named or wanted.cursor is not None:
+            return replace(_searched(connection, tenant_id, wanted, named, most), named=True)
+    return _looked_through(connection, tenant_id, wanted)
+
+
+def _searched(
+    connection: Connection, tenant_id: TenantId, wanted: Wanted, known: Collection[DeviceId] | None, most: int
+) -> Searched:
     found = _listed(connection, tenant_id, wanted, known)
     count = count_machines(connection, tenant_id, wanted.filter, most=most) if known is None else len(known)
-    return found, count
+    following = found[-1].cursor if len(found) == wanted.size else None
+    return Searched(found=found, count=count, following=following)
+
+
+def _looked_through(connection: Connection, tenant_id: TenantId, wanted: Wanted) -> Searched:
+    cursor = (wanted.cursor or "").removeprefix(EVERYWHERE)
+    after = read_cursor(cursor, wanted.order) if cursor else None
+    cut = Cut(order=wanted.order, after=after, size=wanted.size)
+    looked = EFFORT.of(wanted.filter, wanted.order)
+    window = inventory_windows.look_through(connection, tenant_id, wanted.filter, cut, looked)
+    further = window.further
+    return Searched(
+        found=_described(connection, wanted, window.found),
+        count=len(window.found),
+        following=None if further is None else EVERYWHERE + write_cursor(further, wanted.order),
+        looked=looked,
+    )
 
 
 def _is_picked(asked: Filter) -> bool:
@@ -102,7 +159,10 @@ def _listed(
 ) -> tuple[Machine, ...]:
     after = None if wanted.cursor is None else read_cursor(wanted.cursor, wanted.order)
     cut = Cut(order=wanted.order, after=after, size=wanted.size)
-    found = inventory.portion(connection, tenant_id, wanted.filter, cut, known)
+    return _described(connection, wanted, inventory.portion(connection, tenant_id, wanted.filter, cut, known))
+
+
+def _described(connection: Connection, wanted: Wanted, found: Collection[Found]) -> tuple[Machine, ...]:
     described = describe(connection, [each.device_id for each in found], wanted.filter.inactive_before)
     return tuple(
         Machine(

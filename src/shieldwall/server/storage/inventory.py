@@ -147,7 +147,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class _Phase:
+class Phase:
     """One part of a sort: its column, which of the devices it is about, and where both stand."""
 
     column: ColumnElement[Any]
@@ -204,7 +204,7 @@ _STANDING: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class Question:
     """A filter, asked of one tenant."""
 
     tenant_id: TenantId
@@ -215,6 +215,7 @@ class _Question:
     inactive: Select[Any] = field(init=False)
 
     def __post_init__(self) -> None:
+        """Say once who is silent."""
         object.__setattr__(self, "inactive", _inactive(self.tenant_id, self.filter.inactive_before))
 
     @property
@@ -260,15 +261,27 @@ class _Question:
         if asked.is_drifted is not None:
             found.append(inventory.c.exposure > 0 if asked.is_drifted else inventory.c.exposure == 0)
         if asked.is_duplicate is not None:
-            twins = duplicated(self.tenant_id)
-            found.append(_in(twins) if asked.is_duplicate else ~_in(twins))
+            twin = self.of_twins()
+            found.append(twin if asked.is_duplicate else ~twin)
         if asked.group is not None:
-            found.append(_in(select(group_members.c.device_id).where(group_members.c.group_id == asked.group)))
+            found.append(self.of_group(asked.group))
         if asked.policy_states:
             found.append(self.in_states(asked.policy_states))
         if asked.health:
             found.append(or_(*(and_(*self.of_health(health)) for health in sorted(asked.health))))
         return found
+
+    def of_twins(self) -> Condition:
+        """Return what makes a row one of a device whose hardware another one names as well."""
+        return _in(duplicated(self.tenant_id))
+
+    def of_group(self, group: GroupId) -> Condition:
+        """Return what makes a row one of a member of a group."""
+        return _in(select(group_members.c.device_id).where(group_members.c.group_id == group))
+
+    def of_contact(self, contact: Condition) -> Condition:
+        """Return what makes a row one of a device with such a check-in."""
+        return _in(select(check_ins.c.device_id).where(check_ins.c.tenant_id == self.tenant_id, contact))
 
     def of_health(self, health: Health) -> tuple[Condition, ...]:
         """Return what makes a row one of this health. The silent are few, so they are named and not the others."""
@@ -284,32 +297,30 @@ class _Question:
         """Return what makes a row one of a device in these states."""
         return of_states(self.connection, self.tenant_id, self.pairs, states)
 
-    def phases(self, order: Order, seen: FromClause) -> tuple[_Phase, ...]:
+    def phases(self, order: Order, seen: FromClause) -> tuple[Phase, ...]:
         """Return the parts of a sort, in the order in which they are read; ``seen`` are the check-ins."""
         found = self._phases(order.by, seen)
         return found[::-1] if order.descending else found
 
-    def _phases(self, by: Sort, seen: FromClause) -> tuple[_Phase, ...]:
+    def _phases(self, by: Sort, seen: FromClause) -> tuple[Phase, ...]:
         if by in _BY_COLUMN:
-            return (_Phase(_BY_COLUMN[by]),)
+            return (Phase(_BY_COLUMN[by]),)
         match by:
             case Sort.HEALTH:
-                return tuple(_Phase(inventory.c.name_key, self.of_health(health)) for health in Health)
+                return tuple(Phase(inventory.c.name_key, self.of_health(health)) for health in Health)
             case Sort.LAST_CHECK_IN:
                 moment, mine = seen.c.last_check_in, seen.c.tenant_id == self.tenant_id
-                never = _Phase(seen.c.device_id, (mine, moment.is_(None)), seen)
-                return (never, _Phase(moment, (mine, moment.is_not(None)), seen))
+                never = Phase(seen.c.device_id, (mine, moment.is_(None)), seen)
+                return (never, Phase(moment, (mine, moment.is_not(None)), seen))
             case _:
-                return tuple(_Phase(inventory.c.name_key, (self.in_states([state]),)) for state in SEVERITY[::-1])
+                return tuple(Phase(inventory.c.name_key, (self.in_states([state]),)) for state in SEVERITY[::-1])
 
     def _seen(self) -> list[Condition]:
-        asked = self.filter
-        mine = check_ins.c.tenant_id == self.tenant_id
-        found = []
+        asked, found = self.filter, list[Condition]()
         if asked.seen_before is not None:
-            found.append(_in(select(check_ins.c.device_id).where(mine, check_ins.c.last_check_in < asked.seen_before)))
+            found.append(self.of_contact(check_ins.c.last_check_in < asked.seen_before))
         if asked.seen_after is not None:
-            found.append(_in(select(check_ins.c.device_id).where(mine, check_ins.c.last_check_in >= asked.seen_after)))
+            found.append(self.of_contact(check_ins.c.last_check_in >= asked.seen_after))
         return found
 
 
@@ -331,7 +342,7 @@ def portion(
     found: list[Found] = []
     phases = question.phases(order, seen)
     for number in range(start.phase, len(phases)):
-        query = _ordered(phases[number], conditions, order, start if number == start.phase else Position())
+        query = ordered(phases[number], conditions, order, start if number == start.phase else Position())
         rows = connection.execute(query.limit(size - len(found)))
         found += [Found(DeviceId(device), Position(number, key, DeviceId(device))) for device, key in rows]
         if len(found) >= size:
@@ -426,9 +437,9 @@ def shared_hardware(
                         yield device, twin, _SHARED[column.name]
 
 
-def _asked(connection: Connection, tenant_id: TenantId, asked: Filter, order: Order | None = None) -> _Question:
+def _asked(connection: Connection, tenant_id: TenantId, asked: Filter, order: Order | None = None) -> Question:
     needs_pairs = asked.policy_states or (order is not None and order.by is Sort.POLICY_STATE)
-    return _Question(tenant_id, asked, connection, pairs(connection, tenant_id) if needs_pairs else ())
+    return Question(tenant_id, asked, connection, pairs(connection, tenant_id) if needs_pairs else ())
 
 
 def _inactive(tenant_id: TenantId, before: datetime) -> Select[Any]:
@@ -443,7 +454,7 @@ def _inactive(tenant_id: TenantId, before: datetime) -> Select[Any]:
     return silent.union_all(never).subquery().select()
 
 
-def _few(connection: Connection, question: _Question) -> list[str] | None:
+def _few(connection: Connection, question: Question) -> list[str] | None:
     """Return the devices that fit, where these are few and no index knows them by what is asked.
 
     Where they are many, going through all devices in the order wanted meets enough of them soon. Going through them in
@@ -464,7 +475,8 @@ def _seen(few: Sequence[str]) -> FromClause:
     return select(check_ins).where(check_ins.c.device_id.in_(few)).limit(_FEW).subquery()
 
 
-def _ordered(phase: _Phase, conditions: Sequence[Condition], order: Order, after: Position) -> Select[Any]:
+def ordered(phase: Phase, conditions: Sequence[Condition], order: Order, after: Position) -> Select[Any]:
+    """Select the devices of a phase that fit, and what they are sorted by, after a position."""
     column, identity = phase.column, phase.source.c.device_id
     source = phase.source
     if source is not inventory and conditions:
@@ -487,7 +499,7 @@ def _contains(column: ColumnElement[str], text: str) -> Condition:
     return column.contains(text, autoescape=True, escape=_ESCAPE)
 
 
-def _facet_columns(question: _Question) -> Mapping[str, ColumnElement[Any]]:
+def _facet_columns(question: Question) -> Mapping[str, ColumnElement[Any]]:
     health = case(
         (_in(question.inactive), Health.INACTIVE.value),
         (inventory.c.impaired == true(), Health.IMPAIRED.value),

@@ -73,7 +73,8 @@ def list_devices(services: Services, rendering: Renderer, request: PageRequest) 
         filter=seen(request, asked.filter(services.clock.now())), order=asked.order, cursor=asked.after, size=PAGE_SIZE
     )
     with services.database.read() as connection:
-        found, counted = machines.search(connection, tenant, wanted, MOST_COUNTED)
+        searched = machines.search(connection, tenant, wanted, MOST_COUNTED)
+        found = searched.found
         standing = summaries(connection, [each.device for each in found])
         views = saved_views.of_person(connection, tenant, caller.id, PATH)
         named = _groups_named(connection, tenant, request, asked)
@@ -86,14 +87,16 @@ def list_devices(services: Services, rendering: Renderer, request: PageRequest) 
         devices=[machine_row(each, standing[each.device.id]) for each in found],
         asked=asked,
         chips=list(_chips(asked, named)),
-        counted=_count(asked, counted, figures),
+        counted=_count(asked, searched.count, figures),
+        looked=searched.looked,
+        everywhere=asked.following(machines.EVERYWHERE) if searched.named else None,
         choices=_choices(figures),
         columns=words.COLUMNS,
         words=words,
         state_words=STATES,
         views=views,
         view=next((view for view in views if view.query == asked.query), None),
-        following=asked.following(found[-1].cursor) if len(found) == PAGE_SIZE else None,
+        following=None if searched.following is None else asked.following(searched.following),
     )
 
 

@@ -1,0 +1,244 @@
+"""Looking through a large fleet a part at a time: no page waits until all devices were looked at.
+
+Where few devices fit, the other lists go through all of them to find those, which of a million takes longer than a page
+may. Here a page looks at a bounded number of rows, in the order of the list, and says where it stopped: whoever wants
+more looks on from there. What more than the columns of a row is asked of is asked row by row, of those alone.
+
+Few devices that an index names are found by it, exactly: those of a group, of a manager, with one state of policies;
+and, for a search, those whose names begin with its first word, or whose id it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, literal, or_, select, true, tuple_
+
+from shieldwall.contract.ids import DeviceId, GroupId, TenantId
+from shieldwall.contract.status import SettingState
+from shieldwall.server.storage.folding import fold
+from shieldwall.server.storage.inventory import (
+    Cut,
+    Filter,
+    Found,
+    Health,
+    Order,
+    Phase,
+    Position,
+    Question,
+    Sort,
+    ordered,
+)
+from shieldwall.server.storage.inventory_rows import agent_key
+from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory, status_documents
+
+Condition = ColumnElement[bool]
+
+FEW: Final = 2_000
+"""Devices that are named one by one."""
+BEGINNINGS: Final = 10_000
+"""Names that begin alike and are looked at, for the rest of what is asked."""
+_LAST: Final = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was found in a part of a list; ``further`` is where it ended, ``None`` at the end of the list."""
+
+    found: tuple[Found, ...]
+    further: Position | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How many rows one page looks at by their own columns, and by what is beside them."""
+
+    columns: int = 80_000
+    beside: int = 15_000
+
+    def of(self, asked: Filter, order: Order) -> int:
+        """Return how many rows are looked at for a filter; in the order of check-ins, each row is beside its own."""
+        is_beside = asked.health or asked.policy_states or asked.seen_before or asked.seen_after or asked.group
+        is_beside = is_beside or asked.only or order.by in {Sort.LAST_CHECK_IN, Sort.POLICY_STATE}
+        return self.beside if is_beside else self.columns
+
+
+def is_large(connection: Connection, tenant_id: TenantId, beyond: int) -> bool:
+    """Whether a tenant has more than so many devices."""
+    some = select(inventory.c.device_id).where(inventory.c.tenant_id == tenant_id)
+    return connection.scalars(some.limit(1).offset(beyond)).first() is not None
+
+
+def look_through(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut, most: int) -> Window:
+    """Return the next devices that fit among the next ``most`` rows of a list, and where the page after it begins."""
+    question = _asked(connection, tenant_id, asked)
+    start, left, found = cut.after or Position(), most, list[Found]()
+    phases = question.phases(cut.order, check_ins)
+    for number in range(start.phase, len(phases)):
+        after = start if number == start.phase else Position()
+        phase = phases[number]
+        looked = _plain(phase)
+        end = connection.execute(
+            ordered(looked, (question.mine,) if looked.source is inventory else (), cut.order, after)
+            .limit(1)
+            .offset(left - 1)
+        ).first()
+        query = ordered(phase, question.conditions(), cut.order, after)
+        if end is not None:
+            place = tuple_(literal(end[1], phase.column.type), literal(end[0]))
+            here = tuple_(phase.column, phase.source.c.device_id)
+            query = query.where(here >= place if cut.order.descending else here <= place)
+        rows = connection.execute(query.limit(cut.size - len(found)))
+        found += [Found(DeviceId(device), Position(number, key, DeviceId(device))) for device, key in rows]
+        if len(found) >= cut.size:
+            return Window(tuple(found), found[-1].position)
+        if end is not None:
+            return Window(tuple(found), Position(number, end[1], DeviceId(end[0])))
+        if number + 1 < len(phases):
+            passed = ordered(looked, (question.mine,) if looked.source is inventory else (), cut.order, after)
+            left -= connection.scalars(select(func.count()).select_from(passed.limit(left).subquery())).one()
+            left = max(left, 1)
+    return Window(tuple(found), None)
+
+
+def known(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[DeviceId, ...] | None:
+    """Return the devices that fit, where an index names them and few others; ``None`` where none does."""
+    for narrow in _narrow(tenant_id, asked):
+        ids: list[str] = list(connection.scalars(narrow.limit(FEW + 1)))
+        if len(ids) <= FEW:
+            return _fitting(connection, tenant_id, asked, ids)
+    return None
+
+
+def beginning(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[DeviceId, ...]:
+    """Return devices that fit and whose name begins with the first word of the search, or that have it as an id."""
+    first = fold(asked.search.split()[0])
+    name = inventory.c.name_folded
+    named = (
+        select(inventory.c.device_id)
+        .where(inventory.c.tenant_id == tenant_id, name >= first, name < first + _LAST)
+        .order_by(name, inventory.c.device_id)
+    )
+    found: list[str] = list(connection.scalars(named.limit(BEGINNINGS)))
+    found += connection.scalars(
+        select(devices.c.id).where(
+            or_(devices.c.id == first, devices.c.object_id == first), devices.c.tenant_id == tenant_id
+        )
+    )
+    return _fitting(connection, tenant_id, asked, found)[:FEW]
+
+
+class _RowByRow(Question):
+    """A filter that is asked of one row after another: nothing is gathered first that all devices would be read for."""
+
+    @property
+    def mine(self) -> Condition:
+        """Say that a row is of this tenant."""
+        return inventory.c.tenant_id == self.tenant_id
+
+    def of_group(self, group: GroupId) -> Condition:
+        """Look whether the device is a member."""
+        member = group_members.c.device_id == inventory.c.device_id
+        return select(literal(1)).where(group_members.c.group_id == group, member).exists()
+
+    def of_contact(self, contact: Condition) -> Condition:
+        """Look at the device's check-in."""
+        return select(literal(1)).where(check_ins.c.device_id == inventory.c.device_id, contact).exists()
+
+    def of_health(self, health: Health) -> tuple[Condition, ...]:
+        """Look at the device's check-in, or at when it was registered where there was none."""
+        moment = func.coalesce(check_ins.c.last_check_in, inventory.c.registered_at)
+        silent = self.of_contact(moment < literal(self.filter.inactive_before, inventory.c.registered_at.type))
+        match health:
+            case Health.INACTIVE:
+                return (silent,)
+            case Health.IMPAIRED:
+                return (inventory.c.impaired == true(), ~silent)
+            case Health.ACTIVE:
+                return (inventory.c.impaired == false(), ~silent)
+
+    def in_states(self, states: Collection[SettingState]) -> Condition:
+        """Look at the device's report: *pending* is one that is missing, or about another target."""
+        of_report = and_(
+            status_documents.c.tenant_id == self.tenant_id, status_documents.c.digest == check_ins.c.status_digest
+        )
+        told = (
+            select(literal(1))
+            .select_from(check_ins.join(status_documents, of_report))
+            .where(
+                check_ins.c.device_id == inventory.c.device_id,
+                status_documents.c.target.is_not_distinct_from(check_ins.c.target_digest),
+            )
+        )
+        named = sorted(frozenset(states) - {SettingState.PENDING})
+        found: list[Condition] = [told.where(status_documents.c.gravest.in_(named)).exists()] if named else []
+        if SettingState.PENDING in states:
+            others = sorted(set(SettingState) - {SettingState.PENDING})
+            has_come = self.of_contact(true())
+            found.append(and_(has_come, ~told.where(status_documents.c.gravest.in_(others)).exists()))
+        return or_(*found)
+
+
+def _asked(connection: Connection, tenant_id: TenantId, asked: Filter) -> _RowByRow:
+    return _RowByRow(tenant_id, asked, connection)
+
+
+def _plain(phase: Phase) -> Phase:
+    """Return a phase without what is asked of its rows; a phase of check-ins is parted by what its index knows."""
+    return replace(phase, only=()) if phase.source is inventory else phase
+
+
+def _fitting(connection: Connection, tenant_id: TenantId, asked: Filter, ids: Sequence[str]) -> tuple[DeviceId, ...]:
+    _, *others = _asked(connection, tenant_id, asked).conditions()
+    found: dict[DeviceId, None] = {}
+    for begun in range(0, len(ids), FEW):
+        of_these = select(inventory.c.device_id).where(inventory.c.device_id.in_(ids[begun : begun + FEW]), *others)
+        found |= dict.fromkeys(map(DeviceId, connection.scalars(of_these)))
+        if len(found) >= FEW:
+            break
+    return tuple(found)
+
+
+def _narrow(tenant_id: TenantId, asked: Filter) -> Iterator[Select[Any]]:
+    """Select the devices of each part of a filter that an index answers."""
+    row = select(inventory.c.device_id).where(inventory.c.tenant_id == tenant_id)
+    of_columns: tuple[tuple[object, Condition], ...] = (
+        (asked.managed_by is not None, inventory.c.managed_by == asked.managed_by),
+        (asked.agent_version is not None, inventory.c.agent_key == agent_key(asked.agent_version or "")),
+        (asked.enrollment_codes, inventory.c.enrollment_code.in_(sorted(asked.enrollment_codes))),
+        (asked.attestation, inventory.c.attestation_level.in_(sorted(asked.attestation))),
+        (asked.is_drifted, inventory.c.exposure > 0),
+    )
+    yield from (row.where(condition) for is_asked, condition in of_columns if is_asked)
+    if asked.group is not None:
+        yield select(group_members.c.device_id).where(group_members.c.group_id == asked.group)
+    if asked.policy_states and SettingState.PENDING not in asked.policy_states:
+        yield _reporting(tenant_id, asked.policy_states)
+    contact = select(check_ins.c.device_id).where(check_ins.c.tenant_id == tenant_id)
+    if asked.seen_before is not None:
+        yield contact.where(check_ins.c.last_check_in < asked.seen_before)
+    if asked.seen_after is not None:
+        yield contact.where(check_ins.c.last_check_in >= asked.seen_after)
+    if asked.only:
+        yield row.where(*asked.only)
+
+
+def _reporting(tenant_id: TenantId, states: frozenset[SettingState]) -> Select[Any]:
+    """Select the devices whose report is about their target and comes to one of these states: by their documents."""
+    return (
+        select(check_ins.c.device_id)
+        .join(
+            status_documents,
+            and_(
+                status_documents.c.digest == check_ins.c.status_digest,
+                status_documents.c.target.is_not_distinct_from(check_ins.c.target_digest),
+            ),
+        )
+        .where(
+            check_ins.c.tenant_id == tenant_id,
+            status_documents.c.tenant_id == tenant_id,
+            status_documents.c.gravest.in_(sorted(states)),
+        )
+    )
