@@ -99,7 +99,7 @@ class Reports:
             policies=decided.winners,
             losers=decided.losers,
         )
-        match number % 29:
+        match number % 37:
             case 5:
                 reason = _FIREWALL if is_firewall else _ENGINE
                 return replace(fine, state=SettingState.ERROR, code="notEffective", reason=reason, effective=False)
