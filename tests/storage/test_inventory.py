@@ -16,7 +16,16 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import check_ins, devices, groups, inventory, inventory_states, statuses, tenants
+from shieldwall.server.storage import (
+    check_ins,
+    devices,
+    groups,
+    inventory,
+    inventory_states,
+    inventory_windows,
+    statuses,
+    tenants,
+)
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.inventory import Cut, Filter, Health, Order, Sort
@@ -184,6 +193,42 @@ def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
         with fleet.read() as connection:
             assert inventory.count(connection, TENANT_ID, asked) == len(expected)
             assert inventory.count(connection, TENANT_ID, asked, most=3) == min(3, len(expected))
+
+
+def looked_through(database: Database, asked: Filter, order: Order, most: int) -> list[DeviceId]:
+    """Every device of a list, read as of a large fleet: so many rows at a time."""
+    found: list[DeviceId] = []
+    after = None
+    for _ in range(200):
+        cut = Cut(order=order, after=after, size=2)
+        with database.read() as connection:
+            window = inventory_windows.look_through(connection, TENANT_ID, asked, cut, most)
+        found += [each.device_id for each in window.found]
+        after = window.further
+        if after is None:
+            return found
+    raise AssertionError("the list does not end")
+
+
+def test_a_large_fleet_looked_through_in_parts_comes_to_the_same(fleet: Database) -> None:
+    with fleet.write() as connection:
+        groups.add(connection, a_group(1))
+        groups.add_members(connection, group_id(1), [device_id(3), device_id(4)])
+    for changes, expected in ASKED:
+        asked = replace(EVERYBODY, **changes)
+        for by, descending in ((Sort.NAME, False), (Sort.LAST_CHECK_IN, True), (Sort.HEALTH, False)):
+            order = Order(by=by, descending=descending)
+            assert looked_through(fleet, asked, order, 4) == listed(fleet, asked, order), (changes, by)
+        with fleet.read() as connection:
+            known = inventory_windows.known(connection, TENANT_ID, asked)
+            assert known is None or sorted(numbers(list(known))) == expected, changes
+
+
+def test_a_search_finds_beginnings_of_names_and_ids_first(fleet: Database) -> None:
+    for search, expected in (("WEB-1", [1, 11]), ("web 1.1", [1]), (device_id(5), [5]), ("eb-1", []), ("_", [])):
+        with fleet.read() as connection:
+            found = inventory_windows.beginning(connection, TENANT_ID, replace(EVERYBODY, search=search))
+        assert sorted(numbers(list(found))) == expected, search
 
 
 def test_a_report_about_another_target_says_nothing_of_this_one(fleet: Database) -> None:

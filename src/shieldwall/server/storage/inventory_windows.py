@@ -61,8 +61,8 @@ class Effort:
     def of(self, asked: Filter, order: Order) -> int:
         """Return how many rows are looked at for a filter; in the order of check-ins, each row is beside its own."""
         is_beside = asked.health or asked.policy_states or asked.seen_before or asked.seen_after or asked.group
-        is_beside = is_beside or asked.only or order.by in {Sort.LAST_CHECK_IN, Sort.POLICY_STATE}
-        return self.beside if is_beside else self.columns
+        is_apart = asked.only or order.by in {Sort.LAST_CHECK_IN, Sort.POLICY_STATE}
+        return self.beside if is_beside or is_apart else self.columns
 
 
 def is_large(connection: Connection, tenant_id: TenantId, beyond: int) -> bool:
@@ -141,11 +141,16 @@ class _RowByRow(Question):
     def of_group(self, group: GroupId) -> Condition:
         """Look whether the device is a member."""
         member = group_members.c.device_id == inventory.c.device_id
-        return select(literal(1)).where(group_members.c.group_id == group, member).exists()
+        return select(literal(1)).where(group_members.c.group_id == group, member).correlate(inventory).exists()
 
     def of_contact(self, contact: Condition) -> Condition:
         """Look at the device's check-in."""
-        return select(literal(1)).where(check_ins.c.device_id == inventory.c.device_id, contact).exists()
+        return (
+            select(literal(1))
+            .where(check_ins.c.device_id == inventory.c.device_id, contact)
+            .correlate(inventory)
+            .exists()
+        )
 
     def of_health(self, health: Health) -> tuple[Condition, ...]:
         """Look at the device's check-in, or at when it was registered where there was none."""
@@ -171,6 +176,7 @@ class _RowByRow(Question):
                 check_ins.c.device_id == inventory.c.device_id,
                 status_documents.c.target.is_not_distinct_from(check_ins.c.target_digest),
             )
+            .correlate(inventory)
         )
         named = sorted(frozenset(states) - {SettingState.PENDING})
         found: list[Condition] = [told.where(status_documents.c.gravest.in_(named)).exists()] if named else []
