@@ -7,14 +7,17 @@ import time
 from html import unescape
 from typing import Any
 
+import pytest
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.samples import device_id
 
 from shieldwall.contract.ids import DeviceId
+from shieldwall.server.inventory import machines
 from shieldwall.server.portal.devices.asking import read_query
 from shieldwall.server.portal.devices.device_words import COLUMNS
 from shieldwall.server.storage import check_ins, devices
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.inventory_windows import Effort
 
 
 def join(world: AdminWorld, number: int, **changes: object) -> DeviceId:
@@ -171,3 +174,24 @@ def test_an_export_is_work_that_ends_in_a_file(world: AdminWorld, ada: Client) -
     assert "'=cmd()" in file.text
     assert "other" not in file.text
     assert sends(ada, "/devices/export", kind="xml", query="").status_code == 400
+
+
+def test_a_large_fleet_is_looked_through_in_parts_that_lead_on(
+    world: AdminWorld, ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate(("alpha", "beta", "gamma", "webber", "my-web"), 1):
+        join(world, number, display_name=name)
+    monkeypatch.setattr(machines, "LARGE", 2)
+    monkeypatch.setattr(machines, "EFFORT", Effort(columns=2, beside=2))
+
+    beginning = ada.get("/devices?search=web").text
+    assert shown(beginning) == ["webber"]
+    assert "Search everywhere in all devices" in beginning
+    page, found, pages = ada.get("/devices?search=web&after=*").text, list[str](), 1
+    while following := re.search(r'href="(/devices\?[^"]*)" rel="next"', page):
+        assert "The next page looks further" in page
+        found += shown(page)
+        page, pages = ada.get(unescape(following[1])).text, pages + 1
+    assert "All devices have been looked through." in page
+    assert [*found, *shown(page)] == ["my-web", "webber"]
+    assert pages > 2
