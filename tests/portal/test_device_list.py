@@ -13,6 +13,7 @@ from tests.support.samples import device_id
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.inventory import machines
+from shieldwall.server.inventory.machine_queries import InvalidMachineQueryError
 from shieldwall.server.portal.devices.asking import read_query
 from shieldwall.server.portal.devices.device_words import COLUMNS
 from shieldwall.server.storage import check_ins, devices
@@ -57,7 +58,9 @@ def state_of(world: AdminWorld, number: int) -> DeviceState:
 def test_an_address_is_read_and_written_alike() -> None:
     for query in ("search=a+b&tag=x&tag=y", "health=active&sort=os&descending=true&column=name&column=os", ""):
         assert read_query(query).query == query
-    assert read_query("search=&after=&health=active").query == "health=active"
+    assert read_query("search=&health=active").query == "health=active"
+    with pytest.raises(InvalidMachineQueryError):
+        read_query("after=")
     asked = read_query("tag=x&tag=y&sort=name&after=here")
     assert asked.without("tag", "x") == "tag=y&sort=name"
     assert asked.here().after is None
