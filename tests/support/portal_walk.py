@@ -41,6 +41,7 @@ def opened(watched: Watched, office: Office, scene: Scene) -> Iterator[str]:
                 raise
             continue  # a file, to be saved
         assert answer is not None
+        assert answer.status < 500, f"{path} failed"
         if answer.ok and answer.headers.get("content-type", "").startswith("text/html"):
             yield path
 
