@@ -15,6 +15,7 @@ from shieldwall.server.directory.group_uses import uses_of
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.storage import devices, scoping, tenants
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.records import Group
 from shieldwall.server.storage.schema import devices as device_rows
 
 LINUX = 'device.deviceOSType -eq "Linux"'
@@ -33,7 +34,7 @@ def fill(connection: Connection) -> None:
         devices.add(connection, device)
 
 
-def a_group(connection: Connection, office: Office, name: str, rule: str | None = None) -> groups.Group:
+def a_group(connection: Connection, office: Office, name: str, rule: str | None = None) -> Group:
     draft = GroupDraft(display_name=name, mail_nickname="group", membership_rule=rule)
     return groups.create_group(connection, office.acting, draft)
 
@@ -71,10 +72,10 @@ def test_a_trial_of_some_says_of_how_many(connection: Connection, office: Office
     trial = try_rule(connection, TENANT_ID, group.id, parse_rule(LINUX), most=1)
     new = try_rule(connection, TENANT_ID, None, parse_rule(LINUX), most=2)
 
-    assert (trial.is_everybody, trial.looked_at, trial.named) == (False, 1, {device_id(1)})
+    assert (trial.is_everybody, trial.looked_at, trial.named) == (False, 1, frozenset({device_id(1)}))
     assert not trial.moves.gained
     assert not trial.moves.lost
-    assert (new.is_everybody, new.moves.gained) == (False, {device_id(1), device_id(2)})
+    assert (new.is_everybody, new.moves.gained) == (False, frozenset({device_id(1), device_id(2)}))
 
 
 def test_what_names_a_group_is_told(connection: Connection, office: Office) -> None:

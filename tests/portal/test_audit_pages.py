@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from tests.portal.test_role_pages import send
 from tests.support.admin import AdminWorld, Client
+from tests.support.long_work import file_of
 from tests.support.samples import counted_id
 
 from shieldwall.server.storage import audit, audit_search
@@ -23,7 +24,7 @@ def note(world: AdminWorld, number: int, **columns: str) -> AuditEvent:
         id=counted_id("d", number),
         tenant_id=world.services.tenant.id,
         at=world.clock.now() + timedelta(minutes=number),
-        **{  # type: ignore[arg-type]
+        **{
             "actor": "person:ada@example.org",
             "activity": "policy.changed",
             "object_kind": "policy",
@@ -142,11 +143,7 @@ def test_it_is_exported_and_nothing_in_it_is_a_formula(world: AdminWorld, ada: C
     for kind, expected in (("csv", "\"'=cmd|"), ("json", '"objectName":"=cmd|')):
         status, work = send(ada, f"/audit/export/{kind}", object="x1")
         assert status == 303
-        for _ in range(200):
-            answer = ada.get(f"{work}/file")
-            if answer.status_code == 200:
-                break
-        text = answer.text
+        text = file_of(ada, work).text
         assert "policy.changed" in text
         assert expected in text or expected.strip('"') in text
     assert "<script>" not in ada.get("/audit?object=x1").text

@@ -7,7 +7,6 @@ import html
 import io
 import json
 import re
-import time
 from contextlib import closing
 from typing import Any
 
@@ -16,6 +15,7 @@ from tests.portal.test_pages import text_of
 from tests.portal.test_scope import fields_of, sends
 from tests.support.admin import AdminWorld, Client
 from tests.support.browsing import token_of
+from tests.support.long_work import file_of
 from tests.support.people import a_person, browser
 from tests.support.samples import TENANT_ID, device_id
 from tests.support.second_tenant import FABRIKAM_DEVICE, FABRIKAM_GROUP
@@ -373,7 +373,8 @@ def test_devices_of_a_group_are_written_to_a_file(world: AdminWorld, ada: Client
     path = f"/groups/{group}/members/export"
     fields = {"csrf": token_of(ada)}
     files = {
-        kind: finished(ada, sends(ada, path, fields | {"format": kind}).headers["location"]) for kind in ("csv", "json")
+        kind: file_of(ada, sends(ada, path, fields | {"format": kind}).headers["location"]).text
+        for kind in ("csv", "json")
     }
 
     assert [each["name"] for each in json.loads(files["json"])] == ["web-1", "web=cmd"]
@@ -381,14 +382,5 @@ def test_devices_of_a_group_are_written_to_a_file(world: AdminWorld, ada: Client
     assert [row["name"] for row in rows] == ["web-1", "web=cmd"]
     assert sends(ada, path, fields | {"format": "exe"}).status_code == 400
     listed = sends(ada, "/groups/export", fields | {"format": "csv"})
-    [row] = csv.DictReader(io.StringIO(finished(ada, listed.headers["location"]).removeprefix("\ufeff")))
+    [row] = csv.DictReader(io.StringIO(file_of(ada, listed.headers["location"]).text.removeprefix("\ufeff")))
     assert (row["name"], row["membership"], row["devices"]) == ("Web", "dynamic", "2")
-
-
-def finished(client: Client, path: str) -> str:
-    """The file that came of long work, once it is there."""
-    end = time.monotonic() + 20
-    while (answer := client.get(f"{path}/file")).status_code != 200:
-        assert time.monotonic() < end, client.get(path).text
-        time.sleep(0.02)
-    return answer.text

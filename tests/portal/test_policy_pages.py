@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from time import sleep
 
 import pytest
 from sqlalchemy import Connection
 from tests.portal.test_pages import ALL, assigned, reports, text_of, told
 from tests.portal.test_scope import fields_of
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
+from tests.support.long_work import file_of
 from tests.support.manager_world import CLOUD, DIAGNOSTIC, a_draft
 from tests.support.samples import device_id
 
@@ -176,13 +176,7 @@ def exported(ada: Client, policy: Policy, kind: str, **asked: str) -> str:
     fields = {"csrf": fields_of(page, f"/policies/{policy.id}/devices/export/csv")["csrf"], **asked}
     answer = ada.post(path, data=fields, headers={"Origin": PUBLIC_URL}, follow_redirects=False)
     assert answer.status_code == 303, answer.text
-    file = f"{answer.headers['location']}/file"
-    patience = 400
-    while (found := ada.get(file)).status_code != 200 and patience:
-        patience -= 1
-        sleep(0.05)
-    assert found.status_code == 200, found.text
-    return str(found.text)
+    return file_of(ada, answer.headers["location"]).text
 
 
 def test_the_devices_of_a_policy_are_exported(world: AdminWorld, ada: Client, fleet: Policy) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
-from tests.portal.test_group_pages import finished, one_line
+from tests.portal.test_group_pages import one_line
 from tests.portal.test_pages import text_of
 from tests.portal.test_scope import sends
 from tests.support.admin import AdminWorld, Client
 from tests.support.browsing import token_of
+from tests.support.long_work import file_of
 from tests.support.manager_world import CLOUD, FIREWALL_ON, a_draft, a_firewall_draft, chosen
 from tests.support.people import a_person, browser
 from tests.support.samples import NOON, TENANT_ID, device_id
@@ -89,7 +90,7 @@ def row(words: str, name: str) -> str:
 def exported(client: Client, path: str, kind: str = "json", **asked: str) -> Any:
     answer = sends(client, "/reports/export", {"csrf": token_of(client), "report": path, "format": kind} | asked)
     assert answer.status_code == 303, answer.text
-    text = finished(client, answer.headers["location"])
+    text = file_of(client, answer.headers["location"]).text
     return json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
 

@@ -152,9 +152,9 @@ def test_the_last_administrator_stays(world: AdminWorld, ada: Client) -> None:
             for each in role_assignments.all_of_tenant(connection, world.services.tenant.id)
             if each.role_id == ADMINISTRATOR.id
         ]
-    for each in everything:
-        status, page = send(ada, f"/role-assignments/{each}/delete")
+    answers = [send(ada, f"/role-assignments/{each}/delete") for each in everything]
 
+    status, page = answers[-1]
     assert status == 400
     assert "Nobody would be left" in page
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from threading import Event
 from typing import Any
 
 from tests.portal.test_pages import text_of
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
+from tests.support.long_work import file_of
 from tests.support.samples import TENANT_ID, device_id
 
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, TagRule
@@ -46,14 +46,8 @@ def sends(client: Client, path: str, fields: dict[str, str]) -> Any:
 
 
 def written(client: Client, work: str) -> str:
-    """The file that long work leaves; waits at most five seconds."""
-    pause, answer = Event(), client.get(f"{work}/file")
-    for _ in range(100):
-        answer = client.get(f"{work}/file")
-        if answer.status_code == 200:
-            return answer.text.removeprefix("\ufeff")
-        pause.wait(0.05)
-    raise AssertionError(f"not done in time: {answer.status_code}")
+    """The file that long work leaves."""
+    return file_of(client, work).text.removeprefix("\ufeff")
 
 
 def scope_of(world: AdminWorld) -> EnforcementScope:

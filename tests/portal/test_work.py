@@ -56,9 +56,9 @@ def write(progress: Progress) -> File:
 
 
 def settled(works: Works, person: Principal, work: Work) -> Work:
-    """The work once it is over; waits at most five seconds."""
+    """The work once it is over; waits at most thirty seconds."""
     pause, found = Event(), work
-    for _ in range(500):
+    for _ in range(3_000):
         found = works.find(person, work.id)
         if found.state.is_over:
             return found
