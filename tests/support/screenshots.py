@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -36,8 +36,28 @@ def test_pictures_are_taken(office: Office, ada: Watched) -> None:
     for old in folder.glob("*.png"):
         old.unlink()
     page.set_viewport_size({"width": 1280, "height": 800})
+    taken: dict[str, str] = {}
     for path in opened(ada, office, furnish(office.services)):
+        taken[named(path)] = path
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             page.screenshot(path=folder / f"{named(path)}-{scheme}.png", full_page=True)
-    assert len(list(folder.glob("*.png"))) > 100
+    (folder / "README.md").write_text(index(taken))
+    assert len(taken) > 100
+
+
+def index(taken: Mapping[str, str]) -> str:
+    """Write the page that leads to all pictures."""
+    lines = [
+        "# Every page, light and dark",
+        "",
+        "Taken by `scripts/screenshots` from a furnished tenant.",
+        "",
+        "| Page | | |",
+        "|---|---|---|",
+        *(
+            f"| `{path}` | [light]({name}-light.png) | [dark]({name}-dark.png) |"
+            for name, path in sorted(taken.items())
+        ),
+    ]
+    return "\n".join(lines) + "\n"
