@@ -116,7 +116,7 @@ def test_a_device_shows_its_health_its_package_its_history_and_its_twins(world: 
     with world.services.database.read() as connection:
         events = audit.list_events(connection, TENANT_ID, Page(), object_id=former)
     assert ("device.merged", "person:ada@contoso.example") in {(each.activity, each.actor) for each in events}
-    assert "device.merged" in ada.get(f"/devices/{former}/timeline").text
+    assert "Device merged" in ada.get(f"/devices/{former}/timeline").text
 
 
 def test_a_package_shows_who_came_with_it_and_is_revoked(world: AdminWorld, ada: Client) -> None:

@@ -23,6 +23,7 @@ from shieldwall.server.portal.words import (
     plain,
     product_state,
     registration,
+    who,
     yes_no,
 )
 from shieldwall.server.storage.device_records import DeviceState
@@ -144,3 +145,17 @@ def test_nobody_manages_a_device_that_left(state: DeviceState) -> None:
 
     assert managed_by(device).startswith("Nobody")
     assert enrollment(device, Enrollment(Reason.MDM), checked_in=True) == "Not enrolled any more"
+
+
+@pytest.mark.parametrize(
+    ("actor", "said"),
+    [
+        ("person:ada@contoso.example", "ada@contoso.example"),
+        ("app:Ticket system", "Ticket system"),
+        ("console", "console"),
+        ("person:", "person:"),
+        ("device:x", "device:x"),
+    ],
+)
+def test_whoever_acted_is_called_by_name(actor: str, said: str) -> None:
+    assert who(actor) == said

@@ -16,6 +16,7 @@ from litestar.response import Redirect
 from markupsafe import Markup, escape
 
 from shieldwall.server.authorization import Principal
+from shieldwall.server.directory.audit_trail import in_words
 from shieldwall.server.directory.names import visible
 from shieldwall.server.parts import part_of
 from shieldwall.server.portal.answer_headers import HEADERS
@@ -27,7 +28,7 @@ from shieldwall.server.portal.navigation import MENU
 from shieldwall.server.portal.openings import openings
 from shieldwall.server.portal.sessions import TENANTS, form_token
 from shieldwall.server.portal.themes import THEMES, theme_of
-from shieldwall.server.portal.words import HEALTH, STATES, ago, plain, product_state
+from shieldwall.server.portal.words import HEALTH, STATES, ago, plain, product_state, who
 from shieldwall.server.portal.work.works import Works
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import services_of_caller
@@ -112,6 +113,7 @@ def load_templates() -> Environment:
     # ``{% trans %}`` hands its values to these as arguments, and none of them becomes text without passing ``_inert``.
     environment.newstyle_gettext = True  # type: ignore[attr-defined]
     environment.globals |= {"_": _text, "gettext": _text, "ngettext": _counted}
+    environment.filters["act"] = in_words
     environment.filters["ago"] = _ago
     environment.filters["list_pair"] = lambda value: (value, value)
     environment.filters["number"] = _number
@@ -119,6 +121,7 @@ def load_templates() -> Environment:
     environment.filters["percent"] = _percent
     environment.filters["plain"] = plain
     environment.filters["product_state"] = product_state
+    environment.filters["who"] = who
     environment.tests["opened_by"] = lambda path, may: may(path)
     environment.globals["states"] = STATES
     environment.globals["health_words"] = HEALTH

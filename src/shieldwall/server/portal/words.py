@@ -68,6 +68,7 @@ _REGISTRATIONS: Final = {
     Registration.SYNTHETIC: marked("Synthetic registration"),
     Registration.FULL: marked("Full registration"),
 }
+_ACTORS: Final = frozenset({"person", "app"})
 HEALTH: Final = {"active": marked("Active"), "impaired": marked("Impaired"), "inactive": marked("Inactive")}
 """Whether a device is in touch and well."""
 
@@ -126,3 +127,9 @@ def enrollment(device: Device, enrolled: Enrollment, *, checked_in: bool) -> str
 def registration(device: Device) -> str:
     """Say how a device got its identity; how it came to trust stands beside it."""
     return _REGISTRATIONS[device.registration]
+
+
+def who(actor: str) -> str:
+    """Name whoever acted, without the word for what they are."""
+    kind, _, name = actor.partition(":")
+    return name if name and kind in _ACTORS else actor
