@@ -101,6 +101,6 @@ def test_a_sync_is_watched_from_asking_to_the_report(office: Office, ada: Watche
     page.get_by_role("searchbox").fill("cloud")
     expect(page.locator("#settings")).to_contain_text("Baseline")
     page.get_by_role("link", name="Timeline").click()
-    expect(page.locator("#timeline")).to_contain_text("device.syncRequested")
+    expect(page.locator("#timeline")).to_contain_text("Device sync requested")
     expect(page.locator("#timeline")).to_contain_text("Reported")
     assert ada.complaints == []

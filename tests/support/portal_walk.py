@@ -15,9 +15,15 @@ REPOSITORY: Final = Path(__file__).parents[2]
 _AXE: Final = REPOSITORY / "front/node_modules/axe-core/axe.min.js"
 NO_PAGES: Final[Mapping[str, str]] = {
     "/live": "a stream",
-    "/policies/previews/{work_id}": "nobody has work in another process",
+    "/rule-words": "JSON for the editor of rules; a browser that opens it asks for an icon that is not there",
     "/work/{work_id}": "nobody has work in another process",
     "/work/{work_id}/file": "nobody has work in another process",
+    "/policies/previews/{work_id}": "nobody has work in another process",
+    "/device": "off unless programs may ask people by it",
+    "/devices/{device_id}/approve": "the device does not wait",
+    "/devices/{device_id}/reject": "the device does not wait",
+    "/devices/{device_id}/release": "the device is not in quarantine",
+    "/devices/{device_id}/enable": "the device is not disabled",
 }
 """What answers GET and is no page of its own, and why."""
 
@@ -41,8 +47,8 @@ def opened(watched: Watched, office: Office, scene: Scene) -> Iterator[str]:
                 raise
             continue  # a file, to be saved
         assert answer is not None
-        assert answer.status < 500, f"{path} failed"
-        if answer.ok and answer.headers.get("content-type", "").startswith("text/html"):
+        assert answer.ok, f"{path}: {answer.status}"
+        if answer.headers.get("content-type", "").startswith("text/html"):
             yield path
 
 
