@@ -22,7 +22,8 @@ from shieldwall.server.storage import inventory_rows, migrate, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState, Registration
 from shieldwall.server.storage.devices import columns_of_device
-from shieldwall.server.storage.inventory import FACETS, Filter, Health, Order, Sort
+from shieldwall.server.storage.inventory_facets import FACETS
+from shieldwall.server.storage.inventory_queries import Filter, Health, Order, Sort
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.storage.schema import check_ins, devices, inventory
 

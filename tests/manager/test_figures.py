@@ -19,7 +19,7 @@ from shieldwall.server.manager.statuses import policy_counts
 from shieldwall.server.storage import alerts, check_ins, device_schema, fleet_counts, schema
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.inventory_queries import Health
 
 
 def fleet_of(world: World, eyes: Eyes = figures.EVERYTHING) -> Fleet:

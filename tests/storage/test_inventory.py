@@ -21,6 +21,7 @@ from shieldwall.server.storage import (
     devices,
     groups,
     inventory,
+    inventory_facets,
     inventory_states,
     inventory_windows,
     statuses,
@@ -28,7 +29,7 @@ from shieldwall.server.storage import (
 )
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
-from shieldwall.server.storage.inventory import Cut, Filter, Health, Order, Sort
+from shieldwall.server.storage.inventory_queries import Cut, Filter, Health, Order, Sort
 from shieldwall.server.storage.migrate import upgrade
 from shieldwall.server.storage.schema import check_ins as check_in_rows
 from shieldwall.server.storage.schema import devices as device_rows
@@ -248,9 +249,9 @@ def test_a_report_about_another_target_says_nothing_of_this_one(fleet: Database)
 
 def test_facets_count_what_the_filter_lets_through(fleet: Database) -> None:
     with fleet.read() as connection:
-        counts = inventory.count_facets(connection, TENANT_ID, EVERYBODY, inventory.FACETS)
+        counts = inventory_facets.count_facets(connection, TENANT_ID, EVERYBODY, inventory_facets.FACETS)
         of_linux = replace(EVERYBODY, os_types=frozenset({"Linux"}))
-        assert inventory.count_facets(connection, TENANT_ID, of_linux, ["os"]) == {"os": {"Linux": 6}}
+        assert inventory_facets.count_facets(connection, TENANT_ID, of_linux, ["os"]) == {"os": {"Linux": 6}}
 
     assert counts["health"] == {"active": 8, "impaired": 2, "inactive": 2}
     assert counts["os"] == {"Linux": 6, "macOS": 6}

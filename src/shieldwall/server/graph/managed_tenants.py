@@ -23,7 +23,7 @@ from shieldwall.server.inventory.tenant_overview import TenantOverview, overview
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.inventory_queries import Health
 
 PATH: Final = "/tenantRelationships/managedTenants/tenants"
 _READ: Final = allow("ManagedTenants.Read.All")

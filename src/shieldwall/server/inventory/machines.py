@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
 from shieldwall.contract.status import SEVERITY
-from shieldwall.server.storage import devices, inventory, inventory_windows
+from shieldwall.server.storage import devices, inventory, inventory_facets, inventory_windows
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.inventory import Cut, Filter, Found, Health, Order, Position, Sort, Standing
+from shieldwall.server.storage.inventory import Standing
+from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Order, Position, Sort
 from shieldwall.trust import strict_base64
 
 INACTIVE_AFTER: Final = timedelta(days=7)
@@ -226,7 +227,7 @@ def facets(
     connection: Connection, tenant_id: TenantId, asked: Filter, names: Collection[str]
 ) -> Mapping[str, Mapping[str, int]]:
     """Count the devices that fit, by each of these facets."""
-    return inventory.count_facets(connection, tenant_id, asked, names)
+    return inventory_facets.count_facets(connection, tenant_id, asked, names)
 
 
 def all_machines(database: Database, tenant_id: TenantId, asked: Filter, order: Order) -> Iterator[Machine]:

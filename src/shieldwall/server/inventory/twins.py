@@ -12,7 +12,7 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.inventory.pending import replace_device
-from shieldwall.server.storage import inventory
+from shieldwall.server.storage import inventory_twins
 from shieldwall.server.storage.device_records import SPEAKING, Device, DeviceState
 
 
@@ -33,7 +33,9 @@ def proposals(
     """
     alive = [device for device in devices if device.state is not DeviceState.RETIRED]
     found: dict[DeviceId, dict[DeviceId, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for device_id, other_id, shared in inventory.shared_hardware(connection, tenant_id, [each.id for each in alive]):
+    for device_id, other_id, shared in inventory_twins.shared_hardware(
+        connection, tenant_id, [each.id for each in alive]
+    ):
         found[device_id][other_id].add(shared)
     for device in alive:
         if device.replaces is not None:

@@ -30,7 +30,7 @@ from shieldwall.server.storage import fleet_counts
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.inventory_queries import Health
 from shieldwall.server.storage.standings import Counted
 
 SMALL: Final = 1_000

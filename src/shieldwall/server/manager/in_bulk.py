@@ -13,7 +13,7 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.inventory import machines
 from shieldwall.server.storage import inventory
 from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.inventory import Cut, Filter, Order
+from shieldwall.server.storage.inventory_queries import Cut, Filter, Order
 
 _PORTION: Final = 500
 

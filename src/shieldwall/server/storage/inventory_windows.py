@@ -19,18 +19,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, lit
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.status import SettingState
 from shieldwall.server.storage.folding import fold
-from shieldwall.server.storage.inventory import (
-    Cut,
-    Filter,
-    Found,
-    Health,
-    Order,
-    Phase,
-    Position,
-    Question,
-    Sort,
-    ordered,
-)
+from shieldwall.server.storage.inventory_conditions import Phase, Question, ordered
+from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Order, Position, Sort
 from shieldwall.server.storage.inventory_rows import agent_key
 from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory, status_documents
 

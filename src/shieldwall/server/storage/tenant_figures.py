@@ -13,7 +13,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.device_schema import alerts
-from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.inventory_queries import Health
 from shieldwall.server.storage.schema import check_ins, devices, inventory
 
 Key = TypeVar("Key")

@@ -16,7 +16,7 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.inventory.machine_ids import machine_id_of
 from shieldwall.server.inventory.machines import Machine
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.inventory_queries import Health
 from shieldwall.server.storage.machine_actions import STATUS, MachineAction
 from shieldwall.server.storage.report_schema import machine_actions
 from shieldwall.server.storage.schema import check_ins, devices, inventory

@@ -24,7 +24,7 @@ from shieldwall.server.openapi.shapes import (
 )
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.inventory_queries import Health
 
 ALERT: Final = resource(
     "Alert",

@@ -31,7 +31,7 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
 from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.inventory import Filter
+from shieldwall.server.storage.inventory_queries import Filter
 
 _MOST_CHOSEN: Final = 200
 _MOST_SHOWN: Final = 20

@@ -26,7 +26,7 @@ from shieldwall.server.portal.views import machine_row
 from shieldwall.server.portal.words import STATES
 from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage import groups, saved_views
-from shieldwall.server.storage.inventory import Filter
+from shieldwall.server.storage.inventory_queries import Filter
 
 PAGE_SIZE: Final = 50
 PATH: Final = "/devices"

@@ -12,7 +12,7 @@ from shieldwall.contract.status import SettingState
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.words import HEALTH, STATES
-from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.inventory_queries import Health
 
 _MOST: Final = 8
 _MANAGED: Final = "1"

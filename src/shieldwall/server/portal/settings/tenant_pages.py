@@ -15,7 +15,7 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.sessions import TENANTS
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory import Health
+from shieldwall.server.storage.inventory_queries import Health
 
 _SEVERITIES: Final = {
     Severity.HIGH: marked("%(num)s high"),
