@@ -125,12 +125,17 @@ def lists(
     *,
     expand: Collection[str] = (),
     asks: Iterable[Parameter] = (),
+    without: Collection[Parameter] = (),
     fails: Iterable[int] = (),
     door: FrontDoor = GRAPH,
 ) -> dict[str, Any]:
-    """Describe a listing in pages; ``expand`` are the navigation properties that may stand inside."""
+    """Describe a listing in pages; ``expand`` are the navigation properties that may stand inside.
+
+    ``without`` are options of OData that this listing refuses.
+    """
     answer = Answer(status=200, meaning="One page of them.", content={JSON: collection_of(item)})
-    return _described((answer,), asks=(*PAGING, *ASKING, *SHAPING, *_expanding(expand), *asks), fails=fails, door=door)
+    usual = [each for each in (*PAGING, *ASKING, *SHAPING) if each not in without]
+    return _described((answer,), asks=(*usual, *_expanding(expand), *asks), fails=fails, door=door)
 
 
 def shows(

@@ -16,7 +16,7 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.gates import require_devices
-from shieldwall.server.graph.describing import answers, does, lists
+from shieldwall.server.graph.describing import ORDER_BY, SKIP, answers, does, lists
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.fields.managed_devices import MACHINE_FIELDS
 from shieldwall.server.graph.machine_shapes import device_resources, machine_resources
@@ -60,7 +60,9 @@ class MergeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 @get(
     _PATH,
-    opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | lists(MANAGED_DEVICE, asks=[*FITTING, *ORDER]),
+    opt=_READ
+    | needs(ResourceAction.READ_DEVICES, Reach.LISTED)
+    | lists(MANAGED_DEVICE, asks=[*FITTING, *ORDER], without=[SKIP, ORDER_BY]),
     sync_to_thread=True,
 )
 def list_machines(services: Services, request: GraphRequest) -> Response[bytes]:
