@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from litestar import Request, Response, get
 from litestar.params import FromPath
@@ -62,7 +62,7 @@ def load_assets() -> Assets:
 
 
 @get("/static/{name:str}", opt=PUBLIC, sync_to_thread=False)
-def static_file(request: Request[object, object, object], name: FromPath[str]) -> Response[bytes]:  # type: ignore[type-var]
+def static_file(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """Serve a file that was built, by the name that holds its digest; no others."""
     asset = load_assets().files.get(name)
     if asset is None:

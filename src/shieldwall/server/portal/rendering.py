@@ -111,7 +111,7 @@ def load_templates() -> Environment:
     )
     environment.policies["ext.i18n.trimmed"] = True
     # ``{% trans %}`` hands its values to these as arguments, and none of them becomes text without passing ``_inert``.
-    environment.newstyle_gettext = True  # type: ignore[attr-defined]
+    environment.newstyle_gettext = True  # type: ignore[attr-defined]  # the extension adds it
     environment.globals |= {"_": _text, "gettext": _text, "ngettext": _counted}
     environment.filters["act"] = in_words
     environment.filters["ago"] = _ago
@@ -143,7 +143,7 @@ def _counted(context: Context, one: str, many: str, count: int, /, **values: Any
 
 def _filled(text: str, values: dict[str, Any]) -> Markup:
     # Messages are ours and may hold markup; what is put into them is escaped and made visible.
-    return Markup(text) % {name: escape(_inert(value)) for name, value in values.items()}  # noqa: S704
+    return Markup(text) % {name: escape(_inert(value)) for name, value in values.items()}  # noqa: S704 - see above
 
 
 def _language(context: Context) -> Language:
