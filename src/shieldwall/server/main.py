@@ -150,9 +150,16 @@ def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) ->
 
 @contextmanager
 def compose_gateway(
-    settings: ServerSettings, *, database: Database, signers: Signers, clock: Clock, monotonic: Callable[[], float]
+    settings: ServerSettings,
+    *,
+    database: Database,
+    signers: Signers,
+    clock: Clock,
+    monotonic: Callable[[], float],
+    new_id: Callable[[], str] = new_id,
+    draw_between: Callable[[int, int], int] = draw_between,
 ) -> Iterator[Gateway]:
-    """Put a gateway together from parts that are open."""
+    """Put a gateway together from parts that are open; a simulation hands in time, ids and chance of its own."""
     registry = new_registry()
     measures = GatewayMeasures(registry)
     writer = GroupCommit(database)

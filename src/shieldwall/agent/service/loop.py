@@ -183,7 +183,7 @@ class Loop:
         wake = Wake.TIME
         while wake is not Wake.STOP:
             if wake is Wake.SYNC or self.monotonic() >= due:
-                due = self.monotonic() + self._check_in()
+                due = self.monotonic() + self.take_turn()
                 if self.left:
                     return
                 if self.confirm_tries and not self.failures:
@@ -222,7 +222,8 @@ class Loop:
         except ShieldwallError as error:
             self.journal.trouble("farewellNotSaid", error)
 
-    def _check_in(self) -> float:
+    def take_turn(self) -> float:
+        """Check in once, and return in how many seconds the next turn comes."""
         self.may_listen = True
         try:
             settled = self.check_in()
