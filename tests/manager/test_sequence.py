@@ -25,6 +25,7 @@ def standing_at(last: Numbered) -> CheckInState:
         status_digest=None,
         status_at=None,
         sync_requested_at=None,
+        aims_version=0,
         tenant_id=TENANT_ID,
     )
 

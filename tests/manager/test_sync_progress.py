@@ -28,6 +28,7 @@ def a_check_in(**changes: Any) -> CheckInState:
         "status_at": None,
         "sync_requested_at": None,
         "protocol": 1,
+        "aims_version": 0,
     }
     return CheckInState(**(known | changes))
 

@@ -145,3 +145,5 @@ class CheckInState:
     tenant_id: TenantId
     protocol: int
     """What the device understands, of ``contract.messages.PROTOCOLS``."""
+    aims_version: int
+    """The change of its tenant as of which its target and its dynamic groups are right."""

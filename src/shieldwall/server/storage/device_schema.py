@@ -99,6 +99,7 @@ check_ins: Final = Table(
     Column("sync_requested_at", Moment),
     Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
     Column("protocol", Integer, nullable=False, server_default="1"),
+    Column("aims_version", BigInteger, nullable=False, server_default="0"),
     Index(None, "tenant_id", "last_check_in", "device_id"),
     Index("ix_check_ins_standing", "tenant_id", "target_digest", "status_digest", "device_id"),
     Index(None, "tenant_id", "status_digest"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 
 from shieldwall.server.storage import (
     access_schema,
+    aims_schema,
     change_schema,
     change_triggers,
     events_schema,
@@ -36,6 +38,7 @@ from shieldwall.server.storage.inventory_schema import inventory
 __all__ = [
     "Moment",
     "access_schema",
+    "aims_schema",
     "change_schema",
     "change_triggers",
     "check_in_answers",
@@ -60,6 +63,7 @@ tenants: Final = Table(
     Column("enforcement_scope", Text, nullable=False, server_default="{}"),
     Column("tamper_protection", Text, nullable=False, server_default="{}"),
     Column("clean_up", Text, nullable=False, server_default="{}"),
+    Column("aims_version", BigInteger, nullable=False, server_default="0"),
 )
 
 target_documents: Final = Table(
