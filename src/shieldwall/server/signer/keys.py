@@ -22,7 +22,8 @@ from shieldwall.trust.certificates import DeviceAuthority
 from shieldwall.trust.dsse import EnvelopeKey
 from shieldwall.trust.roots import MAX_INCARNATION, Role, Roles, TrustRoot, role_keys
 
-_UNIT: Final = "tenant.json"
+UNIT_FILE: Final = "tenant.json"
+"""Names the tenant and the incarnation of its keys."""
 _AUTHORITY_KEY: Final = "device-authority.key.pem"
 _AUTHORITY_CERTIFICATE: Final = "device-authority.pem"
 _TOKEN_KEY: Final = "token.key.pem"  # noqa: S105 - the name of a file
@@ -100,7 +101,7 @@ def load_keys(directory: Path, tenant_id: TenantId) -> SigningKeys:
         raise OtherTenantError(f"{directory} holds no keys of {tenant_id}.")
     check_private_directory(folder)
     try:
-        unit = strict_json.decode(read_secret(folder / _UNIT), Unit)
+        unit = strict_json.decode(read_secret(folder / UNIT_FILE), Unit)
         first = TokenKey.of(RSAKey.import_key(read_secret(folder / _TOKEN_KEY)), moments.parse(unit.created))
         keys = SigningKeys(
             unit=unit,
@@ -142,7 +143,7 @@ def _generate(tenant_id: TenantId, clock: Clock, first: RSAKey, folder: Path) ->
 
 def _files(keys: SigningKeys) -> dict[str, bytes]:
     return {
-        _UNIT: strict_json.encode(keys.unit),
+        UNIT_FILE: strict_json.encode(keys.unit),
         **{_role_file(role): key.to_pem() for role, key in keys.roles.items()},
         _AUTHORITY_KEY: keys.device_authority.key_pem(),
         _AUTHORITY_CERTIFICATE: keys.device_authority.certificate_pem.encode("ascii"),

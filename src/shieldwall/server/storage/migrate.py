@@ -52,6 +52,17 @@ def is_current(database: Database) -> bool:
         return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
 
 
+def revision(database: Database) -> str:
+    """Return the revision that the database is at."""
+    with database.read() as connection:
+        return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def knows(known: str) -> bool:
+    """Whether this program can bring a database of this revision to its own."""
+    return known in {script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()}
+
+
 def _config(connection: Connection) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
