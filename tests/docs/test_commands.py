@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +60,7 @@ def commands_in(page: Path, line: str) -> Iterator[Shown]:
     if not any(name in line for name in PROGRAMS):
         return
     words = shlex.split(line, comments=True)
+    words = list(takewhile(lambda word: word not in {"|", ">"}, words))
     if words[:2] == ["sudo", "-u"]:
         words = words[3:]
     if words and (found := _PREFIX.match(words[0])):

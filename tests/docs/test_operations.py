@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import configparser
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Final
 
 import msgspec
 import pytest
-from tests.support.documentation import DOCS, ROOT, blocks, table_rows
+from tests.support.documentation import DOCS, ROOT, table_rows
 
 from shieldwall.agent.doctor.examine import EXAMINATIONS
 from shieldwall.agent.doctor.known import KNOWN
@@ -62,25 +61,6 @@ def _id_of(first: ast.expr) -> str:
             return "engine.…"
         case _:
             return ""
-
-
-def units() -> list[configparser.ConfigParser]:
-    found = []
-    for block in blocks(OPERATIONS):
-        if block.language == "ini":
-            unit = configparser.ConfigParser(strict=True, interpolation=None)
-            unit.optionxform = str  # type: ignore[assignment, method-assign]  # names of directives keep their case
-            unit.read_string(block.text)
-            found.append(unit)
-    return found
-
-
-def test_the_unit_of_the_server_stops_in_order_and_keeps_its_state_private() -> None:
-    assert len(units()) == 1
-    for unit in units():
-        service = unit["Service"]
-        assert (service["Type"], service["KillMode"]) == ("exec", "mixed")
-        assert (service["StateDirectoryMode"], service["LimitCORE"]) == ("0700", "0")
 
 
 def test_every_check_of_the_doctor_is_documented() -> None:
