@@ -16,12 +16,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.contract.messages import PROTOCOL
-from shieldwall.server.storage import device_reports, inventory_rows, statuses
+from shieldwall.server.storage import aims, device_reports, inventory_rows, statuses
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import SPEAKING, CheckInState, DeviceState
 from shieldwall.server.storage.device_schema import sightings
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.schema import check_in_answers, check_ins, devices
+from shieldwall.server.storage.schema import check_in_answers, check_ins, devices, tenants
 
 _ID: Final = check_ins.c.device_id
 _SPEAKING: Final[list[ColumnElement[str]]] = [literal_column(f"'{state.value}'") for state in sorted(SPEAKING)]
@@ -64,10 +64,17 @@ def _takes_number() -> Update:
 
 
 _TENANT: Final = select(devices.c.tenant_id).where(devices.c.id == bindparam("of_device")).scalar_subquery()
-_ADD: Final = check_ins.insert().values(tenant_id=_TENANT)
+_REACHED: Final = (
+    select(tenants.c.aims_version)
+    .join(devices, devices.c.tenant_id == tenants.c.id)
+    .where(devices.c.id == bindparam("of_device"))
+    .scalar_subquery()
+)
+_ADD: Final = check_ins.insert().values(tenant_id=_TENANT, aims_version=_REACHED)
 _TAKE_NUMBER: Final = _takes_number()
 _CHECK_IN: Final = (
     _takes_number()
+    .where(aims.is_up_to_date())
     .values(last_check_in=bindparam("at"), sync_requested_at=None)
     .returning(
         check_ins.c.target_digest,
@@ -111,7 +118,7 @@ _DUE: Final = select(_ID).where(_ID.in_(bindparam("ids", expanding=True)), check
 
 
 def add(connection: Connection, device_id: DeviceId, *, epoch: int = 1, protocol: int = PROTOCOL) -> None:
-    """Start the sequence of a new device that speaks this protocol."""
+    """Start the sequence of a new device that speaks this protocol; policies are aimed at it in this transaction."""
     row = {"device_id": device_id, "of_device": device_id, "epoch": epoch, "seq": 0, "protocol": protocol}
     connection.execute(_ADD, row)
 
@@ -126,7 +133,10 @@ def check_in(
     digest: Digest,
     at: datetime,
 ) -> Known | None:
-    """Take a fresh number for a check-in and return what is known; ``None`` where it is not this device's turn."""
+    """Take a fresh number for a check-in and return what is known.
+
+    ``None`` where it is not this device's turn, or where it is behind the changes of its tenant (``aims``).
+    """
     row = connection.execute(
         _CHECK_IN,
         {
