@@ -90,6 +90,11 @@ _SOURCES: Final[Mapping[str, _Source]] = MappingProxyType(
 )
 
 
+def fields_asked() -> frozenset[str]:
+    """Return the fields of a device that rules may ask for, by whatever name."""
+    return frozenset(field for source in _SOURCES.values() for field in source.fields)
+
+
 def attributes_of(device: Device) -> Attributes:
     """Return what a rule may ask of a device."""
     return {name: source.value(*(getattr(device, each) for each in source.fields)) for name, source in _SOURCES.items()}
