@@ -18,6 +18,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from shieldwall.server.authorization import Principal
+from shieldwall.server.tracing import NoTracing, Spanned, Tracing
 
 UNROUTED: Final = "none"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -62,7 +63,7 @@ class AdminMeasures:
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request; a caller that went away before the answer has status 0."""
-        self._requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
+        self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
 
@@ -73,6 +74,7 @@ class WatchedRequests:
     application: ASGIApp
     measures: AdminMeasures
     new_request_id: Callable[[], str]
+    tracing: Tracing = field(default_factory=NoTracing)
     log: Any = field(default_factory=structlog.get_logger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,14 +97,18 @@ class WatchedRequests:
             await send(message)
 
         started = perf_counter()
-        try:
-            await self.application(scope, receive, send_named)
-        finally:
-            self._note(scope, record, perf_counter() - started)
+        with self.tracing.request("request") as span:
+            try:
+                await self.application(scope, receive, send_named)
+            finally:
+                self._note(scope, record, perf_counter() - started, span)
 
-    def _note(self, scope: Any, record: RequestRecord, seconds: float) -> None:
+    def _note(self, scope: Any, record: RequestRecord, seconds: float, span: Spanned) -> None:
         route = scope.get("path_template") or UNROUTED
-        self.measures.count(route, scope["method"], record.status, seconds)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        known = {"http.request.method": method, "http.route": route, "http.response.status_code": record.status}
+        span.ended(f"{method} {route}", **known, **{"shieldwall.request_id": record.request_id})
+        self.measures.count(route, method, record.status, seconds)
         caller = scope.get("user")
         self.log.info(
             "request",

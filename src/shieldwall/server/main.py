@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -71,6 +71,7 @@ from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 from shieldwall.server.throttling import Attempts, Throttle
+from shieldwall.server.tracing import NoTracing, Tracing, open_tracing
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -307,9 +308,13 @@ def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterat
 @contextmanager
 def open_admin(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Admin]:
     """Open the services and put the administrators' application together."""
-    with open_services(settings) as services:
+    with (
+        open_services(settings) as services,
+        closing(open_tracing(settings.telemetry, "admin", draw_between)) as tracing,
+    ):
         services.outgoing.trust()  # so that an authority that cannot be read is told at the start
-        yield compose_admin(services, create_admin_routes(), monotonic=monotonic)
+        tracing.follow(services.database.engine)
+        yield compose_admin(services, create_admin_routes(), monotonic=monotonic, tracing=tracing)
 
 
 def create_admin_routes() -> Litestar:
@@ -333,7 +338,9 @@ def create_admin_routes() -> Litestar:
     )
 
 
-def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Callable[[], float]) -> Admin:
+def compose_admin(
+    services: AdminServices, routes: Litestar, *, monotonic: Callable[[], float], tracing: Tracing | None = None
+) -> Admin:
     """Put the administrators' application together from parts that are open, and the routes that find them."""
     # Here, so that the gateway's process does not load a web framework that it never uses.
     from shieldwall.server.admin_front import AdminFront  # noqa: PLC0415 - see above
@@ -385,7 +392,9 @@ def compose_admin(services: AdminServices, routes: Litestar, *, monotonic: Calla
         addresses={normal_authority(authority_of(url)): url for url in settings.public_urls},
         connections=connections,
     )
-    watched = WatchedRequests(application=front, measures=measures, new_request_id=new_request_id)
+    watched = WatchedRequests(
+        application=front, measures=measures, new_request_id=new_request_id, tracing=tracing or NoTracing()
+    )
     told = EventMeasures(registry)
     return Admin(
         application=watched,

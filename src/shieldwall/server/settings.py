@@ -64,6 +64,15 @@ class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Whether proofs of possession must hold a nonce of the server; clients that send none never notice."""
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Where traces of requests go: a collector that takes OTLP over HTTP."""
+
+    endpoint: Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[^\s]{1,500}\Z")]
+    """For example ``http://127.0.0.1:4318/v1/traces``."""
+    one_in: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
+    """One request in so many is followed."""
+
+
 StreamName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z")]
 _PORTS: Final = {"udp": 514, "tcp": 601, "tls": 6514}
 """RFC 5426, RFC 6587 and RFC 5425."""
@@ -126,6 +135,7 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     audit_streams: tuple[FileStream | SyslogStream, ...] = ()
     limits: Limits = Limits()
     identity: IdentitySettings = IdentitySettings()
+    telemetry: TelemetrySettings | None = None
     require_if_match: bool = False
     """Whether a change of what has an ``ETag`` must name the state that it changes; unmodified SDKs name none."""
 
@@ -147,6 +157,7 @@ class ServerSettings:
     public_aliases: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
+    telemetry: TelemetrySettings | None = None
     require_if_match: bool = False
 
     @property
@@ -199,6 +210,11 @@ class ServerSettings:
     def signer_socket(self) -> Path:
         """Where the signer listens."""
         return self.run / "signer.sock"
+
+    @property
+    def targeting_socket(self) -> Path:
+        """Where the targeting process listens; that somebody does says that it is ready."""
+        return self.run / "targeting.sock"
 
 
 def default_database(data: Path) -> str:
