@@ -34,6 +34,8 @@ class What(IntFlag):
     AIMS = 16
     """What the policies of the tenant are aimed at: policies, assignments, filters, rules of groups, settings of the
     tenant. No device is named."""
+    TAGS = 32
+    """The scope tags it has; without a device, those of a group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ WATCHED: Final = (
         columns=("engine_trouble", "report_trouble", "impaired", "repaired", "drifted"),
     ),
     Watched(name="members", table="group_members", what=What.GROUPS),
+    Watched(name="tags", table="device_scope_tags", what=What.TAGS),
+    Watched(name="tagged_groups", table="scope_tag_groups", what=What.TAGS, device=""),
     Watched(name="groups", table="groups", what=What.AIMS, device="", columns=("membership_rule", "processing_state")),
     Watched(name="policies", table="policies", what=What.AIMS, device="", columns=("digest", "template_id")),
     Watched(
@@ -128,6 +132,7 @@ WATCHED: Final = (
         what=What.AIMS,
         device="",
         tenant="id",
+        comes=None,
         goes=False,
         columns=("conflict_rules", "tamper_protection"),
     ),

@@ -73,6 +73,8 @@ _WATCHED = (
         columns=("engine_trouble", "report_trouble", "impaired", "repaired", "drifted"),
     ),
     Watched(name="members", table="group_members", what=What.GROUPS),
+    Watched(name="tags", table="device_scope_tags", what=What.TAGS),
+    Watched(name="tagged_groups", table="scope_tag_groups", what=What.TAGS, device=""),
     Watched(name="groups", table="groups", what=What.AIMS, device="", columns=("membership_rule", "processing_state")),
     Watched(name="policies", table="policies", what=What.AIMS, device="", columns=("digest", "template_id")),
     Watched(
@@ -89,6 +91,7 @@ _WATCHED = (
         what=What.AIMS,
         device="",
         tenant="id",
+        comes=None,
         goes=False,
         columns=("conflict_rules", "tamper_protection"),
     ),
