@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     with contextlib.redirect_stdout(sys.stderr) if asked.json else contextlib.nullcontext():
         found = [_run(part, quick=asked.quick) for part in asked.parts or PARTS]
-        print(_whole_table(found), flush=True)
+        print(_whole_table(found, every_bar=not asked.parts), flush=True)
         if asked.keep:
             results.document(results.keep(found))
     if asked.json:
@@ -75,11 +75,12 @@ def _run(part: str, *, quick: bool) -> results.Result:
     return results.result(part, machine, figures)
 
 
-def _whole_table(found: list[results.Result]) -> str:
+def _whole_table(found: list[results.Result], *, every_bar: bool = True) -> str:
     figures = [each for one in found for each in one.figures]
     failed = [f"{one.part} came to no end: {one.failure}" for one in found if one.failure]
     machines = sorted({str(one.machine) for one in found})
-    return "\n".join(["", *machines, "", table.for_terminal(figures), "", table.summary(figures), *failed])
+    shown, counted = (draw(figures, every_bar=every_bar) for draw in (table.for_terminal, table.summary))
+    return "\n".join(["", *machines, "", shown, "", counted, *failed])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import statistics
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
+from benchmarks.bars import AGENT_MEMORY, AGENT_SHARE
+from benchmarks.figures import Figure
 from benchmarks.programs import (
     AGENT,
     SHIELDWALL,
@@ -25,17 +26,15 @@ from benchmarks.programs import (
 
 SAMPLES: Final = Path(__file__).parents[1] / "samples" / "policies"
 UNITS: Final = Path(__file__).parents[1] / "package" / "units"
-BAR_MIB: Final = 40.0
-"""Of both processes together, pages that both map counted once."""
-BAR_SHARE: Final = 0.001
-"""Of one processor, both together."""
 _REST_SECONDS: Final = 180.0
 """Three looks for drift, whenever it begins."""
+_NAMES: Final = ("agent", "applier")
 _PERMISSIONS: Final = ("DeviceManagementConfiguration.ReadWrite.All", "Group.ReadWrite.All")
 
 
-def measure(home: Path, *, check_ins: int = 15) -> None:
-    """Measure and print."""
+def measure(home: Path, *, quick: bool = False) -> list[Figure]:
+    """Measure both processes at rest, with every sample policy in force, and the program that checks in once."""
+    check_ins, rest = (3, 20.0) if quick else (15, _REST_SECONDS)
     server = Server(home, admin_port=18453, gateway_port=18454)
     root, state = home / "root", home / "state"
     (root / "etc").mkdir(parents=True)
@@ -56,8 +55,10 @@ def measure(home: Path, *, check_ins: int = 15) -> None:
             agent = (*module, "shieldwall.agent.main", str(root), str(state), str(socket))
             with started(agent, log, _unit()) as first:
                 wait_until(lambda: log.exists() and "checkedIn" in log.read_text(), "the agent's first check-in")
-                _at_rest(first, second)
-            print(f"sync, no change  {_median_cpu(check_ins, places) * 1e3:8.0f} ms CPU, start of the program included")
+                figures = _at_rest(first, second, rest)
+            synced = [each * 1e3 for each in _costs(check_ins, places)]
+    note = "start of the program included; of a running agent see check_in"
+    return [*figures, Figure.of("shieldwall-agent sync without news", synced, "ms CPU", note=note)]
 
 
 def _assign_samples(server: Server) -> None:
@@ -82,28 +83,27 @@ def _unit() -> dict[str, str]:
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **said}
 
 
-def _at_rest(agent: int, applier: int) -> None:
+def _at_rest(agent: int, applier: int, seconds: float) -> list[Figure]:
     pids = [agent, applier]
     time.sleep(20)
     before, moment = processor_seconds(pids, with_children=True), time.monotonic()
-    time.sleep(_REST_SECONDS)
+    time.sleep(seconds)
     share = (processor_seconds(pids, with_children=True) - before) / (time.monotonic() - moment)
-    for name, pid in (("agent", agent), ("applier", applier)):
-        resident, own = resident_bytes(pid) / 2**20, proportional_bytes(pid) / 2**20
-        print(
-            f"{name}, waiting{'':<{9 - len(name)}}{resident:6.1f} MiB resident, {own:.1f} MiB with shared pages divided"
-        )
     together = sum(map(proportional_bytes, pids)) / 2**20
-    print(
-        f"both together    {together:8.1f} MiB (bar: {BAR_MIB:.0f}), {share:.2%} of a processor (bar: {BAR_SHARE:.1%})"
+    each = ", ".join(
+        f"{name} {resident_bytes(pid) / 2**20:.1f} MiB resident" for name, pid in zip(_NAMES, pids, strict=True)
     )
+    return [
+        Figure("agent and applier at rest", together, "MiB", bar=AGENT_MEMORY, note=f"shared pages divided; {each}"),
+        Figure("agent and applier at rest", share * 100, "% of a core", bar=AGENT_SHARE, note=f"over {seconds:.0f} s"),
+    ]
 
 
-def _median_cpu(times: int, places: tuple[str, ...]) -> float:
+def _costs(times: int, places: tuple[str, ...]) -> list[float]:
     costs = []
     for _ in range(times):
         before = os.times()
         run(AGENT, *places, "sync")
         after = os.times()
         costs.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    return statistics.median(costs)
+    return costs

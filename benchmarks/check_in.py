@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import os
 import ssl
-import statistics
 import sys
 import time
 from collections.abc import Mapping
@@ -19,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.bars import CHECK_IN_TO_NGINX
+from benchmarks.figures import SQLITE, Figure, Peer
 from benchmarks.programs import Server, nginx, processor_seconds
 from shieldwall.agent.applier.authority import Claim
 from shieldwall.agent.applier.examination import Examination, Surveyed
@@ -135,8 +136,9 @@ class NothingToEnforce:
         return Happened()
 
 
-def measure(home: Path, *, rounds: int = 7, requests: int = 400) -> None:
-    """Measure and print."""
+def measure(home: Path, *, quick: bool = False) -> list[Figure]:
+    """Measure in interleaved rounds."""
+    rounds, requests = (3, 80) if quick else (7, 400)
     server = Server(home, admin_port=18443, gateway_port=18444)
     with server.running() as ours:
         devices = [_onboarded(home / "devices" / str(number), server.package) for number in range(_AT_ONCE)]
@@ -150,10 +152,17 @@ def measure(home: Path, *, rounds: int = 7, requests: int = 400) -> None:
                 before = processor_seconds(theirs)
                 _fetch(context, 18445, requests)
                 their_costs.append((processor_seconds(theirs) - before) / requests)
-    mine, nginxs = statistics.median(our_costs), statistics.median(their_costs)
-    print(f"full check-in    {mine * 1e6:8.0f} µs CPU of gateway and signer")
-    print(f"nginx, 204       {nginxs * 1e6:8.0f} µs CPU")
-    print(f"ratio            {mine / nginxs:8.2f}   ({rounds} rounds of {requests}, medians)")
+    return [
+        Figure.of(
+            f"full check-in without news, {_AT_ONCE} devices at a time",
+            [each * 1e6 for each in our_costs],
+            "µs CPU",
+            engine=SQLITE,
+            peer=Peer.of("nginx, 204 over TLS", [each * 1e6 for each in their_costs]),
+            bar=CHECK_IN_TO_NGINX,
+            note=f"gateway and signer; {rounds} interleaved rounds of {requests}",
+        )
+    ]
 
 
 def _onboarded(directory: Path, package: Path) -> Enrolled:

@@ -8,7 +8,6 @@ every setting written, read back and compared.
 from __future__ import annotations
 
 import sqlite3
-import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.figures import SQLITE, Bar, Figure, percentile
 from benchmarks.programs import AGENT, SHIELDWALL, Server, processor_seconds, run, started, wait_until
 
 DEVICES: Final = 20
+_BAR: Final = Bar(10)
 _POLICY: Final = Path(__file__).parent.parent / "samples" / "policies" / "linux-antivirus.json"
 _OS_RELEASE: Final = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
 _PERMISSIONS: Final = ("DeviceManagementConfiguration.ReadWrite.All",)
@@ -49,8 +50,9 @@ class _Device:
         (self.home / "root/etc/machine-id").write_text(f"{number:032x}\n")
 
 
-def measure(home: Path, *, devices: int = DEVICES) -> None:
-    """Measure and print."""
+def measure(home: Path, *, quick: bool = False) -> list[Figure]:
+    """Measure devices one by one, and all at once."""
+    devices, figures = 3 if quick else DEVICES, []
     server = Server(home, admin_port=18463, gateway_port=18464)
     with server.running(*_PERMISSIONS) as ours:
         run(SHIELDWALL, "policy", "import", str(_POLICY), environment=server.environment)
@@ -65,12 +67,17 @@ def measure(home: Path, *, devices: int = DEVICES) -> None:
             with ThreadPoolExecutor(at_once) as pool:
                 taken = sorted(pool.map(lambda device, every=every: _enrol(server, device, every), fleet))
             worked = (processor_seconds(ours) - before) / devices
-            print(
-                f"enrolment        {statistics.median(taken):8.2f} s until the first policy is reported in effect, "
-                f"p95 {taken[len(taken) * 95 // 100 - 1]:.2f} s, worst {taken[-1]:.2f} s, "
-                f"{devices} devices {label}; {worked * 1e3:.0f} ms CPU of gateway and signer each (bar: 10 s)",
-                flush=True,
-            )
+            figures += [
+                Figure.of(
+                    f"enrolled until the first policy is reported in effect, {label}",
+                    taken,
+                    "s",
+                    engine=SQLITE,
+                    note=f"{worked * 1e3:.0f} ms CPU of gateway and signer each",
+                ),
+                Figure(f"… 95th percentile, {label}", percentile(taken, 0.95), "s", engine=SQLITE, bar=_BAR),
+            ]
+    return figures
 
 
 def _enrol(server: Server, device: _Device, every: float) -> float:

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from benchmarks.check_in import SystemClock
+from benchmarks.figures import SQLITE, Bar, Engine, Figure
 from benchmarks.inventory import TENANT, fill
 from benchmarks.preview import antivirus_draft
 from shieldwall.catalog.loader import load
@@ -36,15 +37,16 @@ _NOBODY: Final = EnforcementScope(
 )
 
 
-def measure(home: Path, *, fleet: int = DEVICES) -> None:
-    """Measure and print."""
+def measure(home: Path, *, quick: bool = False) -> list[Figure]:
+    """Measure on the embedded engine."""
     database = Database(f"sqlite:///{home / 'fleet.db'}")
-    measure_changes(database, home, fleet=fleet)
+    figures = measure_changes(database, home, fleet=5_000 if quick else DEVICES)
     database.close()
+    return figures
 
 
-def measure_changes(database: Database, home: Path, *, fleet: int, label: str = "SQLite") -> None:
-    """Make a fleet, decide about it, and print what the clock said and what this process worked."""
+def measure_changes(database: Database, home: Path, *, fleet: int, engine: Engine = SQLITE) -> list[Figure]:
+    """Make a fleet, decide about it, and return what the clock said, with what this process worked."""
     migrate.upgrade(database)
     fill(database, fleet)
     catalog, clock = load(), SystemClock()
@@ -63,9 +65,12 @@ def measure_changes(database: Database, home: Path, *, fleet: int, label: str = 
         ("scope: nobody   ", lambda connection: save_scope(connection, acting, _NOBODY)),
         ("scope: everybody", lambda connection: save_scope(connection, acting, EnforcementScope())),
     )
+    figures = []
     for name, decide in decisions:
         before, before_work = time.perf_counter(), time.process_time()
         with database.write() as connection:
             decide(connection)
         taken, worked = time.perf_counter() - before, time.process_time() - before_work
-        print(f"{name} {taken:8.2f} s, {worked:.2f} s CPU: {fleet} devices, {label} (bar: 5 s)")
+        what = f"{name.strip()}, {fleet:,} devices"
+        figures.append(Figure(what, taken, "s", engine=engine, bar=Bar(5), note=f"{worked:.2f} s CPU of the server"))
+    return figures

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.check_in import SystemClock
+from benchmarks.figures import SQLITE, Bar, Engine, Figure, Peer, percentile
 from benchmarks.fleets import TENANT, add_devices, add_tenant, median_cost
 from benchmarks.preview import antivirus_draft
 from shieldwall.catalog.loader import load
@@ -50,21 +51,23 @@ _SLOW: Final = ('device.displayName -contains "99"', 'device.displayName -match 
 """What has to look at every name."""
 
 
-def measure(home: Path, *, fleet: int = DEVICES, changed: int = CHANGED) -> None:
-    """Measure and print."""
+def measure(home: Path, *, quick: bool = False) -> list[Figure]:
+    """Measure rules in memory, and a change of one in the database."""
+    fleet, changed = (20_000, 2_000) if quick else (DEVICES, CHANGED)
     chance = random.Random(3)  # noqa: S311 - made-up fleets, nothing secret
     rules = [
         parse_rule(_PATTERNS[number % len(_PATTERNS)].format(number=number, tag=number % 40)) for number in range(RULES)
     ]
     described = _described(chance, fleet)
-    _measure_columns(described, [*rules[:50], *map(parse_rule, _SLOW)], fleet)
-    _measure_index(described, rules, chance, fleet)
+    figures = _measure_columns(described, [*rules[:50], *map(parse_rule, _SLOW)], fleet)
+    figures += _measure_index(described, rules, chance, fleet)
     database = Database(f"sqlite:///{home / 'groups.db'}")
-    measure_change(database, home, devices=changed)
+    figures.append(measure_change(database, home, devices=changed))
     database.close()
+    return figures
 
 
-def measure_change(database: Database, home: Path, *, devices: int, label: str = "SQLite") -> None:
+def measure_change(database: Database, home: Path, *, devices: int, engine: Engine = SQLITE) -> Figure:
     """Measure how long it takes until a changed rule has reached the targets of its devices, in one transaction."""
     migrate.upgrade(database)
     catalog, clock = load(), SystemClock()
@@ -89,21 +92,33 @@ def measure_change(database: Database, home: Path, *, devices: int, label: str =
             groups.update_group(connection, acting, group.id, _draft(rule))
         taken.append(time.perf_counter() - before)
         worked.append(time.process_time() - before_work)
-    print(
-        f"rule changed     {statistics.median(taken):8.2f} s from the rule to the targets of {devices} devices that "
-        f"join or leave, on {label}, worst {max(taken):.2f} s, {statistics.median(worked):.2f} s CPU (bar: 5 s)"
+    return Figure.of(
+        f"rule changed: {devices:,} devices join or leave and get their targets, in one transaction",
+        taken,
+        "s",
+        engine=engine,
+        bar=Bar(5),
+        note=f"{statistics.median(worked):.2f} s CPU of the server",
     )
 
 
-def _measure_columns(described: dict[str, Sequence[Value]], rules: Sequence[MembershipRule], fleet: int) -> None:
+def _measure_columns(
+    described: dict[str, Sequence[Value]], rules: Sequence[MembershipRule], fleet: int
+) -> list[Figure]:
     columns = RuleColumns(fleet, {name: Column.of(values) for name, values in described.items()})
     costs = sorted(median_cost(5, _asking(columns, rule)) for rule in rules)
     few = [{name: values[place] for name, values in described.items()} for place in range(fleet // 20)]
     one_by_one = 20 * median_cost(1, lambda: [rules[0].matches(device) for device in few])
-    print(
-        f"rule on fleet    {statistics.median(costs) * 1e3:8.2f} ms CPU: {fleet} devices, {len(rules)} rules, median; "
-        f"slowest {costs[-1] * 1e3:.0f} ms; device by device {one_by_one * 1e3:.0f} ms (bar: 10 ms)"
-    )
+    return [
+        Figure.of(
+            f"one rule on {fleet:,} devices, columns read",
+            [each * 1e3 for each in costs],
+            "ms CPU",
+            peer=Peer("device by device", one_by_one * 1e3),
+            bar=Bar(10),
+            note=f"{len(rules)} rules of every kind",
+        )
+    ]
 
 
 def _asking(columns: RuleColumns, rule: MembershipRule) -> Callable[[], object]:
@@ -112,7 +127,7 @@ def _asking(columns: RuleColumns, rule: MembershipRule) -> Callable[[], object]:
 
 def _measure_index(
     described: dict[str, Sequence[Value]], rules: Sequence[MembershipRule], chance: random.Random, fleet: int
-) -> None:
+) -> list[Figure]:
     index = RuleIndex({str(number): rule for number, rule in enumerate(rules)})
     met = [{name: values[place] for name, values in described.items()} for place in chance.sample(range(fleet), 2_000)]
     costs, plain = [], []
@@ -122,12 +137,16 @@ def _measure_index(
         costs.append(time.perf_counter() - before)
         if number % 100 == 0:
             plain.append(median_cost(1, lambda device=device: [rule.matches(device) for rule in rules]))  # type: ignore[misc]
-    cost, worst = statistics.median(costs), sorted(costs)[len(costs) * 99 // 100]
-    print(
-        f"rules on device  {cost * 1e6:8.1f} µs: {len(rules)} rules on a device not met before, "
-        f"p99 {worst * 1e6:.0f} µs; rule by rule {statistics.median(plain) * 1e6:.0f} µs, "
-        f"ratio {statistics.median(plain) / cost:.0f} (bar: 100 µs)"
-    )
+    return [
+        Figure.of(
+            f"{len(rules):,} rules on a device not met before",
+            [each * 1e6 for each in costs],
+            "µs",
+            peer=Peer.of("rule by rule", [each * 1e6 for each in plain]),
+            bar=Bar(100),
+            note=f"p99 {percentile(costs, 0.99) * 1e6:.0f} µs",
+        )
+    ]
 
 
 def _described(chance: random.Random, fleet: int) -> dict[str, Sequence[Value]]:

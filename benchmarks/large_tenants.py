@@ -8,17 +8,18 @@ that all is well, some that a setting failed, was put back or is not as it shoul
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table
 from tests.support.admin import AdminWorld
-from tests.support.manager_world import ACTOR
+from tests.support.manager_world import caller
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, counted_id, group_id
 
+from benchmarks.bulk_filling import Filling, Row, filling
+from benchmarks.past_of_tenants import GROUPS, add_what_happened
 from shieldwall.catalog.model import Catalog, Kind, PolicyTemplate
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest
@@ -27,48 +28,42 @@ from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.policy.outcomes import Conflict, Decided
 from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.manager.check_in import ToAnswer
 from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.manager.statuses import effective_of
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import groups, inventory_rows, statuses
-from shieldwall.server.storage.alerts import Severity
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage import groups, inventory_rows, statuses, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.device_schema import device_reports, sightings
 from shieldwall.server.storage.devices import columns_of_device
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.storage.schema import (
-    audit_events,
-    check_ins,
-    devices,
-    group_members,
-    inventory,
-    membership_events,
-)
-from shieldwall.server.storage.schema import metadata as schema
+from shieldwall.server.storage.schema import check_in_answers, check_ins, devices, group_members, inventory
+from shieldwall.server.storage.sightings import SightingKind
 
-POLICIES, GROUPS, SETS_OF_GROUPS, PORTION = 60, 80, 24, 10_000
+POLICIES, SETS_OF_GROUPS, PORTION = 60, 24, 10_000
 _SYSTEMS: Final = (
     ("Linux", "linux", ("Debian 12", "Debian 13", "Ubuntu 24.04", "RHEL 9.4")),
     ("Windows", "windows10", ("10.0.22631", "10.0.26100", "Server 2022")),
     ("macOS", "macOS", ("14.6", "15.1")),
 )
-_PEOPLE: Final = ("person:Ada", "person:Grace", "person:Edsger", "app:Automation")
-_ACTS: Final = (
-    ("policy.published", "policy"),
-    ("group.changed", "group"),
-    ("device.tagged", "device"),
-    ("package.created", "package"),
-    ("alert.resolved", "alert"),
-)
+_WRITTEN: Final = (devices, inventory, check_ins, group_members, check_in_answers, sightings, device_reports)
+_CHECK_INS: Final = 2_000
+_NOTHING_TOLD: Final[Mapping[str, Any]] = {"trouble": False, "repaired": 0, "drifted": 0}
+_CERTIFICATE: Final = f"-----BEGIN CERTIFICATE-----\n{'MIIB' * 150}\n-----END CERTIFICATE-----\n"
+"""As long as those that the signer issues."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variety:
-    """Devices that are alike: what they are, their groups, their target, the reports that fit it and how it went."""
+    """Devices that are alike: what they are, their groups, their target, the reports that fit it and how it went.
+
+    ``answer`` is what the check-in was told that fetched the target.
+    """
 
     device: Device
     groups: tuple[int, ...]
-    target: Digest | None
+    target: Digest
+    answer: bytes
     reports: tuple[tuple[Digest, Mapping[str, Any]], ...]
 
 
@@ -76,43 +71,16 @@ def fill(world: AdminWorld, fleet: int) -> None:
     """Make the tenant; the database has its tables and the tenant, and nothing else."""
     chance = random.Random(7)  # noqa: S311 - made-up fleets, nothing secret
     database = world.services.database
-    _hurry(database)
     with database.write() as connection:
         for number in range(GROUPS):
             groups.add(connection, a_group(number, display_name=f"Group {number}"))
         _policies(world, connection, chance)
         varieties = list(_varieties(world, connection, chance))
-    triggers = _without_triggers(database)
-    first = len(varieties)
-    for start in range(first, fleet, PORTION):
-        _add_devices(database, chance, varieties, range(start, min(fleet, start + PORTION)))
-    _add_what_happened(database, chance, fleet)
-    with database.engine.connect() as connection:
-        for statement in triggers:
-            connection.exec_driver_sql(statement)
-        connection.commit()
-        connection.exec_driver_sql("ANALYZE")
-        connection.commit()
-
-
-def _hurry(database: Database) -> None:
-    """What is written here may be lost: it is made again."""
-    pooled = database.engine.raw_connection()  # outside of any transaction; the pool hands this one out again
-    driver = pooled.driver_connection
-    assert isinstance(driver, sqlite3.Connection), "fleets this large are made on SQLite"
-    driver.execute("PRAGMA synchronous=OFF")
-    driver.execute("PRAGMA cache_size=-1000000")
-    pooled.close()
-
-
-def _without_triggers(database: Database) -> list[str]:
-    """Take SQLite's triggers away, which follow changes nobody reads here; return them, to be put back."""
-    with database.engine.connect() as connection:
-        found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
-        for name, _ in found:
-            connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        connection.commit()
-    return [statement for _, statement in found]
+    with filling(database) as tables:
+        ids: list[str] = []
+        for start in range(len(varieties), fleet, PORTION):
+            ids += _add_devices(tables, chance, varieties, range(start, min(fleet, start + PORTION)))
+        add_what_happened(tables, chance, fleet, sorted(ids)[:20_000])
 
 
 def _policies(world: AdminWorld, connection: Connection, chance: random.Random) -> None:
@@ -208,7 +176,8 @@ def _variety(
     for settings in versions:
         report = StatusReport(target=target, settings=tuple(settings))
         reports.append((statuses.keep(connection, TENANT_ID, report), inventory_rows.counted(report)))
-    return Variety(device, mine, target, tuple(reports))
+    to_answer = ToAnswer(caller=caller(device.id), seq=1, target=targets.get(connection, TENANT_ID, target), want=())
+    return Variety(device, mine, target, world.manager.check_in.answer(to_answer), tuple(reports))
 
 
 def _said(setting: Any, resolution: Any) -> SettingStatus:
@@ -241,25 +210,30 @@ def _wrong(status: SettingStatus, how: str) -> SettingStatus:
 
 
 def _add_devices(
-    database: Database, chance: random.Random, varieties: Sequence[Variety], numbers: Iterable[int]
-) -> None:
-    made, listed, seen, members = [], [], [], []
+    tables: Filling, chance: random.Random, varieties: Sequence[Variety], numbers: Iterable[int]
+) -> list[str]:
+    """Write devices and all that a server has of each after some months; return their ids."""
+    rows: dict[Table, list[Row]] = {table: [] for table in _WRITTEN}
     for number in numbers:
         kind = chance.choice(varieties)
         device = _device(chance, kind, number)
         digest, counted = chance.choice(kind.reports)
         told = chance.random() > 0.02 and device.state is DeviceState.ACTIVE
-        made.append(columns_of_device(device))
-        listed.append(_listed(device, counted if told else {"trouble": False, "repaired": 0, "drifted": 0}))
-        seen.append(_check_in(chance, device, kind.target, digest if told else None))
-        members += [
+        seen = _check_in(chance, device, kind.target, digest if told else None)
+        rows[devices].append(columns_of_device(device))
+        rows[inventory].append(_listed(device, counted if told else _NOTHING_TOLD))
+        rows[check_ins].append(seen)
+        rows[group_members] += [
             {"group_id": group_id(group), "device_id": device.id, "tenant_id": TENANT_ID} for group in kind.groups
         ]
-    with database.write() as connection:
-        connection.execute(devices.insert(), made)
-        connection.execute(inventory.insert(), listed)
-        connection.execute(check_ins.insert(), seen)
-        connection.execute(group_members.insert(), members)
+        if seen["last_check_in"] is not None:
+            rows[check_in_answers].append(_answered(chance, device, kind.answer))
+            rows[sightings].append(_seen_at(device, seen))
+        if told:
+            rows[device_reports].append(_reported(device, counted, seen["last_check_in"]))
+    for table, several in rows.items():
+        tables.write(table, several)
+    return [device["id"] for device in rows[devices]]
 
 
 def _device(chance: random.Random, kind: Variety, number: int) -> Device:
@@ -278,7 +252,7 @@ def _device(chance: random.Random, kind: Variety, number: int) -> Device:
         tags=("MDE-Management", "rare") if number % 1000 == 7 else ("MDE-Management",),
         key_thumbprint=f"{number:043d}",  # type: ignore[arg-type]  # looks like one
         public_key=bytes(65),
-        certificate="-" * 1_000,
+        certificate=_CERTIFICATE,
         request_digest=digest_of_bytes(b"%d" % number),
         instance_id=f"{number:032d}",
         machine_id_hash=digest_of_bytes(b"m%d" % (number - (number % 5_000 == 1))),
@@ -294,6 +268,43 @@ def _listed(device: Device, counted: Mapping[str, Any]) -> dict[str, Any]:
     return inventory_rows.row_of(device) | said | {"exposure": repaired + drifted, "impaired": trouble}
 
 
+def _answered(chance: random.Random, device: Device, answer: bytes) -> Row:
+    """What its last check-in with news was told; of most devices another followed, and housekeeping emptied it."""
+    newest = chance.random() < 0.01
+    return {
+        "device_id": device.id,
+        "seq": _CHECK_INS if newest else 1,
+        "body": answer if newest else b"",
+        "tenant_id": TENANT_ID,
+    }
+
+
+def _seen_at(device: Device, seen: Row) -> Row:
+    """The one place where a device was seen."""
+    return {
+        "id": counted_id("5", int(device.id.rpartition("-")[2], 16)),
+        "tenant_id": TENANT_ID,
+        "device_id": device.id,
+        "at": device.registered_at,
+        "kind": SightingKind.CHECK_IN.value,
+        "instance_id": device.instance_id,
+        "boot_id": f"{device.id[:8]}-0000-4000-8000-000000000000",
+        "request_digest": seen["request_digest"],
+        "epoch": 1,
+    }
+
+
+def _reported(device: Device, counted: Mapping[str, Any], at: datetime) -> Row:
+    return {
+        "device_id": device.id,
+        "at": at,
+        "tenant_id": TENANT_ID,
+        "states": counted["states"],
+        "repaired": counted["repaired"],
+        "drifted": counted["drifted"],
+    }
+
+
 def _check_in(chance: random.Random, device: Device, target: Digest | None, status: Digest | None) -> dict[str, Any]:
     silent = chance.random() < 0.01
     ago = timedelta(days=chance.randint(8, 50)) if silent else timedelta(seconds=chance.randint(0, 6_000))
@@ -302,90 +313,11 @@ def _check_in(chance: random.Random, device: Device, target: Digest | None, stat
         "device_id": device.id,
         "tenant_id": TENANT_ID,
         "epoch": 1,
-        "seq": 1,
+        "seq": 1 if never else _CHECK_INS,
+        "request_digest": None if never else device.request_digest,
         "last_check_in": None if never else NOON - ago,
         "target_digest": target,
+        "facts_digest": None if never else device.machine_id_hash,
         "status_digest": None if never else status,
         "status_at": None if status is None else NOON - ago,
-    }
-
-
-def _add_what_happened(database: Database, chance: random.Random, fleet: int) -> None:
-    """Write the audit trail of three months, alerts, what devices told and who came to which group."""
-    with database.read() as connection:
-        some = list(connection.scalars(text("SELECT id FROM devices ORDER BY object_id LIMIT 20000")))
-    many = fleet // 5
-    alert_rows = [_alert(chance, number, chance.choice(some)) for number in range(max(20, fleet // 40))]
-    with database.write() as connection:
-        connection.execute(audit_events.insert(), [_event(chance, number, some) for number in range(many)])
-        connection.execute(schema.tables["alerts"].insert(), alert_rows)
-        told = [_told(chance, number, chance.choice(some)) for number in range(many // 2)]
-        connection.execute(schema.tables["device_events"].insert(), told)
-        moved = [_moved(chance, number, chance.choice(some)) for number in range(many // 2)]
-        connection.execute(membership_events.insert(), moved)
-
-
-def _at(chance: random.Random) -> Any:
-    return NOON - timedelta(seconds=chance.randint(0, 7_776_000))
-
-
-def _event(chance: random.Random, number: int, some: Sequence[str]) -> dict[str, Any]:
-    activity, kind = chance.choice(_ACTS)
-    return {
-        "id": counted_id("1", number),
-        "tenant_id": TENANT_ID,
-        "at": _at(chance),
-        "actor": chance.choice((*_PEOPLE, ACTOR)),
-        "activity": activity,
-        "object_kind": kind,
-        "object_id": chance.choice(some),
-        "details": '{"name":"something"}',
-    }
-
-
-def _alert(chance: random.Random, number: int, device: str) -> dict[str, Any]:
-    at = _at(chance)
-    closed = number % 5 != 0
-    return {
-        "id": counted_id("2", number),
-        "tenant_id": TENANT_ID,
-        "device_id": device,
-        "kind": chance.choice(("tampering", "clonedIdentity", "settingContested", "malwareFound")),
-        "severity": chance.choice(list(Severity)).value,
-        "title": f"Something happened {number % 12}",
-        "details": "{}",
-        "first_at": at,
-        "last_at": at,
-        "times": chance.randint(1, 9),
-        "resolved_at": at if closed else None,
-        "resolved_by": "person:Ada" if closed else None,
-    }
-
-
-def _told(chance: random.Random, number: int, device: str) -> dict[str, Any]:
-    at = _at(chance)
-    return {
-        "id": counted_id("3", number),
-        "tenant_id": TENANT_ID,
-        "device_id": device,
-        "at": at,
-        "received_at": at,
-        "kind": "malwareFound",
-        "severity": "high",
-        "title": "A file was found",
-        "subject": f"/srv/data/{number}",
-        "details": "{}",
-        "times": 1,
-    }
-
-
-def _moved(chance: random.Random, number: int, device: str) -> dict[str, Any]:
-    return {
-        "id": counted_id("4", number),
-        "tenant_id": TENANT_ID,
-        "group_id": group_id(chance.randrange(GROUPS)),
-        "device_id": device,
-        "at": _at(chance),
-        "joined": True,
-        "cause": "ruleChanged person:Ada",
     }

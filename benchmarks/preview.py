@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.check_in import SystemClock
+from benchmarks.figures import SQLITE, Bar, Figure
 from benchmarks.fleets import TENANT, add_devices, add_tenant, device_id, group_id, median_cost, moment
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog, Kind
@@ -49,18 +50,21 @@ ANTIVIRUS = TemplateId("4cfd164c-5e8a-4ea9-b15d-9aa71e4ffff4_1")
 EXCLUSIONS = "linux_mdatp_managed_antivirusengine_exclusions"
 
 
-def measure(home: Path, *, fleet: int = DEVICES) -> None:
-    """Measure and print."""
+def measure(home: Path, *, quick: bool = False) -> list[Figure]:
+    """Measure one device's resolution, and a preview for the whole fleet."""
+    fleet = 5_000 if quick else DEVICES
     catalog, chance = load(), random.Random(1)  # noqa: S311 - made-up fleets, nothing secret
     drafts = [antivirus_draft(catalog, chance, number) for number in range(POLICIES)]
-    _measure_resolve(catalog, drafts[:50])
+    figures = _measure_resolve(catalog, drafts[:50])
     database = Database(f"sqlite:///{home / 'fleet.db'}")
     migrate.upgrade(database)
-    _measure_preview(database, catalog, InProcessSigner.create(home, TENANT, SystemClock()), drafts, fleet=fleet)
+    signer = InProcessSigner.create(home, TENANT, SystemClock())
+    figures.append(_measure_preview(database, catalog, signer, drafts, fleet=fleet))
     database.close()
+    return figures
 
 
-def _measure_resolve(catalog: Catalog, drafts: list[PolicyDraft]) -> None:
+def _measure_resolve(catalog: Catalog, drafts: list[PolicyDraft]) -> list[Figure]:
     documents = [_document(draft, number) for number, draft in enumerate(drafts)]
     bodies = [strict_json.encode(document) for document in documents]
     prepared = [prepare(catalog, document) for document in documents]
@@ -68,15 +72,17 @@ def _measure_resolve(catalog: Catalog, drafts: list[PolicyDraft]) -> None:
     decided = median_cost(50, lambda: resolve_prepared(catalog, prepared, PUBLISHED))
     readied = median_cost(20, lambda: [prepare(catalog, document) for document in documents])
     read = median_cost(10, lambda: [strict_json.decode(body, PolicyDocument) for body in bodies])
-    print(
-        f"resolve          {decided * 1e3:8.2f} ms CPU: one device, {len(drafts)} policies, {settings} settings; "
-        f"to make them ready {readied * 1e3:.1f} ms, to read them {read * 1e3:.1f} ms, once a revision"
-    )
+    what = f"resolve: one device, {len(drafts)} policies, {settings} settings, made ready before"
+    return [
+        Figure(what, decided * 1e3, "ms CPU", bar=Bar(2)),
+        Figure(f"… making {len(drafts)} policies ready, once a revision", readied * 1e3, "ms CPU"),
+        Figure("… reading them from JSON, once a revision", read * 1e3, "ms CPU"),
+    ]
 
 
 def _measure_preview(
     database: Database, catalog: Catalog, signer: InProcessSigner, drafts: list[PolicyDraft], *, fleet: int
-) -> None:
+) -> Figure:
     chance = random.Random(2)  # noqa: S311 - as above
     acting = Acting(
         tenant_id=TENANT,
@@ -104,10 +110,9 @@ def _measure_preview(
     with database.read() as connection:
         shown = preview(connection, catalog, acting, proposal)
         cost = median_cost(5, lambda: preview(connection, catalog, acting, proposal))
-    print(
-        f"preview          {cost:8.2f} s CPU: {fleet} devices, {POLICIES} policies; {len(shown.comparison.changes)} "
-        f"changes found on {count(shown.comparison.changed)} devices (bar: 3 s)"
-    )
+    found = f"{len(shown.comparison.changes)} changes found on {count(shown.comparison.changed):,} devices"
+    what = f"preview: a policy edited and assigned to everybody, {fleet:,} devices, {POLICIES} policies"
+    return Figure(what, cost, "s CPU", engine=SQLITE, bar=Bar(3), note=found)
 
 
 def antivirus_draft(catalog: Catalog, chance: random.Random, number: int) -> PolicyDraft:

@@ -12,21 +12,24 @@ COLUMNS: Final = ("what", "engine", "figure", "from … to", "peer", "ratio", "b
 _WORDS: Final = {True: "met", False: "NOT MET", None: ""}
 
 
-def rows(figures: Iterable[Figure]) -> Iterator[tuple[str, ...]]:
-    """Put figures into the table's columns, the product's bars first and in their order, those without a figure too."""
+def rows(figures: Iterable[Figure], *, every_bar: bool = True) -> Iterator[tuple[str, ...]]:
+    """Put figures into the table's columns, the product's bars first and in their order.
+
+    With ``every_bar`` those that have no figure are there too.
+    """
     listed = list(figures)
     named = {bar.key: bar for bar in ALL}
     for bar in ALL:
         found = [each for each in listed if each.bar is not None and each.bar.key == bar.key]
-        if not found:
+        if not found and every_bar:
             yield (bar.key, "", "not measured", "", "", "", shown_bar(bar, ""), "-")
         yield from map(_row, found)
     yield from (_row(each) for each in listed if each.bar is None or each.bar.key not in named)
 
 
-def for_terminal(figures: Sequence[Figure]) -> str:
+def for_terminal(figures: Sequence[Figure], *, every_bar: bool = True) -> str:
     """Draw the table with its columns in line, notes beneath."""
-    drawn = [COLUMNS, *rows(figures)]
+    drawn = [COLUMNS, *rows(figures, every_bar=every_bar)]
     widths = [max(len(row[column]) for row in drawn) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in drawn]
     lines.insert(1, "  ".join("─" * width for width in widths))
@@ -42,10 +45,11 @@ def for_markdown(figures: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
-def summary(figures: Sequence[Figure]) -> str:
-    """Say in a line how many bars are met."""
+def summary(figures: Sequence[Figure], *, every_bar: bool = True) -> str:
+    """Say in a line how many bars are met; with ``every_bar`` also how many have no figure."""
     held = [each.met for each in figures if each.bar is not None]
     unmeasured = sum(not any(each.bar is not None and each.bar.key == bar.key for each in figures) for bar in ALL)
+    unmeasured *= every_bar
     return f"{held.count(True)} met, {held.count(False)} not met, {held.count(None) + unmeasured} not measured"
 
 
