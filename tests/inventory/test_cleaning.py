@@ -15,6 +15,7 @@ from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.housekeeping import Housekeeping
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules, preview, put_rules
 from shieldwall.server.storage import alerts, audit, devices, kept_reports, nonces, sightings, spent_keys
+from shieldwall.server.storage import check_ins as check_in_rows
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
@@ -238,6 +239,17 @@ def test_a_tenant_that_cannot_be_cleaned_up_does_not_end_the_loop(
         asyncio.run(Housekeeping(services=world.services, sleep=sleep).run())
 
     assert rounds == [60.0, 3600.0, 3600.0]
+
+
+def test_an_answer_that_nobody_can_ask_for_again_is_emptied(world: AdminWorld) -> None:
+    join(world, 1)
+    with world.writing() as connection:
+        check_in_rows.keep_answer(connection, device_id(1), 0, b"superseded")
+        connection.execute(update(check_ins).where(check_ins.c.device_id == device_id(1)).values(seq=1))
+    clean(world)
+
+    with world.services.database.read() as connection:
+        assert check_in_rows.find_answer(connection, device_id(1), 0) == b""
 
 
 def test_rules_are_kept_and_a_change_of_them_is_audited(world: AdminWorld) -> None:

@@ -13,7 +13,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.directory import following
 from shieldwall.server.events.keeping import forget_all
 from shieldwall.server.inventory.cleaning import ACTOR, Cleaning, CleanUp, get_rules, preview
-from shieldwall.server.manager import unfinished
+from shieldwall.server.manager import answers, unfinished
 from shieldwall.server.manager.protection import end_troubleshooting
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import tenants
@@ -64,6 +64,7 @@ class Housekeeping:
             services.database, tenant.id, services.clock.now(), home=services.settings.tenant_id, streams=streams
         )
         following.forget_old(services.database, tenant.id, services.clock.now())
+        answers.forget_superseded(services.database, tenant.id)
         return Cleaning(database=services.database, acting=services.acting(ACTOR), signer=services.signer)()
 
     def looked(self) -> Iterator[tuple[Tenant, CleanUp]]:
