@@ -71,21 +71,34 @@ def server(console: Console) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def running(console: Console) -> Iterator[subprocess.Popen[str]]:
+def running(console: Console, *words: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [*PROGRAM, "run", "--data", str(console.data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PROGRAM, "run", "--data", str(console.data), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     with process:
         assert process.stdout is not None
-        assert process.stdout.readline().split() == ["Admin", "center", console.public_url]
-        yield process
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+        try:
+            first = process.stdout.readline().split()
+            if "--role" not in words or "admin" in words:
+                assert first == ["Admin", "center", console.public_url]
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=60)
 
 
-def get(console: Console, url: str, *, token: str | None = None, form: dict[str, str] | None = None) -> tuple[int, Any]:
+def get(
+    console: Console, url: str, *, token: str | None = None, form: dict[str, str] | None = None, port: int | None = None
+) -> tuple[int, Any]:
+    """Ask for a page; ``port`` names another gateway, which answers under the same name as all of them."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    if port is not None:
+        headers["Host"] = url.split("/")[2]
+        url = url.replace(headers["Host"], f"localhost:{port}")
     body = None if form is None else urllib.parse.urlencode(form).encode()
     asked = urllib.request.Request(url, headers=headers, data=body)  # noqa: S310 - our own https address
     trust = ssl.create_default_context(cafile=str(load(console.data).tls_authority))
@@ -127,6 +140,31 @@ def test_a_server_runs_speaks_json_and_ends_when_asked(console: Console, server:
     assert server.returncode == 0
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {"server_ready", "gateway_listens", "admin_listens", "server_ending"} <= {each["event"] for each in events}
+
+
+def test_each_role_runs_by_itself_and_a_gateway_as_often_as_there_are_ports(console: Console) -> None:
+    other = free_port()
+    with (
+        running(console, "--role", "signer") as signer,
+        running(console, "--role", "gateway") as one,
+        running(console, "--role", "gateway", "--gateway-port", str(other)) as another,
+        running(console, "--role", "admin") as admin,
+    ):
+        found = [set(children(each)) for each in (signer, one, another, admin)]
+        assert found == [{"signer"}, {"gateway"}, {"gateway"}, {"admin"}]
+        ready = (200, {"status": "ready", "database": "ok", "signer": "ok"})
+        assert get(console, f"{console.public_url}/readyz") == ready
+        assert get(console, f"{console.gateway_url}/readyz") == ready
+        assert get(console, f"{console.gateway_url}/readyz", port=other) == ready
+
+        for words in ((), ("--role", "signer"), ("--role", "gateway", "--gateway-port", str(other))):
+            refused = console("run", "--data", str(console.data), *words)
+            assert refused.returncode == 1
+            assert "[alreadyRunning]" in refused.stderr
+
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(60) == 0
+        assert get(console, f"{console.gateway_url}/readyz", port=other)[0] == 200
 
 
 def test_without_the_signer_nothing_goes_on(server: subprocess.Popen[str]) -> None:

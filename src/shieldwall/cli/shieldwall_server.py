@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from dataclasses import replace
 from typing import Annotated, Final
 
 import typer
 
-from shieldwall.cli import server_apps, server_audit, server_tenants, server_token_keys
+from shieldwall.cli import server_apps, server_audit, server_backup, server_tenants, server_token_keys
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.cli.server_tenants import ACTOR, DataOption, TenantOption
+from shieldwall.server.roles import DEFAULT, Role
 from shieldwall.server.settings import DEFAULT_GATEWAY_URL, DEFAULT_PUBLIC_URL
 
 app: Final = typer.Typer(no_args_is_help=True, help="Make and run a server (on its own console).")
@@ -24,6 +26,8 @@ app.command("rotate-token-key")(server_token_keys.rotate_token_key)
 app.add_typer(administrators, name="admin")
 app.add_typer(server_tenants.app, name="tenant")
 app.command("audit")(server_audit.show_audit)
+app.command("backup")(server_backup.backup)
+app.command("restore")(server_backup.restore)
 
 
 @app.command()
@@ -66,7 +70,18 @@ def init(
 
 
 @app.command()
-def run(data: DataOption) -> None:
+def run(
+    data: DataOption,
+    *,
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(help="Run this part of the server alone; may be given several times. Default: a whole server."),
+    ] = None,
+    gateway_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of this gateway, where a machine runs several."),
+    ] = None,
+) -> None:
     """Run the server until Ctrl-C; the log goes to standard error, one JSON object a line."""
     from shieldwall.server import running, settings  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.observability import log_as_json  # noqa: PLC0415 - as above
@@ -74,13 +89,18 @@ def run(data: DataOption) -> None:
     log_as_json("supervisor")
     with speaking_plainly("run the server"):
         found = settings.load(data)
+        if gateway_port is not None:
+            found = replace(found, gateway_port=gateway_port)
+        roles = frozenset(role or DEFAULT)
 
         def say_where() -> None:
-            typer.echo(f"Admin center   {found.public_url}")
-            typer.echo(f"For devices    {found.gateway_url}")
+            if Role.ADMIN in roles:
+                typer.echo(f"Admin center   {found.public_url}")
+            if Role.GATEWAY in roles:
+                typer.echo(f"For devices    {found.gateway_url}")
             typer.echo(f"Authority      {found.tls_authority}")
 
-        asyncio.run(running.run(found, say_where))
+        asyncio.run(running.run(found, say_where, roles))
 
 
 @administrators.command("invite")

@@ -1,4 +1,4 @@
-"""``python -m shieldwall.server.gateway_process DATA``: the process that devices talk to."""
+"""``python -m shieldwall.server.gateway_process DATA [PORT]``: the process that devices talk to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -18,10 +19,12 @@ from shieldwall.server.listener import Listener
 from shieldwall.server.observability import log_as_json
 
 
-async def serve(data: Path) -> None:
-    """Serve until SIGINT or SIGTERM."""
+async def serve(data: Path, port: int | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, on the port of the settings or another: a machine may run several gateways."""
     asked = stop_signal()
     found = settings.load(data)
+    if port is not None:
+        found = replace(found, gateway_port=port)
     with main.open_gateway(found, monotonic=monotonic) as gateway:
         listener = Listener(
             address=found.listen, port=found.gateway_port, certificate=found.tls_certificate, key=found.tls_key
@@ -43,4 +46,4 @@ def stop_signal() -> asyncio.Event:
 if __name__ == "__main__":
     os.umask(0o077)
     log_as_json("gateway")
-    uvloop.run(serve(Path(sys.argv[1])))
+    uvloop.run(serve(Path(sys.argv[1]), *map(int, sys.argv[2:3])))

@@ -1,4 +1,4 @@
-"""``shieldwall server run``: starts the three processes of a server and watches over them.
+"""``shieldwall server run``: starts the processes of a server, all or those of some roles, and watches over them.
 
 It loads little, for it does nothing but that; what the processes are made of stands in ``server.main``.
 """
@@ -6,52 +6,87 @@ It loads little, for it does nothing but that; what the processes are made of st
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
+from pathlib import Path
+from typing import Final
 
+from shieldwall.server.roles import DEFAULT, Role
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.client import SignerClient
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
+from shieldwall.server.signer.sockets import connect
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
 
+_PROBE_SECONDS: Final = 1.0
 
-async def run(settings: ServerSettings, on_ready: Callable[[], None]) -> None:
-    """Run a server until SIGINT or SIGTERM.
+
+async def run(settings: ServerSettings, on_ready: Callable[[], None], roles: Collection[Role] = DEFAULT) -> None:
+    """Run a server, or the part of it that ``roles`` name, until SIGINT or SIGTERM.
 
     Raises:
         AlreadyRunningError, PortTakenError: It cannot start here.
         StorageUnavailableError, UnknownSchemaError: Not with this database.
         ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
     """
-    with sole_server(settings), SignerClient(settings.data) as signer:
+    with sole_server(settings, roles), SignerClient(settings.data) as signer:
         with closing(Database(settings.database)) as database:
             migrate.upgrade(database)  # a newer program starts with the schema it knows
-        keys = ProcessPlan(
-            name="signer",
-            command=module_command("shieldwall.server.signer", settings.data),
-            is_ready=lambda: _signer_answers(signer.for_tenant(settings.tenant_id)),
-        )
-        front_doors = (
-            ProcessPlan(
-                name="gateway",
-                command=module_command("shieldwall.server.gateway_process", settings.data),
-                is_ready=lambda: is_listening(settings.listen, settings.gateway_port),
-            ),
-            ProcessPlan(
-                name="admin",
-                command=module_command("shieldwall.server.admin_process", settings.data),
-                is_ready=lambda: is_listening(settings.listen, settings.public_port),
-            ),
-        )
-        await supervise(((keys,), front_doors), on_ready)
+        await supervise(_stages(settings, roles, signer.for_tenant(settings.tenant_id)), on_ready)
+
+
+def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -> tuple[tuple[ProcessPlan, ...], ...]:
+    """Say what is started, in order: first who signs, then everybody who may ask for it."""
+
+    def plan(role: Role) -> ProcessPlan:
+        match role:
+            case Role.SIGNER:
+                return ProcessPlan(
+                    name=role,
+                    command=module_command("shieldwall.server.signer", settings.data),
+                    is_ready=lambda: _signer_answers(signer),
+                )
+            case Role.GATEWAY:
+                return ProcessPlan(
+                    name=role,
+                    command=module_command(
+                        "shieldwall.server.gateway_process", settings.data, str(settings.gateway_port)
+                    ),
+                    is_ready=lambda: is_listening(settings.listen, settings.gateway_port),
+                )
+            case Role.ADMIN:
+                return ProcessPlan(
+                    name=role,
+                    command=module_command("shieldwall.server.admin_process", settings.data),
+                    is_ready=lambda: is_listening(settings.listen, settings.public_port),
+                )
+            case Role.TARGETING:
+                return ProcessPlan(
+                    name=role,
+                    command=module_command("shieldwall.server.targeting_process", settings.data),
+                    is_ready=lambda: asyncio.to_thread(_accepts, settings.targeting_socket),
+                )
+
+    order = ((Role.SIGNER,), (Role.GATEWAY, Role.ADMIN, Role.TARGETING))
+    wanted = (tuple(plan(role) for role in stage if role in roles) for stage in order)
+    return tuple(stage for stage in wanted if stage)
 
 
 async def _signer_answers(signer: Signer) -> bool:
     try:
         await asyncio.to_thread(signer.trust_root)
     except SignerUnavailableError:
+        return False
+    return True
+
+
+def _accepts(path: Path) -> bool:
+    """Say whether somebody accepts connections on a socket in the file system."""
+    try:
+        connect(path, _PROBE_SECONDS).close()
+    except OSError:
         return False
     return True

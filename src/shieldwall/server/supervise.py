@@ -13,8 +13,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from typing import Final
 import structlog
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.roles import DEFAULT, Role
 from shieldwall.server.settings import ServerSettings
 
 _log: Final = structlog.get_logger("shieldwall.server")
@@ -36,7 +37,7 @@ class AlreadyRunningError(ShieldwallError):
     """Another server runs with the same data directory."""
 
     code = "alreadyRunning"
-    remedy = "End the other one first. One data directory is one server."
+    remedy = "End the other one first. In one data directory each role runs once, a gateway once for each port."
 
 
 class PortTakenError(ShieldwallError):
@@ -75,9 +76,9 @@ class _Running:
     process: asyncio.subprocess.Process
 
 
-def module_command(module: str, data: Path) -> tuple[str, ...]:
+def module_command(module: str, data: Path, *more: str) -> tuple[str, ...]:
     """Return the command that runs a process of the server."""
-    return (sys.executable, "-m", module, str(data))
+    return (sys.executable, "-m", module, str(data), *more)
 
 
 async def supervise(stages: Sequence[Sequence[ProcessPlan]], on_ready: Callable[[], None]) -> None:
@@ -111,21 +112,35 @@ async def supervise(stages: Sequence[Sequence[ProcessPlan]], on_ready: Callable[
 
 
 @contextmanager
-def sole_server(settings: ServerSettings) -> Iterator[None]:
-    """Hold the data directory for one server, and see that its ports are free.
+def sole_server(settings: ServerSettings, roles: Collection[Role] = DEFAULT) -> Iterator[None]:
+    """Hold each role in the data directory for one server, and see that its ports are free.
+
+    A gateway is held by its port: one machine may run several. All others are there once.
 
     Raises:
-        AlreadyRunningError: Somebody else holds it.
+        AlreadyRunningError: Somebody else holds one of them.
         PortTakenError: A port is in use.
     """
     settings.run.mkdir(mode=0o700, exist_ok=True)
-    with (settings.run / "server.lock").open("w") as lock:
+    with ExitStack() as held:
+        # Shared: a server from before there were roles holds this one alone.
+        held.enter_context(_locked(settings, "server", fcntl.LOCK_SH))
+        for role in roles:
+            name = f"role-{role}-{settings.gateway_port}" if role is Role.GATEWAY else f"role-{role}"
+            held.enter_context(_locked(settings, name, fcntl.LOCK_EX))
+        for role, port in ((Role.ADMIN, settings.public_port), (Role.GATEWAY, settings.gateway_port)):
+            if role in roles:
+                _check_free(settings.listen, port)
+        yield
+
+
+@contextmanager
+def _locked(settings: ServerSettings, name: str, kind: int) -> Iterator[None]:
+    with (settings.run / f"{name}.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunningError(f"A server already runs with the data in {settings.data}.") from None
-        for port in (settings.public_port, settings.gateway_port):
-            _check_free(settings.listen, port)
+            raise AlreadyRunningError(f"A server ({name}) already runs with the data in {settings.data}.") from None
         yield
 
 
