@@ -13,7 +13,8 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.access.grants import FULL, Access
-from shieldwall.server.storage import audit
+from shieldwall.server.storage import aims, audit
+from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import AuditEvent
 
 
@@ -39,6 +40,8 @@ class Origin:
 
 NOWHERE: Final = Origin()
 """Of what the server does by itself, or somebody at its console."""
+MOST_AT_ONCE: Final = 5_000
+"""Devices that one change brings up to date itself: that is a second or two, and holds up all others who write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class Acting:
     origin: Origin = NOWHERE
     access: Access = FULL
     """What they may do; the server by itself, its console and applications may do everything here."""
+    most_at_once: int = MOST_AT_ONCE
+    """A change that reaches more devices is noted, and they take it up one after the other (``storage.aims``)."""
 
     def at_once(self) -> Acting:
         """Return the same somebody, to whom all that is done from here on happens in one moment."""
@@ -87,6 +92,13 @@ class Acting:
         )
 
     def tell(self, connection: Connection, device_ids: Iterable[DeviceId]) -> None:
-        """Say which devices changed; silent where none did."""
-        if changed := frozenset(device_ids):
+        """Say which devices changed; silent where none did. Where they are many, they find out for themselves.
+
+        The caller holds ``targets.lock`` if there may be many.
+        """
+        changed = frozenset(device_ids)
+        if len(changed) > self.most_at_once:
+            now = self.clock.now()
+            aims.raise_version(connection, self.tenant_id, ChangeKind.DEVICES, None, at=now, actor=self.actor)
+        elif changed:
             self.on_devices_changed(connection, changed)

@@ -149,7 +149,7 @@ def described_fleet(
         name: Column.of(_values(source, [by_field[each] for each in source.fields])) for name, source in sources.items()
     }
     if MEMBER_OF in asked:
-        pairs = [*groups.member_pairs(connection, named - proposed.keys())]
+        pairs = [*groups.member_pairs(connection, named - proposed.keys(), among)]
         pairs += [(device_id, group_id) for group_id in named & proposed.keys() for device_id in proposed[group_id]]
         columns[MEMBER_OF] = Column.of(_memberships(ids, pairs))
     return DescribedFleet(tuple(ids), RuleColumns(len(ids), columns))

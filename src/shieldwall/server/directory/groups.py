@@ -15,6 +15,7 @@ from shieldwall.policy.membership import parse_rule
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.devices import WrongDeviceStateError, get_device, hold_device
+from shieldwall.server.directory.filling import decides
 from shieldwall.server.directory.group_rules import checked_rule
 from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import (
@@ -23,6 +24,7 @@ from shieldwall.server.directory.membership import (
     reevaluate_device,
     reevaluate_group,
     remove_members,
+    settle_group,
 )
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.directory.role_assigning import (
@@ -184,6 +186,7 @@ def update_group(connection: Connection, acting: Acting, group_id: GroupId, draf
         require_may_change_members(connection, acting.tenant_id, acting.access, group_id)
     if group.membership_rule is not None:
         checked_rule(connection, acting.tenant_id, group_id, group.membership_rule)
+    settled = frozenset[DeviceId]() if decides(group) else settle_group(connection, acting, before)
     groups.put(connection, group)
     acting.record(
         connection,
@@ -194,6 +197,8 @@ def update_group(connection: Connection, acting: Acting, group_id: GroupId, draf
         rule=group.membership_rule,
         processing=group.processing_state.value,
     )
+    if settled:
+        acting.tell(connection, settled)
     if group.membership_rule != before.membership_rule:
         acting.tell(connection, reevaluate_group(connection, acting, group))
     elif group.processing_state is not before.processing_state:

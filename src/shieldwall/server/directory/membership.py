@@ -4,12 +4,15 @@ Where two changes meet, the later one must see what the earlier did. So both tak
 rules and devices after it. A rule that asks for groups is looked at after the groups it names; those ask for no groups
 themselves, so one further look is enough.
 
+In a large fleet a rule that changes moves nobody at once: the change is noted, and each device takes it up when it
+checks in next or when the server comes to it, whichever is sooner (``manager.catching_up``).
+
 Assignment filters have rules too; nobody belongs to a filter, so all there is to keep is who hears of a change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,12 +24,13 @@ from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, 
 from shieldwall.policy.rule_index import RuleIndex
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of, described_fleet
+from shieldwall.server.directory.filling import Why, decides, fill_among, move
 from shieldwall.server.directory.filter_rules import Narrowing, matching, narrowing
-from shieldwall.server.storage import filters, groups, membership_events, targets
+from shieldwall.server.storage import aims, filters, fleets, groups, targets
+from shieldwall.server.storage.aims import AimsChange, ChangeKind
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.fleets import Whose
-from shieldwall.server.storage.membership_events import Change
-from shieldwall.server.storage.records import Group, MembershipCause, ProcessingState
+from shieldwall.server.storage.records import Group, MembershipCause
 
 _RuleTexts = tuple[tuple[GroupId, str], ...]
 
@@ -40,7 +44,8 @@ def reevaluate_device(
     present = groups.memberships(connection, [device.id])[device.id]
     wanted = rules.groups_of(attributes_of(device), present) if _may_belong(device) else present - rules.decided
     for group_id in sorted(present ^ wanted):
-        _move(connection, acting, group_id, [device.id], joined=group_id in wanted, cause=cause)
+        joined, why = group_id in wanted, Why(cause, acting.actor)
+        move(connection, acting, group_id, [device.id], joined=joined, why=why)
     return present ^ wanted
 
 
@@ -50,16 +55,57 @@ def reevaluate_group(
     """Fill a dynamic group by its rule, unless it is paused, and after it those that ask for its members.
 
     Returns:
-        The devices that joined or left one of them.
+        The devices that joined or left one of them. In a large fleet none: they catch up one after the other.
     """
     targets.lock(connection)
-    if group.membership_rule is None or group.processing_state is ProcessingState.PAUSED:
+    if not decides(group):
         return frozenset()
+    if fleets.has_more(connection, group.tenant_id, acting.most_at_once):
+        now = acting.clock.now()
+        aims.raise_version(
+            connection, group.tenant_id, ChangeKind.GROUP, group.id, at=now, cause=cause, actor=acting.actor
+        )
+        return frozenset()
+    return _fill(connection, acting, group, Why(cause, acting.actor))
+
+
+def settle_group(connection: Connection, acting: Acting, group: Group) -> frozenset[DeviceId]:
+    """Bring all devices into a dynamic group at once, whose members shall stay as its rule says for the last time.
+
+    Nothing is to be done unless devices may have not taken up a change of its rule, or of a group that it asks for.
+    Returns those that joined or left it, or one of those groups.
+    """
+    targets.lock(connection)
+    if group.membership_rule is None or not decides(group):
+        return frozenset()
+    asked = parse_rule(group.membership_rule).groups()
+    opened = aims.open_groups(connection, group.tenant_id, {group.id, *asked})
+    if not opened:
+        return frozenset()
+    why = why_moved(aims.changes_since(connection, group.tenant_id, 0), Why(MembershipCause.RULE_CHANGED, ""))
+    moved: frozenset[DeviceId] = frozenset()
+    for each in groups.find_many(connection, opened - {group.id}):
+        moved |= _fill(connection, acting, each, why(each.id)) if decides(each) else frozenset()
+    return moved | _fill(connection, acting, group, why(group.id))
+
+
+def why_moved(changes: Collection[AimsChange], otherwise: Why) -> Callable[[GroupId], Why]:
+    """Say why a device that takes up these changes joins or leaves a group: the last that was about this one."""
+    known: dict[str | None, Why] = {}
+    last = otherwise
+    for each in changes:
+        if each.kind is ChangeKind.GROUP:
+            known[each.object_id] = last = Why(each.cause, each.actor)
+    return lambda group_id: known.get(group_id, last)
+
+
+def _fill(connection: Connection, acting: Acting, group: Group, why: Why) -> frozenset[DeviceId]:
+    assert group.membership_rule is not None, "its rule decides"
     named = devices_named_by(connection, group.tenant_id, parse_rule(group.membership_rule))
     present = groups.member_ids(connection, group.id)
-    _move(connection, acting, group.id, named - present, joined=True, cause=cause)
-    _move(connection, acting, group.id, present - named, joined=False, cause=cause)
-    return (named ^ present) | follow_members(connection, acting, group, cause)
+    move(connection, acting, group.id, named - present, joined=True, why=why)
+    move(connection, acting, group.id, present - named, joined=False, why=why)
+    return (named ^ present) | follow_members(connection, acting, group, named ^ present, why)
 
 
 def devices_named_by(connection: Connection, tenant_id: TenantId, rule: MembershipRule) -> frozenset[DeviceId]:
@@ -68,12 +114,15 @@ def devices_named_by(connection: Connection, tenant_id: TenantId, rule: Membersh
     return frozenset(fleet.ids[place] for place in places(fleet.columns.matching(rule)))
 
 
-def follow_members(connection: Connection, acting: Acting, group: Group, cause: MembershipCause) -> frozenset[DeviceId]:
-    """Fill anew the groups whose rules ask for the members of a group; return the devices that joined or left one."""
-    moved: frozenset[DeviceId] = frozenset()
-    for asking in groups_asking_for(connection, group.tenant_id, group.id):
-        moved |= reevaluate_group(connection, acting, asking, cause)
-    return moved
+def follow_members(
+    connection: Connection, acting: Acting, group: Group, moved: Collection[DeviceId], why: Why
+) -> frozenset[DeviceId]:
+    """Let devices that joined or left a group do the same with those whose rules ask for its members.
+
+    Returns the devices that joined or left one of those.
+    """
+    asking = groups_asking_for(connection, group.tenant_id, group.id)
+    return fill_among(connection, acting, asking, moved, lambda _: why)
 
 
 def groups_asking_for(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> tuple[Group, ...]:
@@ -102,22 +151,25 @@ def add_members(
     connection: Connection, acting: Acting, group: Group, device_ids: Collection[DeviceId], cause: MembershipCause
 ) -> frozenset[DeviceId]:
     """Let devices join an assigned group; return them and those that other groups, asking for it, gain or lose."""
-    _move(connection, acting, group.id, device_ids, joined=True, cause=cause)
-    return frozenset(device_ids) | follow_members(connection, acting, group, cause)
+    why = Why(cause, acting.actor)
+    move(connection, acting, group.id, device_ids, joined=True, why=why)
+    return frozenset(device_ids) | follow_members(connection, acting, group, device_ids, why)
 
 
 def remove_members(
     connection: Connection, acting: Acting, group: Group, device_ids: Collection[DeviceId], cause: MembershipCause
 ) -> frozenset[DeviceId]:
     """Let devices leave an assigned group; return as ``add_members`` does."""
-    _move(connection, acting, group.id, device_ids, joined=False, cause=cause)
-    return frozenset(device_ids) | follow_members(connection, acting, group, cause)
+    why = Why(cause, acting.actor)
+    move(connection, acting, group.id, device_ids, joined=False, why=why)
+    return frozenset(device_ids) | follow_members(connection, acting, group, device_ids, why)
 
 
 def leave_all_groups(connection: Connection, acting: Acting, device_id: DeviceId) -> None:
     """Take a device that is retired, or told to leave, out of every group, of paused ones too."""
+    why = Why(MembershipCause.DEVICE_RETIRED, acting.actor)
     for group_id in sorted(groups.memberships(connection, [device_id])[device_id]):
-        _move(connection, acting, group_id, [device_id], joined=False, cause=MembershipCause.DEVICE_RETIRED)
+        move(connection, acting, group_id, [device_id], joined=False, why=why)
 
 
 def narrowings_in_use(connection: Connection, tenant_id: TenantId) -> tuple[Narrowing, ...]:
@@ -178,31 +230,6 @@ def _ready(texts: _RuleTexts) -> _Rules:
     asking = {group_id: rule for group_id, rule in rules.items() if rule.groups()}
     plain = {group_id: rule for group_id, rule in rules.items() if group_id not in asking}
     return _Rules(RuleIndex(plain), RuleIndex(asking), frozenset(rules), frozenset(plain))
-
-
-def _move(
-    connection: Connection,
-    acting: Acting,
-    group_id: GroupId,
-    device_ids: Collection[DeviceId],
-    *,
-    joined: bool,
-    cause: MembershipCause,
-) -> None:
-    """Let devices join or leave a group, and write it into the history."""
-    if not device_ids:
-        return
-    (groups.add_members if joined else groups.remove_members)(connection, group_id, device_ids)
-    change = Change(
-        id=acting.new_id(),
-        tenant_id=acting.tenant_id,
-        group_id=group_id,
-        at=acting.clock.now(),
-        joined=joined,
-        cause=cause,
-        actor=acting.actor,
-    )
-    membership_events.add(connection, change, device_ids)
 
 
 def _may_belong(device: Device) -> bool:

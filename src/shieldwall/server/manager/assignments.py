@@ -16,10 +16,11 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.holding import require_scope, require_target, sees_group
 from shieldwall.server.manager.drafts import reason_findings
+from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.revisions import get_policy
 from shieldwall.server.manager.saving import record
-from shieldwall.server.manager.targeting import devices_of_policy, retarget
 from shieldwall.server.storage import assignments, filters, groups, targets
+from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind, Policy
 
 MAX_ASSIGNMENTS: Final = 1_000
@@ -80,10 +81,11 @@ def assign(
     """
     targets.lock(connection)
     policy = get_policy(connection, acting.tenant_id, policy_id)
-    before = devices_of_policy(connection, acting.tenant_id, policy_id)
+    reach = Reach(connection, acting)
+    reach.policy(policy_id)
     put_assignments(connection, acting, policy, wanted, reason)
-    after = devices_of_policy(connection, acting.tenant_id, policy_id)
-    retarget(connection, before | after, acting.clock.now())
+    reach.policy(policy_id)
+    reach.aim(ChangeKind.POLICY, policy_id)
     return assignments.of_policy(connection, policy_id)
 
 

@@ -12,14 +12,15 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
 from shieldwall.catalog.validate import ServerEndpoints
-from shieldwall.contract.ids import DeviceId, PolicyId
+from shieldwall.contract.ids import PolicyId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.assignments import Assigned, assignment, put_assignments
 from shieldwall.server.manager.change_plans import ChangeSet, Planned, at, plan
+from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.saving import Saving
-from shieldwall.server.manager.targeting import devices_of_policy, retarget
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.storage import assignments, targets
+from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import Policy
 
 
@@ -58,6 +59,7 @@ class ChangeSets:
             acting=acting,
             saving=Saving(catalog=self.catalog, signer=self.signer, server=self.server),
             reason=change_set.reason,
+            reach=Reach(connection, acting),
         )
         deleted = [each for each in planned.policies if each.is_deleted]
         for each in deleted:  # first, so that what they leave free can be assigned
@@ -66,7 +68,7 @@ class ChangeSets:
         saved = {id(each): applying.save(each) for each in kept}
         for each in kept:
             applying.assign(each, saved[id(each)])
-        retarget(connection, applying.reached, acting.clock.now())
+        applying.reach.aim(ChangeKind.POLICY, applying.only_one_reached)
         acting.record(
             connection,
             "policies.changed",
@@ -87,7 +89,13 @@ class _Applying:
     acting: Acting
     saving: Saving
     reason: str
-    reached: set[DeviceId] = field(default_factory=set)
+    reach: Reach
+    reached: set[PolicyId] = field(default_factory=set)
+
+    @property
+    def only_one_reached(self) -> PolicyId | None:
+        """The policy that all of it is about, if it is one."""
+        return next(iter(self.reached)) if len(self.reached) == 1 else None
 
     def delete(self, planned: Planned) -> None:
         if planned.before is not None:
@@ -120,7 +128,8 @@ class _Applying:
         return len(present) == len(wanted) and set(present) == {assignment(policy_id, each) for each in wanted}
 
     def _reach(self, policy_id: PolicyId) -> None:
-        self.reached |= devices_of_policy(self.connection, self.acting.tenant_id, policy_id)
+        self.reached.add(policy_id)
+        self.reach.policy(policy_id)
 
 
 def _outcome(planned: Planned, saved: Policy | None) -> Outcome:

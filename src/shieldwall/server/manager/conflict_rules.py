@@ -7,8 +7,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import devices, targets, tenants
+from shieldwall.server.manager.reach import Reach
+from shieldwall.server.storage import targets, tenants
+from shieldwall.server.storage.aims import ChangeKind
 
 
 def get_rules(connection: Connection, tenant_id: TenantId) -> ConflictRules:
@@ -28,5 +29,7 @@ def replace_rules(connection: Connection, acting: Acting, rules: ConflictRules) 
     tenants.put_conflict_rules(connection, acting.tenant_id, rules)
     told = {family.value: rule.value for family, rule in rules.items()}
     acting.record(connection, "conflictRules.changed", "tenant", acting.tenant_id, rules=told)
-    retarget(connection, devices.speaking_ids(connection, acting.tenant_id), acting.clock.now())
+    reach = Reach(connection, acting)
+    reach.everybody()
+    reach.aim(ChangeKind.TENANT)
     return rules

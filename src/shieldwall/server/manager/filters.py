@@ -8,14 +8,15 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import AssignmentFilterId, DeviceId, TenantId
+from shieldwall.contract.ids import AssignmentFilterId, TenantId
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.filter_rules import PLATFORMS, read_filter_rule
 from shieldwall.server.directory.holding import require_scope, require_tag_change, tags_for_new
 from shieldwall.server.directory.names import is_name, is_text
-from shieldwall.server.manager.targeting import devices_of_policy, retarget
-from shieldwall.server.storage import assignments, filters, targets
+from shieldwall.server.manager.reach import Reach
+from shieldwall.server.storage import filters, targets
+from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import AssignmentFilter, Page
 
@@ -140,7 +141,9 @@ def update_filter(
     filters.put(connection, after)
     _record(connection, acting, "filter.changed", after)
     if (after.platform, after.rule) != (before.platform, before.rule):
-        retarget(connection, devices_of_filter(connection, acting.tenant_id, filter_id), after.modified_at)
+        reach = Reach(connection, acting)
+        reach.filter(filter_id)
+        reach.aim(ChangeKind.FILTER, filter_id)
     return after
 
 
@@ -170,14 +173,6 @@ def draft_of_filter(kept: AssignmentFilter) -> FilterDraft:
         rule=kept.rule,
         role_scope_tag_ids=kept.role_scope_tag_ids,
     )
-
-
-def devices_of_filter(
-    connection: Connection, tenant_id: TenantId, filter_id: AssignmentFilterId
-) -> frozenset[DeviceId]:
-    """Return every device of the policies that a filter narrows, those included that it keeps them from."""
-    narrowed = {each.policy_id for each in assignments.of_filter(connection, filter_id)}
-    return frozenset().union(*(devices_of_policy(connection, tenant_id, policy) for policy in narrowed))
 
 
 def _record(connection: Connection, acting: Acting, activity: str, kept: AssignmentFilter) -> None:

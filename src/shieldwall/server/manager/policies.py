@@ -15,6 +15,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.holding import tags_for_copy
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH, PolicyDraft, draft_of, reason_findings
 from shieldwall.server.manager.publishing import PolicyTooLargeError
+from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.revisions import (
     document_of,
     find_policy,
@@ -24,9 +25,9 @@ from shieldwall.server.manager.revisions import (
     newest_revision,
 )
 from shieldwall.server.manager.saving import PreconditionFailedError, Saving, expect
-from shieldwall.server.manager.targeting import devices_of_policy, retarget
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.storage import policies, targets
+from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import Page, Policy
 
 __all__ = [
@@ -177,9 +178,10 @@ class Policies:
         policy = _held(connection, acting, policy_id, expected_revision)
         if findings := tuple(reason_findings(reason)):
             raise InvalidPolicyError(findings)
-        reached = devices_of_policy(connection, acting.tenant_id, policy_id)
+        reach = Reach(connection, acting)
+        reach.policy(policy_id)
         self._saving.remove(connection, acting, policy, reason)
-        retarget(connection, reached, acting.clock.now())
+        reach.aim(ChangeKind.POLICY, policy_id)
 
     @property
     def _saving(self) -> Saving:
@@ -188,8 +190,9 @@ class Policies:
     def _save(self, connection: Connection, acting: Acting, before: Policy, draft: PolicyDraft, reason: str) -> Policy:
         after = self._saving.put(connection, acting, before, draft, reason)
         if after.digest != before.digest:
-            reached = devices_of_policy(connection, acting.tenant_id, before.id)
-            retarget(connection, reached, after.modified_at)
+            reach = Reach(connection, acting)
+            reach.policy(before.id)
+            reach.aim(ChangeKind.POLICY, before.id)
         return after
 
 

@@ -25,8 +25,10 @@ from shieldwall.policy.protection import (
 )
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device, hold_device
+from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.storage import devices, fleets, groups, protection, targets
+from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.trust import moments
 
@@ -109,7 +111,9 @@ def replace_settings(connection: Connection, acting: Acting, wanted: ProtectionS
         lost=effect.lost,
         change=effect.change_class.value,
     )
-    retarget(connection, devices.speaking_ids(connection, acting.tenant_id), acting.clock.now())
+    reach = Reach(connection, acting)
+    reach.everybody()
+    reach.aim(ChangeKind.TENANT)
     return effect
 
 

@@ -14,16 +14,17 @@ from sqlalchemy import Connection
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.catalog.model import Catalog
 from shieldwall.catalog.validate import ServerEndpoints, validate_reusable
-from shieldwall.contract.ids import DeviceId, ReusableSettingId, TenantId
+from shieldwall.contract.ids import ReusableSettingId, TenantId
 from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.manager.drafts import MAX_REASON_LENGTH, draft_of, reason_findings
+from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.references import addresses_of
 from shieldwall.server.manager.saving import Saving
-from shieldwall.server.manager.targeting import devices_of_policy, retarget
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.storage import policies, reusable_settings, targets
+from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page, Policy, ReusableSetting
 
@@ -134,7 +135,7 @@ class ReusableSettings:
         acting = acting.at_once()  # none of them was modified before another
         why = f"The reusable setting {changed.display_name} has changed{f': {reason}' if reason else '.'}"
         saving = Saving(catalog=self.catalog, signer=self.signer, server=self.server)
-        reached: set[DeviceId] = set()
+        reach = Reach(connection, acting)
         for before in referring_policies(connection, acting.tenant_id, changed.id):
             try:
                 after = saving.put(connection, acting, before, draft_of(before), why[:MAX_REASON_LENGTH])
@@ -144,8 +145,8 @@ class ReusableSettings:
                 )
             else:
                 if after.digest != before.digest:
-                    reached |= devices_of_policy(connection, acting.tenant_id, before.id)
-        retarget(connection, reached, acting.clock.now())
+                    reach.policy(before.id)
+        reach.aim(ChangeKind.POLICY)
 
     def _check(self, draft: ReusableDraft, reason: str) -> None:
         _refuse((*_frame_findings(draft), *reason_findings(reason), *self._instance_findings(draft.setting_instance)))

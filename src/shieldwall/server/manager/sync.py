@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +15,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage import aims, check_ins
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.rows import portions
 
@@ -52,3 +53,24 @@ def due(connection: Connection, waiting: Iterable[DeviceId]) -> frozenset[Device
     return frozenset(
         device for portion in portions(sorted(set(waiting))) for device in check_ins.due(connection, portion)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AskedToCome:
+    """Of devices that wait: which are asked to check in, and which have first to take up a change (``catching_up``).
+
+    Of the latter only those are woken that get another target by it.
+    """
+
+    due: frozenset[DeviceId]
+    behind: frozenset[DeviceId]
+
+
+def asked_to_come(connection: Connection, waiting: Iterable[DeviceId]) -> AskedToCome:
+    """Look after devices that wait."""
+    waiting = sorted(set(waiting))
+    called = due(connection, waiting)
+    behind: set[DeviceId] = set()
+    for portion in portions(waiting):
+        behind.update(*aims.behind(connection, portion).values())
+    return AskedToCome(called, frozenset(behind - called))

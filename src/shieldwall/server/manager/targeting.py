@@ -28,7 +28,7 @@ from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, WHOLE_MANIFE
 from shieldwall.policy.protection import ProtectionSettings, protection_of
 from shieldwall.server.directory.filter_rules import Narrowing, lets_through
 from shieldwall.server.directory.membership import matching_each, narrowings_in_use
-from shieldwall.server.storage import assignments, check_ins, devices, groups, protection, targets, tenants
+from shieldwall.server.storage import assignments, check_ins, groups, protection, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.bulk import MOST_AT_ONCE
 from shieldwall.server.storage.device_records import DeviceState
@@ -110,20 +110,6 @@ def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: dateti
             check_ins.set_target(connection, device_list, digest, now)
             changed.update(device_list)
     return frozenset(changed)
-
-
-def devices_of_policy(connection: Connection, tenant_id: TenantId, policy_id: PolicyId) -> frozenset[DeviceId]:
-    """Return every device that a policy is assigned to, those that an exclusion takes out included."""
-    found: set[DeviceId] = set()
-    for assignment in assignments.of_policy(connection, policy_id):
-        match assignment:
-            case Assignment(kind=AssignmentKind.ALL_DEVICES):
-                return devices.speaking_ids(connection, tenant_id)
-            case Assignment(kind=AssignmentKind.INCLUDE, group_id=str(group)):
-                found |= groups.member_ids(connection, group)
-            case _:
-                pass  # an exclusion alone brings a policy to nobody
-    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

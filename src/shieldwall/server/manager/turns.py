@@ -77,6 +77,18 @@ def is_last(connection: Connection, caller: CallingDevice, request: Numbered) ->
     return last is not None and decide(last, request) is Turn.REPEAT
 
 
+def is_fresh(connection: Connection, caller: CallingDevice, request: Numbered, valid_at: datetime) -> bool:
+    """Say whether it is the turn of this request, which was not taken for another reason.
+
+    Raises:
+        DeviceNotActiveError: The device may not speak any more, or not with this key.
+        CertificateExpiredError: Its certificate has ended.
+    """
+    speaking(connection, caller, valid_at)
+    last = check_ins.find(connection, caller.id)
+    return last is not None and decide(last, request) is Turn.FRESH
+
+
 def speaking(connection: Connection, caller: CallingDevice, valid_at: datetime) -> Device:
     """Return the calling device, if it may speak with this key.
 

@@ -125,10 +125,10 @@ def list_same_hardware(
     return tuple(map(_device, connection.execute(query)))
 
 
-def speaking_ids(connection: Connection, tenant_id: TenantId) -> frozenset[DeviceId]:
-    """Return the ids of all devices of a tenant that may check in."""
+def speaking_ids(connection: Connection, tenant_id: TenantId, most: int | None = None) -> frozenset[DeviceId]:
+    """Return the ids of all devices of a tenant that may check in, or of so many of them."""
     query = select(devices.c.id).where(devices.c.tenant_id == tenant_id, devices.c.state.in_(sorted(SPEAKING)))
-    return frozenset(map(DeviceId, connection.scalars(query)))
+    return frozenset(map(DeviceId, connection.scalars(query.limit(most))))
 
 
 def count(connection: Connection, tenant_id: TenantId, only: Sequence[ColumnElement[bool]] = ()) -> int:

@@ -139,3 +139,9 @@ def is_larger(connection: Connection, tenant_id: TenantId, than: int) -> bool:
     """Tell whether a tenant has more managed devices than so many; it counts no further."""
     query = select(devices.c.id).where(devices.c.tenant_id == tenant_id, _IS_MANAGED).offset(than).limit(1)
     return connection.execute(query).first() is not None
+
+
+def has_more(connection: Connection, tenant_id: TenantId, than: int) -> bool:
+    """Tell whether more devices of a tenant than so many may belong to groups; it counts no further."""
+    query = select(devices.c.id).where(devices.c.tenant_id == tenant_id, _THESE[Whose.STAYING]).offset(than).limit(1)
+    return connection.execute(query).first() is not None

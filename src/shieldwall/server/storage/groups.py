@@ -52,7 +52,7 @@ def rules_in_force(connection: Connection, tenant_id: TenantId) -> tuple[tuple[G
 
 
 def list_with_rule_like(connection: Connection, tenant_id: TenantId, word: str) -> tuple[Group, ...]:
-    """Return the groups of a tenant in whose rule a word stands, in any case; ordered by id."""
+    """Return the groups of a tenant in whose rule a word stands, in any case; ordered by id. No word is in each."""
     query = (
         select(groups)
         .where(groups.c.tenant_id == tenant_id, func.lower(groups.c.membership_rule).contains(word.lower()))
@@ -152,10 +152,10 @@ def members_among(group_id: GroupId) -> ColumnElement[bool]:
     return inventory.c.device_id.in_(select(group_members.c.device_id).where(group_members.c.group_id == group_id))
 
 
-def member_ids(connection: Connection, group_id: GroupId) -> frozenset[DeviceId]:
-    """Return the ids of all members of a group."""
+def member_ids(connection: Connection, group_id: GroupId, most: int | None = None) -> frozenset[DeviceId]:
+    """Return the ids of all members of a group, or of so many of them."""
     query = select(group_members.c.device_id).where(group_members.c.group_id == group_id)
-    return frozenset(map(DeviceId, connection.scalars(query)))
+    return frozenset(map(DeviceId, connection.scalars(query.limit(most))))
 
 
 def members_of_these(
@@ -184,13 +184,17 @@ def of_kind(*, dynamic: bool, paused: bool | None = None) -> ColumnElement[bool]
     return and_(ruled, groups.c.processing_state == state.value)
 
 
-def member_pairs(connection: Connection, group_ids: Collection[GroupId]) -> tuple[tuple[DeviceId, GroupId], ...]:
-    """Return who belongs to which of these groups, ordered by device and group."""
+def member_pairs(
+    connection: Connection, group_ids: Collection[GroupId], among: Collection[DeviceId] | None = None
+) -> tuple[tuple[DeviceId, GroupId], ...]:
+    """Return who belongs to which of these groups, ordered by device and group; of all devices, or those ``among``."""
     query = (
         select(group_members.c.device_id, group_members.c.group_id)
         .where(is_one_of(connection, group_members.c.group_id, group_ids))
         .order_by(group_members.c.device_id, group_members.c.group_id)
     )
+    if among is not None:
+        query = query.where(is_one_of(connection, group_members.c.device_id, among))
     return tuple((DeviceId(device_id), GroupId(group_id)) for device_id, group_id in connection.execute(query))
 
 
