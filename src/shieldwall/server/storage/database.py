@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.dialects import postgresql as postgresql_dialect
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import (
     DatabaseError,
     DataError,
@@ -29,7 +29,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.storage import outbox
+from shieldwall.server.storage import outbox, postgresql
 from shieldwall.server.storage.folding import FUNCTION, fold_or_none
 
 _BUSY_MILLISECONDS: Final = 10_000
@@ -49,9 +49,9 @@ class Database:
     """One database. Hand it to whoever may read or write; a connection lives as long as its transaction."""
 
     def __init__(self, url: str) -> None:
-        parsed = make_url(url)
+        parsed = postgresql.parse(url)
         self.is_sqlite: Final = parsed.get_backend_name() == "sqlite"
-        self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else _postgresql(url)
+        self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else postgresql.open_engine(parsed)
         outbox.follow_savepoints(self._engine)
         self._reading: Final[Engine] = self._engine if self.is_sqlite else _one_view(self._engine)
 
@@ -93,7 +93,7 @@ def insert_ignoring(connection: Connection, table: Table) -> Insert:
     """Build an insert that leaves a row alone whose primary key is there already: for content-addressed rows."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+    return postgresql_dialect.insert(table).on_conflict_do_nothing()
 
 
 @contextmanager
@@ -129,14 +129,4 @@ def _sqlite(url: str) -> Engine:
 
 def _one_view(engine: Engine) -> Engine:
     """PostgreSQL would otherwise show each statement what was committed meanwhile; SQLite never does."""
-    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-
-
-def _postgresql(url: str) -> Engine:
-    return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True,
-        pool_size=5,
-        max_overflow=10,
-        connect_args={"options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"},
-    )
+    return engine.execution_options(**{postgresql.READS: True})

@@ -16,7 +16,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.storage.database import Database
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_LOCK: Final = 0x5348_4C44  # any number, as long as every Shieldwall server takes the same
+_LOCK: Final = 0x5348_4D47  # any number that nobody else takes, as long as every Shieldwall server takes the same
 
 
 class UnknownSchemaError(ShieldwallError):

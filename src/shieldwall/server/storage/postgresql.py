@@ -1,0 +1,99 @@
+"""PostgreSQL behind the same functions as SQLite, directly or through PgBouncer, one server or several.
+
+*Transactions are ours to begin and to end*, as on SQLite, and nothing outlives one: limits are set in the message that
+begins it, no statement is prepared on the server, nothing is asked of a connection when it is made. So a pooler may
+give every transaction another connection (``pool_mode = transaction``).
+
+*A commit is waited for without limit.* Where the database copies to another machine before it acknowledges
+(``synchronous_standby_names``), a statement that runs into its time limit while it waits for the copy is acknowledged
+with nothing but a warning, and would be lost with the machine. So the limit is lifted in the message that commits.
+
+*Several hosts may stand in the URL*, of which that one is used that takes writes
+(``postgresql://user@db-1,db-2/shieldwall?target_session_attrs=read-write``). One that answers no more is given up soon.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import ConnectionPoolEntry
+
+STATEMENT_MILLISECONDS: Final = 5_000
+IDLE_MILLISECONDS: Final = 10_000
+"""How long a transaction may hold its locks without asking anything."""
+CONNECT_SECONDS: Final = 3
+SILENT_MILLISECONDS: Final = 10_000
+"""How long a host may leave unacknowledged what was sent to it."""
+KEPT_CONNECTIONS: Final = 5
+MORE_CONNECTIONS: Final = 10
+WAIT_FOR_CONNECTION_SECONDS: Final = 10.0
+READS: Final = "shieldwall_read"
+"""Option of an engine whose transactions show one view and write nothing."""
+_READ_ONLY_STATE: Final = "25006"
+"""SQLSTATE read_only_sql_transaction: this host is not, or no more, the one that takes writes."""
+_WHOLE_MESSAGE: Final = {"no_parameters": True}
+"""Sent as it stands, so that it may hold more than one statement."""
+_LIMITS: Final = (
+    f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS};"
+    f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MILLISECONDS}"
+)
+_BEGIN_WRITING: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;{_LIMITS}"
+_BEGIN_READING: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;{_LIMITS}"
+_COMMIT: Final = "SET LOCAL statement_timeout = 0;COMMIT"
+_SEVERAL_HOSTS: Final = re.compile(
+    r"(?P<start>[^:/?#]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>.*)", re.DOTALL
+)
+_DEFAULTS: Final = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": SILENT_MILLISECONDS // 1_000,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": SILENT_MILLISECONDS,
+    "application_name": "shieldwall",
+}
+"""What libpq does with connections, unless the URL says otherwise; a Unix socket has no use for most of it."""
+
+
+def parse(url: str) -> URL:
+    """Read the URL of a database. Several hosts may stand where one does, each with its port, parted by commas."""
+    if (found := _SEVERAL_HOSTS.fullmatch(url)) is None:
+        return make_url(url)
+    hosts = tuple(each if ":" in each else f"{each}:5432" for each in found["hosts"].split(","))
+    return make_url(found["start"] + found["rest"]).update_query_dict({"host": hosts}, append=True)
+
+
+def open_engine(url: URL) -> Engine:
+    """Open the database that the URL names; nothing is connected yet."""
+    connect_args: dict[str, Any] = {name: value for name, value in _DEFAULTS.items() if name not in url.query}
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        pool_size=KEPT_CONNECTIONS,
+        max_overflow=MORE_CONNECTIONS,
+        pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
+        use_native_hstore=False,  # or it would be looked up on each new connection
+        connect_args=connect_args | {"prepare_threshold": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(raw: Any, _entry: ConnectionPoolEntry) -> None:
+        raw.autocommit = True  # transactions are ours to begin and to end, see `begin` and `commit`
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get(READS, False)
+        connection.exec_driver_sql(_BEGIN_READING if reads else _BEGIN_WRITING, execution_options=_WHOLE_MESSAGE)
+
+    @event.listens_for(engine, "commit")
+    def commit(connection: Connection) -> None:
+        connection.exec_driver_sql(_COMMIT, execution_options=_WHOLE_MESSAGE)
+
+    @event.listens_for(engine, "handle_error")
+    def look_elsewhere(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY_STATE:
+            context.is_disconnect = True  # connections to this host are of no use any more
+
+    return engine
