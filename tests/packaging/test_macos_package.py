@@ -110,9 +110,13 @@ def test_scripts_speak_of_the_places_that_the_code_knows() -> None:
 @pytest.fixture
 def payload(tmp_path: Path) -> Path:
     made = tmp_path / "payload"
-    for name in ("shieldwall/agent", "shieldwall/server", "shieldwall/testing", "other.dist-info", "other/__pycache__"):
+    for name in ("agent", "server", "testing", "simulator"):
+        (made / "shieldwall" / name).mkdir(parents=True)
+    for name in ("other.dist-info", "other/__pycache__"):
         (made / name).mkdir(parents=True)
-    for name in ("shieldwall/agent/a.py", "shieldwall/server/b.py", "shieldwall/testing/c.py", "other/d.pyi"):
+    for name in ("agent/a.py", "server/b.py", "testing/c.py", "simulator/d.py"):
+        (made / "shieldwall" / name).write_text("")
+    for name in ("other/d.pyi",):
         (made / name).write_text("")
     (made / "other.dist-info/RECORD").write_text("a machine's own")
     (made / "other.dist-info/METADATA").write_text("Name: other")
@@ -147,7 +151,7 @@ def test_the_layout_is_the_same_each_time_and_holds_nothing_of_the_server(payloa
     assert (layout / "manifest").read_text() == manifest
     names = {line.rpartition(" root/")[2] for line in manifest.splitlines()}
     assert any(name.endswith("site-packages/shieldwall/agent/a.py") for name in names)
-    assert not any("shieldwall/server" in name or "shieldwall/testing" in name for name in names)
+    assert not any(f"shieldwall/{part}" in name for name in names for part in ("server", "testing", "simulator"))
     assert not any(name.endswith((".pyi", "/RECORD")) for name in names)
     assert f"link {PROGRAMS}/python/bin/python3 root{PROGRAMS}/bin/python3" in manifest
     assert f"link {PROGRAMS}/bin/shieldwall-agent root/usr/local/bin/shieldwall-agent" in manifest

@@ -52,7 +52,8 @@ def test_a_device_gets_the_agent_and_nothing_of_the_server(built: Path) -> None:
     assert "lib/shieldwall/agent/windows/service_edge.py" in names
     assert "lib/shieldwall/catalog/data/windows_antivirus.json" in names
     assert {"scripts/install.ps1", "scripts/uninstall.ps1", "scripts/onboard.ps1", "scripts/offboard.ps1"} <= set(names)
-    unwanted = ("lib/shieldwall/server/", "lib/shieldwall/testing/", "lib/sqlalchemy/", "lib/pythonwin/")
+    ours = tuple(f"lib/shieldwall/{part}/" for part in ("server", "testing", "simulator"))
+    unwanted = (*ours, "lib/sqlalchemy/", "lib/pythonwin/")
     assert [name for name in names if name.startswith(unwanted)] == []
     assert [name for name in names if name.endswith(".so") or "__pycache__" in name] == []
 

@@ -1,0 +1,34 @@
+"""``shieldwall-sim``, the command line: it parses, runs and shows."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import structlog
+import typer
+
+from shieldwall import __version__
+from shieldwall.simulator import core_commands
+
+app: Final = typer.Typer(
+    name="shieldwall-sim",
+    no_args_is_help=True,
+    help="Try Shieldwall on fleets of devices that exist only here.",
+)
+app.command("core", epilog="Example: shieldwall-sim core --seed 42 --seeds 10 --devices 200 --hours 48")(
+    core_commands.core
+)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line."""
+    # What the gateway in this process logs of refused requests is what a simulation provokes.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    app()
