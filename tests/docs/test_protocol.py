@@ -41,6 +41,8 @@ from shieldwall.server.listener import HEADER_BYTES, HEADER_MILLISECONDS
 from shieldwall.server.main import (
     OF_ONE_DEVICE_AT_ONCE,
     OF_ONE_DEVICE_PER_MINUTE,
+    TIMES_AT_ONCE,
+    TIMES_PER_SECOND,
     UNSIGNED_AT_ONCE,
     UNSIGNED_PER_SECOND,
 )
@@ -315,9 +317,13 @@ def test_every_route_of_the_gateway_is_documented_and_no_other() -> None:
     "said",
     [
         f"{wait_channels.MOST_CHANNELS} devices wait already",
-        f"| {UNSIGNED_PER_SECOND:.0f} a second each, {UNSIGNED_AT_ONCE} at once",
+        f"for a nonce | {UNSIGNED_PER_SECOND:.0f} a second, {UNSIGNED_AT_ONCE} at once",
+        f"for the time | {TIMES_PER_SECOND:.0f} a second, {TIMES_AT_ONCE} at once",
+        f"| {connections.PLACES:,} for one gateway, of one network",
+        f"a /64 of IPv6) {connections.PLACES_OF_ONE_BLOCK:,} |",
         f"| {OF_ONE_DEVICE_PER_MINUTE:.0f} a minute, {OF_ONE_DEVICE_AT_ONCE} at once",
-        f"closed after {connections.SILENT_SECONDS:.0f} s without a request, {connections.IDLE_SECONDS:.0f} s after",
+        f"closed after {connections.SILENT_SECONDS:.0f} s without a request",
+        f"{connections.ANSWERED_SECONDS:.0f} s after an answer, {connections.IDLE_SECONDS:.0f} s after a question",
         f"| {messages.MAX_MANIFEST_ITEMS:,} |",
         f"| {settings.MAX_SETTINGS:,} |",
         f"At most {messages.MAX_FETCH} digests a request",

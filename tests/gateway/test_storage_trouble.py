@@ -14,6 +14,7 @@ from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
 
 from shieldwall.contract.messages import Have
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.server.gateway.admission import FIRST_BACK, SPREAD
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage import check_ins
@@ -64,7 +65,7 @@ def standing(world: GatewayWorld, device: GatewayDevice) -> CheckInState:
 
 def assert_comes_back_later(reply: Reply, code: str) -> None:
     assert (reply.status, reply.code) == (503, code)
-    assert 5 <= int(reply.headers["retry-after"]) <= 60
+    assert FIRST_BACK <= int(reply.headers["retry-after"]) <= FIRST_BACK + SPREAD + 1
 
 
 def test_a_full_disk_acknowledges_nothing_and_loses_nothing(world: GatewayWorld, device: GatewayDevice) -> None:

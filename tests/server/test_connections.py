@@ -1,12 +1,29 @@
 from __future__ import annotations
 
 import fcntl
+import select
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
-from shieldwall.server.connections import SILENT_SECONDS, ConnectionGuard
+import pytest
+
+from shieldwall.server.connections import (
+    ANSWERED_SECONDS,
+    CROWDED_PATIENCE,
+    FIRST_BYTES_SECONDS,
+    IDLE_SECONDS,
+    PLACES,
+    PLACES_OF_ONE_BLOCK,
+    SILENT_SECONDS,
+    SWEEP_SECONDS,
+    ConnectionGuard,
+    block_of,
+    prepare,
+)
 from shieldwall.server.storage.database import Database
 
 TRY_TO_LOCK = """
@@ -56,23 +73,134 @@ def test_another_process_that_leaves_the_database_does_not_take_its_log_along(tm
         assert connection.exec_driver_sql("SELECT number FROM kept ORDER BY 1").scalars().all() == [2, 3]
 
 
-def test_a_silent_connection_is_shut_and_an_asking_one_stays() -> None:
-    now = 0.0
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        guard = ConnectionGuard(server.getsockname()[1], lambda: now)
-        with (
-            socket.create_connection(server.getsockname()) as silent,
-            socket.create_connection(server.getsockname()) as asking,
-        ):
-            accepted = [server.accept()[0] for _ in range(2)]
-            guard.sweep()
-            now = SILENT_SECONDS
-            guard.asked("{}:{}".format(*asking.getsockname()))
-            guard.sweep()
+@dataclass
+class Door:
+    """A listening socket with connections, and the guard over them."""
 
-            assert guard.closed == 1
-            assert silent.recv(1) == b""
-            asking.sendall(b"x")
-            assert any(each.recv(1) == b"x" for each in accepted)
-            for each in accepted:
-                each.close()
+    places: int = PLACES
+    places_of_one_block: int = PLACES_OF_ONE_BLOCK
+    now: float = 0.0
+    callers: list[socket.socket] = field(default_factory=list)
+    accepted: list[socket.socket] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.guard = ConnectionGuard(
+            self.server.getsockname()[1],
+            lambda: self.now,
+            places=self.places,
+            places_of_one_block=self.places_of_one_block,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self.server, *self.callers, *self.accepted):
+            each.close()
+
+    def enter(self, source: str = "127.0.0.1") -> socket.socket:
+        caller = socket.create_connection(self.server.getsockname(), source_address=(source, 0))
+        caller.setblocking(False)
+        self.callers.append(caller)
+        self.accepted.append(self.server.accept()[0])
+        self.guard.sweep()
+        return caller
+
+    def after(self, seconds: float) -> None:
+        self.now += seconds
+        self.guard.sweep()
+
+    def ask(self, caller: socket.socket) -> None:
+        self.guard.asked(name_of(caller))
+
+    def answer(self, caller: socket.socket) -> None:
+        self.guard.answered(name_of(caller))
+
+
+def name_of(caller: socket.socket) -> str:
+    host, port = caller.getsockname()
+    return f"{host}:{port}"
+
+
+def is_shut(caller: socket.socket) -> bool:
+    try:
+        return caller.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_a_silent_connection_is_shut_and_an_asking_one_stays() -> None:
+    with Door() as door:
+        silent, asking = door.enter(), door.enter()
+        door.ask(asking)
+        door.after(SILENT_SECONDS)
+        assert (is_shut(silent), is_shut(asking), door.guard.closed) == (True, False, 1)
+        door.after(IDLE_SECONDS - SILENT_SECONDS - 1)
+        assert not is_shut(asking), "it may wait for a policy sync"
+        door.after(1)
+        assert is_shut(asking)
+
+
+def test_whoever_was_answered_and_asks_no_more_is_shut_within_half_a_minute() -> None:
+    with Door() as door:
+        done, again = door.enter(), door.enter()
+        for caller in (done, again):
+            door.ask(caller)
+            door.answer(caller)
+        door.after(ANSWERED_SECONDS - 1)
+        door.ask(again)
+        door.after(1)
+        assert (is_shut(done), is_shut(again)) == (True, False)
+    assert max(SILENT_SECONDS + FIRST_BYTES_SECONDS, ANSWERED_SECONDS) + SWEEP_SECONDS <= 30
+
+
+def test_where_places_are_few_so_is_patience() -> None:
+    with Door(places=4) as door:
+        callers = [door.enter() for _ in range(3)]
+        assert door.guard.is_crowded
+        door.after(SILENT_SECONDS * CROWDED_PATIENCE)
+        assert [is_shut(caller) for caller in callers] == [True, True, True]
+
+
+def test_one_corner_of_the_network_gets_no_more_than_its_part() -> None:
+    with Door(places_of_one_block=3) as door:
+        busy, first, second = door.enter("127.0.0.1"), door.enter("127.0.0.2"), door.enter("127.0.0.3")
+        door.ask(busy)
+        door.now += 1
+        newest = [door.enter("127.0.0.200") for _ in range(2)]
+        elsewhere = door.enter("127.0.1.1")
+        door.guard.sweep()
+        assert [is_shut(caller) for caller in (busy, first, second, *newest)] == [False, False, False, True, True]
+        assert not is_shut(elsewhere)
+        assert door.guard.surplus
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_one"),
+    [
+        ("10.1.2.3:5", "10.1.2.250:9", True),
+        ("10.1.2.3:5", "10.1.3.3:5", False),
+        ("[2001:db8:0:1::5]:443", "[2001:db8:0:1:ffff::1]:9", True),
+        ("[2001:db8:0:1::5]:443", "[2001:db8:0:2::5]:443", False),
+        ("[::ffff:10.1.2.3]:5", "10.1.2.9:7", True),
+        ("[fe80::1%eth0]:5", "[fe80::2%eth0]:5", True),
+    ],
+)
+def test_what_one_network_is(one: str, other: str, *, are_one: bool) -> None:
+    assert (block_of(one) == block_of(other)) is are_one
+
+
+def test_the_kernel_hands_over_nobody_who_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        prepare(server)
+        server.setblocking(False)
+        with socket.create_connection(server.getsockname()) as caller:
+            with pytest.raises(BlockingIOError):
+                server.accept()
+            caller.sendall(b"x")
+            readable, _, _ = select.select([server], [], [], 5)
+            assert readable
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(1) == b"x"
+                assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000

@@ -352,6 +352,7 @@ _ERRORS: Final[Mapping[EnrollmentCode, tuple[str, ...]]] = MappingProxyType(
         EnrollmentCode.PROXY: ("proxyFailed", "unusableAddress"),
         EnrollmentCode.SERVER_BUSY: (
             "channelsExhausted",
+            "overloaded",
             "requestTimeout",
             "signerBusy",
             "signerLedger",

@@ -12,9 +12,10 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from shieldwall.server.connections import PLACES
+
 HEADER_MILLISECONDS: Final = 10_000
 HEADER_BYTES: Final = 16 * 1024
-CONNECTIONS: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,8 @@ class Listener:
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES),
             websockets=False,
-            backlog=CONNECTIONS,
-            backpressure=CONNECTIONS,
+            backlog=PLACES,
+            backpressure=PLACES,
             ssl_cert=self.certificate,
             ssl_key=self.key,
             log_enabled=False,

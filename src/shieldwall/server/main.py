@@ -30,6 +30,7 @@ from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.events.streams.opening import open_streams
 from shieldwall.server.events.streams.streaming import Streaming
+from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import KeyRing
 from shieldwall.server.gateway.endpoints.attesting import Attesting
@@ -42,6 +43,7 @@ from shieldwall.server.gateway.endpoints.promoting import Promoting
 from shieldwall.server.gateway.endpoints.telling_events import TellingEvents
 from shieldwall.server.gateway.endpoints.telling_time import TellingTime
 from shieldwall.server.gateway.guard import normal_authority
+from shieldwall.server.gateway.heartbeat import Heartbeat
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.rate_limit import TokenBucket, TokenBuckets
@@ -83,6 +85,9 @@ if TYPE_CHECKING:
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 UNSIGNED_PER_SECOND: Final = 50.0
 UNSIGNED_AT_ONCE: Final = 200
+TIMES_PER_SECOND: Final = 200.0
+TIMES_AT_ONCE: Final = 600
+"""Signed time confirms a change that might have cut a device off: a million devices ask 185 times a second for it."""
 OF_ONE_DEVICE_PER_MINUTE: Final = 1.0
 OF_ONE_DEVICE_AT_ONCE: Final = 60
 """Renewals, key changes and resyncs of one device together; as many check-ins that bring facts; as often its events."""
@@ -95,11 +100,12 @@ class Gateway:
     application: Application
     channels: WaitChannels
     connections: ConnectionGuard
+    heartbeat: Heartbeat
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep going what turns beside the application."""
-        async with _beside(self.channels.run(), self.connections.run()):
+        async with _beside(self.channels.run(), self.connections.run(), self.heartbeat.run()):
             yield
 
 
@@ -166,6 +172,7 @@ def compose_gateway(
     writer = GroupCommit(database)
     workers = Workers()
     connections = ConnectionGuard(settings.gateway_port, monotonic)
+    admission = Admission(monotonic=monotonic, draw_between=draw_between)
     sealer = NonceSealer(key=settings.nonce_key.read_bytes())
 
     def aim_anew(connection: Connection, device_ids: frozenset[DeviceId]) -> None:
@@ -183,9 +190,6 @@ def compose_gateway(
     def due(waiting: Collection[DeviceId]) -> frozenset[DeviceId]:
         with database.read() as connection:
             return sync.due(connection, waiting)
-
-    def bucket() -> TokenBucket:
-        return TokenBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic)
 
     def paced_writer() -> PacedWriter:
         rate = OF_ONE_DEVICE_PER_MINUTE / 60
@@ -216,7 +220,7 @@ def compose_gateway(
         acting_for=acting_for,
         writer=writer,
         clock=clock,
-        bucket=bucket(),
+        bucket=TokenBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic),
     )
     router = Router(
         (
@@ -241,7 +245,11 @@ def compose_gateway(
             ).routes(),
             *TellingEvents(writer=paced_writer(), clock=clock).routes(),
             *TellingTime(
-                home=settings.tenant_id, tenants=path_tenants, signers=signers, workers=workers, bucket=bucket()
+                home=settings.tenant_id,
+                tenants=path_tenants,
+                signers=signers,
+                workers=workers,
+                bucket=TokenBucket(rate=TIMES_PER_SECOND, burst=TIMES_AT_ONCE, monotonic=monotonic),
             ).routes(),
             *Health(
                 readiness=Readiness(database=database, signer=signers.for_tenant(settings.tenant_id)),
@@ -253,7 +261,17 @@ def compose_gateway(
     measures.watch("wait_channels", "Devices waiting for a policy sync.", lambda: channels.count)
     measures.watch("commits", "Transactions made durable.", lambda: writer.commits)
     measures.watch("writes", "Pieces of work those transactions held.", lambda: writer.works)
+    measures.watch("connections", "Connections open when it was last looked.", lambda: connections.open)
     measures.watch("connections_shut", "Silent connections shut.", lambda: connections.closed)
+    measures.watch(
+        "connections_surplus", "Connections shut that one network had too many.", lambda: connections.surplus
+    )
+    measures.watch("under_way", "Requests of devices taken on and not yet answered.", lambda: admission.under_way)
+    measures.watch("wait_seconds", "How long whatever is taken on now waits.", admission.wait)
+    measures.watch(
+        "pace", "Requests that are answered in a second when there is no end of them.", lambda: admission.per_second
+    )
+    measures.watch("promised", "Requests sent away whose time to come back is yet to come.", lambda: admission.promised)
     try:
         yield Gateway(
             application=Application(
@@ -263,11 +281,13 @@ def compose_gateway(
                 clock=clock,
                 connections=connections,
                 measures=measures,
+                admission=admission,
                 new_request_id=RequestIds(),
                 draw_between=draw_between,
             ),
             channels=channels,
             connections=connections,
+            heartbeat=Heartbeat(admission=admission, measures=measures, monotonic=monotonic),
         )
     finally:
         workers.close()

@@ -18,12 +18,15 @@ from granian._granian import RSGIProtocolClosed as ProtocolClosed  # the public 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.connections import ConnectionGuard
+from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.authentication import KeyRing, read_signature
 from shieldwall.server.gateway.calls import Answer, Call, SignedRequest
 from shieldwall.server.gateway.guard import Protocol_, Scope, check_authority, check_framing, read_body
+from shieldwall.server.gateway.lanes import Lane, lane_of
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.problems import (
     CLOSES_CONNECTION,
+    OverloadedError,
     RefusedError,
     internal_error_body,
     problem_body,
@@ -36,8 +39,13 @@ from shieldwall.trust.request_signature import BadSignatureError, ClockSkewError
 
 _log: Final = structlog.get_logger("shieldwall.gateway")
 
-RETRY_AFTER: Final = {429: (1, 5), 503: (5, 60)}
-"""Seconds to come back after, drawn evenly between these two, so that a herd comes back spread out."""
+RETRY_AFTER: Final = {"tooManyRequests": (1, 5), "channelsExhausted": (5, 60)}
+"""Seconds to come back after, drawn evenly between these two. Whoever else is told to come back is given a place in the
+order in which all can be served (``admission``)."""
+_COME_BACK: Final = frozenset({429, 503})
+_WAITS_TELL: Final = frozenset({Lane.QUIET, Lane.NEWS, Lane.ENROLMENT})
+"""What these wait for, all wait for; a device that waits for a policy sync waits of its own will."""
+_OVERLOADED: Final = OverloadedError("The server has more to do than it can do in time.")
 
 _PROBLEM: Final = ("content-type", "application/problem+json")
 _SERVER: Final = ("server", "shieldwall")
@@ -55,6 +63,7 @@ class Application:
     clock: Clock
     connections: ConnectionGuard
     measures: GatewayMeasures
+    admission: Admission
     new_request_id: Callable[[], str]
     draw_between: Callable[[int, int], int]
 
@@ -62,18 +71,21 @@ class Application:
         """Answer one request; every failure becomes a problem document here."""
         request_id = self.new_request_id()
         self.connections.asked(scope.client)
+        lane = Lane.REST
         with self.measures.request() as measured:
             try:
                 match = self.router.match(scope.method, scope.path)
-                measured.route = match.route.path
+                measured.route, lane = match.route.path, match.route.lane
                 answer = await self._answer(scope, transport, match, request_id)
             except ProtocolClosed:
                 return  # the caller went away in the middle of its request: nobody to answer, nothing was done
             except ShieldwallError as error:
-                answer = self._problem(error, request_id, scope)
+                answer = self._problem(error, request_id, scope, lane)
             except Exception:  # noqa: BLE001 - the last line: whatever it is, it is logged and answered 500
                 _log.exception("unexpected_error", request_id=request_id, method=scope.method, path=scope.path[:256])
                 answer = self._internal_error(request_id)
+            finally:
+                self.connections.answered(scope.client)
             measured.status = answer.status
             _send(transport, answer)
 
@@ -83,7 +95,29 @@ class Application:
         if scope.query_string != route.query:
             raise RefusedError("The query is not the one this path takes.")
         framing = check_framing(scope.headers, route.body_limit)
+        lane = lane_of(route.lane, framing.length)
+        if (seconds := self.admission.sends_away(lane)) is not None:
+            return self._sent_away(lane, seconds, request_id)
         body = await read_body(transport, framing, route.body_limit)
+        if lane not in _WAITS_TELL:
+            return await self._handled(scope, transport, match, request_id, body)
+        begun = self.admission.begin()
+        try:
+            return await self._handled(scope, transport, match, request_id, body)
+        finally:
+            self.admission.end(begun)
+
+    def _sent_away(self, lane: Lane, seconds: int, request_id: str) -> Answer:
+        """Answer at the least cost: nothing was read, nothing is logged, the connection ends."""
+        self.measures.sent_away(lane, _OVERLOADED.code)
+        return Answer(
+            status=503,
+            body=problem_body(_OVERLOADED, 503, request_id=request_id, server_time=""),
+            headers=(_PROBLEM, ("retry-after", str(seconds)), ("connection", "close")),
+        )
+
+    async def _handled(self, scope: Scope, transport: Protocol_, match: Match, request_id: str, body: bytes) -> Answer:
+        route = match.route
 
         call: dict[str, Any] = {}
         if route.access is not Access.ANYONE:
@@ -118,7 +152,7 @@ class Application:
     def _now(self) -> int:
         return int(self.clock.now().timestamp())
 
-    def _problem(self, error: ShieldwallError, request_id: str, scope: Scope) -> Answer:
+    def _problem(self, error: ShieldwallError, request_id: str, scope: Scope, lane: Lane) -> Answer:
         status = status_of(error)
         if status == 500:
             _log.error("unmapped_error", request_id=request_id, code=error.code, path=scope.path[:256], exc_info=error)
@@ -136,12 +170,16 @@ class Application:
         shown = _NOT_SIGNED if isinstance(error, BadSignatureError | DeviceNotActiveError) else error
         time = moments.write(self.clock.now()) if isinstance(error, ClockSkewError) else ""
         headers = [_PROBLEM]
-        if status in RETRY_AFTER:
-            headers.append(("retry-after", str(self.draw_between(*RETRY_AFTER[status]))))
+        if status in _COME_BACK:
+            headers.append(("retry-after", str(self._seconds_until(error.code))))
+            self.measures.sent_away(lane, error.code)
         if status in CLOSES_CONNECTION:
             headers.append(("connection", "close"))
         body = problem_body(shown, status, request_id=request_id, server_time=time)
         return Answer(status=status, body=body, headers=tuple(headers))
+
+    def _seconds_until(self, code: str) -> int:
+        return self.draw_between(*RETRY_AFTER[code]) if code in RETRY_AFTER else self.admission.come_back()
 
     def _internal_error(self, request_id: str) -> Answer:
         return Answer(status=500, body=internal_error_body(request_id=request_id, server_time=""), headers=(_PROBLEM,))

@@ -19,6 +19,7 @@ STATUS_OF: Final[Mapping[str, int]] = MappingProxyType(
         "invalidId": 400,
         "badCertificateRequest": 400,
         "badNonce": 400,
+        "badKeyName": 400,
         "attestationMalformed": 400,
         "attestationUnsuitable": 400,
         "attestationMismatch": 400,
@@ -58,6 +59,7 @@ STATUS_OF: Final[Mapping[str, int]] = MappingProxyType(
         "misdirected": 421,
         "tooManyRequests": 429,
         "channelsExhausted": 503,
+        "overloaded": 503,
         "signerUnavailable": 503,
         "signerBusy": 503,
         "signerLedger": 503,
@@ -125,6 +127,13 @@ class TooManyRequestsError(RefusedError):
 
     code = "tooManyRequests"
     remedy = "Wait as long as Retry-After says."
+
+
+class OverloadedError(RefusedError):
+    """There is more to do than this server can do in time, and what was asked can wait."""
+
+    code = "overloaded"
+    remedy = "Come back after Retry-After; agents do by themselves. If it lasts, give the server more processors."
 
 
 class ChannelsExhaustedError(RefusedError):

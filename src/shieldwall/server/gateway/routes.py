@@ -10,6 +10,7 @@ from typing import Final
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.gateway.calls import Answer, Call
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import MethodNotAllowedError, NoSuchPathError
 
 METHODS: Final = frozenset({"GET", "POST"})
@@ -49,6 +50,8 @@ class Route:
     path: str
     handler: Handler
     access: Access | None = None
+    lane: Lane = Lane.REST
+    """How soon it gives way when there is too much to do."""
     body_limit: int = 0
     query: str = ""
 

@@ -20,6 +20,7 @@ from shieldwall.contract.registration import (
 )
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import check_own_tenant
@@ -54,6 +55,7 @@ class Attesting:
                 method="POST",
                 path="/{tenant}/EnrollmentServer/device/{device}/challenge",
                 access=Access.DEVICE,
+                lane=Lane.ENROLMENT,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_challenge,
             ),
@@ -61,6 +63,7 @@ class Attesting:
                 method="POST",
                 path="/{tenant}/EnrollmentServer/device/{device}/attest",
                 access=Access.DEVICE,
+                lane=Lane.ENROLMENT,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_attest,
             ),

@@ -17,6 +17,7 @@ from shieldwall.contract.messages import (
     WaitRequest,
 )
 from shieldwall.server.gateway.calls import JSON, Answer, Call, answer_json
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.wait_channels import WaitChannels
@@ -47,6 +48,7 @@ class CheckingIn:
                 method="POST",
                 path="/device/v1/checkin",
                 access=Access.DEVICE,
+                lane=Lane.NEWS,
                 body_limit=MAX_CHECK_IN_BYTES,
                 handler=self.post_check_in,
             ),
@@ -54,6 +56,7 @@ class CheckingIn:
                 method="POST",
                 path="/device/v1/fetch",
                 access=Access.DEVICE,
+                lane=Lane.QUIET,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_fetch,
             ),

@@ -10,6 +10,7 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import PROTOCOLS
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.trust import moments
@@ -45,6 +46,7 @@ class Discovery:
                 path="/{tenant}/Discover",
                 query="api-version=1.0",
                 access=Access.ANYONE,
+                lane=Lane.ENROLMENT,
                 handler=self.get_discover,
             ),
         )

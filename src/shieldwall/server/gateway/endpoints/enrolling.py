@@ -14,6 +14,7 @@ from shieldwall.contract.messages import MAX_BODY_BYTES, MAX_SMALL_BODY_BYTES, O
 from shieldwall.contract.registration import NonceAnswer, PendingAnswer, RegisterRequest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsError
 from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Access, Route
@@ -55,6 +56,7 @@ class Enrolling:
                 method="POST",
                 path=f"{base}/nonce",
                 access=Access.ANYONE,
+                lane=Lane.ENROLMENT,
                 body_limit=1024,
                 handler=self.post_nonce,
             ),
@@ -62,6 +64,7 @@ class Enrolling:
                 method="POST",
                 path=f"{base}/device",
                 access=Access.NEW_KEY,
+                lane=Lane.ENROLMENT,
                 body_limit=MAX_BODY_BYTES,  # certificates and their chains come along
                 handler=self.post_device,
             ),
@@ -69,6 +72,7 @@ class Enrolling:
                 method="POST",
                 path=f"{base}/device/{{device}}/offboard",
                 access=Access.DEVICE,
+                lane=Lane.NEWS,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_offboard,
             ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.observability import METRICS_TYPE, metrics_text
@@ -24,7 +25,7 @@ class Health:
     def routes(self) -> tuple[Route, ...]:
         """List the three paths."""
         return tuple(
-            Route(method="GET", path=path, access=Access.ANYONE, handler=handler)
+            Route(method="GET", path=path, access=Access.ANYONE, lane=Lane.VITAL, handler=handler)
             for path, handler in (
                 ("/healthz", self.get_health),
                 ("/readyz", self.get_readiness),

@@ -20,6 +20,7 @@ from shieldwall.contract.registration import (
 )
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
@@ -56,6 +57,7 @@ class KeepingIdentity:
                 method="POST",
                 path=f"{base}/renew",
                 access=Access.DEVICE,
+                lane=Lane.NEWS,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_renew,
             ),
@@ -63,6 +65,7 @@ class KeepingIdentity:
                 method="POST",
                 path=f"{base}/keyChange",
                 access=Access.DEVICE,
+                lane=Lane.NEWS,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_key_change,
             ),
@@ -70,6 +73,7 @@ class KeepingIdentity:
                 method="POST",
                 path="/device/v1/resync",
                 access=Access.DEVICE,
+                lane=Lane.NEWS,
                 body_limit=MAX_SMALL_BODY_BYTES,
                 handler=self.post_resync,
             ),

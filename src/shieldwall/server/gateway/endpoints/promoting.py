@@ -11,6 +11,7 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import MAX_BODY_BYTES
 from shieldwall.contract.registration import PromoteRequest, RegisterAnswer
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import check_own_tenant
@@ -38,6 +39,7 @@ class Promoting:
                 method="POST",
                 path="/{tenant}/EnrollmentServer/device/{device}/promote",
                 access=Access.DEVICE,
+                lane=Lane.NEWS,
                 body_limit=MAX_BODY_BYTES,
                 handler=self.post_promote,
             ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import TimeRequest
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
+from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import TooManyRequestsError
 from shieldwall.server.gateway.rate_limit import TokenBucket
 from shieldwall.server.gateway.routes import Access, Route
@@ -32,6 +33,7 @@ class TellingTime:
                 method="POST",
                 path="/device/v1/time",
                 access=Access.ANYONE,
+                lane=Lane.VITAL,
                 body_limit=1024,
                 handler=self.post_time,
             ),
