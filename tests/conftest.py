@@ -43,6 +43,9 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
     "fapolicyd": (lambda: _program("fapolicyd"), "needs fapolicyd: apt-get install fapolicyd"),
     "wine": (lambda: _program("wine"), "needs wine: apt-get install wine wine64"),
     "nginx": (lambda: _program("nginx"), "needs nginx: apt-get install nginx-light"),
+    "haproxy": (lambda: _program("haproxy"), "needs HAProxy: apt-get install haproxy"),
+    "pgbouncer": (lambda: _program("pgbouncer"), "needs PgBouncer: apt-get install pgbouncer"),
+    "nats": (lambda: _program("nats-server"), "needs a NATS server: apt-get install nats-server"),
 }
 
 
