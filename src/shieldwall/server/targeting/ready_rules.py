@@ -1,0 +1,81 @@
+"""The definitions of a tenant made ready to be asked about one device: which groups, filters and policies are its."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from shieldwall.contract.ids import AssignmentFilterId, GroupId, PolicyId
+from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule
+from shieldwall.policy.rule_index import RuleIndex
+from shieldwall.server.directory.filter_rules import lets_through
+from shieldwall.server.storage.records import Assignment, AssignmentKind
+from shieldwall.server.targeting.definitions import Definitions
+
+_UNKNOWN: Final = object()
+
+
+@dataclass(slots=True)
+class ReadyRules:
+    """Made when definitions change; what costs much is made when it is first asked."""
+
+    definitions: Definitions
+    in_order: list[tuple[GroupId, MembershipRule | None]]
+    """All groups, those whose rules ask for the members of others last."""
+    asks: Mapping[GroupId, frozenset[GroupId]]
+    """The groups whose members a rule asks for."""
+    _plain: RuleIndex[GroupId] | None = None
+    _asking: RuleIndex[GroupId] | None = None
+    _filters: RuleIndex[AssignmentFilterId] | None = None
+    _by_group: Mapping[GroupId | None, list[Assignment]] | None = None
+
+    @classmethod
+    def of(cls, definitions: Definitions, former: ReadyRules | None = None) -> ReadyRules:
+        """Make definitions ready; of ``former`` ones is taken over what is the same."""
+        asks: dict[GroupId, frozenset[GroupId]] = {}
+        for group_id, rule in definitions.groups.items():
+            if former is not None and rule is former.definitions.groups.get(group_id, _UNKNOWN):
+                asks[group_id] = former.asks[group_id]
+            else:
+                asks[group_id] = frozenset() if rule is None else rule.groups()
+        order = sorted(definitions.groups.items(), key=lambda each: bool(asks[each[0]]))
+        return cls(definitions, order, asks)
+
+    def groups_of(self, attributes: Attributes, recorded: Iterable[GroupId], *, stays: bool) -> frozenset[GroupId]:
+        """Return the groups of a device: those it is recorded in that no rule decides, and those that rules say."""
+        rules = self.definitions.groups
+        known = frozenset(group_id for group_id in recorded if group_id in rules and rules[group_id] is None)
+        if not stays:
+            return known
+        if self._plain is None or self._asking is None:
+            decided = {group_id: rule for group_id, rule in rules.items() if rule is not None}
+            self._plain = RuleIndex({each: rule for each, rule in decided.items() if not self.asks[each]})
+            self._asking = RuleIndex({each: rule for each, rule in decided.items() if self.asks[each]})
+        known |= self._plain.matching(attributes)
+        return known | self._asking.matching({**attributes, MEMBER_OF: tuple(sorted(known))})
+
+    def filters_of(self, attributes: Attributes) -> frozenset[AssignmentFilterId]:
+        """Return the filters that a device matches."""
+        if self._filters is None:
+            self._filters = RuleIndex(self.definitions.filters)
+        return self._filters.matching(attributes)
+
+    def policies_of(self, belongs: Collection[GroupId], matched: Collection[AssignmentFilterId]) -> frozenset[PolicyId]:
+        """Return the policies that are assigned to a device in these groups that matches these filters."""
+        if self._by_group is None:
+            by_group: defaultdict[GroupId | None, list[Assignment]] = defaultdict(list)
+            for policy in self.definitions.policies.values():
+                for each in policy.assignments:
+                    by_group[each.group_id].append(each)
+            self._by_group = by_group
+        included: set[PolicyId] = set()
+        excluded: set[PolicyId] = set()
+        for group_id in (None, *belongs):
+            for each in self._by_group.get(group_id, ()):
+                if each.kind is AssignmentKind.EXCLUDE:
+                    excluded.add(each.policy_id)
+                elif lets_through(each, matched):
+                    included.add(each.policy_id)
+        return frozenset(included - excluded)
