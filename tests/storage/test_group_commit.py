@@ -83,7 +83,7 @@ def test_works_that_wait_together_share_one_commit(database: Database, group_com
     results = asyncio.run(together(group_commit, [adding(number) for number in range(100)]))
     assert results == list(range(100))
     assert numbers(database) == set(range(100))
-    assert (group_commit.commits, group_commit.works) == (2, 101)
+    assert (group_commit.commits, group_commit.acknowledged) == (2, 101)
 
 
 def test_a_work_that_fails_disturbs_no_other(database: Database, group_commit: GroupCommit) -> None:

@@ -13,8 +13,9 @@ check-in durable:
 Of a device that is told to leave nothing is kept any more: it gets its order. One in quarantine gets a target only if
 that strengthens the one it has.
 
-Mostly everything is equal, and one narrow row was all that was written. Else ``answer`` signs the manifest after the
-commit, and ``keep`` stores the answer for a repeat.
+Mostly everything is equal, and one narrow row is all that is written: ``bringing_nothing`` knows such check-ins by
+what they say, and many are taken at once (``storage.unchanged``); what turns out to need more is decided by ``record``
+like any other. Else ``answer`` signs the manifest after the commit, and ``keep`` stores the answer for a repeat.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from shieldwall.server.storage import check_ins, devices, statuses, targets
 from shieldwall.server.storage.check_ins import Known
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.sightings import SightingKind, place
+from shieldwall.server.storage.unchanged import Asked
 from shieldwall.trust import moments
 
 Part: TypeAlias = Literal["facts", "report"]
@@ -86,6 +88,24 @@ class ToAnswer:
 
 
 Outcome: TypeAlias = Unchanged | AnsweredBefore | ToAnswer
+
+
+def bringing_nothing(caller: CallingDevice, request: CheckInRequest, body_digest: Digest) -> Asked | None:
+    """Put a check-in without facts, report and attempts as the question whether there is anything to say to it."""
+    if request.facts is not None or request.report is not None or request.attempts:
+        return None
+    return Asked(
+        device=caller.id,
+        key=caller.key,
+        epoch=request.epoch,
+        seq=request.seq,
+        digest=body_digest,
+        target=request.have.target,
+        facts=request.have.facts,
+        status=request.have.status,
+        place=place(request.instance_id, request.boot_id),
+        protocol=min(request.protocol, PROTOCOL),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from shieldwall.server.storage.database import Database, StorageUnavailableError
 
 T = TypeVar("T")
 
-_Work = tuple[Callable[[Connection], Any], "Future[Any]", bool]
+_Work = tuple[Callable[[Connection], Any], "Future[Any]", bool, int]
 _Outcome = tuple[Any, Exception | None]
 _MOST_PER_COMMIT: Final = 512
 
@@ -40,14 +40,14 @@ class GroupCommit:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self.commits = 0
-        self.works = 0
+        self.acknowledged = 0
         self._thread.start()
 
-    async def submit(self, work: Callable[[Connection], T], *, aims: bool = False) -> T:
+    async def submit(self, work: Callable[[Connection], T], *, aims: bool = False, acknowledges: int = 1) -> T:
         """Run ``work`` in the next transaction; return its result once that is durable.
 
         It may run twice, the first time undone: it must have no effect but on its connection. ``aims`` says that it may
-        aim policies anew.
+        aim policies anew, ``acknowledges`` for how many requests it stands.
 
         Raises:
             StorageUnavailableError: The commit failed, and nothing of the transaction happened; or this is closed.
@@ -57,7 +57,7 @@ class GroupCommit:
         with self._door:  # so that nothing is put behind the end of the queue, where nobody would answer
             if self._closed:
                 raise StorageUnavailableError("The server is stopping.", remedy="Try again in a minute.")
-            self._queue.put((work, future, aims))
+            self._queue.put((work, future, aims, acknowledges))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
@@ -89,14 +89,14 @@ class GroupCommit:
         return batch, False
 
     def _commit(self, batch: list[_Work], *, aims: bool) -> None:
-        works = [work for work, _, _ in batch]
+        works = [work for work, *_ in batch]
         try:
             outcomes = self._together(works, aims=aims)
         except Exception:  # noqa: BLE001 - whatever it is, the second run finds out whose it is
             outcomes = self._one_by_one(works, aims=aims)
         self.commits += 1
-        self.works += len(batch)
-        for (_, future, _), (result, failure) in zip(batch, outcomes, strict=True):
+        self.acknowledged += sum(acknowledges for *_, acknowledges in batch)
+        for (_, future, *_), (result, failure) in zip(batch, outcomes, strict=True):
             if not future.set_running_or_notify_cancel():
                 continue  # the asker went away; what it asked for is done all the same
             if failure is None:

@@ -1,0 +1,88 @@
+"""What many ask for at about the same time, done at once: one way to the writer and back instead of one for each.
+
+Whoever asks first waits a little for others, but only while others may be expected: somebody who comes alone is served
+at once. A device does not mind some milliseconds, and each check-in that shares a commit spares the server a whole one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LONGEST_SECONDS: Final = 0.02
+"""How long somebody waits for others at most."""
+MOST: Final = 128
+"""So many are enough: the next one starts anew."""
+_WEIGHT: Final = 1 / 8
+_LONGEST_GAP: Final = 10 * LONGEST_SECONDS
+
+
+class Pace:
+    """Expects the next one from how quickly they came lately (a moving average of the gaps, RFC 6298's weight)."""
+
+    def __init__(self, longest: float = LONGEST_SECONDS) -> None:
+        self._longest = longest
+        self._gap = self._longest_gap = 10 * longest
+        self._last: float | None = None
+
+    def came(self, now: float) -> None:
+        """Note that somebody came, at a moment that never goes back."""
+        if self._last is not None:
+            gap = min(now - self._last, self._longest_gap)  # after a quiet night a few are enough to be busy again
+            self._gap += (gap - self._gap) * _WEIGHT
+        self._last = now
+
+    @property
+    def patience(self) -> float:
+        """How many seconds to wait for others: none where nobody is expected to come meanwhile."""
+        return self._longest if self._gap < self._longest / 2 else 0.0
+
+
+class Gathering(Generic[Item, Result]):
+    """Gathers items on one event loop, and hands them over together; each asker gets its own result."""
+
+    def __init__(self, carry_out: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int = MOST) -> None:
+        """``carry_out`` returns a result for each item, in their order; what it raises, all of them get."""
+        self._carry_out = carry_out
+        self._most = most
+        self._pace = Pace()
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._handle: asyncio.TimerHandle | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """Return what will be the result; call it on the loop. Who stops waiting holds up nobody."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append((item, future))
+        self._pace.came(loop.time())
+        if len(self._waiting) >= self._most:
+            self._hand_over()
+        elif self._handle is None:
+            self._handle = loop.call_later(self._pace.patience, self._hand_over)
+        return future
+
+    def _hand_over(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        gathered, self._waiting = self._waiting, []
+        task = asyncio.get_running_loop().create_task(self._settle(gathered))
+        self._under_way.add(task)  # the loop itself would let go of it
+        task.add_done_callback(self._under_way.discard)
+
+    async def _settle(self, gathered: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._carry_out([item for item, _ in gathered])
+        except Exception as failure:  # noqa: BLE001 - whatever it is, each asker hears of it
+            for _, future in gathered:
+                if not future.done():
+                    future.set_exception(failure)
+            return
+        for (_, future), result in zip(gathered, results, strict=True):
+            if not future.done():
+                future.set_result(result)

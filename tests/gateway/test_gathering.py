@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shieldwall.server.gateway.gathering import LONGEST_SECONDS, Gathering, Pace
+
+
+def paced(gaps: Sequence[float]) -> Pace:
+    pace, now = Pace(), 1_000.0
+    pace.came(now)
+    for gap in gaps:
+        now += gap
+        pace.came(now)
+    return pace
+
+
+@given(st.lists(st.floats(0, 1_000)))
+def test_nobody_waits_longer_than_the_longest_window(gaps: list[float]) -> None:
+    assert paced(gaps).patience in {0.0, LONGEST_SECONDS}
+
+
+@given(st.lists(st.floats(LONGEST_SECONDS, 1_000)))
+def test_who_comes_alone_waits_for_nobody(gaps: list[float]) -> None:
+    assert paced(gaps).patience == 0.0
+
+
+@given(st.lists(st.floats(0, 1_000)), st.floats(0, LONGEST_SECONDS / 4))
+def test_whatever_was_before_a_few_that_come_quickly_wait_for_each_other(before: list[float], gap: float) -> None:
+    assert paced([*before, *[gap] * 32]).patience == LONGEST_SECONDS
+
+
+class Carrier:
+    """Carries out what is gathered, when it is told to, and remembers what came together."""
+
+    def __init__(self) -> None:
+        self.gathered: list[list[int]] = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def __call__(self, items: Sequence[int]) -> Sequence[int]:
+        self.gathered.append(list(items))
+        await self.go_on.wait()
+        return [item * 2 for item in items]
+
+
+@given(st.lists(st.integers(), max_size=40), st.integers(1, 10))
+def test_everybody_gets_its_own_result_and_no_more_than_so_many_go_together(items: list[int], most: int) -> None:
+    async def story() -> None:
+        carrier = Carrier()
+        gathering = Gathering(carrier, most=most)
+        results = await asyncio.gather(*map(gathering.submit, items))
+        assert results == [item * 2 for item in items]
+        assert [item for each in carrier.gathered for item in each] == items
+        assert all(1 <= len(each) <= most for each in carrier.gathered)
+
+    asyncio.run(story())
+
+
+def test_who_comes_at_the_same_time_goes_together_and_the_next_do_not_wait_for_their_end() -> None:
+    async def story() -> None:
+        carrier = Carrier()
+        carrier.go_on.clear()
+        gathering = Gathering(carrier)
+        first = [gathering.submit(number) for number in range(5)]
+        await asyncio.sleep(2 * LONGEST_SECONDS)
+        second = [gathering.submit(number) for number in range(5, 8)]
+        await asyncio.sleep(2 * LONGEST_SECONDS)
+        assert carrier.gathered == [[0, 1, 2, 3, 4], [5, 6, 7]]
+        carrier.go_on.set()
+        assert await asyncio.gather(*first, *second) == [number * 2 for number in range(8)]
+
+    asyncio.run(story())
+
+
+def test_what_fails_fails_those_that_went_together_and_nobody_else() -> None:
+    async def story() -> None:
+        async def carry_out(items: Sequence[int]) -> Sequence[int]:
+            if 0 in items:
+                raise LookupError
+            return items
+
+        gathering = Gathering(carry_out, most=2)
+        outcomes = await asyncio.gather(*map(gathering.submit, [0, 1, 2, 3]), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [LookupError, LookupError, int, int]
+
+    asyncio.run(story())
+
+
+def test_who_goes_away_while_it_waits_takes_nobody_along() -> None:
+    async def story() -> None:
+        gathering = Gathering(Carrier())
+        impatient, patient = gathering.submit(1), gathering.submit(2)
+        impatient.cancel()
+        assert await patient == 4
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+
+    asyncio.run(story())
