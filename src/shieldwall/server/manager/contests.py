@@ -6,9 +6,9 @@ Devices that are alike are decided once. What comes out is what the devices them
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection
 
@@ -20,12 +20,15 @@ from shieldwall.policy.applicability import Traits, traits_of
 from shieldwall.policy.deciding import decide
 from shieldwall.policy.families import conflict_family
 from shieldwall.policy.outcomes import Conflict, Decided, Resolution
-from shieldwall.policy.prepared import PreparedPolicy, prepare
+from shieldwall.policy.prepared import PreparedPolicy
 from shieldwall.policy.resolve import resolve_prepared
-from shieldwall.server.manager.policies import document_of
-from shieldwall.server.storage import revisions, standings, targets
+from shieldwall.server.manager.standing import prepared_policies
+from shieldwall.server.storage import standings, targets
 
 Contested: TypeAlias = Conflict | Decided
+ContestKey: TypeAlias = tuple[Hashable, ...]
+"""What makes two contests the same: the setting, the rule, and who contends with which revision."""
+_TWO: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +72,25 @@ def contests_of(
     several = {
         digest: target
         for digest, target in in_use.items()
-        if len(target.items) > 1 and (policy_id is None or any(item.policy_id == policy_id for item in target.items))
+        if len(target.items) >= _TWO
+        and (policy_id is None or any(item.policy_id == policy_id for item in target.items))
     }
-    prepared = _prepared(connection, catalog, several.values())
-    resolving = _Resolving(catalog, several, prepared)
-    contested = [digest for digest in several if any(_contested(resolving.outcome(digest, None)))]
+    contesting = Contesting(catalog, several, prepared_policies(connection, catalog, several.values()))
+    contested = [digest for digest in several if contesting.is_contested(digest)]
     if not contested:
         return ()
-    counts: defaultdict[tuple[object, ...], int] = defaultdict(int)
-    found: dict[tuple[object, ...], Contested] = {}
+    counts: defaultdict[ContestKey, int] = defaultdict(int)
+    found: dict[ContestKey, Contested] = {}
     for alike in standings.count_by_report(connection, tenant_id, contested, only):
-        traits = traits_of(alike.os_type, alike.catalog_version)
-        for each in _contested(resolving.outcome(alike.target, traits)):
+        for key, each in contesting.of(alike.target, traits_of(alike.os_type, alike.catalog_version)).items():
             if policy_id is None or any(contender.policy == policy_id for contender in each.contenders):
-                counts[_key(each)] += alike.devices
-                found.setdefault(_key(each), each)
-    contests = [Contest(setting=each.setting, resolution=each, devices=counts[key]) for key, each in found.items()]
+                counts[key] += alike.devices
+                found.setdefault(key, each)
+    return in_order(Contest(setting=each.setting, resolution=each, devices=counts[key]) for key, each in found.items())
+
+
+def in_order(contests: Iterable[Contest]) -> tuple[Contest, ...]:
+    """Return contests, what nobody decides first, and then what is contested on most devices."""
     return tuple(sorted(contests, key=lambda each: (not each.is_conflict, -each.devices, each.setting)))
 
 
@@ -103,20 +109,28 @@ def other_rules(catalog: Catalog, conflict: Conflict, rules: ConflictRules) -> t
 
 
 @dataclass(slots=True)
-class _Resolving:
-    """Resolves each target for each kind of device, once."""
+class Contesting:
+    """Finds what is contested in targets, for each kind of device, once. What no two policies share is passed over."""
 
     catalog: Catalog
     targets: Mapping[Digest, Target]
     prepared: Mapping[Digest, PreparedPolicy]
-    _known: dict[tuple[Digest, Traits | None], Mapping[SettingId, Resolution]] = field(default_factory=dict)
+    _known: dict[tuple[Digest, Traits | None], Mapping[ContestKey, Contested]] = field(default_factory=dict)
 
-    def outcome(self, digest: Digest, traits: Traits | None) -> Mapping[SettingId, Resolution]:
+    def is_contested(self, digest: Digest) -> bool:
+        """Say whether anything in a target may be contested, whatever the device."""
+        return bool(self.of(digest, None))
+
+    def of(self, digest: Digest, traits: Traits | None) -> Mapping[ContestKey, Contested]:
+        """Return what is contested in a target on devices with these traits."""
+        target = self.targets[digest]
+        if len(target.items) < _TWO:
+            return {}
         key = digest, traits
         if key not in self._known:
-            target = self.targets[digest]
             policies = [self.prepared[item.digest] for item in target.items if item.digest in self.prepared]
-            self._known[key] = resolve_prepared(self.catalog, policies, target.conflict_rules, traits).settings
+            settings = resolve_prepared(self.catalog, policies, target.conflict_rules, traits).settings
+            self._known[key] = {_key(each): each for each in _contested(settings)}
         return self._known[key]
 
 
@@ -126,16 +140,10 @@ def _contested(settings: Mapping[SettingId, Resolution]) -> Iterator[Contested]:
             yield resolution
 
 
-def _key(contested: Contested) -> tuple[object, ...]:
+def _key(contested: Contested) -> ContestKey:
     return (
         contested.setting,
         contested.rule,
         isinstance(contested, Conflict),
         frozenset((each.policy, each.revision) for each in contested.contenders),
     )
-
-
-def _prepared(connection: Connection, catalog: Catalog, several: Iterable[Target]) -> Mapping[Digest, PreparedPolicy]:
-    digests = {item.digest for target in several for item in target.items}
-    found = revisions.find_many(connection, sorted(digests))
-    return {digest: prepare(catalog, document_of(revision)) for digest, revision in found.items()}

@@ -30,7 +30,8 @@ from shieldwall.server.storage.standings import Counted
 
 TROUBLES: Final = (SettingState.ERROR, SettingState.CONFLICT)
 """States that somebody should look at, the gravest first."""
-_MOST_PAIRS: Final = 200
+MOST_PAIRS: Final = 200
+"""Pairs of target and report that are named for each state."""
 MOST_ALIKE: Final = 20_000
 """Kinds of alike devices that are kept in memory."""
 Pair: TypeAlias = tuple[Digest, Digest]
@@ -66,13 +67,16 @@ def standing_of_fleet(
     """Count how the devices of a tenant stand; ``only`` are conditions on their check-ins."""
     in_use = targets.get_many(connection, tenant_id, standings.targets_in_use(connection, tenant_id))
     counted = standings.count_by_report(connection, tenant_id, in_use, only)
-    tally = _Tally(in_use, _prepared(connection, catalog, in_use.values()))
+    tally = Tally(in_use, prepared_policies(connection, catalog, in_use.values()))
     for each, report in _with_reports(connection, tenant_id, counted):
         tally.add(each, report)
     return replace(tally.result(), alike=counted if len(counted) <= MOST_ALIKE else ())
 
 
-def _prepared(connection: Connection, catalog: Catalog, in_use: Iterable[Target]) -> Mapping[Digest, PreparedPolicy]:
+def prepared_policies(
+    connection: Connection, catalog: Catalog, in_use: Iterable[Target]
+) -> Mapping[Digest, PreparedPolicy]:
+    """Return the policies of these targets, each read once, by the digest of its revision."""
     digests = {item.digest for target in in_use for item in target.items}
     found = revisions.find_many(connection, sorted(digests))
     return {digest: prepare(catalog, document_of(revision)) for digest, revision in found.items()}
@@ -96,7 +100,7 @@ def _with_reports(
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
     """Counts devices that are alike into the states of the fleet, of its policies and of their settings."""
 
     targets: Mapping[Digest, Target]
@@ -148,7 +152,7 @@ class _Tally:
             devices=self.fleet,
             without_policy=self.without_policy,
             troubled={
-                state: tuple(pair for pair, _ in pairs.most_common(_MOST_PAIRS))
+                state: tuple(pair for pair, _ in pairs.most_common(MOST_PAIRS))
                 for state, pairs in self.troubled.items()
             },
             policies={

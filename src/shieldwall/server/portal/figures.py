@@ -33,7 +33,15 @@ def eyes_of(sight: Sight) -> Eyes:
     if not (devices or reports or alerts):
         return EVERYTHING
     key = tuple(sight.access.scopes(action) for action in _COUNTED)
-    return Eyes(key=key, devices=devices, reports=reports, alerts=alerts)
+    device_scopes, report_scopes, _ = key
+    return Eyes(
+        key=key,
+        device_scopes=device_scopes,
+        report_scopes=report_scopes,
+        devices=devices,
+        reports=reports,
+        alerts=alerts,
+    )
 
 
 def sees_everything(request: PageRequest) -> bool:

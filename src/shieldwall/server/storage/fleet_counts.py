@@ -17,7 +17,8 @@ from shieldwall.server.storage.device_schema import alerts
 from shieldwall.server.storage.inventory_queries import Health
 from shieldwall.server.storage.schema import check_ins, devices, inventory
 
-_MOST_VERSIONS: Final = 50
+MOST_VERSIONS: Final = 50
+"""Versions of agents that are counted each by itself."""
 _PATIENCE: Final = "SET LOCAL statement_timeout = '10min'"
 
 
@@ -99,7 +100,7 @@ def count_agent_versions(
         .where(inventory.c.tenant_id == tenant_id, inventory.c.state != DeviceState.RETIRED.value, *only)
         .group_by(inventory.c.agent_version)
         .order_by(count.desc(), inventory.c.agent_version)
-        .limit(_MOST_VERSIONS)
+        .limit(MOST_VERSIONS)
     )
     return {row.agent_version: row.devices for row in connection.execute(query)}
 

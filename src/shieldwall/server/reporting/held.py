@@ -1,0 +1,159 @@
+"""One tenant's fleet in memory, and every question that it answers. Safe to ask from several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from pyroaring import BitMap
+from sqlalchemy import Connection
+
+from shieldwall.catalog.model import Catalog
+from shieldwall.contract.ids import Digest, GroupId, PolicyId, TenantId
+from shieldwall.server.access.grants import WHOLE, Scope
+from shieldwall.server.manager.policy_reports import StateOfAlike
+from shieldwall.server.manager.statuses import PolicyCounts
+from shieldwall.server.reporting import counting
+from shieldwall.server.reporting.counting import Standing
+from shieldwall.server.reporting.explaining import Explaining
+from shieldwall.server.reporting.image import Chosen, FleetImage
+from shieldwall.server.reporting.kinds import Mask
+from shieldwall.server.reporting.slices import EVERYTHING, Slice, both, fitting, members_of, seen_within
+from shieldwall.server.reporting.tallies import Tallies
+from shieldwall.server.storage.fleet_counts import Counts as DeviceCounts
+from shieldwall.server.storage.report_rows import Alike
+
+EVERYWHERE: Final = (WHOLE,)
+_MOST_KEPT: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """Who was in touch, as of a moment: that changes with the hour, and no change of a device tells it."""
+
+    as_of: datetime
+    inactive: BitMap
+    """Devices that were not in touch for so long that what they last said says nothing."""
+    in_touch: BitMap
+    """Devices whose last check-in was in the last minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFigures:
+    """Devices by what they are."""
+
+    counts: DeviceCounts
+    agent_versions: Mapping[str, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class HeldFleet:
+    """The devices of a tenant, what they count as, and how old that is."""
+
+    tenant_id: TenantId
+    catalog: Catalog
+    image: FleetImage = field(default_factory=FleetImage)
+    tallies: Tallies = field(default_factory=Tallies)
+    groups_by_tag: Mapping[str, Collection[GroupId]] = field(default_factory=dict)
+    """Groups by the scope tags under which they are listed."""
+    contact: Contact | None = None
+    as_of: datetime | None = None
+    """Of which moment the devices are."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    explaining: Explaining = field(init=False)
+    _kept: OrderedDict[Hashable, Standing] = field(default_factory=OrderedDict)
+    _kept_of: int = -1
+
+    def __post_init__(self) -> None:
+        """Make what explains the kinds of this tenant."""
+        self.explaining = Explaining(self.catalog, self.tenant_id)
+
+    def explain(self, connection: Connection) -> None:
+        """Explain the kinds that came since; the connection shows the fleet as it is here. Raises: TooVariedError."""
+        with self.lock:
+            stood = self.image.everybody().stood
+            new = self.tallies.unknown(stood)
+            if len(new):
+                commonest = new[np.argsort(-stood[new], kind="stable")].tolist()  # the others are exceptions to it
+                self.explaining.explain(
+                    connection,
+                    self.tallies,
+                    {code: Alike(*self.image.stood_kinds.values(code)) for code in commonest},
+                )
+
+    def compact(self) -> None:
+        """Let go of kinds that nobody is of any more."""
+        with self.lock:
+            before = self.image.stood_kinds
+            if not self.image.compact():
+                return
+            after = self.image.stood_kinds
+            if after is not before:
+                self.tallies.move(after.numbers_of(before))
+                self.explaining.forget_targets({Digest(target) for target in after.distinct("target")})
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether it is known of every device what it counts as."""
+        with self.lock:
+            return not len(self.tallies.unknown(self.image.everybody().stood))
+
+    def standing(self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE) -> Standing:
+        """Say how the devices of a slice stand that are seen within some scopes."""
+        key = asked, tuple(scopes)
+        with self.lock:
+            if self._kept_of != self.image.version:
+                self._kept.clear()
+                self._kept_of = self.image.version
+            if key not in self._kept:
+                stood = self.choose(*key).stood
+                self._kept[key] = counting.standing_of(self.image, self.tallies, self.explaining.contested, stood)
+                while len(self._kept) > _MOST_KEPT:
+                    self._kept.popitem(last=False)
+            return self._kept[key]
+
+    def devices(self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE) -> DeviceFigures | None:
+        """Count the devices of a slice by what they are; ``None`` where that is not known."""
+        with self.lock:
+            if self.contact is None:
+                return None
+            members, fits = self._among(asked, scopes)
+            listed = self.image.choose(members, fits).listed
+            silent = self.image.choose(both(members, self.contact.inactive), fits).listed
+            return DeviceFigures(
+                counts=counting.devices_of(self.image, listed, silent),
+                agent_versions=counting.agent_versions(self.image, listed),
+            )
+
+    def in_touch(self, scopes: Iterable[Scope] = EVERYWHERE) -> int | None:
+        """Count the devices that were in touch in the last minutes; ``None`` where that is not known."""
+        with self.lock:
+            if self.contact is None:
+                return None
+            members, _ = self._among(EVERYTHING, scopes)
+            return len(self.contact.in_touch if members is None else self.contact.in_touch & members)
+
+    def counts_of_policy(
+        self, policy_id: PolicyId, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE
+    ) -> PolicyCounts:
+        """Count the devices of a policy by state."""
+        with self.lock:
+            return counting.counts_of_policy(self.tallies, self.choose(asked, scopes).stood, policy_id)
+
+    def states_of_policy(self, policy_id: PolicyId) -> Mapping[Alike, StateOfAlike]:
+        """Return the state of a policy on devices that are alike, for each such set."""
+        with self.lock:
+            return counting.states_of_policy(self.image, self.tallies, self.image.everybody().stood, policy_id)
+
+    def choose(self, asked: Slice, scopes: Iterable[Scope]) -> Chosen:
+        """Count the devices of a slice by kind."""
+        return self.image.choose(*self._among(asked, scopes))
+
+    def _among(self, asked: Slice, scopes: Iterable[Scope]) -> tuple[BitMap | None, Mask | None]:
+        seen = seen_within(self.image, scopes, self.groups_by_tag)
+        return both(members_of(self.image, asked), seen), fitting(self.image, asked)
