@@ -34,7 +34,7 @@ from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import KeyRing
 from shieldwall.server.gateway.endpoints.attesting import Attesting
-from shieldwall.server.gateway.endpoints.checking_in import CheckingIn
+from shieldwall.server.gateway.endpoints.checking_in import CheckingIn, taking_unchanged
 from shieldwall.server.gateway.endpoints.discovery import Discovery
 from shieldwall.server.gateway.endpoints.enrolling import Enrolling
 from shieldwall.server.gateway.endpoints.health import Health
@@ -241,6 +241,7 @@ def compose_gateway(
                 writer=writer,
                 workers=workers,
                 channels=channels,
+                unchanged=taking_unchanged(writer, clock),
                 facts_writer=paced_writer(),
             ).routes(),
             *TellingEvents(writer=paced_writer(), clock=clock).routes(),
@@ -260,7 +261,7 @@ def compose_gateway(
     )
     measures.watch("wait_channels", "Devices waiting for a policy sync.", lambda: channels.count)
     measures.watch("commits", "Transactions made durable.", lambda: writer.commits)
-    measures.watch("writes", "Pieces of work those transactions held.", lambda: writer.works)
+    measures.watch("writes", "Requests acknowledged by those transactions.", lambda: writer.acknowledged)
     measures.watch("connections", "Connections open when it was last looked.", lambda: connections.open)
     measures.watch("connections_shut", "Silent connections shut.", lambda: connections.closed)
     measures.watch(

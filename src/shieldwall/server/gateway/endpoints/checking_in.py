@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
+import structlog
 from sqlalchemy import Connection
 
 from shieldwall.contract.clock import Clock
@@ -17,16 +19,49 @@ from shieldwall.contract.messages import (
     WaitRequest,
 )
 from shieldwall.server.gateway.calls import JSON, Answer, Call, answer_json
+from shieldwall.server.gateway.gathering import Gathering
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.manager import fetch, sync
-from shieldwall.server.manager.check_in import AnsweredBefore, CheckIn, Outcome, ToAnswer, Unchanged
+from shieldwall.server.manager.check_in import (
+    AnsweredBefore,
+    CheckIn,
+    Outcome,
+    ToAnswer,
+    Unchanged,
+    bringing_nothing,
+)
+from shieldwall.server.storage import unchanged
+from shieldwall.server.storage.database import StorageUnavailableError
 from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.unchanged import Asked
 
-_UNCHANGED = Answer(status=204)
+_log: Final = structlog.get_logger("shieldwall.gateway")
+_UNCHANGED: Final = Answer(status=204)
+
+
+def taking_unchanged(writer: GroupCommit, clock: Clock) -> Gathering[Asked, bool]:
+    """Make what takes check-ins to which there is nothing to say, many with one commit.
+
+    Where they cannot be taken together, for a reason nobody thought of, each is left to be decided alone: so nothing
+    that one device sends can be to the harm of another.
+    """
+
+    async def take(asked: Sequence[Asked]) -> Sequence[bool]:
+        try:
+            return await writer.submit(
+                lambda connection: unchanged.take(connection, asked, clock.now()), acknowledges=len(asked)
+            )
+        except StorageUnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is logged, and found again by whoever it comes from
+            _log.exception("check_ins_not_taken_together", count=len(asked))
+            return [False] * len(asked)
+
+    return Gathering(take)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +73,8 @@ class CheckingIn:
     writer: GroupCommit
     workers: Workers
     channels: WaitChannels
+    unchanged: Gathering[Asked, bool]
+    """Takes check-ins that bring nothing, and tells of each whether there was nothing to say either."""
     facts_writer: PacedWriter
     """Facts may move a device between groups each time, and the history of that is kept."""
 
@@ -73,6 +110,9 @@ class CheckingIn:
         """Report and ask: 204 when nothing differs, else what to do next."""
         request = call.decoded(CheckInRequest)
         device, digest = call.device, call.body_digest
+        asked = bringing_nothing(device, request, digest)
+        if asked is not None and await self.unchanged.submit(asked):
+            return _UNCHANGED
 
         def record(connection: Connection) -> Outcome:
             return self.check_in.record(connection, device, request, digest)
