@@ -23,6 +23,7 @@ from benchmarks.past_of_tenants import GROUPS, add_what_happened
 from shieldwall.catalog.model import Catalog, Kind, PolicyTemplate
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.contract.messages import PROTOCOL
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, SettingInstance, SimpleSetting, SimpleValue
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
@@ -320,4 +321,5 @@ def _check_in(chance: random.Random, device: Device, target: Digest | None, stat
         "facts_digest": None if never else device.machine_id_hash,
         "status_digest": None if never else status,
         "status_at": None if status is None else NOON - ago,
+        "protocol": PROTOCOL,
     }
