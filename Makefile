@@ -45,7 +45,8 @@ packages: setup ## Build the packages for devices into dist/: Linux, Windows, ma
 
 bench: setup ## Measure, as ratios in one run; the figures are kept in benchmarks/README.md
 	@scripts/debian-packages
-	@python -m benchmarks
+	@scripts/debian-packages cf-serverd puppetserver
+	@python -m benchmarks $(ARGS)
 
 campaign: setup ## Try kills, power cuts, lost connections, bad policies and laws of policies by the thousand; hours, CI tries them briefly
 	@scripts/debian-packages

@@ -25,6 +25,7 @@ from benchmarks.figures import Figure
 
 PARTS: Final = (
     "check_in",
+    "against_peers",
     "million",
     "agent",
     "enrolment",

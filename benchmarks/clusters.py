@@ -20,7 +20,7 @@ _UNPRIVILEGED: Final = "postgres"
 _SETTINGS: Final = {
     "listen_addresses": "''",
     "shared_buffers": "512MB",
-    "max_wal_size": "4GB",
+    "max_wal_size": "1GB",
 }
 """What a small server of its own would be given; all else is as Debian has it, above all that commits are durable."""
 
