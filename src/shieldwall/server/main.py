@@ -8,6 +8,7 @@ Three processes share one data directory. The **signer** alone holds keys (``shi
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
@@ -57,12 +58,15 @@ from shieldwall.server.inventory.onboarding import Onboarding
 from shieldwall.server.inventory.promotion import Promotion
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.check_in import CheckIn
+from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
 from shieldwall.server.outgoing.opening import open_outgoing
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.readiness import Readiness
+from shieldwall.server.reporting.following import FleetReports
+from shieldwall.server.reporting.running import Following
 from shieldwall.server.sampling import Sampling
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
@@ -120,6 +124,7 @@ class Admin:
     watching: Watching
     housekeeping: Housekeeping
     sampling: Sampling
+    following: Following | None
     dispatching: Dispatching
     streaming: Streaming
 
@@ -132,6 +137,7 @@ class Admin:
             self.connections.run(),
             self.housekeeping.run(),
             self.sampling.run(),
+            *(() if self.following is None else (self.following.run(),)),
             self.dispatching.run(),
             self.streaming.run(),
             self.watching.run(),
@@ -313,17 +319,28 @@ def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterat
         served = tenancy.named(settings.tenant_id if tenant is None else tenant)
         if served is None:
             raise NotFoundError(f"There is no tenant {tenant or settings.tenant_id}.")
-        yield AdminServices(
-            database=database,
-            catalog=loader.load(),
-            signers=signers,
-            clock=SystemClock(),
-            new_id=new_id,
-            tenancy=tenancy,
-            tenant=served,
-            settings=settings,
-            outgoing=outgoing,
+        catalog, clock = loader.load(), SystemClock()
+        fleets = FleetReports(
+            database,
+            catalog,
+            clock,
+            name=f"reports:{socket.gethostname()}:{settings.public_port}",
+            new_mark=new_id,
         )
+        with closing(fleets):
+            yield AdminServices(
+                database=database,
+                catalog=catalog,
+                signers=signers,
+                clock=clock,
+                new_id=new_id,
+                tenancy=tenancy,
+                tenant=served,
+                settings=settings,
+                outgoing=outgoing,
+                figures=FleetFigures(quicker=fleets),
+                fleets=fleets,
+            )
 
 
 @contextmanager
@@ -425,6 +442,7 @@ def compose_admin(
         watching=watching,
         housekeeping=Housekeeping(services=services),
         sampling=Sampling(services=services),
+        following=None if services.fleets is None else Following(fleets=services.fleets),
         dispatching=Dispatching(
             services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told
         ),

@@ -16,6 +16,8 @@ from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.proof_memory import ProofMemory
+from shieldwall.server.reporting.following import FleetReports
+from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.ports import Signer, Signers
 from shieldwall.server.storage.database import Database
@@ -37,6 +39,8 @@ class AdminServices:
     outgoing: Outgoing
     proofs: ProofMemory = field(default_factory=ProofMemory)
     figures: FleetFigures = field(default_factory=FleetFigures)
+    fleets: FleetReports | None = None
+    """Large fleets in memory; absent where nobody has them follow what changes."""
 
     @property
     def signer(self) -> Signer:
@@ -56,6 +60,10 @@ class AdminServices:
         """Return the same parts for somebody who reached the server at this one of its addresses: links are on it."""
         settings = self.settings.reached_at(public_url)
         return self if settings is self.settings else replace(self, settings=settings)
+
+    def fleet(self) -> HeldFleet | None:
+        """Return the tenant's fleet in memory; ``None``: ask the database. Whoever asks holds no connection."""
+        return None if self.fleets is None else self.fleets.current(self.tenant.id)
 
     def acting(self, actor: str) -> Acting:
         """Somebody at work in this tenant; ``actor`` is the name for the audit trail."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,7 +29,7 @@ from shieldwall.server.reporting.held import Contact, HeldFleet
 from shieldwall.server.reporting.kinds import TooVariedError
 from shieldwall.server.reporting.quick_figures import figures_of
 from shieldwall.server.storage import fleet_counts, fleet_feed, fleet_images, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.storage.fleet_feed import FleetChange, Place, What
 
 FROM_DEVICES: Final = 1_000
@@ -135,9 +136,9 @@ class FleetReports:
         """Let go of everything."""
         self._held.clear()
         if self._mark is not None:
-            with self._database.write() as connection:
-                fleet_feed.forget_reader(connection, self._name)
             self._mark = None
+            with suppress(StorageUnavailableError), self._database.write() as connection:
+                fleet_feed.forget_reader(connection, self._name)
 
     @property
     def size(self) -> int:
