@@ -9,7 +9,7 @@ import structlog
 import typer
 
 from shieldwall import __version__
-from shieldwall.simulator import core_commands
+from shieldwall.simulator import core_commands, day_commands
 
 app: Final = typer.Typer(
     name="shieldwall-sim",
@@ -19,6 +19,7 @@ app: Final = typer.Typer(
 app.command("core", epilog="Example: shieldwall-sim core --seed 42 --seeds 10 --devices 200 --hours 48")(
     core_commands.core
 )
+app.command("day", epilog="Example: shieldwall-sim day --seed 7 --storm-at 10 --svg day.svg")(day_commands.day)
 
 
 @app.command()

@@ -31,7 +31,8 @@ PROVIDER: Final = "simulated"
 class MemoryApplier:
     """Implements the agent's ``Enforcer``.
 
-    ``took`` hears of every manifest that holds from now on, and of the version before. Settings in ``broken`` cannot be written: the device says so in its reports.
+    ``took`` hears of every manifest that holds from now on, and of the version before. Settings in ``broken`` cannot be
+    written: the device says so in its reports.
     """
 
     clock: Clock
