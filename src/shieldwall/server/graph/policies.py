@@ -311,11 +311,14 @@ def reorder_policy(
 )
 def status_summary(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Count the devices of a policy by state (ours)."""
-    query = query_of(request)
+    query, sight, fleet = query_of(request), sight_of(request), services.fleet()
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        seen = sight_of(request).reported_devices()
-        counts = statuses.policy_counts(connection, services.catalog, policy.tenant_id, policy.id, seen)
+        if fleet is not None and fleet.has_only(policy.id, policy.digest):
+            counts = fleet.counts_of_policy(policy.id, scopes=sight.access.scopes(ResourceAction.VIEW_REPORTS))
+        else:
+            seen = sight.reported_devices()
+            counts = statuses.policy_counts(connection, services.catalog, policy.tenant_id, policy.id, seen)
     return answer(query.shape({str(state): counts.devices.get(state, 0) for state in SettingState}))
 
 

@@ -68,6 +68,8 @@ class HeldFleet:
     explaining: Explaining = field(init=False)
     _kept: OrderedDict[Hashable, Standing] = field(default_factory=OrderedDict)
     _kept_of: int = -1
+    _revisions: Mapping[PolicyId, frozenset[Digest]] = field(default_factory=dict)
+    _revisions_of: int = -1
 
     def __post_init__(self) -> None:
         """Make what explains the kinds of this tenant."""
@@ -150,9 +152,25 @@ class HeldFleet:
         with self.lock:
             return counting.states_of_policy(self.image, self.tallies, self.image.everybody().stood, policy_id)
 
+    def has_only(self, policy_id: PolicyId, digest: Digest) -> bool:
+        """Whether devices that have a policy have this revision of it: others are still to be told of it."""
+        with self.lock:
+            if self._revisions_of != self.image.version:
+                self._revisions = self._revisions_in_use()
+                self._revisions_of = self.image.version
+            return self._revisions.get(policy_id, frozenset({digest})) <= {digest}
+
     def choose(self, asked: Slice, scopes: Iterable[Scope]) -> Chosen:
         """Count the devices of a slice by kind."""
         return self.image.choose(*self._among(asked, scopes))
+
+    def _revisions_in_use(self) -> dict[PolicyId, frozenset[Digest]]:
+        found: dict[PolicyId, set[Digest]] = {}
+        for digest in self.image.stood_kinds.count_by("target", self.image.everybody().stood):
+            target = self.explaining.targets.get(digest)
+            for item in () if target is None else target.items:
+                found.setdefault(item.policy_id, set()).add(item.digest)
+        return {policy: frozenset(digests) for policy, digests in found.items()}
 
     def _among(self, asked: Slice, scopes: Iterable[Scope]) -> tuple[BitMap | None, Mask | None]:
         seen = seen_within(self.image, scopes, self.groups_by_tag)

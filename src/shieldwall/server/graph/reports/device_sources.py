@@ -22,7 +22,7 @@ from shieldwall.server.graph.reports.sources import (
 )
 from shieldwall.server.graph.reports.tables import Row, grouped
 from shieldwall.server.graph.resources import moment
-from shieldwall.server.manager.policy_reports import states_of_policy
+from shieldwall.server.manager.policy_reports import StateOfAlike, states_of_policy
 from shieldwall.server.storage import report_rows
 from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.report_rows import Alike, DeviceRow, RowsWanted
@@ -107,7 +107,11 @@ class DevicesOfPolicy:
 def devices_of_policy(reading: Reading, asked: Asked) -> Source:
     """Make the source: the devices of the policy that the filter names, with the state of each."""
     policy = policy_of(reading, asked)
-    states = states_of_policy(reading.connection, reading.catalog, reading.tenant_id, policy.id)
+    states: Mapping[Alike, StateOfAlike]
+    if reading.fleet is not None and reading.fleet.has_only(policy.id, policy.digest):
+        states = reading.fleet.states_of_policy(policy.id)
+    else:
+        states = states_of_policy(reading.connection, reading.catalog, reading.tenant_id, policy.id)
     return DevicesOfPolicy(
         reading=reading,
         states={alike: STATUS_NUMBERS[each.state] for alike, each in states.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from litestar import Response, post
@@ -18,6 +19,7 @@ from shieldwall.server.graph.reports.known import ACTIONS
 from shieldwall.server.graph.reports.sources import Making, Reading
 from shieldwall.server.graph.reports.tables import table
 from shieldwall.server.graph.requests import GraphRequest, Services, body_of
+from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.reports import OCTETS, TABLE_ANSWER
 from shieldwall.server.services import AdminServices
 
@@ -38,12 +40,18 @@ def report_answer(services: AdminServices, making: Making, asked: Asked) -> Resp
         InvalidQueryError: The question cannot be asked of this report.
         NotFoundError, InvalidIdError: It is about something that is not there.
     """
+    fleet, now = services.fleet(), services.clock.now()
     with services.database.read() as connection:
-        reading = Reading(connection=connection, catalog=services.catalog, tenant_id=services.tenant.id)
+        reading = Reading(connection=connection, catalog=services.catalog, tenant_id=services.tenant.id, fleet=fleet)
         source = making(reading, asked)
         checked = check(asked, source.columns)
         total, rows = source.read(asked, checked)
-    return Response(encode(table(rows, total, asked, checked)), status_code=200, media_type=OCTETS)
+    return table_answer(table(rows, total, asked, checked), now if fleet is None else fleet.as_of or now)
+
+
+def table_answer(answered: Json, as_of: datetime) -> Response[bytes]:
+    """Answer with a table, and say of which moment what it counts is."""
+    return Response(encode({**answered, "AsOf": moment(as_of)}), status_code=200, media_type=OCTETS)
 
 
 def _asking(action: str, making: Making) -> HTTPRouteHandler:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from shieldwall.contract.ids import parse_device_id
+from shieldwall.contract.ids import PolicyId, parse_device_id
 from shieldwall.contract.status import SettingState
 from shieldwall.contract.strict_json import encode
 from shieldwall.policy.words import name_of
@@ -56,7 +56,7 @@ def settings_of_policy(reading: Reading, asked: Asked) -> Source:
 
 def troubled_policies(reading: Reading, _asked: Asked) -> Source:
     """The policies that are not as they should be on some device, with how many these are."""
-    counts = counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
+    counts = _all_counts(reading)
     rows = [
         policy_row(reading, policy) | _counted(counts[policy.id])
         for policy in all_policies(reading)
@@ -67,7 +67,7 @@ def troubled_policies(reading: Reading, _asked: Asked) -> Source:
 
 def troubled_policies_summary(reading: Reading, _asked: Asked) -> Source:
     """How many policies there are, and how many are not as they should be on some device: one row."""
-    counts = counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
+    counts = _all_counts(reading)
     troubled = [total(each.devices, _TROUBLED) for each in counts.values()]
     row: Row = {
         "NumberOfPolicies": sum(1 for _ in all_policies(reading)),
@@ -79,7 +79,7 @@ def troubled_policies_summary(reading: Reading, _asked: Asked) -> Source:
 
 def troubled_settings(reading: Reading, asked: Asked) -> Source:
     """The settings that are not as they should be on some device; of one policy where the filter names one."""
-    counts = counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
+    counts = _all_counts(reading)
     wanted = asked.fixed("PolicyId")
     rows = [
         row
@@ -147,8 +147,15 @@ _SETTING_COUNTS: Final = (*_SETTING, *policy_columns(), *count(*_COUNTS))
 
 
 def _counts(reading: Reading, policy: Policy) -> PolicyCounts:
-    counts = counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
-    return counts.get(policy.id, _NOTHING)
+    if reading.fleet is not None:
+        return reading.fleet.counts_of_policy(policy.id)
+    return _all_counts(reading).get(policy.id, _NOTHING)
+
+
+def _all_counts(reading: Reading) -> Mapping[PolicyId, PolicyCounts]:
+    if reading.fleet is not None:
+        return reading.fleet.standing().fleet.policies
+    return counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
 
 
 def _counted(counts: PolicyCounts) -> Row:

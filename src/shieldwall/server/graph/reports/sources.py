@@ -15,6 +15,7 @@ from shieldwall.server.graph.reports.asking import Asked, Checked, check
 from shieldwall.server.graph.reports.columns import Column, Type, text
 from shieldwall.server.graph.reports.tables import Row, fitting
 from shieldwall.server.manager import policies
+from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.storage import policies as policy_rows
 from shieldwall.server.storage.records import Page, Policy
 
@@ -32,6 +33,8 @@ class Reading:
     connection: Connection
     catalog: Catalog
     tenant_id: TenantId
+    fleet: HeldFleet | None = None
+    """The fleet in memory, where it is there and as the database is: the same counts, sooner."""
 
 
 class Source(Protocol):

@@ -32,7 +32,9 @@ TABLE: Final = Component(
             "Schema": list_of(record({"Column": TEXT, "PropertyType": word("String", "Int32", "DateTime")})),
             "Values": said(list_of(list_of(ANYTHING)), "Rows, each with its values in the order of the schema."),
             "SessionId": TEXT,
+            "AsOf": said(MOMENT, "Of which moment it counts (ours): large fleets are counted in memory."),
         },
+        optional=["AsOf"],
         meaning="A report, as JSON that is called a stream of octets.",
     ),
 )
