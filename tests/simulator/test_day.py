@@ -114,7 +114,7 @@ def test_the_picture_of_a_day_can_be_drawn(stormy: Day) -> None:
 
     texts = {each.text for each in drawn.iter() if each.text}
     assert {"policy push", "rule change", "outage, 20 min", "all start anew"} <= texts
-    assert len(drawn.findall("{*}polyline")) == 3
+    assert len(drawn.findall("{*}polyline")) == 4
 
 
 def test_the_command_shows_a_day_for_people_and_for_programs() -> None:

@@ -99,6 +99,7 @@ def _hour(day: Day, hour: int) -> dict[str, Any]:
         "checkIns": int(minutes.check_ins[part].sum()),
         "withNews": int(minutes.news[part].sum()),
         "sentAway": int(minutes.sent_away[part].sum()),
+        "unheard": int(minutes.unheard[part].sum()),
         "unanswered": int(minutes.unanswered[part].sum()),
         "mostUnderWay": int(minutes.backlog[part].max()),
         "waitP99Seconds": round(minutes.wait(0.99, first, last), 4),
@@ -139,13 +140,23 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def _show(day: Day) -> None:
-    columns = ("Hour", "Awake", "Check-ins", "With news", "Sent away", "Unanswered", "Most under way", "Wait p99")
+    columns = (
+        "Hour",
+        "Awake",
+        "Check-ins",
+        "With news",
+        "Sent away",
+        "Unheard",
+        "Unanswered",
+        "Most under way",
+        "Wait p99",
+    )
     show_table(
         (*columns, "Behind", "Load", "Busiest minute"),
         [
             (
                 f"{each['hour']:02d}:00",
-                *(f"{each[name]:,}" for name in ("awake", "checkIns", "withNews", "sentAway", "unanswered")),
+                *(f"{each[name]:,}" for name in ("awake", "checkIns", "withNews", "sentAway", "unheard", "unanswered")),
                 f"{each['mostUnderWay']:,}",
                 _time(each["waitP99Seconds"]),
                 f"{each['behindAtItsEnd']:,}",

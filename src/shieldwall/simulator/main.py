@@ -9,7 +9,7 @@ import structlog
 import typer
 
 from shieldwall import __version__
-from shieldwall.simulator import core_commands, day_commands
+from shieldwall.simulator import core_commands, day_commands, load_commands
 
 app: Final = typer.Typer(
     name="shieldwall-sim",
@@ -20,6 +20,9 @@ app.command("core", epilog="Example: shieldwall-sim core --seed 42 --seeds 10 --
     core_commands.core
 )
 app.command("day", epilog="Example: shieldwall-sim day --seed 7 --storm-at 10 --svg day.svg")(day_commands.day)
+app.command("load", epilog="Example: shieldwall-sim load --data /srv/try --devices 5000 --herd --seconds 900 --yes")(
+    load_commands.load
+)
 
 
 @app.command()

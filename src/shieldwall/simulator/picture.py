@@ -40,6 +40,7 @@ def picture(day: Day) -> str:
             "a second",
             (
                 _Line(name="check-ins", values=minutes.check_ins * per_second, colour="blue"),
+                _Line(name="not heard", values=minutes.unheard * per_second, colour="green"),
                 _Line(name="sent away (503)", values=minutes.sent_away * per_second, colour="red"),
             ),
         ),

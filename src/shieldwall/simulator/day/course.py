@@ -12,13 +12,15 @@ import numpy as np
 
 from shieldwall.simulator.chance import chance_of
 from shieldwall.simulator.day.aiming import Aiming
-from shieldwall.simulator.day.gateway import Costs, DayGateway, Served
+from shieldwall.simulator.day.gateway import TAKEN, UNHEARD, Costs, DayGateway, Served
 from shieldwall.simulator.day.people import DAY, HOUR, Floats, People, Whole, people
 from shieldwall.simulator.day.records import Change, Day, Herd, Minutes
-from shieldwall.simulator.day.waiting import after_failures, after_refusals
+from shieldwall.simulator.day.waiting import KNOCKS, after_failures, after_refusals
 
 MINUTE: Final = 60.0
 NEVER: Final = np.inf
+PATIENCE: Final = 30.0
+"""Seconds that an agent waits for an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Course:
         size = plan.devices
         self.next_at: Floats = np.where(self.fleet.on < 0, self.chance.random(size) * self.fleet.period, self.fleet.on)
         self.failures: Whole = np.zeros(size, np.int64)
+        self.knocked: Whole = np.zeros(size, np.int8)
+        """How often the kernel of a device has knocked in vain, this time."""
         self.has = self.aiming.hashes[:size].copy()
         self.struck: Whole = np.zeros(size, np.bool_)
         """Whether the outage turned a device away that has not come again since."""
@@ -145,7 +149,7 @@ class Course:
     def _come_back_up(self, at: float) -> None:
         self.gateway.restart()
         self.gateway.busy_until = at
-        back = np.flatnonzero(self.struck & self._awake(at))
+        back = np.flatnonzero(self.struck & (self.next_at < NEVER))
         self.herds.append(Herd.of("the server is back", at, back, len(self.has)))
 
     def _serve(self, minute: int, due: Whole, arrivals: Floats) -> None:
@@ -156,15 +160,32 @@ class Course:
         for herd in self.herds:
             herd.came(due, arrivals)
         served: Served = self.gateway.serve(arrivals, has_news)
-        taken = served.retry_after < 0
+        taken, unheard = served.retry_after == TAKEN, served.retry_after == UNHEARD
         self.minutes.note(minute, served.ended - arrivals, taken, has_news, self.gateway.backlog)
-        self._taken(due[taken], served.ended[taken], wanted[taken], has_news[taken])
-        away = ~taken
+        self.minutes.unheard[minute] += int(unheard.sum())
+        self.knocked[due[~unheard]] = 0
+        if taken.any():
+            self._taken(due[taken], served.ended[taken], wanted[taken], has_news[taken])
+        self._knock_again(due[unheard], arrivals[unheard])
+        away = ~taken & ~unheard
+        self.minutes.sent_away[minute] += int(away.sum())
         if away.any():
             whom = due[away]
             self.failures[whom] += 1
             waits = after_refusals(self.failures[whom], self.chance.random(len(whom)), served.retry_after[away])
             self._again(whom, served.ended[away] + waits)
+
+    def _knock_again(self, whom: Whole, at: Floats) -> None:
+        """Let kernels knock again; whose patience is over waits like after any failure."""
+        tries = self.knocked[whom]
+        gives_up = tries >= len(KNOCKS)
+        waits = np.array((*KNOCKS, 0.0))[np.minimum(tries, len(KNOCKS))]
+        self.knocked[whom] = np.where(gives_up, 0, tries + 1)
+        given_up = whom[gives_up]
+        self.failures[given_up] += 1
+        left = PATIENCE - sum(KNOCKS)
+        waits[gives_up] = left + after_failures(self.failures[given_up], self.chance.random(len(given_up)))
+        self._again(whom, at + waits)
 
     def _taken(self, whom: Whole, ended: Floats, wanted: Whole, has_news: Whole) -> None:
         heard = self.chance.random(len(whom)) >= self.plan.lost_answers

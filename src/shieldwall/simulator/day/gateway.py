@@ -4,12 +4,15 @@ A check-in is let in or sent away by ``server.gateway.admission``, the very obje
 of the simulation. What is let in is served in the order in which it came; each piece of work takes the processor time
 that was measured of it, divided by the number of processors.
 
+Before that stands the kernel: where all places and its queue are taken, whoever comes is not heard, and knocks again.
+
 Seconds in which nobody could have been sent away are computed at once: where fewer are under way than are always
 taken, the answer is known without asking.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,10 +20,13 @@ from typing import Final
 
 import numpy as np
 
+from shieldwall.server.connections import PLACES, QUEUE
 from shieldwall.server.gateway.admission import ALWAYS_TAKEN, Admission
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.simulator.day.people import Floats, Whole
 
+TAKEN: Final = -1
+UNHEARD: Final = -2
 _TEACHES: Final = 10
 """Of the seconds that are computed at once every so many-th is shown to the admission all the same: it learns pace."""
 
@@ -43,9 +49,9 @@ class Served:
     """What became of the arrivals of a second, in their order."""
 
     ended: Floats
-    """When it was answered."""
+    """When it was answered; infinite where it was not heard."""
     retry_after: Whole
-    """Seconds to come back after; -1 where it was taken."""
+    """Seconds to come back after; ``TAKEN`` or ``UNHEARD`` where nobody said any."""
 
 
 @dataclass(slots=True)
@@ -60,6 +66,7 @@ class DayGateway:
     """Processor time that was taken altogether, of all processors."""
     seconds_computed_at_once: int = 0
     _under_way: deque[tuple[float, float]] = field(default_factory=deque)
+    """When each that has a place is done, and since when the admission counts it; not a number: it was sent away."""
     _admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,7 +94,7 @@ class DayGateway:
             if len(ends):
                 self.busy_until = float(ends[-1])
             self.busy_seconds += float(costs.sum()) * self.costs.processors
-            return Served(ends, np.full(len(arrivals), -1, np.int64))
+            return Served(ends, np.full(len(arrivals), TAKEN, np.int64))
         return self._one_by_one(arrivals, has_news, costs)
 
     def _nobody_waits(self, arrivals: Floats, ends: Floats) -> bool:
@@ -109,13 +116,15 @@ class DayGateway:
         admission, under_way = self._admission, self._under_way
         sent_away_cost = self.costs.sent_away / (1e6 * self.costs.processors)
         ended = np.empty(len(arrivals))
-        retry_after = np.full(len(arrivals), -1, np.int64)
+        retry_after = np.full(len(arrivals), TAKEN, np.int64)
+        places = PLACES + QUEUE
         busy_until, busy = self.busy_until, 0.0
         lanes = [Lane.NEWS if each else Lane.QUIET for each in has_news.tolist()]
         for number, (arrived, lane, cost) in enumerate(zip(arrivals.tolist(), lanes, costs.tolist(), strict=True)):
-            while under_way and under_way[0][0] <= arrived:
-                self.now, begun = under_way.popleft()
-                admission.end(begun)
+            self.settle(arrived)
+            if len(under_way) >= places:
+                ended[number], retry_after[number] = math.inf, UNHEARD
+                continue
             self.now = arrived
             seconds = admission.sends_away(lane)
             if seconds is None:
@@ -127,6 +136,7 @@ class DayGateway:
             else:
                 busy_until = max(busy_until, arrived) + sent_away_cost
                 busy += sent_away_cost
+                under_way.append((busy_until, math.nan))
                 ended[number], retry_after[number] = busy_until, seconds
         self.busy_until = busy_until
         self.busy_seconds += busy * self.costs.processors
@@ -136,7 +146,8 @@ class DayGateway:
         """Let end what ends until then."""
         while self._under_way and self._under_way[0][0] <= until:
             self.now, begun = self._under_way.popleft()
-            self._admission.end(begun)
+            if begun == begun:  # noqa: PLR0124 - a number: the admission counts it
+                self._admission.end(begun)
 
 
 def _in_turn(arrivals: Floats, costs: Floats, busy_until: float) -> Floats:

@@ -25,6 +25,8 @@ class Minutes:
     news: Whole
     """Of these, those that brought a new policy."""
     sent_away: Whole
+    unheard: Whole
+    """Tries that found no place, not even in the kernel's queue; each is a knock."""
     unanswered: Whole
     """Tries while the server was away."""
     backlog: Whole
@@ -51,7 +53,6 @@ class Minutes:
         """Note what became of some arrivals."""
         self.check_ins[minute] += int(taken.sum())
         self.news[minute] += int((taken & has_news).sum())
-        self.sent_away[minute] += int((~taken).sum())
         self.backlog[minute] = max(int(self.backlog[minute]), backlog)
         places = np.searchsorted(_BINS, waited[taken], side="right") - 1
         np.add.at(self.waits[minute], places, 1)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from shieldwall.agent.service.delays import after_failure
 from shieldwall.simulator.day.people import Floats, Whole
+
+KNOCKS: Final = (1.0, 2.0, 4.0, 8.0)
+"""Seconds until the kernel of a device that was not heard knocks again (tcp(7), ``tcp_syn_retries``): the fifth time
+would be later than an agent waits."""
 
 
 def after_failures(failures: Whole, chance: Floats) -> Floats:
