@@ -39,6 +39,8 @@ ROOM_TO_CHANGE: Final = {"fillfactor": 50}
 
 Without, every index of a table takes up each row anew, also those whose columns did not change.
 """
+SOME_ROOM: Final = {"fillfactor": 85}
+"""For rows that are wide or many, and change in portions: what a portion left behind is free before the next comes."""
 UUID: Final = String(36)
 DIGEST: Final = String(64)
 NAME: Final = String(256)

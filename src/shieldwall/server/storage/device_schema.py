@@ -19,9 +19,11 @@ from sqlalchemy import (
     text,
 )
 
-from shieldwall.server.storage.columns import DIGEST, NAME, ROOM_TO_CHANGE, UUID, Moment, metadata
+from shieldwall.server.storage.columns import DIGEST, NAME, ROOM_TO_CHANGE, SOME_ROOM, UUID, Moment, metadata
 
 _NOTHING: Final = text("''")
+_HAS_TPM: Final = text("tpm_ek_hash IS NOT NULL")
+"""Whoever has none is looked for by none."""
 
 devices: Final = Table(
     "devices",
@@ -75,13 +77,19 @@ devices: Final = Table(
     Column("troubleshooting_until", Moment),
     Column("notes", Text, nullable=False, server_default=_NOTHING),
     Column("managed_name", NAME),
-    Index(None, "tenant_id", "display_name"),
     Index(None, "tenant_id", "machine_id_hash", "state"),
     Index(None, "tenant_id", "smbios_uuid_hash", "state"),
-    Index(None, "tenant_id", "tpm_ek_hash", "state"),
+    Index(
+        "ix_devices_tenant_id_tpm_ek_hash_state",
+        "tenant_id",
+        "tpm_ek_hash",
+        "state",
+        sqlite_where=_HAS_TPM,
+        postgresql_where=_HAS_TPM,
+    ),
     Index(None, "package_id"),
     Index("ix_devices_traits", "id", "state", "os_type", "catalog_version"),
-    postgresql_with=ROOM_TO_CHANGE,
+    postgresql_with=SOME_ROOM,
 )
 
 check_ins: Final = Table(

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import DDL, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, event, false, text
 
-from shieldwall.server.storage.columns import NAME, ROOM_TO_CHANGE, UUID, Moment, metadata
+from shieldwall.server.storage.columns import NAME, SOME_ROOM, UUID, Moment, metadata
 
 LONGEST_KEY: Final = 64
 KEY: Final = String(LONGEST_KEY).with_variant(String(LONGEST_KEY, collation="C"), "postgresql")
@@ -74,7 +74,7 @@ inventory: Final = Table(
     Index("ix_inventory_by_enrollment", "tenant_id", "enrollment_code", "device_id"),
     Index("ix_inventory_by_attestation", "tenant_id", "attestation_level", "device_id"),
     Index("ix_inventory_by_tags", "tenant_id", "tags_key", "device_id"),
-    postgresql_with=ROOM_TO_CHANGE,
+    postgresql_with=SOME_ROOM,
 )
 
 _FOLLOWED: Final = "state, enrollment_code, attestation_level, managed_elsewhere, manager"
