@@ -34,6 +34,7 @@ from shieldwall.server.events.streams.streaming import Streaming
 from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import KeyRing
+from shieldwall.server.gateway.catching_up import CatchingUp
 from shieldwall.server.gateway.endpoints.attesting import Attesting
 from shieldwall.server.gateway.endpoints.checking_in import CheckingIn, taking_unchanged
 from shieldwall.server.gateway.endpoints.discovery import Discovery
@@ -57,6 +58,7 @@ from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding
 from shieldwall.server.inventory.promotion import Promotion
 from shieldwall.server.manager import sync
+from shieldwall.server.manager.catching_up import CATCHING_UP
 from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.manager.targeting import retarget
@@ -184,18 +186,21 @@ def compose_gateway(
     def aim_anew(connection: Connection, device_ids: frozenset[DeviceId]) -> None:
         retarget(connection, device_ids, clock.now())
 
-    def acting_for(device: CallingDevice) -> Acting:
-        return Acting(
-            tenant_id=device.tenant_id,
-            actor=f"device:{device.id}",
-            clock=clock,
-            new_id=new_id,
-            on_devices_changed=aim_anew,
-        )
+    def acting_in(tenant_id: TenantId, actor: str = CATCHING_UP) -> Acting:
+        return Acting(tenant_id=tenant_id, actor=actor, clock=clock, new_id=new_id, on_devices_changed=aim_anew)
 
-    def due(waiting: Collection[DeviceId]) -> frozenset[DeviceId]:
+    def acting_for(device: CallingDevice) -> Acting:
+        return acting_in(device.tenant_id, f"device:{device.id}")
+
+    catching_up = CatchingUp(writer, acting_in)
+
+    def asked_to_come(waiting: Collection[DeviceId]) -> sync.AskedToCome:
         with database.read() as connection:
-            return sync.due(connection, waiting)
+            return sync.asked_to_come(connection, waiting)
+
+    async def due(waiting: Collection[DeviceId]) -> frozenset[DeviceId]:
+        asked = await workers.run(asked_to_come, waiting)
+        return asked.due | await catching_up.bring_all(asked.behind)
 
     def paced_writer() -> PacedWriter:
         rate = OF_ONE_DEVICE_PER_MINUTE / 60
@@ -203,7 +208,7 @@ def compose_gateway(
             writer=writer, buckets=TokenBuckets(rate=rate, burst=OF_ONE_DEVICE_AT_ONCE, monotonic=monotonic)
         )
 
-    channels = WaitChannels(lambda waiting: workers.run(due, waiting))
+    channels = WaitChannels(due)
 
     def onboarding_for(tenant_id: TenantId) -> Onboarding:
         return Onboarding(
@@ -247,6 +252,7 @@ def compose_gateway(
                 writer=writer,
                 workers=workers,
                 channels=channels,
+                catching_up=catching_up,
                 unchanged=taking_unchanged(writer, clock),
                 facts_writer=paced_writer(),
             ).routes(),
@@ -268,6 +274,7 @@ def compose_gateway(
     measures.watch("wait_channels", "Devices waiting for a policy sync.", lambda: channels.count)
     measures.watch("commits", "Transactions made durable.", lambda: writer.commits)
     measures.watch("writes", "Requests acknowledged by those transactions.", lambda: writer.acknowledged)
+    measures.watch("caught_up", "Devices that took up a change as they came or waited.", lambda: catching_up.count)
     measures.watch("connections", "Connections open when it was last looked.", lambda: connections.open)
     measures.watch("connections_shut", "Silent connections shut.", lambda: connections.closed)
     measures.watch(

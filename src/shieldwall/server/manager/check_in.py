@@ -3,8 +3,8 @@
 It has two halves, because signing must not hold up the writer. ``record`` runs inside the transaction that makes the
 check-in durable:
 
-1. take the sequence number; a repeat gets its answer again, anything else is refused; note a new place, and what the
-   device understands;
+1. take the sequence number, unless the device has first to catch up with changes; a repeat gets its answer again,
+   anything else is refused; note a new place, and what the device understands;
 2. keep the facts, if they came: they may move the device between groups, and so change its target;
 3. keep the report, if it came, or point to the same report of another device;
 4. raise alerts, if it tells of attempts to undo what is managed;
@@ -51,9 +51,9 @@ from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.strengthening import strengthens
 from shieldwall.server.manager.tampering import raise_tamper_alerts
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.manager.turns import CallingDevice, repeated
+from shieldwall.server.manager.turns import CallingDevice, is_fresh, repeated
 from shieldwall.server.signer.ports import Signers
-from shieldwall.server.storage import check_ins, devices, statuses, targets
+from shieldwall.server.storage import aims, check_ins, devices, statuses, targets
 from shieldwall.server.storage.check_ins import Known
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.sightings import SightingKind, place
@@ -87,7 +87,16 @@ class ToAnswer:
     want: tuple[Part, ...]
 
 
-Outcome: TypeAlias = Unchanged | AnsweredBefore | ToAnswer
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Nothing was processed: the device has first to take up what changed in its tenant (``catching_up``)."""
+
+
+Outcome: TypeAlias = Unchanged | AnsweredBefore | ToAnswer | Behind
+
+
+class OvertakenError(Exception):
+    """What happened to ``Behind``, noticed after something was written, which is to be undone."""
 
 
 def bringing_nothing(caller: CallingDevice, request: CheckInRequest, body_digest: Digest) -> Asked | None:
@@ -124,6 +133,7 @@ class CheckIn:
         """Make a check-in durable and find out what there is to answer.
 
         Raises:
+            OvertakenError: While it was processed, something changed that the device has first to take up.
             SequenceConflictError: The number was used before; nothing was processed.
             DeviceNotActiveError: The device may not speak any more, or not with this key.
             CertificateExpiredError: Its certificate has ended.
@@ -187,10 +197,15 @@ class CheckIn:
     def _repeat(
         self, connection: Connection, caller: CallingDevice, request: CheckInRequest, body_digest: Digest
     ) -> Outcome:
-        last = repeated(connection, caller, Numbered(request.epoch, request.seq, body_digest), self.clock.now())
+        numbered = Numbered(request.epoch, request.seq, body_digest)
+        if is_fresh(connection, caller, numbered, self.clock.now()):
+            return Behind()
+        last = repeated(connection, caller, numbered, self.clock.now())
         kept = check_ins.find_answer(connection, caller.id, request.seq)
         if kept is not None:
             return AnsweredBefore(body=kept)
+        if aims.behind(connection, [caller.id]):
+            return Behind()
         # It was answered with 204, or the server stopped before the answer was kept: comparing again has no effect.
         state = devices.get(connection, caller.id).state
         known = Known(last.target_digest, last.facts_digest, last.status_digest, state, None, last.protocol)
@@ -218,6 +233,9 @@ class CheckIn:
 
     def _keep_protocol(self, connection: Connection, caller: CallingDevice, protocol: int, known: Known) -> Known:
         check_ins.set_protocol(connection, caller.id, protocol)
+        targets.lock(connection)
+        if aims.behind(connection, [caller.id]):
+            raise OvertakenError
         return replace(known, protocol=protocol, target=self._aimed_anew(connection, caller, known))
 
     def _keep_facts(self, connection: Connection, caller: CallingDevice, facts: DeviceFacts, known: Known) -> Known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -19,6 +19,7 @@ from shieldwall.contract.messages import (
     WaitRequest,
 )
 from shieldwall.server.gateway.calls import JSON, Answer, Call, answer_json
+from shieldwall.server.gateway.catching_up import CatchingUp
 from shieldwall.server.gateway.gathering import Gathering
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.pacing import PacedWriter
@@ -28,12 +29,15 @@ from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.manager import fetch, sync
 from shieldwall.server.manager.check_in import (
     AnsweredBefore,
+    Behind,
     CheckIn,
     Outcome,
+    OvertakenError,
     ToAnswer,
     Unchanged,
     bringing_nothing,
 )
+from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.storage import unchanged
 from shieldwall.server.storage.database import StorageUnavailableError
 from shieldwall.server.storage.group_commit import GroupCommit
@@ -41,6 +45,8 @@ from shieldwall.server.storage.unchanged import Asked
 
 _log: Final = structlog.get_logger("shieldwall.gateway")
 _UNCHANGED: Final = Answer(status=204)
+_MOST_TRIES: Final = 5
+"""A device that has just caught up can be behind again; that often in a row nobody changes anything."""
 
 
 def taking_unchanged(writer: GroupCommit, clock: Clock) -> Gathering[Asked, bool]:
@@ -73,6 +79,7 @@ class CheckingIn:
     writer: GroupCommit
     workers: Workers
     channels: WaitChannels
+    catching_up: CatchingUp
     unchanged: Gathering[Asked, bool]
     """Takes check-ins that bring nothing, and tells of each whether there was nothing to say either."""
     facts_writer: PacedWriter
@@ -117,21 +124,37 @@ class CheckingIn:
         def record(connection: Connection) -> Outcome:
             return self.check_in.record(connection, device, request, digest)
 
-        if request.facts is None:
-            outcome = await self.writer.submit(record)
-        else:
-            outcome = await self.facts_writer.submit(device, record, aims=True)
-        match outcome:
+        match await self._up_to_date(device, record, brings_facts=request.facts is not None):
             case Unchanged():
                 return _UNCHANGED
             case AnsweredBefore(body=body):
                 return Answer(status=200, body=body, headers=JSON)
-            case ToAnswer():
+            case ToAnswer() as outcome:
                 body = await self.workers.run(self.check_in.answer, outcome)
                 await self.writer.submit(lambda connection: self.check_in.keep(connection, outcome, body))
                 return Answer(status=200, body=body, headers=JSON)
             case other:
                 assert_never(other)
+
+    async def _up_to_date(
+        self, device: CallingDevice, record: Callable[[Connection], Outcome], *, brings_facts: bool
+    ) -> Unchanged | AnsweredBefore | ToAnswer:
+        """Record a check-in; a device that is behind catches up before, so that what it hears is true now."""
+        for _ in range(_MOST_TRIES):
+            outcome: Outcome
+            try:
+                if brings_facts:
+                    outcome = await self.facts_writer.submit(device, record, aims=True)
+                else:
+                    outcome = await self.writer.submit(record)
+            except OvertakenError:
+                outcome = Behind()
+            if not isinstance(outcome, Behind):
+                return outcome
+            if brings_facts:
+                self.facts_writer.buckets.give_back(device.id)  # nothing was done
+            await self.catching_up.bring(device.id)
+        raise StorageUnavailableError(f"The device {device.id} could not be brought up to date, so often it was tried.")
 
     async def post_fetch(self, call: Call) -> Answer:
         """Hand over policy revisions of the device's own target."""
