@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import KeyThumbprint
@@ -51,8 +52,7 @@ class ClockSkewError(ShieldwallError):
     remedy = "Ask the server for signed time, keep the difference, and sign again."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedHeaders:
+class SignedHeaders(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The four headers of a signed request as received; several lines of one name are joined by ``", "``."""
 
     content_type: str | None
@@ -61,8 +61,7 @@ class SignedHeaders:
     signature: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestSignature:
+class RequestSignature(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A well-formed signature: nothing is believed yet."""
 
     keyid: KeyThumbprint

@@ -29,8 +29,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRequest:
+class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A signature in our profile, inside its window, with what it speaks about. Not verified until ``verify``."""
 
     signature: RequestSignature
@@ -52,8 +51,7 @@ class SignedRequest:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A request that passed every check its route declares."""
 
     request_id: str

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -49,8 +47,7 @@ from shieldwall.server.storage.schema import check_ins, devices
 _SPEAKING: Final[list[ColumnElement[str]]] = [literal_column(f"'{state.value}'") for state in sorted(SPEAKING)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A check-in that brings nothing new: whose it is, which number it takes, and what the device has."""
 
     device: DeviceId
@@ -68,9 +65,8 @@ class Asked:
 
 
 _KINDS: Final = {"epoch": BigInteger(), "seq": BigInteger(), "protocol": Integer()}
-_NAMES: Final = tuple(Asked.__dataclass_fields__)
+_NAMES: Final = Asked.__struct_fields__
 _FIELDS: Final = {name: _KINDS.get(name, Text()) for name in _NAMES}
-_values: Final = attrgetter(*_NAMES)
 
 
 def _taking(asked: Mapping[str, ColumnElement[Any]]) -> Update:
@@ -150,7 +146,5 @@ def _one_after_the_other(connection: Connection, asked: Iterable[Asked], at: int
     same = {**_CONSTANTS, "at": at}
     with closing(connection.connection.cursor()) as cursor:
         return {
-            each.device
-            for each in asked
-            if cursor.execute(_ONE, dict(zip(_NAMES, _values(each), strict=True)) | same).rowcount == 1
+            each.device for each in asked if cursor.execute(_ONE, msgspec.structs.asdict(each) | same).rowcount == 1
         }
