@@ -320,7 +320,7 @@ def test_every_route_of_the_gateway_is_documented_and_no_other() -> None:
         f"for a nonce | {UNSIGNED_PER_SECOND:.0f} a second, {UNSIGNED_AT_ONCE} at once",
         f"for the time | {TIMES_PER_SECOND:.0f} a second, {TIMES_AT_ONCE} at once",
         f"| {connections.PLACES:,} for one gateway, of one network",
-        f"a /64 of IPv6) {connections.PLACES_OF_ONE_BLOCK:,} |",
+        f"a /64 of IPv6) {connections.PLACES_OF_ONE_BLOCK:,} of those that just wait |",
         f"| {OF_ONE_DEVICE_PER_MINUTE:.0f} a minute, {OF_ONE_DEVICE_AT_ONCE} at once",
         f"closed after {connections.SILENT_SECONDS:.0f} s without a request",
         f"{connections.ANSWERED_SECONDS:.0f} s after an answer, {connections.IDLE_SECONDS:.0f} s after a question",

@@ -13,6 +13,7 @@ import pytest
 
 from shieldwall.server.connections import (
     ANSWERED_SECONDS,
+    AT_LEAST_SECONDS,
     CROWDED_PATIENCE,
     FIRST_BYTES_SECONDS,
     IDLE_SECONDS,
@@ -109,6 +110,9 @@ class Door:
         self.now += seconds
         self.guard.sweep()
 
+    def read(self, caller: socket.socket) -> None:
+        self.guard.reading(name_of(caller))
+
     def ask(self, caller: socket.socket) -> None:
         self.guard.asked(name_of(caller))
 
@@ -153,6 +157,27 @@ def test_whoever_was_answered_and_asks_no_more_is_shut_within_half_a_minute() ->
     assert max(SILENT_SECONDS + FIRST_BYTES_SECONDS, ANSWERED_SECONDS) + SWEEP_SECONDS <= 30
 
 
+def test_whoever_does_not_come_to_an_end_is_shut_too() -> None:
+    with Door() as door:
+        slow, waiting = door.enter(), door.enter()
+        for caller in (slow, waiting):
+            door.read(caller)
+        door.ask(waiting)
+        door.after(SILENT_SECONDS)
+        assert (is_shut(slow), is_shut(waiting)) == (True, False)
+
+
+def test_whoever_waits_for_us_is_not_silent() -> None:
+    with Door() as door:
+        caller = door.enter()
+        caller.sendall(b"a greeting that nobody has read yet")
+        door.after(3 * SILENT_SECONDS)
+        assert not is_shut(caller)
+        assert door.accepted[0].recv(100)
+        door.after(1)
+        assert is_shut(caller)
+
+
 def test_where_places_are_few_so_is_patience() -> None:
     with Door(places=4) as door:
         callers = [door.enter() for _ in range(3)]
@@ -163,15 +188,31 @@ def test_where_places_are_few_so_is_patience() -> None:
 
 def test_one_corner_of_the_network_gets_no_more_than_its_part() -> None:
     with Door(places_of_one_block=3) as door:
-        busy, first, second = door.enter("127.0.0.1"), door.enter("127.0.0.2"), door.enter("127.0.0.3")
-        door.ask(busy)
-        door.now += 1
-        newest = [door.enter("127.0.0.200") for _ in range(2)]
+        waiting, slow, silent = door.enter("127.0.0.1"), door.enter("127.0.0.2"), door.enter("127.0.0.3")
+        door.ask(waiting)
+        door.read(slow)
+        door.after(AT_LEAST_SECONDS)
         elsewhere = door.enter("127.0.1.1")
-        door.guard.sweep()
-        assert [is_shut(caller) for caller in (busy, first, second, *newest)] == [False, False, False, True, True]
+        door.read(elsewhere)
+        assert not any(map(is_shut, door.callers)), "three are its part"
+        newest = [door.enter("127.0.0.200") for _ in range(2)]
+        door.now += AT_LEAST_SECONDS
+        door.read(newest[0])
+        door.after(0)
+        shut = [is_shut(caller) for caller in (waiting, slow, silent, *newest)]
+        assert shut == [False, True, False, False, False], "one that lets us wait goes; silence has its own patience"
         assert not is_shut(elsewhere)
         assert door.guard.surplus
+
+
+def test_a_herd_from_behind_one_address_is_not_thinned_out_while_it_is_served() -> None:
+    with Door(places_of_one_block=3) as door:
+        callers = [door.enter() for _ in range(9)]
+        for caller in callers[:4]:
+            door.read(caller)
+            door.ask(caller)
+        door.after(AT_LEAST_SECONDS - 1)
+        assert not any(map(is_shut, callers))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from shieldwall.server.connections import PLACES
+from shieldwall.server.connections import PLACES, QUEUE
 
 HEADER_MILLISECONDS: Final = 10_000
 HEADER_BYTES: Final = 16 * 1024
@@ -43,7 +43,7 @@ class Listener:
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES),
             websockets=False,
-            backlog=PLACES,
+            backlog=QUEUE,
             backpressure=PLACES,
             ssl_cert=self.certificate,
             ssl_key=self.key,

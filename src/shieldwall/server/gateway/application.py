@@ -70,7 +70,7 @@ class Application:
     async def __rsgi__(self, scope: Scope, transport: Protocol_) -> None:
         """Answer one request; every failure becomes a problem document here."""
         request_id = self.new_request_id()
-        self.connections.asked(scope.client)
+        self.connections.reading(scope.client)
         lane = Lane.REST
         with self.measures.request() as measured:
             try:
@@ -99,6 +99,7 @@ class Application:
         if (seconds := self.admission.sends_away(lane)) is not None:
             return self._sent_away(lane, seconds, request_id)
         body = await read_body(transport, framing, route.body_limit)
+        self.connections.asked(scope.client)
         if lane not in _WAITS_TELL:
             return await self._handled(scope, transport, match, request_id, body)
         begun = self.admission.begin()
