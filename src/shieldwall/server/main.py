@@ -77,6 +77,7 @@ from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.sweeping import Sweeping, SweepMeasures
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 from shieldwall.server.throttling import Attempts, Throttle
 from shieldwall.server.tracing import NoTracing, Tracing, open_tracing
@@ -126,6 +127,7 @@ class Admin:
     watching: Watching
     housekeeping: Housekeeping
     sampling: Sampling
+    sweeping: Sweeping
     following: Following | None
     dispatching: Dispatching
     streaming: Streaming
@@ -139,6 +141,7 @@ class Admin:
             self.connections.run(),
             self.housekeeping.run(),
             self.sampling.run(),
+            self.sweeping.run(),
             *(() if self.following is None else (self.following.run(),)),
             self.dispatching.run(),
             self.streaming.run(),
@@ -449,6 +452,7 @@ def compose_admin(
         watching=watching,
         housekeeping=Housekeeping(services=services),
         sampling=Sampling(services=services),
+        sweeping=Sweeping(services=services, measures=SweepMeasures(registry), holder=new_id()),
         following=None if services.fleets is None else Following(fleets=services.fleets),
         dispatching=Dispatching(
             services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told
