@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 from tests.support.gateway_device import INSTANCE, GatewayDevice
 from tests.support.gateway_world import GatewayWorld, Reply
@@ -37,6 +38,7 @@ from shieldwall.server.storage.records import AssignmentKind
 from shieldwall.trust import strict_base64
 from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_key import DeviceKey, SigningKey, public_key_info
+from shieldwall.trust.nkeys import KeyUse, name_of
 
 CHECK_IN: Final = "/device/v1/checkin"
 NO_PROOF: Final = ExistingRegistrationProof(certificate="", algorithm="ecdsa-p256-sha256", signature="")
@@ -170,6 +172,12 @@ def wait(world: GatewayWorld) -> Sound:
     return Sound(device, "/device/v1/wait", strict_json.encode(device.numbered(seconds=1)))
 
 
+def line(world: GatewayWorld) -> Sound:
+    device = registered(world)
+    key = name_of(KeyUse.USER, Ed25519PrivateKey.generate().public_key())
+    return Sound(device, "/device/v1/line", strict_json.encode(device.numbered(key=key)))
+
+
 def events(world: GatewayWorld) -> Sound:
     device = registered(world)
     happened = {
@@ -252,6 +260,7 @@ BY_DEVICE: Final[dict[str, Make]] = {
     CHECK_IN: check_in,
     "/device/v1/fetch": fetch,
     "/device/v1/wait": wait,
+    "/device/v1/line": line,
     "/device/v1/events": events,
     "/device/v1/resync": resync,
     f"{_OF_DEVICE}/renew": renew,

@@ -157,9 +157,18 @@ def _more(connection: ssl.SSLSocket) -> bytes:
 
 
 @contextmanager
-def gateway_world(data: Path, database: str | None = None) -> Iterator[GatewayWorld]:
-    """Make a server in ``data`` and run its gateway in a thread, with a ``database`` or beside one in a file."""
-    clock = HandClock()
+def gateway_world(
+    data: Path,
+    database: str | None = None,
+    *,
+    clock: HandClock | None = None,
+    prepared: Callable[[ServerSettings], ServerSettings] = lambda settings: settings,
+) -> Iterator[GatewayWorld]:
+    """Make a server in ``data`` and run its gateway in a thread, with a ``database`` or beside one in a file.
+
+    ``prepared`` may set up more of it before it runs.
+    """
+    clock = clock or HandClock()
     settings = Initialise(clock=clock, new_id=new_id, randomness=_random, tell=lambda _step: None)(
         data,
         database=database or migrated_sqlite(data.with_name(f"{data.name}.db")),
@@ -169,6 +178,7 @@ def gateway_world(data: Path, database: str | None = None) -> Iterator[GatewayWo
         tenant_name="Test",
         domain="test.example",
     )
+    settings = prepared(settings)
     opened = Database(settings.database)
     ledger = Ledger(data / "signer")
     signers = TenantSigners(lambda tenant_id: load_keys(settings.keys, tenant_id), ledger=ledger, clock=clock)

@@ -25,6 +25,7 @@ from shieldwall.agent.places import applier_for
 from shieldwall.agent.sandbox import agent_files, confine
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.awaiting import AwaitIdentity
+from shieldwall.agent.service.broker_line import Line, OpenLine
 from shieldwall.agent.service.device_keys import OpenTpm
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.enforcer import AskingEnforcer, Enforcer
@@ -40,8 +41,11 @@ from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.agent.service.waiting import Pause, SignalPause, Wake
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.messages import LineAnswer
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from shieldwall.catalog.model import Catalog
 
 
@@ -90,6 +94,7 @@ def local_agent(root: Path, directory: Path, out: TextIO, *, applier: SocketAppl
         clock=clock,
         randomness=os.urandom,
         journal=journal,
+        lines_to=broker_lines,
         own_files=own_files(root),
     )
     lock = StateLock(directory=directory, monotonic=time.monotonic, sleep=time.sleep)
@@ -116,6 +121,17 @@ def _in_process(host: LocalHost, directory: Path, clock: SystemClock) -> tuple[E
 
 def _say_nothing(_event: str, **_facts: object) -> None:
     """Keep an applier in our own process quiet: what it would say, the agent's report and log say."""
+
+
+def broker_lines(server: Server) -> OpenLine:
+    """Open lines to the message broker of a server, which has a certificate of the authorities that the server has."""
+
+    def open_line(offered: LineAnswer, key: Ed25519PrivateKey) -> Line:
+        from shieldwall.agent.service.nats_line import NatsLine  # noqa: PLC0415 - megabytes where there is no broker
+
+        return NatsLine(offered, key, tls_context(server.tls_roots))
+
+    return open_line
 
 
 def own_files(root: Path) -> tuple[Path, ...]:

@@ -187,6 +187,30 @@ class WaitAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sync: Literal[True]
 
 
+class LineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Ask for a line to the message broker, where the server has one: 200, or 204 where it has none.
+
+    ``key`` names an Ed25519 key that the device made for this line alone; the token that it gets is worth nothing
+    without it.
+    """
+
+    seq: Sequence
+    epoch: Sequence
+    key: Annotated[str, msgspec.Meta(pattern=r"\AU[A-Z2-7]{55}\Z")]
+
+
+class LineAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A line on which nothing is ever said but "check in now", and that without a word: an empty message.
+
+    The token lets its holder listen to ``subject`` and do nothing else, for ``seconds``.
+    """
+
+    url: Annotated[str, msgspec.Meta(pattern=r"\Atls://[^\s/?#@]{1,260}\Z")]
+    subject: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_.-]{1,200}\Z")]
+    token: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_.-]{1,4096}\Z")]
+    seconds: Annotated[int, msgspec.Meta(ge=60, le=604_800)]
+
+
 class OffboardRequest(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
 ):

@@ -64,6 +64,15 @@ class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Whether proofs of possession must hold a nonce of the server; clients that send none never notice."""
 
 
+class PushSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The message broker by which devices are woken, for fleets that are more than a gateway has lines for."""
+
+    url: Annotated[str, msgspec.Meta(pattern=r"\Atls://[A-Za-z0-9.:\[\]-]{1,260}\Z")]
+    """Where devices and server reach it, for example ``tls://nats.contoso.example:4222``."""
+    per_second: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100
+    """How many devices are woken a second, so that they do not come all at once."""
+
+
 class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Where traces of requests go: a collector that takes OTLP over HTTP."""
 
@@ -136,6 +145,7 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     limits: Limits = Limits()
     identity: IdentitySettings = IdentitySettings()
     telemetry: TelemetrySettings | None = None
+    push: PushSettings | None = None
     require_if_match: bool = False
     """Whether a change of what has an ``ETag`` must name the state that it changes; unmodified SDKs name none."""
 
@@ -158,6 +168,7 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     telemetry: TelemetrySettings | None = None
+    push: PushSettings | None = None
     require_if_match: bool = False
 
     @property
@@ -180,6 +191,11 @@ class ServerSettings:
     def nonce_key(self) -> Path:
         """Key that seals registration nonces."""
         return self.data / "nonce.key"
+
+    @property
+    def push_keys(self) -> Path:
+        """Directory of the keys by which the message broker knows who may wake devices and who may listen."""
+        return self.data / "push"
 
     @property
     def tls_certificate(self) -> Path:

@@ -17,7 +17,7 @@ from shieldwall.agent.journal import Journal
 from shieldwall.agent.macos.applying import SystemClock
 from shieldwall.agent.macos.places import AGENT_JOB, AGENT_STATE, APPLIER_SOCKET, JOBS, job_file
 from shieldwall.agent.macos.vault import macos_vault
-from shieldwall.agent.main import network, work
+from shieldwall.agent.main import broker_lines, network, work
 from shieldwall.agent.service.assembly import OpenTransport, Surroundings
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.enforcer import AskingEnforcer
@@ -62,6 +62,7 @@ class MacosAgent:
             clock=clock,
             randomness=os.urandom,
             journal=Journal(out=out, clock=clock),
+            lines_to=broker_lines,
             own_files=(Path(sys.executable), Path(__file__), Path(job_file(JOBS, AGENT_JOB))),
         )
         return cls(

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.attempts import Attempts
+from shieldwall.agent.service.broker_line import BrokerLine, OpenLine
 from shieldwall.agent.service.check_in import CheckIn
 from shieldwall.agent.service.delivery import Delivery
 from shieldwall.agent.service.enforcement import Enforcement
@@ -22,6 +23,7 @@ from shieldwall.agent.service.loop import SteadyCheckIn
 from shieldwall.agent.service.offboarding import Offboard
 from shieldwall.agent.service.onboarding import Onboard
 from shieldwall.agent.service.own_files import OwnFiles
+from shieldwall.agent.service.policy_sync import PolicySync
 from shieldwall.agent.service.ports import Machine, Randomness
 from shieldwall.agent.service.promoting import Promote
 from shieldwall.agent.service.proving import Prove
@@ -33,10 +35,11 @@ from shieldwall.agent.service.transport import Transport, parse_proxy_url, parse
 from shieldwall.agent.service.troubleshooting import Troubleshooting
 from shieldwall.agent.service.trusted_time import AskSignedTime, TrustedClock
 from shieldwall.agent.service.upkeep import Upkeep
-from shieldwall.agent.service.waiting import PolicySync
 from shieldwall.contract.clock import Clock
 from shieldwall.trust.device_key import SigningKey
 
+LinesTo: TypeAlias = Callable[[Server], OpenLine]
+"""Makes lines to the message broker of one server: its TLS roots."""
 OpenTransport: TypeAlias = Callable[[Server], Transport]
 """Makes the network for one server: its TLS roots, its proxy."""
 
@@ -52,6 +55,8 @@ class Surroundings:
     clock: Clock
     randomness: Randomness
     journal: Journal
+    lines_to: LinesTo | None = None
+    """Absent where no line to a broker is to be opened."""
     own_files: tuple[Path, ...] = ()
     """Files of the agent beside its state: its program, its unit. Whoever changes them is told of."""
 
@@ -166,10 +171,25 @@ class Surroundings:
                 clock=self.trusted_clock,
                 journal=self.journal,
             ),
-            policy_sync=PolicySync(state=self.state, gateway=gateway),
+            policy_sync=PolicySync(state=self.state, gateway=gateway, line=self._line(identity.server, gateway)),
             offboard=offboard,
             telling=Telling(state=self.state, gateway=gateway, enforcer=self.enforcer, journal=self.journal),
         )
+
+    def _line(self, server: Server, gateway: Gateway) -> BrokerLine | None:
+        """Wait by a broker, unless a proxy stands in between: it carries HTTP and nothing else."""
+        if self.lines_to is None or server.proxy is not None:
+            return None
+        return BrokerLine(
+            state=self.state,
+            gateway=gateway,
+            open_line=self.lines_to(server),
+            journal=self.journal,
+            chance=self._chance,
+        )
+
+    def _chance(self) -> float:
+        return int.from_bytes(self.randomness(8), "big") / 2**64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

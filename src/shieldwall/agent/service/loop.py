@@ -19,6 +19,7 @@ from shieldwall.agent.service.check_in import CheckIn, Settled
 from shieldwall.agent.service.delays import after_failure
 from shieldwall.agent.service.enforcement import Enforcement
 from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError, retry_after_seconds
+from shieldwall.agent.service.policy_sync import PolicySync
 from shieldwall.agent.service.promoting import Promote
 from shieldwall.agent.service.proving import Prove
 from shieldwall.agent.service.records import Trouble
@@ -27,7 +28,7 @@ from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.telling import Telling
 from shieldwall.agent.service.trusted_time import AskSignedTime
 from shieldwall.agent.service.upkeep import Upkeep
-from shieldwall.agent.service.waiting import Pause, PolicySync, Wake
+from shieldwall.agent.service.waiting import Pause, Wake
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.trust import moments
@@ -39,6 +40,7 @@ LISTEN_AGAIN_SECONDS: Final = 300
 CONFIRM_AGAIN_SECONDS: Final = 15
 CONFIRM_TRIES: Final = 3
 """How often, and after how long, a device that could not prove its connection tries to before it waits its turn."""
+_LATER: Final = frozenset({429, 503})
 _CLOCK_SKEW: Final = "clockSkew"
 _CERTIFICATE_EXPIRED: Final = "certificateExpired"
 _NUMBERS_REFUSED: Final = "seqConflict"
@@ -83,6 +85,8 @@ class SteadyCheckIn:
             if self.prove.reachable() and self.check_in.enforcement.refresh():
                 settled = self._cured()  # what waited to be confirmed holds for good, and the server shall know
         except ShieldwallError as error:
+            if _says_later(error):
+                self._confirm_all_the_same()
             self._remember(error, wish)
             raise
         standing = self.state.standing()
@@ -106,6 +110,17 @@ class SteadyCheckIn:
                     raise
             cure()
 
+    def _confirm_all_the_same(self) -> None:
+        """Prove that the server can be reached although it has no time for a check-in.
+
+        Signed time is never refused for want of time. Else a server with too much to do would let a whole fleet take
+        back a change that cut nobody off.
+        """
+        try:
+            self.prove.reachable()
+        except ShieldwallError as error:
+            self.journal.trouble("changeNotConfirmed", error)
+
     def _correct_clock(self) -> None:
         offset = self.ask_signed_time()
         self.journal.say("clockOff", seconds=round(offset.total_seconds()))
@@ -126,6 +141,11 @@ class SteadyCheckIn:
             )
         except ShieldwallError as other:  # a full disk must not hide what went wrong first
             self.journal.trouble("troubleNotKept", other)
+
+
+def _says_later(error: ShieldwallError) -> bool:
+    """Tell whether the server was reached and wants to be asked again later."""
+    return isinstance(error, ProblemAnswerError) and error.problem.status in _LATER
 
 
 class Parts(Protocol):
@@ -206,6 +226,7 @@ class Loop:
             self.journal.trouble("startFailed", error)
 
     def _stop(self) -> None:
+        self.policy_sync.close()
         try:
             standing = self.enforcement.enforcer.stop()
             if standing.protected and not standing.going_down and not standing.leaving:
@@ -228,6 +249,7 @@ class Loop:
         try:
             settled = self.check_in()
             if settled.promoted:
+                self.policy_sync.close()  # a line of who this device was
                 parts = self.reassemble()
                 self.check_in, self.enforcement, self.policy_sync = parts.check_in, parts.enforcement, parts.policy_sync
                 self.telling = None if self.telling is None else parts.telling

@@ -11,10 +11,6 @@ from types import FrameType, TracebackType
 from typing import Protocol, Self
 
 from shieldwall.agent.host.telling import CHECK_IN
-from shieldwall.agent.service.errors import ProblemAnswerError, UnusableAnswerError
-from shieldwall.agent.service.gateway import Gateway
-from shieldwall.agent.service.state import AgentState
-from shieldwall.contract.messages import WaitAnswer, WaitRequest
 
 
 class Wake(Enum):
@@ -84,28 +80,6 @@ class SignalPause:
         if self._interruptible:
             self._interruptible = False
             raise _Interruption
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicySync:
-    """Asks the server to tell at once when somebody wants this device to check in."""
-
-    state: AgentState
-    gateway: Gateway
-
-    def wait(self, seconds: int) -> Wake | None:
-        """Wait at most so long; ``None`` when the server cannot keep this device waiting.
-
-        Raises:
-            GatewayUnreachableError: The line broke, or there was none.
-        """
-        sequence = self.state.next_sequence()
-        request = WaitRequest(seq=sequence.seq, epoch=sequence.epoch, seconds=seconds)
-        try:
-            answer = self.gateway.ask("/device/v1/wait", request, WaitAnswer, more_seconds=seconds)
-        except (ProblemAnswerError, UnusableAnswerError):
-            return None
-        return Wake.TIME if answer is None else Wake.SYNC
 
 
 def _sleep(seconds: float) -> Wake:

@@ -12,7 +12,7 @@ from typing import Final
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.journal import Journal
-from shieldwall.agent.main import network, work
+from shieldwall.agent.main import broker_lines, network, work
 from shieldwall.agent.places import APPLIER_SOCKET
 from shieldwall.agent.platforms import PACKAGE_WORDS, WINDOWS
 from shieldwall.agent.service.asked_pause import AskedPause
@@ -88,6 +88,7 @@ class WindowsAgent:
             clock=clock,
             randomness=os.urandom,
             journal=journal,
+            lines_to=broker_lines,
             own_files=(Path(sys.executable), Path(__file__)),
         )
         lock = StateLock(directory=directory, monotonic=time.monotonic, sleep=time.sleep)

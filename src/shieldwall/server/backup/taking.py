@@ -74,7 +74,7 @@ class TakeBackup:
 def _private_files(settings: ServerSettings) -> Iterator[str]:
     """Name every other file that a server needs to be what it is."""
     yield settings.nonce_key.name
-    for folder in ("tls", "keys"):
+    for folder in ("tls", "keys", "push"):
         for path in sorted((settings.data / folder).rglob("*")):
             inside = path.relative_to(settings.data)
             if path.is_file() and not any(part.startswith(".") for part in inside.parts):
