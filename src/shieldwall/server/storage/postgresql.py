@@ -4,9 +4,8 @@
 begins it, no statement is prepared on the server, nothing is asked of a connection when it is made. So a pooler may
 give every transaction another connection (``pool_mode = transaction``).
 
-*A commit is waited for without limit.* Where the database copies to another machine before it acknowledges
-(``synchronous_standby_names``), a statement that runs into its time limit while it waits for the copy is acknowledged
-with nothing but a warning, and would be lost with the machine. So the limit is lifted in the message that commits.
+*A commit is waited for without limit*: limits of time do not count for it. Where the database copies to another machine
+before it acknowledges (``synchronous_standby_names``), whoever asked waits as long as the copy is away.
 
 *Several hosts may stand in the URL*, of which that one is used that takes writes
 (``postgresql://user@db-1,db-2/shieldwall?target_session_attrs=read-write``). One that answers no more is given up soon.
@@ -42,7 +41,6 @@ _LIMITS: Final = (
 )
 _BEGIN_WRITING: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;{_LIMITS}"
 _BEGIN_READING: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;{_LIMITS}"
-_COMMIT: Final = "SET LOCAL statement_timeout = 0;COMMIT"
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<start>[^:/?#]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>.*)", re.DOTALL
 )
@@ -80,16 +78,12 @@ def open_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(raw: Any, _entry: ConnectionPoolEntry) -> None:
-        raw.autocommit = True  # transactions are ours to begin and to end, see `begin` and `commit`
+        raw.autocommit = True  # transactions are ours to begin and to end, see `begin`
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         reads = connection.get_execution_options().get(READS, False)
         connection.exec_driver_sql(_BEGIN_READING if reads else _BEGIN_WRITING, execution_options=_WHOLE_MESSAGE)
-
-    @event.listens_for(engine, "commit")
-    def commit(connection: Connection) -> None:
-        connection.exec_driver_sql(_COMMIT, execution_options=_WHOLE_MESSAGE)
 
     @event.listens_for(engine, "handle_error")
     def look_elsewhere(context: ExceptionContext) -> None:
