@@ -32,15 +32,13 @@ class Slice:
     agent_version: frozenset[str] = frozenset()
     attestation_level: frozenset[str] = frozenset()
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether nothing is named."""
-        return self == EVERYTHING
+    def values(self) -> dict[str, Collection[Any]]:
+        """Return the parts that name values of what is listed."""
+        return {name: getattr(self, name) for name in _BY_VALUE}
 
 
 EVERYTHING: Final = Slice()
-BY_VALUE: Final = tuple(each.name for each in fields(Slice) if each.name not in {"groups", "tags"})
-"""Parts that name values of what is listed."""
+_BY_VALUE: Final = tuple(each.name for each in fields(Slice) if each.name not in {"groups", "tags"})
 
 
 def members_of(image: FleetImage, asked: Slice) -> BitMap | None:
@@ -50,7 +48,7 @@ def members_of(image: FleetImage, asked: Slice) -> BitMap | None:
 
 def fitting(image: FleetImage, asked: Slice) -> Mask | None:
     """Say of every listed kind whether it fits a slice; ``None`` where all do."""
-    wanted: dict[str, Collection[Any]] = {name: getattr(asked, name) for name in BY_VALUE if getattr(asked, name)}
+    wanted = {name: values for name, values in asked.values().items() if values}
     if not wanted and not asked.tags:
         return None
     found = image.where(**wanted)

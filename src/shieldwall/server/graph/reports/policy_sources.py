@@ -29,7 +29,7 @@ from shieldwall.server.manager.policy_reports import counts_of_policies, total
 from shieldwall.server.manager.statuses import EffectiveSetting, PolicyCounts, effective_of
 from shieldwall.server.storage.records import Policy
 
-_COUNTS: Final = {
+COUNTS: Final = {
     "NumberOfSucceededDevices": frozenset({SettingState.SUCCEEDED}),
     "NumberOfErrorDevices": frozenset({SettingState.ERROR}),
     "NumberOfConflictDevices": frozenset({SettingState.CONFLICT}),
@@ -37,6 +37,7 @@ _COUNTS: Final = {
     "NumberOfPendingDevices": frozenset({SettingState.PENDING}),
     "NumberOfDevices": frozenset(SettingState),
 }
+"""Columns of counts, and the states that each adds up."""
 _TROUBLED: Final = frozenset({SettingState.ERROR, SettingState.CONFLICT})
 _NOTHING: Final = PolicyCounts(devices={}, settings={})
 
@@ -44,25 +45,25 @@ _NOTHING: Final = PolicyCounts(devices={}, settings={})
 def summary_of_policy(reading: Reading, asked: Asked) -> Source:
     """How many devices the policy that the filter names is in which state on: one row."""
     policy = policy_of(reading, asked)
-    row = policy_row(reading, policy) | _counted(_counts(reading, policy))
-    return InMemory(columns=(*policy_columns(), *count(*_COUNTS)), rows=[row])
+    row = policy_row(reading, policy) | counted(_counts(reading, policy))
+    return InMemory(columns=(*policy_columns(), *count(*COUNTS)), rows=[row])
 
 
 def settings_of_policy(reading: Reading, asked: Asked) -> Source:
     """The settings of the policy that the filter names, with how many devices each is in which state on."""
     policy = policy_of(reading, asked)
-    return InMemory(columns=_SETTING_COUNTS, rows=list(_setting_rows(reading, policy, _counts(reading, policy))))
+    return InMemory(columns=SETTING_COUNTS, rows=list(setting_rows(reading, policy, _counts(reading, policy))))
 
 
 def troubled_policies(reading: Reading, _asked: Asked) -> Source:
     """The policies that are not as they should be on some device, with how many these are."""
     counts = _all_counts(reading)
     rows = [
-        policy_row(reading, policy) | _counted(counts[policy.id])
+        policy_row(reading, policy) | counted(counts[policy.id])
         for policy in all_policies(reading)
         if policy.id in counts and total(counts[policy.id].devices, _TROUBLED)
     ]
-    return InMemory(columns=(*policy_columns(), *count(*_COUNTS)), rows=rows)
+    return InMemory(columns=(*policy_columns(), *count(*COUNTS)), rows=rows)
 
 
 def troubled_policies_summary(reading: Reading, _asked: Asked) -> Source:
@@ -85,10 +86,10 @@ def troubled_settings(reading: Reading, asked: Asked) -> Source:
         row
         for policy in all_policies(reading)
         if policy.id in counts and wanted in {None, policy.id}
-        for row in _setting_rows(reading, policy, counts[policy.id])
+        for row in setting_rows(reading, policy, counts[policy.id])
         if row["NumberOfErrorDevices"] or row["NumberOfConflictDevices"]
     ]
-    return InMemory(columns=_SETTING_COUNTS, rows=rows)
+    return InMemory(columns=SETTING_COUNTS, rows=rows)
 
 
 def policies_of_device(reading: Reading, asked: Asked) -> Source:
@@ -143,7 +144,7 @@ _SETTINGS: Final = (
     *policy_columns(),
     *text(*NOBODY),
 )
-_SETTING_COUNTS: Final = (*_SETTING, *policy_columns(), *count(*_COUNTS))
+SETTING_COUNTS: Final = (*_SETTING, *policy_columns(), *count(*COUNTS))
 
 
 def _counts(reading: Reading, policy: Policy) -> PolicyCounts:
@@ -158,18 +159,20 @@ def _all_counts(reading: Reading) -> Mapping[PolicyId, PolicyCounts]:
     return counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
 
 
-def _counted(counts: PolicyCounts) -> Row:
-    return {name: total(counts.devices, states) for name, states in _COUNTS.items()}
+def counted(counts: PolicyCounts) -> Row:
+    """Return the devices of a policy by state, as the columns of ``COUNTS``."""
+    return {name: total(counts.devices, states) for name, states in COUNTS.items()}
 
 
-def _setting_rows(reading: Reading, policy: Policy, counts: PolicyCounts) -> Iterator[Row]:
+def setting_rows(reading: Reading, policy: Policy, counts: PolicyCounts) -> Iterator[Row]:
+    """Yield a row of ``SETTING_COUNTS`` for each setting of a policy."""
     for setting, states in counts.settings.items():
         yield {
             "SettingId": setting,
             "SettingName": name_of(reading.catalog, setting),
             "SettingInstanceId": setting,
             **policy_row(reading, policy),
-            **{name: total(states, counted) for name, counted in _COUNTS.items()},
+            **{name: total(states, added) for name, added in COUNTS.items()},
         }
 
 

@@ -1,0 +1,182 @@
+"""Reports over any slice of a fleet (ours): by group, tag, system, state and more, of the devices that the caller sees.
+
+Of a large fleet they are counted in memory. Where it is not there, the database counts the same, which takes longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import RawBody
+from litestar.types import ControllerRouterHandler
+from sqlalchemy import Connection
+
+from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.graph.describing import answers
+from shieldwall.server.graph.reports import slicing
+from shieldwall.server.graph.reports.asking import Asked, ReportRequest, asked_in, check
+from shieldwall.server.graph.reports.columns import Column, count, text
+from shieldwall.server.graph.reports.handlers import PATH, READ, table_answer
+from shieldwall.server.graph.reports.policy_sources import COUNTS, SETTING_COUNTS, counted, setting_rows
+from shieldwall.server.graph.reports.slicing import Sliced, sliced
+from shieldwall.server.graph.reports.sources import InMemory, Reading, all_policies, policy_columns, policy_row
+from shieldwall.server.graph.reports.tables import Row, table
+from shieldwall.server.graph.requests import GraphRequest, Services, body_of
+from shieldwall.server.graph.schemas.reports import TABLE_ANSWER
+from shieldwall.server.inventory.machines import INACTIVE_AFTER
+from shieldwall.server.manager.standing import FleetStanding, standing_of_fleet
+from shieldwall.server.reporting.held import DeviceFigures
+from shieldwall.server.services import AdminServices
+from shieldwall.server.sight import Sight, sight_of
+from shieldwall.server.storage import fleet_counts, inventory_slices
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The part of a fleet that a report is about."""
+
+    services: AdminServices
+    reading: Reading
+    sight: Sight
+    sliced: Sliced
+
+    def standing(self) -> FleetStanding:
+        """Return how its devices stand."""
+        scopes = self.sight.access.scopes(ResourceAction.VIEW_REPORTS)
+        if self.reading.fleet is not None:
+            return self.reading.fleet.standing(self.sliced.asked, scopes).fleet
+        theirs = inventory_slices.of_check_ins(self.reading.tenant_id, self._conditions())
+        only = (*theirs, *self.sight.reported_devices())
+        fleet_counts.be_patient(self.reading.connection)
+        return standing_of_fleet(self.reading.connection, self.reading.catalog, self.reading.tenant_id, only)
+
+    def devices(self) -> DeviceFigures:
+        """Return its devices by what they are."""
+        connection, tenant_id = self.reading.connection, self.reading.tenant_id
+        if self.reading.fleet is not None:
+            scopes = self.sight.access.scopes(ResourceAction.VIEW_REPORTS)
+            found = self.reading.fleet.devices(self.sliced.asked, scopes)
+            if found is not None:
+                return found
+        only = (*self._conditions(), *self.sight.onboarded_devices())
+        fleet_counts.be_patient(connection)
+        before = self.services.clock.now() - INACTIVE_AFTER
+        return DeviceFigures(
+            counts=fleet_counts.count_devices(connection, tenant_id, inactive_before=before, only=only),
+            agent_versions=fleet_counts.count_agent_versions(connection, tenant_id, only),
+        )
+
+    def policies(self) -> Iterator[Policy]:
+        """Yield the policies that the caller sees."""
+        policies = list(all_policies(self.reading))
+        seen = self.sight.policies_among(self.reading.connection, [policy.id for policy in policies])
+        return (policy for policy in policies if policy.id in seen)
+
+    def _conditions(self) -> inventory_slices.Conditions:
+        asked = self.sliced.asked
+        return inventory_slices.of_inventory(groups=asked.groups, tags=asked.tags, **asked.values())
+
+
+Making: TypeAlias = Callable[[Part], InMemory]
+
+
+def devices_of_fleet(part: Part) -> InMemory:
+    """The devices of a slice of the fleet, counted by what they are: a row for each value of each property (ours)."""
+    found, standing = part.devices(), part.standing()
+    counts = found.counts
+    by: Mapping[str, Mapping[str, int]] = {
+        "OS": counts.platforms,
+        "DeviceState": {str(state): number for state, number in counts.states.items()},
+        "Health": {str(health): number for health, number in counts.health.items()},
+        "ManagedBy": counts.managed_by,
+        "EnrollmentCode": {str(code): number for code, number in counts.enrollment_codes.items()},
+        "AgentVersion": found.agent_versions,
+        "PolicyState": {
+            **{str(state): number for state, number in standing.devices.items()},
+            "noPolicy": standing.without_policy,
+        },
+    }
+    rows: list[Row] = [
+        {"Property": name, "Value": value, "NumberOfDevices": number}
+        for name, values in by.items()
+        for value, number in values.items()
+        if number
+    ]
+    return InMemory(columns=(*text("Property", "Value"), *count("NumberOfDevices")), rows=rows)
+
+
+def policies_of_fleet(part: Part) -> InMemory:
+    """The policies of a slice of the fleet, with how many of its devices each is in which state on (ours)."""
+    counts = part.standing().policies
+    rows = [
+        policy_row(part.reading, policy) | counted(counts[policy.id])
+        for policy in part.policies()
+        if policy.id in counts
+    ]
+    return InMemory(columns=(*policy_columns(), *count(*COUNTS)), rows=rows)
+
+
+def settings_of_fleet(part: Part) -> InMemory:
+    """The settings of all policies in a slice of the fleet, with how many devices each is in which state on (ours)."""
+    counts = part.standing().policies
+    rows = [
+        row
+        for policy in part.policies()
+        if policy.id in counts
+        for row in setting_rows(part.reading, policy, counts[policy.id])
+    ]
+    return InMemory(columns=SETTING_COUNTS, rows=rows)
+
+
+ACTIONS: Final[Mapping[str, Making]] = {
+    "getFleetDevicesReport": devices_of_fleet,
+    "getFleetPoliciesReport": policies_of_fleet,
+    "getFleetSettingsReport": settings_of_fleet,
+}
+
+
+def _answered(services: AdminServices, sight: Sight, making: Making, asked: Asked) -> Response[bytes]:
+    found, fleet, now = sliced(asked), services.fleet(), services.clock.now()
+    with services.database.read() as connection:
+        _hold_seen(connection, sight, found)
+        reading = Reading(connection=connection, catalog=services.catalog, tenant_id=services.tenant.id, fleet=fleet)
+        rows = making(Part(services=services, reading=reading, sight=sight, sliced=found))
+    columns: tuple[Column, ...] = (*rows.columns, *slicing.COLUMNS)
+    checked = check(asked, columns)
+    slicing.hold_fixed(checked, found)
+    named = InMemory(columns=columns, rows=[{**found.row, **row} for row in rows.rows])
+    total, shown = named.read(asked, checked)
+    return table_answer(table(shown, total, asked, checked), now if fleet is None else fleet.as_of or now)
+
+
+def _hold_seen(connection: Connection, sight: Sight, found: Sliced) -> None:
+    """Hold that the caller sees the groups that are named. Raises: NotFoundError."""
+    unseen = found.asked.groups - sight.groups_among(connection, found.asked.groups)
+    if unseen:
+        raise NotFoundError(f"There is no group {min(unseen)}.")
+
+
+def _asking(action: str, making: Making) -> HTTPRouteHandler:
+    @post(
+        f"{PATH}/{action}",
+        opt=READ
+        | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED)
+        | answers(TABLE_ANSWER, takes=ReportRequest, fails=[404]),
+        sync_to_thread=True,
+        status_code=200,
+    )
+    def get_report(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
+        return _answered(services, sight_of(request), making, asked_in(body_of(request, body, ReportRequest)))
+
+    get_report.fn.__doc__ = making.__doc__
+    return get_report
+
+
+HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = tuple(_asking(*each) for each in ACTIONS.items())
