@@ -25,10 +25,10 @@ from shieldwall.catalog import loader
 from shieldwall.contract import strict_json
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
+from shieldwall.server.gateway_composition import Gateway, compose_gateway
 from shieldwall.server.initialise import Initialise
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
 from shieldwall.server.listener import Listener
-from shieldwall.server.main import Gateway, compose_gateway
 from shieldwall.server.outgoing.opening import outgoing_of
 from shieldwall.server.outgoing.resolving import SystemResolver
 from shieldwall.server.services import AdminServices

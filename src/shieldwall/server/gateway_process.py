@@ -16,7 +16,7 @@ import structlog
 import uvloop
 from granian.constants import Interfaces
 
-from shieldwall.server import main, settings
+from shieldwall.server import gateway_composition, settings
 from shieldwall.server.listener import Listener
 from shieldwall.server.observability import log_as_json
 
@@ -30,7 +30,7 @@ async def serve(data: Path, port: int | None = None) -> None:
     found = settings.load(data)
     if port is not None:
         found = replace(found, gateway_port=port)
-    with main.open_gateway(found, monotonic=monotonic) as gateway:
+    with gateway_composition.open_gateway(found, monotonic=monotonic) as gateway:
         listener = Listener(
             address=found.listen, port=found.gateway_port, certificate=found.tls_certificate, key=found.tls_key
         )

@@ -1,29 +1,23 @@
 """The composition root: read this and you know what a server is made of.
 
 Three processes share one data directory. The **signer** alone holds keys (``shieldwall.server.signer``). The
-**gateway** talks to devices, ``open_gateway``. The **admin** process talks to administrators and their tools,
+**gateway** talks to devices (``gateway_composition``). The **admin** process talks to administrators and their tools,
 ``open_admin``. ``running.run`` starts the three and watches over them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Connection
 
 from shieldwall import __version__
 from shieldwall.catalog import loader
-from shieldwall.contract.clock import Clock
-from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.connections import ConnectionGuard
-from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.directory.verification_keys import VerificationKeys
 from shieldwall.server.events.dispatching import Dispatching
@@ -31,38 +25,10 @@ from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.events.streams.opening import open_streams
 from shieldwall.server.events.streams.streaming import Streaming
-from shieldwall.server.gateway.admission import Admission
-from shieldwall.server.gateway.application import Application
-from shieldwall.server.gateway.authentication import KeyRing
-from shieldwall.server.gateway.catching_up import CatchingUp
-from shieldwall.server.gateway.endpoints.attesting import Attesting
-from shieldwall.server.gateway.endpoints.checking_in import CheckingIn, taking_unchanged
-from shieldwall.server.gateway.endpoints.discovery import Discovery
-from shieldwall.server.gateway.endpoints.enrolling import Enrolling
-from shieldwall.server.gateway.endpoints.health import Health
-from shieldwall.server.gateway.endpoints.keeping_identity import KeepingIdentity
-from shieldwall.server.gateway.endpoints.promoting import Promoting
-from shieldwall.server.gateway.endpoints.telling_events import TellingEvents
-from shieldwall.server.gateway.endpoints.telling_time import TellingTime
 from shieldwall.server.gateway.guard import normal_authority
-from shieldwall.server.gateway.heartbeat import Heartbeat
-from shieldwall.server.gateway.measures import GatewayMeasures
-from shieldwall.server.gateway.pacing import PacedWriter
-from shieldwall.server.gateway.rate_limit import TokenBucket, TokenBuckets
-from shieldwall.server.gateway.routes import Router
-from shieldwall.server.gateway.tenancy import PathTenants
-from shieldwall.server.gateway.wait_channels import WaitChannels
-from shieldwall.server.gateway.workers import Workers
+from shieldwall.server.gateway_composition import beside, opened_database
 from shieldwall.server.housekeeping import Housekeeping
-from shieldwall.server.inventory.nonces import NonceSealer
-from shieldwall.server.inventory.onboarding import Onboarding
-from shieldwall.server.inventory.promotion import Promotion
-from shieldwall.server.manager import sync
-from shieldwall.server.manager.catching_up import CATCHING_UP
-from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.figures import FleetFigures
-from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
 from shieldwall.server.outgoing.opening import open_outgoing
 from shieldwall.server.permissions import PERMISSIONS
@@ -73,10 +39,7 @@ from shieldwall.server.sampling import Sampling
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
 from shieldwall.server.signer.client import SignerClient
-from shieldwall.server.signer.ports import Signers
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.sweeping import Sweeping, SweepMeasures
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 from shieldwall.server.throttling import Attempts, Throttle
@@ -90,30 +53,6 @@ if TYPE_CHECKING:
     from shieldwall.server.portal.work.works import Works
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
-UNSIGNED_PER_SECOND: Final = 50.0
-UNSIGNED_AT_ONCE: Final = 200
-TIMES_PER_SECOND: Final = 200.0
-TIMES_AT_ONCE: Final = 600
-"""Signed time confirms a change that might have cut a device off: a million devices ask 185 times a second for it."""
-OF_ONE_DEVICE_PER_MINUTE: Final = 1.0
-OF_ONE_DEVICE_AT_ONCE: Final = 60
-"""Renewals, key changes and resyncs of one device together; as many check-ins that bring facts; as often its events."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """The application that takes requests, and what has to turn beside it."""
-
-    application: Application
-    channels: WaitChannels
-    connections: ConnectionGuard
-    heartbeat: Heartbeat
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Keep going what turns beside the application."""
-        async with _beside(self.channels.run(), self.connections.run(), self.heartbeat.run()):
-            yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +76,7 @@ class Admin:
         """Keep going what turns beside the application."""
         self.publishing.prepare()
         self.works.open()
-        async with _beside(
+        async with beside(
             self.connections.run(),
             self.housekeeping.run(),
             self.sampling.run(),
@@ -154,164 +93,6 @@ class Admin:
 
 
 @contextmanager
-def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Gateway]:
-    """Open the database and the line to the signer, and put a gateway together."""
-    with (
-        SignerClient(settings.data) as signer,
-        _database(settings) as database,
-        compose_gateway(
-            settings, database=database, signers=signer, clock=SystemClock(), monotonic=monotonic
-        ) as gateway,
-    ):
-        yield gateway
-
-
-@contextmanager
-def compose_gateway(
-    settings: ServerSettings,
-    *,
-    database: Database,
-    signers: Signers,
-    clock: Clock,
-    monotonic: Callable[[], float],
-    new_id: Callable[[], str] = new_id,
-    draw_between: Callable[[int, int], int] = draw_between,
-) -> Iterator[Gateway]:
-    """Put a gateway together from parts that are open; a simulation hands in time, ids and chance of its own."""
-    registry = new_registry()
-    measures = GatewayMeasures(registry)
-    writer = GroupCommit(database)
-    workers = Workers()
-    connections = ConnectionGuard(settings.gateway_port, monotonic)
-    admission = Admission(monotonic=monotonic, draw_between=draw_between)
-    sealer = NonceSealer(key=settings.nonce_key.read_bytes())
-
-    def aim_anew(connection: Connection, device_ids: frozenset[DeviceId]) -> None:
-        retarget(connection, device_ids, clock.now())
-
-    def acting_in(tenant_id: TenantId, actor: str = CATCHING_UP) -> Acting:
-        return Acting(tenant_id=tenant_id, actor=actor, clock=clock, new_id=new_id, on_devices_changed=aim_anew)
-
-    def acting_for(device: CallingDevice) -> Acting:
-        return acting_in(device.tenant_id, f"device:{device.id}")
-
-    catching_up = CatchingUp(writer, acting_in)
-
-    def asked_to_come(waiting: Collection[DeviceId]) -> sync.AskedToCome:
-        with database.read() as connection:
-            return sync.asked_to_come(connection, waiting)
-
-    async def due(waiting: Collection[DeviceId]) -> frozenset[DeviceId]:
-        asked = await workers.run(asked_to_come, waiting)
-        return asked.due | await catching_up.bring_all(asked.behind)
-
-    def paced_writer() -> PacedWriter:
-        rate = OF_ONE_DEVICE_PER_MINUTE / 60
-        return PacedWriter(
-            writer=writer, buckets=TokenBuckets(rate=rate, burst=OF_ONE_DEVICE_AT_ONCE, monotonic=monotonic)
-        )
-
-    channels = WaitChannels(due)
-
-    def onboarding_for(tenant_id: TenantId) -> Onboarding:
-        return Onboarding(
-            tenant_id=tenant_id,
-            signer=signers.for_tenant(tenant_id),
-            sealer=sealer,
-            clock=clock,
-            new_id=new_id,
-            on_devices_changed=aim_anew,
-        )
-
-    def promotion_for(device: CallingDevice) -> Promotion:
-        return Promotion(acting=acting_for(device), signer=signers.for_tenant(device.tenant_id), sealer=sealer)
-
-    path_tenants = PathTenants(tenancy=Tenancy(database), workers=workers)
-    enrolling = Enrolling(
-        tenants=path_tenants,
-        sealer=sealer,
-        onboarding_for=onboarding_for,
-        acting_for=acting_for,
-        writer=writer,
-        clock=clock,
-        bucket=TokenBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic),
-    )
-    router = Router(
-        (
-            *Discovery(tenants=path_tenants, gateway_url=settings.gateway_url, clock=clock).routes(),
-            *enrolling.routes(),
-            *Attesting(signers=signers, acting_for=acting_for, writer=writer, clock=clock).routes(),
-            *Promoting(promotion_for=promotion_for, writer=writer, clock=clock).routes(),
-            *KeepingIdentity(
-                signers=signers,
-                sealer=sealer,
-                acting_for=acting_for,
-                writer=paced_writer(),
-                clock=clock,
-            ).routes(),
-            *CheckingIn(
-                check_in=CheckIn(signers=signers, clock=clock, acting_for=acting_for, catalog=cache(loader.load)),
-                clock=clock,
-                writer=writer,
-                workers=workers,
-                channels=channels,
-                catching_up=catching_up,
-                unchanged=taking_unchanged(writer, clock),
-                facts_writer=paced_writer(),
-            ).routes(),
-            *TellingEvents(writer=paced_writer(), clock=clock).routes(),
-            *TellingTime(
-                home=settings.tenant_id,
-                tenants=path_tenants,
-                signers=signers,
-                workers=workers,
-                bucket=TokenBucket(rate=TIMES_PER_SECOND, burst=TIMES_AT_ONCE, monotonic=monotonic),
-            ).routes(),
-            *Health(
-                readiness=Readiness(database=database, signer=signers.for_tenant(settings.tenant_id)),
-                workers=workers,
-                registry=registry,
-            ).routes(),
-        )
-    )
-    measures.watch("wait_channels", "Devices waiting for a policy sync.", lambda: channels.count)
-    measures.watch("commits", "Transactions made durable.", lambda: writer.commits)
-    measures.watch("writes", "Requests acknowledged by those transactions.", lambda: writer.acknowledged)
-    measures.watch("caught_up", "Devices that took up a change as they came or waited.", lambda: catching_up.count)
-    measures.watch("connections", "Connections open when it was last looked.", lambda: connections.open)
-    measures.watch("connections_shut", "Silent connections shut.", lambda: connections.closed)
-    measures.watch(
-        "connections_surplus", "Connections shut that one network had too many.", lambda: connections.surplus
-    )
-    measures.watch("under_way", "Requests of devices taken on and not yet answered.", lambda: admission.under_way)
-    measures.watch("wait_seconds", "How long whatever is taken on now waits.", admission.wait)
-    measures.watch(
-        "pace", "Requests that are answered in a second when there is no end of them.", lambda: admission.per_second
-    )
-    measures.watch("promised", "Requests sent away whose time to come back is yet to come.", lambda: admission.promised)
-    try:
-        yield Gateway(
-            application=Application(
-                router=router,
-                authority=normal_authority(authority_of(settings.gateway_url)),
-                keys=KeyRing(database, workers),
-                clock=clock,
-                connections=connections,
-                measures=measures,
-                admission=admission,
-                new_request_id=RequestIds(),
-                draw_between=draw_between,
-            ),
-            channels=channels,
-            connections=connections,
-            heartbeat=Heartbeat(admission=admission, measures=measures, monotonic=monotonic),
-        )
-    finally:
-        workers.close()
-        writer.close()
-
-
-@contextmanager
 def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterator[AdminServices]:
     """Open everything that administrators' front doors and the console need.
 
@@ -322,7 +103,7 @@ def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterat
     """
     with (
         SignerClient(settings.data) as signers,
-        _database(settings) as database,
+        opened_database(settings) as database,
         open_outgoing(settings) as outgoing,
     ):
         tenancy = Tenancy(database)
@@ -459,23 +240,3 @@ def compose_admin(
         ),
         streaming=Streaming(services=services, streams=open_streams(services), draw=draw_between, measures=told),
     )
-
-
-@contextmanager
-def _database(settings: ServerSettings) -> Iterator[Database]:
-    database = Database(settings.database)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@asynccontextmanager
-async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
