@@ -139,7 +139,7 @@ class Pair:
 
 def wait_for_copy(leader: Member, follower: str) -> None:
     """Let a member acknowledge only what the other has."""
-    leader.until(f"SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = '{follower}'")
+    leader.until(f"SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = '{follower}'")  # noqa: S608
     leader.ask("ALTER SYSTEM SET synchronous_standby_names TO '*'")
     leader.ask("SELECT pg_reload_conf()")
     leader.until("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'")
