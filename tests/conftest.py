@@ -45,6 +45,7 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
     "nginx": (lambda: _program("nginx"), "needs nginx: apt-get install nginx-light"),
     "haproxy": (lambda: _program("haproxy"), "needs HAProxy: apt-get install haproxy"),
     "pgbouncer": (lambda: _program("pgbouncer"), "needs PgBouncer: apt-get install pgbouncer"),
+    "prometheus": (lambda: _program("promtool"), "needs promtool: apt-get install prometheus"),
     "nats": (lambda: _program("nats-server"), "needs a NATS server: apt-get install nats-server"),
 }
 

@@ -83,10 +83,10 @@ def test_every_metric_is_documented() -> None:
     found: set[str] = set()
     for path in (SOURCE / "server").rglob("*.py"):
         text = path.read_text()
-        counters = set(re.findall(r'Counter\(\s*"(shieldwall_\w+)"', text))
+        counters = set(re.findall(r'Counter(?:MetricFamily)?\(\s*"(shieldwall_\w+)"', text))
         found |= {f"{name}_total" for name in counters}
-        found |= set(re.findall(r'(?:Histogram|Gauge)\(\s*"(shieldwall_\w+)"', text))
-        found |= {f"shieldwall_gateway_{name}" for name in re.findall(r'measures\.watch\("(\w+)"', text)}
+        found |= set(re.findall(r'(?:Histogram|Gauge)(?:MetricFamily)?\(\s*"(shieldwall_\w+)"', text))
+        found |= {f"shieldwall_gateway_{name}" for name in re.findall(r'measures\.watch\(\s*"(\w+)"', text)}
 
     assert names("Metric") == found
 
