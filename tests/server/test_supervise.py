@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import select
 import signal
@@ -59,11 +60,12 @@ asyncio.run(supervise([[plan]], lambda: print("ready", flush=True)))
 FAILING = "import sys; sys.exit(3)"
 
 
-def plan(home: Path, name: str, program: str = PATIENT) -> ProcessPlan:
+def plan(home: Path, name: str, program: str = PATIENT, *, is_replaceable: bool = False) -> ProcessPlan:
     async def is_ready() -> bool:
         return (home / name).exists() and (home / name).read_text() != ""
 
-    return ProcessPlan(name=name, command=(sys.executable, "-c", program, str(home), name), is_ready=is_ready)
+    command = (sys.executable, "-c", program, str(home), name)
+    return ProcessPlan(name=name, command=command, is_ready=is_ready, is_replaceable=is_replaceable)
 
 
 def pid_of(home: Path, name: str) -> int:
@@ -100,6 +102,59 @@ def test_when_one_ends_by_itself_all_are_ended_and_it_is_named(tmp_path: Path) -
         )
 
     assert not is_running(pid_of(tmp_path, "signer"))
+
+
+def test_one_that_was_killed_is_replaced_where_it_may_be_and_the_others_stay(tmp_path: Path) -> None:
+    gateway = plan(tmp_path, "gateway", is_replaceable=True)
+    served: list[int] = []
+
+    async def is_ready() -> bool:
+        """Kill it whenever the supervisor has seen it serve, three times; then let all of it end."""
+        if not await gateway.is_ready():
+            return False
+        served.append(pid_of(tmp_path, "gateway"))
+        (tmp_path / "gateway").unlink()
+        is_last = len(served) > 3
+        asyncio.get_running_loop().call_later(
+            0.01, os.kill, os.getpid() if is_last else served[-1], signal.SIGTERM if is_last else signal.SIGKILL
+        )
+        return True
+
+    watched = dataclasses.replace(gateway, is_ready=is_ready)
+    asyncio.run(asyncio.wait_for(supervise([[plan(tmp_path, "signer")], [watched]], lambda: None), 60))
+    assert len(set(served)) == 4
+    assert not any(map(is_running, served))
+    assert (tmp_path / "ended").read_text().split() == ["gateway", "signer"], "the signer was never disturbed"
+
+
+ENDS_LATER = """
+import os, pathlib, sys, time
+pathlib.Path(sys.argv[1], sys.argv[2]).write_text(str(os.getpid()))
+time.sleep(0.5)
+sys.exit(4)
+"""
+
+
+@pytest.mark.parametrize(("program", "is_replaceable"), [(PATIENT, False), (ENDS_LATER, True)])
+def test_who_keeps_something_or_wanted_to_end_is_not_replaced(
+    tmp_path: Path, program: str, *, is_replaceable: bool
+) -> None:
+    def kill() -> None:
+        if program is PATIENT:
+            os.kill(pid_of(tmp_path, "last"), signal.SIGKILL)
+
+    plans = [[plan(tmp_path, "first")], [plan(tmp_path, "last", program, is_replaceable=is_replaceable)]]
+    with pytest.raises(ProcessEndedError, match="The last ended by itself"):
+        asyncio.run(supervise(plans, kill))
+    assert (tmp_path / "ended").read_text().split() == ["first"]
+
+
+KILLED_AT_ONCE = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def test_who_is_killed_before_it_ever_served_is_not_tried_for_ever(tmp_path: Path) -> None:
+    with pytest.raises(ProcessEndedError, match="The gateway ended by itself"):
+        asyncio.run(supervise([[plan(tmp_path, "gateway", KILLED_AT_ONCE, is_replaceable=True)]], lambda: None))
 
 
 def test_one_that_fails_at_once_lets_the_next_stage_not_begin(tmp_path: Path) -> None:

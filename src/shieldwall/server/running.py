@@ -56,18 +56,21 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                         "shieldwall.server.gateway_process", settings.data, str(settings.gateway_port)
                     ),
                     is_ready=lambda: is_listening(settings.listen, settings.gateway_port),
+                    is_replaceable=True,
                 )
             case Role.ADMIN:
                 return ProcessPlan(
                     name=role,
                     command=module_command("shieldwall.server.admin_process", settings.data),
                     is_ready=lambda: is_listening(settings.listen, settings.public_port),
+                    is_replaceable=True,
                 )
             case Role.TARGETING:
                 return ProcessPlan(
                     name=role,
                     command=module_command("shieldwall.server.targeting_process", settings.data),
                     is_ready=lambda: asyncio.to_thread(_accepts, settings.targeting_socket),
+                    is_replaceable=True,
                 )
 
     order = ((Role.SIGNER,), (Role.GATEWAY, Role.ADMIN, Role.TARGETING))

@@ -1,7 +1,9 @@
 """``server run``: start the processes of a server in order, watch over them, end them together.
 
-Nothing is restarted behind the administrator's back: when one process ends, the others are ended too, and the service
-manager of the machine decides what comes next.
+A process that was killed by somebody else, the kernel for want of memory say, and that keeps nothing of its own
+(``ProcessPlan.is_replaceable``) is started again. Nothing else is restarted behind the administrator's back: when a
+process ends by itself, or before it ever served, the others are ended too, and the service manager of the machine
+decides what comes next.
 """
 
 from __future__ import annotations
@@ -68,12 +70,24 @@ class ProcessPlan:
     name: str
     command: Sequence[str]
     is_ready: Callable[[], Awaitable[bool]]
+    is_replaceable: bool = False
+    """Whether another may take its place when it was killed: it keeps nothing that the other would have to know."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Running:
-    name: str
+    plan: ProcessPlan
     process: asyncio.subprocess.Process
+    served: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody else ended it, after it had come to serve."""
+        return self.served and self.process.returncode is not None and self.process.returncode < 0
 
 
 def module_command(module: str, data: Path, *more: str) -> tuple[str, ...]:
@@ -97,13 +111,12 @@ async def supervise(stages: Sequence[Sequence[ProcessPlan]], on_ready: Callable[
         for stage in stages:
             for plan in stage:
                 running.append(await _start(plan))  # noqa: PERF401 - each is in the list before the next can fail
-            for plan in stage:
-                if not await _until_ready(plan, running, asked):
+            for each in running[-len(stage) :]:
+                if not await _until_ready(each, running, asked):
                     return
         _log.info("server_ready")
         on_ready()
-        if (ended := await _first_end(running, asked)) is not None:
-            raise _ended(ended)
+        await _watch(running, asked)
         _log.info("server_ending")
     finally:
         await _end(running)
@@ -174,7 +187,7 @@ async def _start(plan: ProcessPlan) -> _Running:
         start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
     )
     _log.info("process_started", name=plan.name, pid=process.pid)
-    return _Running(name=plan.name, process=process)
+    return _Running(plan=plan, process=process)
 
 
 def _end_with_parent(parent: int) -> Callable[[], None]:
@@ -188,7 +201,25 @@ def _end_with_parent(parent: int) -> Callable[[], None]:
     return prepare
 
 
-async def _until_ready(plan: ProcessPlan, running: Sequence[_Running], asked: asyncio.Event) -> bool:
+async def _watch(running: list[_Running], asked: asyncio.Event) -> None:
+    """Watch until somebody asks for the end, putting another in the place of whoever was killed.
+
+    Raises:
+        ProcessEndedError: One of them ended by itself, or for the second time before it served.
+        NotReadyError: Another one did not become ready.
+    """
+    while (ended := await _first_end(running, asked)) is not None:
+        if not (ended.was_killed and ended.plan.is_replaceable):
+            raise _ended(ended)
+        _log.error("process_killed_by_others", name=ended.name, pid=ended.process.pid, status=ended.process.returncode)
+        place = running.index(ended)
+        running[place] = await _start(ended.plan)
+        if not await _until_ready(running[place], running, asked):
+            return
+
+
+async def _until_ready(started: _Running, running: Sequence[_Running], asked: asyncio.Event) -> bool:
+    plan = started.plan
     try:
         async with asyncio.timeout(READY_SECONDS):
             while not await plan.is_ready():
@@ -200,6 +231,7 @@ async def _until_ready(plan: ProcessPlan, running: Sequence[_Running], asked: as
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
     except TimeoutError:
         raise NotReadyError(f"The {plan.name} did not become ready within {READY_SECONDS:.0f} seconds.") from None
+    started.served = True
     _log.info("process_ready", name=plan.name)
     return True
 
