@@ -31,6 +31,7 @@ PARTS: Final = (
     "enrolment",
     "preview",
     "groups",
+    "targeting",
     "fleet_changes",
     "inventory",
     "listings",

@@ -47,10 +47,10 @@ class Board:
         self.header: Final = header
         self.capacity: Final = capacity
         start = HEADER_BYTES
-        self.hashes: Final[npt.NDArray[np.uint64]] = np.frombuffer(buffer, np.uint64, 2 * capacity, start).reshape(
-            -1, 2
-        )
-        start += 16 * capacity
+        self.low: Final[npt.NDArray[np.uint64]] = np.frombuffer(buffer, np.uint64, capacity, start)
+        start += 8 * capacity
+        self.high: Final[npt.NDArray[np.uint64]] = np.frombuffer(buffer, np.uint64, capacity, start)
+        start += 8 * capacity
         self.ids: Final[Ids] = np.frombuffer(buffer, np.uint8, 16 * capacity, start).reshape(-1, 16)
         start += 16 * capacity
         self._table: Final[npt.NDArray[np.int32]] = np.frombuffer(buffer, np.int32, 2 * capacity, start)
@@ -103,7 +103,9 @@ class Board:
             return None
         self._pass_fence()
         place = self.find(device)
-        found = None if place is None or not self.known[place] else self.hashes[place].copy()
+        found = None
+        if place is not None and self.known[place]:
+            found = np.array([self.low[place], self.high[place]])
         self._pass_fence()
         return found if int(self.header[1]) == before else None
 
@@ -155,7 +157,8 @@ class Board:
         larger = Board.make(2 * self.capacity, allocate)
         used = self.used
         larger.add(self.ids[:used])
-        larger.hashes[:used] = self.hashes[:used]
+        larger.low[:used] = self.low[:used]
+        larger.high[:used] = self.high[:used]
         larger.known[:used] = self.known[:used]
         return larger
 

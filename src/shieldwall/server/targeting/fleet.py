@@ -19,8 +19,9 @@ from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.policy.membership import Attributes, MembershipRule, Value
 from shieldwall.policy.rule_tree import KINDS, MEMBER_OF, All, Comparison, Either, Leaf, Negation, Node, Quantified
 from shieldwall.server.manager.targeting import Aim
-from shieldwall.server.targeting.board import Board, Buffer, Places, ids_from
-from shieldwall.server.targeting.columns import FleetColumn, Verdicts
+from shieldwall.server.targeting.board import Board, Buffer, Places, id_from, ids_from
+from shieldwall.server.targeting.columns import CodedColumn, Column, Verdicts
+from shieldwall.server.targeting.texts import IdColumn, TextColumn
 
 PROPERTIES: Final = tuple(name for name in KINDS if name != MEMBER_OF)
 _MOST_KEPT: Final = 96
@@ -60,7 +61,7 @@ class Fleet:
     def __init__(self, allocate: Callable[[int], Buffer] = bytearray, capacity: int = 0) -> None:
         self._allocate: Final = allocate
         self.board = Board.make(capacity, allocate)
-        self.columns: dict[str, FleetColumn] = {name: FleetColumn(self.board.capacity) for name in PROPERTIES}
+        self.columns: dict[str, Column] = {name: _column(name, self.board.capacity) for name in PROPERTIES}
         self.traits: list[Trait] = []
         self.trait_codes: npt.NDArray[np.uint16] = np.zeros(self.board.capacity, np.uint16)
         self._trait_code: dict[Trait, int] = {}
@@ -73,7 +74,7 @@ class Fleet:
     def of(
         cls,
         board: Board,
-        columns: Mapping[str, FleetColumn],
+        columns: Mapping[str, Column],
         traits: Sequence[Trait],
         trait_codes: npt.NDArray[np.uint16],
         everybody: BitMap,
@@ -109,6 +110,11 @@ class Fleet:
         self.everybody |= touched
         self._sort(touched)
         return places
+
+    def find(self, devices: Iterable[DeviceId]) -> list[int | None]:
+        """Return the place of each of these devices, ``None`` for one that is not there."""
+        places = (self.board.find(id_from(each)) for each in devices)
+        return [place if place is not None and place in self.everybody else None for place in places]
 
     def remove(self, devices: Iterable[DeviceId]) -> BitMap:
         """Take devices out, and return the places that they had."""
@@ -172,8 +178,6 @@ class Asking:
         self._fleet: Final = fleet
         self._members: Final = members
         self._places: Final = places
-        self._size: Final = fleet.board.used if places is None else len(places)
-        self._codes: Final[dict[str, npt.NDArray[Any]]] = {}
         self._known: Final[dict[Leaf, Verdicts]] = {}
 
     def named_by(self, rule: MembershipRule) -> BitMap:
@@ -199,11 +203,7 @@ class Asking:
             return self._belonging(leaf)
         found = self._known.get(leaf)
         if found is None:
-            column = self._fleet.columns[leaf.name]
-            if leaf.name not in self._codes:
-                codes = column.codes
-                self._codes[leaf.name] = codes[: self._size] if self._places is None else codes[self._places]
-            found = column.verdicts(leaf, self._codes[leaf.name])
+            found = self._fleet.columns[leaf.name].verdicts(leaf, self._places, self._fleet.board.used)
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
             self._known[leaf] = found
@@ -219,6 +219,17 @@ class Asking:
         verdicts = np.zeros(self._fleet.board.used, np.bool_)
         verdicts[array_of(belongs)] = True
         return verdicts if self._places is None else verdicts[self._places]
+
+
+def _column(name: str, capacity: int) -> Column:
+    """Make a column of the kind that fits a property."""
+    match name:
+        case "displayName":
+            return TextColumn()
+        case "deviceId" | "objectId":
+            return IdColumn(np.zeros((capacity, 16), np.uint8))
+        case _:
+            return CodedColumn(capacity)
 
 
 def bitmap_of(places: npt.NDArray[Any]) -> BitMap:

@@ -10,10 +10,9 @@ by rules for those that stay, policies by assignments, filters and exclusions fo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from pyroaring import BitMap
 
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, PolicyId
@@ -23,12 +22,13 @@ from shieldwall.server.targeting.board import Places, id_from
 from shieldwall.server.targeting.definitions import NOTHING_DEFINED, AimedPolicy, Definitions
 from shieldwall.server.targeting.fleet import Asking, Devices, Fleet, array_of, bitmap_of
 from shieldwall.server.targeting.hashes import Hash, Hasher
-from shieldwall.server.targeting.ready_rules import ReadyRules
+from shieldwall.server.targeting.ready_rules import NOWHERE, ReadyRules, Standing
 from shieldwall.server.targeting.surroundings import Surroundings
 
 FEW: Final = 24
 """Devices up to this number are asked about one by one, which costs less than asking each rule about a column."""
 _NOBODY: Final = BitMap()
+_Name = TypeVar("_Name", bound=str)
 
 
 class FleetIndex:
@@ -45,10 +45,27 @@ class FleetIndex:
         self._rules = ReadyRules.of(NOTHING_DEFINED)
 
     def put(self, devices: Devices) -> BitMap:
-        """Take in devices as they are now; return the places of those whose target is another than before."""
+        """Take in devices as they are now, each once; return the places of those whose target is another than before.
+
+        A few are looked at one by one: what each was, by what was known of it, and what it is now.
+        """
+        if len(devices.ids) > FEW:
+            places = self.fleet.place(devices)
+            with self.fleet.board.writing():
+                touched = bitmap_of(places)
+                return self._place_many(places, touched, devices) | self._surround(touched)
+        were = [self._standing(place, self._recorded(place)) for place in self.fleet.find(devices.ids)]
         places = self.fleet.place(devices)
+        recorded: list[set[GroupId]] = [set() for _ in were]
+        for group_id, numbers in devices.members.items():
+            for number in numbers:
+                recorded[number].add(group_id)
         with self.fleet.board.writing():
-            return self._place(places, devices)
+            changed = BitMap()
+            for place, was, belongs in zip(places.tolist(), were, recorded, strict=True):
+                if self._move(place, was, self._standing(place, belongs)):
+                    changed.add(place)
+            return changed | self._surround(bitmap_of(places))
 
     def remove(self, device_ids: Iterable[DeviceId]) -> None:
         """Take devices out that are gone, or whose life here is over."""
@@ -89,20 +106,6 @@ class FleetIndex:
 
     # Devices ----------------------------------------------------------------------------------------------------------
 
-    def _place(self, places: Places, devices: Devices) -> BitMap:
-        touched = bitmap_of(places)
-        if len(places) <= FEW:
-            changed = BitMap()
-            recorded: list[set[GroupId]] = [set() for _ in places]
-            for group_id, numbers in devices.members.items():
-                for number in numbers:
-                    recorded[number].add(group_id)
-            for place, belongs in zip(places.tolist(), recorded, strict=True):
-                changed |= self._place_one(place, belongs)
-        else:
-            changed = self._place_many(places, touched, devices)
-        return changed | self.surroundings.settle(touched, self._protected(touched))
-
     def _place_many(self, places: Places, touched: BitMap, devices: Devices) -> BitMap:
         asking = Asking(self.fleet, self._members, places)
         for group_id, rule in self._in_order():
@@ -118,29 +121,35 @@ class FleetIndex:
             changed |= self._exchange_reached(policy_id, policy, touched)
         return changed
 
-    def _place_one(self, place: int, recorded: Collection[GroupId]) -> BitMap:
-        """Do the same for one device, by what it was and is."""
+    def _recorded(self, place: int | None) -> set[GroupId]:
+        """Return the groups that a device belongs to although no rule says so."""
+        if place is None:
+            return set()
+        return {group_id for group_id in self._rules.undecided if place in self.members[group_id]}
+
+    def _standing(self, place: int | None, recorded: Collection[GroupId]) -> Standing:
+        """Return what a device belongs to, by what is known of it; nowhere where it is not there."""
+        if place is None or place not in self.fleet.everybody:
+            return NOWHERE
         attributes = self.fleet.attributes_at(place)
         belongs = self._rules.groups_of(attributes, recorded, stays=place in self.fleet.staying)
         matched = self._rules.filters_of(attributes)
-        moved: set[GroupId] = set()
-        for group_id, members in self.members.items():
-            if (place in members) is not (group_id in belongs):
-                (members.add if group_id in belongs else members.discard)(place)
-                moved.add(group_id)
-        for filter_id, matching in self.matching.items():
-            (matching.add if filter_id in matched else matching.discard)(place)
-        wanted = self._rules.policies_of(belongs, matched) if place in self.fleet.managed else frozenset()
-        is_controller = place in self.fleet.controllers
-        hashes, changed = self.fleet.board.hashes, BitMap()
-        for policy_id, reached in self.reached.items():
-            policy = self.definitions.policies[policy_id]
-            is_wanted = policy_id in wanted and not (is_controller and policy.is_firewall)
-            if (place in reached) is not is_wanted:
-                (reached.add if is_wanted else reached.discard)(place)
-                hashes[place] ^= self._hasher.of_item(policy.item)
-                changed.add(place)
-        return changed
+        reaching = self._rules.policies_of(belongs, matched) if place in self.fleet.managed else frozenset()
+        if place in self.fleet.controllers:
+            reaching -= self._rules.firewall
+        return Standing(belongs, matched, reaching)
+
+    def _move(self, place: int, was: Standing, now: Standing) -> bool:
+        """Let a device belong to what it belongs to now; say whether other policies reach it."""
+        _cross(self.members, place, was.groups ^ now.groups)
+        _cross(self.matching, place, was.filters ^ now.filters)
+        _cross(self.reached, place, was.policies ^ now.policies)
+        board = self.fleet.board
+        for policy_id in was.policies ^ now.policies:
+            code = self._hasher.of_item(self.definitions.policies[policy_id].item)
+            board.low[place] ^= code[0]
+            board.high[place] ^= code[1]
+        return was.policies != now.policies
 
     # Definitions ------------------------------------------------------------------------------------------------------
 
@@ -211,7 +220,7 @@ class FleetIndex:
         if before.conflict_rules != wanted.conflict_rules:
             changed |= self.surroundings.rule(wanted.conflict_rules)
         if before.protection != wanted.protection or wanted.protection.groups.keys() & moved:
-            changed |= self.surroundings.settle(self.fleet.everybody, self._protected(self.fleet.everybody))
+            changed |= self._surround(self.fleet.everybody)
         return changed
 
     # Both -------------------------------------------------------------------------------------------------------------
@@ -257,8 +266,9 @@ class FleetIndex:
 
     def _turn(self, places: BitMap, code: Hash) -> None:
         """Add a code to the hashes of devices, or take it away: it is the same."""
-        whose: npt.NDArray[np.uint32] = array_of(places)
-        self.fleet.board.hashes[whose] ^= code
+        whose = array_of(places).astype(np.intp)
+        self.fleet.board.low[whose] ^= code[0]
+        self.fleet.board.high[whose] ^= code[1]
 
     def _members(self, group_id: GroupId | None) -> BitMap:
         return _NOBODY if group_id is None else self.members.get(group_id, _NOBODY)
@@ -277,9 +287,19 @@ class FleetIndex:
             protected |= among - on - off
         return protected - self.fleet.places_of(settings.excluded)
 
+    def _surround(self, touched: BitMap) -> BitMap:
+        return self.surroundings.settle(touched, self._protected(touched))
+
     def _in_order(self) -> list[tuple[GroupId, MembershipRule | None]]:
         """Return the groups: those whose rules ask for the members of others last."""
         return self._rules.in_order
+
+
+def _cross(sets: Mapping[_Name, BitMap], place: int, names: Iterable[_Name]) -> None:
+    """Put a device into the sets of these names in which it is not, and take it out of the others."""
+    for name in names:
+        found = sets[name]
+        (found.discard if place in found else found.add)(place)
 
 
 def _exchange(everywhere: BitMap, touched: BitMap, now: BitMap) -> None:

@@ -17,6 +17,18 @@ from shieldwall.server.targeting.definitions import Definitions
 _UNKNOWN: Final = object()
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a device belongs to: groups, the filters that it matches, the policies that reach it."""
+
+    groups: frozenset[GroupId] = frozenset()
+    filters: frozenset[AssignmentFilterId] = frozenset()
+    policies: frozenset[PolicyId] = frozenset()
+
+
+NOWHERE: Final = Standing()
+
+
 @dataclass(slots=True)
 class ReadyRules:
     """Made when definitions change; what costs much is made when it is first asked."""
@@ -26,6 +38,10 @@ class ReadyRules:
     """All groups, those whose rules ask for the members of others last."""
     asks: Mapping[GroupId, frozenset[GroupId]]
     """The groups whose members a rule asks for."""
+    undecided: frozenset[GroupId]
+    """The groups that no rule decides."""
+    firewall: frozenset[PolicyId]
+    """The policies that domain controllers do not get."""
     _plain: RuleIndex[GroupId] | None = None
     _asking: RuleIndex[GroupId] | None = None
     _filters: RuleIndex[AssignmentFilterId] | None = None
@@ -41,7 +57,9 @@ class ReadyRules:
             else:
                 asks[group_id] = frozenset() if rule is None else rule.groups()
         order = sorted(definitions.groups.items(), key=lambda each: bool(asks[each[0]]))
-        return cls(definitions, order, asks)
+        undecided = frozenset(group_id for group_id, rule in definitions.groups.items() if rule is None)
+        firewall = frozenset(each for each, policy in definitions.policies.items() if policy.is_firewall)
+        return cls(definitions, order, asks, undecided, firewall)
 
     def groups_of(self, attributes: Attributes, recorded: Iterable[GroupId], *, stays: bool) -> frozenset[GroupId]:
         """Return the groups of a device: those it is recorded in that no rule decides, and those that rules say."""

@@ -41,9 +41,8 @@ class Surroundings:
         """Find the surroundings of devices anew; return those whose are others, or who are known now or no more."""
         self._grow()
         places = array_of(among)
-        is_protected = np.zeros(self._fleet.board.used, np.bool_)
-        is_protected[array_of(protected)] = True
-        kinds = self._fleet.trait_codes[places].astype(np.int64) * 2 + is_protected[places]
+        is_protected = np.isin(places, array_of(protected), assume_unique=True)
+        kinds = self._fleet.trait_codes[places].astype(np.int64) * 2 + is_protected
         table = np.zeros(2 * len(self._fleet.traits) + 2, np.uint16)
         for kind in np.unique(kinds).tolist():
             table[kind] = self._code_of(_Around(self._fleet.traits[kind >> 1], bool(kind & 1)))
@@ -53,7 +52,9 @@ class Surroundings:
         places, before, now = places[differs], before[differs], now[differs]
         hashes = np.stack(self._hashes)
         board = self._fleet.board
-        board.hashes[places] ^= hashes[before] ^ hashes[now]
+        turned: npt.NDArray[np.uint64] = hashes[before] ^ hashes[now]
+        board.low[places] ^= turned[:, 0]
+        board.high[places] ^= turned[:, 1]
         board.known[places] = np.fromiter(map(_is_sure, self._kinds), np.bool_, len(self._kinds))[now]
         self.codes[places] = now
         return bitmap_of(places)
@@ -63,7 +64,8 @@ class Surroundings:
         self._grow()
         places, board = array_of(gone), self._fleet.board
         self.codes[places] = _NONE
-        board.hashes[places] = 0
+        board.low[places] = 0
+        board.high[places] = 0
         board.known[places] = False
 
     def rule(self, rules: ConflictRules) -> BitMap:
@@ -73,7 +75,8 @@ class Surroundings:
         self._hashes = [former[0], *(self._hash(each) for each in self._kinds if each is not None)]
         used = self._fleet.board.used
         turned: npt.NDArray[np.uint64] = np.stack(former) ^ np.stack(self._hashes)
-        self._fleet.board.hashes[:used] ^= turned[self.codes[:used]]
+        self._fleet.board.low[:used] ^= turned[self.codes[:used], 0]
+        self._fleet.board.high[:used] ^= turned[self.codes[:used], 1]
         differs = (turned[:, 0] | turned[:, 1])[self.codes[:used]]
         return bitmap_of(np.flatnonzero(differs)) & self._fleet.everybody
 
