@@ -192,7 +192,7 @@ def test_a_lost_answer_is_given_again_to_the_key_that_was_given_up(laptop: Lapto
         again = laptop.promotion.repeated(connection, laptop.old_key.thumbprint, asked)
         other = laptop.promotion.repeated(connection, laptop.old_key.thumbprint, laptop.asks())
         stranger = laptop.promotion.repeated(connection, DeviceKey.generate().thumbprint, asked)
-        identity = identities.find_by_key(connection, laptop.old_key.thumbprint)
+        identity = identities.find_by_keys(connection, [laptop.old_key.thumbprint]).get(laptop.old_key.thumbprint)
     assert again == answer
     assert (other, stranger) == (None, None)
     assert identity is not None

@@ -23,7 +23,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.application import Application
-from shieldwall.server.gateway.authentication import KeyRing
+from shieldwall.server.gateway.authentication import Authentication
 from shieldwall.server.gateway.catching_up import CatchingUp
 from shieldwall.server.gateway.endpoints.attesting import Attesting
 from shieldwall.server.gateway.endpoints.checking_in import CheckingIn, taking_unchanged
@@ -227,7 +227,7 @@ def compose_gateway(
             application=Application(
                 router=router,
                 authority=normal_authority(authority_of(settings.gateway_url)),
-                keys=KeyRing(database, workers),
+                authentication=Authentication(database, workers),
                 clock=clock,
                 connections=connections,
                 measures=measures,

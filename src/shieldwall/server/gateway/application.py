@@ -19,7 +19,7 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.gateway.admission import Admission
-from shieldwall.server.gateway.authentication import KeyRing, read_signature
+from shieldwall.server.gateway.authentication import Authentication, read_signature
 from shieldwall.server.gateway.calls import Answer, Call, SignedRequest
 from shieldwall.server.gateway.guard import Protocol_, Scope, check_authority, check_framing, read_body
 from shieldwall.server.gateway.lanes import Lane, lane_of
@@ -59,7 +59,7 @@ class Application:
 
     router: Router
     authority: str
-    keys: KeyRing
+    authentication: Authentication
     clock: Clock
     connections: ConnectionGuard
     measures: GatewayMeasures
@@ -134,11 +134,7 @@ class Application:
             # The window first: its answer must not tell a registered key from an unknown one.
             signed.signature.check_window(self._now())
             if route.access is Access.DEVICE:
-                key = await self.keys.find(signed.signature.keyid)
-                if key is None:
-                    raise BadSignatureError("The key is not registered.")
-                signed.verify(key.public_key)
-                call["caller"] = key.caller
+                call["caller"] = await self.authentication.caller_of(signed)
 
         return await route.handler(
             Call(

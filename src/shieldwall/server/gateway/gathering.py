@@ -45,11 +45,20 @@ class Pace:
 class Gathering(Generic[Item, Result]):
     """Gathers items on one event loop, and hands them over together; each asker gets its own result."""
 
-    def __init__(self, carry_out: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int = MOST) -> None:
-        """``carry_out`` returns a result for each item, in their order; what it raises, all of them get."""
+    def __init__(
+        self,
+        carry_out: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        longest: float = LONGEST_SECONDS,
+        most: int = MOST,
+    ) -> None:
+        """``carry_out`` returns a result for each item, in their order; what it raises, all of them get.
+
+        With 0 for ``longest`` those go together that come in one turn of the loop.
+        """
         self._carry_out = carry_out
         self._most = most
-        self._pace = Pace()
+        self._pace = Pace(longest)
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._handle: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[None]] = set()

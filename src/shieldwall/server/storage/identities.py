@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_schema import spent_keys
 from shieldwall.server.storage.schema import devices
-
-_FORMER: Final = select(spent_keys.c.device_id, spent_keys.c.tenant_id, spent_keys.c.public_key).where(
-    spent_keys.c.thumbprint == bindparam("thumbprint"), spent_keys.c.public_key.is_not(None)
-)
-_BY_KEY: Final = select(devices.c.id, devices.c.tenant_id, devices.c.public_key).where(
-    devices.c.key_thumbprint == bindparam("thumbprint")
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +23,24 @@ class Identity:
     public_key: bytes
 
 
-def find_by_key(connection: Connection, thumbprint: KeyThumbprint) -> Identity | None:
-    """Return whom this key belongs to or belonged to, or ``None``. Whether it may still act is not said here.
+def find_by_keys(connection: Connection, thumbprints: Collection[KeyThumbprint]) -> dict[KeyThumbprint, Identity]:
+    """Return whom these keys belong to or belonged to, those that are known. Whether they may still act is not said.
 
     A key that was given up by a request of its own is known for as long as that request may be repeated.
     """
-    row = connection.execute(_BY_KEY, {"thumbprint": thumbprint}).one_or_none()
-    if row is None:
-        row = connection.execute(_FORMER, {"thumbprint": thumbprint}).one_or_none()
-    if row is None:
-        return None
-    return Identity(id=DeviceId(row[0]), tenant_id=TenantId(row[1]), key_thumbprint=thumbprint, public_key=row[2])
+    present = select(devices.c.key_thumbprint, devices.c.id, devices.c.tenant_id, devices.c.public_key).where(
+        is_one_of(connection, devices.c.key_thumbprint, thumbprints)
+    )
+    found = {row[0]: _identity(*row) for row in connection.execute(present)}
+    if missing := [each for each in thumbprints if each not in found]:
+        former = select(
+            spent_keys.c.thumbprint, spent_keys.c.device_id, spent_keys.c.tenant_id, spent_keys.c.public_key
+        ).where(is_one_of(connection, spent_keys.c.thumbprint, missing), spent_keys.c.public_key.is_not(None))
+        found |= {row[0]: _identity(*row) for row in connection.execute(former)}
+    return found
+
+
+def _identity(thumbprint: str, device: str, tenant: str, public_key: bytes) -> Identity:
+    return Identity(
+        id=DeviceId(device), tenant_id=TenantId(tenant), key_thumbprint=KeyThumbprint(thumbprint), public_key=public_key
+    )

@@ -67,7 +67,7 @@ def taking_unchanged(writer: GroupCommit, clock: Clock) -> Gathering[Asked, bool
             _log.exception("check_ins_not_taken_together", count=len(asked))
             return [False] * len(asked)
 
-    return Gathering(take)
+    return Gathering(take, longest=0.0)  # they were gathered when they were authenticated, and still are together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
