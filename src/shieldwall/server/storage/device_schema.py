@@ -110,6 +110,13 @@ check_ins: Final = Table(
     Column("aims_version", BigInteger, nullable=False, server_default="0"),
     Index(None, "tenant_id", "last_check_in", "device_id"),
     Index("ix_check_ins_standing", "tenant_id", "target_digest", "status_digest", "device_id"),
+    Index(
+        "ix_check_ins_asked",
+        "sync_requested_at",
+        "device_id",
+        sqlite_where=text("sync_requested_at IS NOT NULL"),
+        postgresql_where=text("sync_requested_at IS NOT NULL"),
+    ),
     Index(None, "tenant_id", "status_digest"),
     postgresql_with=ROOM_TO_CHANGE,
 )
