@@ -26,6 +26,8 @@ from benchmarks.figures import Figure
 PARTS: Final = (
     "check_in",
     "against_peers",
+    "kills",
+    "herd",
     "million",
     "agent",
     "enrolment",

@@ -69,7 +69,10 @@ def cluster(home: Path) -> Iterator[Cluster]:
         )
     try:
         wait_until(lambda: _answers(home), "PostgreSQL", seconds=300)
-        yield Cluster(f"postgresql://shieldwall@/postgres?host={home}", server.pid)
+        if is_new:
+            with psycopg.connect(f"host={home} user=shieldwall dbname=postgres", autocommit=True) as connection:
+                connection.execute("CREATE DATABASE shieldwall")
+        yield Cluster(f"postgresql://shieldwall@/shieldwall?host={home}", server.pid)
     finally:
         server.send_signal(signal.SIGINT)  # "fast": disconnects clients, writes everything down, ends
         server.wait(timeout=300)

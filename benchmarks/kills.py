@@ -1,0 +1,71 @@
+"""Processes of a server killed at random moments of a storm of check-ins: what is lost, and when it serves again.
+
+The same storm, ledger and server as in ``tests/campaigns/test_killing_server.py``; ``make campaign`` kills a thousand
+times.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tests.support.kill_storm import LedgerStorm
+from tests.support.storm_server import StormServer
+
+from benchmarks.bars import KILLS_BACK, KILLS_LOST
+from benchmarks.figures import SQLITE, Figure
+
+_LONGEST_SECONDS: Final = 120.0
+_STORM_SECONDS: Final = 0.4
+_VICTIMS: Final = ("gateway", "gateway", "gateway", "gateway", "admin", "signer", "all")
+
+
+def measure(home: Path, *, quick: bool = False) -> list[Figure]:
+    """Kill so many times, and look into the database after that."""
+    kills = 4 if quick else 50
+    server, chance = StormServer.made(home), random.Random(8)  # noqa: S311 - tries, not secrets
+    fleet = server.enrolled(200)
+    storm = LedgerStorm(fleet=fleet, storm=server.storm(), authority=server.authority, chance=chance)
+    took = []
+    with server.running():
+        storm.go_on(_LONGEST_SECONDS, lambda: storm.acknowledged > 0)
+        for _ in range(kills):
+            storm.go_on(chance.uniform(0, _STORM_SECONDS))
+            took.append(_serving_again(server, storm, chance.choice(_VICTIMS)))
+        storm.settle(_LONGEST_SECONDS)
+        storm.call_all(_LONGEST_SECONDS)
+    lost, first = 0, ""
+    with server.database() as database:
+        try:
+            storm.check(database)
+        except AssertionError as found:
+            lost, first = 1, f"; at least one: {found}"
+    what = f"killed {kills} times under load"
+    note = f"{storm.acknowledged:,} acknowledged; gateway, admin, signer or all of them; {dict(storm.statuses)}{first}"
+    return [
+        Figure(f"{what}: acknowledged reports lost", lost, "", engine=SQLITE, bar=KILLS_LOST, note=note),
+        Figure(f"{what}: serving again, at the latest", max(took), "s", engine=SQLITE, bar=KILLS_BACK),
+        Figure.of(f"{what}: serving again", took, "s", engine=SQLITE),
+    ]
+
+
+def _serving_again(server: StormServer, storm: LedgerStorm, victim: str) -> float:
+    pids = server.pids()
+    for pid in pids.values() if victim == "all" else [pids[victim]]:
+        with suppress(ProcessLookupError):  # it ended by itself just now
+            os.kill(pid, signal.SIGKILL)
+    begun = time.monotonic()
+
+    def serves() -> bool:
+        if server.process is not None and server.process.poll() is not None:
+            server.start()
+        return storm.last_taken > begun
+
+    if not storm.go_on(_LONGEST_SECONDS, serves):
+        raise TimeoutError(f"{victim} was killed, and nothing serves any more: {server.last_lines()}")
+    return time.monotonic() - begun
