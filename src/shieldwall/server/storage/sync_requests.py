@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, literal, select, tuple_
 
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.storage.columns import Moment
 from shieldwall.server.storage.schema import check_ins
 
 _ORDER: Final = (check_ins.c.sync_requested_at, check_ins.c.device_id)
@@ -30,5 +31,5 @@ def asked(connection: Connection, since: datetime, after: Asked | None, most: in
         .limit(most)
     )
     if after is not None:
-        query = query.where(tuple_(*_ORDER) > tuple_(after.at, after.device_id))
+        query = query.where(tuple_(*_ORDER) > tuple_(literal(after.at, Moment), after.device_id))
     return tuple(Asked(*row) for row in connection.execute(query))
