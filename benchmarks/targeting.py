@@ -12,6 +12,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -55,13 +56,14 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:  # noqa: ARG001
     chance = random.Random(9)  # noqa: S311 - made-up fleets, nothing secret
     before = _resident()
     index = FleetIndex(Hasher(b"b" * 32), Fleet(capacity=devices))
-    portions = [_devices(chance, range(start, min(devices, start + PORTION))) for start in range(0, devices, PORTION)]
-    read = _cost(lambda: [index.put(portion) for portion in portions])
-    del portions
+    read = 0.0
+    for start in range(0, devices, PORTION):
+        portion = _devices(chance, range(start, min(devices, start + PORTION)))
+        read += _cost(lambda portion=portion: index.put(portion))  # type: ignore[misc]
     definitions = _definitions(chance, rules, policies)
     computed = _cost(lambda: index.define(definitions, {}))
     grown = _resident() - before
-    size = f"{devices:,} devices × {rules:,} rules × {policies:,} policies"
+    size = f"{devices:,} devices, {rules:,} rules, {policies:,} policies"
     sizes = sorted(len(each) for each in index.reached.values())
     print(f"groups {_spread([len(each) for each in index.members.values()])}, policies reach {_spread(sizes)}")
     rule_changes = [_change_rule(index, chance) for _ in range(20 if quick else 200)]
@@ -141,6 +143,10 @@ def _assign(index: FleetIndex, chance: random.Random) -> float:
 def _change_device(index: FleetIndex, chance: random.Random, devices: int) -> float:
     number = chance.randrange(devices)
     one = _devices(chance, range(number, number + 1))
+    place = index.fleet.find(one.ids)[0]
+    if place is not None:  # as it was, but for one tag
+        attributes = {name: [value] for name, value in index.fleet.attributes_at(place).items()}
+        one = replace(one, attributes=attributes | {"deviceTag": [(f"tag-{chance.randrange(40)}",)]})
     return _cost(lambda: index.put(one)) * 1e3
 
 

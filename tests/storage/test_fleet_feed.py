@@ -77,7 +77,7 @@ WAYS: tuple[tuple[str, Change, list[tuple[str, What]]], ...] = (
         lambda connection: check_ins.set_target(connection, [ONE], Digest("a" * 64), NOON),
         [(ONE, What.TARGET)],
     ),
-    ("what it understands", lambda connection: check_ins.set_protocol(connection, ONE, 77), [(ONE, What.TARGET)]),
+    ("what it understands", lambda connection: check_ins.set_protocol(connection, ONE, 77), [(ONE, What.DEVICE)]),
     ("a check-in without news", lambda connection: check_in(connection, 1), []),
     ("a request to come", lambda connection: check_ins.request_sync(connection, [ONE], NOON), []),
     (

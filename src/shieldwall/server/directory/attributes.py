@@ -95,6 +95,11 @@ def fields_asked() -> frozenset[str]:
     return frozenset(field for source in _SOURCES.values() for field in source.fields)
 
 
+def attributes_from(read: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Value]]:
+    """Return everything that rules may ask, of devices whose ``fields_asked`` were read in columns."""
+    return {name: _values(source, [read[each] for each in source.fields]) for name, source in _SOURCES.items()}
+
+
 def attributes_of(device: Device) -> Attributes:
     """Return what a rule may ask of a device."""
     return {name: source.value(*(getattr(device, each) for each in source.fields)) for name, source in _SOURCES.items()}

@@ -26,7 +26,7 @@ class What(IntFlag):
     DEVICE = 1
     """The device came or went, or something that is known of it is another."""
     TARGET = 2
-    """What it shall enforce, or what it understands of that."""
+    """What it shall enforce."""
     STATUS = 4
     """What it reported, or what was counted of that."""
     GROUPS = 8
@@ -95,8 +95,9 @@ WATCHED: Final = (
         what=What.TARGET,
         comes="NEW.target_digest IS NOT NULL",
         goes=False,
-        columns=("target_digest", "protocol"),
+        columns=("target_digest",),
     ),
+    Watched(name="protocols", table="check_ins", what=What.DEVICE, comes=None, goes=False, columns=("protocol",)),
     Watched(
         name="statuses",
         table="check_ins",

@@ -51,6 +51,12 @@ def rules_in_force(connection: Connection, tenant_id: TenantId) -> tuple[tuple[G
     return tuple((GroupId(group_id), rule) for group_id, rule in connection.execute(query))
 
 
+def ids_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[GroupId, ...]:
+    """Return all groups of a tenant, ordered by id."""
+    query = select(groups.c.id).where(groups.c.tenant_id == tenant_id).order_by(groups.c.id)
+    return tuple(map(GroupId, connection.scalars(query)))
+
+
 def list_with_rule_like(connection: Connection, tenant_id: TenantId, word: str) -> tuple[Group, ...]:
     """Return the groups of a tenant in whose rule a word stands, in any case; ordered by id. No word is in each."""
     query = (

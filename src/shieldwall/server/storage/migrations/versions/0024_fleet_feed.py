@@ -54,8 +54,9 @@ _WATCHED = (
         what=What.TARGET,
         comes="NEW.target_digest IS NOT NULL",
         goes=False,
-        columns=("target_digest", "protocol"),
+        columns=("target_digest",),
     ),
+    Watched(name="protocols", table="check_ins", what=What.DEVICE, comes=None, goes=False, columns=("protocol",)),
     Watched(
         name="statuses",
         table="check_ins",
