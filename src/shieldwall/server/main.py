@@ -28,12 +28,14 @@ from shieldwall.server.events.streams.streaming import Streaming
 from shieldwall.server.gateway.guard import normal_authority
 from shieldwall.server.gateway_composition import beside, opened_database
 from shieldwall.server.housekeeping import Housekeeping
+from shieldwall.server.keeping_history import keeping_history
 from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.observability import new_registry
 from shieldwall.server.outgoing.opening import open_outgoing
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.reporting.following import FleetReports
+from shieldwall.server.reporting.history.keeping import KeepingHistory
 from shieldwall.server.reporting.running import Following
 from shieldwall.server.sampling import Sampling
 from shieldwall.server.services import AdminServices
@@ -68,6 +70,7 @@ class Admin:
     sampling: Sampling
     sweeping: Sweeping
     following: Following | None
+    history: KeepingHistory | None
     dispatching: Dispatching
     streaming: Streaming
 
@@ -82,6 +85,7 @@ class Admin:
             self.sampling.run(),
             self.sweeping.run(),
             *(() if self.following is None else (self.following.run(),)),
+            *(() if self.history is None else (self.history.run(),)),
             self.dispatching.run(),
             self.streaming.run(),
             self.watching.run(),
@@ -235,6 +239,7 @@ def compose_admin(
         sampling=Sampling(services=services),
         sweeping=Sweeping(services=services, measures=SweepMeasures(registry), holder=new_id()),
         following=None if services.fleets is None else Following(fleets=services.fleets),
+        history=keeping_history(services),
         dispatching=Dispatching(
             services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told
         ),

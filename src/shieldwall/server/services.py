@@ -18,6 +18,8 @@ from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.proof_memory import ProofMemory
 from shieldwall.server.reporting.following import FleetReports
 from shieldwall.server.reporting.held import HeldFleet
+from shieldwall.server.reporting.history.files import HistoryFiles
+from shieldwall.server.reporting.history.reading import History
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.ports import Signer, Signers
 from shieldwall.server.storage.database import Database
@@ -64,6 +66,11 @@ class AdminServices:
     def fleet(self) -> HeldFleet | None:
         """Return the tenant's fleet in memory; ``None``: ask the database. Whoever asks holds no connection."""
         return None if self.fleets is None else self.fleets.current(self.tenant.id)
+
+    def history(self) -> History:
+        """Return what is kept of what the tenant's fleet was."""
+        files = HistoryFiles(home=self.settings.history_files, new_id=self.new_id)
+        return History(files=None if self.settings.history is None else files, tenant_id=self.tenant.id)
 
     def acting(self, actor: str) -> Acting:
         """Somebody at work in this tenant; ``actor`` is the name for the audit trail."""

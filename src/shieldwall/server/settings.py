@@ -82,6 +82,15 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """One request in so many is followed."""
 
 
+class HistorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """For how many days it is kept what fleets were, in files of each day."""
+
+    days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 731
+    """Of counts: by property, policy and setting."""
+    device_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 90
+    """Of what each device was."""
+
+
 StreamName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z")]
 _PORTS: Final = {"udp": 514, "tcp": 601, "tls": 6514}
 """RFC 5426, RFC 6587 and RFC 5425."""
@@ -146,6 +155,7 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     identity: IdentitySettings = IdentitySettings()
     telemetry: TelemetrySettings | None = None
     push: PushSettings | None = None
+    history: HistorySettings | None = None
     require_if_match: bool = False
     """Whether a change of what has an ``ETag`` must name the state that it changes; unmodified SDKs name none."""
 
@@ -169,6 +179,7 @@ class ServerSettings:
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     telemetry: TelemetrySettings | None = None
     push: PushSettings | None = None
+    history: HistorySettings | None = None
     require_if_match: bool = False
 
     @property
@@ -216,6 +227,11 @@ class ServerSettings:
     def tls_authority_key(self) -> Path:
         """Key of the local authority."""
         return self.data / "tls" / "ca.key"
+
+    @property
+    def history_files(self) -> Path:
+        """Directory of what fleets were, day by day."""
+        return self.data / "history"
 
     @property
     def run(self) -> Path:

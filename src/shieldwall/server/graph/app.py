@@ -77,7 +77,7 @@ from shieldwall.server.graph.defender import actions
 from shieldwall.server.graph.defender import machines as defender_machines
 from shieldwall.server.graph.defender.errors import defender_error, is_defender_path
 from shieldwall.server.graph.errors import FailedError, error_body, error_of_http, status_of
-from shieldwall.server.graph.reports import cached, exports, fleet_reports
+from shieldwall.server.graph.reports import cached, exports, fleet_reports, history_reports
 from shieldwall.server.graph.reports import handlers as reports
 from shieldwall.server.graph.requests import JSON, GraphRequest
 from shieldwall.server.parts import part_of, providing
@@ -138,6 +138,7 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *absent_collections.HANDLERS,
     *reports.HANDLERS,
     *fleet_reports.HANDLERS,
+    *history_reports.HANDLERS,
     *cached.HANDLERS,
     *exports.HANDLERS,
     *webhooks.HANDLERS,

@@ -29,6 +29,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "invalidEndorsement": 400,
     "invalidFilter": 400,
     "invalidGroup": 400,
+    "historyMissing": 404,
     "invalidId": 400,
     "invalidIdentityProvider": 400,
     "invalidJson": 400,

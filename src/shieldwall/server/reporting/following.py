@@ -156,9 +156,34 @@ class FleetReports:
         with self._database.read() as connection:
             return not fleet_counts.is_small(connection, tenant_id, self._from)
 
+    def read_now(self, tenant_id: TenantId) -> HeldFleet:
+        """Return a fleet of any size as it is now, also where none is held: one that is read for this, and let go.
+
+        Raises:
+            TooVariedError: It is too large or too different.
+        """
+        held = self.current(tenant_id)
+        if held is not None and held.contact is not None:
+            return held
+        return self._read(tenant_id).fleet
+
     def _load(self, tenant_id: TenantId) -> None:
         begun = self._monotonic()
         self._keep_first_place(tenant_id)
+        followed = self._read(tenant_id)
+        fleet = followed.fleet
+        self._make_room(len(fleet.image))
+        self._held[tenant_id] = followed
+        structlog.get_logger().info(
+            "fleet_held",
+            tenant=tenant_id,
+            devices=len(fleet.image),
+            kinds=len(fleet.image.stood_kinds),
+            bytes=fleet.image.size + fleet.tallies.size,
+            seconds=round(self._monotonic() - begun, 2),
+        )
+
+    def _read(self, tenant_id: TenantId) -> _Followed:
         fleet = HeldFleet(tenant_id=tenant_id, catalog=self._catalog)
         with self._database.read() as connection:
             place = fleet_feed.end(connection)
@@ -174,18 +199,8 @@ class FleetReports:
                 fleet.image.add_tagged(tag, tagged)
             fleet.groups_by_tag = fleet_images.groups_by_tag(connection, tenant_id)
         followed = _Followed(fleet=fleet, place=place, asked_at=self._monotonic())
-        with self._turn:
-            self._follow(followed)
-        self._make_room(len(fleet.image))
-        self._held[tenant_id] = followed
-        structlog.get_logger().info(
-            "fleet_held",
-            tenant=tenant_id,
-            devices=len(fleet.image),
-            kinds=len(fleet.image.stood_kinds),
-            bytes=fleet.image.size + fleet.tallies.size,
-            seconds=round(self._monotonic() - begun, 2),
-        )
+        self._follow(followed)  # nobody else knows it yet
+        return followed
 
     def _follow(self, followed: _Followed) -> None:
         """Bring a fleet to what it is now, however much changed."""

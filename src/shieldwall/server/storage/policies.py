@@ -50,6 +50,12 @@ def list_policies(connection: Connection, tenant_id: TenantId, page: Page) -> tu
     return tuple(map(_policy, paging.rows(connection, query, page, policies.c.id)))
 
 
+def names(connection: Connection, tenant_id: TenantId) -> dict[PolicyId, str]:
+    """Return the names of all policies of a tenant."""
+    query = select(policies.c.id, policies.c.name).where(policies.c.tenant_id == tenant_id)
+    return {PolicyId(policy): name for policy, name in connection.execute(query)}
+
+
 def count(connection: Connection, tenant_id: TenantId) -> int:
     """Count the policies of a tenant."""
     query = select(func.count()).select_from(policies).where(policies.c.tenant_id == tenant_id)

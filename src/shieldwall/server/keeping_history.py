@@ -1,0 +1,22 @@
+"""What keeps the history of fleets on this server, if somebody wants it kept."""
+
+from __future__ import annotations
+
+from shieldwall.server.reporting.history.files import HistoryFiles
+from shieldwall.server.reporting.history.keeping import KeepingHistory
+from shieldwall.server.services import AdminServices
+
+
+def keeping_history(services: AdminServices) -> KeepingHistory | None:
+    """Return what writes down what fleets are; ``None`` where ``history`` is not set."""
+    wanted = services.settings.history
+    if wanted is None or services.fleets is None:
+        return None
+    return KeepingHistory(
+        database=services.database,
+        fleets=services.fleets,
+        files=HistoryFiles(home=services.settings.history_files, new_id=services.new_id),
+        clock=services.clock,
+        days=wanted.days,
+        device_days=wanted.device_days,
+    )

@@ -1,0 +1,1 @@
+"""What fleets were, day by day: Parquet files that DuckDB and everything else of its kind reads."""
