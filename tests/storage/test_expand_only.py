@@ -36,8 +36,8 @@ def test_a_revision_says_whom_it_serves() -> None:
     for before, revision in scripts():
         if revision[:4] < NAMED:
             continue
-        found = re.fullmatch(r"(\d{4})-(\d{4})", revision)
-        assert found, f"{revision}: name it NUMBER-OLDEST, see storage/migrate.py"
+        found = re.fullmatch(r"(\d{4})_(\d{4})", revision)
+        assert found, f"{revision}: name it NUMBER_OLDEST, see storage/migrate.py"
         assert found[2] <= before[:4], f"{revision} does not even serve the program before it"
         assert found[2] >= (before[5:] or FIRST), f"{revision} brings back what {before} took away"
 

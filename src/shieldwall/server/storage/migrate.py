@@ -2,7 +2,7 @@
 
 Programs that differ run side by side while one is exchanged for the other. So a revision *expands*: what the program
 before it reads and writes stays as it is. What nobody reads any more is taken away by a later revision, which
-*contracts*. Which programs may go on says the name of a revision: ``0031-0028`` is the thirty-first, and serves every
+*contracts*. Which programs may go on says the name of a revision: ``0031_0028`` is the thirty-first, and serves every
 program whose own newest is the twenty-eighth or a later one. An older program finds there, without knowing the revision
 itself, whether it may serve.
 
@@ -33,7 +33,7 @@ _LOCK_MILLISECONDS: Final = 2_000
 _ATTEMPTS: Final = 30
 _LOCK_NOT_FREED: Final = "55P03"
 """SQLSTATE lock_not_available."""
-_PROMISE: Final = re.compile(r"(?P<number>\d{4})-(?P<oldest>\d{4})")
+_PROMISE: Final = re.compile(r"(?P<number>\d{4})_(?P<oldest>\d{4})")
 
 
 class UnknownSchemaError(ShieldwallError):
