@@ -130,6 +130,9 @@ def _herd(herd: Herd) -> dict[str, Any]:
         "hour": round(herd.at / 3600, 3),
         "devices": herd.size,
         "left": herd.left,
+        "halfServedSeconds": _rounded(herd.seconds_for(0.5)),
+        "p90ServedSeconds": _rounded(herd.seconds_for(0.9)),
+        "p99ServedSeconds": _rounded(herd.seconds_for(0.99)),
         "allServedSeconds": None if herd.served_at is None else round(herd.served_at - herd.at, 1),
         "longestFromFirstTrySeconds": round(herd.longest, 1),
     }
@@ -198,13 +201,23 @@ def _show(day: Day) -> None:
     )
     typer.echo()
     show_table(
-        ("Herd", "At", "Devices", "All served after", "Longest from the first try", "Never served"),
+        (
+            "Herd",
+            "At",
+            "Devices",
+            "Half served after",
+            "90 %",
+            "99 %",
+            "All",
+            "Longest from the first try",
+            "Never served",
+        ),
         [
             (
                 each["name"],
                 _clock(each["hour"]),
                 f"{each['devices']:,}",
-                _time(each["allServedSeconds"]),
+                *(_time(each[f"{name}ServedSeconds"]) for name in ("half", "p90", "p99", "all")),
                 _time(each["longestFromFirstTrySeconds"]),
                 f"{each['left']:,}",
             )

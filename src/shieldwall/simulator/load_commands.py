@@ -180,7 +180,7 @@ def _prepared(
     assert package is not None
     opened = read_package(package, _now())
     fleet = []
-    for device in by_api(opened, count):
+    for device in by_api(opened, count, SystemClock()):
         fleet.append(device)
         show(f"{len(fleet):,} of {count:,} devices are enrolled")
     url = opened.server_urls[0]

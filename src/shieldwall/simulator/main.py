@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
-import structlog
 import typer
 
 from shieldwall import __version__
@@ -16,7 +14,7 @@ app: Final = typer.Typer(
     no_args_is_help=True,
     help="Try Shieldwall on fleets of devices that exist only here.",
 )
-app.command("core", epilog="Example: shieldwall-sim core --seed 42 --seeds 10 --devices 200 --hours 48")(
+app.command("core", epilog="Example: shieldwall-sim core --seed 42 --seeds 10 --devices 200 --processes 2")(
     core_commands.core
 )
 app.command("day", epilog="Example: shieldwall-sim day --seed 7 --storm-at 10 --svg day.svg")(day_commands.day)
@@ -33,6 +31,5 @@ def version() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # What the gateway in this process logs of refused requests is what a simulation provokes.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    core_commands.hush()
     app()

@@ -20,6 +20,7 @@ from shieldwall.server.directory import groups
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.manager.catching_up import catch_up_all
 from shieldwall.server.manager.policies import Policies, PolicyDraft
 from shieldwall.server.storage import devices, revisions
 from shieldwall.server.storage.records import AssignmentKind, Policy
@@ -35,6 +36,7 @@ SITES: Final = ("berlin", "lyon", "oslo", "porto")
 ROLES: Final = ("laptop", "desk", "server")
 POLICIES: Final = 8
 STATIC_GROUPS: Final = 4
+_SWEPT: Final = 3
 BROKEN: Final = frozenset[str]({_DIAGNOSTIC})
 """What cannot be written on some devices."""
 
@@ -173,6 +175,14 @@ class Administration:
             sync.ask(connection, self.server.acting, found)
         self.history.add("syncAsked", len(found))
         self.asked(frozenset(device.id for device in found))
+
+    def sweep(self) -> None:
+        """Let the server come to some devices that may be behind, as its sweep does in the background."""
+        some = self.chance.sample(sorted(self.names), min(_SWEPT, len(self.names)))
+        with self.server.database.write() as connection:
+            caught = catch_up_all(connection, self.server.acting.within, some)
+        if caught.reached:
+            self.history.add("swept", len(caught.reached))
 
     def _belongs(self, group: KnownGroup, device_id: DeviceId) -> bool:
         if group.asks_for is None:

@@ -19,6 +19,8 @@ from shieldwall.simulator.core.server import SimulatedServer
 from shieldwall.simulator.core.virtual_time import DAY, HOUR, Agenda
 from shieldwall.simulator.core.watch import CLONES_FOUND, LEFT, InvariantBrokenError
 
+_SWEEPS: Final = 4
+"""So often the sweep comes for each change."""
 CLONE_FOUND_SECONDS: Final = DAY
 """A device and its clone check in about thirty times in that."""
 
@@ -38,6 +40,7 @@ class Mishaps:
         plan, devices = self.fleet.plan, self.fleet.plan.devices
         faults = plan.faults
         self._some_day(24 * plan.acts_an_hour, self.fleet.administration.act)
+        self._some_day(24 * plan.acts_an_hour * _SWEEPS, self.fleet.administration.sweep)
         self._some_day(faults.server_restarts_per_day, self._restart_server)
         for per_day, act in (
             (faults.reboot_per_day, SimulatedDevice.reboot),

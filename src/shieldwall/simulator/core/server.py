@@ -32,6 +32,8 @@ from shieldwall.simulator.chance import Chance
 from shieldwall.simulator.core.virtual_time import VirtualTime
 
 URL: Final = "https://gateway.simulated:8444"
+AT_ONCE: Final = 5
+"""So small that most changes are left to each device to take up, as in a large fleet."""
 _AUTHORITY: Final = URL.removeprefix("https://")
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
 
@@ -99,6 +101,7 @@ class SimulatedServer:
             clock=self.time,
             new_id=self.new_id,
             on_devices_changed=Retargeting(clock=self.time),
+            most_at_once=AT_ONCE,
         )
 
     def start(self) -> None:

@@ -41,9 +41,9 @@ class Aiming:
         self.built_seconds = process_time() - begun
 
     @property
-    def hashes(self) -> npt.NDArray[np.uint64]:
-        """What each device shall enforce, as two words, at its place: the order in which devices were told of."""
-        return self.index.fleet.board.hashes
+    def marks(self) -> npt.NDArray[np.uint64]:
+        """Half of the hash of what each device shall enforce, at its place: 64 bits tell a fleet's targets apart."""
+        return self.index.fleet.board.low
 
     def push_policy(self) -> tuple[Whole, float]:
         """Save another revision of the policy of all laptops; return whom it reaches, and the CPU seconds it took."""

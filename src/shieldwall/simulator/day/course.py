@@ -57,7 +57,7 @@ class Course:
         self.failures: Whole = np.zeros(size, np.int64)
         self.knocked: Whole = np.zeros(size, np.int8)
         """How often the kernel of a device has knocked in vain, this time."""
-        self.has = self.aiming.hashes[:size].copy()
+        self.has = self.aiming.marks[:size].copy()
         self.struck: Whole = np.zeros(size, np.bool_)
         """Whether the outage turned a device away that has not come again since."""
         self.minutes = Minutes.of(int(DAY / MINUTE))
@@ -136,7 +136,7 @@ class Course:
             self._serve(minute, due, arrivals)
             self.gateway.settle(end)
         self.minutes.awake[minute] = self.fleet.awake(start)
-        self.minutes.behind[minute] = np.count_nonzero((self.has != self.aiming.hashes[: len(self.has)]).any(axis=1))
+        self.minutes.behind[minute] = np.count_nonzero(self.has != self.aiming.marks[: len(self.has)])
         self.minutes.busy[minute] = (self.gateway.busy_seconds - before) / (MINUTE * self.plan.costs.processors)
 
     def _fail(self, minute: int, due: Whole, arrivals: Floats) -> None:
@@ -155,8 +155,8 @@ class Course:
     def _serve(self, minute: int, due: Whole, arrivals: Floats) -> None:
         if not len(due):
             return
-        wanted = self.aiming.hashes[due]
-        has_news = (self.has[due] != wanted).any(axis=1)
+        wanted = self.aiming.marks[due]
+        has_news = self.has[due] != wanted
         for herd in self.herds:
             herd.came(due, arrivals)
         served: Served = self.gateway.serve(arrivals, has_news)

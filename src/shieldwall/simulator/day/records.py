@@ -124,6 +124,8 @@ class Herd:
     """When a device came for the first time; infinite before."""
     served_at: float | None = None
     """When the last of them was served."""
+    served_seconds: list[Floats] = field(default_factory=list)
+    """Seconds from its beginning until each was served."""
     longest: float = 0.0
     """Most seconds from the first time that one of them came until it was served."""
 
@@ -139,6 +141,13 @@ class Herd:
         """How many are still to be served."""
         return int(np.count_nonzero(self._waiting))
 
+    def seconds_for(self, share: float) -> float | None:
+        """Return after how many seconds this share of those that were served was; ``None`` where nobody was."""
+        if not self.served_seconds:
+            return None
+        ordered = np.sort(np.concatenate(self.served_seconds))
+        return float(ordered[min(int(share * len(ordered)), len(ordered) - 1)])
+
     def came(self, whom: Whole, at: Floats) -> None:
         """Note that devices came."""
         if self.served_at is None:
@@ -151,6 +160,7 @@ class Herd:
         mine = self._waiting[whom]
         if mine.any():
             self.longest = max(self.longest, float((at[mine] - self._came[whom[mine]]).max()))
+            self.served_seconds.append(at[mine] - self.at)
             self._waiting[whom[mine]] = False
             if not self.left:
                 self.served_at = float(at[mine].max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.transport import HttpsTransport, tls_context
+from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import PROTOCOL, DeviceFacts
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes
 from shieldwall.server.settings import ServerSettings
@@ -50,6 +51,7 @@ class InTables:
 
     settings: ServerSettings
     seed: str
+    clock: Clock = field(default_factory=SystemClock)
 
     def enrol(self, count: int, told: Callable[[int], None]) -> list[LoadDevice]:
         """Return so many devices that the server knows; ``told`` hears how many there are by now."""
@@ -82,7 +84,7 @@ class InTables:
             database.close()
 
     def _take_up(self, database: Database, made: list[LoadDevice]) -> None:
-        now = SystemClock().now()
+        now = self.clock.now()
         with database.write() as connection:
             there = check_in_rows.find_many(connection, [each.id for each in made])
             for each in made:
@@ -156,10 +158,10 @@ class InTables:
         }
 
 
-def by_api(package: OnboardingPackage, count: int) -> Iterator[LoadDevice]:
+def by_api(package: OnboardingPackage, count: int, clock: Clock) -> Iterator[LoadDevice]:
     """Let so many devices onboard as agents do, one after the other. Raises: ShieldwallError."""
     run = secrets.token_hex(4)
-    clock, beginning = SystemClock(), VirtualTime()
+    beginning = VirtualTime()
     for number in range(1, count + 1):
         told = DeviceFacts(display_name=f"simulated-{number}", os_type="Linux", os_version="Debian 12")
         disk = MemoryDisk()
