@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, String, Text, any_, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, String, Text, any_, func, literal, literal_column, select
 from sqlalchemy.sql.functions import aggregate_strings
 from sqlalchemy.sql.schema import Column
 
@@ -42,6 +42,14 @@ def is_one_of(connection: Connection, column: Column[Any], values: Collection[st
     if connection.dialect.name == "sqlite":
         return column.in_(select(listed(connection, values).value))
     return column == any_(_array(values))
+
+
+def unsought(column: Column[Any]) -> ColumnElement[str]:
+    """Return a text column as an expression that no index is taken for, because another condition leaves few rows.
+
+    SQLite has no idea how many rows of a tenant there are, and would rather look at all of them than at those listed.
+    """
+    return column + literal_column("''")
 
 
 def together(column: ColumnElement[str]) -> ColumnElement[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.messages import MANAGED_CODE
-from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.bulk import is_one_of, unsought
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.devices import PARSED
 from shieldwall.server.storage.rows import portions
@@ -72,9 +72,10 @@ def columns(
 
     ``among`` names the devices that are asked about, where it is not all of them.
     """
+    of_tenant = devices.c.tenant_id if among is None else unsought(devices.c.tenant_id)
     query = (
         select(devices.c.id, *(devices.c[name] for name in fields))
-        .where(devices.c.tenant_id == tenant_id, _THESE[whose])
+        .where(of_tenant == tenant_id, _THESE[whose])
         .order_by(devices.c.id)
     )
     if among is not None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.storage import paging
-from shieldwall.server.storage.bulk import MOST_AT_ONCE, apart, is_one_of, together
+from shieldwall.server.storage.bulk import MOST_AT_ONCE, apart, is_one_of, together, unsought
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Group, Page, ProcessingState
@@ -122,7 +122,7 @@ def add_members(connection: Connection, group_id: GroupId, device_ids: Iterable[
         of_one_tenant = select(groups.c.id, devices.c.id, groups.c.tenant_id).where(
             groups.c.id == group_id,
             is_one_of(connection, devices.c.id, joining),
-            devices.c.tenant_id == groups.c.tenant_id,
+            unsought(devices.c.tenant_id) == groups.c.tenant_id,
         )
         connection.execute(insert_ignoring(connection, group_members).from_select(columns, of_one_tenant))
 
