@@ -34,7 +34,7 @@ from shieldwall.server.gateway.endpoints.keeping_identity import KeepingIdentity
 from shieldwall.server.gateway.endpoints.promoting import Promoting
 from shieldwall.server.gateway.endpoints.telling_events import TellingEvents
 from shieldwall.server.gateway.endpoints.telling_time import TellingTime
-from shieldwall.server.gateway.guard import normal_authority
+from shieldwall.server.gateway.guard import BodyWatch, normal_authority
 from shieldwall.server.gateway.heartbeat import Heartbeat
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.pacing import PacedWriter
@@ -230,6 +230,7 @@ def compose_gateway(
                 authentication=Authentication(database, workers),
                 clock=clock,
                 connections=connections,
+                bodies=BodyWatch(),
                 measures=measures,
                 admission=admission,
                 new_request_id=RequestIds(),

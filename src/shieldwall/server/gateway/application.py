@@ -21,7 +21,7 @@ from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.authentication import Authentication, read_signature
 from shieldwall.server.gateway.calls import Answer, Call, SignedRequest
-from shieldwall.server.gateway.guard import Protocol_, Scope, check_authority, check_framing, read_body
+from shieldwall.server.gateway.guard import BodyWatch, Protocol_, Scope, check_authority, check_framing, read_body
 from shieldwall.server.gateway.lanes import Lane, lane_of
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.problems import (
@@ -62,6 +62,7 @@ class Application:
     authentication: Authentication
     clock: Clock
     connections: ConnectionGuard
+    bodies: BodyWatch
     measures: GatewayMeasures
     admission: Admission
     new_request_id: Callable[[], str]
@@ -94,11 +95,11 @@ class Application:
         check_authority(scope, self.authority)
         if scope.query_string != route.query:
             raise RefusedError("The query is not the one this path takes.")
-        framing = check_framing(scope.headers, route.body_limit)
-        lane = lane_of(route.lane, framing.length)
+        length = check_framing(scope.headers, route.body_limit)
+        lane = lane_of(route.lane, length)
         if (seconds := self.admission.sends_away(lane)) is not None:
             return self._sent_away(lane, seconds, request_id)
-        body = await read_body(transport, framing, route.body_limit)
+        body = await read_body(transport, self.bodies, length, route.body_limit)
         self.connections.asked(scope.client)
         if lane not in _WAITS_TELL:
             return await self._handled(scope, transport, match, request_id, body)

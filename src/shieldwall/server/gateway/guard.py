@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from shieldwall.server.gateway.problems import (
@@ -72,13 +71,6 @@ class Protocol_(Protocol):  # noqa: N801 - `Protocol` itself is typing's
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Framing:
-    """How long the body says it is. ``None``: it comes in chunks and says nothing."""
-
-    length: int | None
-
-
 def check_authority(scope: Scope, authority: str) -> None:
     """Refuse a request that does not name exactly our public host.
 
@@ -102,8 +94,10 @@ def normal_authority(text: str) -> str:
     return text.lower().removesuffix(":443")
 
 
-def check_framing(headers: Headers, limit: int) -> Framing:
-    """Decide from the header alone whether the body may be read at all.
+def check_framing(headers: Headers, limit: int) -> int | None:
+    """Decide from the header alone whether the body may be read at all; return how long it says it is.
+
+    ``None``: it comes in chunks and says nothing.
 
     Raises:
         UnsupportedMediaTypeError: There is a body, and it is compressed or not called JSON.
@@ -116,10 +110,54 @@ def check_framing(headers: Headers, limit: int) -> Framing:
         raise UnsupportedMediaTypeError(f"The body is not called {_CONTENT_TYPE}.")
     if length is not None and length > limit:
         raise ContentTooLargeError(f"A body here has at most {limit} bytes.")
-    return Framing(length=length)
+    return length
 
 
-async def read_body(transport: Protocol_, framing: Framing, limit: int) -> bytes:
+class BodyWatch:
+    """Ends the reading of bodies that do not arrive in time: one timer for all, for each has as long as the others.
+
+    A timer for each would cost more than reading a body does.
+    """
+
+    def __init__(self) -> None:
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        """Who reads, and when its time is up: the first one first, as all get as long."""
+        self._overdue: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def read(self, reading: Awaitable[bytes]) -> bytes:
+        """Wait for a body. Raises: RequestTimeoutError."""
+        task = asyncio.current_task()
+        assert task is not None, "requests are served by tasks"
+        loop = asyncio.get_running_loop()
+        self._reading[task] = loop.time() + BODY_SECONDS
+        if self._timer is None:
+            self._timer = loop.call_later(BODY_SECONDS, self._look)
+        try:
+            return await reading
+        except asyncio.CancelledError:
+            if task not in self._overdue:
+                raise
+            self._overdue.discard(task)
+            task.uncancel()
+            raise RequestTimeoutError(f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
+        finally:
+            self._reading.pop(task, None)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for task, until in list(self._reading.items()):
+            if until > now:
+                break
+            del self._reading[task]
+            self._overdue.add(task)
+            task.cancel()
+        following = next(iter(self._reading.values()), None)
+        self._timer = None if following is None else loop.call_at(following, self._look)
+
+
+async def read_body(transport: Protocol_, watch: BodyWatch, length: int | None, limit: int) -> bytes:
     """Read the body.
 
     Raises:
@@ -128,21 +166,17 @@ async def read_body(transport: Protocol_, framing: Framing, limit: int) -> bytes
         RefusedError: It came in chunks. Every body we ask for has a length known before it is sent; with chunks a proxy
             and we could disagree where it ends, and Granian does not tell a broken chunk from the last one.
     """
-    if framing.length == 0:
+    if length == 0:
         return b""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            if framing.length is None:
-                await _refuse_chunks(transport, limit)
-            body = await transport()
-    except TimeoutError:
-        raise RequestTimeoutError(f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
-    if len(body) != framing.length:
+    if length is None:
+        return await watch.read(_refuse_chunks(transport, limit))
+    body = await watch.read(transport())
+    if len(body) != length:
         raise RefusedError("The body is not as long as its Content-Length says.")
     return body
 
 
-async def _refuse_chunks(transport: Protocol_, limit: int) -> None:
+async def _refuse_chunks(transport: Protocol_, limit: int) -> bytes:
     received = 0
     async for chunk in transport:
         received += len(chunk)
