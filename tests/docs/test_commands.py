@@ -16,9 +16,10 @@ from tests.support.documentation import ROOT, blocks, pages, prose
 from typer.main import get_command
 
 from shieldwall.cli import shieldwall, shieldwall_agent
+from shieldwall.simulator import main as simulator
 
-PROGRAMS: Final = ("shieldwall-agent", "shieldwall")
-_PREFIX: Final = re.compile(r"^(?:\S*/)?(shieldwall-agent|shieldwall)\Z")
+PROGRAMS: Final = ("shieldwall-agent", "shieldwall-sim", "shieldwall")
+_PREFIX: Final = re.compile(r"^(?:\S*/)?(shieldwall-agent|shieldwall-sim|shieldwall)\Z")
 _INLINE: Final = re.compile(r"`([^`\n]*(?:\n[^`\n]+)?)`")
 _LANGUAGES: Final = frozenset({"console", "sh", "bash", "shell", "ini"})
 
@@ -37,7 +38,8 @@ class Shown:
 
 @cache
 def program(name: str) -> Any:
-    return get_command({"shieldwall": shieldwall.app, "shieldwall-agent": shieldwall_agent.app}[name])
+    apps = {"shieldwall": shieldwall.app, "shieldwall-agent": shieldwall_agent.app, "shieldwall-sim": simulator.app}
+    return get_command(apps[name])
 
 
 @cache
