@@ -209,6 +209,7 @@ def compose_gateway(
     )
     measures.watch("wait_channels", "Devices waiting for a policy sync.", lambda: channels.count)
     measures.watch("commits", "Transactions made durable.", lambda: writer.commits)
+    measures.watch("log_bytes", "Size of SQLite's write-ahead log.", lambda: writer.log.size)
     measures.watch("writes", "Requests acknowledged by those transactions.", lambda: writer.acknowledged)
     measures.watch("caught_up", "Devices that took up a change as they came or waited.", lambda: catching_up.count)
     measures.watch("connections", "Connections open when it was last looked.", lambda: connections.open)

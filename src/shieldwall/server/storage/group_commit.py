@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from shieldwall.server.storage import targets
 from shieldwall.server.storage.database import Database, StorageUnavailableError, translated
+from shieldwall.server.storage.write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self.commits = 0
         self.acknowledged = 0
+        self.log: Final = WriteAheadLog(database)
         self._thread.start()
 
     async def submit(self, work: Callable[[Connection], T], *, aims: bool = False, acknowledges: int = 1) -> T:
@@ -73,6 +75,7 @@ class GroupCommit:
             for aims in (False, True):
                 if alike := [each for each in batch if each[2] is aims]:
                     self._commit(alike, aims=aims)
+            self.log.keep_small()
             if ends:
                 return
 
