@@ -28,6 +28,7 @@ PARTS: Final = (
     "against_peers",
     "kills",
     "herd",
+    "commits",
     "million",
     "agent",
     "enrolment",

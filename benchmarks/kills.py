@@ -56,7 +56,8 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
 
 def _serving_again(server: StormServer, storm: LedgerStorm, victim: str) -> float:
     pids = server.pids()
-    for pid in pids.values() if victim == "all" else [pids[victim]]:
+    chosen = list(pids.values()) if victim == "all" else [pids[victim]] if victim in pids else []
+    for pid in chosen:  # none where it is just being replaced
         with suppress(ProcessLookupError):  # it ended by itself just now
             os.kill(pid, signal.SIGKILL)
     begun = time.monotonic()

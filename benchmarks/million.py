@@ -38,6 +38,8 @@ KEPT: Final = "SHIELDWALL_BENCHMARK_MILLION"
 PER_SECOND: Final = 185
 _ADMIN_PORT, _GATEWAY_PORT = 18503, 18504
 _AUTHORITY: Final = f"localhost:{_GATEWAY_PORT}"
+_ENOUGH: Final = 0.99
+"""Of all check-ins so many have to be answered 204, or the figure is of something else."""
 _SHOWN: Final = 40
 """Of tables and indexes the largest."""
 
@@ -159,6 +161,11 @@ def _check_ins(home: _Home, scale: _Scale) -> list[Figure]:
             answered.update(str(each.status or each.failure) for each in outcomes)
             times += [each.seconds * 1e3 for each in outcomes]
         storm.close()
+    if answered["204"] < _ENOUGH * answered.total():
+        why = f"the machine was too busy, or the server too slow: answered {dict(answered.most_common(4))}"
+        return [
+            Figure.missing(_share_of(scale), "% of a core", why, engine=home.engine, bar=scale.bar(CHECK_INS_SHARE))
+        ]
     note = f"{scale.rounds} rounds of {scale.seconds:.0f} s, answered {dict(answered)}; gateway, signer" + (
         ", all of PostgreSQL" if home.cluster else ""
     )
