@@ -59,6 +59,26 @@ def test_every_report_is_a_table_and_json(shieldwall: CommandLine) -> None:
     assert "DeviceName" in refused, "the columns there are"
 
 
+def test_any_slice_of_the_fleet_is_counted(shieldwall: CommandLine) -> None:
+    rows = shieldwall.json("report", "fleet", "--os", "Linux", "--json")
+    found = {(row["Property"], row["Value"]): row["NumberOfDevices"] for row in rows}
+    assert found["OS", "Linux"] == 3
+    assert found["PolicyState", "pending"] == 3
+    assert "Linux" in shieldwall("report", "fleet", "--state", "active").stdout
+    assert shieldwall.json("report", "fleet", "--by", "policies", "--os", "BeOS", "--json") == []
+    (policy,) = shieldwall.json("report", "fleet", "--by", "policies", "--os", "Linux", "--json")
+    assert (policy["PolicyName"], policy["NumberOfDevices"], policy["OS"]) == ("Baseline", 3, "Linux")
+    assert shieldwall.json("report", "fleet", "--by", "settings", "--json")
+    assert "Nobody" in shieldwall("report", "fleet", "--group", "Nobody", status=1).stderr
+
+
+def test_a_server_that_keeps_no_history_says_so(shieldwall: CommandLine) -> None:
+    for words in (("fleet",), ("policy", "Baseline"), ("settings", "Baseline"), ("device", "web-01")):
+        said = shieldwall("report", "history", *words, "--since", "2026-11-01", status=1).stderr
+        assert "historyMissing" in said
+        assert "shieldwall[history]" in said
+
+
 def test_a_report_is_a_file(shieldwall: CommandLine, tmp_path: Path) -> None:
     out = tmp_path / "devices.csv"
     shieldwall("report", "policy-devices", "Baseline", "--column", "DeviceName", "--csv", str(out))

@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from tests.graph.test_reports_api import NOWHERE, REPORTS, S, about, asked, reports, rows
+from tests.graph.test_reports_api import LEVEL, NOWHERE, REPORTS, S, about, asked, reports, rows
 from tests.support.admin import AdminWorld, Client
 from tests.support.graph_bodies import POLICIES, TO_ALL_DEVICES, a_policy
 from tests.support.people import a_person, token_client
-from tests.support.samples import TENANT_ID, group_id
+from tests.support.samples import TENANT_ID, device_id, group_id
 
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.graph.reports.fleet_reports import ACTIONS
 from shieldwall.server.graph.reports.known import ACTIONS as PUBLISHED
+from shieldwall.server.keeping_history import keeping_history
 from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.reporting.following import FleetReports
+from shieldwall.server.settings import HistorySettings
 from shieldwall.server.storage import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.device_records import DeviceState
@@ -146,6 +148,28 @@ def test_published_reports_are_the_same_in_memory(scene: Scene) -> None:
 
 def test_answers_say_of_which_moment_they_are(scene: Scene) -> None:
     assert scene.both(DEVICES)["AsOf"] == "2026-11-23T12:00:00.0000000Z"
+
+
+def test_what_a_fleet_was_is_asked_of_its_days(scene: Scene) -> None:
+    services = scene.held.services
+    settings = replace(services.settings, history=HistorySettings())
+    kept = replace(scene.held, services=replace(services, settings=settings))
+    with closing(kept.application_client(*PERMISSIONS)) as client:
+        assert asked(client, "getFleetHistoryReport")["Values"] == [], "nothing was kept yet"
+        keeping = keeping_history(kept.services)
+        assert keeping is not None
+        keeping.keep(TENANT_ID)
+        (policy,) = rows(asked(client, "getPolicyHistoryReport", filter=about(scene.policy)))
+        assert (policy["Day"], policy["PolicyName"], policy["NumberOfErrorDevices"]) == ("2026-11-23", "Shields", 1)
+        (setting,) = rows(asked(client, "getSettingHistoryReport", filter=about(scene.policy)))
+        assert (setting["SettingId"], setting["NumberOfDevices"]) == (LEVEL, policy["NumberOfDevices"])
+        (device,) = rows(asked(client, "getDeviceHistoryReport", filter=f"(IntuneDeviceId eq '{device_id(2)}')"))
+        assert (device["PolicyState"], device["DeviceState"], device["OS"]) == ("error", "active", "Linux")
+        fleet = rows(asked(client, "getFleetHistoryReport", filter="(Day ge '2026-11-20') and (Property eq 'os')"))
+        assert {row["Value"]: row["NumberOfDevices"] for row in fleet} == {"Linux": 5, "Windows": 1}
+        assert asked(client, "getFleetHistoryReport", filter="Day gt '2026-11-23'")["Values"] == []
+        refused = client.post(f"{REPORTS}/getFleetHistoryReport", json={"filter": "Day ge 'yesterday'"})
+        assert refused.status_code == 400
 
 
 @pytest.mark.parametrize(
