@@ -111,9 +111,8 @@ async def supervise(stages: Sequence[Sequence[ProcessPlan]], on_ready: Callable[
         for stage in stages:
             for plan in stage:
                 running.append(await _start(plan))  # noqa: PERF401 - each is in the list before the next can fail
-            for each in running[-len(stage) :]:
-                if not await _until_ready(each, running, asked):
-                    return
+            if not await _until_all_are_ready(running, asked):
+                return
         _log.info("server_ready")
         on_ready()
         await _watch(running, asked)
@@ -205,29 +204,41 @@ async def _watch(running: list[_Running], asked: asyncio.Event) -> None:
     """Watch until somebody asks for the end, putting another in the place of whoever was killed.
 
     Raises:
-        ProcessEndedError: One of them ended by itself, or for the second time before it served.
+        ProcessEndedError: One of them ended by itself, or before it served.
         NotReadyError: Another one did not become ready.
     """
     while (ended := await _first_end(running, asked)) is not None:
-        if not (ended.was_killed and ended.plan.is_replaceable):
-            raise _ended(ended)
-        _log.error("process_killed_by_others", name=ended.name, pid=ended.process.pid, status=ended.process.returncode)
-        place = running.index(ended)
-        running[place] = await _start(ended.plan)
-        if not await _until_ready(running[place], running, asked):
+        await _replace(ended, running)
+        if not await _until_all_are_ready(running, asked):
             return
 
 
-async def _until_ready(started: _Running, running: Sequence[_Running], asked: asyncio.Event) -> bool:
+async def _replace(ended: _Running, running: list[_Running]) -> None:
+    """Put another in the place of one that was killed. Raises: ProcessEndedError."""
+    if not (ended.was_killed and ended.plan.is_replaceable):
+        raise _ended(ended)
+    _log.error("process_killed_by_others", name=ended.name, pid=ended.process.pid, status=ended.process.returncode)
+    running[running.index(ended)] = await _start(ended.plan)
+
+
+async def _until_all_are_ready(running: list[_Running], asked: asyncio.Event) -> bool:
+    """Wait until each of them serves, or somebody asks for the end; say which."""
+    while (waited_for := next((each for each in running if not each.served), None)) is not None:
+        if not await _until_ready(waited_for, running, asked):
+            return False
+    return True
+
+
+async def _until_ready(started: _Running, running: list[_Running], asked: asyncio.Event) -> bool:
     plan = started.plan
     try:
         async with asyncio.timeout(READY_SECONDS):
             while not await plan.is_ready():
                 if asked.is_set():
                     return False
-                for each in running:
+                for each in list(running):
                     if each.process.returncode is not None:
-                        raise _ended(each)
+                        await _replace(each, running)
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
     except TimeoutError:
         raise NotReadyError(f"The {plan.name} did not become ready within {READY_SECONDS:.0f} seconds.") from None
