@@ -16,6 +16,7 @@ from pathlib import Path
 SHIELDWALL = str(Path(sys.executable).with_name("shieldwall"))
 AGENT = str(Path(sys.executable).with_name("shieldwall-agent"))
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PATIENCE_SECONDS = 20
 
 
 def processor_seconds(pids: Sequence[int], *, with_children: bool = False) -> float:
@@ -60,7 +61,11 @@ def started(command: Sequence[str], log: Path, environment: dict[str, str] | Non
             yield process.pid
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            try:
+                process.wait(timeout=_PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:  # what was measured is known by now
+                process.kill()
+                process.wait()
 
 
 def wait_for_port(port: int) -> None:
