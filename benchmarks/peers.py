@@ -95,7 +95,7 @@ def puppet_server(home: Path, *, port: int) -> Iterator[Running]:
         *("--config", str(settings), "--bootstrap-config", str(services)),
     ]
     with started(java, home / "puppetserver.log") as pid:
-        wait_until(lambda: "has successfully started" in _text(home / "puppetserver.log"), "Puppet Server", seconds=300)
+        wait_until(lambda: "has successfully started" in _text(home / "puppetserver.log"), "Puppet Server", seconds=900)
         ask = _catalogs(variable / "ssl", port)
         for _ in range(_WARM_UP):
             ask()
