@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.gathering import Gathering
-from shieldwall.server.manager.catching_up import CaughtUp, catch_up_all
+from shieldwall.server.manager.catching_up import CaughtUp, Unmoved, catch_up_all, not_known
 from shieldwall.server.storage.database import StorageUnavailableError
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.storage.rows import portions
@@ -23,9 +23,12 @@ _MOST: Final = 128
 class CatchingUp:
     """Brings devices up to date before they are answered. A transaction of its own: its locks come in another order."""
 
-    def __init__(self, writer: GroupCommit, acting_for: Callable[[TenantId], Acting]) -> None:
+    def __init__(
+        self, writer: GroupCommit, acting_for: Callable[[TenantId], Acting], unmoved: Unmoved = not_known
+    ) -> None:
         self._writer = writer
         self._acting_for = acting_for
+        self._unmoved = unmoved
         self._gathering: Gathering[DeviceId, bool] = Gathering(self._together, most=_MOST)
         self.count = 0
         """Devices that were brought up to date here, since the start."""
@@ -67,7 +70,7 @@ class CatchingUp:
 
     async def _caught_up(self, device_ids: Collection[DeviceId]) -> CaughtUp:
         def work(connection: Connection) -> CaughtUp:
-            return catch_up_all(connection, self._acting_for, device_ids)
+            return catch_up_all(connection, self._acting_for, device_ids, self._unmoved)
 
         caught = await self._writer.submit(work, aims=True)
         self.count += len(caught.reached)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -27,6 +27,15 @@ CATCHING_UP: Final = "server"
 """Who moves a device between groups where it is not known any more whose change that was."""
 
 
+Unmoved: TypeAlias = Callable[[Connection, TenantId, Collection[DeviceId]], frozenset[DeviceId]]
+"""Says which devices of a tenant have the target that they shall have, as far as it knows; see ``server.targeting``."""
+
+
+def not_known(_connection: Connection, _tenant_id: TenantId, _device_ids: Collection[DeviceId]) -> frozenset[DeviceId]:
+    """Know of no device."""
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaughtUp:
     """What came of it: who is up to date now, whose target is another, and who could not be held at the moment."""
@@ -37,12 +46,15 @@ class CaughtUp:
 
 
 def catch_up_all(
-    connection: Connection, acting_for: Callable[[TenantId], Acting], device_ids: Collection[DeviceId]
+    connection: Connection,
+    acting_for: Callable[[TenantId], Acting],
+    device_ids: Collection[DeviceId],
+    unmoved: Unmoved = not_known,
 ) -> CaughtUp:
     """Bring those of these devices up to date that are behind, of whatever tenants they are."""
     targets.lock(connection)
     caught = [
-        catch_up(connection, acting_for(tenant_id), ids)
+        catch_up(connection, acting_for(tenant_id), ids, unmoved)
         for tenant_id, ids in sorted(aims.behind(connection, device_ids).items())
     ]
     return CaughtUp(
@@ -52,7 +64,9 @@ def catch_up_all(
     )
 
 
-def catch_up(connection: Connection, acting: Acting, device_ids: Collection[DeviceId]) -> CaughtUp:
+def catch_up(
+    connection: Connection, acting: Acting, device_ids: Collection[DeviceId], unmoved: Unmoved = not_known
+) -> CaughtUp:
     """Bring those of a tenant's devices up to date that are behind.
 
     The transaction holds ``targets.lock`` before any row, like all that aim policies: nothing changes meanwhile.
@@ -65,8 +79,9 @@ def catch_up(connection: Connection, acting: Acting, device_ids: Collection[Devi
         left = frozenset(aims.behind(connection, device_ids).get(acting.tenant_id, {})) - held.keys()
     if not held:
         return CaughtUp(left=left)
+    same = unmoved(connection, acting.tenant_id, held.keys())
     _move(connection, acting, held.keys(), min(held.values()), newest)
-    aimed_anew = retarget(connection, held, acting.clock.now())
+    aimed_anew = retarget(connection, held.keys() - same, acting.clock.now())
     aims.set_reached(connection, held, newest)
     return CaughtUp(reached=frozenset(held), aimed_anew=aimed_anew, left=left)
 

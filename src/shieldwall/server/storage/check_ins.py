@@ -213,6 +213,14 @@ def find_many(connection: Connection, device_ids: Collection[DeviceId]) -> dict[
     return {state.device_id: state for state in found}
 
 
+def targets_of(connection: Connection, device_ids: Collection[DeviceId]) -> dict[DeviceId, Digest]:
+    """Return the targets of those of these devices that have one."""
+    query = select(_ID, check_ins.c.target_digest).where(
+        is_one_of(connection, _ID, device_ids), check_ins.c.target_digest.is_not(None)
+    )
+    return {DeviceId(device_id): Digest(digest) for device_id, digest in connection.execute(query)}
+
+
 def set_facts(connection: Connection, device_id: DeviceId, digest: Digest) -> None:
     """Point a device to the facts it sent."""
     connection.execute(_SET_FACTS, {"device": device_id, "digest": digest})

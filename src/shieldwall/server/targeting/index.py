@@ -96,6 +96,15 @@ class FleetIndex:
             if rule is None and (group_id not in self.members or self.definitions.groups[group_id] is not None)
         )
 
+    @property
+    def undecided(self) -> frozenset[GroupId]:
+        """The groups that no rule decides."""
+        return self._rules.undecided
+
+    def recorded_of(self, device_id: DeviceId) -> frozenset[GroupId]:
+        """Return the groups that a device belongs to although no rule says so."""
+        return frozenset(self._recorded(self.fleet.find([device_id])[0]))
+
     def hash_of(self, device_id: DeviceId) -> Hash | None:
         """Return the hash of what a device shall enforce, ``None`` where that has to be computed."""
         return self.fleet.board.look(id_from(device_id))

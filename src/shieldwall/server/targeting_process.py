@@ -1,0 +1,149 @@
+"""``python -m shieldwall.server.targeting_process DATA``: the process that holds the fleet in memory.
+
+It reads everything when it starts, follows what changes, and shows others on the same machine a hash of what each
+device shall enforce. It decides nothing. Where the database cannot be reached it waits; what it shows is not believed
+meanwhile. It answers ``status`` on its socket, to this user alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from shieldwall.contract.strict_json import encode
+from shieldwall.server import settings
+from shieldwall.server.observability import log_as_json
+from shieldwall.server.settings import ServerSettings
+from shieldwall.server.storage.database import Database, StorageUnavailableError
+from shieldwall.server.system import SystemClock, new_id
+from shieldwall.server.targeting.following import Following
+from shieldwall.server.targeting.hashes import Hasher
+from shieldwall.server.targeting.keeping import Keeping
+from shieldwall.server.targeting.shared import SharedBoards
+
+_log: Final = structlog.get_logger("shieldwall.targeting")
+REST_SECONDS: Final = 0.1
+"""Between two looks at what changed, when there was nothing more."""
+_AGAIN_SECONDS: Final = 2.0
+_KEEP_SECONDS: Final = 60.0
+_PEER: Final = struct.Struct("3i")
+
+
+async def serve(data: Path) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    found = settings.load(data)
+    database = Database(found.database)
+    hasher = Hasher(found.nonce_key.read_bytes())
+    boards = SharedBoards(found.targeting_boards)
+    following = Following(database, hasher, boards.allocator)
+    keeping = Keeping(database, SystemClock(), new_id, found.tenant_id, name=f"targeting@{socket.gethostname()}"[:64])
+    try:
+        if await _begun(following, keeping, boards, asked):
+            server = await _answering(found, following)
+            await _follow(following, keeping, boards, asked)
+            server.close()
+    finally:
+        boards.close()
+        found.targeting_socket.unlink(missing_ok=True)
+        database.close()
+
+
+async def _begun(following: Following, keeping: Keeping, boards: SharedBoards, asked: asyncio.Event) -> bool:
+    """Read everything; where the database is not there, wait for it."""
+
+    def begin() -> None:
+        following.begin(keeping.begin())
+        while not following.step():
+            pass
+        boards.publish(following.place)
+
+    while not asked.is_set():
+        try:
+            await asyncio.to_thread(begin)
+        except StorageUnavailableError as error:
+            _log.warning("index_not_begun", code=error.code, cause=error.cause)
+            await _rest(asked, _AGAIN_SECONDS)
+        else:
+            followed = following.followed
+            _log.info("index_ready", devices=followed.devices, seconds=round(followed.seconds_to_begin, 2))
+            return True
+    return False
+
+
+async def _follow(following: Following, keeping: Keeping, boards: SharedBoards, asked: asyncio.Event) -> None:
+    """Follow what changes, and keep now and then how far that is."""
+
+    def step() -> bool:
+        is_all = following.step()
+        boards.publish(following.place)
+        return is_all
+
+    kept_at = time.monotonic()
+    while not asked.is_set():
+        try:
+            is_all = await asyncio.to_thread(step)
+            if time.monotonic() - kept_at > _KEEP_SECONDS:
+                kept_at = time.monotonic()
+                await asyncio.to_thread(keeping.keep, following.place)
+        except StorageUnavailableError as error:
+            _log.warning("index_lags", code=error.code, cause=error.cause)
+            await _rest(asked, _AGAIN_SECONDS)
+        else:
+            await _rest(asked, REST_SECONDS if is_all else 0)
+
+
+async def _answering(found: ServerSettings, following: Following) -> asyncio.Server:
+    """Listen on the socket: each connection is told how the index is."""
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+            if _PEER.unpack(peer)[1] == os.geteuid():
+                writer.write(encode(_status(following)) + b"\n")
+                await writer.drain()
+        writer.close()
+
+    found.targeting_socket.unlink(missing_ok=True)
+    return await asyncio.start_unix_server(answer, found.targeting_socket)
+
+
+def _status(following: Following) -> dict[str, object]:
+    followed = following.followed
+    return {
+        "devices": followed.devices,
+        "changes": followed.changes,
+        "isCurrent": followed.is_current,
+        "lagSeconds": round(time.monotonic() - followed.current_at, 3),
+        "secondsToBegin": round(followed.seconds_to_begin, 3),
+        "memoryBytes": _resident(),
+    }
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def _rest(asked: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asked.wait()
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    log_as_json("targeting")
+    asyncio.run(serve(Path(sys.argv[1])))
