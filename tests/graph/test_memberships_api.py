@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.graph_bodies import GROUPS, a_group
 from tests.support.samples import a_device, device_id
 
+from shieldwall.contract.ids import GroupId
 from shieldwall.server.directory import devices as directory_devices
+from shieldwall.server.directory.groups import GroupDraft, update_group
+from shieldwall.server.manager.sweeping import look, sweep
 
 EVALUATE = "/beta/groups/evaluateDynamicMembership"
 LINUX = 'device.deviceOSType -eq "Linux"'
@@ -98,6 +102,32 @@ def test_an_error_in_a_rule_says_at_which_character(embedded_graph: Client) -> N
 
     assert answer.status_code == 400
     assert answer.json()["error"]["innerError"]["position"] == len(LINUX) + len(" -and device.isRooted ")
+
+
+@pytest.mark.usefixtures("two")
+def test_a_rule_is_said_to_be_running_until_every_device_took_it_up(world: AdminWorld, graph: Client) -> None:
+    group = made(graph, "Two", 'device.displayName -eq "device-2"')
+    asking = made(graph, "Asking", f"device.memberOf -any (group.objectId -in ['{group}'])")
+    status = "membershipRuleProcessingStatus"
+
+    def said(of: str) -> object:
+        return graph.get(f"{GROUPS}/{of}?$select={status}").json()[status]["status"]
+
+    assert (said(group), said(asking)) == ("Succeeded", "Succeeded")
+    with world.writing() as connection:
+        few = replace(world.services.acting("Ada"), most_at_once=1)
+        draft = GroupDraft(display_name="Two", mail_nickname="two", membership_rule=LINUX)
+        update_group(connection, few, GroupId(group), draft)
+
+    assert (said(group), said(asking)) == ("Running", "Running")
+    assert names(graph, group) == ["device-2"]
+    with world.writing() as connection:
+        while (looked := look(connection, world.services.tenant.id, 1)) is not None:
+            sweep(connection, few, looked, "test")
+    assert (said(group), said(asking)) == ("Succeeded", "Succeeded")
+    assert names(graph, group) == names(graph, asking) == ["device-1", "device-2"]
+    assert graph.get(f"{GROUPS}/{made(graph, 'Assigned')}?$select={status}").json()[status] is None
+    assert status not in graph.get(f"{GROUPS}/{group}").json()
 
 
 @pytest.mark.usefixtures("two")

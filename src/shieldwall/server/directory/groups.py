@@ -21,6 +21,7 @@ from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import (
     add_members,
     groups_asking_for,
+    is_catching_up,
     reevaluate_device,
     reevaluate_group,
     remove_members,
@@ -52,6 +53,7 @@ __all__ = [
     "groups_of",
     "history_of_device",
     "history_of_group",
+    "is_catching_up",
     "join_members",
     "list_groups",
     "members",

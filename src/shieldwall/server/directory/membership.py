@@ -89,6 +89,14 @@ def settle_group(connection: Connection, acting: Acting, group: Group) -> frozen
     return moved | _fill(connection, acting, group, why(group.id))
 
 
+def is_catching_up(connection: Connection, group: Group) -> bool:
+    """Say whether devices may still join or leave a group by a change of its rule, or of a group that it asks for."""
+    if group.membership_rule is None or not decides(group):
+        return False
+    named = parse_rule(group.membership_rule).groups()
+    return bool(aims.open_groups(connection, group.tenant_id, {group.id, *named}))
+
+
 def why_moved(changes: Collection[AimsChange], otherwise: Why) -> Callable[[GroupId], Why]:
     """Say why a device that takes up these changes joins or leaves a group: the last that was about this one."""
     known: dict[str | None, Why] = {}

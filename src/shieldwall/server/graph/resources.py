@@ -38,6 +38,11 @@ def group_resource(group: Group) -> Json:
     }
 
 
+def processing_status(*, is_catching_up: bool) -> Json:
+    """Shape how far a membership rule has got: whether devices may still join or leave by the latest change of it."""
+    return {"status": "Running" if is_catching_up else "Succeeded", "lastMembershipUpdated": None, "errorMessage": None}
+
+
 def enrollment_resource(enrollment: Enrollment) -> Json:
     """Shape how a device is enrolled (ours): the published code, and why in our own words."""
     return {

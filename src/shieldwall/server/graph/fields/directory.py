@@ -138,6 +138,7 @@ _GROUP: Final[tuple[Property, ...]] = (
         case((_group.membership_rule.is_not(None), _group.processing_state), else_=cast(null(), Text())),
         nullable=True,
     ),
+    *fields.shown("membershipRuleProcessingStatus"),
     fields.moment("createdDateTime", _group.created_at),
     never("deletedDateTime", Kind.MOMENT),
     never("mail"),

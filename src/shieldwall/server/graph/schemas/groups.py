@@ -25,6 +25,16 @@ from shieldwall.server.storage.records import MembershipCause, ProcessingState
 
 _RULE: Final = said(TEXT, 'Who belongs, as a rule: `(device.deviceOSType -eq "Linux")`.')
 _TYPES: Final = list_of(word("DynamicMembership"))
+_STATUS: Final = said(
+    record(
+        {
+            "status": said(word("Running", "Succeeded"), "`Running`: devices may still join or leave by a change."),
+            "lastMembershipUpdated": NOTHING,
+            "errorMessage": NOTHING,
+        }
+    ),
+    "How far the rule has got; told of one group, by `$select` alone. In a large fleet a change takes minutes.",
+)
 GROUP: Final = resource(
     "Group",
     {
@@ -37,9 +47,11 @@ GROUP: Final = resource(
         "groupTypes": _TYPES,
         "membershipRule": nullable(_RULE),
         "membershipRuleProcessingState": nullable(word(ProcessingState)),
+        "membershipRuleProcessingStatus": nullable(_STATUS),
         "createdDateTime": read_only(MOMENT),
         "deletedDateTime": read_only(NOTHING),
     },
+    sometimes=["membershipRuleProcessingStatus"],
     meaning="A set of devices, with assigned members or a membership rule.",
 )
 _SENT: Final[dict[str, Schema]] = {

@@ -20,6 +20,7 @@ from shieldwall.server.directory import groups
 from shieldwall.server.directory.group_rules import Moves, preview_rule
 from shieldwall.server.directory.group_uses import GroupUses, uses_of
 from shieldwall.server.directory.groups import DynamicGroupError, GroupDraft
+from shieldwall.server.manager.sweeping import still_to_come
 from shieldwall.server.portal.groups.words import CAUSES
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.paging import page_of, paging
@@ -67,6 +68,9 @@ def show_group(services: Services, rendering: Renderer, request: PageRequest, gr
         group = groups.get_group(connection, tenant, wanted)
         only = sight.devices(group_members.c.device_id)
         count = stored_groups.count_members(connection, wanted, only, most=MOST_COUNTED + 1)
+        is_catching_up = groups.is_catching_up(connection, group)
+        sees_all = sight.access.may_everywhere(ResourceAction.READ_DEVICES)
+        to_come = still_to_come(connection, tenant) if sees_all else None
         uses = seen_uses(connection, sight, group)
         sees_people = sight.access.may_everywhere(ResourceAction.READ_PEOPLE)
         persons = people.members_of(connection, wanted, Page(size=_MOST_PEOPLE if sees_people else 0))
@@ -77,6 +81,8 @@ def show_group(services: Services, rendering: Renderer, request: PageRequest, gr
         live=(f"group:{group.id}",),
         group=group,
         is_paused=group.processing_state is ProcessingState.PAUSED,
+        is_catching_up=is_catching_up,
+        to_come=to_come,
         member_count=count,
         most_counted=MOST_COUNTED,
         seen=uses,

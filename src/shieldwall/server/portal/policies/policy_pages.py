@@ -22,6 +22,7 @@ from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.manager import policies, revisions
 from shieldwall.server.manager.policy_devices import DevicesWanted, devices_wanted
+from shieldwall.server.manager.sweeping import still_to_come
 from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies.links import Asked, asked_by, following, page_after
@@ -64,6 +65,7 @@ def show_policy(
         targets = target_rows(connection, request, policy)
         latest = revisions.history(connection, services.tenant.id, policy.id, Page(size=_LATEST))
         tags = {each.id: each.display_name for each in scope_tags.all_tags(connection, services.tenant.id)}
+        to_come = still_to_come(connection, services.tenant.id)
     standings = standings_of(services.catalog, shown["shown"].settings)
     troubled = [
         each for each in standings if each.counts.get(SettingState.ERROR) or each.counts.get(SettingState.CONFLICT)
@@ -75,6 +77,8 @@ def show_policy(
         targets=targets,
         latest=latest,
         tag_names=tags,
+        is_catching_up=to_come != 0,
+        to_come=to_come if sight_of(request).access.may_everywhere(ResourceAction.READ_DEVICES) else None,
         troubled=troubled[:_MOST_TROUBLED],
         troubled_count=len(troubled),
         **shown,
