@@ -13,7 +13,15 @@ from typing import Annotated, Final
 
 import typer
 
-from shieldwall.cli import server_apps, server_audit, server_backup, server_push, server_tenants, server_token_keys
+from shieldwall.cli import (
+    server_apps,
+    server_audit,
+    server_backup,
+    server_hosts,
+    server_push,
+    server_tenants,
+    server_token_keys,
+)
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.cli.server_tenants import ACTOR, DataOption, TenantOption
 from shieldwall.server.roles import DEFAULT, Role
@@ -25,6 +33,7 @@ app.add_typer(server_apps.app, name="app")
 app.command("rotate-token-key")(server_token_keys.rotate_token_key)
 app.add_typer(administrators, name="admin")
 app.add_typer(server_tenants.app, name="tenant")
+app.add_typer(server_hosts.app, name="host")
 app.add_typer(server_push.app, name="push")
 app.command("audit")(server_audit.show_audit)
 app.command("backup")(server_backup.backup)

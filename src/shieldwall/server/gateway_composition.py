@@ -54,8 +54,8 @@ from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.settings import ServerSettings, authority_of
-from shieldwall.server.signer.client import SignerClient
 from shieldwall.server.signer.ports import Signers
+from shieldwall.server.signers import open_signers
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
@@ -90,7 +90,7 @@ class Gateway:
 def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Gateway]:
     """Open the database and the line to the signer, and put a gateway together."""
     with (
-        SignerClient(settings.data) as signer,
+        open_signers(settings) as signer,
         opened_database(settings) as database,
         compose_gateway(
             settings, database=database, signers=signer, clock=SystemClock(), monotonic=monotonic

@@ -40,7 +40,7 @@ from shieldwall.server.reporting.running import Following
 from shieldwall.server.sampling import Sampling
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings import ServerSettings, authority_of
-from shieldwall.server.signer.client import SignerClient
+from shieldwall.server.signers import open_signers
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.sweeping import Sweeping, SweepMeasures
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
@@ -106,7 +106,7 @@ def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterat
         NotFoundError: There is no such tenant.
     """
     with (
-        SignerClient(settings.data) as signers,
+        open_signers(settings) as signers,
         opened_database(settings) as database,
         open_outgoing(settings) as outgoing,
     ):

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from shieldwall.server.roles import DEFAULT, Role
-from shieldwall.server.settings import ServerSettings
-from shieldwall.server.signer.client import SignerClient
+from shieldwall.server.settings import ServerSettings, SignerDoor
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect
+from shieldwall.server.signers import open_signers
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
@@ -32,7 +32,7 @@ async def run(settings: ServerSettings, on_ready: Callable[[], None], roles: Col
         StorageUnavailableError, UnknownSchemaError: Not with this database.
         ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
     """
-    with sole_server(settings, roles), SignerClient(settings.data) as signer:
+    with sole_server(settings, roles), open_signers(settings) as signer:
         with closing(Database(settings.database)) as database:
             migrate.upgrade(database)  # a newer program starts with the schema it knows
         await supervise(_stages(settings, roles, signer.for_tenant(settings.tenant_id)), on_ready)
@@ -73,9 +73,20 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                     is_replaceable=True,
                 )
 
+    door = tuple(_door(settings, each) for each in [settings.signer_door] if each and Role.SIGNER in roles)
     order = ((Role.SIGNER,), (Role.GATEWAY, Role.ADMIN, Role.TARGETING))
     wanted = (tuple(plan(role) for role in stage if role in roles) for stage in order)
-    return tuple(stage for stage in wanted if stage)
+    return tuple(stage for stage in (*wanted, door) if stage)
+
+
+def _door(settings: ServerSettings, door: SignerDoor) -> ProcessPlan:
+    """Say how other machines reach the signer of this one."""
+    return ProcessPlan(
+        name="signer-door",
+        command=module_command("shieldwall.server.signer.door", settings.data, door.listen, str(door.port)),
+        is_ready=lambda: is_listening(door.listen, door.port),
+        is_replaceable=True,
+    )
 
 
 async def _signer_answers(signer: Signer) -> bool:

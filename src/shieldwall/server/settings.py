@@ -134,6 +134,20 @@ class SyslogStream(
         return self.port or _PORTS[self.transport]
 
 
+class SignerPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Where the signer is, on a machine that does not hold the keys; ``tls/signer-*`` is how they know each other."""
+
+    host: Host
+    port: Port
+
+
+class SignerDoor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Where other machines of this server reach the signer of this one."""
+
+    listen: Host
+    port: Port
+
+
 class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """``server.json``. ``listen`` is an address of this machine; a proxy or firewall rule opens it to others.
 
@@ -153,6 +167,8 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     audit_streams: tuple[FileStream | SyslogStream, ...] = ()
     limits: Limits = Limits()
     identity: IdentitySettings = IdentitySettings()
+    signer: SignerPlace | None = None
+    signer_door: SignerDoor | None = None
     telemetry: TelemetrySettings | None = None
     push: PushSettings | None = None
     history: HistorySettings | None = None
@@ -177,6 +193,8 @@ class ServerSettings:
     public_aliases: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
+    signer: SignerPlace | None = None
+    signer_door: SignerDoor | None = None
     telemetry: TelemetrySettings | None = None
     push: PushSettings | None = None
     history: HistorySettings | None = None
@@ -247,6 +265,11 @@ class ServerSettings:
     def targeting_socket(self) -> Path:
         """Where the targeting process listens; that somebody does says that it is ready."""
         return self.run / "targeting.sock"
+
+    @property
+    def targeting_boards(self) -> Path:
+        """Where it is said in which shared memory the targeting process keeps what it knows."""
+        return self.run / "targeting.boards"
 
 
 def default_database(data: Path) -> str:

@@ -143,6 +143,17 @@ class LocalAuthority(_Authority):
         key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
         return _pem(certificate) + self.certificate_pem, key_pem
 
+    def issue_client(self, name: str, now: datetime, days: int = SERVER_DAYS) -> tuple[str, str]:
+        """Make a key and a certificate by which a machine of the server shows who it is; both in PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            _certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key(), self, now, days)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
+        return _pem(certificate), key_pem
+
 
 def _new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())

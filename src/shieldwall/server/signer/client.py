@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -34,8 +34,12 @@ class SignerClient:
     answer, a manifest a newer number.
     """
 
-    def __init__(self, data: Path, *, timeout: float = TIMEOUT_SECONDS) -> None:
-        self._path = socket_path(data)
+    def __init__(
+        self, data: Path, *, timeout: float = TIMEOUT_SECONDS, dial: Callable[[float], socket.socket] | None = None
+    ) -> None:
+        """Ask the signer of this directory; or the one that ``dial`` connects to, which raises ``OSError``."""
+        path = socket_path(data)
+        self._dial = (lambda patience: connect(path, patience)) if dial is None else dial
         self._timeout = timeout
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
@@ -61,9 +65,7 @@ class SignerClient:
 
     def ask(self, tenant_id: TenantId, request: wire.Request, kind: type[T]) -> T:
         """Ask for something with the keys of a tenant. Raises: SignerError."""
-        question = strict_json.encode(wire.Question(tenant_id=tenant_id, request=request))
-        with self._lock:
-            reply = self._exchange(question)
+        reply = self.forward(strict_json.encode(wire.Question(tenant_id=tenant_id, request=request)))
         try:
             answer: wire.Answer = strict_json.decode(reply, wire.Answer)  # type: ignore[arg-type]  # a union is no type[T]
             if isinstance(answer, wire.Granted):
@@ -72,6 +74,11 @@ class SignerClient:
             raise BadFrameError(f"The signer's answer cannot be read: {error.cause}") from None
         raise BY_CODE.get(answer.code, SignerError)(answer.cause, remedy=answer.remedy)
 
+    def forward(self, question: bytes) -> bytes:
+        """Hand over a question as it stands and return the answer as it came. Raises: SignerUnavailableError."""
+        with self._lock:
+            return self._exchange(question)
+
     def _exchange(self, question: bytes) -> bytes:
         if self._connection is not None:
             try:
@@ -79,11 +86,11 @@ class SignerClient:
             except (OSError, BadFrameError):
                 self._hang_up()  # the signer was restarted since we last spoke
         try:
-            self._connection = connect(self._path, self._timeout)
+            self._connection = self._dial(self._timeout)
             return self._round(self._connection, question)
         except (OSError, BadFrameError) as error:
             self._hang_up()
-            raise SignerUnavailableError(f"The signer at {self._path} does not answer: {error}.") from error
+            raise SignerUnavailableError(f"The signer does not answer: {error}.") from error
 
     def _round(self, connection: socket.socket, question: bytes) -> bytes:
         wire.write_frame(connection, question)

@@ -75,6 +75,13 @@ class KeyFilesError(SignerError):
     remedy = "Key files belong to the signer's user with mode 0600; restore them from the backup if they are damaged."
 
 
+class NotPermittedError(SignerError):
+    """A machine asked from afar for what machines of its role need not ask."""
+
+    code = "signerNotPermitted"
+    remedy = "Run what asks this on a machine of the role admin; if nobody should have, look at the machine that did."
+
+
 BY_CODE: dict[str, type[SignerError]] = {
     kind.code: kind
     for kind in (
@@ -88,6 +95,7 @@ BY_CODE: dict[str, type[SignerError]] = {
         CounterExhaustedError,
         LedgerError,
         KeyFilesError,
+        NotPermittedError,
     )
 }
 """An error that crossed the socket comes back as its own class."""
