@@ -70,7 +70,7 @@ def started(command: Sequence[str], log: Path, environment: dict[str, str] | Non
 
 def wait_for_port(port: int) -> None:
     """Wait until somebody listens on a port of loopback. Raises: TimeoutError."""
-    wait_until(lambda: _listens(port), f"port {port}")
+    wait_until(lambda: _listens(port), f"port {port}", seconds=300)
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60, every: float = 0.05) -> None:
