@@ -1,209 +1,130 @@
 """CPU of a full check-in on the server (fresh TLS, signature, durable) against nginx answering 204 over TLS.
 
-Rounds are interleaved and the medians compared; only the servers' own processor time counts. A check-in is what a
-device sends when nothing has changed, by the agent's own code.
+Rounds are interleaved and the medians compared; only the servers' own processor time counts, on PostgreSQL with that of
+the database. A check-in is what a device sends when nothing has changed.
 """
 
 from __future__ import annotations
 
-import http.client
-import os
-import ssl
-import sys
+import itertools
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final
+
+import msgspec
+from tests.support.check_in_storm import Storm, keep_up
+from tests.support.storm_fleet import StormFleet, StormRequest
 
 from benchmarks.bars import CHECK_IN_TO_NGINX
-from benchmarks.figures import SQLITE, Figure, Peer
-from benchmarks.programs import Server, nginx, processor_seconds
-from shieldwall.agent.applier.authority import Claim
-from shieldwall.agent.applier.examination import Examination, Surveyed
-from shieldwall.agent.applier.pin import Authority
-from shieldwall.agent.applier.protocol import Happened, Outcome, Standing
-from shieldwall.agent.host.survey import Survey
-from shieldwall.agent.journal import Journal
-from shieldwall.agent.service.assembly import Enrolled, Surroundings
-from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.enforcer import Policies
-from shieldwall.agent.service.package_file import read_package
-from shieldwall.agent.service.records import Server as AgentServer
-from shieldwall.agent.service.state import AgentState
-from shieldwall.agent.service.transport import HttpsTransport, tls_context
-from shieldwall.contract.clock import Clock
-from shieldwall.contract.events import MAX_EVENTS
-from shieldwall.contract.ids import TenantId
-from shieldwall.contract.messages import DeviceFacts, Envelope, HardwareIds, Manifest
-from shieldwall.contract.status import StatusReport
-from shieldwall.contract.strict_json import decode
-from shieldwall.trust import strict_base64
+from benchmarks.clusters import Cluster, cluster, programs
+from benchmarks.figures import POSTGRESQL, SQLITE, Engine, Figure, Peer
+from benchmarks.programs import (
+    SHIELDWALL,
+    children,
+    command_line,
+    nginx,
+    processor_seconds,
+    run,
+    started,
+    wait_for_port,
+)
+from shieldwall.server.storage.database import Database
 
-_AT_ONCE = 8
+_DEVICES: Final = 1_000
+_PORTS: Final[dict[Engine, tuple[int, int]]] = {SQLITE: (18443, 18444), POSTGRESQL: (18446, 18447)}
+_NGINX_PORT: Final = 18445
+_GET: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+_NGINX: Final = "nginx, 204 over TLS"
 
 
-class SystemClock:
-    """The clock of this machine."""
+@dataclass(frozen=True)
+class Asked:
+    """A server that is asked: how to send it so many requests with so many at a time, and what it has worked."""
 
-    def now(self) -> datetime:
-        """Return the present moment."""
-        return datetime.now(UTC)
+    send: Callable[[int, int], None]
+    seconds: Callable[[], float]
 
-
-@dataclass(frozen=True, slots=True)
-class PlainMachine:
-    """A machine with nothing special about it."""
-
-    name: str
-
-    def facts(self) -> DeviceFacts:
-        """Say what it is."""
-        return DeviceFacts(display_name=self.name, os_type="Linux", os_version="Debian 12")
-
-    def hardware(self, _tenant_id: TenantId) -> HardwareIds:
-        """Tell nothing about its hardware."""
-        return HardwareIds()
-
-    def engines(self) -> Mapping[str, str | None]:
-        """Have nothing to steer."""
-        return {}
-
-    def survey(self) -> Survey:
-        """Find no other manager."""
-        return Survey(managers=(), neighbours=())
-
-    def boot_id(self) -> str:
-        """Name its one boot."""
-        return "benchmark"
-
-    def uptime(self) -> float:
-        """Stand still."""
-        return 0.0
-
-
-class NothingToEnforce:
-    """An applier for devices without policies: it believes everybody, and what it says costs nothing."""
-
-    obeys_at_once = True
-
-    def start(self) -> None:
-        """Have nothing to finish."""
-
-    def stop(self) -> Standing:
-        """Have nothing to note."""
-        return self.look()
-
-    def look(self) -> Standing:
-        """Stand anywhere."""
-        return Standing(nonce="0" * 32)
-
-    def adopt(self, *, authority: Authority | None = None, claim: Claim | None = None) -> None:
-        """Take anybody's word."""
-
-    def enforce(self, manifest: Envelope, policies: Policies, *, time: Envelope | None = None) -> Outcome:  # noqa: ARG002 - as the interface has it
-        """Report an empty target."""
-        wanted = decode(strict_base64.decode(manifest.payload), Manifest)
-        return Outcome(report=StatusReport(target=wanted.target))
-
-    def refresh(self) -> Outcome:
-        """Find no drift."""
-        return Outcome(report=StatusReport())
-
-    def confirm(self, statement: Envelope) -> None:
-        """Have nothing to confirm."""
-
-    def release(
-        self, *, manifest: Envelope | None = None, package: Envelope | None = None, time: Envelope | None = None
-    ) -> None:
-        """Give nothing back."""
-
-    def examine(
-        self,
-        *,
-        with_facts: bool = False,  # noqa: ARG002 - as the interface has it
-        tenant_id: TenantId | None = None,  # noqa: ARG002
-        with_sources: bool = False,  # noqa: ARG002
-        inspect: Literal["checks", "bundle"] | None = None,  # noqa: ARG002
-    ) -> Examination:
-        """See nothing."""
-        return Examination(survey=Surveyed())
-
-    def events(self, *, acknowledged: str | None = None, most: int = MAX_EVENTS) -> Happened:  # noqa: ARG002 - as above
-        """Have seen nothing happen."""
-        return Happened()
+    def cost(self, requests: int, at_once: int) -> float:
+        """Return the processor time of a request in microseconds."""
+        before = self.seconds()
+        self.send(requests, at_once)
+        return (self.seconds() - before) / requests * 1e6
 
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
-    """Measure in interleaved rounds."""
-    rounds, requests = (3, 80) if quick else (7, 400)
-    server = Server(home, admin_port=18443, gateway_port=18444)
-    with server.running() as ours:
-        devices = [_onboarded(home / "devices" / str(number), server.package) for number in range(_AT_ONCE)]
-        with nginx(home / "nginx", port=18445, certificate=server.certificate, key=server.key) as theirs:
-            context = ssl.create_default_context(cadata=server.authority())
-            our_costs, their_costs = [], []
+    """Measure both engines in interleaved rounds: as many at a time as come to a busy server, and very few."""
+    rounds, requests = (3, 200) if quick else (7, 2_000)
+    with ExitStack() as stack:
+        asked = {SQLITE: stack.enter_context(_gateway(home / "sqlite", SQLITE, None))}
+        if programs() is not None:
+            running = stack.enter_context(cluster(home / "cluster"))
+            asked[POSTGRESQL] = stack.enter_context(_gateway(home / "postgresql", POSTGRESQL, running))
+        tls = home / "sqlite" / "tls"
+        peer = nginx(home / "nginx", port=_NGINX_PORT, certificate=tls / "server.pem", key=tls / "server.key")
+        asked[_NGINX] = _asking_nginx(stack.enter_context(peer))
+        figures: list[Figure] = []
+        for at_once in (64, 8):
+            costs: dict[str, list[float]] = {name: [] for name in asked}
             for _ in range(rounds):
-                before = processor_seconds(ours)
-                _spread(devices, requests)
-                our_costs.append((processor_seconds(ours) - before) / requests)
-                before = processor_seconds(theirs)
-                _fetch(context, 18445, requests)
-                their_costs.append((processor_seconds(theirs) - before) / requests)
-    return [
-        Figure.of(
-            f"full check-in without news, {_AT_ONCE} devices at a time",
-            [each * 1e6 for each in our_costs],
-            "µs CPU",
-            engine=SQLITE,
-            peer=Peer.of("nginx, 204 over TLS", [each * 1e6 for each in their_costs]),
-            bar=CHECK_IN_TO_NGINX,
-            note=f"gateway and signer; {rounds} interleaved rounds of {requests}",
-        )
-    ]
+                for name, each in asked.items():
+                    costs[name].append(each.cost(requests, at_once))
+            figures += _figures(costs, at_once, f"{rounds} interleaved rounds of {requests}")
+    return figures
 
 
-def _onboarded(directory: Path, package: Path) -> Enrolled:
-    directory.mkdir(parents=True)
-    clock: Clock = SystemClock()
-    surroundings = Surroundings(
-        state=AgentState(directory=directory, disk=LocalDisk()),
-        open_transport=_transport,
-        machine=PlainMachine(directory.name),
-        enforcer=NothingToEnforce(),
-        clock=clock,
-        randomness=os.urandom,
-        journal=Journal(out=sys.stderr, clock=clock),
-    )
-    surroundings.onboard()(read_package(package, clock.now()))
-    enrolled = surroundings.enrolled()
-    enrolled.check_in.check_in()
-    return enrolled
+def _figures(costs: dict[str, list[float]], at_once: int, note: str) -> Iterator[Figure]:
+    what, bar = f"full check-in without news, {at_once} devices at a time", CHECK_IN_TO_NGINX
+    peer = Peer.of(_NGINX, costs[_NGINX])
+    engines: tuple[Engine, ...] = (SQLITE, POSTGRESQL)
+    for engine in engines:
+        if engine not in costs:
+            yield Figure.missing(what, "µs CPU", "needs PostgreSQL", engine=engine, bar=bar)
+            continue
+        parts = "gateway and signer" if engine == SQLITE else "gateway, signer and database"
+        yield Figure.of(what, costs[engine], "µs CPU", engine=engine, peer=peer, bar=bar, note=f"{parts}; {note}")
 
 
-def _transport(server: AgentServer) -> HttpsTransport:
-    return HttpsTransport(context=tls_context(server.tls_roots), monotonic=time.monotonic)
+@contextmanager
+def _gateway(data: Path, engine: Engine, database: Cluster | None) -> Iterator[Asked]:
+    admin_port, gateway_port = _PORTS[engine]
+    authority = f"localhost:{gateway_port}"
+    urls = ("--public-url", f"https://localhost:{admin_port}", "--gateway-url", f"https://{authority}")
+    where = () if database is None else ("--database", database.url)
+    run(SHIELDWALL, "server", "init", "--data", str(data), *urls, *where)
+    settings = msgspec.json.decode((data / "server.json").read_bytes())
+    fleet = StormFleet(tenant_id=settings["tenantId"], count=_DEVICES)
+    opened = Database(settings["database"])
+    fleet.enrol(opened)
+    opened.close()
+    coming = itertools.cycle(fleet)
+
+    def send(requests: int, at_once: int) -> None:
+        _storm(gateway_port, (next(coming).check_in(authority, time.time()) for _ in range(requests)), at_once)
+
+    words = ("server", "run", "--data", str(data), "--role", "signer", "--role", "gateway")
+    with started([SHIELDWALL, *words], data / "server.log") as pid:
+        wait_for_port(gateway_port)
+        pids = [each for each in children(pid) if _is_measured(command_line(each))]
+        send(_DEVICES, 64)  # each has been met once
+        yield Asked(send, lambda: processor_seconds(pids) + (database.processor_seconds() if database else 0.0))
 
 
-def _spread(devices: list[Enrolled], requests: int) -> None:
-    def work(device: Enrolled) -> None:
-        for _ in range(requests // len(devices)):
-            settled = device.check_in.check_in()
-            assert settled.rounds == 1, "a check-in without news takes one round"
-
-    with ThreadPoolExecutor(len(devices)) as pool:
-        list(pool.map(work, devices))
+def _is_measured(command: str) -> bool:
+    return "gateway_process" in command or "shieldwall.server.signer" in command
 
 
-def _fetch(context: ssl.SSLContext, port: int, requests: int) -> None:
-    def work(_: int) -> None:
-        for _ in range(requests // _AT_ONCE):
-            connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=20)
-            connection.request("GET", "/")
-            assert connection.getresponse().status == 204
-            connection.close()
+def _asking_nginx(pids: list[int]) -> Asked:
+    def send(requests: int, at_once: int) -> None:
+        _storm(_NGINX_PORT, (StormRequest(device=0, seq=0, wire=_GET, body=b"") for _ in range(requests)), at_once)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(work, range(_AT_ONCE)))
+    return Asked(send, lambda: processor_seconds(pids))
+
+
+def _storm(port: int, requests: Iterator[StormRequest], at_once: int) -> None:
+    storm = Storm(port=port)
+    for outcome in keep_up(storm, requests, at_once=at_once):
+        assert outcome.status == 204, f"{outcome.status} {outcome.failure} {outcome.body[:200]!r}"
+    storm.close()

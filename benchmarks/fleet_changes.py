@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.check_in import SystemClock
 from benchmarks.figures import SQLITE, Bar, Engine, Figure
 from benchmarks.inventory import TENANT, fill
 from benchmarks.preview import antivirus_draft
@@ -35,7 +34,7 @@ from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.storage import devices, migrate
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.system import new_id
+from shieldwall.server.system import SystemClock, new_id
 
 DEVICES: Final = 100_000
 _ROUNDS: Final = 15

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.check_in import SystemClock
 from benchmarks.figures import SQLITE, Bar, Engine, Figure, Peer, percentile
 from benchmarks.fleets import TENANT, add_devices, add_tenant, median_cost
 from benchmarks.preview import antivirus_draft
@@ -32,7 +31,7 @@ from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.system import new_id
+from shieldwall.server.system import SystemClock, new_id
 
 DEVICES: Final = 1_000_000
 RULES: Final = 1_000

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.check_in import SystemClock
 from benchmarks.figures import SQLITE, Bar, Figure
 from benchmarks.fleets import TENANT, add_devices, add_tenant, device_id, group_id, median_cost, moment
 from shieldwall.catalog.loader import load
@@ -43,7 +42,7 @@ from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import AssignmentKind
 from shieldwall.server.storage.schema import group_members, groups
-from shieldwall.server.system import new_id
+from shieldwall.server.system import SystemClock, new_id
 
 DEVICES, POLICIES, GROUPS, GROUPS_OF_A_DEVICE = 100_000, 100, 200, 6
 ANTIVIRUS = TemplateId("4cfd164c-5e8a-4ea9-b15d-9aa71e4ffff4_1")

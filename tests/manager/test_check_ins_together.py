@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, text, update
-from tests.support.databases import on_sqlite_alone
+from sqlalchemy import Connection, event, text, update
+from tests.support.databases import on_postgresql_alone, on_sqlite_alone
 from tests.support.manager_world import World, caller
 from tests.support.samples import device_id
 
@@ -272,3 +272,19 @@ def test_each_check_in_changes_bytes_so_that_sqlite_truly_writes_it(world: World
             assert unchanged.take(connection, [of.asked(seq)], world.clock.now()) == [True]
         sizes.append(log.stat().st_size)
     assert sizes[0] < sizes[1] < sizes[2]
+
+
+@on_postgresql_alone
+def test_postgresql_looks_at_devices_one_by_one_whatever_it_believes_of_their_number(world: World) -> None:
+    def of_devices(node: dict[str, Any]) -> list[str]:
+        own = [node["Parent Relationship"]] if node.get("Relation Name") == "devices" else []
+        return own + [found for child in node.get("Plans", []) for found in of_devices(child)]
+
+    with world.database.write() as connection:
+        of = [settled(world, connection, number) for number in range(1, 4)]
+        statements: list[tuple[str, Any]] = []
+        event.listen(connection, "before_cursor_execute", lambda *sent: statements.append((sent[2], sent[3])))
+        assert unchanged.take(connection, [each.asked() for each in of], world.clock.now()) == [True] * 3
+        statement, values = statements[0]
+        plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values).scalar_one()
+    assert of_devices(plan[0]["Plan"]) == ["SubPlan"]

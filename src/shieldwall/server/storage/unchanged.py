@@ -28,7 +28,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
-    exists,
     func,
     literal_column,
     null,
@@ -79,11 +78,15 @@ def _taking(asked: Mapping[str, ColumnElement[Any]]) -> Update:
         .limit(literal_column("1"))
         .scalar_subquery()
     )
-    may_speak = exists().where(
-        devices.c.id == check_ins.c.device_id,
-        devices.c.key_thumbprint == asked["key"],
-        devices.c.state.in_(_SPEAKING),
-        or_(devices.c.certificate_expires_at.is_(None), devices.c.certificate_expires_at > at),
+    # Its value, not its existence: of that PostgreSQL would make a join, and of the join a pass over all devices.
+    speaking_key = (
+        select(devices.c.key_thumbprint)
+        .where(
+            devices.c.id == check_ins.c.device_id,
+            devices.c.state.in_(_SPEAKING),
+            or_(devices.c.certificate_expires_at.is_(None), devices.c.certificate_expires_at > at),
+        )
+        .scalar_subquery()
     )
     return (
         check_ins.update()
@@ -96,7 +99,7 @@ def _taking(asked: Mapping[str, ColumnElement[Any]]) -> Update:
             check_ins.c.status_digest.is_not_distinct_from(asked["status"]),
             check_ins.c.protocol == asked["protocol"],
             aims.is_up_to_date(),
-            may_speak,
+            speaking_key == asked["key"],
             seen == asked["place"],
         )
         .values(seq=asked["seq"], request_digest=asked["digest"], last_check_in=at, sync_requested_at=null())
