@@ -36,6 +36,7 @@ PARTS: Final = (
     "groups",
     "targeting",
     "fleet_changes",
+    "reports",
     "inventory",
     "listings",
     "tokens",

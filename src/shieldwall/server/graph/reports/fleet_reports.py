@@ -5,7 +5,7 @@ Of a large fleet they are counted in memory. Where it is not there, the database
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -15,6 +15,7 @@ from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
+from shieldwall.contract.ids import PolicyId, parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import answers
@@ -30,10 +31,12 @@ from shieldwall.server.graph.requests import GraphRequest, Services, body_of
 from shieldwall.server.graph.schemas.reports import TABLE_ANSWER
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager.standing import FleetStanding, standing_of_fleet
+from shieldwall.server.manager.statuses import PolicyCounts
 from shieldwall.server.reporting.held import DeviceFigures
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage import fleet_counts, inventory_slices
+from shieldwall.server.storage import policies as stored_policies
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Policy
 
@@ -46,6 +49,8 @@ class Part:
     reading: Reading
     sight: Sight
     sliced: Sliced
+    policy: PolicyId | None = None
+    """The only policy that is asked about, where the filter names one."""
 
     def standing(self) -> FleetStanding:
         """Return how its devices stand."""
@@ -73,11 +78,25 @@ class Part:
             agent_versions=fleet_counts.count_agent_versions(connection, tenant_id, only),
         )
 
+    def counts(self) -> Mapping[PolicyId, PolicyCounts]:
+        """Return how its devices stand with policies: with all, or the one that the filter names."""
+        if self.reading.fleet is None or self.policy is None:
+            return self.standing().policies
+        scopes = self.sight.access.scopes(ResourceAction.VIEW_REPORTS)
+        found = self.reading.fleet.counts_of_policy(self.policy, self.sliced.asked, scopes)
+        return {self.policy: found} if found.devices else {}
+
     def policies(self) -> Iterator[Policy]:
-        """Yield the policies that the caller sees."""
-        policies = list(all_policies(self.reading))
+        """Yield the policies that the caller sees: all, or the one that the filter names."""
+        policies = [each for each in self._policies() if each.tenant_id == self.reading.tenant_id]
         seen = self.sight.policies_among(self.reading.connection, [policy.id for policy in policies])
         return (policy for policy in policies if policy.id in seen)
+
+    def _policies(self) -> Iterable[Policy]:
+        if self.policy is None:
+            return all_policies(self.reading)
+        found = stored_policies.find(self.reading.connection, self.policy)
+        return () if found is None else (found,)
 
     def _conditions(self) -> inventory_slices.Conditions:
         asked = self.sliced.asked
@@ -114,7 +133,7 @@ def devices_of_fleet(part: Part) -> InMemory:
 
 def policies_of_fleet(part: Part) -> InMemory:
     """The policies of a slice of the fleet, with how many of its devices each is in which state on (ours)."""
-    counts = part.standing().policies
+    counts = part.counts()
     rows = [
         policy_row(part.reading, policy) | counted(counts[policy.id])
         for policy in part.policies()
@@ -125,7 +144,7 @@ def policies_of_fleet(part: Part) -> InMemory:
 
 def settings_of_fleet(part: Part) -> InMemory:
     """The settings of all policies in a slice of the fleet, with how many devices each is in which state on (ours)."""
-    counts = part.standing().policies
+    counts = part.counts()
     rows = [
         row
         for policy in part.policies()
@@ -144,10 +163,12 @@ ACTIONS: Final[Mapping[str, Making]] = {
 
 def _answered(services: AdminServices, sight: Sight, making: Making, asked: Asked) -> Response[bytes]:
     found, fleet, now = sliced(asked), services.fleet(), services.clock.now()
+    named_policy = asked.fixed("PolicyId")
+    policy = None if named_policy is None else parse_policy_id(named_policy)
     with services.database.read() as connection:
         _hold_seen(connection, sight, found)
         reading = Reading(connection=connection, catalog=services.catalog, tenant_id=services.tenant.id, fleet=fleet)
-        rows = making(Part(services=services, reading=reading, sight=sight, sliced=found))
+        rows = making(Part(services=services, reading=reading, sight=sight, sliced=found, policy=policy))
     columns: tuple[Column, ...] = (*rows.columns, *slicing.COLUMNS)
     checked = check(asked, columns)
     slicing.hold_fixed(checked, found)

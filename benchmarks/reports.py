@@ -1,0 +1,237 @@
+"""Reports of a very large tenant over HTTP: every count of a policy, and any slice of the fleet, while devices report.
+
+The port for administrators runs as it does in a server, with TLS, in this process; a program of its own asks it over
+one connection, and takes the time from its first byte to the last of the answer. Meanwhile twenty devices a second
+report something else than before, so that nothing that was counted stays true. The tenant is made by
+``large_tenants``, or found again where ``SHIELDWALL_BENCHMARK_TENANT`` names a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from granian.constants import Interfaces
+from sqlalchemy import text
+from tests.support.admin import AUTHORITY, AdminWorld
+from tests.support.samples import TENANT_ID
+
+from benchmarks.bars import ALL_COUNTS, ANY_SLICE
+from benchmarks.figures import SQLITE, Bar, Figure
+from benchmarks.portal import KEPT, opened
+from benchmarks.programs import SHIELDWALL, run, wait_for_port
+from shieldwall.server.listener import Listener
+from shieldwall.server.manager.figures import FleetFigures
+from shieldwall.server.manager.standing import standing_of_fleet
+from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.reporting.following import FleetReports
+from shieldwall.server.reporting.held import HeldFleet
+
+FLEET, QUICK_FLEET, PORT = 1_000_000, 20_000, 18_611
+TIMES: Final = 60
+REPORTS_PER_SECOND: Final = 20
+_REPORTS: Final = "/beta/deviceManagement/reports/"
+_ASKING: Final = """
+import http.client, json, ssl, sys, time
+asked = json.load(sys.stdin)
+trust = ssl.create_default_context(cafile=asked["authority"])
+line = http.client.HTTPSConnection("localhost", asked["port"], context=trust)
+times = {name: [] for name in asked["questions"]}
+for _ in range(asked["times"] + 3):
+    for name, (path, body) in asked["questions"].items():
+        begun = time.perf_counter()
+        line.request("POST", path, json.dumps(body), asked["headers"])
+        answer = line.getresponse()
+        found = answer.read()
+        times[name].append((time.perf_counter() - begun) * 1e3)
+        assert answer.status == 200, found
+        assert json.loads(found)["Values"], (name, found)
+        time.sleep(0.02)
+json.dump({name: took[3:] for name, took in times.items()}, sys.stdout)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and the bar that its answer is held to."""
+
+    action: str
+    filter: str
+    bar: Bar
+
+
+def measure(home: Path, *, quick: bool = False) -> list[Figure]:
+    """Measure over HTTP, and what the fleet in memory costs."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    fleet = QUICK_FLEET if quick else FLEET
+    kept = home / "reports.db" if quick else Path(os.environ.get(KEPT, home / "reports.db"))
+    with opened(kept, fleet=fleet) as world:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        held, fleets, loading = _held(world)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        counted = _in_database(world)
+        questions = _questions(held)
+        with _served(home, _with(world, fleets)) as authority, _repeatedly(fleets.follow, 1.0):
+            token = _token(_with(world, fleets))
+            with _repeatedly(_reporting(world), 1 / REPORTS_PER_SECOND):
+                times = _asked(authority, token, questions, 10 if quick else TIMES)
+    what = f"reports, {fleet:,} devices"
+    figures = [
+        Figure.of(f"{what}: {name}", took, "ms", engine=SQLITE, bar=None if quick else questions[name].bar)
+        for name, took in times.items()
+    ]
+    note = f"{len(held.image.stood_kinds):,} kinds of devices that report alike, {len(held.image.groups)} groups"
+    return [
+        *figures,
+        Figure(f"{what}: memory of the fleet", fleets.size / 2**20, "MiB", engine=SQLITE, note=note),
+        Figure("… the process grew by, reading it", grown, "MiB", engine=SQLITE),
+        Figure("… read from the database", loading, "s CPU", engine=SQLITE),
+        Figure("… the same counts by the database", counted, "s CPU", engine=SQLITE),
+    ]
+
+
+def _held(world: AdminWorld) -> tuple[HeldFleet, FleetReports, float]:
+    services = world.services
+    fleets = FleetReports(services.database, services.catalog, services.clock, new_mark=services.new_id)
+    fleets.current(TENANT_ID)
+    begun = time.process_time()
+    fleets.follow()
+    took = time.process_time() - begun
+    held = fleets.current(TENANT_ID)
+    assert held is not None, "a fleet of this size is held"
+    return held, fleets, took
+
+
+def _with(world: AdminWorld, fleets: FleetReports) -> AdminWorld:
+    services = replace(world.services, fleets=fleets, figures=FleetFigures(quicker=fleets))
+    return replace(world, services=services)
+
+
+def _in_database(world: AdminWorld) -> float:
+    with world.services.database.read() as connection:
+        begun = time.process_time()
+        standing_of_fleet(connection, world.services.catalog, TENANT_ID)
+        return time.process_time() - begun
+
+
+def _questions(held: HeldFleet) -> dict[str, Question]:
+    policies = held.standing().fleet.policies
+    policy = max(policies, key=lambda each: (sum(policies[each].devices.values()), len(policies[each].settings)))
+    about = f"(PolicyId eq '{policy}')"
+    group = min(held.image.groups, key=lambda each: abs(len(held.image.groups[each]) - 50_000))
+    members = len(held.image.groups[group])
+    number = len(policies[policy].settings)
+    all_settings = sum(len(each.settings) for each in policies.values())
+    of_group = f"(GroupId eq '{group}')"
+    return {
+        f"all counts of a policy, {number} settings": Question(
+            "getConfigurationPolicySettingsDeviceSummaryReport", about, ALL_COUNTS
+        ),
+        "the fleet by all properties": Question("getFleetDevicesReport", "", ALL_COUNTS),
+        f"a policy in a group of {members:,}": Question("getFleetSettingsReport", f"{about} and {of_group}", ANY_SLICE),
+        "a policy on one system": Question("getFleetSettingsReport", f"{about} and (OS eq 'Linux')", ANY_SLICE),
+        "a policy by a tag": Question("getFleetSettingsReport", f"{about} and (DeviceTag eq 'rare')", ANY_SLICE),
+        "a group by all properties": Question("getFleetDevicesReport", of_group, ANY_SLICE),
+        f"all {len(policies)} policies in a group": Question("getFleetPoliciesReport", of_group, ANY_SLICE),
+        f"all {all_settings} settings in a group": Question("getFleetSettingsReport", of_group, ANY_SLICE),
+    }
+
+
+def _asked(authority: Path, token: str, questions: Mapping[str, Question], times: int) -> dict[str, list[float]]:
+    asked = {
+        "authority": str(authority),
+        "port": PORT,
+        "times": times,
+        "headers": {"Host": AUTHORITY, "Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        "questions": {
+            name: (_REPORTS + each.action, {"filter": each.filter} if each.filter else {})
+            for name, each in questions.items()
+        },
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _ASKING], input=json.dumps(asked).encode(), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    found: dict[str, list[float]] = json.loads(done.stdout)
+    return found
+
+
+def _token(world: AdminWorld) -> str:
+    client = world.application_client(*PERMISSIONS)
+    found: str = client.headers["Authorization"].removeprefix("Bearer ")
+    client.close()
+    return found
+
+
+@contextmanager
+def _served(home: Path, world: AdminWorld) -> Iterator[Path]:
+    """Serve the administrators' port with a certificate of its own; gives the authority that made it."""
+    made = home / "certificates"
+    run(SHIELDWALL, "server", "init", "--data", str(made))
+    listener = Listener(
+        address="127.0.0.1", port=PORT, certificate=made / "tls" / "server.pem", key=made / "tls" / "server.key"
+    )
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    application = world.admin.application
+    thread = threading.Thread(
+        target=lambda: loop.run_until_complete(listener.serve(application, Interfaces.ASGI, stop.wait)), daemon=True
+    )
+    thread.start()
+    wait_for_port(PORT)
+    try:
+        yield made / "tls" / "ca.pem"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+
+
+@contextmanager
+def _repeatedly(what: Callable[[], Any], seconds: float) -> Iterator[None]:
+    ended = threading.Event()
+
+    def turning() -> None:
+        while not ended.wait(seconds):
+            what()
+
+    thread = threading.Thread(target=turning, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(30)
+
+
+def _reporting(world: AdminWorld) -> Callable[[], None]:
+    """Let one device after the other say what another one with its target said."""
+    database, chance = world.services.database, random.Random(1)  # noqa: S311 - nothing secret
+    with database.read() as connection:
+        found = connection.execute(
+            text("SELECT device_id, target_digest FROM check_ins WHERE target_digest IS NOT NULL LIMIT 5000")
+        ).all()
+        said: dict[str, list[str]] = {}
+        for target, status in connection.execute(text("SELECT target, digest FROM status_documents")):
+            said.setdefault(target, []).append(status)
+
+    def report() -> None:
+        device, target = chance.choice(found)
+        with database.write() as connection:
+            connection.execute(
+                text("UPDATE check_ins SET status_digest = :status WHERE device_id = :device"),
+                {"status": chance.choice(said[target]), "device": device},
+            )
+
+    return report
