@@ -59,6 +59,7 @@ from shieldwall.server.signers import open_signers
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
+from shieldwall.server.targeting.unmoved import Unmoved
 
 UNSIGNED_PER_SECOND: Final = 50.0
 UNSIGNED_AT_ONCE: Final = 200
@@ -128,7 +129,8 @@ def compose_gateway(
     def acting_for(device: CallingDevice) -> Acting:
         return acting_in(device.tenant_id, f"device:{device.id}")
 
-    catching_up = CatchingUp(writer, acting_in)
+    unmoved = Unmoved.of(settings.run, settings.nonce_key, monotonic)
+    catching_up = CatchingUp(writer, acting_in, unmoved)
 
     def asked_to_come(waiting: Collection[DeviceId]) -> sync.AskedToCome:
         with database.read() as connection:
@@ -212,6 +214,8 @@ def compose_gateway(
     measures.watch("log_bytes", "Size of SQLite's write-ahead log.", lambda: writer.log.size)
     measures.watch("writes", "Requests acknowledged by those transactions.", lambda: writer.acknowledged)
     measures.watch("caught_up", "Devices that took up a change as they came or waited.", lambda: catching_up.count)
+    measures.watch("not_computed", "Devices that took up a change and kept their target.", lambda: unmoved.count)
+    unmoved.measure(registry)
     measures.watch("connections", "Connections open when it was last looked.", lambda: connections.open)
     measures.watch("connections_shut", "Silent connections shut.", lambda: connections.closed)
     measures.watch(

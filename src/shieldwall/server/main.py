@@ -44,6 +44,7 @@ from shieldwall.server.signers import open_signers
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.sweeping import Sweeping, SweepMeasures
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
+from shieldwall.server.targeting.unmoved import Unmoved
 from shieldwall.server.throttling import Attempts, Throttle
 from shieldwall.server.tracing import NoTracing, Tracing, open_tracing
 
@@ -237,7 +238,12 @@ def compose_admin(
         watching=watching,
         housekeeping=Housekeeping(services=services),
         sampling=Sampling(services=services),
-        sweeping=Sweeping(services=services, measures=SweepMeasures(registry), holder=new_id()),
+        sweeping=Sweeping(
+            services=services,
+            measures=SweepMeasures(registry),
+            holder=new_id(),
+            unmoved=Unmoved.of(settings.run, settings.nonce_key, monotonic),
+        ),
         following=None if services.fleets is None else Following(fleets=services.fleets),
         history=keeping_history(services),
         dispatching=Dispatching(

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.manager.catching_up import CATCHING_UP
+from shieldwall.server.manager.catching_up import CATCHING_UP, Unmoved, not_known
 from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import aims, tenants
@@ -70,6 +70,8 @@ class Sweeping:
     measures: SweepMeasures
     holder: str
     """The id of this process."""
+    unmoved: Unmoved = not_known
+    """Says whose target need not be computed, where the targeting index is there to ask."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self) -> None:
@@ -96,7 +98,7 @@ class Sweeping:
             self.measures.behind(tenant.id, 0)
             return Swept.NOTHING
         with services.database.write() as connection:
-            reached = sweep(connection, services.acting(CATCHING_UP), looked, self.holder)
+            reached = sweep(connection, services.acting(CATCHING_UP), looked, self.holder, self.unmoved)
         if reached is None:
             return Swept.ELSEWHERE
         self.measures.swept(len(reached))

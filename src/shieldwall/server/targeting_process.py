@@ -29,7 +29,7 @@ from shieldwall.server.system import SystemClock, new_id
 from shieldwall.server.targeting.following import Following
 from shieldwall.server.targeting.hashes import Hasher
 from shieldwall.server.targeting.keeping import Keeping
-from shieldwall.server.targeting.shared import SharedBoards
+from shieldwall.server.targeting.shared import NAMED_IN, IndexFigures, SharedBoards
 
 _log: Final = structlog.get_logger("shieldwall.targeting")
 REST_SECONDS: Final = 0.1
@@ -47,14 +47,13 @@ async def serve(data: Path) -> None:
     found = settings.load(data)
     database = Database(found.database)
     hasher = Hasher(found.nonce_key.read_bytes())
-    boards = SharedBoards(found.targeting_boards)
+    boards = SharedBoards(found.run / NAMED_IN)
     following = Following(database, hasher, boards.allocator)
     keeping = Keeping(database, SystemClock(), new_id, found.tenant_id, name=f"targeting@{socket.gethostname()}"[:64])
     try:
-        if await _begun(following, keeping, boards, asked):
-            server = await _answering(found, following)
-            await _follow(following, keeping, boards, asked)
-            server.close()
+        async with await _answering(found, following):
+            if await _begun(following, keeping, boards, asked):
+                await _follow(following, keeping, boards, asked)
     finally:
         boards.close()
         found.targeting_socket.unlink(missing_ok=True)
@@ -68,7 +67,7 @@ async def _begun(following: Following, keeping: Keeping, boards: SharedBoards, a
         following.begin(keeping.begin())
         while not following.step():
             pass
-        boards.publish(following.place)
+        boards.publish(following.place, _figures(following))
 
     while not asked.is_set():
         try:
@@ -88,7 +87,7 @@ async def _follow(following: Following, keeping: Keeping, boards: SharedBoards, 
 
     def step() -> bool:
         is_all = following.step()
-        boards.publish(following.place)
+        boards.publish(following.place, _figures(following))
         return is_all
 
     kept_at = time.monotonic()
@@ -120,15 +119,20 @@ async def _answering(found: ServerSettings, following: Following) -> asyncio.Ser
     return await asyncio.start_unix_server(answer, found.targeting_socket)
 
 
-def _status(following: Following) -> dict[str, object]:
+def _figures(following: Following) -> IndexFigures:
     followed = following.followed
+    return IndexFigures(followed.devices, time.monotonic() - followed.current_at, _resident())
+
+
+def _status(following: Following) -> dict[str, object]:
+    followed, figures = following.followed, _figures(following)
     return {
-        "devices": followed.devices,
+        "devices": figures.devices,
         "changes": followed.changes,
         "isCurrent": followed.is_current,
-        "lagSeconds": round(time.monotonic() - followed.current_at, 3),
+        "lagSeconds": round(figures.lag_seconds, 3),
         "secondsToBegin": round(followed.seconds_to_begin, 3),
-        "memoryBytes": _resident(),
+        "memoryBytes": figures.memory_bytes,
     }
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.manager.catching_up import catch_up
+from shieldwall.server.manager.catching_up import Unmoved, catch_up, not_known
 from shieldwall.server.storage import aims, rounds, targets
 from shieldwall.server.storage.rounds import Round
 
@@ -55,16 +55,18 @@ def look(connection: Connection, tenant_id: TenantId, portion: int = PORTION) ->
     return _next(connection, tenant_id, before, present, portion)
 
 
-def sweep(connection: Connection, acting: Acting, looked: Looked, holder: str) -> frozenset[DeviceId] | None:
+def sweep(
+    connection: Connection, acting: Acting, looked: Looked, holder: str, unmoved: Unmoved = not_known
+) -> frozenset[DeviceId] | None:
     """Bring a portion up to date; return whom it brought there, ``None`` where it is another process's round.
 
-    ``holder`` is the id of this process.
+    ``holder`` is the id of this process, ``unmoved`` says whose target need not be computed.
     """
     targets.lock(connection)
     present = rounds.find(connection, acting.tenant_id)
     if present != looked.before or _is_held_by_another(present, holder, acting):
         return None
-    caught = catch_up(connection, acting, looked.device_ids)
+    caught = catch_up(connection, acting, looked.device_ids, unmoved)
     newest = aims.version(connection, acting.tenant_id)
     after = looked.after
     if caught.left:  # somebody else holds their rows for a moment: the same portion once more

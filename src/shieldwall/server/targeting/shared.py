@@ -15,6 +15,7 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -28,13 +29,25 @@ from shieldwall.server.targeting.board import Board, BrokenBoardError, id_from
 from shieldwall.server.targeting.hashes import Hash
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of our own in it, which nobody else may enter
+NAMED_IN: Final = "targeting.boards"
+"""The file in the directory of a running server that names the directory in shared memory."""
 BELIEVED_SECONDS: Final = 30.0
 _HEAD: Final = "head"
 _WORDS: Final = 512
 _MAGIC: Final = 0x3130_4441_4548_5753
-_AHEAD: Final = 8
-"""Where the numbers read ahead begin; before them stand magic, sequence, time, place and their count."""
+_AHEAD: Final = 16
+"""Where the numbers read ahead begin; before them stand magic, sequence, time, place, their count, and figures."""
 _LOOK_AGAIN_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFigures:
+    """How the index is, for whoever watches the server."""
+
+    devices: int = 0
+    lag_seconds: float = 0.0
+    """How long ago it had read all that was committed."""
+    memory_bytes: int = 0
 
 
 class SharedBoards:
@@ -68,8 +81,8 @@ class SharedBoards:
 
         return allocate
 
-    def publish(self, place: Place) -> None:
-        """Say up to which change all boards are right now."""
+    def publish(self, place: Place, figures: IndexFigures | None = None) -> None:
+        """Say up to which change all boards are right now, and how the index is."""
         ahead = sorted(place.ahead)[: _WORDS - _AHEAD]  # of what is left out others only do not know that it is read
         self._head[1] |= np.uint64(1)
         self._pass_fence()
@@ -78,6 +91,10 @@ class SharedBoards:
         self._head[4] = place.number
         self._head[5] = len(ahead)
         self._head[_AHEAD : _AHEAD + len(ahead)] = ahead
+        if figures is not None:
+            self._head[6] = figures.devices
+            self._head[7] = int(figures.lag_seconds * 1000)
+            self._head[8] = figures.memory_bytes
         self._pass_fence()
         self._head[1] += np.uint64(1)
 
@@ -124,6 +141,12 @@ class BoardReader:
         is_fresh = self._is_fresh(head)
         self._pass_fence()
         return place if not before & 1 and int(head[1]) == before and is_fresh else None
+
+    def figures(self) -> IndexFigures:
+        """Return how the index is; nought of everything where it is not there."""
+        if self.place() is None or self._head is None:
+            return IndexFigures()
+        return IndexFigures(int(self._head[6]), int(self._head[7]) / 1000, int(self._head[8]))
 
     def hash_of(self, tenant_id: TenantId, device_id: DeviceId) -> Hash | None:
         """Return the hash of what a device shall enforce, ``None`` where it is not known; ask for ``place`` before."""

@@ -7,16 +7,18 @@ are aimed at, is one that the index may not know of. So an index that lags behin
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Final
 
+from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage import check_ins, fleet_feed, targets
 from shieldwall.server.storage.fleet_feed import What
 from shieldwall.server.targeting.hashes import Hasher
-from shieldwall.server.targeting.shared import BoardReader
+from shieldwall.server.targeting.shared import NAMED_IN, BoardReader
 
 _MOST_NEWS: Final = 2_000
 """Changes that the index has not read yet which are looked at; where there are more, it is not asked."""
@@ -33,6 +35,25 @@ class Unmoved:
         self._hashes: dict[tuple[TenantId, Digest], bytes] = {}
         self.count = 0
         """Devices that need not be computed, since the start."""
+
+    @classmethod
+    def of(cls, run: Path, secret: Path, monotonic: Callable[[], float]) -> Unmoved:
+        """Ask the index of this machine, if there is one: ``run`` is the directory of the running server."""
+        return cls(BoardReader(run / NAMED_IN, monotonic), Hasher(secret.read_bytes()))
+
+    def measure(self, registry: CollectorRegistry) -> None:
+        """Export how the index is."""
+        told: tuple[tuple[str, str, Callable[[], float]], ...] = (
+            ("devices", "Devices in the targeting index.", lambda: self._reader.figures().devices),
+            (
+                "lag_seconds",
+                "How long ago the targeting index had read all that was committed.",
+                lambda: self._reader.figures().lag_seconds,
+            ),
+            ("memory_bytes", "Memory of the targeting process.", lambda: self._reader.figures().memory_bytes),
+        )
+        for name, description, value in told:
+            Gauge(f"shieldwall_targeting_{name}", description, registry=registry).set_function(value)
 
     def __call__(
         self, connection: Connection, tenant_id: TenantId, device_ids: Collection[DeviceId]

@@ -1,0 +1,155 @@
+"""The targeting process beside a database: it begins, follows, is looked at, survives a kill and leaves nothing."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, device_id
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.target import Target
+from shieldwall.server.settings import SettingsFile, resolved, store
+from shieldwall.server.storage import check_ins, devices, migrate, targets, tenants
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.protection import set_window
+from shieldwall.server.targeting.hashes import Hasher
+from shieldwall.server.targeting.shared import NAMED_IN, BoardReader
+from shieldwall.server.targeting.unmoved import Unmoved
+
+WITHIN_SECONDS = 40.0
+SECRET = b"n" * 32
+MANAGED = Hasher(SECRET).of(Target(items=())).tobytes()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory with what the process asks of it, and a database with two devices."""
+    settings = SettingsFile(
+        tenant_id=TENANT_ID,
+        database=f"sqlite:///{tmp_path / 'shieldwall.db'}",
+        public_port=8443,
+        gateway_port=8444,
+    )
+    store(tmp_path, settings)
+    found = resolved(tmp_path, settings)
+    found.run.mkdir(mode=0o700, exist_ok=True)
+    found.nonce_key.parent.mkdir(parents=True, exist_ok=True)
+    found.nonce_key.write_bytes(SECRET)
+    with_database(tmp_path, _furnish)
+    return tmp_path
+
+
+def _furnish(database: Database) -> None:
+    migrate.upgrade(database)
+    with database.write() as connection:
+        tenants.add(connection, a_tenant())
+        for number in (1, 2):
+            devices.add(connection, a_device(number))
+            check_ins.add(connection, device_id(number))
+
+
+def with_database(data: Path, work: Callable[[Database], object]) -> None:
+    database = Database(_settings(data).database)
+    work(database)
+    database.close()
+
+
+def _settings(data: Path) -> Any:
+    return resolved(data, strict_json.decode((data / "server.json").read_bytes(), SettingsFile))
+
+
+@contextmanager
+def process(data: Path) -> Iterator[subprocess.Popen[bytes]]:
+    running = subprocess.Popen([sys.executable, "-m", "shieldwall.server.targeting_process", str(data)])
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + WITHIN_SECONDS
+    while not holds():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
+
+
+def hash_of(reader: BoardReader, number: int) -> bytes | None:
+    if reader.place() is None:
+        return None
+    found = reader.hash_of(TENANT_ID, device_id(number))
+    return None if found is None else found.tobytes()
+
+
+def status(data: Path) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(_settings(data).targeting_socket))
+        answer: dict[str, Any] = strict_json.decode(asking.makefile("rb").read(), dict[str, Any])
+        return answer
+
+
+def test_it_follows_is_believed_and_begins_anew_after_a_kill(data: Path) -> None:
+    named_in = _settings(data).run / NAMED_IN
+    reader = BoardReader(named_in)
+    with process(data) as running:
+        until(lambda: hash_of(reader, 1) == MANAGED)
+        assert status(data)["devices"] == 2
+        with_database(data, _change)
+        until(lambda: hash_of(reader, 1) is None)
+        assert hash_of(reader, 2) == MANAGED
+        with_database(data, lambda database: _believe(database, Unmoved(reader, Hasher(SECRET))))
+        former = Path(named_in.read_text(encoding="utf-8"))
+        running.kill()
+        running.wait()
+    assert former.is_dir(), "it had no time to tidy up"
+    with process(data) as running:
+        until(lambda: not former.exists())
+        again = BoardReader(named_in)
+        until(lambda: hash_of(again, 2) == MANAGED)
+        assert hash_of(again, 1) is None
+        running.terminate()
+        assert running.wait(WITHIN_SECONDS) == 0
+    assert not named_in.exists()
+    assert not _settings(data).targeting_socket.exists()
+
+
+def _change(database: Database) -> None:
+    """What a device shall enforce depends on the time from now on."""
+    with database.write() as connection:
+        set_window(connection, device_id(1), NOON)
+
+
+def _believe(database: Database, unmoved: Unmoved) -> None:
+    """One that has what it shall have need not be computed, unless something is known that the index has not read."""
+    with database.write() as connection:
+        empty = targets.keep(connection, TENANT_ID, ())
+        check_ins.set_target(connection, [device_id(1), device_id(2)], empty, NOON)
+        both = [device_id(1), device_id(2)]
+        assert unmoved(connection, TENANT_ID, both) == {device_id(2)}
+        held = devices.hold(connection, device_id(2))
+        assert held is not None
+        devices.put(connection, replace(held, display_name="another"))  # not committed: nobody else can have read it
+        assert unmoved(connection, TENANT_ID, both) == frozenset()
+        held = replace(held, display_name="device-2")
+        devices.put(connection, held)
+
+
+def test_a_head_that_is_not_written_any_more_is_not_believed(data: Path, tmp_path: Path) -> None:
+    with process(data):
+        reader = BoardReader(_settings(data).run / NAMED_IN)
+        until(lambda: hash_of(reader, 1) == MANAGED)
+        late = BoardReader(_settings(data).run / NAMED_IN, lambda: time.monotonic() + 60)
+        assert late.place() is None
+    (data / "run" / NAMED_IN).write_text(str(tmp_path), encoding="utf-8")
+    assert BoardReader(data / "run" / NAMED_IN).place() is None
