@@ -26,7 +26,7 @@ CONTENTS: Final = "contents.json"
 SQLITE: Final = "database.sqlite"
 POSTGRESQL: Final = "database.dump"
 _NAME: Final = re.compile(
-    r"server\.json|nonce\.key|database\.(sqlite|dump)|(tls|keys|signer|push)(/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){1,4}"
+    r"server\.json|nonce\.key|database\.(sqlite|dump)|(tls|keys|hosts|signer|push)(/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){1,4}"
 )
 _MOST_CONTENTS: Final = 16 * 1024 * 1024
 _CHUNK: Final = 1024 * 1024

@@ -15,11 +15,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from shieldwall.server.backup.archive import Progress
 from shieldwall.server.backup.errors import BadBackupError, DatabaseToolError, RestoreTargetError
 from shieldwall.server.storage.database import StorageUnavailableError
+from shieldwall.server.storage.postgresql import parse
 
 _PAGES: Final = 4_096
 """Copied at a time: 16 MiB. In between others have their turn at the disk, and progress is told."""
@@ -59,7 +60,7 @@ def check_sqlite(path: Path) -> None:
 
 def dump_postgresql(url: str, target: Path) -> None:
     """Write a copy of a PostgreSQL database as it is at this moment. Raises: DatabaseToolError."""
-    parsed = make_url(url)
+    parsed = parse(url)
     _run(
         "pg_dump",
         ["--format=custom", "--no-owner", f"--file={target}", f"--dbname={_without_password(parsed)}"],
@@ -69,7 +70,7 @@ def dump_postgresql(url: str, target: Path) -> None:
 
 def load_postgresql(url: str, source: Path) -> None:
     """Load a copy into an empty database, all of it or nothing. Raises: DatabaseToolError, RestoreTargetError."""
-    parsed = make_url(url)
+    parsed = parse(url)
     name = f"--dbname={_without_password(parsed)}"
     count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
     if _run("psql", ["--no-psqlrc", "--tuples-only", "--no-align", f"--command={count}", name], parsed).strip() != "0":
@@ -90,4 +91,11 @@ def _run(program: str, arguments: Sequence[str], url: URL) -> str:
 
 
 def _without_password(url: URL) -> str:
-    return url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    """Write the URL as PostgreSQL's own programs read it: several hosts stand where one does."""
+    plain = url.set(drivername="postgresql")._replace(password=None)  # `set` takes None for "as it was"
+    hosts = plain.query.get("host")
+    if not isinstance(hosts, tuple):
+        return plain.render_as_string(hide_password=False)
+    start, _, rest = plain.difference_update_query(["host"]).render_as_string(hide_password=False).partition("/" * 2)
+    user, _, rest = rest.rpartition("@")
+    return f"{start}//{user}{'@' if user else ''}{','.join(hosts)}{rest}"

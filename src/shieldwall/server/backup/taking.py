@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from sqlalchemy.engine import make_url
-
 from shieldwall import __version__
 from shieldwall.contract.clock import Clock
 from shieldwall.server.backup.archive import POSTGRESQL, SQLITE, Contents, Progress, writing
@@ -21,6 +19,7 @@ from shieldwall.server.backup.databases import copy_sqlite, dump_postgresql
 from shieldwall.server.settings import FILE, ServerSettings
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.postgresql import parse
 
 LEDGER: Final = "signer/ledger.sqlite3"
 
@@ -58,7 +57,7 @@ class TakeBackup:
 
     def _add_database(self, settings: ServerSettings, beside: Path, add: _Add) -> str:
         copy = beside / "database"
-        if (source := make_url(settings.database)).get_backend_name() == "sqlite":
+        if (source := parse(settings.database)).get_backend_name() == "sqlite":
             assert source.database is not None, "a server's database is a file"
             copy_sqlite(Path(source.database), copy, SQLITE, self.progress)
             schema = _schema_of(f"sqlite:///{copy}")
@@ -74,7 +73,7 @@ class TakeBackup:
 def _private_files(settings: ServerSettings) -> Iterator[str]:
     """Name every other file that a server needs to be what it is."""
     yield settings.nonce_key.name
-    for folder in ("tls", "keys", "push"):
+    for folder in ("tls", "keys", "hosts", "push"):
         for path in sorted((settings.data / folder).rglob("*")):
             inside = path.relative_to(settings.data)
             if path.is_file() and not any(part.startswith(".") for part in inside.parts):
