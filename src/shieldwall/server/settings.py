@@ -266,11 +266,6 @@ class ServerSettings:
         """Where the targeting process listens; that somebody does says that it is ready."""
         return self.run / "targeting.sock"
 
-    @property
-    def targeting_boards(self) -> Path:
-        """Where it is said in which shared memory the targeting process keeps what it knows."""
-        return self.run / "targeting.boards"
-
 
 def default_database(data: Path) -> str:
     """Return the URL of the embedded database."""
