@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from tests.support.storm_fleet import StormDevice, StormRequest
 
 from shieldwall.contract.messages import Have
@@ -59,25 +59,25 @@ def take_over(database: Database, many: int, seed: str) -> list[KnownDevice]:
 
 
 def _chosen(connection: Connection, many: int) -> Iterator[Any]:
-    """Return every so-manieth device in the order of their ids, which are drawn: neighbours in no table."""
-    may = (
-        devices.c.state == DeviceState.ACTIVE.value,
-        check_ins.c.last_check_in.is_not(None),
-        check_ins.c.target_digest.is_not(None),
-    )
-    there = connection.scalars(
-        select(func.count()).select_from(devices.join(check_ins, check_ins.c.device_id == devices.c.id)).where(*may)
-    ).one()
-    step = max(1, there // many)
+    """Return devices evenly spread over all ids, which are drawn: neighbours in no table. Fewer where there are few."""
     query = (
         select(devices.c.id, devices.c.instance_id, sightings.c.boot_id, check_ins)
         .join(check_ins, check_ins.c.device_id == devices.c.id)
         .join(sightings, sightings.c.device_id == devices.c.id)
-        .where(*may)
+        .where(
+            devices.c.id >= bindparam("first"),
+            devices.c.state == DeviceState.ACTIVE.value,
+            check_ins.c.last_check_in.is_not(None),
+            check_ins.c.target_digest.is_not(None),
+        )
         .order_by(devices.c.id)
+        .limit(1)
     )
-    for place, row in enumerate(connection.execute(query.execution_options(yield_per=10_000))):
-        if place % step == 0 and place // step < many:
+    met = set()
+    for number in range(many):
+        row = connection.execute(query, {"first": f"{number * 2**32 // many:08x}"}).one_or_none()
+        if row is not None and row.id not in met:
+            met.add(row.id)
             yield row
 
 
