@@ -43,17 +43,16 @@ class Unmoved:
 
     def measure(self, registry: CollectorRegistry) -> None:
         """Export how the index is."""
-        told: tuple[tuple[str, str, Callable[[], float]], ...] = (
-            ("devices", "Devices in the targeting index.", lambda: self._reader.figures().devices),
-            (
-                "lag_seconds",
-                "How long ago the targeting index had read all that was committed.",
-                lambda: self._reader.figures().lag_seconds,
-            ),
-            ("memory_bytes", "Memory of the targeting process.", lambda: self._reader.figures().memory_bytes),
+        figures = self._reader.figures
+        Gauge(
+            "shieldwall_targeting_devices", "Devices in the targeting index of this machine.", registry=registry
+        ).set_function(lambda: figures().devices)
+        Gauge(
+            "shieldwall_targeting_lag_seconds", "How long ago it had read all that was committed.", registry=registry
+        ).set_function(lambda: figures().lag_seconds)
+        Gauge("shieldwall_targeting_memory_bytes", "Memory of its process.", registry=registry).set_function(
+            lambda: figures().memory_bytes
         )
-        for name, description, value in told:
-            Gauge(f"shieldwall_targeting_{name}", description, registry=registry).set_function(value)
 
     def __call__(
         self, connection: Connection, tenant_id: TenantId, device_ids: Collection[DeviceId]
