@@ -11,8 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.campaign import size
 from tests.support.late_fleet import Life
-from tests.support.manager_world import World
-from tests.support.samples import NOON, CountingIds
+from tests.support.manager_world import ACTOR, World, caller
+from tests.support.samples import NOON, TENANT_ID, CountingIds, device_id
+
+from shieldwall.contract import strict_json
+from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, FetchRequest
+from shieldwall.server.directory import groups
+from shieldwall.server.manager.fetch import fetch
+from shieldwall.server.storage import policies
+from shieldwall.server.storage.records import MembershipCause, Page
 
 _DEVICES: Final = 6
 _number = st.integers(1, _DEVICES)
@@ -104,3 +111,58 @@ def test_devices_that_catch_up_are_where_they_would_be_had_each_change_moved_all
         later.ends()
         assert [later.device(number) for number in range(1, _DEVICES + 1)] == truth
         later.is_what_it_would_be()
+
+
+def test_whoever_waits_is_woken_by_a_change_that_reaches_it_and_by_no_other(world: World) -> None:
+    with _life(world, 0) as life:
+        life.do("joins", 1, 1)  # tagged as the rule says
+        life.do("joins", 2, 2)
+        life.do("group_is_made", 0, 1)
+        life.do("policy_is_made", 1)
+        for number in (1, 2):
+            life.do("checks_in", number, 1)
+        assert life.woken() == frozenset()
+
+        life.do("policy_is_assigned", 0, 0, 0, 2)
+
+        assert life.woken() == {device_id(1)}
+        assert life.woken() == {device_id(1)}, "until it comes"
+        life.do("checks_in", 1, 1)
+        assert life.woken() == frozenset()
+
+
+def test_the_history_tells_who_changed_a_rule_and_not_who_happened_to_come(world: World) -> None:
+    with _life(world, 0) as life:
+        life.do("joins", 1, 1)
+        life.do("group_is_made", 0, 1)
+        life.do("checks_in", 1, 1)
+        (event,) = groups.history_of_group(life.connection, TENANT_ID, life.groups[0], Page())
+        assert (event.joined, event.cause, event.actor) == (True, MembershipCause.RULE_CHANGED, ACTOR)
+        life.do("group_is_paused", 0, 1)
+        life.do("is_tagged", 1, 2)
+        life.do("group_is_paused", 0, 0)
+        assert groups.members(life.connection, TENANT_ID, life.groups[0], Page()) != ()
+
+        life.do("checks_in", 1, 1)
+
+        event = groups.history_of_group(life.connection, TENANT_ID, life.groups[0], Page())[0]
+        assert (event.joined, event.cause) == (False, MembershipCause.PROCESSING_RESUMED)
+        assert groups.members(life.connection, TENANT_ID, life.groups[0], Page()) == ()
+
+
+def test_what_it_was_told_of_can_be_fetched_by_a_device_that_is_behind_by_now(world: World) -> None:
+    with _life(world, 0) as life:
+        life.do("joins", 1, 1)
+        life.do("policy_is_made", 1)
+        life.do("policy_is_assigned", 0, 0, 0, 0)
+        assert life.do("checks_in", 1, 1)
+        told = policies.get(life.connection, life.policies[0])
+        life.do("policy_changes", 0, 0)
+        assert policies.get(life.connection, life.policies[0]).digest != told.digest
+        life.seq[device_id(1)] += 1
+        request = FetchRequest(seq=life.seq[device_id(1)], epoch=1, digests=(told.digest,))
+
+        answer = fetch(life.connection, caller(device_id(1)), request, strict_json.digest_of(request), NOON)
+
+        assert len(answer.policies) == 1
+        assert life.do("checks_in", 1, 1) == ([(0, 2)], {}, UNPROTECTED, False, MANAGED_CODE)
