@@ -136,3 +136,9 @@ def test_a_server_with_a_mistake_is_found_out(
     assert outcome.broken is not None
     assert outcome.broken.startswith(name)
     assert outcome.last
+
+
+def test_the_page_about_the_simulator_names_all_that_must_not_happen() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+
+    assert [name for name in watch.NAMES if f"| {name} |" not in page] == []

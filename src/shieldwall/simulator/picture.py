@@ -14,10 +14,10 @@ from shieldwall.simulator.day.records import Day
 
 _WIDTH: Final = 960
 _LEFT: Final = 92
-_RIGHT: Final = 24
+_RIGHT: Final = 30
 _PANEL: Final = 150
 _GAP: Final = 46
-_TOP: Final = 64
+_TOP: Final = 88
 _HOURS: Final = 24
 _COLOURS: Final = {"ink": "#1b2733", "grid": "#d5dde5", "blue": "#1f6feb", "red": "#c4314b", "green": "#2c8a4b"}
 _FONT: Final = f'font-family="sans-serif" font-size="12" fill="{_COLOURS["ink"]}"'
@@ -81,7 +81,7 @@ def _happenings(day: Day, height: int) -> list[str]:
     found = []
     for level, (hour, name) in enumerate(sorted(marks)):
         x = _x(hour / _HOURS)
-        y = 40 + 13 * (level % 2)
+        y = 42 + 13 * (level % 2)
         found.append(
             f'<line x1="{x:.1f}" y1="{y + 3}" x2="{x:.1f}" y2="{height - _GAP}" stroke="#8795a3" '
             'stroke-dasharray="3 3"/>'
@@ -99,7 +99,7 @@ def _panel(top: int, unit: str, lines: Sequence[_Line]) -> list[str]:
         parts.append(
             f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}" stroke="{_COLOURS["grid"]}"/>'
         )
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{share * most:,.4g}</text>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{share * most:,.10g}</text>')
     parts.extend(
         f'<text x="{_x(hour / _HOURS):.1f}" y="{bottom + 16}" text-anchor="middle">{hour:02d}:00</text>'
         for hour in range(0, _HOURS + 1, 3)
@@ -117,11 +117,11 @@ def _panel(top: int, unit: str, lines: Sequence[_Line]) -> list[str]:
 
 
 def _drawn(line: _Line, bottom: int, most: float) -> str:
-    size = len(line.values)
-    points = [
-        f"{_x((number + 0.5) / size):.1f},{bottom - float(value) / most * _PANEL:.1f}"
-        for number, value in enumerate(line.values.tolist())
-    ]
+    heights = np.round(bottom - line.values / most * _PANEL, 1)
+    turns = np.flatnonzero(np.diff(heights))  # where it runs level, both ends of that say it all
+    places = np.unique(np.concatenate(([0], turns, turns + 1, [len(heights) - 1])))
+    size = len(heights)
+    points = [f"{_x((place + 0.5) / size):.1f},{heights[place]:.1f}" for place in places.tolist()]
     colour = _COLOURS[line.colour]
     if line.is_area:
         corners = f"{_x(0):.1f},{bottom} {' '.join(points)} {_x(1):.1f},{bottom}"
