@@ -31,6 +31,7 @@ PARTS: Final = (
     "commits",
     "million",
     "agent",
+    "agent_check_in",
     "enrolment",
     "preview",
     "groups",
