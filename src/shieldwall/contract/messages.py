@@ -111,22 +111,27 @@ class TamperAttempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A setting definition, a path, or the command that was refused."""
 
 
-class CheckInRequest(
+class PlainCheckIn(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"
 ):
-    """A device reports and asks what to enforce.
-
-    ``facts`` and ``report`` are sent when their digests differ from what the server last acknowledged, or when it
-    asked.
-    """
+    """What every check-in says, and what nearly all of them say: who speaks from where, and what the device has."""
 
     seq: Sequence
     epoch: Sequence
     instance_id: InstanceId
     boot_id: Name
     agent_version: Name
-    protocol: Annotated[int, msgspec.Meta(ge=1)]
+    protocol: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
     have: Have
+
+
+class CheckInRequest(PlainCheckIn, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A device reports and asks what to enforce.
+
+    ``facts`` and ``report`` are sent when their digests differ from what the server last acknowledged, or when it
+    asked.
+    """
+
     facts: DeviceFacts | None = None
     report: StatusReport | None = None
     attempts: Annotated[tuple[TamperAttempt, ...], msgspec.Meta(max_length=64)] = ()

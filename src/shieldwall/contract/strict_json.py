@@ -12,9 +12,10 @@ import hashlib
 import json
 import math
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import Digest
@@ -40,6 +41,30 @@ def decode(data: bytes, kind: type[T], *, max_depth: int = MAX_DEPTH) -> T:
         InvalidJsonError: The bytes are not strict JSON or not of that shape; the cause names the place.
     """
     return convert(decode_any(data, max_depth=max_depth), kind)
+
+
+class Canonical(Generic[T]):
+    """Reads what is written exactly as ``encode`` writes it, much quicker than ``decode``.
+
+    If the bytes are those that ``encode`` makes of the value that was read from them, two parsers cannot understand
+    them differently: no name stands twice, nothing is left over, nothing is spelled in another way. What is left to the
+    kind is to bound its numbers; strings with escapes, which may hide what no string may hold, are not read here.
+    """
+
+    def __init__(self, kind: type[T]) -> None:
+        """Prepare. Raises: TypeError where the kind has a number without bounds, or a part of any kind."""
+        _refuse_unbounded(msgspec.inspect.type_info(kind))
+        self._decoder = msgspec.json.Decoder(kind, strict=True)
+
+    def read(self, data: bytes) -> T | None:
+        """Return the value, or ``None`` where ``decode`` has to find out what it is and what is wrong with it."""
+        if b"\\" in data:
+            return None
+        try:
+            value = self._decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return value if encode(value) == data else None
 
 
 def convert(value: Any, kind: type[T]) -> T:
@@ -95,6 +120,22 @@ def _readable(message: str) -> str:
         half = _LONGEST_MESSAGE // 2
         message = f"{message[:half]} … {message[-half:]}"
     return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in message)
+
+
+def _refuse_unbounded(kind: msgspec.inspect.Type) -> None:
+    match kind:
+        case msgspec.inspect.StructType(fields=fields):
+            for field in fields:
+                _refuse_unbounded(field.type)
+        case msgspec.inspect.UnionType(types=kinds):
+            for each in kinds:
+                _refuse_unbounded(each)
+        case msgspec.inspect.IntType(ge=int(least), le=int(most)) if least >= -MAX_INTEGER and most <= MAX_INTEGER:
+            pass
+        case msgspec.inspect.StrType() | msgspec.inspect.NoneType() | msgspec.inspect.BoolType():
+            pass
+        case _:
+            raise TypeError(f"{kind} is not bounded")
 
 
 def _refuse_deep(data: bytes, max_depth: int) -> None:

@@ -38,6 +38,7 @@ from shieldwall.contract.messages import (
     CheckInRequest,
     DeviceFacts,
     Have,
+    PlainCheckIn,
 )
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.target import Target
@@ -99,10 +100,8 @@ class OvertakenError(Exception):
     """What happened to ``Behind``, noticed after something was written, which is to be undone."""
 
 
-def bringing_nothing(caller: CallingDevice, request: CheckInRequest, body_digest: Digest) -> Asked | None:
+def bringing_nothing(caller: CallingDevice, request: PlainCheckIn, body_digest: Digest) -> Asked:
     """Put a check-in without facts, report and attempts as the question whether there is anything to say to it."""
-    if request.facts is not None or request.report is not None or request.attempts:
-        return None
     return Asked(
         device=caller.id,
         key=caller.key,

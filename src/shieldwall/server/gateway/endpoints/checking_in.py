@@ -9,12 +9,14 @@ from typing import Final, assert_never
 import structlog
 from sqlalchemy import Connection
 
+from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import (
     MAX_CHECK_IN_BYTES,
     MAX_SMALL_BODY_BYTES,
     CheckInRequest,
     FetchRequest,
+    PlainCheckIn,
     WaitAnswer,
     WaitRequest,
 )
@@ -45,6 +47,7 @@ from shieldwall.server.storage.unchanged import Asked
 
 _log: Final = structlog.get_logger("shieldwall.gateway")
 _UNCHANGED: Final = Answer(status=204)
+_PLAIN: Final = strict_json.Canonical(PlainCheckIn)
 _MOST_TRIES: Final = 5
 """A device that has just caught up can be behind again; that often in a row nobody changes anything."""
 
@@ -115,11 +118,11 @@ class CheckingIn:
 
     async def post_check_in(self, call: Call) -> Answer:
         """Report and ask: 204 when nothing differs, else what to do next."""
-        request = call.decoded(CheckInRequest)
         device, digest = call.device, call.body_digest
-        asked = bringing_nothing(device, request, digest)
-        if asked is not None and await self.unchanged.submit(asked):
+        plain = _PLAIN.read(call.body)
+        if plain is not None and await self.unchanged.submit(bringing_nothing(device, plain, digest)):
             return _UNCHANGED
+        request = call.decoded(CheckInRequest)
 
         def record(connection: Connection) -> Outcome:
             return self.check_in.record(connection, device, request, digest)
