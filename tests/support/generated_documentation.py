@@ -80,7 +80,7 @@ _GROUPS: Final = {
         "server.storage.errors",
         "cli.graph_session",
     ),
-    "errors-server": ("server", "trust.certificates", "cli"),
+    "errors-server": ("server", "trust.certificates", "trust.nkeys", "cli"),
 }
 """Which classes stand in which table, by the beginning of their module's name; the longest beginning decides."""
 
