@@ -59,6 +59,8 @@ class LedgerStorm:
     _again: list[tuple[float, int, StormRequest]] = field(default_factory=list)
     _idle: list[int] = field(default_factory=list)
     _sent: int = 0
+    _begins: bool = True
+    """Whether anything new begins."""
 
     def __post_init__(self) -> None:
         self._idle = list(self.fleet.numbers)
@@ -79,7 +81,7 @@ class LedgerStorm:
 
     def settle(self, seconds: float) -> None:
         """Let nothing new begin, and repeat what is unanswered until all is answered."""
-        self._idle.clear()
+        self._begins = False
         settled = self.go_on(seconds, lambda: not self._again and not self.storm.under_way)
         assert settled, f"{len(self._again)} requests are still not answered: {self.lost}"
 
@@ -122,7 +124,7 @@ class LedgerStorm:
 
     def _fill(self) -> None:
         self._repeat()
-        while self._idle and self.storm.under_way + len(self._again) < self.at_once:
+        while self._begins and self._idle and self.storm.under_way + len(self._again) < self.at_once:
             self._send(self._next(self.fleet.device(self._idle.pop())))
 
     def _repeat(self) -> None:

@@ -126,6 +126,10 @@ class StormServer:
             if self.process is not None:
                 self.stop()
 
+    def is_ready(self) -> bool:
+        """Say whether all of its processes came to serve."""
+        return '"server_ready"' in self.last_lines(1_000)
+
     def serves(self) -> bool:
         """Say whether it answers on the port of devices."""
         assert self.process is not None
