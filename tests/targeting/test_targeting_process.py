@@ -20,10 +20,12 @@ from shieldwall.contract.target import Target
 from shieldwall.server.settings import SettingsFile, resolved, store
 from shieldwall.server.storage import check_ins, devices, migrate, targets, tenants
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.fleet_feed import Place
 from shieldwall.server.storage.protection import set_window
 from shieldwall.server.targeting.hashes import Hasher
-from shieldwall.server.targeting.shared import NAMED_IN, BoardReader
+from shieldwall.server.targeting.shared import NAMED_IN, BoardReader, IndexFigures, SharedBoards
 from shieldwall.server.targeting.unmoved import Unmoved
+from shieldwall.server.targeting_process import SNAPSHOT
 
 WITHIN_SECONDS = 40.0
 SECRET = b"n" * 32
@@ -120,6 +122,13 @@ def test_it_follows_is_believed_and_begins_anew_after_a_kill(data: Path) -> None
         assert hash_of(again, 1) is None
         running.terminate()
         assert running.wait(WITHIN_SECONDS) == 0
+        assert (data / SNAPSHOT).stat().st_mode & 0o077 == 0
+    with_database(data, _change_again)
+    with process(data) as running:  # goes on from what was kept, and hears of what changed meanwhile
+        until(lambda: hash_of(BoardReader(named_in), 1) == MANAGED)
+        assert status(data)["changes"] == 1
+        running.terminate()
+        assert running.wait(WITHIN_SECONDS) == 0
     assert not named_in.exists()
     assert not _settings(data).targeting_socket.exists()
 
@@ -128,6 +137,11 @@ def _change(database: Database) -> None:
     """What a device shall enforce depends on the time from now on."""
     with database.write() as connection:
         set_window(connection, device_id(1), NOON)
+
+
+def _change_again(database: Database) -> None:
+    with database.write() as connection:
+        set_window(connection, device_id(1), None)
 
 
 def _believe(database: Database, unmoved: Unmoved) -> None:
@@ -145,11 +159,21 @@ def _believe(database: Database, unmoved: Unmoved) -> None:
         devices.put(connection, held)
 
 
-def test_a_head_that_is_not_written_any_more_is_not_believed(data: Path, tmp_path: Path) -> None:
-    with process(data):
-        reader = BoardReader(_settings(data).run / NAMED_IN)
-        until(lambda: hash_of(reader, 1) == MANAGED)
-        late = BoardReader(_settings(data).run / NAMED_IN, lambda: time.monotonic() + 60)
-        assert late.place() is None
-    (data / "run" / NAMED_IN).write_text(str(tmp_path), encoding="utf-8")
-    assert BoardReader(data / "run" / NAMED_IN).place() is None
+def test_a_head_that_is_not_written_any_more_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    boards = SharedBoards(tmp_path / NAMED_IN, tmp_path / "memory", lambda: 1_000.0)
+    boards.publish(Place(0, 7, frozenset({9})), IndexFigures(3, 0.5, 4_096))
+    assert BoardReader(tmp_path / NAMED_IN, lambda: 1_010.0).place() == Place(0, 7, frozenset({9}))
+    assert BoardReader(tmp_path / NAMED_IN, lambda: 1_010.0).figures() == IndexFigures(3, 0.5, 4_096)
+    assert BoardReader(tmp_path / NAMED_IN, lambda: 1_031.0).place() is None
+    assert BoardReader(tmp_path / NAMED_IN, lambda: 1_031.0).figures() == IndexFigures()
+    boards.close()
+
+
+def test_a_directory_that_others_may_enter_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    boards = SharedBoards(tmp_path / NAMED_IN, tmp_path / "memory", lambda: 1_000.0)
+    boards.publish(Place(0, 7))
+    Path((tmp_path / NAMED_IN).read_text(encoding="utf-8")).chmod(0o750)
+    assert BoardReader(tmp_path / NAMED_IN, lambda: 1_000.0).place() is None
+    boards.close()

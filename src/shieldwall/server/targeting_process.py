@@ -30,12 +30,14 @@ from shieldwall.server.targeting.following import Following
 from shieldwall.server.targeting.hashes import Hasher
 from shieldwall.server.targeting.keeping import Keeping
 from shieldwall.server.targeting.shared import NAMED_IN, IndexFigures, SharedBoards
+from shieldwall.server.targeting.snapshot import SnapshotUnusableError, load, save
 
 _log: Final = structlog.get_logger("shieldwall.targeting")
 REST_SECONDS: Final = 0.1
 """Between two looks at what changed, when there was nothing more."""
 _AGAIN_SECONDS: Final = 2.0
-_KEEP_SECONDS: Final = 60.0
+SNAPSHOT: Final = "targeting.snapshot"
+_KEEP_SECONDS: Final = 600.0
 _PEER: Final = struct.Struct("3i")
 
 
@@ -49,22 +51,26 @@ async def serve(data: Path) -> None:
     hasher = Hasher(found.nonce_key.read_bytes())
     boards = SharedBoards(found.run / NAMED_IN)
     following = Following(database, hasher, boards.allocator)
+    snapshot = found.data / SNAPSHOT
     keeping = Keeping(database, SystemClock(), new_id, found.tenant_id, name=f"targeting@{socket.gethostname()}"[:64])
     try:
         async with await _answering(found, following):
-            if await _begun(following, keeping, boards, asked):
-                await _follow(following, keeping, boards, asked)
+            if await _begun(following, keeping, boards, snapshot, asked):
+                await _follow(following, keeping, boards, snapshot, asked)
     finally:
         boards.close()
         found.targeting_socket.unlink(missing_ok=True)
         database.close()
 
 
-async def _begun(following: Following, keeping: Keeping, boards: SharedBoards, asked: asyncio.Event) -> bool:
-    """Read everything; where the database is not there, wait for it."""
+async def _begun(
+    following: Following, keeping: Keeping, boards: SharedBoards, snapshot: Path, asked: asyncio.Event
+) -> bool:
+    """Begin with what was kept, or read everything; where the database is not there, wait for it."""
 
     def begin() -> None:
-        following.begin(keeping.begin())
+        if not _went_on(following, keeping, boards, snapshot):
+            following.begin(keeping.begin())
         while not following.step():
             pass
         boards.publish(following.place, _figures(following))
@@ -82,13 +88,38 @@ async def _begun(following: Following, keeping: Keeping, boards: SharedBoards, a
     return False
 
 
-async def _follow(following: Following, keeping: Keeping, boards: SharedBoards, asked: asyncio.Event) -> None:
-    """Follow what changes, and keep now and then how far that is."""
+def _went_on(following: Following, keeping: Keeping, boards: SharedBoards, snapshot: Path) -> bool:
+    """Go on from what an earlier process kept, if that is of use."""
+    try:
+        mark, fleets = load(snapshot, boards.allocator)
+    except SnapshotUnusableError as error:
+        _log.info("index_read_anew", cause=error.cause)
+        return False
+    place = keeping.place_of(mark)
+    if place is None:
+        _log.info("index_read_anew", cause="The database does not know this snapshot.")
+        return False
+    following.go_on(place, fleets)
+    return True
+
+
+async def _follow(
+    following: Following, keeping: Keeping, boards: SharedBoards, snapshot: Path, asked: asyncio.Event
+) -> None:
+    """Follow what changes, and keep now and then what is known."""
 
     def step() -> bool:
         is_all = following.step()
         boards.publish(following.place, _figures(following))
         return is_all
+
+    def keep() -> None:
+        mark = new_id()
+        try:
+            save(snapshot, mark, following.fleets)
+        except OSError as error:  # the next start takes longer, and that is all
+            _log.warning("index_not_kept", cause=str(error))
+        keeping.keep(following.place, mark)
 
     kept_at = time.monotonic()
     while not asked.is_set():
@@ -96,12 +127,14 @@ async def _follow(following: Following, keeping: Keeping, boards: SharedBoards, 
             is_all = await asyncio.to_thread(step)
             if time.monotonic() - kept_at > _KEEP_SECONDS:
                 kept_at = time.monotonic()
-                await asyncio.to_thread(keeping.keep, following.place)
+                await asyncio.to_thread(keep)
         except StorageUnavailableError as error:
             _log.warning("index_lags", code=error.code, cause=error.cause)
             await _rest(asked, _AGAIN_SECONDS)
         else:
             await _rest(asked, REST_SECONDS if is_all else 0)
+    with suppress(StorageUnavailableError):
+        await asyncio.to_thread(keep)
 
 
 async def _answering(found: ServerSettings, following: Following) -> asyncio.Server:

@@ -58,9 +58,11 @@ class Devices:
 class Fleet:
     """The devices of a tenant."""
 
-    def __init__(self, allocate: Callable[[int], Buffer] = bytearray, capacity: int = 0) -> None:
+    def __init__(
+        self, allocate: Callable[[int], Buffer] = bytearray, capacity: int = 0, board: Board | None = None
+    ) -> None:
         self._allocate: Final = allocate
-        self.board = Board.make(capacity, allocate)
+        self.board = board or Board.make(capacity, allocate)
         self.columns: dict[str, Column] = {name: _column(name, self.board.capacity) for name in PROPERTIES}
         self.traits: list[Trait] = []
         self.trait_codes: npt.NDArray[np.uint16] = np.zeros(self.board.capacity, np.uint16)
@@ -82,8 +84,8 @@ class Fleet:
         allocate: Callable[[int], Buffer] = bytearray,
     ) -> Fleet:
         """Put together what was kept."""
-        fleet = cls(allocate)
-        fleet.board, fleet.columns, fleet.trait_codes = board, dict(columns), trait_codes
+        fleet = cls(allocate, board=board)
+        fleet.columns, fleet.trait_codes = dict(columns), trait_codes
         for trait in traits:
             fleet._code_of(trait)
         fleet.everybody = everybody

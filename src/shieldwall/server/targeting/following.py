@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,6 +69,27 @@ class Following:
             with self._database.read() as connection:
                 self._read(connection, tenant_id)
         self.followed.seconds_to_begin = time.monotonic() - began
+
+    def go_on(self, place: Place, fleets: Iterable[tuple[TenantId, Fleet]]) -> None:
+        """Begin with devices as they were at a place in the feed; ``step`` brings them to what they are now."""
+        began = time.monotonic()
+        self.place = place
+        for tenant_id, fleet in fleets:
+            index = FleetIndex(self._hasher, fleet)
+            index.begin()
+            with self._database.read() as connection:
+                _define(connection, tenant_id, index)
+            self.indexes[tenant_id] = index
+        with self._database.read() as connection:
+            new = {tenant.id for tenant in tenants.list_tenants(connection)} - self.indexes.keys()
+            for tenant_id in sorted(new):
+                self._read(connection, tenant_id)
+        self.followed.seconds_to_begin = time.monotonic() - began
+
+    @property
+    def fleets(self) -> dict[TenantId, Fleet]:
+        """The devices of all tenants."""
+        return {tenant_id: index.fleet for tenant_id, index in self.indexes.items()}
 
     def step(self) -> bool:
         """Take in what changed, at most so much at once; say whether that was all."""

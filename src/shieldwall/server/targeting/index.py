@@ -44,6 +44,11 @@ class FleetIndex:
         self.surroundings: Final = Surroundings(hasher, fleet)
         self._rules = ReadyRules.of(NOTHING_DEFINED)
 
+    def begin(self) -> None:
+        """Find out what each device is to its policies, of a fleet that was there before the index."""
+        with self.fleet.board.writing():
+            self._surround(self.fleet.everybody)
+
     def put(self, devices: Devices) -> BitMap:
         """Take in devices as they are now, each once; return the places of those whose target is another than before.
 

@@ -34,9 +34,9 @@ class Keeping:
             fleet_feed.keep_place(connection, self._tenant_id, self._name, place, mark=mark, now=now)
         return place
 
-    def keep(self, place: Place) -> str:
-        """Keep a place, and forget what all have read. Returns the mark by which this place is found again."""
-        mark, now = self._new_id(), self._clock.now()
+    def keep(self, place: Place, mark: str | None = None) -> str:
+        """Keep a place with a mark, a new one unless it is given, by which it is found again; forget what all read."""
+        mark, now = mark or self._new_id(), self._clock.now()
         with self._database.write() as connection:
             fleet_feed.keep_place(connection, self._tenant_id, self._name, place, mark=mark, now=now)
             fleet_feed.trim(connection, now, MOST_AT_ONCE)
