@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 from tests.support.manager_world import World
 from tests.support.samples import TENANT_ID
 
-from shieldwall.server.reporting.following import CONTACT_SECONDS, FleetReports
+from shieldwall.server.reporting.following import FleetReports
 from shieldwall.server.reporting.held import HeldFleet
+from shieldwall.server.reporting.reading import CONTACT_SECONDS
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Following:
     """Reports of one world."""
 
     world: World
+    home: Path | None = None
     steady: Steady = field(default_factory=Steady)
     reports: FleetReports = field(init=False)
 
@@ -36,9 +39,10 @@ class Following:
             self.world.database,
             self.world.catalog,
             self.world.clock,
-            new_mark=lambda: f"mark-{next(marks)}",
+            new_mark=lambda: f"mark-{id(self)}-{next(marks)}",
             monotonic=self.steady,
             from_devices=0,
+            home=self.home,
         )
 
     def fleet(self) -> HeldFleet:

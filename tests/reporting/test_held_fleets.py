@@ -30,7 +30,7 @@ from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.reporting.quick_figures import figures_of
 from shieldwall.server.reporting.slices import Slice
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import check_ins, devices, groups, policies, schema, scope_tags
+from shieldwall.server.storage import check_ins, device_states, devices, groups, policies, schema, scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import AssignmentKind, Page
@@ -146,19 +146,23 @@ class Fate:
         moment = self.world.clock.now() - timedelta(days=30)
         connection.execute(schema.check_ins.update().where(mine).values(last_check_in=moment))
 
-    def changes(self, connection: Connection, number: int, _: SettingState) -> None:
+    def changes(self, connection: Connection, number: int, state: SettingState) -> None:
         found = devices.find(connection, device_id(number))
         if found is not None:
-            state = [*DeviceState][number % len(DeviceState)]
-            devices.put(
-                connection, replace(found, agent_version=str(number), state=state, providers={"clamav": "notRunning"})
-            )
+            providers = {"clamav": "notRunning" if state is SettingState.ERROR else "1.4"}
+            devices.put(connection, replace(found, agent_version=str(7 * (number % 2)), providers=providers))
             retarget(connection, [found.id], self.world.clock.now())
 
+    def comes_to_another_state(self, connection: Connection, number: int, state: SettingState) -> None:
+        self._move(connection, number, [*DeviceState][(number + len(state)) % len(DeviceState)])
+
     def is_active_again(self, connection: Connection, number: int, _: SettingState) -> None:
+        self._move(connection, number, DeviceState.ACTIVE)
+
+    def _move(self, connection: Connection, number: int, state: DeviceState) -> None:
         found = devices.find(connection, device_id(number))
         if found is not None:
-            devices.put(connection, replace(found, state=DeviceState.ACTIVE, agent_version="7"))
+            assert device_states.move(connection, found.id, of=(found.state,), to=state, reason=None)
             retarget(connection, [found.id], self.world.clock.now())
 
     def comes_to_group(self, connection: Connection, number: int, _: SettingState) -> None:

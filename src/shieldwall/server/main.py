@@ -121,6 +121,7 @@ def open_services(settings: ServerSettings, tenant: str | None = None) -> Iterat
             catalog,
             clock,
             name=f"reports:{socket.gethostname()}:{settings.public_port}",
+            home=settings.held_fleets,
             new_mark=new_id,
         )
         with closing(fleets):

@@ -252,6 +252,11 @@ class ServerSettings:
         return self.data / "history"
 
     @property
+    def held_fleets(self) -> Path:
+        """Directory of fleets as reports hold them in memory, for the next start; may be deleted at any time."""
+        return self.data / "fleets"
+
+    @property
     def run(self) -> Path:
         """Directory of sockets and locks; empty while the server does not run."""
         return self.data / "run"

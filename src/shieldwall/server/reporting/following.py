@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -22,15 +23,17 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.inventory.machines import INACTIVE_AFTER
-from shieldwall.server.manager.figures import IN_TOUCH, Figures, Fleet
-from shieldwall.server.reporting.held import Contact, HeldFleet
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.manager.figures import Figures, Fleet
+from shieldwall.server.reporting import snapshots
+from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.reporting.kinds import TooVariedError
 from shieldwall.server.reporting.quick_figures import figures_of
-from shieldwall.server.storage import fleet_counts, fleet_feed, fleet_images, tenants
+from shieldwall.server.reporting.reading import MOST_AT_ONCE, FleetReader, Followed
+from shieldwall.server.reporting.snapshots import Snapshot
+from shieldwall.server.storage import fleet_counts, fleet_feed, fleet_images
 from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.fleet_feed import FleetChange, Place, What
+from shieldwall.server.storage.fleet_feed import Place
 
 FROM_DEVICES: Final = 1_000
 """Tenants with more devices are held; others are counted in the database in milliseconds."""
@@ -38,29 +41,12 @@ MOST_DEVICES: Final = 4_000_000
 """Devices of all tenants together that are held; beyond, the tenant that nobody asked about longest is let go."""
 OLDEST_SECONDS: Final = 10.0
 """How old an answer may be that is given although changes wait."""
-CONTACT_SECONDS: Final = 15.0
-_AT_ONCE: Final = 2_000
-_MOST_AT_ONCE: Final = 20_000
-"""Changes that are read while somebody waits."""
+KEEP_SECONDS: Final = 300.0
+"""How often the feed is told how far it was read, and a fleet goes to its file."""
+_LONGEST: Final = 27
+"""Of the name of a reader, which has an id behind it."""
 _AGAIN_SECONDS: Final = 3_600.0
-_KEEP_SECONDS: Final = 60.0
 _WAITED_SECONDS: Final = 0.1
-_UNASKED_SECONDS: Final = 120.0
-_REGROUPED: Final = What.TAGS | What.AIMS
-"""What may come with another group under a scope tag."""
-_MARKED: Final = What.DEVICE | What.TARGET | What.STATUS
-
-
-@dataclass(slots=True, kw_only=True)
-class _Followed:
-    """A fleet that is held, and how far the feed was read for it."""
-
-    fleet: HeldFleet
-    place: Place
-    fresh_at: float = float("-inf")
-    """When it was as the database last, by a steady clock."""
-    contact_at: float = float("-inf")
-    asked_at: float = field(default=float("-inf"))
 
 
 class FleetReports:
@@ -73,6 +59,7 @@ class FleetReports:
         clock: Clock,
         *,
         name: str = "reports",
+        home: Path | None = None,
         new_mark: Callable[[], str] = lambda: "",
         monotonic: Callable[[], float] = time.monotonic,
         from_devices: int = FROM_DEVICES,
@@ -81,17 +68,19 @@ class FleetReports:
         self._database: Final = database
         self._catalog: Final = catalog
         self._clock: Final = clock
-        self._name: Final = name[:64]
+        self._name: Final = name if len(name) <= _LONGEST else sha256(name.encode()).hexdigest()[:_LONGEST]
+        self._home: Final = home
         self._new_mark: Final = new_mark
         self._monotonic: Final = monotonic
         self._from: Final = from_devices
         self._most: Final = most_devices
-        self._held: dict[TenantId, _Followed] = {}
+        self._reading: Final = FleetReader(
+            database=database, catalog=catalog, clock=clock, monotonic=monotonic, most_devices=most_devices
+        )
+        self._held: dict[TenantId, Followed] = {}
         self._wanted: dict[TenantId, None] = {}
         self._refused: dict[TenantId, float] = {}
         self._turn = threading.Lock()
-        self._mark: str | None = None
-        self._kept_at = float("-inf")
 
     def current(self, tenant_id: TenantId) -> HeldFleet | None:
         """Return the fleet of a tenant as it is now, or was some seconds ago; ``None``: ask the database.
@@ -105,7 +94,7 @@ class FleetReports:
         followed.asked_at = self._monotonic()
         if self._turn.acquire(timeout=_WAITED_SECONDS):
             try:
-                self._try(tenant_id, lambda _: self._catch_up(followed, _MOST_AT_ONCE))
+                self._try(tenant_id, lambda _: self._reading.catch_up(followed, MOST_AT_ONCE))
             finally:
                 self._turn.release()
         if self._held.get(tenant_id) is not followed:
@@ -129,16 +118,18 @@ class FleetReports:
                 self._try(tenant_id, self._load)
         for tenant_id, followed in list(self._held.items()):
             with self._turn:
-                self._try(tenant_id, lambda _, each=followed: self._follow(each))  # type: ignore[misc]  # mypy does not infer lambdas with defaults
-        self._keep_place()
+                self._try(tenant_id, lambda _, each=followed: self._reading.follow(each))  # type: ignore[misc]  # mypy does not infer lambdas with defaults
+            if self._monotonic() - followed.kept_at >= KEEP_SECONDS and tenant_id in self._held:
+                self._try(tenant_id, lambda _, each=followed: self._keep(each))  # type: ignore[misc]  # as above
 
     def close(self) -> None:
-        """Let go of everything."""
-        self._held.clear()
-        if self._mark is not None:
-            self._mark = None
-            with suppress(StorageUnavailableError), self._database.write() as connection:
-                fleet_feed.forget_reader(connection, self._name)
+        """Let go of everything; what can be kept is, for the next start."""
+        for tenant_id in list(self._held):
+            followed = self._held.pop(tenant_id)
+            with suppress(StorageUnavailableError, OSError):
+                self._keep(followed)
+            if self._home is None:
+                self._forget(tenant_id)
 
     @property
     def size(self) -> int:
@@ -165,12 +156,11 @@ class FleetReports:
         held = self.current(tenant_id)
         if held is not None and held.contact is not None:
             return held
-        return self._read(tenant_id).fleet
+        return self._reading.read(tenant_id).fleet
 
     def _load(self, tenant_id: TenantId) -> None:
         begun = self._monotonic()
-        self._keep_first_place(tenant_id)
-        followed = self._read(tenant_id)
+        followed = self._resumed(tenant_id) or self._begun(tenant_id)
         fleet = followed.fleet
         self._make_room(len(fleet.image))
         self._held[tenant_id] = followed
@@ -183,92 +173,38 @@ class FleetReports:
             seconds=round(self._monotonic() - begun, 2),
         )
 
-    def _read(self, tenant_id: TenantId) -> _Followed:
-        fleet = HeldFleet(tenant_id=tenant_id, catalog=self._catalog)
-        with self._database.read() as connection:
-            place = fleet_feed.end(connection)
-        for rows in fleet_images.all_devices(self._database, tenant_id):
-            fleet.image.load(rows)
-            if len(fleet.image) > self._most:
-                raise TooVariedError(f"The tenant has more than {self._most} devices.")
-        for group in fleet_images.groups_with_members(self._database, tenant_id):
-            for members in fleet_images.members(self._database, group):
-                fleet.image.add_members(group, members)
-        with self._database.read() as connection:
-            for tag, tagged in fleet_images.tagged(connection, tenant_id).items():
-                fleet.image.add_tagged(tag, tagged)
-            fleet.groups_by_tag = fleet_images.groups_by_tag(connection, tenant_id)
-        followed = _Followed(fleet=fleet, place=place, asked_at=self._monotonic())
-        self._follow(followed)  # nobody else knows it yet
+    def _begun(self, tenant_id: TenantId) -> Followed:
+        """Read a fleet; the feed keeps from now on what comes behind."""
+        mark = self._new_mark()
+        with self._database.write() as connection:
+            self._tell(connection, tenant_id, fleet_feed.end(connection), mark)
+        followed = self._reading.read(tenant_id)
+        followed.mark = mark
+        self._keep(followed)
         return followed
 
-    def _follow(self, followed: _Followed) -> None:
-        """Bring a fleet to what it is now, however much changed."""
-        while not self._catch_up(followed, _MOST_AT_ONCE):
-            pass
-        followed.fleet.compact()
+    def _resumed(self, tenant_id: TenantId) -> Followed | None:
+        """Go on where another process stopped, if the feed kept everything since."""
+        snapshot = None if self._home is None else snapshots.read(self._file(tenant_id))
+        if snapshot is None:
+            return None
+        with self._database.read() as connection:
+            place = fleet_feed.place_of(connection, self._reader(tenant_id), snapshot.mark)
+            groups_by_tag = fleet_images.groups_by_tag(connection, tenant_id)
+        if place is None or (place.xid, place.number) != (snapshot.place.xid, snapshot.place.number):
+            return None
+        fleet = HeldFleet(tenant_id=tenant_id, catalog=self._catalog, image=snapshot.image)
+        fleet.groups_by_tag = groups_by_tag
         now = self._monotonic()
-        if now - followed.contact_at >= CONTACT_SECONDS and now - followed.asked_at <= _UNASKED_SECONDS:
-            self._read_contact(followed)
-
-    def _catch_up(self, followed: _Followed, most: int) -> bool:
-        """Take in what changed, at most so much; say whether that was all."""
-        fleet = followed.fleet
-        with self._database.read() as connection:
-            moment, steady = self._clock.now(), self._monotonic()
-            taken = 0
-            while taken < most:
-                portion = fleet_feed.read(connection, followed.place, _AT_ONCE)
-                self._take(connection, fleet, portion.changes)
-                followed.place = portion.place
-                taken += len(portion.changes)
-                if portion.is_all:
-                    fleet.explain(connection)
-                    fleet.as_of = moment
-                    followed.fresh_at = steady
-                    return True
-        return False
-
-    def _take(self, connection: Connection, fleet: HeldFleet, changes: tuple[FleetChange, ...]) -> None:
-        changed: dict[DeviceId, What] = {}
-        for change in changes:
-            if change.tenant_id == fleet.tenant_id and change.device_id:
-                changed[change.device_id] = changed.get(change.device_id, What(0)) | change.what
-        read = [device for device, what in changed.items() if what & _MARKED]
-        moved = [device for device, what in changed.items() if what & (What.GROUPS | What.DEVICE)]
-        rows = fleet_images.some_devices(connection, fleet.tenant_id, read)
-        groups = fleet_images.memberships(connection, fleet.tenant_id, moved)
-        tagged = [device for device, what in changed.items() if what & (What.TAGS | What.DEVICE)]
-        tags = fleet_images.tags_of(connection, fleet.tenant_id, tagged)
-        with fleet.lock:
-            for device in read:
-                row = rows.get(device)
-                if row is None:
-                    fleet.image.remove(device)
-                else:
-                    fleet.image.put(row)
-            if groups:
-                fleet.image.set_groups(groups)
-            if tags:
-                fleet.image.set_tags(tags)
-            if any(change.tenant_id == fleet.tenant_id and change.what & _REGROUPED for change in changes):
-                fleet.groups_by_tag = fleet_images.groups_by_tag(connection, fleet.tenant_id)
-
-    def _read_contact(self, followed: _Followed) -> None:
-        fleet, now = followed.fleet, self._clock.now()
-        with self._database.read() as connection:
-            inactive = fleet_images.inactive(connection, fleet.tenant_id, now - INACTIVE_AFTER)
-            in_touch = fleet_images.in_touch(connection, fleet.tenant_id, now - IN_TOUCH, now)
-        with fleet.lock:
-            fleet.contact = Contact(
-                as_of=now, inactive=fleet.image.bitmap_of(inactive), in_touch=fleet.image.bitmap_of(in_touch)
-            )
-        followed.contact_at = self._monotonic()
+        followed = Followed(fleet=fleet, place=place, mark=snapshot.mark, kept_at=now, asked_at=now)
+        self._reading.follow(followed)  # nobody else knows it yet
+        return followed
 
     def _make_room(self, devices: int) -> None:
         while self._held and self.devices + devices > self._most:
             longest = min(self._held, key=lambda each: self._held[each].asked_at)
             del self._held[longest]
+            self._forget(longest)
 
     def _try(self, tenant_id: TenantId, what: Callable[[TenantId], object]) -> None:
         """Do something for one tenant; what fails is written down, and the tenant is left to the database."""
@@ -282,27 +218,38 @@ class FleetReports:
             self._held.pop(tenant_id, None)
             structlog.get_logger().exception("fleet_not_followed", tenant=tenant_id)
 
-    def _keep_first_place(self, tenant_id: TenantId) -> None:
-        """Have the feed keep what comes from now on."""
-        if self._mark is None:
-            with self._database.write() as connection:
-                self._keep(connection, tenant_id, fleet_feed.end(connection))
-
-    def _keep_place(self) -> None:
-        """Tell the feed how far all fleets were read, now and then; begin anew where it forgot us."""
-        if self._mark is None or self._monotonic() - self._kept_at < _KEEP_SECONDS:
+    def _keep(self, followed: Followed) -> None:
+        """Have the feed keep what is behind a fleet's place, and the fleet in a file; begin anew where it forgot us."""
+        fleet, mark = followed.fleet, self._new_mark()
+        tenant_id = fleet.tenant_id
+        with self._database.read() as connection:
+            is_known = fleet_feed.place_of(connection, self._reader(tenant_id), followed.mark) is not None
+        if not is_known:
+            self._held.pop(tenant_id, None)
             return
+        with self._turn, fleet.lock:
+            # What is ahead of the place is told again to whoever resumes: it is in the file already, and does no harm.
+            place = Place(followed.place.xid, followed.place.number)
+            if self._home is not None:
+                snapshots.write(self._file(tenant_id), Snapshot(image=fleet.image, place=place, mark=mark))
         with self._database.write() as connection:
-            if fleet_feed.place_of(connection, self._name, self._mark) is None:
-                self._held.clear()
-                self._mark = None
-                return
-            places = [each.place for each in self._held.values()]
-            lowest = min(places, key=lambda place: (place.xid, place.number), default=fleet_feed.end(connection))
-            self._keep(connection, None, lowest)
+            self._tell(connection, tenant_id, place, mark)
+        followed.mark, followed.kept_at = mark, self._monotonic()
 
-    def _keep(self, connection: Connection, tenant_id: TenantId | None, place: Place) -> None:
-        mark = self._new_mark()
-        home = tenant_id or next(iter(self._held), None) or tenants.list_tenants(connection)[0].id
-        fleet_feed.keep_place(connection, home, self._name, place, mark=mark, now=self._clock.now())
-        self._mark, self._kept_at = mark, self._monotonic()
+    def _tell(self, connection: Connection, tenant_id: TenantId, place: Place, mark: str) -> None:
+        now = self._clock.now()
+        fleet_feed.keep_place(connection, tenant_id, self._reader(tenant_id), place, mark=mark, now=now)
+
+    def _forget(self, tenant_id: TenantId) -> None:
+        with suppress(StorageUnavailableError), self._database.write() as connection:
+            fleet_feed.forget_reader(connection, self._reader(tenant_id))
+        if self._home is not None:
+            self._file(tenant_id).unlink(missing_ok=True)
+
+    def _reader(self, tenant_id: TenantId) -> str:
+        """Name who reads the feed: this server, for one tenant."""
+        return f"{self._name}:{tenant_id}"
+
+    def _file(self, tenant_id: TenantId) -> Path:
+        assert self._home is not None, "whoever keeps files says where"
+        return self._home / f"{tenant_id}.fleet"

@@ -9,7 +9,7 @@ tags are roaring bitmaps of places.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from pyroaring import BitMap
@@ -37,6 +37,18 @@ class Chosen(NamedTuple):
     stood: Counts
 
 
+class ImageState(NamedTuple):
+    """All that an image is made of."""
+
+    keys: Keys
+    pair: Numbers
+    listed: Sequence[tuple[Any, ...]]
+    stood: Sequence[tuple[Any, ...]]
+    pairs: Sequence[tuple[Any, ...]]
+    groups: Mapping[GroupId, BitMap]
+    tagged: Mapping[str, BitMap]
+
+
 class FleetImage:
     """The devices of a tenant. Not safe to use from several threads at once: whoever holds it has a lock."""
 
@@ -55,6 +67,38 @@ class FleetImage:
         self.version = 0
         """Grows with every change."""
         self._everybody: tuple[int, Chosen] | None = None
+
+    @classmethod
+    def restored(cls, state: ImageState) -> FleetImage:
+        """Make an image of what another one was made of. Raises: TooVariedError."""
+        image = cls()
+        image.places.restore(state.keys)
+        for kinds, values in (
+            (image.listed_kinds, state.listed),
+            (image.stood_kinds, state.stood),
+            (image._pairs, state.pairs),
+        ):
+            kinds.codes(iter(values))
+        image._make_room(len(state.pair))
+        image._pair[: len(state.pair)] = state.pair
+        image._counts = _grown(image._counts, len(state.pairs))
+        image._counts += np.bincount(state.pair[state.pair >= 0], minlength=len(image._counts))
+        image.groups.update(state.groups)
+        image.tagged.update(state.tagged)
+        image.version += 1
+        return image
+
+    def state(self) -> ImageState:
+        """Return all that it is made of."""
+        return ImageState(
+            keys=self.places.keys(),
+            pair=self._pair[: len(self)],
+            listed=self.listed_kinds.all(),
+            stood=self.stood_kinds.all(),
+            pairs=self._pairs.all(),
+            groups=self.groups,
+            tagged=self.tagged,
+        )
 
     def __len__(self) -> int:
         """Return how many places there are, those of devices that are no more included."""

@@ -80,6 +80,11 @@ class Places:
         self._keys = np.concatenate([self._keys, keys_of(device_ids)])
         self._index()
 
+    def restore(self, keys: Keys) -> None:
+        """Take over places that were given elsewhere."""
+        self._keys, self._young = keys.astype(_KEY), {}
+        self._index()
+
     def find(self, device_ids: Sequence[str]) -> Numbers:
         """Return the places of devices, ``NOWHERE`` for those that are not known."""
         if not device_ids:
