@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.campaign import size
@@ -89,13 +88,12 @@ def _starts(world: World) -> int:
     return world.new_id.last
 
 
-@pytest.mark.parametrize("most_at_once", [0, 3])
 @settings(
-    max_examples=size(short=40, full=20_000),
+    max_examples=size(short=15, full=20_000),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(history=_HISTORIES)
+@given(most_at_once=st.sampled_from([0, 3]), history=_HISTORIES)
 def test_devices_that_catch_up_are_where_they_would_be_had_each_change_moved_all(
     world: World, most_at_once: int, history: list[tuple[str, *tuple[int, ...]]]
 ) -> None:
@@ -166,3 +164,14 @@ def test_what_it_was_told_of_can_be_fetched_by_a_device_that_is_behind_by_now(wo
 
         assert len(answer.policies) == 1
         assert life.do("checks_in", 1, 1) == ([(0, 2)], {}, UNPROTECTED, False, MANAGED_CODE)
+
+
+def test_a_request_that_comes_again_is_answered_by_what_is_true_then(world: World) -> None:
+    with _life(world, 0) as life:
+        life.do("joins", 1, 1)
+        life.do("policy_is_made", 1)
+        assert life.do("checks_in", 1, 2) == ([], {}, UNPROTECTED, False, MANAGED_CODE)
+        life.do("policy_is_assigned", 0, 0, 0, 0)
+
+        assert life.do("checks_in", 1, 0) == ([(0, 1)], {}, UNPROTECTED, False, MANAGED_CODE)
+        assert life.seq == {device_id(1): 1}

@@ -22,7 +22,7 @@ from shieldwall.server.storage.rounds import Round
 
 PORTION: Final = 500
 """Devices that are brought up to date in one transaction: some tens of milliseconds, in which nobody else writes."""
-_LOOKED_AT: Final = 20 * PORTION
+_LOOKED_AT: Final = 4 * PORTION
 """Rows that are looked at for them; most may be up to date already."""
 _SILENCE: Final = timedelta(seconds=15)
 """So long after its last portion nobody else takes the round over."""
