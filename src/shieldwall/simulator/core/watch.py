@@ -166,6 +166,8 @@ class Watch:
 
     def _check_in(self, caller: DeviceId, request: CheckInRequest, reply: Reply) -> None:
         self.checks += 1
+        if caller in self.administration.gone:
+            return  # it gets its order to leave; nothing of it is kept any more
         self.attempts[caller] = self.attempts.get(caller, 0) + len(request.attempts)
         if request.facts is not None:
             self.administration.names[caller] = request.facts.display_name
