@@ -1,4 +1,7 @@
-"""Two gateways behind real proxies, on PostgreSQL through PgBouncer: processes and programs as they run."""
+"""Two gateways behind real proxies, on PostgreSQL through PgBouncer: processes and programs as they run.
+
+The second one has no keys: it asks the signer of the first one's machine, over TLS.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def scaled(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     home = tmp_path_factory.mktemp("scaled")
     with (
         pooled(shared_database_url, home / "pool", connections=8) as url,
-        ScaledServer.running(home, url, gateways=2) as server,
+        ScaledServer.running(home, url, gateways=2, afar=True) as server,
     ):
         yield server
 
@@ -86,7 +89,7 @@ def test_any_gateway_answers_any_device_and_the_end_of_one_is_noticed_by_none(
     repeated = [fleet.device(request.device).again(request, authority, time.time()) for request in unanswered]
     assert set(answered(proxied, repeated, fleet)) <= {200, 204}
 
-    proxied.start_gateway(ended.port)
+    proxied.start_gateway(ended)
     again = answered(proxied, [device.check_in(authority, time.time()) for device in fleet], fleet)
     assert set(again) <= {200, 204}
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from tests.support.ports import free_port
 from tests.support.storm_server import SHIELDWALL, StormServer
+
+from shieldwall.contract import strict_json
+from shieldwall.server import hosts
+from shieldwall.server.roles import Role
+from shieldwall.server.settings import FILE, SettingsFile, SignerDoor, SignerPlace, store
+from shieldwall.server.system import SystemClock
 
 
 @dataclass
@@ -19,6 +27,7 @@ class Part:
     """``server run`` with some roles."""
 
     process: subprocess.Popen[bytes]
+    data: Path
     port: int = 0
     is_ready: bool = False
 
@@ -29,9 +38,16 @@ class Part:
         return int(text.split()[0])
 
     def kill(self) -> None:
-        """End the process without warning, as a machine does whose power is cut."""
-        os.kill(self.child, signal.SIGKILL)
-        self.process.wait(60)
+        """End the process without warning, and who would start it again: as a machine does whose power is cut."""
+        child = os.pidfd_open(self.child)
+        try:
+            self.process.kill()
+            with suppress(ProcessLookupError):  # it asked to be ended with who started it
+                signal.pidfd_send_signal(child, signal.SIGKILL)
+            self.process.wait(60)
+            assert select.select([child], [], [], 60)[0], "it did not end"
+        finally:
+            os.close(child)
 
 
 @dataclass
@@ -48,13 +64,19 @@ class ScaledServer:
 
     @classmethod
     @contextmanager
-    def running(cls, home: Path, database: str, gateways: int) -> Iterator[ScaledServer]:
-        """Run a signer and so many gateways; nothing stands in front of them yet."""
+    def running(cls, home: Path, database: str, gateways: int, *, afar: bool = False) -> Iterator[ScaledServer]:
+        """Run a signer and so many gateways; nothing stands in front of them yet.
+
+        With ``afar`` the last gateway is on a machine of its own, as far as it can tell: without keys.
+        """
         scaled = cls(StormServer.made(home, database))
+        places = [scaled.server.settings.data] * gateways
+        if afar:
+            places[-1] = scaled.furnish_machine(home / "afar")
         try:
             scaled.begin("signer")
-            for _ in range(gateways):
-                scaled.begin_gateway(free_port())
+            for place in places:
+                scaled.begin_gateway(free_port(), place)
             scaled.until_ready()
             yield scaled
         finally:
@@ -64,29 +86,38 @@ class ScaledServer:
             for part in scaled.parts:
                 part.process.communicate(timeout=60)
 
-    def start_gateway(self, port: int) -> Part:
-        """Start a gateway again on its port, and wait until it is ready."""
-        part = self.begin_gateway(port)
+    def furnish_machine(self, out: Path) -> Path:
+        """Let another machine take part, and open the door of the signer to it."""
+        place, data = SignerPlace(host="127.0.0.1", port=free_port()), self.server.settings.data
+        hosts.add_host(self.server.settings, "afar", Role.GATEWAY, signer=place, out=out, now=SystemClock().now())
+        file = strict_json.decode((data / FILE).read_bytes(), SettingsFile)
+        store(data, msgspec.structs.replace(file, signer_door=SignerDoor(listen=place.host, port=place.port)))
+        return out
+
+    def start_gateway(self, ended: Part) -> Part:
+        """Start a gateway again that ended, on its machine and its port, and wait until it is ready."""
+        part = self.begin_gateway(ended.port, ended.data)
         self.until_ready()
         return part
 
-    def begin_gateway(self, port: int) -> Part:
+    def begin_gateway(self, port: int, data: Path) -> Part:
         """Start a gateway."""
-        part = self.begin("gateway", "--gateway-port", str(port))
+        part = self.begin("gateway", "--gateway-port", str(port), data=data)
         part.port = port
         return part
 
-    def begin(self, role: str, *words: str) -> Part:
+    def begin(self, role: str, *words: str, data: Path | None = None) -> Part:
         """Start one role; ``until_ready`` waits for it."""
+        place = data or self.server.settings.data
         with self.server.log.open("ab") as log:
             process = subprocess.Popen(
-                [str(SHIELDWALL), "server", "run", "--data", str(self.server.settings.data), "--role", role, *words],
+                [str(SHIELDWALL), "server", "run", "--data", str(place), "--role", role, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=os.environ | self.server.environment,
             )
-        self.parts.append(part := Part(process=process))
+        self.parts.append(part := Part(process=process, data=place))
         return part
 
     def until_ready(self) -> None:
