@@ -96,7 +96,7 @@ def test_what_is_not_computed_is_what_it_would_be(
 
     monkeypatch.setattr(catching_up, "retarget", checked)
     monkeypatch.setattr(late_fleet, "catch_up_all", partial(catching_up.catch_up_all, unmoved=unmoved))
-    monkeypatch.setattr(sweeping, "catch_up", partial(catching_up.catch_up, unmoved=unmoved))
+    monkeypatch.setattr(late_fleet, "sweep", partial(sweeping.sweep, unmoved=unmoved))
     for seed in range(SEEDS):
         boards = SharedBoards(tmp_path / "boards", tmp_path)
         asked.append(Unmoved(BoardReader(tmp_path / "boards"), hasher))

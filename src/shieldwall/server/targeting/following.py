@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -59,15 +60,15 @@ class Following:
     def begin(self, place: Place) -> None:
         """Read everything; the feed is read from ``place`` on, which was its end before.
 
-        Each tenant is read in one view of the database, so that what is there belongs together.
+        Each portion is a view of the database by itself, so that no long transaction keeps it from tidying up. What
+        changes meanwhile is in the feed.
         """
         began = time.monotonic()
         self.place = place
         with self._database.read() as connection:
             known = [tenant.id for tenant in tenants.list_tenants(connection)]
         for tenant_id in known:
-            with self._database.read() as connection:
-                self._read(connection, tenant_id)
+            self._read(self._database.read, tenant_id)
         self.followed.seconds_to_begin = time.monotonic() - began
 
     def go_on(self, place: Place, fleets: Iterable[tuple[TenantId, Fleet]]) -> None:
@@ -82,8 +83,8 @@ class Following:
             self.indexes[tenant_id] = index
         with self._database.read() as connection:
             new = {tenant.id for tenant in tenants.list_tenants(connection)} - self.indexes.keys()
-            for tenant_id in sorted(new):
-                self._read(connection, tenant_id)
+        for tenant_id in sorted(new):
+            self._read(self._database.read, tenant_id)
         self.followed.seconds_to_begin = time.monotonic() - began
 
     @property
@@ -105,7 +106,7 @@ class Following:
         for tenant_id, changes in concerned.items():
             index = self.indexes.get(tenant_id)
             if index is None:
-                self._read(connection, tenant_id)
+                self._read(lambda: nullcontext(connection), tenant_id)
             else:
                 _take_in(connection, tenant_id, index, changes)
         self.place = portion.place
@@ -116,13 +117,18 @@ class Following:
             self.followed.current_at = time.monotonic()
         return portion.is_all
 
-    def _read(self, connection: Connection, tenant_id: TenantId) -> None:
+    def _read(self, view: Callable[[], AbstractContextManager[Connection]], tenant_id: TenantId) -> None:
         if (former := self.indexes.pop(tenant_id, None)) is not None:
             former.fleet.board.replace()
         index = FleetIndex(self._hasher, Fleet(self._allocator(tenant_id)))
-        for devices in reading.all_devices(connection, tenant_id):
-            index.put(devices)
-        _define(connection, tenant_id, index)
+        place: str | None = ""
+        while place is not None:
+            with view() as connection:
+                devices, place = reading.devices_after(connection, tenant_id, place)
+            if devices.ids:
+                index.put(devices)
+        with view() as connection:
+            _define(connection, tenant_id, index)
         self.indexes[tenant_id] = index
         self.followed.devices = sum(len(each.fleet) for each in self.indexes.values())
 

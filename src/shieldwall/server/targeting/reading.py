@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -63,16 +63,13 @@ def members_of(connection: Connection, group_ids: Collection[GroupId]) -> dict[G
     return {group_id: groups.member_ids(connection, group_id) for group_id in group_ids}
 
 
-def all_devices(connection: Connection, tenant_id: TenantId) -> Iterator[Devices]:
-    """Yield all devices of a tenant in portions; who is recorded where is not said."""
-    place = ""
-    while True:
-        read = fleet_devices.after(connection, tenant_id, place, PORTION, _FIELDS)
-        if read.ids:
-            yield _told(read, {})
-        if len(read.ids) < PORTION:
-            return
-        place = read.ids[-1]
+def devices_after(connection: Connection, tenant_id: TenantId, place: str) -> tuple[Devices, str | None]:
+    """Return some devices of a tenant behind an id, and behind which id others are, if there are any.
+
+    Who is recorded in which group is not said.
+    """
+    read = fleet_devices.after(connection, tenant_id, place, PORTION, _FIELDS)
+    return _told(read, {}), read.ids[-1] if len(read.ids) == PORTION else None
 
 
 def these_devices(
