@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+import uvloop
 from granian.constants import Interfaces
 from sqlalchemy import text
 from tests.support.admin import AUTHORITY, AdminWorld
@@ -195,7 +196,7 @@ def _served(home: Path, world: AdminWorld) -> Iterator[Path]:
     listener = Listener(
         address="127.0.0.1", port=PORT, certificate=made / "tls" / "server.pem", key=made / "tls" / "server.key"
     )
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    loop, stop = uvloop.new_event_loop(), asyncio.Event()  # as the server's own programs have it
     application = world.admin.application
     thread = threading.Thread(
         target=lambda: loop.run_until_complete(listener.serve(application, Interfaces.ASGI, stop.wait)), daemon=True

@@ -250,6 +250,9 @@ def test_a_fleet_in_memory_counts_as_the_database_does_after_whatever_happened(w
         for number in range(1, MOST):
             fate.joins(connection, number, SettingState.ERROR)
             fate.reports(connection, number, [*SettingState][number % len(SettingState)])
+        for number, state in ((3, DeviceState.RETIRED), (4, DeviceState.QUARANTINED)):
+            fate.is_silent(connection, number, SettingState.ERROR)
+            fate._move(connection, number, state)
     agree(world, following.fleet())
 
     @settings(
