@@ -76,7 +76,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
     return (
         figure.what,
         figure.engine,
-        "-" if figure.value is None else f"{number(figure.value)} {figure.unit}",
+        "-" if figure.value is None else f"{number(figure.value)} {figure.unit}".strip(),
         _spread(figure),
         "" if figure.peer is None else f"{figure.peer.name}: {number(figure.peer.value)}",
         "" if figure.ratio is None else f"{number(figure.ratio)}x",
