@@ -7,14 +7,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, delete, select, text
+from tests.support.admin import create_admin_world
 from tests.support.databases import on_postgresql_alone
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, device_id, group_id
 
 from shieldwall.contract.ids import Digest
 from shieldwall.server.directory.attributes import fields_asked
+from shieldwall.server.housekeeping import Housekeeping
 from shieldwall.server.storage import check_ins, devices, enrollments, fleet_feed, groups, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import FEW, Place, What
@@ -261,6 +264,16 @@ def test_only_what_all_have_read_is_forgotten_and_a_reader_that_went_holds_up_no
         assert fleet_feed.trim(connection, later, 100) == 2
         assert left() == FEW
         assert fleet_feed.place_of(connection, "index", "a") is None
+
+
+def test_what_nobody_reads_is_forgotten_by_the_server_itself(bare_database: Database, tmp_path: Path) -> None:
+    services = create_admin_world(bare_database, tmp_path / "data").services
+    row = {"tenant_id": TENANT_ID, "device_id": ONE, "what": 1}
+    with bare_database.write() as connection:
+        connection.execute(fleet_changes.insert(), [row] * (FEW + 50))
+    Housekeeping(services=services).trim_feed()
+    with bare_database.read() as connection:
+        assert len(connection.execute(select(fleet_changes.c.number)).all()) == FEW
 
 
 @on_postgresql_alone

@@ -16,7 +16,8 @@ from shieldwall.server.inventory.cleaning import ACTOR, Cleaning, CleanUp, get_r
 from shieldwall.server.manager import answers, unfinished
 from shieldwall.server.manager.protection import end_troubleshooting
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import tenants
+from shieldwall.server.storage import fleet_feed, tenants
+from shieldwall.server.storage.bulk import MOST_AT_ONCE
 from shieldwall.server.storage.records import Tenant
 
 FIRST_AFTER_SECONDS: Final = 60.0
@@ -51,6 +52,17 @@ class Housekeeping:
                 if not done.is_nothing:
                     counts = {"replaced": done.replaced, "retired": done.retired, "removed": done.removed}
                     log.info("cleaned_up", tenant=tenant.id, **counts, rows=dict(done.rows))
+        try:
+            self.trim_feed()
+        except ShieldwallError as error:
+            log.warning("clean_up_failed", code=error.code, cause=error.cause)
+
+    def trim_feed(self) -> None:
+        """Forget which devices changed, as far as everybody knows who keeps fleets in memory; often that is nobody."""
+        forgotten = MOST_AT_ONCE
+        while forgotten == MOST_AT_ONCE:
+            with self.services.database.write() as connection:
+                forgotten = fleet_feed.trim(connection, self.services.clock.now(), MOST_AT_ONCE)
 
     def clean(self, tenant: Tenant) -> CleanUp:
         """Clean up one tenant."""
