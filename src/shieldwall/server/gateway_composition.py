@@ -31,6 +31,7 @@ from shieldwall.server.gateway.endpoints.discovery import Discovery
 from shieldwall.server.gateway.endpoints.enrolling import Enrolling
 from shieldwall.server.gateway.endpoints.health import Health
 from shieldwall.server.gateway.endpoints.keeping_identity import KeepingIdentity
+from shieldwall.server.gateway.endpoints.opening_lines import Broker, OpeningLines
 from shieldwall.server.gateway.endpoints.promoting import Promoting
 from shieldwall.server.gateway.endpoints.telling_events import TellingEvents
 from shieldwall.server.gateway.endpoints.telling_time import TellingTime
@@ -52,6 +53,7 @@ from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.observability import new_registry
+from shieldwall.server.push import key_files
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.settings import ServerSettings, authority_of
 from shieldwall.server.signer.ports import Signers
@@ -98,6 +100,12 @@ def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) ->
         ) as gateway,
     ):
         yield gateway
+
+
+def _broker(settings: ServerSettings) -> Broker | None:
+    if settings.push is None:
+        return None
+    return Broker(url=settings.push.url, account=key_files.load(settings.push_keys).account)
 
 
 @contextmanager
@@ -194,6 +202,7 @@ def compose_gateway(
                 unchanged=taking_unchanged(writer, clock),
                 facts_writer=paced_writer(),
             ).routes(),
+            *OpeningLines(broker=_broker(settings), writer=writer, clock=clock).routes(),
             *TellingEvents(writer=paced_writer(), clock=clock).routes(),
             *TellingTime(
                 home=settings.tenant_id,

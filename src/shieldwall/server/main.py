@@ -8,6 +8,7 @@ Three processes share one data directory. The **signer** alone holds keys (``shi
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.observability import new_registry
 from shieldwall.server.outgoing.opening import open_outgoing
 from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.push import key_files
+from shieldwall.server.push.waking import PushMeasures, Waking
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.reporting.following import FleetReports
 from shieldwall.server.reporting.history.keeping import KeepingHistory
@@ -72,6 +75,7 @@ class Admin:
     sweeping: Sweeping
     following: Following | None
     history: KeepingHistory | None
+    waking: Waking | None
     dispatching: Dispatching
     streaming: Streaming
 
@@ -87,6 +91,7 @@ class Admin:
             self.sweeping.run(),
             *(() if self.following is None else (self.following.run(),)),
             *(() if self.history is None else (self.history.run(),)),
+            *(() if self.waking is None else (self.waking.run(),)),
             self.dispatching.run(),
             self.streaming.run(),
             self.watching.run(),
@@ -173,6 +178,20 @@ def create_admin_routes() -> Litestar:
     )
 
 
+def _waking(services: AdminServices, registry: CollectorRegistry) -> Waking | None:
+    settings = services.settings
+    if settings.push is None:
+        return None
+    return Waking(
+        push=settings.push,
+        keys=key_files.load(settings.push_keys),
+        context=ssl.create_default_context(cafile=str(settings.tls_authority)),
+        database=services.database,
+        clock=services.clock,
+        measures=PushMeasures(registry),
+    )
+
+
 def compose_admin(
     services: AdminServices, routes: Litestar, *, monotonic: Callable[[], float], tracing: Tracing | None = None
 ) -> Admin:
@@ -247,6 +266,7 @@ def compose_admin(
         ),
         following=None if services.fleets is None else Following(fleets=services.fleets),
         history=keeping_history(services),
+        waking=_waking(services, registry),
         dispatching=Dispatching(
             services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told
         ),
