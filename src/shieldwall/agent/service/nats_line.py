@@ -35,7 +35,7 @@ class NatsLine:
         self._offered, self._key, self._context = offered, key, context
         self._changed = threading.Condition()
         self._opened = self._closed = self._heard = False
-        self._failure: Exception | None = None
+        self._failure = "silence"
         self._loop = asyncio.new_event_loop()
         self._hang_up = asyncio.Event()
         threading.Thread(target=self._run, name="broker-line", daemon=True).start()
@@ -43,7 +43,7 @@ class NatsLine:
             self._changed.wait_for(lambda: self._opened or self._closed, timeout=OPEN_SECONDS)
         if not self._opened:
             self.close()
-            raise GatewayUnreachableError(f"The broker {offered.url} cannot be reached: {self._failure or 'silence'}.")
+            raise GatewayUnreachableError(f"The broker {offered.url} cannot be reached: {self._failure}.")
 
     @property
     def is_open(self) -> bool:
@@ -66,7 +66,7 @@ class NatsLine:
         try:
             self._loop.run_until_complete(self._listen())
         except Exception as error:  # noqa: BLE001 - a foreign client on a foreign line: whatever it is, the line is dead
-            self._failure = error
+            self._failure = str(error)
         finally:
             self._loop.close()
             self._note(closed=True)

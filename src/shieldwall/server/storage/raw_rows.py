@@ -22,6 +22,6 @@ def raw_rows(connection: Connection, query: Select[Any], values: Mapping[str, An
             cursor.execute(str(compiled), tuple(bound[name] for name in compiled.positiontup or ()))
         else:
             cursor.execute(str(compiled), bound)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
     finally:
         cursor.close()
