@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -62,6 +62,7 @@ from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 from shieldwall.server.targeting.unmoved import Unmoved
+from shieldwall.server.tracing import NoTracing, Tracing, open_tracing
 
 UNSIGNED_PER_SECOND: Final = 50.0
 UNSIGNED_AT_ONCE: Final = 200
@@ -95,10 +96,12 @@ def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) ->
     with (
         open_signers(settings) as signer,
         opened_database(settings) as database,
+        closing(open_tracing(settings.telemetry, "gateway", draw_between)) as tracing,
         compose_gateway(
-            settings, database=database, signers=signer, clock=SystemClock(), monotonic=monotonic
+            settings, database=database, signers=signer, clock=SystemClock(), monotonic=monotonic, tracing=tracing
         ) as gateway,
     ):
+        tracing.follow(database.engine)
         yield gateway
 
 
@@ -118,6 +121,7 @@ def compose_gateway(
     monotonic: Callable[[], float],
     new_id: Callable[[], str] = new_id,
     draw_between: Callable[[int, int], int] = draw_between,
+    tracing: Tracing | None = None,
 ) -> Iterator[Gateway]:
     """Put a gateway together from parts that are open; a simulation hands in time, ids and chance of its own."""
     registry = new_registry()
@@ -249,6 +253,7 @@ def compose_gateway(
                 admission=admission,
                 new_request_id=RequestIds(),
                 draw_between=draw_between,
+                tracing=tracing or NoTracing(),
             ),
             channels=channels,
             connections=connections,

@@ -9,7 +9,7 @@ the signature holds, and nothing is acknowledged before it is on disk.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -34,6 +34,7 @@ from shieldwall.server.gateway.problems import (
 )
 from shieldwall.server.gateway.routes import Access, Match, Router
 from shieldwall.server.manager.turns import DeviceNotActiveError
+from shieldwall.server.tracing import NoTracing, Spanned, Tracing
 from shieldwall.trust import moments
 from shieldwall.trust.request_signature import BadSignatureError, ClockSkewError
 
@@ -67,8 +68,14 @@ class Application:
     admission: Admission
     new_request_id: Callable[[], str]
     draw_between: Callable[[int, int], int]
+    tracing: Tracing = field(default_factory=NoTracing)
 
     async def __rsgi__(self, scope: Scope, transport: Protocol_) -> None:
+        """Answer one request, which may be followed on its way."""
+        with self.tracing.request("request") as span:
+            await self._served(scope, transport, span)
+
+    async def _served(self, scope: Scope, transport: Protocol_, span: Spanned) -> None:
         """Answer one request; every failure becomes a problem document here."""
         request_id = self.new_request_id()
         self.connections.reading(scope.client)
@@ -89,6 +96,12 @@ class Application:
                 self.connections.answered(scope.client)
             measured.status = answer.status
             _send(transport, answer)
+            known: dict[str, str | int] = {
+                "http.route": measured.route,
+                "http.response.status_code": answer.status,
+                "shieldwall.request_id": request_id,
+            }
+            span.ended(f"{scope.method} {measured.route}", **known)
 
     async def _answer(self, scope: Scope, transport: Protocol_, match: Match, request_id: str) -> Answer:
         route = match.route
