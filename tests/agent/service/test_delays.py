@@ -18,13 +18,13 @@ def test_no_server_silences_or_drives_a_device(seconds: int) -> None:
 
 @given(st.integers(min_value=0, max_value=10**9), chances)
 def test_a_retry_comes_within_half_an_hour_and_never_at_once(failures: int, chance: float) -> None:
-    assert 1 <= after_failure(failures, chance=chance) <= 300
+    assert 1 <= after_failure(failures, chance=chance) <= 240
 
 
 @given(st.integers(min_value=1, max_value=12))
 def test_the_bound_doubles_with_every_failure(failures: int) -> None:
     bound = after_failure(failures, chance=1.0)
-    assert bound == min(30 * 2 ** (failures - 1), 300)
+    assert bound == min(30 * 2 ** (failures - 1), 240)
     assert after_failure(failures, chance=0.5) == bound / 2
 
 

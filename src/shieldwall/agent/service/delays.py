@@ -7,7 +7,7 @@ from typing import Final
 from shieldwall.contract.messages import LONGEST_CHECK_IN_SECONDS, SHORTEST_CHECK_IN_SECONDS
 
 RETRY_BASE_SECONDS: Final = 30
-RETRY_CAP_SECONDS: Final = 300
+RETRY_CAP_SECONDS: Final = 240
 """After a long outage everybody is back this long after the server: with half an hour, the last of a million devices
 came half an hour late though the server had long been ready for them (docs/simulator.md)."""
 SHORTEST_RETRY_AFTER: Final = 5
