@@ -115,7 +115,7 @@ def waking(fleet: Fleet) -> Iterator[None]:
     assert settings.push is not None
     wakes = Waking(
         push=settings.push,
-        keys=key_files.load(settings.push_keys),
+        account=key_files.load_account(settings.push_keys),
         context=ssl.create_default_context(cafile=str(settings.tls_authority)),
         database=fleet.world.services.database,
         clock=fleet.world.clock,
@@ -203,7 +203,7 @@ async def connected(world: GatewayWorld, token: str, key: Ed25519PrivateKey, tru
 
 def test_a_token_lets_its_device_listen_to_its_own_subject_and_do_nothing_else(fleet: Fleet) -> None:
     world, now = fleet.world, datetime.now(UTC)
-    account = key_files.load(world.settings.push_keys).account
+    account = key_files.load_account(world.settings.push_keys)
     key = Ed25519PrivateKey.generate()
     name = name_of(KeyUse.USER, key.public_key())
     mine, theirs = (subject_of(world.settings.tenant_id, DeviceId(letter * 8)) for letter in "ab")

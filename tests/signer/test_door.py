@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import socket
 import ssl
 import struct
@@ -23,8 +24,10 @@ from shieldwall.contract import strict_json
 from shieldwall.server import hosts
 from shieldwall.server.hosts import InvalidHostError
 from shieldwall.server.initialise import Initialise
+from shieldwall.server.push import key_files
+from shieldwall.server.push.key_files import NoPushKeysError
 from shieldwall.server.roles import Role
-from shieldwall.server.settings import FILE, ServerSettings, SettingsFile, SignerPlace, load, store
+from shieldwall.server.settings import FILE, PushSettings, ServerSettings, SettingsFile, SignerPlace, load, store
 from shieldwall.server.signer import wire
 from shieldwall.server.signer.afar import DOOR_NAME
 from shieldwall.server.signer.door import PERMITTED
@@ -173,3 +176,19 @@ def test_the_role_of_the_signer_stays_where_the_keys_are(settings: ServerSetting
     with pytest.raises(InvalidHostError):
         hosts.add_host(settings, "x", Role.SIGNER, signer=HERE, out=tmp_path / "x", now=SystemClock().now())
     assert not (tmp_path / "x").exists()
+
+
+def test_a_machine_gets_of_the_brokers_keys_what_lets_devices_listen(settings: ServerSettings, tmp_path: Path) -> None:
+    push = PushSettings(url="tls://nats.example:4222")
+    made = key_files.make(tmp_path / "push")
+    with_broker = replace(settings, push=push, data=tmp_path)
+    shutil.copytree(settings.data / "tls", tmp_path / "tls")
+    for name in (FILE, "nonce.key"):
+        shutil.copy(settings.data / name, tmp_path / name)
+    hosts.add_host(with_broker, "edge", Role.GATEWAY, signer=HERE, out=tmp_path / "edge", now=SystemClock().now())
+
+    assert [path.name for path in (tmp_path / "edge" / "push").iterdir()] == ["account.key"]
+    account = key_files.load_account(tmp_path / "edge" / "push")
+    assert account.private_bytes_raw() == made.account.private_bytes_raw()
+    with pytest.raises(NoPushKeysError):
+        key_files.load(tmp_path / "edge" / "push")

@@ -108,7 +108,7 @@ def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) ->
 def _broker(settings: ServerSettings) -> Broker | None:
     if settings.push is None:
         return None
-    return Broker(url=settings.push.url, account=key_files.load(settings.push_keys).account)
+    return Broker(url=settings.push.url, account=key_files.load_account(settings.push_keys))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import msgspec
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.push.key_files import ACCOUNT
 from shieldwall.server.roles import Role
 from shieldwall.server.settings import FILE, ServerSettings, SettingsFile, SignerPlace, write_private
 from shieldwall.server.signer.afar import DOOR_NAME, hosts_directory
@@ -55,6 +56,9 @@ def add_host(settings: ServerSettings, name: str, role: Role, *, signer: SignerP
         shutil.copyfile(source, out / "tls" / source.name)
         (out / "tls" / source.name).chmod(0o600)
     write_private(out / "nonce.key", settings.nonce_key.read_bytes())
+    if settings.push is not None:
+        (out / "push").mkdir(mode=0o700)
+        write_private(out / "push" / ACCOUNT, (settings.push_keys / ACCOUNT).read_bytes())
     write_private(out / "tls" / "signer-authority.pem", authority.certificate_pem.encode("ascii"))
     write_private(out / "tls" / "signer-client.pem", certificate.encode("ascii"))
     write_private(out / "tls" / "signer-client.key", key.encode("ascii"))

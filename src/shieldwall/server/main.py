@@ -184,7 +184,7 @@ def _waking(services: AdminServices, registry: CollectorRegistry) -> Waking | No
         return None
     return Waking(
         push=settings.push,
-        keys=key_files.load(settings.push_keys),
+        account=key_files.load_account(settings.push_keys),
         context=ssl.create_default_context(cafile=str(settings.tls_authority)),
         database=services.database,
         clock=services.clock,

@@ -12,7 +12,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.settings import write_private
 
 _OPERATOR: Final = "operator.key"
-_ACCOUNT: Final = "account.key"
+ACCOUNT: Final = "account.key"
 _SEED_BYTES: Final = 32
 
 
@@ -34,7 +34,7 @@ class PushKeys:
 def make(directory: Path) -> PushKeys:
     """Make keys where there are none, and return those that are there."""
     directory.mkdir(mode=0o700, exist_ok=True)
-    for name in (_OPERATOR, _ACCOUNT):
+    for name in (_OPERATOR, ACCOUNT):
         if not (directory / name).exists():
             write_private(directory / name, Ed25519PrivateKey.generate().private_bytes_raw())
     return load(directory)
@@ -42,7 +42,16 @@ def make(directory: Path) -> PushKeys:
 
 def load(directory: Path) -> PushKeys:
     """Read the keys. Raises: NoPushKeysError."""
-    return PushKeys(operator=_read(directory / _OPERATOR), account=_read(directory / _ACCOUNT))
+    return PushKeys(operator=_read(directory / _OPERATOR), account=load_account(directory))
+
+
+def load_account(directory: Path) -> Ed25519PrivateKey:
+    """Read the key that says who may wake and who may listen, which is all that a server needs to run.
+
+    Raises:
+        NoPushKeysError: It is not there.
+    """
+    return _read(directory / ACCOUNT)
 
 
 def _read(path: Path) -> Ed25519PrivateKey:

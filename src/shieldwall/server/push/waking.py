@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from shieldwall.contract.clock import Clock
-from shieldwall.server.push.key_files import PushKeys
 from shieldwall.server.push.tokens import publisher_token, subject_of
 from shieldwall.server.settings import PushSettings
 from shieldwall.server.storage.database import Database, StorageUnavailableError
@@ -79,7 +78,7 @@ class Waking:
     """Wakes devices through the broker. Make one for the process that serves administrators."""
 
     push: PushSettings
-    keys: PushKeys
+    account: Ed25519PrivateKey
     context: ssl.SSLContext
     database: Database
     clock: Clock
@@ -150,7 +149,7 @@ class Waking:
         return await nats.connect(
             self.push.url,
             tls=self.context,
-            user_jwt_cb=lambda: bytearray(publisher_token(self.keys.account, name, self.clock.now()).encode("ascii")),
+            user_jwt_cb=lambda: bytearray(publisher_token(self.account, name, self.clock.now()).encode("ascii")),
             signature_cb=lambda nonce: base64.b64encode(key.sign(nonce.encode("ascii"))),
             allow_reconnect=False,
             max_reconnect_attempts=1,
