@@ -8,14 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from shieldwall.cli.presentation import speaking_plainly
 from shieldwall.cli.server_tenants import DataOption
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _STREAM: Final = Path("-")
 _OWNER_ALONE: Final = 0o077
@@ -98,6 +99,9 @@ class _Shown:
 
 @contextmanager
 def _showing() -> Iterator[_Shown]:
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and only needed here
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as above
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bars:
