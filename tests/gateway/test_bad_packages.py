@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import SimpleNamespace
@@ -145,27 +145,11 @@ def test_a_package_revoked_among_many_requests_lets_in_whom_it_counted(world: Ga
         assert all(devices.find(connection, each) is not None for each in let_in)
 
 
-def served(ask: Callable[[], Reply]) -> Reply:
-    """Ask as one of many: whom a busy gateway sends away comes again, here without the patience of a device."""
-    for _ in range(100):
-        if (reply := ask()).status != 503:
-            return reply
-        time.sleep(0.1)
-    raise AssertionError("sent away a hundred times")
-
-
-def registered_in_the_end(world: GatewayWorld, package: OnboardingPackage) -> Reply:
-    device = GatewayDevice(world)
-    nonce = served(lambda: world.post(f"{device.enrollment}/nonce", b"{}")).json["nonce"]
-    body = device.registration(package, nonce=nonce)
-    return served(lambda: device.send(f"{device.enrollment}/device", body))
-
-
 def test_of_fifty_at_once_as_many_come_in_as_uses_are_left(world: GatewayWorld) -> None:
     package = world.package(max_uses=500)
     set_package(world, package, uses=463)
     with ThreadPoolExecutor(50) as pool:
-        replies = list(pool.map(lambda _: registered_in_the_end(world, package), range(50)))
+        replies = list(pool.map(lambda _: GatewayDevice(world).register_in_the_end(package), range(50)))
 
     assert [reply.status for reply in replies].count(201) == 37
     assert {refused(reply) for reply in replies if reply.status != 201} == {(403, "packageExhausted")}

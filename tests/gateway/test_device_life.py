@@ -152,7 +152,7 @@ def test_a_device_fetches_nothing_that_is_not_meant_for_it(world: GatewayWorld) 
 def test_fifty_at_once_never_use_a_package_more_often_than_it_allows(world: GatewayWorld) -> None:
     package = world.package(max_uses=7)
     with ThreadPoolExecutor(16) as pool:
-        replies = list(pool.map(lambda _: GatewayDevice(world).register(package), range(50)))
+        replies = list(pool.map(lambda _: GatewayDevice(world).register_in_the_end(package), range(50)))
 
     assert [reply.status for reply in replies].count(201) == 7
     assert {reply.code for reply in replies if reply.status != 201} == {"packageExhausted"}
