@@ -15,6 +15,7 @@ from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
 from shieldwall.contract.messages import Have
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.gateway.admission import FIRST_BACK, SPREAD
+from shieldwall.server.gateway.application import RETRY_AFTER
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage import check_ins
@@ -65,7 +66,8 @@ def standing(world: GatewayWorld, device: GatewayDevice) -> CheckInState:
 
 def assert_comes_back_later(reply: Reply, code: str) -> None:
     assert (reply.status, reply.code) == (503, code)
-    assert FIRST_BACK <= int(reply.headers["retry-after"]) <= FIRST_BACK + SPREAD + 1
+    soonest, latest = RETRY_AFTER.get(code, (FIRST_BACK, FIRST_BACK + SPREAD + 1))
+    assert soonest <= int(reply.headers["retry-after"]) <= latest
 
 
 def test_a_full_disk_acknowledges_nothing_and_loses_nothing(world: GatewayWorld, device: GatewayDevice) -> None:
