@@ -130,11 +130,11 @@ def test_a_package_revoked_while_a_device_asks_does_not_let_it_in(world: Gateway
 def test_a_package_revoked_among_many_requests_lets_in_whom_it_counted(world: GatewayWorld) -> None:
     package = world.package()
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(GatewayDevice(world).register, package) for _ in range(30)]
+        asked = [pool.submit(GatewayDevice(world).register_in_the_end, package) for _ in range(30)]
         asked[5].result(timeout=30)
         with world.services.database.write() as connection:
             revoke_package(connection, world.acting, package.package_id)
-        after = GatewayDevice(world).register(package)
+        after = GatewayDevice(world).register_in_the_end(package)
     replies = [each.result() for each in asked]
 
     assert refused(after) == (403, "packageRevoked")

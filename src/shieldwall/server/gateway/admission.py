@@ -32,7 +32,7 @@ SPREAD: Final = 60
 """Over so many seconds those are spread that are sent away at one moment."""
 LEAST_PER_SECOND: Final = 50.0
 """What is thought possible of a server of which nothing is known yet."""
-ALWAYS_TAKEN: Final = 8
+ALWAYS_TAKEN: Final = 16
 """So many pieces of work are under way at once without anybody asking how long they wait."""
 _PROMISED_SHARE: Final = 0.8
 """Of what can be done, so much is promised to those who come back; others come meanwhile."""
