@@ -95,9 +95,7 @@ def test_an_older_gateway_serves_on_until_the_schema_takes_away_what_it_needs(
             assert time.monotonic() - began > 3
             assert migrate.revision(database).startswith("9001")
             some_more(ledger)
-        # Whoever met the lock waited for it, or was told to come again where that took long (``gateway.admission``).
-        assert set(ledger.answers) <= {"200", "204", "503"}
-        assert ledger.answers["503"] < ledger.answers.total() / 4
+        assert set(ledger.answers) <= {"200", "204"}, "not one had to ask twice"
         assert ready(scaled, port) == (200, "ready")
         assert starts(scaled)
 
