@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sqlite3
@@ -19,13 +20,15 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import make_url
 from tests.support.databases import database_url
 from tests.support.samples import a_device, device_id
+from typer.testing import CliRunner
 
+from shieldwall.cli.shieldwall import app
 from shieldwall.contract.ids import PolicyId
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server import settings as settings_file
 from shieldwall.server.backup.archive import CONTENTS, SQLITE
 from shieldwall.server.backup.databases import copy_sqlite
-from shieldwall.server.backup.errors import BadBackupError, RestoreTargetError
+from shieldwall.server.backup.errors import BackupFileError, BadBackupError, RestoreTargetError
 from shieldwall.server.backup.restoring import Restore, Restored
 from shieldwall.server.backup.taking import TakeBackup
 from shieldwall.server.initialise import Initialise
@@ -247,3 +250,35 @@ def test_a_backup_counts_what_was_there(kept: Kept, tmp_path: Path) -> None:
         database.read() as connection,
     ):
         assert count(connection) == 1
+
+
+def test_what_the_disk_refuses_is_said_as_that_and_not_blamed_on_the_backup(
+    unpacked: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shieldwall.server.backup.archive.os.fsync", full)
+        with pytest.raises(BackupFileError, match="No space left"):
+            restore(packed(unpacked), tmp_path / "back")
+    assert not any((tmp_path / "back").iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backup", "--out", "/nonexistent/backup.tar"),
+        ("restore", "/nonexistent/backup.tar"),
+        ("push", "init", "--url", "http://nats.example", "--out", "nats"),
+        ("push", "init", "--url", "tls://nats.example:4222", "--per-second", "0", "--out", "nats"),
+    ],
+)
+def test_the_console_says_in_words_what_cannot_be(words: tuple[str, ...], kept: Kept, tmp_path: Path) -> None:
+    data = tmp_path / "empty" if words[0] == "restore" else kept.settings.data
+    said = CliRunner().invoke(app, ["server", *words, "--data", str(data)], env={"COLUMNS": "200"})
+
+    assert said.exit_code == 1
+    assert isinstance(said.exception, SystemExit), said.exception
+    assert "What to do: " in said.output
+    assert not (tmp_path / "empty").exists() or not any((tmp_path / "empty").iterdir())

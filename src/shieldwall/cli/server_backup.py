@@ -115,6 +115,9 @@ def _written(out: Path) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    from shieldwall.server.backup.errors import BackupFileError  # noqa: PLC0415 - loads a part of the server
+    from shieldwall.server.signer.key_files import sync_directory  # noqa: PLC0415 - as above
+
     beside = out.with_name(f".{out.name}.part")
     try:
         with beside.open("wb") as file:
@@ -122,6 +125,10 @@ def _written(out: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(out)
+        sync_directory(out.absolute().parent)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise BackupFileError(f"{out} cannot be written: {error.strerror}.") from None
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -132,5 +139,11 @@ def _read(source: Path) -> Iterator[BinaryIO]:
     if source == _STREAM:
         yield sys.stdin.buffer
         return
-    with source.open("rb") as file:
+    from shieldwall.server.backup.errors import BackupFileError  # noqa: PLC0415 - loads a part of the server
+
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise BackupFileError(f"{source} cannot be read: {error.strerror}.") from None
+    with file:
         yield file

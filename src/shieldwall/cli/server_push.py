@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from shieldwall.cli.presentation import speaking_plainly
 from shieldwall.cli.server_tenants import DataOption
-from shieldwall.contract.errors import ShieldwallError
 
 app: Final = typer.Typer(no_args_is_help=True, help="Wake devices by a message broker (NATS).")
 
@@ -31,17 +29,12 @@ def init(
 
     Example: shieldwall server push init --data /var/lib/shieldwall --url tls://nats.contoso.example:4222 --out nats
     """
-    from shieldwall.contract import strict_json  # noqa: PLC0415 - slow to import, and only needed here
-    from shieldwall.contract.errors import InvalidJsonError  # noqa: PLC0415 - as above
-    from shieldwall.server import settings  # noqa: PLC0415 - as above
-    from shieldwall.server.push.setting_up import SetUpPush  # noqa: PLC0415 - as above
+    from shieldwall.server import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.push.setting_up import SetUpPush, broker_at  # noqa: PLC0415 - as above
     from shieldwall.server.system import SystemClock  # noqa: PLC0415 - as above
 
     with speaking_plainly("set up the broker"):
-        try:
-            push = strict_json.decode(msgspec.json.encode({"url": url, "perSecond": per_second}), settings.PushSettings)
-        except InvalidJsonError as error:
-            raise ShieldwallError(error.cause, remedy="Give --url as tls://HOST:PORT.") from None
-        configuration = SetUpPush(clock=SystemClock())(settings.load(data), push, out)
+        set_up = SetUpPush(clock=SystemClock())
+        configuration = set_up(settings.load(data), broker_at(url, per_second), out)
     typer.echo(f"Start the broker: nats-server --config {configuration}")
     typer.echo(f"Then restart the server. Devices take a line within a day; {data / 'push'} belongs into the backup.")

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ import msgspec
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError
-from shieldwall.server.backup.errors import BadBackupError
+from shieldwall.server.backup.errors import BackupFileError, BadBackupError
 
 CONTENTS: Final = "contents.json"
 SQLITE: Final = "database.sqlite"
@@ -111,7 +112,11 @@ def extract(source: BinaryIO, into: Path, progress: Progress) -> Contents:
                     contents = _read_contents(_opened(archive, entry), entry.size)
                 else:
                     digests[entry.name] = _extract_one(archive, entry, into, progress)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except OSError as error:
+        if error.errno is not None:  # of the machine: no room, no right; what is wrong with a compressed file has none
+            raise BackupFileError(f"The backup cannot be unpacked into {into}: {error.strerror}.") from None
+        raise BadBackupError(f"The file cannot be read as a backup: {error}.") from None
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise BadBackupError(f"The file cannot be read as a backup: {error}.") from None
     if contents is None:
         raise BadBackupError("The backup ends before its list of contents: it was cut short.")

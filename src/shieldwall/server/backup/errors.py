@@ -12,6 +12,13 @@ class BadBackupError(ShieldwallError):
     remedy = "Use another backup. A file that was cut short or changed is never restored in part."
 
 
+class BackupFileError(ShieldwallError):
+    """The file of a backup, or the place that it is restored to, cannot be read or written."""
+
+    code = "backupFile"
+    remedy = "Name a file that is there, or a directory that you may write to and that has room; then try again."
+
+
 class RestoreTargetError(ShieldwallError):
     """There is something already where the server should be restored to."""
 

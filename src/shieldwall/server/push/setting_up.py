@@ -15,6 +15,7 @@ import msgspec
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
+from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.server import settings as settings_file
 from shieldwall.server.push import key_files, tokens
 from shieldwall.server.settings import FILE, PushSettings, ServerSettings, SettingsFile, write_private
@@ -48,6 +49,21 @@ max_pending: 65536
 ping_interval: "4m"
 max_connections: 1000000
 """
+
+
+class InvalidBrokerError(ShieldwallError):
+    """The broker cannot be reached like that."""
+
+    code = "invalidBroker"
+    remedy = "Give its address as tls://HOST:PORT, and how many devices it wakes a second as 1 to 100,000."
+
+
+def broker_at(url: str, per_second: int) -> PushSettings:
+    """Return the settings of a broker. Raises: InvalidBrokerError."""
+    try:
+        return strict_json.decode(strict_json.encode({"url": url, "perSecond": per_second}), PushSettings)
+    except InvalidJsonError:
+        raise InvalidBrokerError(f"A broker at {url[:128]!r} that wakes {per_second} a second is none.") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
