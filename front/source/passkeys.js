@@ -49,18 +49,18 @@ async function answer(form) {
 }
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
+  const button = form.querySelector("button"); // disabled, so that nobody presses it before this script is there
   if (!window.PublicKeyCredential || !navigator.credentials) {
     say(form, "missing");
-    form.querySelector("button").disabled = true;
     continue;
   }
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = form.querySelector("button");
     button.disabled = true;
     form.querySelector("[data-passkey-problem]").hidden = true;
     await answer(form);
     button.disabled = false;
   });
+  button.disabled = false;
 }
 for (const form of document.querySelectorAll("form[data-continue]")) form.submit();

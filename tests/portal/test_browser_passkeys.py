@@ -172,3 +172,10 @@ def test_an_old_proof_is_renewed_and_the_form_is_sent_with_nothing_lost(office: 
         page.set_viewport_size({"width": 360, "height": 740})
         page.goto(f"{office.url}{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+
+
+def test_nobody_presses_the_button_before_its_script_is_there(office: Office, page: Page) -> None:
+    page.route("**/*passkeys*.js", lambda route: route.abort())
+    page.goto(f"{office.url}/sign-in")
+
+    expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_disabled()
