@@ -74,6 +74,7 @@ class Machine:
         self._home = home
         self._network = network
         self._name = name
+        self._groups = [root / name for root in _group_roots()]
         self._process: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
@@ -89,12 +90,15 @@ class Machine:
         # Values of its own network are the machine's to change, those of the kernel are not.
         environment = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
         self._leader = 0
+        inside = _inside_groups(self._groups)
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+            self._process = subprocess.Popen(
+                [*inside, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+            )
         deadline = time.monotonic() + _BOOT_SECONDS
         while not self._is_up():
             assert self._process.poll() is None, self.log.read_text()[-3000:]
-            assert time.monotonic() < deadline, "the machine does not come up"
+            assert time.monotonic() < deadline, f"the machine does not come up\n{self._what_is_to_come()}"
             time.sleep(0.2)
 
     def _is_up(self) -> bool:
@@ -107,6 +111,9 @@ class Machine:
             # "degraded" is up as well: a container lacks what some services of Debian want.
             return self.run("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"}
         return False
+
+    def _what_is_to_come(self) -> str:
+        return self.run("systemctl", "list-jobs").stdout + self.log.read_text()[-3000:]
 
     def run(
         self, *command: str, stdin: str | bytes = b"", seconds: float = 120, check: bool = False
@@ -164,6 +171,8 @@ class Machine:
                 self._process.kill()
                 self._process.wait()
         self._process = None
+        for group in self._groups:
+            _remove_group(group)
 
     @contextlib.contextmanager
     def laid_out(self, tree: Path) -> Iterator[None]:
@@ -178,6 +187,37 @@ class Machine:
         finally:
             self.off(hard=True)
             _check("umount", "--lazy", str(self.root))
+
+
+def _group_roots() -> list[Path]:
+    """Where in each hierarchy of control groups that systemd uses this process is."""
+    roots = []
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        below = {"": "unified", "name=systemd": "systemd"}.get(controllers)
+        if below is not None:
+            mounted = Path("/sys/fs/cgroup") / below
+            roots.append((mounted if mounted.is_dir() else mounted.parent) / path.lstrip("/"))
+    return roots
+
+
+def _inside_groups(groups: list[Path]) -> list[str]:
+    """What to put before a command so that it runs in control groups of its own.
+
+    Two machines in the same ones share those of their services too, and systemd waits a minute and a half for the other
+    machine's processes to go before it takes a service of its own for ended.
+    """
+    for group in groups:
+        group.mkdir(exist_ok=True)
+    enter = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups)
+    return ["sh", "-c", f'{enter}exec "$@"', "sh"]
+
+
+def _remove_group(group: Path) -> None:
+    """Remove a control group and those below it, which are directories that hold no files one could remove."""
+    for directory, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):  # what still ends in it goes with the machine that runs the tests
+            Path(directory).rmdir()
 
 
 def _check(*command: str, stdin: bytes = b"", seconds: float = 60) -> None:
