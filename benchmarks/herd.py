@@ -13,8 +13,9 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.bars import CHECK_IN_TO_NGINX, HERD
 from benchmarks.figures import Figure, percentile
-from shieldwall.simulator.day.course import Course, DayPlan
+from shieldwall.simulator.day.course import Course
 from shieldwall.simulator.day.gateway import Costs
+from shieldwall.simulator.day.plan import DayPlan
 
 FLEET = 1_000_000
 _STORM_AT = 9.0

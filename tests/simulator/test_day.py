@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from shieldwall.agent.service.delays import LONGEST_RETRY_AFTER, RETRY_CAP_SECONDS, after_failure
 from shieldwall.server.gateway.admission import FIRST_BACK
 from shieldwall.simulator.chance import chance_of
-from shieldwall.simulator.day.course import Course, DayPlan
+from shieldwall.simulator.day.course import Course
 from shieldwall.simulator.day.gateway import Costs, DayGateway
+from shieldwall.simulator.day.plan import DayPlan
 from shieldwall.simulator.day.records import Day
 from shieldwall.simulator.day.waiting import after_failures, after_refusals
 from shieldwall.simulator.main import app

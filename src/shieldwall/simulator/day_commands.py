@@ -11,8 +11,9 @@ import typer
 
 from shieldwall.cli.presentation import show_facts, show_json, show_table
 from shieldwall.simulator.core_commands import JsonOption, SeedOption
-from shieldwall.simulator.day.course import Course, DayPlan
+from shieldwall.simulator.day.course import Course
 from shieldwall.simulator.day.gateway import Costs
+from shieldwall.simulator.day.plan import DayPlan
 from shieldwall.simulator.day.records import MINUTES_AN_HOUR, Change, Day, Herd
 from shieldwall.simulator.picture import picture
 

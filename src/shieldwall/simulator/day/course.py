@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import perf_counter, process_time
 from typing import Final
 
@@ -12,8 +11,9 @@ import numpy as np
 
 from shieldwall.simulator.chance import chance_of
 from shieldwall.simulator.day.aiming import Aiming
-from shieldwall.simulator.day.gateway import TAKEN, UNHEARD, Costs, DayGateway, Served
+from shieldwall.simulator.day.gateway import TAKEN, UNHEARD, DayGateway, Served
 from shieldwall.simulator.day.people import DAY, HOUR, Floats, People, Whole, people
+from shieldwall.simulator.day.plan import DayPlan
 from shieldwall.simulator.day.records import Change, Day, Herd, Minutes
 from shieldwall.simulator.day.waiting import KNOCKS, after_failures, after_refusals
 
@@ -21,25 +21,6 @@ MINUTE: Final = 60.0
 NEVER: Final = np.inf
 PATIENCE: Final = 30.0
 """Seconds that an agent waits for an answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayPlan:
-    """What the day holds. Hours of the clock; the same plan is the same day."""
-
-    seed: int = 1
-    devices: int = 1_000_000
-    outage_at: float = 11.0
-    outage_minutes: float = 20.0
-    push_at: float = 14.0
-    rule_at: float = 16.0
-    lost_answers: float = 0.005
-    """So many answers never arrive: the device comes again, and says the same."""
-    storm_at: float | None = None
-    """When everybody who is on starts anew within a minute, as after a power cut."""
-    woken_per_second: float = 0.0
-    """How many devices a second are told to check in when a change reaches them; 0: each comes in its time."""
-    costs: Costs = field(default_factory=Costs)
 
 
 class Course:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from shieldwall.simulator.day.people import Floats, Whole
-
-if TYPE_CHECKING:
-    from shieldwall.simulator.day.course import DayPlan
+from shieldwall.simulator.day.plan import DayPlan
 
 MINUTES_AN_HOUR: Final = 60
 _BINS: Final = np.concatenate(([0.0], np.geomspace(1e-4, 60.0, 240)))
