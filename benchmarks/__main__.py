@@ -28,6 +28,7 @@ PARTS: Final = (
     "against_peers",
     "kills",
     "herd",
+    "returning",
     "commits",
     "million",
     "agent",

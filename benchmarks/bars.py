@@ -18,6 +18,9 @@ WHOLE_STATE: Final = Bar(0.5, key="whole state of 1,000,000 devices, GB")
 CHECK_INS_SHARE: Final = Bar(15, key="185 check-ins a second, 1,000,000 devices there: % of a core")
 HERD: Final = Bar(10, key="everybody of 1,000,000 devices returns: minutes until all are served")
 HERD_LOST: Final = Bar(0, key="everybody returns: reports lost, answers 5xx other than 503")
+GOODPUT: Final = Bar(
+    0.8, at_least=True, of_ratio=True, key="everybody returns: served a second, to what is served without a crowd"
+)
 KILLS_LOST: Final = Bar(0, key="killed under load: acknowledged reports lost")
 KILLS_BACK: Final = Bar(5, key="killed under load: seconds until it serves again")
 AGENT_MEMORY: Final = Bar(40, key="agent and applier at rest: MiB")
@@ -37,6 +40,7 @@ ALL: Final = (
     CHECK_INS_SHARE,
     HERD,
     HERD_LOST,
+    GOODPUT,
     KILLS_LOST,
     KILLS_BACK,
     AGENT_MEMORY,

@@ -96,7 +96,7 @@ def load(
         show_json(found)
     else:
         _show(found)
-    if lost or any(status.startswith("5") and status != "503" for status in drive.tally.answers):
+    if lost or drive.tally.errors():
         raise typer.Exit(1)
 
 

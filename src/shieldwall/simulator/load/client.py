@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 LONGEST_ANSWER: Final = 4 * 1024 * 1024
@@ -31,6 +33,10 @@ class Client:
     port: int
     server_name: str
     tls: ssl.SSLContext
+    sources: tuple[str, ...] = ()
+    """Addresses of this machine to come from in turn: to a server that gives no network more than its share, a fleet
+    that comes from one is not a fleet."""
+    _turn: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
 
     async def send(self, wire: bytes, *, deaf: bool = False) -> Answered:
         """Send a request and read its answer; who is ``deaf`` hangs up as soon as it is sent, and hears none."""
@@ -40,7 +46,7 @@ class Client:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 reader, writer = await asyncio.open_connection(
-                    self.host, self.port, ssl=self.tls, server_hostname=self.server_name
+                    self.host, self.port, ssl=self.tls, server_hostname=self.server_name, local_addr=self._source()
                 )
                 writer.write(wire)
                 await writer.drain()
@@ -59,6 +65,9 @@ class Client:
         finally:
             if writer is not None:
                 writer.transport.abort()
+
+    def _source(self) -> tuple[str, int] | None:
+        return (self.sources[next(self._turn) % len(self.sources)], 0) if self.sources else None
 
 
 def _number(head: bytes, name: bytes) -> int | None:

@@ -40,12 +40,27 @@ class Tally:
     longest_from_first_try: float = 0.0
     last_served: float = 0.0
     under_way: int = 0
+    served_in: Counter[int] = field(default_factory=Counter)
+    """How many were served in each second of the loop's clock."""
+    sent_away_in: Counter[int] = field(default_factory=Counter)
+    """How many were told to come back, likewise."""
 
-    def note(self, answered: Answered) -> None:
-        """Count an answer."""
+    def note(self, answered: Answered, now: float) -> None:
+        """Count an answer that came at ``now``, by the clock of the loop."""
         self.answers[str(answered.status) if answered.status else answered.failure] += 1
         if answered.status in _TAKEN:
             self.seconds.append(answered.seconds)
+            self.served_in[int(now)] += 1
+        elif answered.status in _BUSY:
+            self.sent_away_in[int(now)] += 1
+
+    def served_while_busy(self) -> list[int]:
+        """Return how many were served in each of the seconds in which others were sent away."""
+        return [self.served_in[second] for second in sorted(self.sent_away_in)]
+
+    def errors(self) -> int:
+        """Count the answers that say that the server failed: 5xx but for 503."""
+        return sum(count for name, count in self.answers.items() if name.startswith("5") and name != "503")
 
     def wait(self, share: float) -> float:
         """Return within which time so large a share was answered; 0 where nobody was."""
@@ -63,6 +78,8 @@ class Drive:
     manner: Manner
     wall: Callable[[], float]
     most_at_once: int = 256
+    hurry: float = 1.0
+    """So many times as fast as they are told to, devices come back: for trials that cannot wait for ten minutes."""
     tally: Tally = field(default_factory=Tally)
 
     async def evenly(self, fleet: list[LoadDevice], *, per_second: float, seconds: float) -> None:
@@ -110,7 +127,7 @@ class Drive:
                 return
             device.failures += 1
             wait = after_failure(device.failures, chance=self.chance.random(), retry_after_seconds=answered.retry_after)
-            await asyncio.sleep(wait)
+            await asyncio.sleep(wait / self.hurry)
 
     async def _once(self, device: LoadDevice, free: asyncio.Semaphore) -> None:
         device.first_try = self.wall()
@@ -132,7 +149,7 @@ class Drive:
             answered = await self.client.send(wire, deaf=self.chance.random() < self.manner.deaf)
         finally:
             self.tally.under_way -= 1
-        self.tally.note(answered)
+        self.tally.note(answered, asyncio.get_running_loop().time())
         if answered.status in _TAKEN:
             device.served(answered.status, answered.body, had_report=had_report)
             self.tally.served.add(device.number)

@@ -21,6 +21,7 @@ from shieldwall.contract.messages import PROTOCOL, DeviceFacts
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.storage import check_ins as check_in_rows
+from shieldwall.server.storage import statuses
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState, Registration
 from shieldwall.server.storage.device_schema import check_ins, devices, sightings
@@ -68,16 +69,19 @@ class InTables:
         return found
 
     def lost(self, fleet: list[LoadDevice]) -> int:
-        """Count the devices of which a report was acknowledged that the server does not hold."""
+        """Count the devices of which a report was acknowledged that the server does not hold: its name, or itself."""
         database = Database(self.settings.database)
         try:
             with database.read() as connection:
                 lost = 0
+                said = frozenset(each.acknowledged for each in fleet if each.acknowledged is not None)
+                kept = statuses.find_many(connection, self.settings.tenant_id, said).keys()
                 for some in portions(fleet, _PORTION):
                     held = check_in_rows.find_many(connection, [each.id for each in some])
                     lost += sum(
-                        each.acknowledged is not None and held[each.id].status_digest != each.acknowledged
+                        held[each.id].status_digest != each.acknowledged or each.acknowledged not in kept
                         for each in some
+                        if each.acknowledged is not None
                     )
                 return lost
         finally:
