@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import TenantId
@@ -16,6 +16,7 @@ from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import apps
 
 _LISTS: Final = ("permissions", "delegated", "redirect_uris")
+_ONE: Final = select(apps).where(apps.c.client_id == bindparam("id"))
 
 
 def get(connection: Connection, client_id: str) -> App:
@@ -27,7 +28,7 @@ def get(connection: Connection, client_id: str) -> App:
 
 def find(connection: Connection, client_id: str) -> App | None:
     """Return an application, or ``None``."""
-    row = connection.execute(select(apps).where(apps.c.client_id == client_id)).one_or_none()
+    row = connection.execute(_ONE, {"id": client_id}).one_or_none()
     return None if row is None else _app(row)
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    bindparam,
     cast,
     delete,
     func,
@@ -86,16 +87,11 @@ def end(connection: Connection) -> Place:
 
 def read(connection: Connection, after: Place, most: int) -> Portion:
     """Return what changed behind a place, at most so much; the connection should have one view (``Database.read``)."""
-    settled: ColumnElement[bool] = literal(True) if _is_sqlite(connection) else _CHANGE.xid < _OLDEST_RUNNING
-    query = (
-        select(_CHANGE.number, _CHANGE.tenant_id, _CHANGE.device_id, _CHANGE.what, _CHANGE.xid, settled)
-        .where(_behind(after))
-        .order_by(_CHANGE.xid, _CHANGE.number)
-        .limit(most + len(after.ahead) + 1)
-    )
+    query = _CHANGES_OF_ONE_WRITER if _is_sqlite(connection) else _CHANGES
+    named = {"xid": after.xid, "number": after.number, "most": most + len(after.ahead) + 1}
     found: list[FleetChange] = []
     place, ahead, is_all = after, set[int](), True
-    for number, tenant_id, device_id, what, xid, is_settled in connection.execute(query):
+    for number, tenant_id, device_id, what, xid, is_settled in connection.execute(query, named):
         is_known = number in after.ahead
         if not is_known:
             if len(found) == most:
@@ -157,7 +153,7 @@ def trim(connection: Connection, now: datetime, most: int) -> int:
     ).one_or_none()
     floor = end(connection) if lowest is None else Place(*lowest)
     kept = select(func.max(_CHANGE.number) - FEW).scalar_subquery()
-    old = and_(~_behind(floor), _CHANGE.number <= kept)
+    old = and_(~_behind(literal(floor.xid), literal(floor.number)), _CHANGE.number <= kept)
     picked = select(_CHANGE.number).where(or_(old, _of_another_life(connection, _CHANGE.xid))).limit(most)
     return connection.execute(delete(fleet_changes).where(_CHANGE.number.in_(picked.scalar_subquery()))).rowcount
 
@@ -177,9 +173,23 @@ def _of_another_life(connection: Connection, xid: Any) -> ColumnElement[bool]:
     return never() if _is_sqlite(connection) else xid >= _NEXT
 
 
-def _behind(place: Place) -> ColumnElement[bool]:
-    return tuple_(_CHANGE.xid, _CHANGE.number) > tuple_(literal(place.xid), literal(place.number))
+def _behind(xid: ColumnElement[int], number: ColumnElement[int]) -> ColumnElement[bool]:
+    return tuple_(_CHANGE.xid, _CHANGE.number) > tuple_(xid, number)
 
 
 def _is_sqlite(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
+
+
+_WHAT_CHANGED: Final = (_CHANGE.number, _CHANGE.tenant_id, _CHANGE.device_id, _CHANGE.what, _CHANGE.xid)
+_XID, _NUMBER, _MOST = (bindparam(name, type_=BigInteger()) for name in ("xid", "number", "most"))
+_CHANGES: Final = (
+    select(*_WHAT_CHANGED, _CHANGE.xid < _OLDEST_RUNNING)
+    .where(_behind(_XID, _NUMBER))
+    .order_by(_CHANGE.xid, _CHANGE.number)
+    .limit(_MOST)
+)
+_CHANGES_OF_ONE_WRITER: Final = (
+    select(*_WHAT_CHANGED, literal(True)).where(_CHANGE.number > _NUMBER).order_by(_CHANGE.number).limit(_MOST)
+)
+"""On SQLite, where nothing is committed behind what was read, and where a comparison of pairs goes through all rows."""

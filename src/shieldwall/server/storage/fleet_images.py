@@ -65,6 +65,7 @@ _MEMBERSHIPS: Final = select(group_members.c.device_id, group_members.c.group_id
 _TAGGED: Final = select(device_scope_tags.c.tag_id, device_scope_tags.c.device_id).where(
     device_scope_tags.c.tenant_id == bindparam("tenant")
 )
+_TAGS: Final = _TAGGED.where(device_scope_tags.c.device_id.in_(bindparam("these", expanding=True)))
 
 
 def all_devices(database: Database, tenant_id: TenantId) -> Iterator[list[ImageRow]]:
@@ -165,8 +166,7 @@ def tags_of(connection: Connection, tenant_id: TenantId, device_ids: Collection[
     """Return the scope tags that each of these devices has itself."""
     found: dict[DeviceId, list[str]] = {device: [] for device in device_ids}
     for few in portions(sorted(device_ids)):
-        these = _TAGGED.where(device_scope_tags.c.device_id.in_(few))
-        for tag, device in connection.execute(these, {"tenant": tenant_id}):
+        for tag, device in connection.execute(_TAGS, {"tenant": tenant_id, "these": few}):
             found[device].append(tag)
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, literal, or_, select, update
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.storage import paging
@@ -23,11 +23,13 @@ from shieldwall.server.storage.schema import groups
 
 BY_NAME: Final = OrderTerm(people.c.display_name)
 """How people are listed for people."""
+_ONE: Final = select(people).where(people.c.id == bindparam("id"))
+_GROUPS: Final = select(group_people.c.group_id).where(group_people.c.person_id == bindparam("id"))
 
 
 def find(connection: Connection, person_id: str) -> Person | None:
     """Return a person, or ``None``."""
-    row = connection.execute(select(people).where(people.c.id == person_id)).one_or_none()
+    row = connection.execute(_ONE, {"id": person_id}).one_or_none()
     return None if row is None else Person(**row._asdict())
 
 
@@ -96,8 +98,7 @@ def signed_in(connection: Connection, person_id: str, at: datetime) -> None:
 
 def groups_of(connection: Connection, person_id: str) -> frozenset[GroupId]:
     """Return the groups that a person belongs to."""
-    query = select(group_people.c.group_id).where(group_people.c.person_id == person_id)
-    return frozenset(GroupId(group_id) for group_id in connection.execute(query).scalars())
+    return frozenset(map(GroupId, connection.scalars(_GROUPS, {"id": person_id})))
 
 
 def members_of(connection: Connection, group_id: GroupId, page: Page) -> tuple[Person, ...]:

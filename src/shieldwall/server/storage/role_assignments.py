@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
 from shieldwall.server.storage.access_schema import group_people, role_assignments
 from shieldwall.server.storage.identity_schema import people
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
+
+_ALL: Final = (
+    select(role_assignments)
+    .where(role_assignments.c.tenant_id == bindparam("tenant"))
+    .order_by(role_assignments.c.created_at, role_assignments.c.id)
+)
 
 
 def add(connection: Connection, assignment: RoleAssignment) -> None:
@@ -39,12 +45,7 @@ def find(connection: Connection, tenant_id: TenantId, assignment_id: str) -> Rol
 
 def all_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[RoleAssignment, ...]:
     """Return all assignments of a tenant, oldest first: there are dozens, not thousands."""
-    query = (
-        select(role_assignments)
-        .where(role_assignments.c.tenant_id == tenant_id)
-        .order_by(role_assignments.c.created_at, role_assignments.c.id)
-    )
-    return tuple(map(_assignment, connection.execute(query)))
+    return tuple(map(_assignment, connection.execute(_ALL, {"tenant": tenant_id})))
 
 
 def enabled_people(connection: Connection, tenant_id: TenantId, members: Collection[str]) -> frozenset[str]:

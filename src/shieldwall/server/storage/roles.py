@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.actions import ResourceAction
@@ -15,6 +15,9 @@ from shieldwall.server.storage.access_schema import role_definitions
 from shieldwall.server.storage.rows import strings_from, to_text
 
 _KNOWN = frozenset(action.value for action in ResourceAction)
+_ONE: Final = select(role_definitions).where(
+    role_definitions.c.tenant_id == bindparam("tenant"), role_definitions.c.id == bindparam("id")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,7 @@ def remove(connection: Connection, tenant_id: TenantId, role_id: str) -> None:
 
 def find(connection: Connection, tenant_id: TenantId, role_id: str) -> CustomRole | None:
     """Return a role that a tenant made, or ``None``."""
-    query = select(role_definitions).where(role_definitions.c.tenant_id == tenant_id, role_definitions.c.id == role_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_ONE, {"tenant": tenant_id, "id": role_id}).one_or_none()
     return None if row is None else _role(row)
 
 
