@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -12,9 +12,10 @@ from sqlalchemy import Connection as Transaction
 from shieldwall.server.authorization import PERSON, Principal, UnauthenticatedError
 from shieldwall.server.claims_challenges import RevokedTokenError
 from shieldwall.server.directory.access_of_people import access_of
-from shieldwall.server.directory.access_tokens import TokenIssuer, VerifiedToken, claimed_key, claimed_tenant
+from shieldwall.server.directory.access_tokens import TokenIssuer, VerifiedToken
 from shieldwall.server.directory.apps import find_app
 from shieldwall.server.directory.first_party import delegated_of
+from shieldwall.server.directory.known_tokens import KnownTokens
 from shieldwall.server.directory.resource_names import OF_EVERYBODY, OPENID, Api
 from shieldwall.server.directory.verification_keys import VerificationKeys
 from shieldwall.server.possession_of_requests import SCHEME, prove_possession
@@ -44,10 +45,11 @@ def issuer_of(services: AdminServices) -> TokenIssuer:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Finds out who calls. One for a process: it remembers the keys that verify tokens."""
+    """Finds out who calls. One for a process: it remembers the keys that verify tokens, and what they verified."""
 
     services: AdminServices
     keys: VerificationKeys
+    tokens: KnownTokens = field(default_factory=KnownTokens)
 
     def caller_of(self, connection: Connection, transaction: Transaction, tenant: Tenant, token: str) -> Caller:
         """Find out whose a token is.
@@ -58,7 +60,8 @@ class Callers:
         """
         issuer = issuer_of(self.services.of(tenant))
         now = self.services.clock.now()
-        verified = issuer.verified(token, self.keys.of(tenant.id, claimed_key(token)), now, _api_of(connection))
+        keys = self.keys.of(tenant.id, self.tokens.claimed(token).key_id)
+        verified = issuer.verified(self.tokens.signed_claims(token, keys), now, _api_of(connection))
         app = find_app(transaction, tenant.id, verified.client_id)
         if app is None or not app.enabled:
             raise RevokedTokenError("The application is not there any more.", now)
@@ -76,7 +79,7 @@ class Callers:
     def principal_of(self, connection: Connection) -> Principal:
         """Find out who sends a request. Raises: as ``caller_of``."""
         token = token_of(connection)
-        tenant = self.services.tenancy.find(claimed_tenant(token))
+        tenant = self.services.tenancy.find(self.tokens.claimed(token).tenant_id)
         if tenant is None:
             raise UnauthenticatedError("The access token is not valid.")
         with self.services.database.read() as transaction:

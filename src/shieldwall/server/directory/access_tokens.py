@@ -144,16 +144,12 @@ class TokenIssuer:
         } | person_claims(app.client_id, signed_in.person, openid, self.tenant_domain)
         return claims | ({"nonce": nonce} if nonce else {})
 
-    def verified(self, token: str, keys: KeySet, now: datetime, api: Api) -> VerifiedToken:
-        """Verify an access token for one of our APIs and read it.
+    def verified(self, claims: Mapping[str, Any], now: datetime, api: Api) -> VerifiedToken:
+        """Read the claims of an access token for one of our APIs, as ``signed_claims`` returns them.
 
         Raises:
             UnauthenticatedError: It is not ours, not for this API, or out of its time. The answer never says which.
         """
-        try:
-            claims: Mapping[str, Any] = jwt.decode(token, keys, algorithms=["RS256"]).claims
-        except (JoseError, ValueError):
-            raise _invalid() from None
         moment = now.timestamp()
         ours = (
             claims.get("iss") in self.issuers
@@ -222,6 +218,19 @@ def person_claims(client_id: str, person: Person, openid: frozenset[str], domain
 def client_info(person: Person) -> str:
     """Write what the libraries of Microsoft's identity platform know an account by."""
     return urlsafe_b64encode(encode({"uid": person.id, "utid": person.tenant_id})).decode().rstrip("=")
+
+
+def signed_claims(token: str, keys: KeySet) -> Mapping[str, Any]:
+    """Return what a token says that one of these keys signed.
+
+    Raises:
+        UnauthenticatedError: None of them did, or it is no token.
+    """
+    try:
+        claims: Mapping[str, Any] = jwt.decode(token, keys, algorithms=["RS256"]).claims
+    except (JoseError, ValueError):
+        raise _invalid() from None
+    return claims
 
 
 def claimed_tenant(token: str) -> TenantId:
