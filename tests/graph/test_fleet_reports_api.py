@@ -120,6 +120,14 @@ def test_a_slice_says_how_its_devices_stand(scene: Scene) -> None:
     assert found["PolicyState", "error"] == 1
 
 
+def test_what_a_filter_says_beside_its_slice_holds_too(scene: Scene) -> None:
+    linux = scene.both(DEVICES, filter="(OS eq 'Linux') and (Property eq 'OS')")
+    nothing = scene.both(DEVICES, filter="(OS eq 'Linux') and (OS ne 'Linux')")
+
+    assert [(row["Property"], row["Value"], row["NumberOfDevices"]) for row in rows(linux)] == [("OS", "Linux", 5)]
+    assert (nothing["TotalRowCount"], nothing["Values"]) == (0, [])
+
+
 def test_who_sees_some_devices_counts_those(scene: Scene) -> None:
     person = a_person(scene.stored, tags=["7"])
 

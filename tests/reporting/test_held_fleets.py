@@ -81,6 +81,9 @@ def agree(world: World, fleet: HeldFleet) -> None:
             assert found.counts.platforms == expected_figures.platforms
             assert fleet.standing(asked).fleet.policies == expected_figures.policies
             assert fleet.standing(asked).fleet.devices == expected_figures.protection
+            assert fleet.counts_of_policies(asked) == expected_figures.policies
+            assert fleet.protection(asked).devices == expected_figures.protection
+            assert fleet.protection(asked).without_policy == expected_figures.without_policy
 
 
 def slices() -> list[tuple[Slice, tuple[Any, Any]]]:

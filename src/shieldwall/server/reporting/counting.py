@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from shieldwall.server.manager.contests import Contest, Contested, ContestKey, i
 from shieldwall.server.manager.policy_reports import StateOfAlike
 from shieldwall.server.manager.standing import MOST_ALIKE, MOST_PAIRS, TROUBLES, FleetStanding, Pair, SettingDrift
 from shieldwall.server.manager.statuses import PolicyCounts
-from shieldwall.server.reporting.explaining import POLICY, STATE
+from shieldwall.server.reporting.explaining import POLICY, SETTING, STATE, UNREACHED
 from shieldwall.server.reporting.image import FleetImage
 from shieldwall.server.reporting.kinds import Counts, Mask
 from shieldwall.server.reporting.tallies import UNKNOWN, Tallies
@@ -35,6 +35,14 @@ class Standing:
 
     fleet: FleetStanding
     contests: tuple[Contest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """Devices by their gravest state, and those that no policy reaches."""
+
+    devices: Mapping[SettingState, int]
+    without_policy: int
 
 
 def standing_of(
@@ -81,6 +89,36 @@ def standing_of(
         alike=alike if len(alike) <= MOST_ALIKE else (),
     )
     return Standing(fleet=fleet, contests=in_order(contests))
+
+
+def protection_of(tallies: Tallies, stood: Counts) -> Protection:
+    """Count devices by their gravest state, as ``standing_of`` does, and nothing else."""
+    sums = tallies.add_up(stood)
+    found = {state: _number(sums, tallies.place_of((STATE, state))) for state in STATES}
+    return Protection(
+        devices={state: number for state, number in found.items() if number},
+        without_policy=_number(sums, tallies.place_of(UNREACHED)),
+    )
+
+
+def counts_of_policies(tallies: Tallies, stood: Counts) -> dict[PolicyId, PolicyCounts]:
+    """Count the devices of every policy by state, as ``standing_of`` does, and nothing else."""
+    sums = tallies.add_up(stood)
+    names = tallies.names()
+    devices: dict[PolicyId, dict[SettingState, int]] = {}
+    settings: dict[PolicyId, dict[SettingId, dict[SettingState, int]]] = {}
+    there = np.flatnonzero(sums)
+    for place, number in zip(there.tolist(), sums[there].tolist(), strict=True):
+        name: Any = names[place]
+        if name[0] == SETTING:
+            _, policy, setting, state = name
+            settings.setdefault(policy, {}).setdefault(setting, {})[state] = number
+        elif name[0] == POLICY:
+            _, policy, state = name
+            devices.setdefault(policy, {})[state] = number
+    return {
+        policy: PolicyCounts(devices=counts, settings=settings.get(policy, {})) for policy, counts in devices.items()
+    }
 
 
 def counts_of_policy(tallies: Tallies, stood: Counts, policy_id: PolicyId) -> PolicyCounts:
@@ -162,6 +200,10 @@ def agent_versions(image: FleetImage, listed: Counts) -> dict[str, int]:
     """Count the devices by the version of their agent, the commonest ones first and at most fifty of them."""
     counts = image.listed_kinds.count_by("agent_version", listed * image.present)
     return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_VERSIONS])
+
+
+def _number(sums: Counts, place: int) -> int:
+    return 0 if place == UNKNOWN else int(sums[place])
 
 
 def _troubled(image: FleetImage, tallies: Tallies, stood: Counts) -> dict[SettingState, tuple[Pair, ...]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from pyroaring import BitMap
@@ -19,15 +19,17 @@ from shieldwall.server.access.grants import WHOLE, Scope
 from shieldwall.server.manager.policy_reports import StateOfAlike
 from shieldwall.server.manager.statuses import PolicyCounts
 from shieldwall.server.reporting import counting
-from shieldwall.server.reporting.counting import Standing
+from shieldwall.server.reporting.counting import Protection, Standing
 from shieldwall.server.reporting.explaining import Explaining
 from shieldwall.server.reporting.image import Chosen, FleetImage
+from shieldwall.server.reporting.kinds import Counts as Stood
 from shieldwall.server.reporting.kinds import Mask
 from shieldwall.server.reporting.slices import EVERYTHING, Slice, both, fitting, members_of, seen_within
 from shieldwall.server.reporting.tallies import Tallies
 from shieldwall.server.storage.fleet_counts import Counts as DeviceCounts
 from shieldwall.server.storage.report_rows import Alike
 
+T = TypeVar("T")
 EVERYWHERE: Final = (WHOLE,)
 _MOST_KEPT: Final = 32
 
@@ -66,7 +68,7 @@ class HeldFleet:
     """Of which moment the devices are."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     explaining: Explaining = field(init=False)
-    _kept: OrderedDict[Hashable, Standing] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
     _kept_of: int = -1
     _revisions: Mapping[PolicyId, frozenset[Digest]] = field(default_factory=dict)
     _revisions_of: int = -1
@@ -107,17 +109,12 @@ class HeldFleet:
 
     def standing(self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE) -> Standing:
         """Say how the devices of a slice stand that are seen within some scopes."""
-        key = asked, tuple(scopes)
-        with self.lock:
-            if self._kept_of != self.image.version:
-                self._kept.clear()
-                self._kept_of = self.image.version
-            if key not in self._kept:
-                stood = self.choose(*key).stood
-                self._kept[key] = counting.standing_of(self.image, self.tallies, self.explaining.contested, stood)
-                while len(self._kept) > _MOST_KEPT:
-                    self._kept.popitem(last=False)
-            return self._kept[key]
+        return self._counted(
+            "standing",
+            lambda stood: counting.standing_of(self.image, self.tallies, self.explaining.contested, stood),
+            asked,
+            tuple(scopes),
+        )
 
     def devices(self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE) -> DeviceFigures | None:
         """Count the devices of a slice by what they are; ``None`` where that is not known."""
@@ -147,6 +144,19 @@ class HeldFleet:
         with self.lock:
             return counting.counts_of_policy(self.tallies, self.choose(asked, scopes).stood, policy_id)
 
+    def counts_of_policies(
+        self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE
+    ) -> Mapping[PolicyId, PolicyCounts]:
+        """Count the devices of every policy by state."""
+        return self._counted(
+            "policies", lambda stood: counting.counts_of_policies(self.tallies, stood), asked, tuple(scopes)
+        )
+
+    def protection(self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE) -> Protection:
+        """Count the devices by their gravest state."""
+        with self.lock:
+            return counting.protection_of(self.tallies, self.choose(asked, scopes).stood)
+
     def states_of_policy(self, policy_id: PolicyId) -> Mapping[Alike, StateOfAlike]:
         """Return the state of a policy on devices that are alike, for each such set."""
         with self.lock:
@@ -163,6 +173,20 @@ class HeldFleet:
     def choose(self, asked: Slice, scopes: Iterable[Scope]) -> Chosen:
         """Count the devices of a slice by kind."""
         return self.image.choose(*self._among(asked, scopes))
+
+    def _counted(self, what: str, count: Callable[[Stood], T], asked: Slice, scopes: tuple[Scope, ...]) -> T:
+        """Count the devices of a slice, or return what was counted since something changed."""
+        key = what, asked, scopes
+        with self.lock:
+            if self._kept_of != self.image.version:
+                self._kept.clear()
+                self._kept_of = self.image.version
+            if key not in self._kept:
+                self._kept[key] = count(self.choose(asked, scopes).stood)
+                while len(self._kept) > _MOST_KEPT:
+                    self._kept.popitem(last=False)
+            found: T = self._kept[key]
+            return found
 
     def _revisions_in_use(self) -> dict[PolicyId, frozenset[Digest]]:
         found: dict[PolicyId, set[Digest]] = {}

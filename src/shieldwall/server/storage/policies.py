@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, select
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Page, Policy
+from shieldwall.server.storage.records import Page, Policy, PolicyHead
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import policies
 
 _ONE: Final = select(policies).where(policies.c.id == bindparam("id"))
+_HEADS: Final = (
+    select(policies.c.id, policies.c.name, policies.c.platforms, policies.c.template_id, policies.c.digest)
+    .where(policies.c.tenant_id == bindparam("tenant"))
+    .order_by(policies.c.id)
+)
+_HEAD: Final = _HEADS.where(policies.c.id == bindparam("id"))
 
 
 def add(connection: Connection, policy: Policy) -> None:
@@ -48,6 +55,18 @@ def list_policies(connection: Connection, tenant_id: TenantId, page: Page) -> tu
     """Return policies of a tenant in the order of their ids, unless the page says otherwise."""
     query = select(policies).where(policies.c.tenant_id == tenant_id)
     return tuple(map(_policy, paging.rows(connection, query, page, policies.c.id)))
+
+
+def heads(
+    connection: Connection,
+    tenant_id: TenantId,
+    policy_id: PolicyId | None = None,
+    only: Collection[ColumnElement[bool]] = (),
+) -> tuple[PolicyHead, ...]:
+    """Return what there is to say of all policies of a tenant, or of one, in the order of their ids."""
+    query = _HEADS if policy_id is None else _HEAD
+    rows = connection.execute(query.where(*only) if only else query, {"tenant": tenant_id, "id": policy_id})
+    return tuple(PolicyHead(**row._asdict()) for row in rows)
 
 
 def names(connection: Connection, tenant_id: TenantId) -> dict[PolicyId, str]:

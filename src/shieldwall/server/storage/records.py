@@ -111,6 +111,17 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyHead:
+    """What there is to say of a policy without its settings, which are most of it and take long to read."""
+
+    id: PolicyId
+    name: str
+    platforms: str
+    template_id: TemplateId
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRevision:
     """One immutable publish of a policy: the canonical bytes of its DSSE envelope, named by its payload's digest.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from lark import Lark, Token, Transformer
@@ -34,6 +35,9 @@ MOST_WORDS: Final = 1_000
 """Names, literals and signs of a filter: what parsing costs grows with them, to some milliseconds."""
 DEEPEST: Final = 24
 """Parentheses and negations within each other."""
+_MOST_KEPT: Final = 256
+_LONGEST_KEPT: Final = 512
+"""Filters, and characters of one, that are kept as trees: some megabytes, whatever is sent."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Also halves of characters, and NUL, which no database takes."""
 _WORD: Final = re.compile(r"'(?:[^']|'')*'?|[()]|[^\s'(),/:]+|[,/:]")
@@ -47,10 +51,18 @@ def parse_filter(text: str, *, option: str = "$filter") -> Node:
     """
     _bound(text, option)
     try:
-        found: Node = _PARSER.parse(text)  # type: ignore[assignment]  # the transformer makes nodes of all
+        return _parsed_before(text) if len(text) <= _LONGEST_KEPT else _parsed(text)
     except UnexpectedInput as error:
         raise _refusal(error, text, option) from None
+
+
+def _parsed(text: str) -> Node:
+    found: Node = _PARSER.parse(text)  # type: ignore[assignment]  # the transformer makes nodes of all
     return found
+
+
+_parsed_before: Final = lru_cache(_MOST_KEPT)(_parsed)
+"""Programs ask the same again and again, and a tree never changes."""
 
 
 def _bound(text: str, option: str) -> None:

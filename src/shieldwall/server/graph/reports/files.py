@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.graph.reports.columns import LOCALIZED, Column
-from shieldwall.server.graph.reports.tables import Row, values
+from shieldwall.server.graph.reports.tables import Row, reader
 from shieldwall.server.inventory.machine_export import cell
 
 REPLACED: Final = "replaceLocalizableValues"
@@ -32,16 +32,17 @@ def zipped(name: str, document: Iterable[bytes]) -> bytes:
 def as_csv(rows: Iterable[Row], columns: Sequence[Column], localization: str) -> Iterator[bytes]:
     """Write a header and one line per row; what a spreadsheet would take for a formula is made text."""
     yield (_MARK + _line(_names(columns, localization))).encode()
+    values = _reader(columns, localization)
     for row in rows:
-        yield _line(map(cell, _values(row, columns, localization))).encode()
+        yield _line(map(cell, values(row))).encode()
 
 
 def as_json(rows: Iterable[Row], columns: Sequence[Column], localization: str) -> Iterator[bytes]:
     """Write an object with a list of rows, each an object."""
-    names = _names(columns, localization)
+    names, values = _names(columns, localization), _reader(columns, localization)
     before = b'{"values":['
     for row in rows:
-        yield before + encode(dict(zip(names, _values(row, columns, localization), strict=True)))
+        yield before + encode(dict(zip(names, values(row), strict=True)))
         before = b",\n"
     yield b'{"values":[]}\n' if before != b",\n" else b"]}\n"
 
@@ -53,10 +54,10 @@ def _names(columns: Iterable[Column], localization: str) -> list[str]:
     return names
 
 
-def _values(row: Row, columns: Sequence[Column], localization: str) -> list[Any]:
+def _reader(columns: Sequence[Column], localization: str) -> Callable[[Row], list[Any]]:
     if localization == ADDED:
-        return values(row, columns)
-    return [column.word_of(row[column.name]) if column.is_pair else row[column.name] for column in columns]
+        return reader(columns)
+    return lambda row: [column.word_of(row[column.name]) if column.is_pair else row[column.name] for column in columns]
 
 
 def _line(cells: Iterable[Any]) -> str:

@@ -5,7 +5,7 @@ Of a large fleet they are counted in memory. Where it is not there, the database
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import PolicyId, parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.grants import Scope
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import answers
 from shieldwall.server.graph.reports import slicing
@@ -25,20 +26,20 @@ from shieldwall.server.graph.reports.columns import Column, count, text
 from shieldwall.server.graph.reports.handlers import PATH, READ, table_answer
 from shieldwall.server.graph.reports.policy_sources import COUNTS, SETTING_COUNTS, counted, setting_rows
 from shieldwall.server.graph.reports.slicing import Sliced, sliced
-from shieldwall.server.graph.reports.sources import InMemory, Reading, all_policies, policy_columns, policy_row
-from shieldwall.server.graph.reports.tables import Row, table
+from shieldwall.server.graph.reports.sources import InMemory, Reading, policy_columns, policy_row
+from shieldwall.server.graph.reports.tables import Row, decided, table
 from shieldwall.server.graph.requests import GraphRequest, Services, body_of
 from shieldwall.server.graph.schemas.reports import TABLE_ANSWER
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager.standing import FleetStanding, standing_of_fleet
 from shieldwall.server.manager.statuses import PolicyCounts
+from shieldwall.server.reporting.counting import Protection
 from shieldwall.server.reporting.held import DeviceFigures
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import fleet_counts, inventory_slices
-from shieldwall.server.storage import policies as stored_policies
+from shieldwall.server.storage import fleet_counts, inventory_slices, policies
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.records import Policy
+from shieldwall.server.storage.records import PolicyHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,15 @@ class Part:
     policy: PolicyId | None = None
     """The only policy that is asked about, where the filter names one."""
 
-    def standing(self) -> FleetStanding:
-        """Return how its devices stand."""
-        scopes = self.sight.access.scopes(ResourceAction.VIEW_REPORTS)
+    def protection(self) -> Protection:
+        """Return its devices by how they are protected."""
         if self.reading.fleet is not None:
-            return self.reading.fleet.standing(self.sliced.asked, scopes).fleet
+            return self.reading.fleet.protection(self.sliced.asked, self._scopes)
+        standing = self._standing()
+        return Protection(devices=standing.devices, without_policy=standing.without_policy)
+
+    def _standing(self) -> FleetStanding:
+        """Have the database count how its devices stand."""
         theirs = inventory_slices.of_check_ins(self.reading.tenant_id, self._conditions())
         only = (*theirs, *self.sight.reported_devices())
         fleet_counts.be_patient(self.reading.connection)
@@ -66,8 +71,7 @@ class Part:
         """Return its devices by what they are."""
         connection, tenant_id = self.reading.connection, self.reading.tenant_id
         if self.reading.fleet is not None:
-            scopes = self.sight.access.scopes(ResourceAction.VIEW_REPORTS)
-            found = self.reading.fleet.devices(self.sliced.asked, scopes)
+            found = self.reading.fleet.devices(self.sliced.asked, self._scopes)
             if found is not None:
                 return found
         only = (*self._conditions(), *self.sight.onboarded_devices())
@@ -80,23 +84,21 @@ class Part:
 
     def counts(self) -> Mapping[PolicyId, PolicyCounts]:
         """Return how its devices stand with policies: with all, or the one that the filter names."""
-        if self.reading.fleet is None or self.policy is None:
-            return self.standing().policies
-        scopes = self.sight.access.scopes(ResourceAction.VIEW_REPORTS)
-        found = self.reading.fleet.counts_of_policy(self.policy, self.sliced.asked, scopes)
+        if self.reading.fleet is None:
+            return self._standing().policies
+        if self.policy is None:
+            return self.reading.fleet.counts_of_policies(self.sliced.asked, self._scopes)
+        found = self.reading.fleet.counts_of_policy(self.policy, self.sliced.asked, self._scopes)
         return {self.policy: found} if found.devices else {}
 
-    def policies(self) -> Iterator[Policy]:
-        """Yield the policies that the caller sees: all, or the one that the filter names."""
-        policies = [each for each in self._policies() if each.tenant_id == self.reading.tenant_id]
-        seen = self.sight.policies_among(self.reading.connection, [policy.id for policy in policies])
-        return (policy for policy in policies if policy.id in seen)
+    def policies(self) -> Sequence[PolicyHead]:
+        """Return the policies that the caller sees: all, or the one that the filter names."""
+        reading = self.reading
+        return policies.heads(reading.connection, reading.tenant_id, self.policy, self.sight.policies())
 
-    def _policies(self) -> Iterable[Policy]:
-        if self.policy is None:
-            return all_policies(self.reading)
-        found = stored_policies.find(self.reading.connection, self.policy)
-        return () if found is None else (found,)
+    @property
+    def _scopes(self) -> tuple[Scope, ...]:
+        return self.sight.access.scopes(ResourceAction.VIEW_REPORTS)
 
     def _conditions(self) -> inventory_slices.Conditions:
         asked = self.sliced.asked
@@ -108,7 +110,7 @@ Making: TypeAlias = Callable[[Part], InMemory]
 
 def devices_of_fleet(part: Part) -> InMemory:
     """The devices of a slice of the fleet, counted by what they are: a row for each value of each property (ours)."""
-    found, standing = part.devices(), part.standing()
+    found, protection = part.devices(), part.protection()
     counts = found.counts
     by: Mapping[str, Mapping[str, int]] = {
         "OS": counts.platforms,
@@ -118,8 +120,8 @@ def devices_of_fleet(part: Part) -> InMemory:
         "EnrollmentCode": {str(code): number for code, number in counts.enrollment_codes.items()},
         "AgentVersion": found.agent_versions,
         "PolicyState": {
-            **{str(state): number for state, number in standing.devices.items()},
-            "noPolicy": standing.without_policy,
+            **{str(state): number for state, number in protection.devices.items()},
+            "noPolicy": protection.without_policy,
         },
     }
     rows: list[Row] = [
@@ -135,7 +137,7 @@ def policies_of_fleet(part: Part) -> InMemory:
     """The policies of a slice of the fleet, with how many of its devices each is in which state on (ours)."""
     counts = part.counts()
     rows = [
-        policy_row(part.reading, policy) | counted(counts[policy.id])
+        policy_row(part.reading, policy) | counted(counts[policy.id].devices)
         for policy in part.policies()
         if policy.id in counts
     ]
@@ -172,13 +174,16 @@ def _answered(services: AdminServices, sight: Sight, making: Making, asked: Aske
     columns: tuple[Column, ...] = (*rows.columns, *slicing.COLUMNS)
     checked = check(asked, columns)
     slicing.hold_fixed(checked, found)
-    named = InMemory(columns=columns, rows=[{**found.row, **row} for row in rows.rows])
-    total, shown = named.read(asked, checked)
+    left = decided(checked, found.row)
+    fitting = [] if left is None else [found.row | row for row in rows.rows]
+    total, shown = InMemory(columns=columns, rows=fitting).read(asked, left or checked)
     return table_answer(table(shown, total, asked, checked), now if fleet is None else fleet.as_of or now)
 
 
 def _hold_seen(connection: Connection, sight: Sight, found: Sliced) -> None:
     """Hold that the caller sees the groups that are named. Raises: NotFoundError."""
+    if not found.asked.groups:
+        return
     unseen = found.asked.groups - sight.groups_among(connection, found.asked.groups)
     if unseen:
         raise NotFoundError(f"There is no group {min(unseen)}.")

@@ -27,17 +27,18 @@ from shieldwall.server.graph.reports.tables import Row
 from shieldwall.server.graph.resources import moment as written
 from shieldwall.server.manager.policy_reports import counts_of_policies, total
 from shieldwall.server.manager.statuses import EffectiveSetting, PolicyCounts, effective_of
-from shieldwall.server.storage.records import Policy
+from shieldwall.server.storage.records import PolicyHead
 
-COUNTS: Final = {
-    "NumberOfSucceededDevices": frozenset({SettingState.SUCCEEDED}),
-    "NumberOfErrorDevices": frozenset({SettingState.ERROR}),
-    "NumberOfConflictDevices": frozenset({SettingState.CONFLICT}),
-    "NumberOfNotApplicableDevices": frozenset({SettingState.NOT_APPLICABLE}),
-    "NumberOfPendingDevices": frozenset({SettingState.PENDING}),
-    "NumberOfDevices": frozenset(SettingState),
+_BY_STATE: Final = {
+    "NumberOfSucceededDevices": SettingState.SUCCEEDED,
+    "NumberOfErrorDevices": SettingState.ERROR,
+    "NumberOfConflictDevices": SettingState.CONFLICT,
+    "NumberOfNotApplicableDevices": SettingState.NOT_APPLICABLE,
+    "NumberOfPendingDevices": SettingState.PENDING,
 }
-"""Columns of counts, and the states that each adds up."""
+_ALL: Final = "NumberOfDevices"
+COUNTS: Final = (*_BY_STATE, _ALL)
+"""Columns of counts: devices in each state, and in any."""
 _TROUBLED: Final = frozenset({SettingState.ERROR, SettingState.CONFLICT})
 _NOTHING: Final = PolicyCounts(devices={}, settings={})
 
@@ -45,7 +46,7 @@ _NOTHING: Final = PolicyCounts(devices={}, settings={})
 def summary_of_policy(reading: Reading, asked: Asked) -> Source:
     """How many devices the policy that the filter names is in which state on: one row."""
     policy = policy_of(reading, asked)
-    row = policy_row(reading, policy) | counted(_counts(reading, policy))
+    row = policy_row(reading, policy) | counted(_counts(reading, policy).devices)
     return InMemory(columns=(*policy_columns(), *count(*COUNTS)), rows=[row])
 
 
@@ -59,7 +60,7 @@ def troubled_policies(reading: Reading, _asked: Asked) -> Source:
     """The policies that are not as they should be on some device, with how many these are."""
     counts = _all_counts(reading)
     rows = [
-        policy_row(reading, policy) | counted(counts[policy.id])
+        policy_row(reading, policy) | counted(counts[policy.id].devices)
         for policy in all_policies(reading)
         if policy.id in counts and total(counts[policy.id].devices, _TROUBLED)
     ]
@@ -71,7 +72,7 @@ def troubled_policies_summary(reading: Reading, _asked: Asked) -> Source:
     counts = _all_counts(reading)
     troubled = [total(each.devices, _TROUBLED) for each in counts.values()]
     row: Row = {
-        "NumberOfPolicies": sum(1 for _ in all_policies(reading)),
+        "NumberOfPolicies": len(all_policies(reading)),
         "NumberOfNonCompliantPolicies": sum(number > 0 for number in troubled),
         "NumberOfNonCompliantAssignments": sum(troubled),
     }
@@ -147,7 +148,7 @@ _SETTINGS: Final = (
 SETTING_COUNTS: Final = (*_SETTING, *policy_columns(), *count(*COUNTS))
 
 
-def _counts(reading: Reading, policy: Policy) -> PolicyCounts:
+def _counts(reading: Reading, policy: PolicyHead) -> PolicyCounts:
     if reading.fleet is not None:
         return reading.fleet.counts_of_policy(policy.id)
     return _all_counts(reading).get(policy.id, _NOTHING)
@@ -155,24 +156,25 @@ def _counts(reading: Reading, policy: Policy) -> PolicyCounts:
 
 def _all_counts(reading: Reading) -> Mapping[PolicyId, PolicyCounts]:
     if reading.fleet is not None:
-        return reading.fleet.standing().fleet.policies
+        return reading.fleet.counts_of_policies()
     return counts_of_policies(reading.connection, reading.catalog, reading.tenant_id)
 
 
-def counted(counts: PolicyCounts) -> Row:
-    """Return the devices of a policy by state, as the columns of ``COUNTS``."""
-    return {name: total(counts.devices, states) for name, states in COUNTS.items()}
+def counted(states: Mapping[SettingState, int]) -> Row:
+    """Return devices by state as the columns of ``COUNTS``."""
+    return {name: states.get(state, 0) for name, state in _BY_STATE.items()} | {_ALL: sum(states.values())}
 
 
-def setting_rows(reading: Reading, policy: Policy, counts: PolicyCounts) -> Iterator[Row]:
+def setting_rows(reading: Reading, policy: PolicyHead, counts: PolicyCounts) -> Iterator[Row]:
     """Yield a row of ``SETTING_COUNTS`` for each setting of a policy."""
+    shared = policy_row(reading, policy)
     for setting, states in counts.settings.items():
         yield {
             "SettingId": setting,
             "SettingName": name_of(reading.catalog, setting),
             "SettingInstanceId": setting,
-            **policy_row(reading, policy),
-            **{name: total(states, added) for name, added in COUNTS.items()},
+            **shared,
+            **counted(states),
         }
 
 

@@ -14,16 +14,15 @@ from shieldwall.server.graph.reports import columns
 from shieldwall.server.graph.reports.asking import Asked, Checked, check
 from shieldwall.server.graph.reports.columns import Column, Type, text
 from shieldwall.server.graph.reports.tables import Row, fitting
-from shieldwall.server.manager import policies
 from shieldwall.server.reporting.held import HeldFleet
-from shieldwall.server.storage import policies as policy_rows
-from shieldwall.server.storage.records import Page, Policy
+from shieldwall.server.storage import policies
+from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.records import PolicyHead
 
 NOBODY: Final[Row] = {"UPN": None, "UserId": None, "UserName": None}
 """Devices of this channel have no users."""
 POLICY_TEXTS: Final = ("PolicyId", "PolicyName", "PolicyBaseTypeName")
 _AT_ONCE: Final = 50_000
-_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +76,17 @@ def in_portions(source: Source, asked: Asked) -> Iterator[Row]:
         part = replace(part, skip=part.skip + _AT_ONCE)
 
 
-def policy_of(reading: Reading, asked: Asked) -> Policy:
+def policy_of(reading: Reading, asked: Asked) -> PolicyHead:
     """Return the policy that the filter names. Raises: InvalidQueryError, InvalidIdError, NotFoundError."""
-    return policies.get_policy(reading.connection, reading.tenant_id, parse_policy_id(asked.required("PolicyId")))
+    policy_id = parse_policy_id(asked.required("PolicyId"))
+    for found in policies.heads(reading.connection, reading.tenant_id, policy_id):
+        return found
+    raise NotFoundError(f"There is no policy {policy_id}.")
 
 
-def all_policies(reading: Reading) -> Iterator[Policy]:
-    """Yield the policies of the tenant."""
-    page = Page(size=_PAGE)
-    while True:
-        found = policy_rows.list_policies(reading.connection, reading.tenant_id, page)
-        yield from found
-        if len(found) < _PAGE:
-            return
-        page = Page(size=_PAGE, after=found[-1].id)
+def all_policies(reading: Reading) -> Sequence[PolicyHead]:
+    """Return the policies of the tenant."""
+    return policies.heads(reading.connection, reading.tenant_id)
 
 
 def policy_columns() -> tuple[Column, ...]:
@@ -106,7 +102,7 @@ def policy_kinds() -> tuple[Column, ...]:
     )
 
 
-def policy_row(reading: Reading, policy: Policy) -> Row:
+def policy_row(reading: Reading, policy: PolicyHead) -> Row:
     """Return the values of these columns."""
     return {
         "PolicyId": policy.id,

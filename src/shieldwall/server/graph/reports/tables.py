@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from shieldwall.server.graph.odata import memory
-from shieldwall.server.graph.reports.asking import Asked, Checked
+from shieldwall.server.graph.odata.checked import Both, Condition
+from shieldwall.server.graph.reports.asking import Asked, Checked, names_read
 from shieldwall.server.graph.reports.columns import LOCALIZED, Column, Type
 from shieldwall.server.graph.resources import Json
 
@@ -14,9 +17,22 @@ Row = Json
 """One row by the names of its columns, without words."""
 
 
+def decided(checked: Checked, shared: Row) -> Checked | None:
+    """Decide what is asked of values that all rows share, and return what is left to ask; ``None``: no row fits."""
+    left: list[Condition] = []
+    for condition in _parts(checked.conditions):
+        if names_read((condition,)) - shared.keys():
+            left.append(condition)
+        elif not memory.holds(condition, shared):
+            return None
+    return replace(checked, conditions=tuple(left))
+
+
 def fitting(rows: Iterable[Row], checked: Checked) -> list[Row]:
     """Return the rows that fit, in the order asked for; of groups one each."""
-    found = [row for row in rows if all(memory.holds(condition, row) for condition in checked.conditions)]
+    found = list(rows)
+    if checked.conditions:
+        found = [row for row in found if all(memory.holds(condition, row) for condition in checked.conditions)]
     found = memory.in_order(found, checked.order)
     return grouped(found, checked.columns) if checked.is_grouped else found
 
@@ -31,7 +47,7 @@ def table(rows: Iterable[Row], total: int, asked: Asked, checked: Checked) -> Js
     return {
         "TotalRowCount": total,
         "Schema": schema(checked.columns),
-        "Values": [values(row, checked.columns) for row in rows],
+        "Values": list(map(reader(checked.columns), rows)),
         "SessionId": asked.session_id,
     }
 
@@ -46,12 +62,28 @@ def schema(columns: Iterable[Column]) -> list[Json]:
     return named
 
 
-def values(row: Row, columns: Iterable[Column]) -> list[Any]:
-    """Return the values of a row in the order of ``schema``."""
-    found: list[Any] = []
+def reader(columns: Iterable[Column]) -> Callable[[Row], list[Any]]:
+    """Make what returns the values of a row in the order of ``schema``."""
+    names: list[str] = []
+    words: list[tuple[int, Mapping[int, str]]] = []
     for column in columns:
-        value = row[column.name]
-        found.append(value)
-        if column.is_pair:
-            found.append(column.word_of(value))
-    return found
+        names += [column.name, column.name] if column.is_pair else [column.name]
+        if column.words:
+            words.append((len(names) - 1, column.words))
+    read = itemgetter(*names, names[0])  # of one name it would return a value, and no tuple
+
+    def values(row: Row) -> list[Any]:
+        found: list[Any] = list(read(row)[:-1])
+        for place, words_of in words:
+            found[place] = words_of.get(found[place])
+        return found
+
+    return values
+
+
+def _parts(conditions: Iterable[Condition]) -> Iterator[Condition]:
+    for each in conditions:
+        if isinstance(each, Both):
+            yield from _parts(each.parts)
+        else:
+            yield each
