@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 from time import monotonic
 
-import structlog
 import uvloop
 from granian.constants import Interfaces
 
+from shieldwall.server.plain_logging import structlog  # before all that would load the whole of it
+
+# isort: split
+
 from shieldwall.server import main, settings
-from shieldwall.server.gateway_process import stop_signal
+from shieldwall.server.gateway_process import spare_collections, stop_signal
 from shieldwall.server.listener import Listener
 from shieldwall.server.observability import log_as_json
 
@@ -26,6 +29,7 @@ async def serve(data: Path) -> None:
             address=found.listen, port=found.public_port, certificate=found.tls_certificate, key=found.tls_key
         )
         async with admin.running():
+            spare_collections()
             structlog.get_logger().info("admin_listens", address=found.listen, port=found.public_port)
 
             async def until() -> None:
