@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -147,6 +148,21 @@ def test_a_device_fetches_nothing_that_is_not_meant_for_it(world: GatewayWorld) 
     device = GatewayDevice(world)
     device.register()
     assert device.send("/device/v1/fetch", device.numbered(digests=["0" * 64])).code == "notFound"
+
+
+def test_a_policy_taken_away_between_check_in_and_fetch_is_not_handed_over(world: GatewayWorld) -> None:
+    device = GatewayDevice(world)
+    device.register()
+    policy = publish(world)
+    assert device.check_in().status == 200
+
+    with world.services.database.write() as connection:  # as where more devices are concerned than are moved at once
+        assign(connection, dataclasses.replace(world.acting, most_at_once=0), policy.id, [])
+    body = strict_json.encode(device.numbered(digests=[policy.digest]))
+    refused = device.send("/device/v1/fetch", body)
+
+    assert (refused.status, refused.code) == (404, "notFound")
+    assert device.check_in().status == 200
 
 
 def test_fifty_at_once_never_use_a_package_more_often_than_it_allows(world: GatewayWorld) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.campaign import size
@@ -16,8 +17,11 @@ from tests.support.samples import NOON, TENANT_ID, CountingIds, device_id
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, FetchRequest
 from shieldwall.server.directory import groups
+from shieldwall.server.manager.catching_up import catch_up_all
 from shieldwall.server.manager.fetch import fetch
+from shieldwall.server.manager.turns import OvertakenError
 from shieldwall.server.storage import policies
+from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import MembershipCause, Page
 
 _DEVICES: Final = 6
@@ -148,7 +152,7 @@ def test_the_history_tells_who_changed_a_rule_and_not_who_happened_to_come(world
         assert groups.members(life.connection, TENANT_ID, life.groups[0], Page()) == ()
 
 
-def test_what_it_was_told_of_can_be_fetched_by_a_device_that_is_behind_by_now(world: World) -> None:
+def test_a_device_that_is_behind_fetches_nothing_that_may_not_be_its_own_any_more(world: World) -> None:
     with _life(world, 0) as life:
         life.do("joins", 1, 1)
         life.do("policy_is_made", 1)
@@ -160,10 +164,14 @@ def test_what_it_was_told_of_can_be_fetched_by_a_device_that_is_behind_by_now(wo
         life.seq[device_id(1)] += 1
         request = FetchRequest(seq=life.seq[device_id(1)], epoch=1, digests=(told.digest,))
 
-        answer = fetch(life.connection, caller(device_id(1)), request, strict_json.digest_of(request), NOON)
+        undone = life.connection.begin_nested()
+        with pytest.raises(OvertakenError):
+            fetch(life.connection, caller(device_id(1)), request, strict_json.digest_of(request), NOON)
+        undone.rollback()
+        catch_up_all(life.connection, lambda _tenant: world.acting, [device_id(1)])
 
-        assert len(answer.policies) == 1
-        assert life.do("checks_in", 1, 1) == ([(0, 2)], {}, UNPROTECTED, False, MANAGED_CODE)
+        with pytest.raises(NotFoundError, match="for this device"):
+            fetch(life.connection, caller(device_id(1)), request, strict_json.digest_of(request), NOON)
 
 
 def test_a_request_that_comes_again_is_answered_by_what_is_true_then(world: World) -> None:

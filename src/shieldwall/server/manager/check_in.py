@@ -52,7 +52,7 @@ from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.strengthening import strengthens
 from shieldwall.server.manager.tampering import raise_tamper_alerts
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.manager.turns import CallingDevice, is_fresh, repeated
+from shieldwall.server.manager.turns import CallingDevice, OvertakenError, is_fresh, repeated
 from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage import aims, check_ins, devices, statuses, targets
 from shieldwall.server.storage.check_ins import Known
@@ -94,10 +94,6 @@ class Behind:
 
 
 Outcome: TypeAlias = Unchanged | AnsweredBefore | ToAnswer | Behind
-
-
-class OvertakenError(Exception):
-    """What happened to ``Behind``, noticed after something was written, which is to be undone."""
 
 
 def bringing_nothing(caller: CallingDevice, request: PlainCheckIn, body_digest: Digest) -> Asked:

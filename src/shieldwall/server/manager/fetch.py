@@ -1,4 +1,8 @@
-"""A device fetches policy revisions: those of its own target, and to it there are no others."""
+"""A device fetches policy revisions: those of its own target, and to it there are no others.
+
+The target is the one that is true now. What changed since the manifest was signed has been taken up before, so a policy
+that an administrator took from the device at that moment is not handed over any more.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import Envelope, FetchAnswer, FetchRequest
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
-from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import check_ins, revisions, targets
+from shieldwall.server.manager.turns import CallingDevice, OvertakenError
+from shieldwall.server.storage import aims, check_ins, revisions, targets
 from shieldwall.server.storage.errors import NotFoundError
 
 
@@ -22,12 +26,15 @@ def fetch(
     """Return the signed revisions asked for, in the order asked.
 
     Raises:
+        OvertakenError: The device has first to take up what changed.
         SequenceConflictError: The number was used before.
         DeviceNotActiveError: The device may not speak any more, or not with this key.
         CertificateExpiredError: Its certificate has ended.
         NotFoundError: A revision is not in the target of this device, whether or not there is one.
     """
     turns.take(connection, caller, Numbered(request.epoch, request.seq, body_digest), now)
+    if aims.behind(connection, [caller.id]):
+        raise OvertakenError
     target = check_ins.get(connection, caller.id).target_digest
     own = set() if target is None else {item.digest for item in targets.get(connection, caller.tenant_id, target).items}
     found = revisions.find_many(connection, own.intersection(request.digests))

@@ -36,6 +36,10 @@ class CertificateExpiredError(ShieldwallError):
     remedy = "The agent renews its certificate by itself; a year after its end the device has to be onboarded again."
 
 
+class OvertakenError(Exception):
+    """The device has first to take up what changed in its tenant (``catching_up``); what was written is undone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallingDevice:
     """The device whose key signed a request: its present key, or one it had before."""

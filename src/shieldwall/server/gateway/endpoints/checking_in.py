@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import structlog
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from shieldwall.contract.messages import (
     MAX_CHECK_IN_BYTES,
     MAX_SMALL_BODY_BYTES,
     CheckInRequest,
+    FetchAnswer,
     FetchRequest,
     PlainCheckIn,
     WaitAnswer,
@@ -34,16 +35,17 @@ from shieldwall.server.manager.check_in import (
     Behind,
     CheckIn,
     Outcome,
-    OvertakenError,
     ToAnswer,
     Unchanged,
     bringing_nothing,
 )
-from shieldwall.server.manager.turns import CallingDevice
+from shieldwall.server.manager.turns import CallingDevice, OvertakenError
 from shieldwall.server.storage import unchanged
 from shieldwall.server.storage.database import StorageUnavailableError
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.storage.unchanged import Asked
+
+Answered = TypeVar("Answered")
 
 _log: Final = structlog.get_logger("shieldwall.gateway")
 _UNCHANGED: Final = Answer(status=204)
@@ -127,7 +129,8 @@ class CheckingIn:
         def record(connection: Connection) -> Outcome:
             return self.check_in.record(connection, device, request, digest)
 
-        match await self._up_to_date(device, record, brings_facts=request.facts is not None):
+        brings_facts = request.facts is not None
+        match await self._up_to_date(device, lambda: self._recorded(device, record, brings_facts=brings_facts)):
             case Unchanged():
                 return _UNCHANGED
             case AnsweredBefore(body=body):
@@ -139,33 +142,36 @@ class CheckingIn:
             case other:
                 assert_never(other)
 
-    async def _up_to_date(
+    async def _recorded(
         self, device: CallingDevice, record: Callable[[Connection], Outcome], *, brings_facts: bool
     ) -> Unchanged | AnsweredBefore | ToAnswer:
-        """Record a check-in; a device that is behind catches up before, so that what it hears is true now."""
+        """Record a check-in. Raises: OvertakenError."""
+        if not brings_facts:
+            return _not_behind(await self.writer.submit(record))
+        try:
+            return _not_behind(await self.facts_writer.submit(device, record, aims=True))
+        except OvertakenError:
+            self.facts_writer.buckets.give_back(device.id)  # nothing was done
+            raise
+
+    async def _up_to_date(self, device: CallingDevice, attempt: Callable[[], Awaitable[Answered]]) -> Answered:
+        """Try to answer; a device that is behind catches up before, so that what it hears is true now."""
         for _ in range(_MOST_TRIES):
-            outcome: Outcome
             try:
-                if brings_facts:
-                    outcome = await self.facts_writer.submit(device, record, aims=True)
-                else:
-                    outcome = await self.writer.submit(record)
+                return await attempt()
             except OvertakenError:
-                outcome = Behind()
-            if not isinstance(outcome, Behind):
-                return outcome
-            if brings_facts:
-                self.facts_writer.buckets.give_back(device.id)  # nothing was done
-            await self.catching_up.bring(device.id)
+                await self.catching_up.bring(device.id)
         raise StorageUnavailableError(f"The device {device.id} could not be brought up to date, so often it was tried.")
 
     async def post_fetch(self, call: Call) -> Answer:
         """Hand over policy revisions of the device's own target."""
         request = call.decoded(FetchRequest)
         device, digest, now = call.device, call.body_digest, self.clock.now()
-        return answer_json(
-            await self.writer.submit(lambda connection: fetch.fetch(connection, device, request, digest, now))
-        )
+
+        def handed_over(connection: Connection) -> FetchAnswer:
+            return fetch.fetch(connection, device, request, digest, now)
+
+        return answer_json(await self._up_to_date(device, lambda: self.writer.submit(handed_over)))
 
     async def post_wait(self, call: Call) -> Answer:
         """Hold the line until an administrator asks for a sync: 200 then, 204 when the time is up."""
@@ -175,3 +181,9 @@ class CheckingIn:
         if await self.channels.wait(device.id, request.seconds, call.disconnected):
             return answer_json(WaitAnswer(sync=True))
         return _UNCHANGED
+
+
+def _not_behind(outcome: Outcome) -> Unchanged | AnsweredBefore | ToAnswer:
+    if isinstance(outcome, Behind):
+        raise OvertakenError
+    return outcome
