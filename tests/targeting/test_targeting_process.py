@@ -18,7 +18,7 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, device_id
 from shieldwall.contract import strict_json
 from shieldwall.contract.target import Target
 from shieldwall.server.settings import SettingsFile, resolved, store
-from shieldwall.server.storage import check_ins, devices, migrate, targets, tenants
+from shieldwall.server.storage import check_ins, devices, targets, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import Place
 from shieldwall.server.storage.protection import set_window
@@ -33,11 +33,11 @@ MANAGED = Hasher(SECRET).of(Target(items=())).tobytes()
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path: Path, migrated_database_url: str) -> Path:
     """A data directory with what the process asks of it, and a database with two devices."""
     settings = SettingsFile(
         tenant_id=TENANT_ID,
-        database=f"sqlite:///{tmp_path / 'shieldwall.db'}",
+        database=migrated_database_url,
         public_port=8443,
         gateway_port=8444,
     )
@@ -51,7 +51,6 @@ def data(tmp_path: Path) -> Path:
 
 
 def _furnish(database: Database) -> None:
-    migrate.upgrade(database)
     with database.write() as connection:
         tenants.add(connection, a_tenant())
         for number in (1, 2):
