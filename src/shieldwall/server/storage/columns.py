@@ -34,13 +34,12 @@ metadata: Final = MetaData(
     }
 )
 
-ROOM_TO_CHANGE: Final = {"fillfactor": 50}
-"""Half of each page stays free on PostgreSQL: when all rows change at once, each finds room beside its former self.
-
-Without, every index of a table takes up each row anew, also those whose columns did not change.
-"""
 SOME_ROOM: Final = {"fillfactor": 85}
-"""For rows that are wide or many, and change in portions: what a portion left behind is free before the next comes."""
+"""A part of each page stays free on PostgreSQL: a row that changes finds room beside its former self.
+
+Without, every index of a table takes up each row anew, also those whose columns did not change. Rows change in
+portions: what a portion left behind is free before the next comes, so a little room is enough.
+"""
 UUID: Final = String(36)
 DIGEST: Final = String(64)
 NAME: Final = String(256)

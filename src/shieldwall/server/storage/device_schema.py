@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from shieldwall.server.storage.columns import DIGEST, NAME, ROOM_TO_CHANGE, SOME_ROOM, UUID, Moment, metadata
+from shieldwall.server.storage.columns import DIGEST, NAME, SOME_ROOM, UUID, Moment, metadata
 
 _NOTHING: Final = text("''")
 _HAS_TPM: Final = text("tpm_ek_hash IS NOT NULL")
@@ -118,7 +118,7 @@ check_ins: Final = Table(
         postgresql_where=text("sync_requested_at IS NOT NULL"),
     ),
     Index(None, "tenant_id", "status_digest"),
-    postgresql_with=ROOM_TO_CHANGE,
+    postgresql_with=SOME_ROOM,
 )
 
 check_in_answers: Final = Table(

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, FromClause, bindparam, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage.inventory_conditions import Question, ordered, question_of
+from shieldwall.server.storage.inventory_conditions import Condition, Question, following, ordered, question_of
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Position, Sort
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, inventory
@@ -50,7 +50,7 @@ def portion(
 ) -> tuple[Found, ...]:
     """Return the next devices of a list, at most so many; ``known`` are those that fit, where somebody knows."""
     question = question_of(connection, tenant_id, asked, cut.order)
-    conditions = question.conditions()
+    conditions: list[Condition] | None = None
     order, start, size = cut.order, cut.after or Position(), cut.size
     seen: FromClause = check_ins
     named: list[str] | None = None if known is None else list(known)
@@ -61,11 +61,11 @@ def portion(
         if order.by is Sort.LAST_CHECK_IN:
             seen, conditions = _seen(named), []
     found: list[Found] = []
-    phases = question.phases(order, seen)
-    for number in range(start.phase, len(phases)):
-        query = ordered(phases[number], conditions, order, start if number == start.phase else Position())
+    for phase in following(question.phases(order, seen), order, start):
+        fitting = question.conditions(phase.source) if conditions is None else conditions
+        query = ordered(phase, fitting, order, start if phase.number == start.phase else Position())
         rows = connection.execute(query.limit(size - len(found)))
-        found += [Found(DeviceId(device), Position(number, key, DeviceId(device))) for device, key in rows]
+        found += [Found(DeviceId(device), Position(phase.number, key, DeviceId(device))) for device, key in rows]
         if len(found) >= size:
             break
     return tuple(found)

@@ -2,12 +2,15 @@
 
 A sort has *phases*, taken one after the other, each with an index of its own: devices that never checked in cannot
 stand between moments, and the health of a device depends on the hour. ``ordered`` selects one phase.
+
+Nearly all devices are active, and nothing of them has drifted. An index holds the others alone; those that are alike
+are a phase of their own, in the order of their ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +23,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -41,8 +45,6 @@ _BY_COLUMN: Final[Mapping[Sort, ColumnElement[Any]]] = {
     Sort.NAME: inventory.c.name_key,
     Sort.OS: inventory.c.os_key,
     Sort.AGENT_VERSION: inventory.c.agent_key,
-    Sort.EXPOSURE: inventory.c.exposure,
-    Sort.STATE: inventory.c.state,
     Sort.MANAGED_BY: inventory.c.managed_by,
     Sort.ENROLLMENT_CODE: inventory.c.enrollment_code,
     Sort.ATTESTATION: inventory.c.attestation_level,
@@ -51,14 +53,61 @@ _BY_COLUMN: Final[Mapping[Sort, ColumnElement[Any]]] = {
 }
 """What one column orders; the others are read in phases."""
 
+# Written out, and not bound: an index of some rows is taken only where a query says what its rows are.
+NOT_ACTIVE: Final = inventory.c.state != literal_column(f"'{DeviceState.ACTIVE.value}'")
+"""What ``ix_inventory_other_states`` holds."""
+DRIFTED: Final = inventory.c.exposure > literal_column("0")
+"""What ``ix_inventory_exposed`` holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One part of a sort: its column, which of the devices it is about, and where both stand."""
+    """One part of a sort: its column, which of the devices it is about, and where both stand.
+
+    ``within`` is what its index knows of these devices, ``only`` what it does not. ``number`` is that of positions in
+    it; two phases have the same where what a row is sorted by says which of them it is in. ``least`` is what all are
+    sorted by in a phase of devices that are alike, and nobody by less.
+    """
 
     column: ColumnElement[Any]
     only: tuple[Condition, ...] = ()
+    within: tuple[Condition, ...] = ()
     source: FromClause = inventory
+    number: int = 0
+    least: str | int | None = None
+
+    def plain(self) -> Phase:
+        """Return the phase without what its index does not know."""
+        return replace(self, only=())
+
+    def is_passed(self, here: Position, *, descending: bool) -> bool:
+        """Whether nothing of the phase comes after a position in this sort."""
+        if self.number != here.phase or self.least is None or here.device_id is None:
+            return self.number < here.phase
+        return here.key != self.least and not descending
+
+    def beyond(self, here: Position, *, descending: bool) -> Condition:
+        """Say that a row comes after a position, which may be in another phase of the same number."""
+        identity = self.source.c.device_id
+        if self.least is None:
+            place = tuple_(literal(here.key, self.column.type), literal(here.device_id))
+            row = tuple_(self.column, identity)
+            return row < place if descending else row > place
+        if here.key != self.least:
+            return true()
+        return identity < here.device_id if descending else identity > here.device_id
+
+
+_EXCEPTIONS: Final[Mapping[Sort, tuple[Phase, ...]]] = {
+    Sort.EXPOSURE: (
+        Phase(inventory.c.exposure, within=(inventory.c.exposure == literal_column("0"),), least=0),
+        Phase(inventory.c.exposure, within=(DRIFTED,)),
+    ),
+    Sort.STATE: (
+        Phase(inventory.c.state, within=(~NOT_ACTIVE,), least=DeviceState.ACTIVE.value),
+        Phase(inventory.c.state, within=(NOT_ACTIVE,)),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +137,17 @@ class Question:
         states = self.filter.policy_states
         return bool(states) and sum(pair.devices for pair in self.pairs if pair.state in states) <= MANY
 
-    def conditions(self) -> list[Condition]:
-        """Return what a row has to fit."""
+    def conditions(self, source: FromClause = inventory) -> list[Condition]:
+        """Return what a row has to fit.
+
+        Where devices are found in another ``source``, that one names the tenant, and no index here can be followed.
+        """
         asked = self.filter
-        found: list[Condition] = [self.mine]
+        found: list[Condition] = [self.mine] if source is inventory else []
         if asked.states != frozenset(DeviceState):
             found.append(inventory.c.state.in_(sorted(state.value for state in asked.states)))
+        if DeviceState.ACTIVE not in asked.states:
+            found.append(NOT_ACTIVE)
         found += searching(asked.search)
         found += [_contains(inventory.c.tags, f"{SEPARATOR}{tag.casefold()}{SEPARATOR}") for tag in asked.tags]
         for column, values in (
@@ -117,7 +171,7 @@ class Question:
         """Return what asks for more than the columns of a row."""
         asked, found = self.filter, list[Condition]()
         if asked.is_drifted is not None:
-            found.append(inventory.c.exposure > 0 if asked.is_drifted else inventory.c.exposure == 0)
+            found.append(DRIFTED if asked.is_drifted else ~DRIFTED)
         if asked.is_duplicate is not None:
             twin = self.of_twins()
             found.append(twin if asked.is_duplicate else ~twin)
@@ -157,8 +211,11 @@ class Question:
 
     def phases(self, order: Order, seen: FromClause) -> tuple[Phase, ...]:
         """Return the parts of a sort, in the order in which they are read; ``seen`` are the check-ins."""
-        found = self._phases(order.by, seen)
-        return found[::-1] if order.descending else found
+        found = _EXCEPTIONS.get(order.by) or self._phases(order.by, seen)
+        turned = found[::-1] if order.descending else found
+        if order.by in _EXCEPTIONS:
+            return turned
+        return tuple(replace(phase, number=number) for number, phase in enumerate(turned))
 
     def _phases(self, by: Sort, seen: FromClause) -> tuple[Phase, ...]:
         if by in _BY_COLUMN:
@@ -168,8 +225,8 @@ class Question:
                 return tuple(Phase(inventory.c.name_key, self.of_health(health)) for health in Health)
             case Sort.LAST_CHECK_IN:
                 moment, mine = seen.c.last_check_in, seen.c.tenant_id == self.tenant_id
-                never = Phase(seen.c.device_id, (mine, moment.is_(None)), seen)
-                return (never, Phase(moment, (mine, moment.is_not(None)), seen))
+                never = Phase(seen.c.device_id, within=(mine, moment.is_(None)), source=seen)
+                return (never, Phase(moment, within=(mine, moment.is_not(None)), source=seen))
             case _:
                 return tuple(Phase(inventory.c.name_key, (self.in_states([state]),)) for state in SEVERITY[::-1])
 
@@ -188,20 +245,22 @@ def question_of(connection: Connection, tenant_id: TenantId, asked: Filter, orde
     return Question(tenant_id, asked, connection, pairs(connection, tenant_id) if needs_pairs else ())
 
 
+def following(phases: Sequence[Phase], order: Order, after: Position) -> list[Phase]:
+    """Return the phases in which something may come after a position."""
+    return [phase for phase in phases if not phase.is_passed(after, descending=order.descending)]
+
+
 def ordered(phase: Phase, conditions: Sequence[Condition], order: Order, after: Position) -> Select[Any]:
     """Select the devices of a phase that fit, and what they are sorted by, after a position."""
     column, identity = phase.column, phase.source.c.device_id
     source = phase.source
     if source is not inventory and conditions:
         source = source.join(inventory, inventory.c.device_id == identity)
-    query = select(identity, column).select_from(source).where(*conditions, *phase.only)
+    query = select(identity, column).select_from(source).where(*conditions, *phase.within, *phase.only)
     if after.device_id is not None:
-        place = tuple_(literal(after.key, column.type), literal(after.device_id))
-        here = tuple_(column, identity)
-        query = query.where(here < place if order.descending else here > place)
-    if order.descending:
-        return query.order_by(column.desc(), identity.desc())
-    return query.order_by(column, identity)
+        query = query.where(phase.beyond(after, descending=order.descending))
+    every = (column, identity) if phase.least is None else (identity,)
+    return query.order_by(*(each.desc() for each in every) if order.descending else every)
 
 
 def searching(text: str) -> tuple[Condition, ...]:

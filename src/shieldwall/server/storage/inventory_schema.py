@@ -22,6 +22,10 @@ KEY: Final = String(LONGEST_KEY).with_variant(String(LONGEST_KEY, collation="C")
 FOLDED: Final = String(512).with_variant(String(512, collation="C"), "postgresql")
 """A whole name, folded (``folding``), for filters and orders that programs ask for; a letter may become two."""
 
+_EXPOSED: Final = text("exposure > 0")
+_NOT_ACTIVE: Final = text("state <> 'active'")
+"""Nearly all devices are active, well, and as they should be: an index holds those that are not (decision 0063)."""
+
 inventory: Final = Table(
     "inventory",
     metadata,
@@ -52,8 +56,23 @@ inventory: Final = Table(
     Index("ix_inventory_by_name", "tenant_id", "name_key", "device_id"),
     Index("ix_inventory_by_os", "tenant_id", "os_key", "device_id"),
     Index("ix_inventory_by_agent", "tenant_id", "agent_key", "device_id"),
-    Index("ix_inventory_by_exposure", "tenant_id", "exposure", "device_id"),
-    Index("ix_inventory_impaired", "tenant_id", "impaired", "name_key", "device_id"),
+    Index(
+        "ix_inventory_exposed",
+        "tenant_id",
+        "exposure",
+        "device_id",
+        sqlite_where=_EXPOSED,
+        postgresql_where=_EXPOSED,
+    ),
+    Index(
+        "ix_inventory_troubled",
+        "tenant_id",
+        "impaired",
+        "name_key",
+        "device_id",
+        sqlite_where=text("impaired = 1"),
+        postgresql_where=text("impaired"),
+    ),
     Index("ix_inventory_device_id", "tenant_id", "device_id"),
     Index("ix_inventory_name_folded", "tenant_id", "name_folded", "device_id"),
     Index("ix_inventory_os_folded", "tenant_id", "os_folded", "name_folded", "device_id"),
@@ -69,7 +88,14 @@ inventory: Final = Table(
         "repaired",
         "drifted",
     ),
-    Index("ix_inventory_by_state", "tenant_id", "state", "device_id"),
+    Index(
+        "ix_inventory_other_states",
+        "tenant_id",
+        "state",
+        "device_id",
+        sqlite_where=_NOT_ACTIVE,
+        postgresql_where=_NOT_ACTIVE,
+    ),
     Index("ix_inventory_by_manager", "tenant_id", "managed_by", "device_id"),
     Index("ix_inventory_by_enrollment", "tenant_id", "enrollment_code", "device_id"),
     Index("ix_inventory_by_attestation", "tenant_id", "attestation_level", "device_id"),

@@ -11,15 +11,15 @@ and, for a search, those whose names begin with its first word, or whose id it i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, literal, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, literal, not_, or_, select, true
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.status import SettingState
 from shieldwall.server.storage.folding import fold
-from shieldwall.server.storage.inventory_conditions import Phase, Question, ordered
+from shieldwall.server.storage.inventory_conditions import DRIFTED, Question, following, ordered
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Order, Position, Sort
 from shieldwall.server.storage.inventory_rows import agent_key
 from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory, status_documents
@@ -65,28 +65,26 @@ def look_through(connection: Connection, tenant_id: TenantId, asked: Filter, cut
     """Return the next devices that fit among the next ``most`` rows of a list, and where the page after it begins."""
     question = _asked(connection, tenant_id, asked)
     start, left, found = cut.after or Position(), most, list[Found]()
-    phases = question.phases(cut.order, check_ins)
-    for number in range(start.phase, len(phases)):
-        after = start if number == start.phase else Position()
-        phase = phases[number]
-        looked = _plain(phase)
+    phases = following(question.phases(cut.order, check_ins), cut.order, start)
+    for phase in phases:
+        after = start if phase.number == start.phase else Position()
+        looked = phase.plain()
         end = connection.execute(
             ordered(looked, (question.mine,) if looked.source is inventory else (), cut.order, after)
             .limit(1)
             .offset(left - 1)
         ).first()
-        query = ordered(phase, question.conditions(), cut.order, after)
-        if end is not None:
-            place = tuple_(literal(end[1], phase.column.type), literal(end[0]))
-            here = tuple_(phase.column, phase.source.c.device_id)
-            query = query.where(here >= place if cut.order.descending else here <= place)
+        query = ordered(phase, question.conditions(phase.source), cut.order, after)
+        last = None if end is None else Position(phase.number, end[1], DeviceId(end[0]))
+        if last is not None:
+            query = query.where(not_(phase.beyond(last, descending=cut.order.descending)))
         rows = connection.execute(query.limit(cut.size - len(found)))
-        found += [Found(DeviceId(device), Position(number, key, DeviceId(device))) for device, key in rows]
+        found += [Found(DeviceId(device), Position(phase.number, key, DeviceId(device))) for device, key in rows]
         if len(found) >= cut.size:
             return Window(tuple(found), found[-1].position)
-        if end is not None:
-            return Window(tuple(found), Position(number, end[1], DeviceId(end[0])))
-        if number + 1 < len(phases):
+        if last is not None:
+            return Window(tuple(found), last)
+        if phase is not phases[-1]:
             passed = ordered(looked, (question.mine,) if looked.source is inventory else (), cut.order, after)
             left -= connection.scalars(select(func.count()).select_from(passed.limit(left).subquery())).one()
             left = max(left, 1)
@@ -181,11 +179,6 @@ def _asked(connection: Connection, tenant_id: TenantId, asked: Filter) -> _RowBy
     return _RowByRow(tenant_id, asked, connection)
 
 
-def _plain(phase: Phase) -> Phase:
-    """Return a phase without what is asked of its rows; a phase of check-ins is parted by what its index knows."""
-    return replace(phase, only=()) if phase.source is inventory else phase
-
-
 def _fitting(connection: Connection, tenant_id: TenantId, asked: Filter, ids: Sequence[str]) -> tuple[DeviceId, ...]:
     _, *others = _asked(connection, tenant_id, asked).conditions()
     found: dict[DeviceId, None] = {}
@@ -205,7 +198,7 @@ def _narrow(tenant_id: TenantId, asked: Filter) -> Iterator[Select[Any]]:
         (asked.agent_version is not None, inventory.c.agent_key == agent_key(asked.agent_version or "")),
         (asked.enrollment_codes, inventory.c.enrollment_code.in_(sorted(asked.enrollment_codes))),
         (asked.attestation, inventory.c.attestation_level.in_(sorted(asked.attestation))),
-        (asked.is_drifted, inventory.c.exposure > 0),
+        (asked.is_drifted, DRIFTED),
     )
     yield from (row.where(condition) for is_asked, condition in of_columns if is_asked)
     if asked.group is not None:

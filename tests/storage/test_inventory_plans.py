@@ -1,0 +1,106 @@
+"""Pages of devices follow an index in every order, also where it holds only those that are not like the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+from tests.support.samples import NOON, TENANT_ID, a_device, device_id
+
+from shieldwall.server.storage import devices, inventory, inventory_windows, retention
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.inventory_queries import Cut, Filter, Health, Order, Position, Sort
+
+EVERYBODY = Filter(inactive_before=NOON - timedelta(days=7), states=frozenset(DeviceState))
+KEYS: dict[Sort, Any] = {
+    Sort.NAME: "web-000001",
+    Sort.OS: "linux 000012",
+    Sort.AGENT_VERSION: "000001",
+    Sort.MANAGED_BY: "MDE",
+    Sort.ENROLLMENT_CODE: 1,
+    Sort.ATTESTATION: "none",
+    Sort.TAG: "",
+    Sort.REGISTERED: NOON,
+    Sort.EXPOSURE: 0,
+    Sort.STATE: "active",
+}
+OTHERS: dict[Sort, Any] = {Sort.EXPOSURE: 2, Sort.STATE: "pending"}
+INDEXES = {Sort.EXPOSURE: "ix_inventory_exposed", Sort.STATE: "ix_inventory_other_states"}
+
+
+@pytest.fixture
+def plans(tenant_database: Database) -> Iterator[tuple[Connection, list[str]]]:
+    """A connection of the empty list, and how each of its statements is carried out: a table is never read through."""
+    found: list[str] = []
+    with tenant_database.read() as connection:
+        if not tenant_database.is_sqlite:  # it plans by the size of tables; what it can do is the same
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+            connection.execute(text("SET LOCAL enable_sort = off"))
+            connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+
+        def explain(_: Any, cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+            word = "EXPLAIN QUERY PLAN" if tenant_database.is_sqlite else "EXPLAIN"
+            rows = cursor.connection.cursor().execute(f"{word} {statement}", parameters).fetchall()
+            found.append("\n".join(str(row[-1]) for row in rows))
+
+        event.listen(connection, "before_cursor_execute", explain)
+        yield connection, found
+        event.remove(connection, "before_cursor_execute", explain)
+
+
+def is_sorted(plan: str) -> bool:
+    return "TEMP B-TREE" in plan or "Sort" in plan
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_no_page_sorts_a_fleet(plans: tuple[Connection, list[str]], descending: bool) -> None:
+    connection, found = plans
+    for by, key in [*KEYS.items(), *OTHERS.items()]:
+        for after in (None, Position(0, key, device_id(5))):
+            cut = Cut(order=Order(by=by, descending=descending), after=after, size=50)
+            inventory.portion(connection, TENANT_ID, EVERYBODY, cut)
+            assert found
+            assert not any(map(is_sorted, found)), (by, found)
+            assert by not in INDEXES or any(INDEXES[by] in plan for plan in found), (by, found)
+            found.clear()
+
+
+def test_those_that_are_not_like_the_others_are_found_without_reading_these(
+    plans: tuple[Connection, list[str]],
+) -> None:
+    connection, found = plans
+    inventory_windows.known(connection, TENANT_ID, replace(EVERYBODY, is_drifted=True))
+    assert any("ix_inventory_exposed" in plan for plan in found), found
+    impaired = replace(EVERYBODY, health=frozenset({Health.IMPAIRED}))
+    inventory.portion(connection, TENANT_ID, impaired, Cut(size=50))
+    assert "ix_inventory_troubled" in found.pop()
+    retention.count_retired(connection, TENANT_ID, NOON)
+    assert "ix_inventory_other_states" in found.pop()
+
+
+@pytest.mark.parametrize("by", OTHERS)
+def test_a_place_says_by_itself_in_which_part_of_a_list_it_is(tenant_database: Database, by: Sort) -> None:
+    """Programs that read such lists in one part, and others, take each other's places."""
+    with tenant_database.write() as connection:
+        for number in range(1, 7):
+            devices.add(connection, a_device(number))
+        change = {
+            Sort.EXPOSURE: "UPDATE inventory SET exposure = 3 WHERE device_id IN (:one, :two)",
+            Sort.STATE: "UPDATE devices SET state = 'pending' WHERE id IN (:one, :two)",
+        }[by]
+        connection.execute(text(change), {"one": device_id(2), "two": device_id(4)})
+    alike, others = [1, 3, 5, 6], [2, 4]
+    with tenant_database.read() as connection:
+        for descending, expected in ((False, alike + others), (True, others[::-1] + alike[::-1])):
+            whole = Cut(order=Order(by=by, descending=descending))
+            found = inventory.portion(connection, TENANT_ID, EVERYBODY, whole)
+            assert [each.device_id for each in found] == [device_id(number) for number in expected]
+            assert {each.position.phase for each in found} == {0}
+            for number, each in enumerate(found, start=1):
+                rest = inventory.portion(connection, TENANT_ID, EVERYBODY, replace(whole, after=each.position))
+                assert rest == found[number:]
