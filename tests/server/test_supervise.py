@@ -20,6 +20,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server import supervise as module
 from shieldwall.server.settings import SettingsFile, resolved
 from shieldwall.server.supervise import (
+    MOST_KILLED,
     AlreadyRunningError,
     NotReadyError,
     PortTakenError,
@@ -149,12 +150,32 @@ def test_who_keeps_something_or_wanted_to_end_is_not_replaced(
     assert (tmp_path / "ended").read_text().split() == ["first"]
 
 
-KILLED_AT_ONCE = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+KILLED_AT_ONCE = """
+import os, pathlib, signal, sys
+pathlib.Path(sys.argv[1], "tries").open("a").write("x")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_who_is_killed_before_it_ever_served_is_not_tried_for_ever(tmp_path: Path) -> None:
     with pytest.raises(ProcessEndedError, match="The gateway ended by itself"):
         asyncio.run(supervise([[plan(tmp_path, "gateway", KILLED_AT_ONCE, is_replaceable=True)]], lambda: None))
+    assert (tmp_path / "tries").read_text() == "x" * MOST_KILLED
+
+
+KILLED_TWICE = """
+import os, pathlib, signal, sys
+tries = pathlib.Path(sys.argv[1], "tries")
+tries.open("a").write("x")
+if len(tries.read_text()) <= 2:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_who_is_killed_while_it_starts_is_tried_again(tmp_path: Path) -> None:
+    gateway = plan(tmp_path, "gateway", KILLED_TWICE + PATIENT, is_replaceable=True)
+    run([[plan(tmp_path, "signer")], [gateway]], lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert (tmp_path / "tries").read_text() == "xxx"
 
 
 def test_one_that_fails_at_once_lets_the_next_stage_not_begin(tmp_path: Path) -> None:
@@ -221,3 +242,16 @@ def test_one_data_directory_is_one_server(tmp_path: Path) -> None:
         sole_server(settings),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("part", "unused"),
+    [
+        ("gateway_process", {"litestar", "alembic", "numpy", "rich", "httpx", "yaml"}),
+        ("running", {"litestar", "alembic", "numpy", "rich", "httpx", "yaml", "sqlalchemy", "granian"}),
+    ],
+)
+def test_what_has_to_be_there_again_soon_loads_nothing_that_it_may_never_need(part: str, unused: set[str]) -> None:
+    code = f"import sys, shieldwall.server.{part}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not unused & set(done.stdout.split())

@@ -23,7 +23,8 @@ from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import Place
 from shieldwall.server.storage.protection import set_window
 from shieldwall.server.targeting.hashes import Hasher
-from shieldwall.server.targeting.shared import NAMED_IN, BoardReader, IndexFigures, SharedBoards
+from shieldwall.server.targeting.index_figures import NAMED_IN, IndexFigures
+from shieldwall.server.targeting.shared import BoardReader, SharedBoards
 from shieldwall.server.targeting.unmoved import Unmoved
 from shieldwall.server.targeting_process import SNAPSHOT
 

@@ -12,9 +12,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-import structlog
 import uvloop
 from granian.constants import Interfaces
+
+from shieldwall.server.plain_logging import structlog  # before all that would load the whole of it
+
+# isort: split
 
 from shieldwall.server import gateway_composition, settings
 from shieldwall.server.listener import Listener

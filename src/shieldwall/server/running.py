@@ -17,8 +17,7 @@ from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect
 from shieldwall.server.signers import open_signers
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage import first_look
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
 
 _PROBE_SECONDS: Final = 1.0
@@ -33,13 +32,27 @@ async def run(settings: ServerSettings, on_ready: Callable[[], None], roles: Col
         ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
     """
     with sole_server(settings, roles), open_signers(settings) as signer:
-        with closing(Database(settings.database)) as database:
-            migrate.upgrade(database)  # a newer program starts with the schema it knows
+        _bring_to_newest(settings.database)  # a newer program starts with the schema it knows
         await supervise(_stages(settings, roles, signer.for_tenant(settings.tenant_id)), on_ready)
 
 
+def _bring_to_newest(url: str) -> None:
+    """Bring the schema to the newest, and load what does that where a first look does not show that it is there."""
+    if first_look.is_surely_newest(url):
+        return
+    from shieldwall.server.storage import migrate  # noqa: PLC0415 - see above
+    from shieldwall.server.storage.database import Database  # noqa: PLC0415 - see above
+
+    with closing(Database(url)) as database:
+        migrate.upgrade(database)
+
+
 def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -> tuple[tuple[ProcessPlan, ...], ...]:
-    """Say what is started, in order: first who signs, then everybody who may ask for it."""
+    """Say what is started, in order: who signs and who talks to devices, then all others.
+
+    A gateway comes to ask the signer long after that is there, for it has the more to load; and devices wait for
+    nobody else. An admin process has most to load.
+    """
 
     def plan(role: Role) -> ProcessPlan:
         match role:
@@ -74,7 +87,7 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                 )
 
     door = tuple(_door(settings, each) for each in [settings.signer_door] if each and Role.SIGNER in roles)
-    order = ((Role.SIGNER,), (Role.GATEWAY, Role.ADMIN, Role.TARGETING))
+    order = ((Role.SIGNER, Role.GATEWAY), (Role.ADMIN, Role.TARGETING))
     wanted = (tuple(plan(role) for role in stage if role in roles) for stage in order)
     return tuple(stage for stage in (*wanted, door) if stage)
 

@@ -2,8 +2,8 @@
 
 A process that was killed by somebody else, the kernel for want of memory say, and that keeps nothing of its own
 (``ProcessPlan.is_replaceable``) is started again. Nothing else is restarted behind the administrator's back: when a
-process ends by itself, or before it ever served, the others are ended too, and the service manager of the machine
-decides what comes next.
+process ends by itself, or is killed again and again before it serves, the others are ended too, and the service manager
+of the machine decides what comes next.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.plain_logging import structlog
 from shieldwall.server.roles import DEFAULT, Role
 from shieldwall.server.settings import ServerSettings
 
@@ -31,6 +30,8 @@ _log: Final = structlog.get_logger("shieldwall.server")
 
 READY_SECONDS: Final = 60.0
 END_SECONDS: Final = 20.0
+MOST_KILLED: Final = 3
+"""So often in a row a process may be killed before it serves. It may well be its start that is not survived."""
 _ASK_AGAIN_SECONDS: Final = 0.05
 _PARENT_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -79,6 +80,8 @@ class _Running:
     plan: ProcessPlan
     process: asyncio.subprocess.Process
     served: bool = False
+    killed_before: int = 0
+    """How often in a row it was killed before it served."""
 
     @property
     def name(self) -> str:
@@ -86,8 +89,8 @@ class _Running:
 
     @property
     def was_killed(self) -> bool:
-        """Whether somebody else ended it, after it had come to serve."""
-        return self.served and self.process.returncode is not None and self.process.returncode < 0
+        """Whether somebody else ended it."""
+        return self.process.returncode is not None and self.process.returncode < 0
 
 
 def module_command(module: str, data: Path, *more: str) -> tuple[str, ...]:
@@ -204,7 +207,7 @@ async def _watch(running: list[_Running], asked: asyncio.Event) -> None:
     """Watch until somebody asks for the end, putting another in the place of whoever was killed.
 
     Raises:
-        ProcessEndedError: One of them ended by itself, or before it served.
+        ProcessEndedError: One of them ended by itself, or was killed again and again before it served.
         NotReadyError: Another one did not become ready.
     """
     while (ended := await _first_end(running, asked)) is not None:
@@ -215,10 +218,12 @@ async def _watch(running: list[_Running], asked: asyncio.Event) -> None:
 
 async def _replace(ended: _Running, running: list[_Running]) -> None:
     """Put another in the place of one that was killed. Raises: ProcessEndedError."""
-    if not (ended.was_killed and ended.plan.is_replaceable):
+    killed_before = 0 if ended.served else ended.killed_before + 1
+    if not (ended.was_killed and ended.plan.is_replaceable) or killed_before == MOST_KILLED:
         raise _ended(ended)
     _log.error("process_killed_by_others", name=ended.name, pid=ended.process.pid, status=ended.process.returncode)
-    running[running.index(ended)] = await _start(ended.plan)
+    running[running.index(ended)] = replaced = await _start(ended.plan)
+    replaced.killed_before = killed_before
 
 
 async def _until_all_are_ready(running: list[_Running], asked: asyncio.Event) -> bool:

@@ -18,7 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import structlog
+from shieldwall.server.plain_logging import structlog  # before all that would load the whole of it
+
+# isort: split
 
 from shieldwall.contract.strict_json import encode
 from shieldwall.server import settings
@@ -28,8 +30,9 @@ from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.system import SystemClock, new_id
 from shieldwall.server.targeting.following import Following
 from shieldwall.server.targeting.hashes import Hasher
+from shieldwall.server.targeting.index_figures import NAMED_IN, IndexFigures
 from shieldwall.server.targeting.keeping import Keeping
-from shieldwall.server.targeting.shared import NAMED_IN, IndexFigures, SharedBoards
+from shieldwall.server.targeting.shared import SharedBoards
 from shieldwall.server.targeting.snapshot import SnapshotUnusableError, load, save
 
 _log: Final = structlog.get_logger("shieldwall.targeting")

@@ -10,17 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, Value
-from shieldwall.policy.rule_columns import Column, RuleColumns
 from shieldwall.server.storage import fleets, groups
 from shieldwall.server.storage.device_records import SPEAKING, AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.fleets import Whose
+
+if TYPE_CHECKING:
+    from shieldwall.policy.rule_columns import RuleColumns
 
 MANAGEMENT_TYPE: Final = "MicrosoftSense"
 """``managementType`` of devices that this channel manages."""
@@ -144,6 +146,9 @@ def described_fleet(
 
     Some groups may be proposed to have other members than they have.
     """
+    # Here, so that a gateway is there soon: it works with arrays, which most gateways never do.
+    from shieldwall.policy.rule_columns import Column, RuleColumns  # noqa: PLC0415 - see above
+
     asked = sorted({name for rule in rules for name in rule.properties()})
     named = frozenset[GroupId]().union(*(rule.groups() for rule in rules))
     sources = {name: _SOURCES[name] for name in asked if name != MEMBER_OF}

@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.storage import first_look
 from shieldwall.server.storage.database import Database, StorageUnavailableError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_MIGRATIONS: Final = first_look.MIGRATIONS
+_VERSION: Final = "alembic_version"
 _LOCK: Final = 0x5348_4D47  # any number that nobody else takes, as long as every Shieldwall server takes the same
 
 _LOCK_MILLISECONDS: Final = 2_000
@@ -53,6 +54,8 @@ def upgrade(database: Database) -> None:
         UnknownSchemaError: A newer program has been here, and took away what this one needs.
         StorageUnavailableError: The database cannot take it; nothing was changed.
     """
+    if revision(database) == head():
+        return
     for left in reversed(range(_ATTEMPTS)):
         try:
             with database.write() as connection:
@@ -95,9 +98,7 @@ def is_current(database: Database) -> bool:
 
 def head() -> str:
     """Return the newest revision of this program."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
-
-    return ScriptDirectory(str(_MIGRATIONS)).get_current_head() or ""
+    return first_look.newest(_MIGRATIONS)
 
 
 def _is_promised(present: str | None) -> bool:
@@ -109,11 +110,11 @@ def _is_promised(present: str | None) -> bool:
 
 
 def revision(database: Database) -> str:
-    """Return the revision that the database is at."""
-    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see above
-
+    """Return the revision that the database is at, nothing where it has no schema yet."""
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision() or ""
+        if not inspect(connection).has_table(_VERSION):
+            return ""
+        return connection.execute(text(f"SELECT version_num FROM {_VERSION}")).scalar() or ""  # noqa: S608 - our own
 
 
 def knows(known: str) -> bool:

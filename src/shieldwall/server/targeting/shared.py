@@ -15,7 +15,6 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -27,10 +26,9 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.fleet_feed import Place
 from shieldwall.server.targeting.board import Board, BrokenBoardError, id_from
 from shieldwall.server.targeting.hashes import Hash
+from shieldwall.server.targeting.index_figures import IndexFigures
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of our own in it, which nobody else may enter
-NAMED_IN: Final = "targeting.boards"
-"""The file in the directory of a running server that names the directory in shared memory."""
 BELIEVED_SECONDS: Final = 30.0
 _HEAD: Final = "head"
 _WORDS: Final = 512
@@ -38,16 +36,6 @@ _MAGIC: Final = 0x3130_4441_4548_5753
 _AHEAD: Final = 16
 """Where the numbers read ahead begin; before them stand magic, sequence, time, place, their count, and figures."""
 _LOOK_AGAIN_SECONDS: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class IndexFigures:
-    """How the index is, for whoever watches the server."""
-
-    devices: int = 0
-    lag_seconds: float = 0.0
-    """How long ago it had read all that was committed."""
-    memory_bytes: int = 0
 
 
 class SharedBoards:

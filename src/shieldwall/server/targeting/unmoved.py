@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import Connection
@@ -17,8 +17,12 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage import check_ins, fleet_feed, targets
 from shieldwall.server.storage.fleet_feed import What
-from shieldwall.server.targeting.hashes import Hasher
-from shieldwall.server.targeting.shared import NAMED_IN, BoardReader
+from shieldwall.server.targeting.index_figures import NAMED_IN
+from shieldwall.server.targeting.late import LateHasher, LateReader
+
+if TYPE_CHECKING:
+    from shieldwall.server.targeting.hashes import Hasher
+    from shieldwall.server.targeting.shared import BoardReader
 
 _MOST_NEWS: Final = 2_000
 """Changes that the index has not read yet which are looked at; where there are more, it is not asked."""
@@ -29,7 +33,7 @@ _DECIDES: Final = What.DEVICE | What.GROUPS
 class Unmoved:
     """Asks the boards of the targeting index."""
 
-    def __init__(self, reader: BoardReader, hasher: Hasher) -> None:
+    def __init__(self, reader: BoardReader | LateReader, hasher: Hasher | LateHasher) -> None:
         self._reader: Final = reader
         self._hasher: Final = hasher
         self._hashes: dict[tuple[TenantId, Digest], bytes] = {}
@@ -39,7 +43,7 @@ class Unmoved:
     @classmethod
     def of(cls, run: Path, secret: Path, monotonic: Callable[[], float]) -> Unmoved:
         """Ask the index of this machine, if there is one: ``run`` is the directory of the running server."""
-        return cls(BoardReader(run / NAMED_IN, monotonic), Hasher(secret.read_bytes()))
+        return cls(LateReader(run / NAMED_IN, monotonic), LateHasher(secret.read_bytes()))
 
     def measure(self, registry: CollectorRegistry) -> None:
         """Export how the index is."""
