@@ -30,7 +30,8 @@ class Type(StrEnum):
 class Column:
     """One column. ``words`` name the numbers of an enumeration, ``localized`` is whether a word comes beside a text.
 
-    ``stored`` is where SQL finds it, in reports that SQL reads; ``folded`` as texts are compared.
+    ``stored`` is where SQL finds it, in reports that SQL reads; ``folded`` as texts are compared. ``field`` is the
+    column as a property to be filtered and ordered by.
     """
 
     name: str
@@ -39,6 +40,11 @@ class Column:
     localized: bool = False
     stored: ColumnElement[Any] | None = None
     folded: bool = False
+    field: fields.Field = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the field once: columns are asked about with every report."""
+        object.__setattr__(self, "field", self._as_field())
 
     @property
     def is_pair(self) -> bool:
@@ -49,9 +55,7 @@ class Column:
         """Return the word for a value."""
         return self.words.get(value) if self.words else value
 
-    @property
-    def field(self) -> fields.Field:
-        """The column as a property to be filtered and ordered by."""
+    def _as_field(self) -> fields.Field:
         match self.type:
             case Type.TEXT:
                 return fields.text(self.name, self.stored, nullable=True, folded=self.folded)

@@ -13,10 +13,10 @@ from shieldwall.server.graph.reports.asking import Asked, Checked, names_read
 from shieldwall.server.graph.reports.columns import STATUS_NUMBERS, Column, Type, status
 from shieldwall.server.graph.reports.sources import (
     NOBODY,
+    POLICY_KINDS,
     POLICY_TEXTS,
     Reading,
     Source,
-    policy_kinds,
     policy_of,
     policy_row,
 )
@@ -56,7 +56,7 @@ class DevicesOfPolicy:
             status("ReportStatus", report_rows.STATE),
             Column(name="PspdpuLastModifiedTimeUtc", type=Type.MOMENT, stored=report_rows.STATUS_AT),
             *(Column(name=name, stored=literal(self.constants[name], Text())) for name in POLICY_TEXTS),
-            *(replace(each, stored=literal(self.constants[each.name], Integer())) for each in policy_kinds()),
+            *(replace(each, stored=literal(self.constants[each.name], Integer())) for each in POLICY_KINDS),
             *(Column(name=name, stored=_NO_TEXT) for name in (*NOBODY, "AssignmentFilterIds")),
         )
 

@@ -24,10 +24,10 @@ from shieldwall.server.graph.reports import slicing
 from shieldwall.server.graph.reports.asking import Asked, ReportRequest, asked_in, check
 from shieldwall.server.graph.reports.columns import Column, count, text
 from shieldwall.server.graph.reports.handlers import PATH, READ, table_answer
-from shieldwall.server.graph.reports.policy_sources import COUNTS, SETTING_COUNTS, counted, setting_rows
+from shieldwall.server.graph.reports.policy_sources import POLICY_COUNTS, counted, settings_of
 from shieldwall.server.graph.reports.slicing import Sliced, sliced
-from shieldwall.server.graph.reports.sources import InMemory, Reading, policy_columns, policy_row
-from shieldwall.server.graph.reports.tables import Row, decided, table
+from shieldwall.server.graph.reports.sources import InMemory, Reading, policy_row
+from shieldwall.server.graph.reports.tables import Row, table
 from shieldwall.server.graph.requests import GraphRequest, Services, body_of
 from shieldwall.server.graph.schemas.reports import TABLE_ANSWER
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
@@ -105,6 +105,8 @@ class Part:
         return inventory_slices.of_inventory(groups=asked.groups, tags=asked.tags, **asked.values())
 
 
+_DEVICE_COUNTS: Final = (*text("Property", "Value"), *count("NumberOfDevices"))
+
 Making: TypeAlias = Callable[[Part], InMemory]
 
 
@@ -130,7 +132,7 @@ def devices_of_fleet(part: Part) -> InMemory:
         for value, number in values.items()
         if number
     ]
-    return InMemory(columns=(*text("Property", "Value"), *count("NumberOfDevices")), rows=rows)
+    return InMemory(columns=_DEVICE_COUNTS, rows=rows)
 
 
 def policies_of_fleet(part: Part) -> InMemory:
@@ -141,19 +143,12 @@ def policies_of_fleet(part: Part) -> InMemory:
         for policy in part.policies()
         if policy.id in counts
     ]
-    return InMemory(columns=(*policy_columns(), *count(*COUNTS)), rows=rows)
+    return InMemory(columns=POLICY_COUNTS, rows=rows)
 
 
 def settings_of_fleet(part: Part) -> InMemory:
     """The settings of all policies in a slice of the fleet, with how many devices each is in which state on (ours)."""
-    counts = part.counts()
-    rows = [
-        row
-        for policy in part.policies()
-        if policy.id in counts
-        for row in setting_rows(part.reading, policy, counts[policy.id])
-    ]
-    return InMemory(columns=SETTING_COUNTS, rows=rows)
+    return settings_of(part.reading, part.policies(), part.counts())
 
 
 ACTIONS: Final[Mapping[str, Making]] = {
@@ -174,9 +169,8 @@ def _answered(services: AdminServices, sight: Sight, making: Making, asked: Aske
     columns: tuple[Column, ...] = (*rows.columns, *slicing.COLUMNS)
     checked = check(asked, columns)
     slicing.hold_fixed(checked, found)
-    left = decided(checked, found.row)
-    fitting = [] if left is None else [found.row | row for row in rows.rows]
-    total, shown = InMemory(columns=columns, rows=fitting).read(asked, left or checked)
+    sliced_rows = InMemory(columns=columns, rows=rows.rows, shared=found.row | rows.shared)
+    total, shown = sliced_rows.read(asked, checked)
     return table_answer(table(shown, total, asked, checked), now if fleet is None else fleet.as_of or now)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
+from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import PolicyId, parse_device_id
 from shieldwall.contract.status import SettingState
 from shieldwall.contract.strict_json import encode
@@ -15,11 +17,11 @@ from shieldwall.server.graph.reports.asking import Asked
 from shieldwall.server.graph.reports.columns import Column, count, moment, status, text
 from shieldwall.server.graph.reports.sources import (
     NOBODY,
+    POLICY_COLUMNS,
     InMemory,
     Reading,
     Source,
     all_policies,
-    policy_columns,
     policy_of,
     policy_row,
 )
@@ -47,13 +49,13 @@ def summary_of_policy(reading: Reading, asked: Asked) -> Source:
     """How many devices the policy that the filter names is in which state on: one row."""
     policy = policy_of(reading, asked)
     row = policy_row(reading, policy) | counted(_counts(reading, policy).devices)
-    return InMemory(columns=(*policy_columns(), *count(*COUNTS)), rows=[row])
+    return InMemory(columns=POLICY_COUNTS, rows=[row])
 
 
 def settings_of_policy(reading: Reading, asked: Asked) -> Source:
     """The settings of the policy that the filter names, with how many devices each is in which state on."""
     policy = policy_of(reading, asked)
-    return InMemory(columns=SETTING_COUNTS, rows=list(setting_rows(reading, policy, _counts(reading, policy))))
+    return settings_of(reading, [policy], {policy.id: _counts(reading, policy)})
 
 
 def troubled_policies(reading: Reading, _asked: Asked) -> Source:
@@ -64,7 +66,7 @@ def troubled_policies(reading: Reading, _asked: Asked) -> Source:
         for policy in all_policies(reading)
         if policy.id in counts and total(counts[policy.id].devices, _TROUBLED)
     ]
-    return InMemory(columns=(*policy_columns(), *count(*COUNTS)), rows=rows)
+    return InMemory(columns=POLICY_COUNTS, rows=rows)
 
 
 def troubled_policies_summary(reading: Reading, _asked: Asked) -> Source:
@@ -81,16 +83,11 @@ def troubled_policies_summary(reading: Reading, _asked: Asked) -> Source:
 
 def troubled_settings(reading: Reading, asked: Asked) -> Source:
     """The settings that are not as they should be on some device; of one policy where the filter names one."""
-    counts = _all_counts(reading)
     wanted = asked.fixed("PolicyId")
-    rows = [
-        row
-        for policy in all_policies(reading)
-        if policy.id in counts and wanted in {None, policy.id}
-        for row in setting_rows(reading, policy, counts[policy.id])
-        if row["NumberOfErrorDevices"] or row["NumberOfConflictDevices"]
-    ]
-    return InMemory(columns=SETTING_COUNTS, rows=rows)
+    policies = [policy for policy in all_policies(reading) if wanted in {None, policy.id}]
+    found = settings_of(reading, policies, _all_counts(reading))
+    rows = [row for row in found.rows if row["NumberOfErrorDevices"] or row["NumberOfConflictDevices"]]
+    return replace(found, rows=rows)
 
 
 def policies_of_device(reading: Reading, asked: Asked) -> Source:
@@ -116,7 +113,7 @@ def policies_of_device(reading: Reading, asked: Asked) -> Source:
     return InMemory(
         columns=(
             *text("IntuneDeviceId", "DeviceId", "DeviceName"),
-            *policy_columns(),
+            *POLICY_COLUMNS,
             status("PolicyStatus"),
             moment("PspdpuLastModifiedTimeUtc"),
             *text(*NOBODY, "AssignmentFilterIds"),
@@ -142,10 +139,11 @@ _SETTINGS: Final = (
     status("SettingStatus"),
     *count("ErrorCode"),
     *text("CurrentValue", "DeviceId", "IntuneDeviceId", "DeviceName"),
-    *policy_columns(),
+    *POLICY_COLUMNS,
     *text(*NOBODY),
 )
-SETTING_COUNTS: Final = (*_SETTING, *policy_columns(), *count(*COUNTS))
+POLICY_COUNTS: Final = (*POLICY_COLUMNS, *count(*COUNTS))
+SETTING_COUNTS: Final = (*_SETTING, *POLICY_COUNTS)
 
 
 def _counts(reading: Reading, policy: PolicyHead) -> PolicyCounts:
@@ -165,15 +163,25 @@ def counted(states: Mapping[SettingState, int]) -> Row:
     return {name: states.get(state, 0) for name, state in _BY_STATE.items()} | {_ALL: sum(states.values())}
 
 
-def setting_rows(reading: Reading, policy: PolicyHead, counts: PolicyCounts) -> Iterator[Row]:
-    """Yield a row of ``SETTING_COUNTS`` for each setting of a policy."""
-    shared = policy_row(reading, policy)
+def settings_of(reading: Reading, policies: Iterable[PolicyHead], counts: Mapping[PolicyId, PolicyCounts]) -> InMemory:
+    """Return the settings of policies, with how many devices each is in which state on."""
+    counted_policies = [policy for policy in policies if policy.id in counts]
+    shared: Row = policy_row(reading, counted_policies[0]) if len(counted_policies) == 1 else {}
+    rows = [
+        mine | row
+        for policy in counted_policies
+        for mine in ({} if shared else policy_row(reading, policy),)
+        for row in _setting_rows(reading.catalog, counts[policy.id])
+    ]
+    return InMemory(columns=SETTING_COUNTS, rows=rows, shared=shared)
+
+
+def _setting_rows(catalog: Catalog, counts: PolicyCounts) -> Iterator[Row]:
     for setting, states in counts.settings.items():
         yield {
             "SettingId": setting,
-            "SettingName": name_of(reading.catalog, setting),
+            "SettingName": name_of(catalog, setting),
             "SettingInstanceId": setting,
-            **shared,
             **counted(states),
         }
 

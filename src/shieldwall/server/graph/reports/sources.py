@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 
 from sqlalchemy import Connection
@@ -13,7 +13,7 @@ from shieldwall.contract.ids import TenantId, parse_policy_id
 from shieldwall.server.graph.reports import columns
 from shieldwall.server.graph.reports.asking import Asked, Checked, check
 from shieldwall.server.graph.reports.columns import Column, Type, text
-from shieldwall.server.graph.reports.tables import Row, fitting
+from shieldwall.server.graph.reports.tables import Row, decided, fitting
 from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.storage import policies
 from shieldwall.server.storage.errors import NotFoundError
@@ -22,6 +22,13 @@ from shieldwall.server.storage.records import PolicyHead
 NOBODY: Final[Row] = {"UPN": None, "UserId": None, "UserName": None}
 """Devices of this channel have no users."""
 POLICY_TEXTS: Final = ("PolicyId", "PolicyName", "PolicyBaseTypeName")
+POLICY_KINDS: Final = (
+    Column(name="UnifiedPolicyType", type=Type.NUMBER, words=columns.POLICY_TYPE_WORDS),
+    Column(name="UnifiedPolicyPlatformType", type=Type.NUMBER, words=columns.PLATFORM_WORDS),
+)
+"""Columns that say of which kind and for which platform a policy is."""
+POLICY_COLUMNS: Final = (*text(*POLICY_TEXTS), *POLICY_KINDS)
+"""Columns that say which policy a row is about."""
 _AT_ONCE: Final = 50_000
 
 
@@ -53,14 +60,16 @@ Making: TypeAlias = Callable[[Reading, Asked], Source]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InMemory:
-    """Rows that were read already: settings, policies, what one device has."""
+    """Rows that were read already: settings, policies, what one device has. ``shared`` are values that all have."""
 
     columns: Sequence[Column]
     rows: Sequence[Row]
+    shared: Row = field(default_factory=dict)
 
     def read(self, asked: Asked, checked: Checked) -> tuple[int, Sequence[Row]]:
         """Return how many rows fit, and those of the part asked for."""
-        found = fitting(self.rows, checked)
+        left = decided(checked, self.shared)
+        found = [] if left is None else fitting((self.shared | row for row in self.rows), left)
         return len(found), found[asked.skip : asked.skip + asked.top]
 
 
@@ -87,19 +96,6 @@ def policy_of(reading: Reading, asked: Asked) -> PolicyHead:
 def all_policies(reading: Reading) -> Sequence[PolicyHead]:
     """Return the policies of the tenant."""
     return policies.heads(reading.connection, reading.tenant_id)
-
-
-def policy_columns() -> tuple[Column, ...]:
-    """Return the columns that say which policy a row is about."""
-    return (*text(*POLICY_TEXTS), *policy_kinds())
-
-
-def policy_kinds() -> tuple[Column, ...]:
-    """Return the columns that say of which kind and for which platform a policy is."""
-    return (
-        Column(name="UnifiedPolicyType", type=Type.NUMBER, words=columns.POLICY_TYPE_WORDS),
-        Column(name="UnifiedPolicyPlatformType", type=Type.NUMBER, words=columns.PLATFORM_WORDS),
-    )
 
 
 def policy_row(reading: Reading, policy: PolicyHead) -> Row:
