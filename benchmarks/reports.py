@@ -9,6 +9,7 @@ report something else than before, so that nothing that was counted stays true. 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -34,6 +35,7 @@ from benchmarks.bars import ALL_COUNTS, ANY_SLICE
 from benchmarks.figures import SQLITE, Bar, Figure
 from benchmarks.portal import KEPT, opened
 from benchmarks.programs import SHIELDWALL, run, wait_for_port
+from shieldwall.server.gateway_process import spare_collections
 from shieldwall.server.listener import Listener
 from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.manager.standing import standing_of_fleet
@@ -196,7 +198,9 @@ def _served(home: Path, world: AdminWorld) -> Iterator[Path]:
     listener = Listener(
         address="127.0.0.1", port=PORT, certificate=made / "tls" / "server.pem", key=made / "tls" / "server.key"
     )
-    loop, stop = uvloop.new_event_loop(), asyncio.Event()  # as the server's own programs have it
+    loop, stop = uvloop.new_event_loop(), asyncio.Event()  # as the server's own program has it
+    collecting = gc.get_threshold()
+    spare_collections()
     application = world.admin.application
     thread = threading.Thread(
         target=lambda: loop.run_until_complete(listener.serve(application, Interfaces.ASGI, stop.wait)), daemon=True
@@ -208,6 +212,8 @@ def _served(home: Path, world: AdminWorld) -> Iterator[Path]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(30)
+        gc.set_threshold(*collecting)
+        gc.unfreeze()
 
 
 @contextmanager
