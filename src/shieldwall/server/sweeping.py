@@ -102,7 +102,7 @@ class Sweeping:
         if reached is None:
             return Swept.ELSEWHERE
         self.measures.swept(len(reached))
-        self.measures.behind(tenant.id, 0 if looked.is_done else looked.after.behind or 0)
+        self.measures.behind(tenant.id, max(0, (looked.at.behind or 0) - len(reached)))
         return Swept.SOMETHING
 
     async def _portion(self, tenant: Tenant) -> float:

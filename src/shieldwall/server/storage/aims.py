@@ -60,13 +60,10 @@ _SINCE: Final = (
 )
 _OPEN: Final = select(aims_changes.c.version).where(_OF_TENANT).limit(1)
 _SET: Final = update(check_ins).values(aims_version=bindparam("reached"))
-_IN_TENANT: Final = unsought(check_ins.c.tenant_id) == bindparam("tenant")
-_BEHIND: Final = select(func.count()).where(_IN_TENANT, check_ins.c.aims_version < bindparam("newest"))
-_WALKED: Final = (
-    select(check_ins.c.device_id, check_ins.c.aims_version)
-    .where(check_ins.c.device_id > bindparam("place"), _IN_TENANT)
-    .order_by(check_ins.c.device_id)
-    .limit(bindparam("most"))
+_ARE_BEHIND: Final = (check_ins.c.tenant_id == bindparam("tenant"), check_ins.c.aims_version < bindparam("newest"))
+_BEHIND: Final = select(func.count()).where(*_ARE_BEHIND)
+_FIRST_BEHIND: Final = (
+    select(check_ins.c.device_id).where(*_ARE_BEHIND).order_by(check_ins.c.aims_version).limit(bindparam("most"))
 )
 
 
@@ -188,10 +185,13 @@ def set_reached(connection: Connection, device_ids: Collection[DeviceId], reache
     connection.execute(_SET.where(is_one_of(connection, check_ins.c.device_id, device_ids)), {"reached": reached})
 
 
-def walk(connection: Connection, tenant_id: TenantId, place: str, most: int) -> list[tuple[DeviceId, int]]:
-    """Return the devices of a tenant behind a place in the order of ids, with the versions they reached."""
-    rows = connection.execute(_WALKED, {"tenant": tenant_id, "place": place, "most": most})
-    return [(DeviceId(device), reached) for device, reached in rows]
+def first_behind(connection: Connection, tenant_id: TenantId, newest: int, most: int) -> tuple[DeviceId, ...]:
+    """Return devices of a tenant that have not reached a version, those that are furthest behind first.
+
+    Nobody else is looked at: an index holds them in this order.
+    """
+    found = connection.scalars(_FIRST_BEHIND, {"tenant": tenant_id, "newest": newest, "most": most})
+    return tuple(map(DeviceId, found))
 
 
 def count_behind(connection: Connection, tenant_id: TenantId, newest: int) -> int:

@@ -36,8 +36,9 @@ catching_up: Final = Table(
     Column("holder", UUID),
     Column("held_until", Moment),
 )
-"""Where the round through a tenant's devices is that brings them to a version.
+"""How far the round is that brings a tenant's devices to a version.
 
-It goes from ``start`` to the last id, and then from the first one to ``start``; ``place`` is the last device it passed,
-and ``behind`` how many it has still to pass. ``holder`` is the process that is at it, until it falls silent.
+``behind`` is how many it has still to bring there, and ``holder`` the process that is at it, until it falls silent.
+Programs of the release before went through all devices: from ``start`` to the last id, and then from the first one to
+``start``; ``place`` is the last one they passed. For them a round is always at its beginning.
 """

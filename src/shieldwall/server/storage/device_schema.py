@@ -118,6 +118,7 @@ check_ins: Final = Table(
         postgresql_where=text("sync_requested_at IS NOT NULL"),
     ),
     Index(None, "tenant_id", "status_digest"),
+    Index("ix_check_ins_aims", "tenant_id", "aims_version"),
     postgresql_with=SOME_ROOM,
 )
 
