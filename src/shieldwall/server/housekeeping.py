@@ -12,6 +12,7 @@ import structlog
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.directory import following
 from shieldwall.server.events.keeping import forget_all
+from shieldwall.server.inventory import held_certificates
 from shieldwall.server.inventory.cleaning import ACTOR, Cleaning, CleanUp, get_rules, preview
 from shieldwall.server.manager import answers, unfinished
 from shieldwall.server.manager.protection import end_troubleshooting
@@ -77,6 +78,7 @@ class Housekeeping:
         )
         following.forget_old(services.database, tenant.id, services.clock.now())
         answers.forget_superseded(services.database, tenant.id)
+        held_certificates.forget_held(services.database, tenant.id)
         return Cleaning(database=services.database, acting=services.acting(ACTOR), signer=services.signer)()
 
     def looked(self) -> Iterator[tuple[Tenant, CleanUp]]:

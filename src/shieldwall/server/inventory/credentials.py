@@ -20,7 +20,7 @@ from shieldwall.server.directory.registration import DuplicateKeyError, spend_ke
 from shieldwall.server.inventory.joining import find_join
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
 from shieldwall.server.storage import device_states, devices, nonces, spent_keys
-from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.device_records import SPEAKING, Device, DeviceState
 from shieldwall.server.storage.device_states import Credential
 from shieldwall.trust.certificate_request import CertificateRequestFacts
 from shieldwall.trust.device_certificate import read_certificate
@@ -50,9 +50,20 @@ class Issuer(Protocol):
         ...
 
 
-def present(connection: Connection, device_id: DeviceId) -> str:
-    """Return the certificate that a device has. Raises: NotFoundError."""
-    return devices.get(connection, device_id).certificate
+def present(connection: Connection, acting: Acting, issuer: Issuer, device_id: DeviceId) -> str | None:
+    """Return the certificate of a device whose request is repeated.
+
+    One that the server has forgotten (``held_certificates``) is issued anew; ``None`` where it may not be renewed.
+
+    Raises:
+        NotFoundError: There is no such device.
+    """
+    device = devices.get(connection, device_id)
+    if device.certificate or device.certificate_expires_at is None:
+        return device.certificate
+    if device.state not in SPEAKING or device.certificate_expires_at + RENEWAL_GRACE <= acting.clock.now():
+        return None
+    return renew(connection, acting, issuer, device_id)
 
 
 def renew(connection: Connection, acting: Acting, issuer: Issuer, device_id: DeviceId) -> str:
@@ -129,7 +140,7 @@ def changed_before(connection: Connection, device_id: DeviceId, old: KeyThumbpri
         and (spent.device_id, spent.reason) == (device_id, KEY_CHANGED)
         and device.key_thumbprint == new
     )
-    return device.certificate if device is not None and is_made else None
+    return (device.certificate or None) if device is not None and is_made else None
 
 
 def _credential(issuer: Issuer, device: Device, new: KeyThumbprint, certified: CertificateRequestFacts) -> Credential:

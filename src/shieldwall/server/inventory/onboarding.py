@@ -36,7 +36,7 @@ from shieldwall.server.directory.registration import (
     register,
     same_hardware,
 )
-from shieldwall.server.inventory import attestation, package_watch
+from shieldwall.server.inventory import attestation, credentials, package_watch
 from shieldwall.server.inventory.claims import Asked, proven_registration
 from shieldwall.server.inventory.joining import find_join, is_to_be_renewed, join
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
@@ -166,7 +166,15 @@ class Onboarding:
             return self._joined(joined, now)
         key = thumbprint(asked.certified.public_key)
         device = find_registration(connection, self.tenant_id, key, asked.digest)
-        return None if device is None else self._answer(connection, device, now)
+        if device is None:
+            return None
+        if device.state is DeviceState.ACTIVE:
+            acting = replace(self._acting(asked.certified), actor=f"device:{device.id}")
+            certificate = credentials.present(connection, acting, self.signer, device.id)
+            if certificate is None:
+                raise DuplicateKeyError("The certificate of this key ended too long ago to be renewed.")
+            device = replace(device, certificate=certificate)
+        return self._answer(connection, device, now)
 
     def _proven_package(
         self, connection: Connection, request: RegisterRequest, certified: CertificateRequestFacts

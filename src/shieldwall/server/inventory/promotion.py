@@ -17,6 +17,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.registration import DuplicateKeyError, let_in, spend_key
+from shieldwall.server.inventory import credentials
 from shieldwall.server.inventory.claims import Asked, proven_registration
 from shieldwall.server.inventory.joining import find_join
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
@@ -116,4 +117,8 @@ class Promotion:
         device = devices.find_by_key(connection, thumbprint(asked.certified.public_key))
         if spent is None or spent.reason != PROMOTED or device is None or device.request_digest != asked.digest:
             return None
-        return register_answer(device, check_ins.get(connection, device.id).epoch, self.acting.clock.now())
+        certificate = credentials.present(connection, self.acting, self.signer, device.id)
+        if certificate is None:
+            return None
+        epoch = check_ins.get(connection, device.id).epoch
+        return register_answer(replace(device, certificate=certificate), epoch, self.acting.clock.now())

@@ -110,6 +110,7 @@ class KeepingIdentity:
 
     def _renew(self, connection: Connection, device: CallingDevice, request: RenewRequest, digest: Digest) -> str:
         number, now = Numbered(request.epoch, request.seq, digest), self.clock.now()
+        acting, issuer = self.acting_for(device), self.signers.for_tenant(device.tenant_id)
         try:
             turn = turns.take(connection, device, number, now, grace=RENEWAL_GRACE)
         except SequenceConflictError:
@@ -118,9 +119,10 @@ class KeepingIdentity:
             # A disk set back too far for its certificate: nothing but a good one lets it ask to count anew.
         else:
             if turn is Turn.REPEAT and not turns.has_expired(connection, device, now):
-                return credentials.present(connection, device.id)  # made by this very request; its answer was lost
-        issuer = self.signers.for_tenant(device.tenant_id)
-        return credentials.renew(connection, self.acting_for(device), issuer, device.id)
+                made = credentials.present(connection, acting, issuer, device.id)
+                if made is not None:
+                    return made  # by this very request; its answer was lost
+        return credentials.renew(connection, acting, issuer, device.id)
 
     def _change_key(
         self,
