@@ -24,8 +24,10 @@ from shieldwall.contract.ids import GroupId
 from shieldwall.server.access.roles import ADMINISTRATOR
 from shieldwall.server.directory import group_rules, scope_tags
 from shieldwall.server.directory import groups as groups_of_devices
+from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.portal.groups import group_member_pages
+from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import audit, groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 
@@ -132,6 +134,30 @@ def test_what_changed_since_the_preview_is_shown_again(world: AdminWorld, ada: C
     assert stored(world, group).membership_rule == WEB
     assert sends(ada, f"/groups/{group}/rule", fields | {"csrf": "x"}).status_code == 403
     assert sends(ada, f"/groups/{group}/rule", fields | {"rule": "x"}).status_code == 400
+
+
+def test_what_the_index_says_is_shown_and_saved_only_where_it_is_true(
+    world: AdminWorld, ada: Client, group: GroupId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = 'device.displayName -startsWith "db"'
+    both = frozenset({device_id(1), device_id(2)})
+    wrong = Moves(gained=frozenset({device_id(2)}), lost=frozenset(), members=2)
+    true = Moves(gained=frozenset({device_id(2)}), lost=both - wrong.gained, members=1)
+    said = {group: wrong}
+    monkeypatch.setattr(AdminServices, "rule_moves", lambda _services, asked, _rule: said[asked])
+
+    shown = preview(ada, group, rule)
+    assert "1 join, 0 leave. Members then: 2." in text_of(shown.text)
+    refused = sends(ada, f"/groups/{group}/rule", fields_of(shown.text, f"/groups/{group}/rule"))
+
+    assert "Nothing was saved" in text_of(refused.text)
+    assert "1 join, 1 leave" in text_of(refused.text)
+    assert stored(world, group).membership_rule == WEB
+
+    said[group] = true
+    shown = preview(ada, group, rule)
+    assert sends(ada, f"/groups/{group}/rule", fields_of(shown.text, f"/groups/{group}/rule")).status_code == 303
+    assert members(world, group) == {device_id(2)}
 
 
 def test_a_group_without_a_rule_keeps_its_members(world: AdminWorld, ada: Client, group: GroupId) -> None:

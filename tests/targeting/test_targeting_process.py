@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, device_id
+from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, device_id, group_id
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.target import Target
+from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.settings import SettingsFile, resolved, store
-from shieldwall.server.storage import check_ins, devices, targets, tenants
+from shieldwall.server.storage import check_ins, devices, groups, targets, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import Place
 from shieldwall.server.storage.protection import set_window
 from shieldwall.server.targeting.hashes import Hasher
 from shieldwall.server.targeting.index_figures import NAMED_IN, IndexFigures
+from shieldwall.server.targeting.rule_previews import RulePreviews, asking
+from shieldwall.server.targeting.rule_questions import LONGEST_QUESTION, UNKNOWN
 from shieldwall.server.targeting.shared import BoardReader, SharedBoards
 from shieldwall.server.targeting.unmoved import Unmoved
 from shieldwall.server.targeting_process import SNAPSHOT
@@ -57,6 +60,8 @@ def _furnish(database: Database) -> None:
         for number in (1, 2):
             devices.add(connection, a_device(number))
             check_ins.add(connection, device_id(number))
+        groups.add(connection, a_group(membership_rule='device.deviceOSType -eq "Linux"'))
+        groups.add_members(connection, group_id(1), [device_id(1), device_id(2)])
 
 
 def with_database(data: Path, work: Callable[[Database], object]) -> None:
@@ -111,6 +116,7 @@ def test_it_follows_is_believed_and_begins_anew_after_a_kill(data: Path) -> None
         until(lambda: hash_of(reader, 1) is None)
         assert hash_of(reader, 2) == MANAGED
         with_database(data, lambda database: _believe(database, Unmoved(reader, Hasher(SECRET))))
+        with_database(data, lambda database: _preview(database, data))
         former = Path(named_in.read_text(encoding="utf-8"))
         running.kill()
         running.wait()
@@ -157,6 +163,18 @@ def _believe(database: Database, unmoved: Unmoved) -> None:
         assert unmoved(connection, TENANT_ID, both) == frozenset()
         held = replace(held, display_name="device-2")
         devices.put(connection, held)
+
+
+def _preview(database: Database, data: Path) -> None:
+    """Whom a rule would move it says as soon as it has read what was committed just now."""
+    settings = _settings(data)
+    previews = RulePreviews.of(database, settings.run, settings.targeting_rules_socket, time.monotonic)
+    wanted = Moves(gained=frozenset(), lost=frozenset({device_id(2)}), members=1)
+    until(lambda: previews.moves(TENANT_ID, group_id(1), 'device.displayName -eq "device-1"') == wanted)
+    assert previews.moves(TENANT_ID, group_id(1), "device.") is None
+    assert previews.moves(TENANT_ID, group_id(9), 'device.displayName -eq "device-1"') is None
+    assert asking(settings.targeting_rules_socket)(b"x" * (LONGEST_QUESTION + 1)) in {UNKNOWN, b""}
+    assert asking(settings.run / "nobody.sock")(b"{}") == b""
 
 
 def test_a_head_that_is_not_written_any_more_is_not_believed(tmp_path: Path) -> None:

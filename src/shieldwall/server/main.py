@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
@@ -47,6 +47,7 @@ from shieldwall.server.signers import open_signers
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.sweeping import Sweeping, SweepMeasures
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
+from shieldwall.server.targeting.rule_previews import RulePreviews
 from shieldwall.server.targeting.unmoved import Unmoved
 from shieldwall.server.throttling import Attempts, Throttle
 from shieldwall.server.tracing import NoTracing, Tracing, open_tracing
@@ -154,7 +155,9 @@ def open_admin(settings: ServerSettings, *, monotonic: Callable[[], float]) -> I
     ):
         services.outgoing.trust()  # so that an authority that cannot be read is told at the start
         tracing.follow(services.database.engine)
-        yield compose_admin(services, create_admin_routes(), monotonic=monotonic, tracing=tracing)
+        previews = RulePreviews.of(services.database, settings.run, settings.targeting_rules_socket, monotonic)
+        asking = replace(services, rule_previews=previews)
+        yield compose_admin(asking, create_admin_routes(), monotonic=monotonic, tracing=tracing)
 
 
 def create_admin_routes() -> Litestar:

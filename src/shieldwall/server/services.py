@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.ids import DeviceId
+from shieldwall.contract.ids import DeviceId, GroupId
 from shieldwall.server.directory.acting import Acting
+from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.manager.targeting import retarget
@@ -24,6 +25,7 @@ from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.ports import Signer, Signers
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.targeting.rule_previews import RulePreviews
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,8 @@ class AdminServices:
     figures: FleetFigures = field(default_factory=FleetFigures)
     fleets: FleetReports | None = None
     """Large fleets in memory; absent where nobody has them follow what changes."""
+    rule_previews: RulePreviews | None = None
+    """The targeting index, asked whom a rule would move; absent where none of this machine may be asked."""
 
     @property
     def signer(self) -> Signer:
@@ -66,6 +70,13 @@ class AdminServices:
     def fleet(self) -> HeldFleet | None:
         """Return the tenant's fleet in memory; ``None``: ask the database. Whoever asks holds no connection."""
         return None if self.fleets is None else self.fleets.current(self.tenant.id)
+
+    def rule_moves(self, group_id: GroupId, rule: str) -> Moves | None:
+        """Say which devices a group would gain and lose by a rule; ``None``: ask the database.
+
+        Whoever asks holds no connection.
+        """
+        return None if self.rule_previews is None else self.rule_previews.moves(self.tenant.id, group_id, rule)
 
     def history(self) -> History:
         """Return what is kept of what the tenant's fleet was."""

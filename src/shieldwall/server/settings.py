@@ -271,6 +271,11 @@ class ServerSettings:
         """Where the targeting process listens; that somebody does says that it is ready."""
         return self.run / "targeting.sock"
 
+    @property
+    def targeting_rules_socket(self) -> Path:
+        """Where it answers whom a rule would move."""
+        return self.run / "targeting-rules.sock"
+
 
 def default_database(data: Path) -> str:
     """Return the URL of the embedded database."""

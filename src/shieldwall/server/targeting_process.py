@@ -2,7 +2,7 @@
 
 It reads everything when it starts, follows what changes, and shows others on the same machine a hash of what each
 device shall enforce. It decides nothing. Where the database cannot be reached it waits; what it shows is not believed
-meanwhile. It answers ``status`` on its socket, to this user alone.
+meanwhile. It says how it is on one socket, and whom a rule would move on another, to this user alone.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from shieldwall.server.targeting.following import Following
 from shieldwall.server.targeting.hashes import Hasher
 from shieldwall.server.targeting.index_figures import NAMED_IN, IndexFigures
 from shieldwall.server.targeting.keeping import Keeping
+from shieldwall.server.targeting.rule_questions import LONGEST_QUESTION, UNKNOWN
 from shieldwall.server.targeting.shared import SharedBoards
 from shieldwall.server.targeting.snapshot import SnapshotUnusableError, load, save
 
@@ -39,6 +40,8 @@ _log: Final = structlog.get_logger("shieldwall.targeting")
 REST_SECONDS: Final = 0.1
 """Between two looks at what changed, when there was nothing more."""
 _AGAIN_SECONDS: Final = 2.0
+_ASKED_WITHIN_SECONDS: Final = 5.0
+_PORTION: Final = 65_536
 SNAPSHOT: Final = "targeting.snapshot"
 _KEEP_SECONDS: Final = 600.0
 _PEER: Final = struct.Struct("3i")
@@ -57,12 +60,13 @@ async def serve(data: Path) -> None:
     snapshot = found.data / SNAPSHOT
     keeping = Keeping(database, SystemClock(), new_id, found.tenant_id, name=f"targeting@{socket.gethostname()}"[:64])
     try:
-        async with await _answering(found, following):
+        async with await _answering(found, following), await _answering_of_rules(found, following):
             if await _begun(following, keeping, boards, snapshot, asked):
                 await _follow(following, keeping, boards, snapshot, asked)
     finally:
         boards.close()
         found.targeting_socket.unlink(missing_ok=True)
+        found.targeting_rules_socket.unlink(missing_ok=True)
         database.close()
 
 
@@ -145,14 +149,38 @@ async def _answering(found: ServerSettings, following: Following) -> asyncio.Ser
 
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-            if _PEER.unpack(peer)[1] == os.geteuid():
+            if _is_ours(writer):
                 writer.write(encode(_status(following)) + b"\n")
                 await writer.drain()
         writer.close()
 
     found.targeting_socket.unlink(missing_ok=True)
     return await asyncio.start_unix_server(answer, found.targeting_socket)
+
+
+async def _answering_of_rules(found: ServerSettings, following: Following) -> asyncio.Server:
+    """Listen on the other socket: each connection carries one question, up to where its sender has nothing to add."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, TimeoutError):
+            if _is_ours(writer):
+                asked = b""
+                async with asyncio.timeout(_ASKED_WITHIN_SECONDS):
+                    while len(asked) <= LONGEST_QUESTION and (portion := await reader.read(_PORTION)):
+                        asked += portion
+                is_whole = len(asked) <= LONGEST_QUESTION
+                writer.write(await asyncio.to_thread(following.answered, asked) if is_whole else UNKNOWN)
+                await writer.drain()
+        writer.close()
+
+    found.targeting_rules_socket.unlink(missing_ok=True)
+    return await asyncio.start_unix_server(answer, found.targeting_rules_socket)
+
+
+def _is_ours(writer: asyncio.StreamWriter) -> bool:
+    """Whether the other side is this user."""
+    peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return bool(_PEER.unpack(peer)[1] == os.geteuid())
 
 
 def _figures(following: Following) -> IndexFigures:

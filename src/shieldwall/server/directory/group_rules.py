@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,6 +82,16 @@ def evaluate(connection: Connection, tenant_id: TenantId, device_id: DeviceId, r
 def preview_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId, rule: MembershipRule) -> Moves:
     """Say which devices a group would gain and lose, were it filled by this rule now."""
     named, present = devices_named_by(connection, tenant_id, rule), groups.member_ids(connection, group_id)
+    return Moves(gained=named - present, lost=present - named, members=len(named))
+
+
+def preview_among(
+    connection: Connection, tenant_id: TenantId, group_id: GroupId, rule: MembershipRule, among: Collection[DeviceId]
+) -> Moves:
+    """Say the same of some devices alone, whoever else there is."""
+    fleet = described_fleet(connection, tenant_id, [rule], Whose.STAYING, among=among)
+    named = frozenset(fleet.ids[place] for place in places(fleet.columns.matching(rule)))
+    present = frozenset(groups.members_of_these(connection, group_id, among))
     return Moves(gained=named - present, lost=present - named, members=len(named))
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Final
 
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from shieldwall.server.targeting.board import Buffer
 from shieldwall.server.targeting.fleet import Fleet
 from shieldwall.server.targeting.hashes import Hasher
 from shieldwall.server.targeting.index import FleetIndex
+from shieldwall.server.targeting.rule_questions import answered
 
 MOST_AT_ONCE: Final = 5_000
 _LOOKED_AT: Final = What.DEVICE | What.GROUPS
@@ -56,6 +58,7 @@ class Following:
         self.indexes: dict[TenantId, FleetIndex] = {}
         self.followed: Final = Followed()
         self.place = Place(0, 0)
+        self._turn: Final = Lock()
 
     def begin(self, place: Place) -> None:
         """Read everything; the feed is read from ``place`` on, which was its end before.
@@ -94,7 +97,7 @@ class Following:
 
     def step(self) -> bool:
         """Take in what changed, at most so much at once; say whether that was all."""
-        with self._database.read() as connection:
+        with self._database.read() as connection, self._turn:
             return self.step_on(connection)
 
     def step_on(self, connection: Connection) -> bool:
@@ -116,6 +119,11 @@ class Following:
         if portion.is_all:
             self.followed.current_at = time.monotonic()
         return portion.is_all
+
+    def answered(self, asked: bytes) -> bytes:
+        """Answer a question about a rule, between two steps; any thread may ask."""
+        with self._turn:
+            return answered(self.indexes, asked)
 
     def _read(self, view: Callable[[], AbstractContextManager[Connection]], tenant_id: TenantId) -> None:
         if (former := self.indexes.pop(tenant_id, None)) is not None:

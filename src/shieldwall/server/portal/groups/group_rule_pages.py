@@ -87,6 +87,7 @@ def preview_group_rule(
     """Say what is wrong with a rule, or else what it says of the devices chosen and which ones would come and go."""
     check_form(services, request, form)
     rule, names, sight = rule_of(form), "\n".join(lines(form, "devices")), sight_of(request)
+    moves = None if "add" in form else services.rule_moves(parse_group_id(group_id), rule)
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
         try:
@@ -94,7 +95,7 @@ def preview_group_rule(
                 rule = with_condition(connection, sight, rule, form)
                 said = what_is_said(services, connection, sight, group.id, rule)
                 return _page(rendering, request, group, rule=rule, names=names, said=said)
-            preview = _preview(services, connection, sight, group, rule, names=lines(form, "devices"))
+            preview = _preview(services, connection, sight, group, rule, names=lines(form, "devices"), moves=moves)
         except ShieldwallError as error:
             said = Said(fault=fault_of(rule, error))
             return _page(rendering, request, group, rule=rule, names=names, said=said, fault=said.fault)
@@ -163,8 +164,16 @@ def _preview(
     text: str,
     *,
     names: tuple[str, ...] = (),
+    moves: Moves | None = None,
 ) -> Preview:
-    """Try a rule. Raises: InvalidRuleError, InvalidGroupError, InvalidFormError, NotFoundError."""
+    """Try a rule; ``moves`` is what it does, where somebody knows it already.
+
+    Raises:
+        InvalidRuleError: It cannot be read.
+        InvalidGroupError: It asks for a group that it may not ask for.
+        InvalidFormError: Too many devices were named to try it on, or one that is not there.
+        NotFoundError: One of them is nobody's to see.
+    """
     tenant = services.tenant.id
     if len(names) > _MOST_TRIED:
         raise InvalidFormError(f"Devices to try: {_MOST_TRIED} at most.")
@@ -184,7 +193,7 @@ def _preview(
         )
         for device in chosen
     )
-    moves = preview_rule(connection, tenant, group.id, rule)
+    moves = moves or preview_rule(connection, tenant, group.id, rule)
     return Preview(
         moves=moves,
         gained=samples(connection, sight, moves.gained),
