@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
@@ -26,9 +26,18 @@ from shieldwall.server.storage.write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
 
-_Work = tuple[Callable[[Connection], Any], "Future[Any]", bool, int]
 _Outcome = tuple[Any, Exception | None]
 _MOST_PER_COMMIT: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Submitted:
+    work: Callable[[Connection], Any]
+    aims: bool
+    acknowledges: int
+    loop: asyncio.AbstractEventLoop
+    """Where somebody waits for ``future``."""
+    future: asyncio.Future[Any]
 
 
 class GroupCommit:
@@ -36,7 +45,7 @@ class GroupCommit:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Submitted | None] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
@@ -55,12 +64,14 @@ class GroupCommit:
             StorageUnavailableError: The commit failed, and nothing of the transaction happened; or this is closed.
             Exception: Whatever ``work`` raised; its own writes are undone.
         """
-        future: Future[T] = Future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        submitted = _Submitted(work=work, aims=aims, acknowledges=acknowledges, loop=loop, future=future)
         with self._door:  # so that nothing is put behind the end of the queue, where nobody would answer
             if self._closed:
                 raise StorageUnavailableError("The server is stopping.", remedy="Try again in a minute.")
-            self._queue.put((work, future, aims, acknowledges))
-        return await asyncio.wrap_future(future)
+            self._queue.put(submitted)
+        return await future
 
     def close(self) -> None:
         """Finish what was submitted, then end the thread."""
@@ -73,13 +84,13 @@ class GroupCommit:
         while (first := self._queue.get()) is not None:
             batch, ends = self._gather(first)
             for aims in (False, True):
-                if alike := [each for each in batch if each[2] is aims]:
+                if alike := [each for each in batch if each.aims is aims]:
                     self._commit(alike, aims=aims)
             self.log.keep_small()
             if ends:
                 return
 
-    def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
+    def _gather(self, first: _Submitted) -> tuple[list[_Submitted], bool]:
         batch = [first]
         while len(batch) < _MOST_PER_COMMIT:
             try:
@@ -91,21 +102,20 @@ class GroupCommit:
             batch.append(following)
         return batch, False
 
-    def _commit(self, batch: list[_Work], *, aims: bool) -> None:
-        works = [work for work, *_ in batch]
+    def _commit(self, batch: list[_Submitted], *, aims: bool) -> None:
+        works = [each.work for each in batch]
         try:
             outcomes = self._together(works, aims=aims)
         except Exception:  # noqa: BLE001 - whatever it is, the second run finds out whose it is
             outcomes = self._one_by_one(works, aims=aims)
         self.commits += 1
-        self.acknowledged += sum(acknowledges for *_, acknowledges in batch)
-        for (_, future, *_), (result, failure) in zip(batch, outcomes, strict=True):
-            if not future.set_running_or_notify_cancel():
-                continue  # the asker went away; what it asked for is done all the same
-            if failure is None:
-                future.set_result(result)
-            else:
-                future.set_exception(failure)
+        self.acknowledged += sum(each.acknowledges for each in batch)
+        for loop in {each.loop for each in batch}:
+            futures = [
+                (each.future, outcome) for each, outcome in zip(batch, outcomes, strict=True) if each.loop is loop
+            ]
+            with suppress(RuntimeError):  # the loop is closed: nobody is there any more
+                loop.call_soon_threadsafe(_tell, futures)
 
     def _together(self, works: list[Callable[[Connection], Any]], *, aims: bool) -> list[_Outcome]:
         with self._transaction(aims=aims) as connection:
@@ -124,6 +134,17 @@ class GroupCommit:
             if aims:
                 targets.lock(connection)
             yield connection
+
+
+def _tell(futures: Sequence[tuple[asyncio.Future[Any], _Outcome]]) -> None:
+    """Tell those who wait on a loop, all of one commit with one call of it."""
+    for future, (result, failure) in futures:
+        if future.done():
+            continue  # the asker went away; what it asked for is done all the same
+        if failure is None:
+            future.set_result(result)
+        else:
+            future.set_exception(failure)
 
 
 def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> _Outcome:
