@@ -21,15 +21,18 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint
 from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, Have
-from shieldwall.server.gateway.endpoints.checking_in import taking_unchanged
+from shieldwall.server.gateway.calls import SignedRequest
+from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.check_in import Outcome, Unchanged, bringing_nothing
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.storage import check_ins, unchanged
+from shieldwall.server.storage.database import StorageUnavailableError
 from shieldwall.server.storage.device_records import CheckInState, DeviceState
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.storage.schema import devices, tenants
 from shieldwall.server.storage.unchanged import Asked
+from shieldwall.trust.request_signature import BadSignatureError, RequestSignature
 
 FACTS = DeviceFacts(display_name="laptop", os_type="Linux", os_version="Debian 12")
 DEVICES = 3
@@ -238,17 +241,74 @@ def test_whatever_keeps_them_from_being_taken_together_each_is_decided_alone(
 
     writer = GroupCommit(world.database)
 
-    async def story(seq: int) -> list[bool]:
-        gathering = taking_unchanged(writer, world.clock)
-        return await asyncio.gather(*(gathering.submit(each.asked(seq)) for each in of))
-
+    sent = [signed(each.caller, each.request(2)) for each in of]
     with monkeypatch.context() as changed:
         changed.setattr(unchanged, "take", broken)
-        assert asyncio.run(story(2)) == [False, False]
+        assert left_by(world, writer, sent) == [each.caller for each in of]
     before = writer.commits, writer.acknowledged
-    assert asyncio.run(story(2)) == [True, True]
+    assert left_by(world, writer, sent) == [None, None]
     assert (writer.commits, writer.acknowledged) == (before[0] + 1, before[1] + 2)
     writer.close()
+
+
+def test_a_database_that_does_not_answer_is_told_to_those_who_need_it_and_to_nobody_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.database.write() as connection:
+        quiet, talking = [settled(world, connection, number) for number in (1, 2)]
+    stranger = replace(quiet.caller, key=KeyThumbprint("x" * 43))
+    writer = GroupCommit(world.database)
+
+    def gone(*_: Any) -> list[bool]:
+        raise StorageUnavailableError("gone")
+
+    monkeypatch.setattr(unchanged, "take", gone)
+    outcomes = left_by(
+        world,
+        writer,
+        [
+            signed(stranger, quiet.request(2)),
+            signed(talking.caller, talking.request(2, facts=FACTS)),
+            signed(quiet.caller, quiet.request(2)),
+        ],
+    )
+    writer.close()
+    refused, left, waits = outcomes
+    assert isinstance(refused, BadSignatureError)
+    assert left == talking.caller
+    assert isinstance(waits, StorageUnavailableError)
+
+
+def signed(of: CallingDevice, request: CheckInRequest) -> SignedRequest:
+    """A check-in as it came, whose signature says no more than which key it names."""
+    signature = RequestSignature(
+        keyid=of.key,
+        created=0,
+        expires=0,
+        nonce="",
+        content_type="",
+        content_digest="",
+        parameters="",
+        signature=b"",
+    )
+    body = strict_json.encode(request)
+    return SignedRequest(signature=signature, method="POST", authority="", path="", query="", body=body)
+
+
+def left_by(
+    world: World, writer: GroupCommit, sent: Sequence[SignedRequest]
+) -> list[CallingDevice | BaseException | None]:
+    """What becomes of check-ins that come at the same time; the keys of the three devices are known."""
+    known = {each.key: each for each in map(caller, map(device_id, range(1, DEVICES + 1)))}
+
+    async def callers_of(requests: Sequence[SignedRequest]) -> Sequence[CallingDevice | BadSignatureError]:
+        return [known.get(each.signature.keyid, BadSignatureError("The key is not registered.")) for each in requests]
+
+    async def story() -> list[CallingDevice | BaseException | None]:
+        quiet = QuietCheckIns(callers_of, writer, world.clock)
+        return await asyncio.gather(*map(quiet.left_by, sent), return_exceptions=True)
+
+    return asyncio.run(story())
 
 
 @on_sqlite_alone

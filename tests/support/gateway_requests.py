@@ -275,5 +275,6 @@ DECLARED: Final = {
     **{("POST", path): Access.ANYONE for path in BY_ANYONE},
     **{("POST", path): Access.NEW_KEY for path in BY_NEW_KEY},
     **{("POST", path): Access.DEVICE for path in BY_DEVICE},
+    ("POST", CHECK_IN): Access.DEVICE_AMONG_OTHERS,
 }
 """Every route there is, and who may call it; ``tests.gateway.test_every_route`` holds it to the gateway."""

@@ -26,7 +26,7 @@ from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import Authentication
 from shieldwall.server.gateway.catching_up import CatchingUp
 from shieldwall.server.gateway.endpoints.attesting import Attesting
-from shieldwall.server.gateway.endpoints.checking_in import CheckingIn, taking_unchanged
+from shieldwall.server.gateway.endpoints.checking_in import CheckingIn
 from shieldwall.server.gateway.endpoints.discovery import Discovery
 from shieldwall.server.gateway.endpoints.enrolling import Enrolling
 from shieldwall.server.gateway.endpoints.health import Health
@@ -39,6 +39,7 @@ from shieldwall.server.gateway.guard import BodyWatch, normal_authority
 from shieldwall.server.gateway.heartbeat import Heartbeat
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.pacing import PacedWriter
+from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
 from shieldwall.server.gateway.rate_limit import TokenBucket, TokenBuckets
 from shieldwall.server.gateway.routes import Router
 from shieldwall.server.gateway.tenancy import PathTenants
@@ -128,6 +129,7 @@ def compose_gateway(
     measures = GatewayMeasures(registry)
     writer = GroupCommit(database)
     workers = Workers()
+    authentication = Authentication(database, workers)
     connections = ConnectionGuard(settings.gateway_port, monotonic)
     admission = Admission(monotonic=monotonic, draw_between=draw_between)
     sealer = NonceSealer(key=settings.nonce_key.read_bytes())
@@ -203,7 +205,7 @@ def compose_gateway(
                 workers=workers,
                 channels=channels,
                 catching_up=catching_up,
-                unchanged=taking_unchanged(writer, clock),
+                quiet=QuietCheckIns(authentication.callers_of, writer, clock),
                 facts_writer=paced_writer(),
             ).routes(),
             *OpeningLines(broker=_broker(settings), writer=writer, clock=clock).routes(),
@@ -245,7 +247,7 @@ def compose_gateway(
             application=Application(
                 router=router,
                 authority=normal_authority(authority_of(settings.gateway_url)),
-                authentication=Authentication(database, workers),
+                authentication=authentication,
                 clock=clock,
                 connections=connections,
                 bodies=BodyWatch(),

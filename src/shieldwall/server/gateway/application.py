@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from granian._granian import RSGIProtocolClosed as ProtocolClosed  # the public module does not export it by type
@@ -133,8 +133,7 @@ class Application:
 
     async def _handled(self, scope: Scope, transport: Protocol_, match: Match, request_id: str, body: bytes) -> Answer:
         route = match.route
-
-        call: dict[str, Any] = {}
+        signed = caller = None
         if route.access is not Access.ANYONE:
             signed = SignedRequest(
                 signature=read_signature(scope.headers),
@@ -144,11 +143,10 @@ class Application:
                 query=scope.query_string,
                 body=body,
             )
-            call["signed"] = signed
             # The window first: its answer must not tell a registered key from an unknown one.
             signed.signature.check_window(self._now())
             if route.access is Access.DEVICE:
-                call["caller"] = await self.authentication.caller_of(signed)
+                caller = await self.authentication.caller_of(signed)
 
         return await route.handler(
             Call(
@@ -156,7 +154,8 @@ class Application:
                 parameters=match.parameters,
                 body=body,
                 disconnected=transport.client_disconnect,
-                **call,
+                caller=caller,
+                signed=signed,
             )
         )
 

@@ -42,16 +42,26 @@ class Authentication:
         self._database = database
         self._workers = workers
         self._known: dict[KeyThumbprint, KnownKey] = {}
-        self._gathering: Gathering[SignedRequest, CallingDevice | BadSignatureError] = Gathering(self._look_at)
+        self._gathering: Gathering[SignedRequest, CallingDevice | BadSignatureError] = Gathering(self.callers_of)
 
     async def caller_of(self, signed: SignedRequest) -> CallingDevice:
-        """Return the device that signed a request. Raises: BadSignatureError, StorageUnavailableError."""
+        """Return the device that signed a request, which may be looked at together with those of others.
+
+        Raises:
+            BadSignatureError: It was no registered device.
+            StorageUnavailableError: Nobody can tell now.
+        """
         found = await self._gathering.submit(signed)
         if isinstance(found, BadSignatureError):
             raise found
         return found
 
-    async def _look_at(self, requests: Sequence[SignedRequest]) -> Sequence[CallingDevice | BadSignatureError]:
+    async def callers_of(self, requests: Sequence[SignedRequest]) -> Sequence[CallingDevice | BadSignatureError]:
+        """Return for each request the device that signed it, or what is wrong with it.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell now.
+        """
         keys = {keyid: self._known.get(keyid) for keyid in (each.signature.keyid for each in requests)}
         if unknown := [keyid for keyid, key in keys.items() if key is None]:
             found = await self._workers.run(self._look_up, unknown)

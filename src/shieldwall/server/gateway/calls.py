@@ -71,9 +71,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unverified(self) -> SignedRequest:
-        """The signature by a new key. Only a route with ``Access.NEW_KEY`` may ask. Raises: LookupError."""
+        """The signature that the handler has to verify by itself, as the ``Access`` of its route says.
+
+        Raises:
+            LookupError: The route is not for signed requests.
+        """
         if self.signed is None:
-            raise LookupError("the route of this handler does not declare Access.NEW_KEY")
+            raise LookupError("the route of this handler does not declare that requests are signed")
         return self.signed
 
     @property

@@ -13,12 +13,11 @@ from typing import Final, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-LONGEST_SECONDS: Final = 0.02
+LONGEST_SECONDS: Final = 0.05
 """How long somebody waits for others at most."""
 MOST: Final = 128
 """So many are enough: the next one starts anew."""
 _WEIGHT: Final = 1 / 8
-_LONGEST_GAP: Final = 10 * LONGEST_SECONDS
 
 
 class Pace:

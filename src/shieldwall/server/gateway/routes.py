@@ -26,6 +26,8 @@ class Access(StrEnum):
     """Signed by the key that the body asks to register; the handler verifies it, for only the body names the key."""
     DEVICE = "device"
     """Signed by the key of a registered device."""
+    DEVICE_AMONG_OTHERS = "deviceAmongOthers"
+    """As ``DEVICE``, but the handler has it verified, together with what others ask of it at the same time."""
 
 
 class UndeclaredAccessError(ShieldwallError):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar, assert_never
 
-import structlog
 from sqlalchemy import Connection
 
-from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import (
     MAX_CHECK_IN_BYTES,
@@ -17,15 +15,14 @@ from shieldwall.contract.messages import (
     CheckInRequest,
     FetchAnswer,
     FetchRequest,
-    PlainCheckIn,
     WaitAnswer,
     WaitRequest,
 )
 from shieldwall.server.gateway.calls import JSON, Answer, Call, answer_json
 from shieldwall.server.gateway.catching_up import CatchingUp
-from shieldwall.server.gateway.gathering import Gathering
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.pacing import PacedWriter
+from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
@@ -37,42 +34,16 @@ from shieldwall.server.manager.check_in import (
     Outcome,
     ToAnswer,
     Unchanged,
-    bringing_nothing,
 )
 from shieldwall.server.manager.turns import CallingDevice, OvertakenError
-from shieldwall.server.storage import unchanged
 from shieldwall.server.storage.database import StorageUnavailableError
 from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.storage.unchanged import Asked
 
 Answered = TypeVar("Answered")
 
-_log: Final = structlog.get_logger("shieldwall.gateway")
 _UNCHANGED: Final = Answer(status=204)
-_PLAIN: Final = strict_json.Canonical(PlainCheckIn)
 _MOST_TRIES: Final = 5
 """A device that has just caught up can be behind again; that often in a row nobody changes anything."""
-
-
-def taking_unchanged(writer: GroupCommit, clock: Clock) -> Gathering[Asked, bool]:
-    """Make what takes check-ins to which there is nothing to say, many with one commit.
-
-    Where they cannot be taken together, for a reason nobody thought of, each is left to be decided alone: so nothing
-    that one device sends can be to the harm of another.
-    """
-
-    async def take(asked: Sequence[Asked]) -> Sequence[bool]:
-        try:
-            return await writer.submit(
-                lambda connection: unchanged.take(connection, asked, clock.now()), acknowledges=len(asked)
-            )
-        except StorageUnavailableError:
-            raise
-        except Exception:  # noqa: BLE001 - whatever it is, it is logged, and found again by whoever it comes from
-            _log.exception("check_ins_not_taken_together", count=len(asked))
-            return [False] * len(asked)
-
-    return Gathering(take, longest=0.0)  # they were gathered when they were authenticated, and still are together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +56,7 @@ class CheckingIn:
     workers: Workers
     channels: WaitChannels
     catching_up: CatchingUp
-    unchanged: Gathering[Asked, bool]
-    """Takes check-ins that bring nothing, and tells of each whether there was nothing to say either."""
+    quiet: QuietCheckIns
     facts_writer: PacedWriter
     """Facts may move a device between groups each time, and the history of that is kept."""
 
@@ -96,7 +66,7 @@ class CheckingIn:
             Route(
                 method="POST",
                 path="/device/v1/checkin",
-                access=Access.DEVICE,
+                access=Access.DEVICE_AMONG_OTHERS,
                 lane=Lane.NEWS,
                 body_limit=MAX_CHECK_IN_BYTES,
                 handler=self.post_check_in,
@@ -120,11 +90,10 @@ class CheckingIn:
 
     async def post_check_in(self, call: Call) -> Answer:
         """Report and ask: 204 when nothing differs, else what to do next."""
-        device, digest = call.device, call.body_digest
-        plain = _PLAIN.read(call.body)
-        if plain is not None and await self.unchanged.submit(bringing_nothing(device, plain, digest)):
+        device = await self.quiet.left_by(call.unverified)
+        if device is None:
             return _UNCHANGED
-        request = call.decoded(CheckInRequest)
+        request, digest = call.decoded(CheckInRequest), call.body_digest
 
         def record(connection: Connection) -> Outcome:
             return self.check_in.record(connection, device, request, digest)
