@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Hundreds of programs are started here, each of which would compile all of its modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup run test check fix packages bench campaign fuzz scenario clean
 
@@ -16,11 +18,11 @@ run: setup ## Run the whole system with sample devices; Ctrl-C ends it, running 
 	@scripts/debian-packages nft ip clamd
 	@exec python -m samples.run
 
-test: setup ## Run every test, on two cores; installs the Debian packages it needs where it may
+test: setup ## Run every test, in three processes for two cores; installs the Debian packages it needs where it may
 	@scripts/debian-packages
 	@scripts/front-end tools
 	@scripts/client-environment || [ "$$CI" != true ]
-	@pytest --numprocesses=$(or $(PROCESSES),2) --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@pytest --numprocesses=$(or $(PROCESSES),3) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## Formatter, linter, types and import contracts: before every commit
 	@ruff format --check --quiet . || { echo 'Run: make fix'; exit 1; }

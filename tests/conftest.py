@@ -9,11 +9,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.support.campaign import size
+from tests.support.scratch import scratch_for_programs
+
+if TYPE_CHECKING:
+    from tests.support.sharing import Sharing
+    from xdist.remote import Producer
 
 settings.register_profile(
     "campaign",
@@ -22,6 +27,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 """``make campaign``: hours, on demand."""
+
+if (in_memory := scratch_for_programs()) is not None:
+    # Server, agent and applier let all that they write outlive a power cut: tests waited for the disk most of the time.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(in_memory))
 
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
@@ -50,15 +59,28 @@ NEEDS: Final[dict[str, tuple[Callable[[], bool], str]]] = {
 }
 
 
-LONG: Final = frozenset({"cli", "clients", "e2e", "life", "packaging"})
-"""Directories of few tests that take long, because they start whole programs."""
+LONG: Final = (
+    *("campaigns/", "cli/", "clients/", "e2e/", "life/", "machine/", "packaging/"),
+    *("graph/test_fuzzed_api.py", "inventory/test_life_machine.py"),
+)
+"""Few tests that take long, because they start whole programs or try much."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long: of processes that share the files, none then works alone for minutes at the end."""
     here = Path(__file__).parent
-    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in LONG)
+    items.sort(key=lambda item: not item.path.relative_to(here).as_posix().startswith(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing | None:
+    """Let the processes of a test run share its files so that cores idle little."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.support.sharing import Sharing  # noqa: PLC0415 - only where there are several processes
+
+    return Sharing(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -24,6 +24,7 @@ from tests.support.policies import (
     number,
 )
 from tests.support.pretend_products import Killed, PretendDevice, PretendProvider
+from tests.support.scratch import scratch
 
 from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.catalog.validate import validate
@@ -44,7 +45,7 @@ def a_device(directory: Path) -> PretendDevice:
 
 
 def contents_with(policies: list[PolicyDocument]) -> dict[PurePosixPath, bytes]:
-    with TemporaryDirectory() as directory:
+    with TemporaryDirectory(dir=scratch()) as directory:
         device = a_device(Path(directory))
         device.applier().enforce(policies)
         return device.files
@@ -145,7 +146,7 @@ def test_killed_again_while_recovering_it_still_goes_back(tmp_path: Path) -> Non
 def test_no_history_of_policies_and_crashes_leaves_a_trace_after_release(
     history: list[list[PolicyDocument]], steps: list[int]
 ) -> None:
-    with TemporaryDirectory() as directory:
+    with TemporaryDirectory(dir=scratch()) as directory:
         device = a_device(Path(directory))
         for policies, step in itertools.zip_longest(history, steps[: len(history)], fillvalue=None):
             device.no_more_faults()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.scratch import scratch
 from tests.support.trust import OTHER_POLICY, OTHER_TENANT, POLICY, TENANT
 
 from shieldwall.contract.ids import Digest
@@ -23,7 +24,7 @@ FIRST, SECOND = Digest("1" * 64), Digest("2" * 64)
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(min_value=0, max_value=BLOCK + 2), max_size=4))
 def test_numbers_rise_strictly_through_any_restarts(lives: list[int]) -> None:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=scratch()) as directory:
         seen: list[int] = []
         for count in lives:
             with closing(Ledger(Path(directory))) as ledger:

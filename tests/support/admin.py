@@ -25,6 +25,7 @@ from tests.support.described import DescribedApi, described
 from tests.support.manager_world import World, add_tenant
 from tests.support.policies import catalog
 from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
+from tests.support.scratch import scratch
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import administrators, apps
@@ -243,7 +244,7 @@ class _Signers:
 @cache
 def _keys(tenant_id: TenantId) -> SigningKeys:
     """Keys of a tenant for every world of a test run: making them takes longer than most tests."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=scratch()) as folder:
         return create_keys(Path(folder) / "keys", tenant_id, HandClock())
 
 

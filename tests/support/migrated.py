@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.support.scratch import scratch
+
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
 
@@ -19,7 +21,7 @@ def migrated_sqlite(path: Path) -> str:
 
 @cache
 def _migrated_file() -> bytes:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=scratch()) as folder:
         path = Path(folder) / "migrated.db"
         with closing(Database.at(path)) as database:
             migrate.upgrade(database)

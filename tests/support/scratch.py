@@ -1,7 +1,8 @@
-"""Where a test run keeps the files of its databases."""
+"""Where a test run keeps the files of its databases, servers and devices."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -18,3 +19,9 @@ def scratch() -> Path | None:
     """
     has_room = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > _ROOM_BYTES
     return _IN_MEMORY if has_room else None
+
+
+def scratch_for_programs() -> Path | None:
+    """Return such a directory where it also lets programs be started from its files, as tests do that write scripts."""
+    found = scratch()
+    return found if found is not None and not os.statvfs(found).f_flag & os.ST_NOEXEC else None

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from tests.support.scratch import scratch_for_programs
+
 import shieldwall
 
 AGENT_UID: Final = 64_123
@@ -169,7 +171,7 @@ def interpreter_for_all(place: Path) -> str:
 @contextmanager
 def two_processes(*within: str) -> Iterator[TwoProcesses]:
     """Make a device below a directory of its own; those of pytest may be entered by their owner alone."""
-    home = Path(tempfile.mkdtemp(prefix="shieldwall-device-"))
+    home = Path(tempfile.mkdtemp(prefix="shieldwall-device-", dir=scratch_for_programs()))
     try:
         yield TwoProcesses(home, within=within)
     finally:
