@@ -34,7 +34,10 @@ from shieldwall.server.storage.folding import FUNCTION, fold_or_none
 
 _BUSY_MILLISECONDS: Final = 10_000
 _WRITE: Final = "shieldwall_write"
-_STATEMENT_ERRORS: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+_STATEMENT_ERRORS: Final = (
+    *(DataError, IntegrityError, NotSupportedError, ProgrammingError),
+    *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
+)
 """What is wrong with a statement or its values, and says nothing about the database's health."""
 
 
@@ -54,6 +57,7 @@ class Database:
         self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else postgresql.open_engine(parsed)
         outbox.follow_savepoints(self._engine)
         self._reading: Final[Engine] = self._engine if self.is_sqlite else _one_view(self._engine)
+        self._writing: Final[Engine] = self._engine.execution_options(**{_WRITE: True})
 
     @classmethod
     def at(cls, path: Path) -> Database:
@@ -78,8 +82,7 @@ class Database:
         Raises:
             StorageUnavailableError: The database cannot take it.
         """
-        writing = self._engine.execution_options(**{_WRITE: True})
-        with translated(), writing.begin() as connection:
+        with translated(), self._writing.begin() as connection:
             outbox.begin(connection)
             yield connection
             outbox.flush(connection)  # last, because it takes the lock that puts commits in order
@@ -105,6 +108,8 @@ def translated() -> Iterator[None]:
         raise
     except (DatabaseError, InterfaceError) as error:
         raise StorageUnavailableError(f"The database did not answer: {error.orig}.") from error
+    except sqlite3.DatabaseError as error:  # of what the driver was asked directly
+        raise StorageUnavailableError(f"The database did not answer: {error}.") from error
     except PoolTimeoutError as error:
         raise StorageUnavailableError("All connections to the database are in use.") from error
 
@@ -122,7 +127,8 @@ def _sqlite(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writes: Any = connection.get_execution_options().get(_WRITE, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        raw: Any = connection.connection.driver_connection  # asked by way of SQLAlchemy it would cost ten times as much
+        raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
