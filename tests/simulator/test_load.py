@@ -7,17 +7,22 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import update
 from tests.support.gateway_world import GatewayWorld, gateway_world
 from typer.testing import CliRunner
 
+from shieldwall.contract.ids import Digest
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.device_schema import check_ins
 from shieldwall.simulator.chance import chance_of
-from shieldwall.simulator.load.client import Client
+from shieldwall.simulator.load.client import Answered, Client
 from shieldwall.simulator.load.devices import LoadDevice
-from shieldwall.simulator.load.driving import Drive, Manner
+from shieldwall.simulator.load.driving import Drive, Manner, Tally
 from shieldwall.simulator.load.enrolling import InTables, by_api
 from shieldwall.simulator.load.processes import cpu_seconds
 from shieldwall.simulator.main import app
@@ -84,6 +89,33 @@ def test_an_acknowledged_report_that_is_not_there_is_counted_as_lost(world: Gate
     fleet[0].acknowledged = fleet[0].id.replace("-", "").ljust(64, "0")  # type: ignore[assignment]  # looks like one
 
     assert tables(world).lost(fleet) == 1
+
+
+def test_a_report_of_which_only_the_name_is_there_is_lost(world: GatewayWorld) -> None:
+    fleet = tables(world).enrol(2, lambda _made: None)
+    herd(world, fleet, Manner(reports=1.0))
+    nowhere = Digest("e" * 64)
+    with closing(Database(world.settings.database)) as database:
+        with database.write() as connection:
+            connection.execute(
+                update(check_ins).where(check_ins.c.device_id == fleet[0].id), {"status_digest": nowhere}
+            )
+        fleet[0].acknowledged = nowhere
+
+        assert tables(world).lost(fleet) == 1
+
+
+def test_what_is_served_while_others_are_sent_away_is_counted_by_seconds() -> None:
+    tally = Tally()
+    for second, statuses in ((3.2, (204, 204, 204)), (4.1, (204, 503)), (4.9, (200, 503, 503)), (6.0, (429,))):
+        for status in statuses:
+            tally.note(Answered(status, 0.1), second)
+    tally.note(Answered(0, 0.1, failure="no answer in time"), 7.0)
+
+    assert tally.served_while_busy() == [2, 0]
+    assert tally.errors() == 0
+    tally.note(Answered(502, 0.1), 7.0)
+    assert tally.errors() == 1
 
 
 def test_an_answer_that_nobody_heard_is_asked_for_again_by_the_same_number(world: GatewayWorld) -> None:
