@@ -21,7 +21,7 @@ from tests.support.storm_fleet import StormFleet
 
 from benchmarks.bars import CHECK_IN_TO_CFENGINE, CHECK_IN_TO_PUPPET
 from benchmarks.figures import SQLITE, Figure, Peer
-from benchmarks.peers import RESOURCES, Running, cfengine, has_cfengine, has_puppet_server, puppet_server
+from benchmarks.peers import RESOURCES, WARM_UP, Running, cfengine, has_cfengine, has_puppet_server, puppet_server
 from benchmarks.programs import Server, processor_seconds
 from shieldwall.server.storage.database import Database
 
@@ -36,8 +36,10 @@ _PUPPET: Final = f"Puppet Server, a catalog of {RESOURCES} resources"
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     """Measure in interleaved rounds; peers that are not installed are named as missing."""
-    rounds, questions = (
-        (2, {_US: 100, _CFENGINE: 20, _PUPPET: 5}) if quick else (5, {_US: 500, _CFENGINE: 80, _PUPPET: 40})
+    rounds, questions, warm_up = (
+        (2, {_US: 100, _CFENGINE: 20, _PUPPET: 5}, 20)
+        if quick
+        else (5, {_US: 500, _CFENGINE: 80, _PUPPET: 40}, WARM_UP)
     )
     server = Server(home / "shieldwall", admin_port=_ADMIN_PORT, gateway_port=_GATEWAY_PORT)
     server.home.mkdir()
@@ -48,7 +50,7 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
             peer = running.enter_context(cfengine(home / "cfengine", port=_CFENGINE_PORT))
             asked[_CFENGINE] = (peer.pids, _by_many(peer))
         if has_puppet_server():
-            peer = running.enter_context(puppet_server(home / "puppet", port=_PUPPET_PORT))
+            peer = running.enter_context(puppet_server(home / "puppet", port=_PUPPET_PORT, warm_up=warm_up))
             asked[_PUPPET] = (peer.pids, _by_many(peer))
         costs: dict[str, list[float]] = {name: [] for name in asked}
         for _ in range(rounds):
