@@ -119,6 +119,8 @@ class FleetReports:
         for tenant_id, followed in list(self._held.items()):
             with self._turn:
                 self._try(tenant_id, lambda _, each=followed: self._reading.follow(each))  # type: ignore[misc]  # mypy does not infer lambdas with defaults
+            if tenant_id in self._held:
+                self._try(tenant_id, lambda _, each=followed: self._reading.look_who_is_in_touch(each))  # type: ignore[misc]  # as above
             if self._monotonic() - followed.kept_at >= KEEP_SECONDS and tenant_id in self._held:
                 self._try(tenant_id, lambda _, each=followed: self._keep(each))  # type: ignore[misc]  # as above
 
@@ -198,6 +200,7 @@ class FleetReports:
         now = self._monotonic()
         followed = Followed(fleet=fleet, place=place, mark=snapshot.mark, kept_at=now, asked_at=now)
         self._reading.follow(followed)  # nobody else knows it yet
+        self._reading.look_who_is_in_touch(followed)
         return followed
 
     def _make_room(self, devices: int) -> None:

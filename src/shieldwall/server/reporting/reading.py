@@ -75,7 +75,8 @@ class FleetReader:
                 fleet.image.add_tagged(tag, tagged)
             fleet.groups_by_tag = fleet_images.groups_by_tag(connection, tenant_id)
         followed = Followed(fleet=fleet, place=place, asked_at=self.monotonic())
-        self.follow(followed)  # nobody else knows it yet
+        self.follow(followed)
+        self.look_who_is_in_touch(followed)
         return followed
 
     def follow(self, followed: Followed) -> None:
@@ -83,6 +84,9 @@ class FleetReader:
         while not self.catch_up(followed, MOST_AT_ONCE):
             pass
         followed.fleet.compact()
+
+    def look_who_is_in_touch(self, followed: Followed) -> None:
+        """Read that again where it is time to. It takes long, and others may read what changed meanwhile."""
         now = self.monotonic()
         if now - followed.contact_at >= CONTACT_SECONDS and now - followed.asked_at <= _UNASKED_SECONDS:
             self._read_contact(followed)
