@@ -83,6 +83,24 @@ def test_those_that_are_not_like_the_others_are_found_without_reading_these(
     assert "ix_inventory_other_states" in found.pop()
 
 
+# PostgreSQL knows how many rows fit; SQLite takes the index of which more columns are given.
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_in_the_order_of_check_ins_these_lead_whatever_is_asked_of_devices(
+    plans: tuple[Connection, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, found = plans
+    monkeypatch.setattr(inventory, "_FEW", -1)  # as where many devices fit
+    order = Order(by=Sort.LAST_CHECK_IN)
+    for changes in ({}, {"os_types": frozenset({"macOS"})}, {"search": "web"}, {"is_drifted": True}):
+        for after in (None, Position(1, NOON, device_id(5))):
+            cut = Cut(order=order, after=after, size=50)
+            inventory.portion(connection, TENANT_ID, replace(EVERYBODY, **changes), cut)
+            joined = [plan for plan in found if "check_ins" in plan]
+            assert joined
+            assert not any("ix_inventory" in plan for plan in joined), joined
+            found.clear()
+
+
 @pytest.mark.parametrize("by", OTHERS)
 def test_a_place_says_by_itself_in_which_part_of_a_list_it_is(tenant_database: Database, by: Sort) -> None:
     """Programs that read such lists in one part, and others, take each other's places."""
