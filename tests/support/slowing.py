@@ -32,6 +32,17 @@ def slowed(pid: int, share: float = 0.2) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@contextmanager
+def held(pid: int) -> Iterator[None]:
+    """Hold a process altogether."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 def _hold(pid: int, share: float, parent: int) -> None:
     with suppress(ProcessLookupError):  # it ended: there is nobody to be held any more
         while os.getppid() == parent:
