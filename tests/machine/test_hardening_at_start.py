@@ -28,7 +28,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     network = f"shieldwall-hardening-{os.getpid()}"
     subprocess.run(["ip", "netns", "add", network], check=True)
     try:
-        made = Machine(tmp_path_factory.mktemp("hardened"), network=network, name="hardened")
+        made = Machine(tmp_path_factory.mktemp("hardened"), network=network, name=network)
         with made.laid_out(base_tree()):
             (made.root / "home/ci build").mkdir()
             for files in (mounts(), modules(), sentry(made.root)):

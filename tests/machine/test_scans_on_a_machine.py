@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -67,7 +68,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     home = tmp_path_factory.mktemp("scans")
     with ExitStack() as stack:
         device, _ = stack.enter_context(joined_namespaces())
-        machine = Machine(home, network=device.name, name="shieldwall-scans")
+        machine = Machine(home, network=device.name, name=f"shieldwall-scans-{os.getpid()}")
         stack.enter_context(machine.laid_out(base_tree()))
         packages = machine.root / "usr/local/lib/python3.11/dist-packages"
         shutil.copytree(REPOSITORY / "src/shieldwall", packages / "shieldwall", ignore=shutil.ignore_patterns("server"))
