@@ -1,11 +1,13 @@
-"""D-IO, D-FULL and D-KILLPG: the disk refuses, or PostgreSQL is killed, in the middle of a storm of check-ins.
+"""D-IO, D-FULL and D-KILLPG: a disk that refuses or is full, or PostgreSQL is killed, in a storm of check-ins.
 
 While it cannot be made durable nothing is acknowledged: devices get 503 or nothing. Once it can again, the server goes
-on without a hand, and nothing that was acknowledged is missing or there twice.
+on without a hand, and nothing that was acknowledged is missing or there twice. A gateway that hears of a sync that
+failed ends, and another takes its place.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -23,15 +25,17 @@ from tests.support.campaign import SEED, size, tries
 from tests.support.durable_postgresql import DurablePostgresql
 from tests.support.kill_storm import LedgerStorm
 from tests.support.postgresql import find_programs
+from tests.support.private_namespaces import mount, privately
 from tests.support.storm_server import StormServer
 
 LONGEST_SECONDS = 60.0
 HEALS_SECONDS = 10.0
+SYNCS = "fdatasync,fsync"
 REFUSALS = {
     "disk full": ("pwrite64", "ENOSPC"),
     "disk broken": ("pwrite64", "EIO"),
-    "sync fails": ("fdatasync,fsync", "EIO"),
-    "sync finds no room": ("fdatasync,fsync", "ENOSPC"),
+    "sync fails": (SYNCS, "EIO"),
+    "sync finds no room": (SYNCS, "ENOSPC"),  # the kernel drops what it could not write here too
 }
 
 
@@ -55,14 +59,17 @@ def refusing(pid: int, calls: str, error: str) -> Iterator[None]:
     command = ["strace", "-f", "-q", "-p", str(pid), "-o", "/dev/null", "-e", f"trace={calls}"]
     with subprocess.Popen([*command, "-e", f"inject={calls}:error={error}"], stderr=subprocess.PIPE) as tracer:
         time.sleep(0.5)
-        if tracer.poll() is not None:
+        if tracer.poll() is not None and is_running(pid):  # or it has seen its end
             assert tracer.stderr is not None
             pytest.skip(f"nothing can be traced here: {tracer.stderr.read().decode()}")
         try:
             yield
         finally:
             tracer.send_signal(signal.SIGINT)  # it lets go of the process first
-            tracer.wait(20)
+            try:
+                tracer.wait(5)
+            except subprocess.TimeoutExpired:  # it may miss the end of a process, which then has none either
+                tracer.kill()
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -72,18 +79,71 @@ def test_a_disk_that_refuses_gets_no_acknowledgement_and_is_forgiven(tmp_path: P
     with a_storm(server, 100) as storm:
         for number, luck in tries("D-IO", size(short=len(REFUSALS), full=50 * len(REFUSALS))):
             storm.go_on(luck.uniform(0, 0.4))
-            calls, error = list(REFUSALS.values())[number % len(REFUSALS)]
-            gateway = server.pids()["gateway"]
-            with refusing(gateway, calls, error):
-                storm.go_on(0.3)  # what was on its way before is through
-                before, refused = storm.acknowledged, storm.statuses[503]
-                assert storm.go_on(LONGEST_SECONDS, lambda: storm.statuses[503] > refused + 5)  # noqa: B023 - used here
-                assert storm.acknowledged == before, f"acknowledged although {calls} failed with {error}"
+            _refuse(server, storm, *list(REFUSALS.values())[number % len(REFUSALS)])
             begun = time.monotonic()
-            assert storm.go_on(LONGEST_SECONDS, lambda: storm.last_taken > begun)  # noqa: B023 - used here
+            assert storm.go_on(LONGEST_SECONDS, lambda: storm.last_taken > begun), server.last_lines()  # noqa: B023
             taken.append(time.monotonic() - begun)
-            assert server.pids()["gateway"] == gateway, "it goes on by itself"
+    told = server.log.read_text()
+    ends = sum(list(REFUSALS.values())[number % len(REFUSALS)][0] == SYNCS for number in range(len(taken)))
+    assert told.count('"sync_failed"') == told.count('"process_ended_in_doubt"') == ends
     sys.stdout.write(f"D-IO: {len(taken)} refusals, taken again after {max(taken):.1f} s at most\n")
+
+
+def _refuse(server: StormServer, storm: LedgerStorm, calls: str, error: str) -> None:
+    """Refuse until it shows: writes are answered 503, a gateway whose sync failed ends and is replaced."""
+    pids = server.pids()
+    gateway = pids.pop("gateway")
+    with refusing(gateway, calls, error):
+        if calls == SYNCS:
+            assert storm.go_on(LONGEST_SECONDS, lambda: not is_running(gateway)), f"it outlived {error}"
+        else:
+            storm.go_on(0.3)  # what was on its way before is through
+            before, refused = storm.acknowledged, storm.statuses[503]
+            assert storm.go_on(LONGEST_SECONDS, lambda: storm.statuses[503] > refused + 5)
+            assert storm.acknowledged == before, f"acknowledged although {calls} failed with {error}"
+    if calls == SYNCS:
+        assert storm.go_on(LONGEST_SECONDS, lambda: server.pids().get("gateway", gateway) != gateway)
+    after = server.pids()
+    assert (after.pop("gateway") == gateway) is (calls != SYNCS), "it goes on by itself, or another takes its place"
+    assert after == pids, "and nobody else's"
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, which is not just waiting to be looked after."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.root
+def test_a_disk_that_is_full_gets_no_false_acknowledgement_and_is_forgiven(tmp_path: Path) -> None:
+    privately(lambda: _on_a_small_disk(tmp_path))
+
+
+def _on_a_small_disk(home: Path) -> None:
+    mount("-t", "tmpfs", "-o", "size=24m", "small", str(home))
+    server, filler = StormServer.made(home), home / "filler"
+    sent_away = 0
+    with a_storm(server, 100) as storm:
+        for _, luck in tries("D-FULL", size(short=2, full=50)):
+            storm.go_on(luck.uniform(0, 0.4))
+            before, refused = server.pids(), storm.statuses[503]
+            fill(filler)
+            assert storm.go_on(LONGEST_SECONDS, lambda: storm.statuses[503] > refused + 5)  # noqa: B023 - used here
+            sent_away += storm.statuses[503] - refused
+            filler.unlink()
+            begun = time.monotonic()
+            assert storm.go_on(LONGEST_SECONDS, lambda: storm.last_taken > begun), server.last_lines()  # noqa: B023
+            assert server.pids() == before, "a full disk is no reason to end"
+    sys.stdout.write(f"D-FULL: {sent_away} sent away, all served again\n")
+
+
+def fill(path: Path) -> None:
+    """Write until nothing more finds room."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
 
 
 @pytest.mark.postgresql

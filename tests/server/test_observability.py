@@ -35,6 +35,14 @@ def test_every_event_is_one_json_line_and_no_local_variable_is_in_it() -> None:
     assert [each["exception"][0]["exc_value"] for each in failed] == ["it broke", "it broke"]
 
 
+def test_a_log_that_finds_no_room_ends_nothing() -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-c", f"{PROGRAM}\nprint('went on')"], check=True, stdout=subprocess.PIPE, stderr=full
+        )
+    assert done.stdout == b"went on\n"
+
+
 HOSTILE = "\u202egnp.exe \x1b[31m =cmd() '; DROP TABLE devices; -- <script> \U0001f600 \r\nforged line \u2028 end"
 
 

@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,6 +178,45 @@ def test_who_is_killed_while_it_starts_is_tried_again(tmp_path: Path) -> None:
     gateway = plan(tmp_path, "gateway", KILLED_TWICE + PATIENT, is_replaceable=True)
     run([[plan(tmp_path, "signer")], [gateway]], lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert (tmp_path / "tries").read_text() == "xxx"
+
+
+DOUBTS_ONCE = """
+import os, pathlib, sys
+here = pathlib.Path(sys.argv[1])
+if not (here / "settled").exists():
+    (here / sys.argv[2]).write_text(str(os.getpid()))
+    while not (here / "ready").exists():
+        pass
+    os._exit(74)
+"""
+
+
+def test_who_ends_in_doubt_is_replaced_once_that_is_settled(tmp_path: Path) -> None:
+    def settle() -> None:
+        (tmp_path / "gateway").unlink()
+        (tmp_path / "settled").write_text("")
+        threading.Thread(target=end_when_replaced, daemon=True).start()
+
+    def end_when_replaced() -> None:
+        while not (tmp_path / "gateway").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    gateway = plan(tmp_path, "gateway", DOUBTS_ONCE + PATIENT, is_replaceable=True)
+    doubting = dataclasses.replace(gateway, doubts=74, settle=settle)
+    run([[plan(tmp_path, "signer")], [doubting]], (tmp_path / "ready").touch)
+    assert (tmp_path / "ended").read_text().split() == ["gateway", "signer"], "the signer was never disturbed"
+
+
+def test_who_ends_in_doubt_that_cannot_be_settled_ends_all(tmp_path: Path) -> None:
+    def settle() -> None:
+        raise NotReadyError("The disk is broken.")
+
+    gateway = plan(tmp_path, "gateway", DOUBTS_ONCE + PATIENT, is_replaceable=True)
+    doubting = dataclasses.replace(gateway, doubts=74, settle=settle)
+    with pytest.raises(NotReadyError, match="disk is broken"):
+        run([[plan(tmp_path, "signer")], [doubting]], (tmp_path / "ready").touch)
+    assert not is_running(pid_of(tmp_path, "signer"))
 
 
 def test_one_that_fails_at_once_lets_the_next_stage_not_begin(tmp_path: Path) -> None:

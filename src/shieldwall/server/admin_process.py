@@ -18,6 +18,7 @@ from shieldwall.server import main, settings
 from shieldwall.server.gateway_process import spare_collections, stop_signal
 from shieldwall.server.listener import Listener
 from shieldwall.server.observability import log_as_json
+from shieldwall.server.storage import failed_syncs
 
 
 async def serve(data: Path) -> None:
@@ -42,4 +43,5 @@ async def serve(data: Path) -> None:
 if __name__ == "__main__":
     os.umask(0o077)
     log_as_json("admin")
+    failed_syncs.end_process_on_failure()
     uvloop.run(serve(Path(sys.argv[1])))

@@ -22,6 +22,7 @@ from shieldwall.server.plain_logging import structlog  # before all that would l
 from shieldwall.server import gateway_composition, settings
 from shieldwall.server.listener import Listener
 from shieldwall.server.observability import log_as_json
+from shieldwall.server.storage import failed_syncs
 
 _NEW_OBJECTS: Final = 20_000
 """So many more objects than before, and the collector looks at them: a millisecond's work."""
@@ -65,4 +66,5 @@ def stop_signal() -> asyncio.Event:
 if __name__ == "__main__":
     os.umask(0o077)
     log_as_json("gateway")
+    failed_syncs.end_process_on_failure()
     uvloop.run(serve(Path(sys.argv[1]), *map(int, sys.argv[2:3])))

@@ -6,21 +6,32 @@ It loads little, for it does nothing but that; what the processes are made of st
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.roles import DEFAULT, Role
 from shieldwall.server.settings import ServerSettings, SignerDoor
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect
 from shieldwall.server.signers import open_signers
-from shieldwall.server.storage import first_look
+from shieldwall.server.storage import failed_syncs, first_look
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
 
 _PROBE_SECONDS: Final = 1.0
+
+
+class LogNotSettledError(ShieldwallError):
+    """The disk does not take what a database was told, so nobody can build upon it."""
+
+    code = "logNotSettled"
+    remedy = (
+        "Look at the kernel's log and replace the disk, or make room on it. Nothing that was acknowledged is lost yet."
+    )
 
 
 async def run(settings: ServerSettings, on_ready: Callable[[], None], roles: Collection[Role] = DEFAULT) -> None:
@@ -28,12 +39,25 @@ async def run(settings: ServerSettings, on_ready: Callable[[], None], roles: Col
 
     Raises:
         AlreadyRunningError, PortTakenError: It cannot start here.
-        StorageUnavailableError, UnknownSchemaError: Not with this database.
+        StorageUnavailableError, UnknownSchemaError, LogNotSettledError: Not with this database.
         ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
     """
-    with sole_server(settings, roles), open_signers(settings) as signer:
+    with (
+        sole_server(settings, roles),
+        open_signers(settings) as signer,
+        failed_syncs.held_open(settings.database),
+    ):
+        _settle(settings.database)
         _bring_to_newest(settings.database)  # a newer program starts with the schema it knows
         await supervise(_stages(settings, roles, signer.for_tenant(settings.tenant_id)), on_ready)
+
+
+def _settle(url: str) -> None:
+    """Have on disk what the next process will read. Raises: LogNotSettledError."""
+    try:
+        failed_syncs.write_log_again(url)
+    except (OSError, sqlite3.Error) as error:
+        raise LogNotSettledError(f"The log of the database cannot be written: {error}.") from error
 
 
 def _bring_to_newest(url: str) -> None:
@@ -54,6 +78,9 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
     nobody else. An admin process has most to load.
     """
 
+    def settle() -> None:
+        _settle(settings.database)
+
     def plan(role: Role) -> ProcessPlan:
         match role:
             case Role.SIGNER:
@@ -70,6 +97,8 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                     ),
                     is_ready=lambda: is_listening(settings.listen, settings.gateway_port),
                     is_replaceable=True,
+                    doubts=failed_syncs.STATUS,
+                    settle=settle,
                 )
             case Role.ADMIN:
                 return ProcessPlan(
@@ -77,6 +106,8 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                     command=module_command("shieldwall.server.admin_process", settings.data),
                     is_ready=lambda: is_listening(settings.listen, settings.public_port),
                     is_replaceable=True,
+                    doubts=failed_syncs.STATUS,
+                    settle=settle,
                 )
             case Role.TARGETING:
                 return ProcessPlan(
@@ -84,6 +115,8 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                     command=module_command("shieldwall.server.targeting_process", settings.data),
                     is_ready=lambda: asyncio.to_thread(_accepts, settings.targeting_socket),
                     is_replaceable=True,
+                    doubts=failed_syncs.STATUS,
+                    settle=settle,
                 )
 
     door = tuple(_door(settings, each) for each in [settings.signer_door] if each and Role.SIGNER in roles)

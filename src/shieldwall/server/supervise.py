@@ -73,6 +73,10 @@ class ProcessPlan:
     is_ready: Callable[[], Awaitable[bool]]
     is_replaceable: bool = False
     """Whether another may take its place when it was killed: it keeps nothing that the other would have to know."""
+    doubts: int | None = None
+    """With this status it ends because it no longer trusts what it reads: another may do so once that is settled."""
+    settle: Callable[[], None] = lambda: None
+    """Done before another takes its place."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,9 +92,10 @@ class _Running:
         return self.plan.name
 
     @property
-    def was_killed(self) -> bool:
-        """Whether somebody else ended it."""
-        return self.process.returncode is not None and self.process.returncode < 0
+    def may_be_replaced(self) -> bool:
+        """Whether somebody else ended it, or it did so itself in doubt, and it keeps nothing."""
+        status = self.process.returncode
+        return self.plan.is_replaceable and status is not None and (status < 0 or status == self.plan.doubts)
 
 
 def module_command(module: str, data: Path, *more: str) -> tuple[str, ...]:
@@ -219,9 +224,14 @@ async def _watch(running: list[_Running], asked: asyncio.Event) -> None:
 async def _replace(ended: _Running, running: list[_Running]) -> None:
     """Put another in the place of one that was killed. Raises: ProcessEndedError."""
     killed_before = 0 if ended.served else ended.killed_before + 1
-    if not (ended.was_killed and ended.plan.is_replaceable) or killed_before == MOST_KILLED:
+    if not ended.may_be_replaced or killed_before == MOST_KILLED:
         raise _ended(ended)
-    _log.error("process_killed_by_others", name=ended.name, pid=ended.process.pid, status=ended.process.returncode)
+    status = ended.process.returncode
+    is_in_doubt = status == ended.plan.doubts
+    event = "process_ended_in_doubt" if is_in_doubt else "process_killed_by_others"
+    _log.error(event, name=ended.name, pid=ended.process.pid, status=status)
+    if is_in_doubt:
+        await asyncio.to_thread(ended.plan.settle)
     running[running.index(ended)] = replaced = await _start(ended.plan)
     replaced.killed_before = killed_before
 

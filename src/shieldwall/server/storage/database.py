@@ -29,7 +29,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.storage import outbox, postgresql
+from shieldwall.server.storage import failed_syncs, outbox, postgresql
 from shieldwall.server.storage.folding import FUNCTION, fold_or_none
 
 _BUSY_MILLISECONDS: Final = 10_000
@@ -107,8 +107,10 @@ def translated() -> Iterator[None]:
     except _STATEMENT_ERRORS:
         raise
     except (DatabaseError, InterfaceError) as error:
+        failed_syncs.heed(error.orig)
         raise StorageUnavailableError(f"The database did not answer: {error.orig}.") from error
     except sqlite3.DatabaseError as error:  # of what the driver was asked directly
+        failed_syncs.heed(error)
         raise StorageUnavailableError(f"The database did not answer: {error}.") from error
     except PoolTimeoutError as error:
         raise StorageUnavailableError("All connections to the database are in use.") from error

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from shieldwall.server.storage import failed_syncs
 from shieldwall.server.storage.database import Database
 
 _log: Final = structlog.get_logger("shieldwall.storage")
@@ -57,6 +58,7 @@ class WriteAheadLog:
                 connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
                 is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
+            failed_syncs.heed(error)
             _log.warning("log_not_restarted", cause=str(error), bytes=self.size)
             return
         if is_busy:
