@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.server.gateway.gathering import LONGEST_SECONDS, Gathering, Pace
+from shieldwall.server.gateway.gathering import ENOUGH, LONGEST_SECONDS, Gathering, Pace
 
 
 def paced(gaps: Sequence[float]) -> Pace:
@@ -21,7 +21,7 @@ def paced(gaps: Sequence[float]) -> Pace:
 
 @given(st.lists(st.floats(0, 1_000)))
 def test_nobody_waits_longer_than_the_longest_window(gaps: list[float]) -> None:
-    assert paced(gaps).patience in {0.0, LONGEST_SECONDS}
+    assert 0.0 <= paced(gaps).patience <= LONGEST_SECONDS
 
 
 @given(st.lists(st.floats(LONGEST_SECONDS, 1_000)))
@@ -31,7 +31,12 @@ def test_who_comes_alone_waits_for_nobody(gaps: list[float]) -> None:
 
 @given(st.lists(st.floats(0, 1_000)), st.floats(0, LONGEST_SECONDS / 4))
 def test_whatever_was_before_a_few_that_come_quickly_wait_for_each_other(before: list[float], gap: float) -> None:
-    assert paced([*before, *[gap] * 32]).patience == LONGEST_SECONDS
+    assert gap < paced([*before, *[gap] * 32]).patience <= LONGEST_SECONDS
+
+
+@given(st.floats(LONGEST_SECONDS / 1_000, LONGEST_SECONDS / 4))
+def test_nobody_waits_longer_than_enough_others_need_to_come(gap: float) -> None:
+    assert paced([gap] * 200).patience == pytest.approx(min(LONGEST_SECONDS, ENOUGH * gap))
 
 
 class Carrier:

@@ -15,6 +15,9 @@ Result = TypeVar("Result")
 
 LONGEST_SECONDS: Final = 0.05
 """How long somebody waits for others at most."""
+ENOUGH: Final = 32
+"""Nobody waits longer than so many need to come. Where there is much to do that is soon, so what is waited of one's own
+will stays a small part of the waits by which ``admission`` tells that there is too much to do."""
 MOST: Final = 128
 """So many are enough: the next one starts anew."""
 _WEIGHT: Final = 1 / 8
@@ -38,7 +41,7 @@ class Pace:
     @property
     def patience(self) -> float:
         """How many seconds to wait for others: none where nobody is expected to come meanwhile."""
-        return self._longest if self._gap < self._longest / 2 else 0.0
+        return min(self._longest, ENOUGH * self._gap) if self._gap < self._longest / 2 else 0.0
 
 
 class Gathering(Generic[Item, Result]):
