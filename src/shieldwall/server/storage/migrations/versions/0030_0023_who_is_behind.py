@@ -1,13 +1,13 @@
 """Devices that are behind a change are found without looking at the others.
 
-Revision ID: 0030
+Revision ID: 0030_0023
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0030"
+revision = "0030_0023"
 down_revision = "0029_0023"
 
 
