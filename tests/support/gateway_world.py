@@ -162,6 +162,7 @@ def gateway_world(
     database: str | None = None,
     *,
     clock: HandClock | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
     prepared: Callable[[ServerSettings], ServerSettings] = lambda settings: settings,
 ) -> Iterator[GatewayWorld]:
     """Make a server in ``data`` and run its gateway in a thread, with a ``database`` or beside one in a file.
@@ -198,9 +199,7 @@ def gateway_world(
     try:
         with (
             with_second_tenant(opened),
-            compose_gateway(
-                settings, database=opened, signers=signers, clock=clock, monotonic=time.monotonic
-            ) as gateway,
+            compose_gateway(settings, database=opened, signers=signers, clock=clock, monotonic=monotonic) as gateway,
             _served(settings, _unhurried(gateway)),
         ):
             yield GatewayWorld(settings=settings, services=services, clock=clock, gateway=gateway, tls=trust)
