@@ -32,6 +32,7 @@ if (in_memory := scratch_for_programs()) is not None:
     # Server, agent and applier let all that they write outlive a power cut: tests waited for the disk most of the time.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(in_memory))
 
+os.umask(_MASK := os.umask(0o022))
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
@@ -131,7 +132,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
             progress.end()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    os.umask(_MASK)  # programs that a test before ran in this process have set their own
     for name, (is_there, reason) in NEEDS.items():
         if item.get_closest_marker(name) is not None and not is_there():
             if os.environ.get("CI") == "true":
