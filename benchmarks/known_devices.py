@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
 from tests.support.storm_fleet import StormDevice, StormRequest
 
 from shieldwall.contract.messages import Have
@@ -60,12 +60,14 @@ def take_over(database: Database, many: int, seed: str) -> list[KnownDevice]:
 
 def _chosen(connection: Connection, many: int) -> Iterator[Any]:
     """Return devices evenly spread over all ids, which are drawn: neighbours in no table. Fewer where there are few."""
+    first: BindParameter[str] = bindparam("first")
     query = (
         select(devices.c.id, devices.c.instance_id, sightings.c.boot_id, check_ins)
         .join(check_ins, check_ins.c.device_id == devices.c.id)
         .join(sightings, sightings.c.device_id == devices.c.id)
         .where(
-            devices.c.id >= bindparam("first"),
+            devices.c.id >= first,
+            sightings.c.device_id >= first,  # or PostgreSQL begins with the first of all, each time
             devices.c.state == DeviceState.ACTIVE.value,
             check_ins.c.last_check_in.is_not(None),
             check_ins.c.target_digest.is_not(None),
