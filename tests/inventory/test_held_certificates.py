@@ -64,7 +64,7 @@ def test_one_that_never_came_keeps_it_and_one_that_waits_has_none(gate: Gate, as
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_every_portion_is_looked_through(gate: Gate, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held_certificates, "_AT_ONCE", at_once)
+    monkeypatch.setattr(held_certificates, "AT_ONCE", at_once)
     made = [gate.receives(gate.newcomer().asks(gate.nonce())).device_id for _ in range(3)]
     for device_id in made:
         in_touch(gate, device_id, days=2)

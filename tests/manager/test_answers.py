@@ -78,7 +78,7 @@ def test_what_was_emptied_is_counted_once_and_a_new_answer_takes_its_place(world
 def test_every_portion_is_looked_through(
     world: World, fleet: list[DeviceId], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "_AT_ONCE", at_once)
+    monkeypatch.setattr(answers, "AT_ONCE", at_once)
     for device_id in fleet:
         answer(world, device_id, 1)
         take(world, device_id, 2)

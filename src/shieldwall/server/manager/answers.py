@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
 
-from shieldwall.contract.ids import TenantId
+from sqlalchemy import Connection
+
+from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import kept_answers
 from shieldwall.server.storage.database import Database
-
-_AT_ONCE: Final = 2_000
-"""Devices that one transaction looks at: neither readers nor the writer are held up for long."""
+from shieldwall.server.storage.walking import AT_ONCE, write_where_found
 
 
 def forget_superseded(database: Database, tenant_id: TenantId) -> int:
-    """Look through all devices of a tenant, a portion at a time, and empty what is superseded; return how many were.
+    """Look through all devices of a tenant, and empty what is superseded; return how many were."""
 
-    Looking takes no lock; only portions in which there is something are written.
-    """
-    emptied, after = 0, ""
-    while True:
-        with database.read() as connection:
-            devices = kept_answers.portion(connection, tenant_id, after, _AT_ONCE)
-            found = kept_answers.superseded(connection, devices) if devices else ()
-        if found:
-            with database.write() as connection:
-                emptied += kept_answers.empty_superseded(connection, found)
-        if len(devices) < _AT_ONCE:
-            return emptied
-        after = devices[-1]
+    def look(connection: Connection, after: str) -> tuple[Sequence[DeviceId], str | None]:
+        devices = kept_answers.portion(connection, tenant_id, after, AT_ONCE)
+        found = kept_answers.superseded(connection, devices) if devices else ()
+        return found, devices[-1] if len(devices) == AT_ONCE else None
+
+    return write_where_found(database, look, kept_answers.empty_superseded)

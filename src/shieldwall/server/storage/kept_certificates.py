@@ -45,6 +45,7 @@ def portion(connection: Connection, tenant_id: TenantId, after: str, most: int) 
     )
 
 
-def forget(connection: Connection, held: Collection[Kept]) -> None:
-    """Forget these certificates; one that has another by now keeps that."""
+def forget(connection: Connection, held: Collection[Kept]) -> int:
+    """Forget these certificates, but for those that are others by now; return how many were looked at."""
     connection.execute(_FORGET, [{"device": each.device_id, "held": each.certificate} for each in held])
+    return len(held)
