@@ -33,6 +33,9 @@ from shieldwall.server.storage import failed_syncs, outbox, postgresql
 from shieldwall.server.storage.folding import FUNCTION, fold_or_none
 
 _BUSY_MILLISECONDS: Final = 10_000
+_CACHE_KIBIBYTES: Final = 32 * 1024
+"""What a connection to SQLite keeps of the database. Its own default, 2 MiB, does not hold the upper pages of the
+indexes of a million devices, so that every look-up would read them anew."""
 _WRITE: Final = "shieldwall_write"
 _STATEMENT_ERRORS: Final = (
     *(DataError, IntegrityError, NotSupportedError, ProgrammingError),
@@ -117,12 +120,18 @@ def translated() -> Iterator[None]:
 
 
 def _sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": _BUSY_MILLISECONDS / 1000})
+    connecting = {"check_same_thread": False, "timeout": _BUSY_MILLISECONDS / 1000}
+    # Last in, first out: the connection with the warmest cache goes next, and those that are not needed stay small.
+    engine = create_engine(url, connect_args=connecting, pool_use_lifo=True)
+    pragmas = (
+        *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
+        *(f"busy_timeout={_BUSY_MILLISECONDS}", f"cache_size=-{_CACHE_KIBIBYTES}"),
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         raw.isolation_level = None  # transactions are ours to begin, see `begin`
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MILLISECONDS}"):
+        for pragma in pragmas:
             raw.execute(f"PRAGMA {pragma}")
         raw.create_function(FUNCTION, 1, fold_or_none, deterministic=True)
 
