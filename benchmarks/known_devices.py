@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, bindparam, select, text, update
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
 from tests.support.storm_fleet import StormDevice, StormRequest
 
 from shieldwall.contract.messages import Have
@@ -59,28 +59,29 @@ def take_over(database: Database, many: int, seed: str) -> list[KnownDevice]:
 
 
 def _chosen(connection: Connection, many: int) -> Iterator[Any]:
-    """Return devices evenly spread over all ids, which are drawn: neighbours in no table. Fewer where there are few."""
+    """Return devices evenly spread over all ids, which are drawn: neighbours in no table. Fewer where there are few.
+
+    One statement for both steps would be a join that PostgreSQL may begin with the first of all devices, each time.
+    """
     first: BindParameter[str] = bindparam("first")
-    query = (
+    named = select(devices.c.id).where(devices.c.id >= first).order_by(devices.c.id).limit(1)
+    of_one = (
         select(devices.c.id, devices.c.instance_id, sightings.c.boot_id, check_ins)
         .join(check_ins, check_ins.c.device_id == devices.c.id)
         .join(sightings, sightings.c.device_id == devices.c.id)
         .where(
-            devices.c.id >= first,
-            sightings.c.device_id >= first,  # or PostgreSQL begins with the first of all, each time
+            devices.c.id == bindparam("device"),
             devices.c.state == DeviceState.ACTIVE.value,
             check_ins.c.last_check_in.is_not(None),
             check_ins.c.target_digest.is_not(None),
         )
-        .order_by(devices.c.id)
         .limit(1)
     )
-    if connection.dialect.name == "postgresql":  # a plan for any beginning would go through all of them
-        connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
     met = set()
     for number in range(many):
-        row = connection.execute(query, {"first": f"{number * 2**32 // many:08x}"}).one_or_none()
-        if row is not None and row.id not in met:
+        device = connection.execute(named, {"first": f"{number * 2**32 // many:08x}"}).scalar()
+        row = None if device in met else connection.execute(of_one, {"device": device}).one_or_none()
+        if row is not None:
             met.add(row.id)
             yield row
 
