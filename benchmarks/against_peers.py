@@ -1,9 +1,10 @@
 """A check-in without news beside CFEngine's and Puppet Server's, all three servers in one run, rounds interleaved.
 
-Only the servers' processor time counts. As many devices come at a time as come to a busy server, and very few, as in
-``check_in``, and every time over a connection of their own, as devices do. A run of CFEngine's agent asks for the file
-that tells whether anything changed, and nothing did. Puppet Server compiles a catalog of thirty files, which is what it
-does whenever an agent asks. Two of their agents run at a time: more would only wait for each other, so heavy they are.
+Only the servers' processor time counts, on a core of their own (``cores``). As many devices come at a time as come to a
+busy server, and very few, as in ``check_in``, and every time over a connection of their own, as devices do. A run of
+CFEngine's agent asks for the file that tells whether anything changed, and nothing did. Puppet Server compiles a
+catalog of thirty files, which is what it does whenever an agent asks. Two of their agents run at a time: more would
+only wait for each other, so heavy they are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tests.support.check_in_storm import Storm, keep_up
 from tests.support.storm_fleet import StormDevice, StormFleet
 
 from benchmarks.bars import CHECK_IN_TO_CFENGINE, CHECK_IN_TO_PUPPET
+from benchmarks.cores import apart
 from benchmarks.figures import SQLITE, Figure, Peer
 from benchmarks.peers import RESOURCES, WARM_UP, Running, cfengine, has_cfengine, has_puppet_server, puppet_server
 from benchmarks.programs import Server, processor_seconds
@@ -61,9 +63,10 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
         costs: dict[str, list[float]] = {name: [] for name in asked}
         for _ in range(rounds):
             for name, (pids, ask) in asked.items():
-                before = processor_seconds(pids)
-                ask(questions[name])
-                costs[name].append((processor_seconds(pids) - before) / questions[name] * 1e6)
+                with apart(pids):
+                    before = processor_seconds(pids)
+                    ask(questions[name])
+                    costs[name].append((processor_seconds(pids) - before) / questions[name] * 1e6)
     note = f"gateway and signer; {rounds} interleaved rounds"
     return [
         Figure.of(us, costs[us], "µs CPU", engine=SQLITE, peer=Peer.of(peer, costs[peer]), bar=bar, note=note)

@@ -1,7 +1,8 @@
 """CPU of a full check-in on the server (fresh TLS, signature, durable) against nginx answering 204 over TLS.
 
 Rounds are interleaved and the medians compared; only the servers' own processor time counts, on PostgreSQL with that of
-the database. A check-in is what a device sends when nothing has changed.
+the database. Each server has a core, and whoever asks has another (``cores``). A check-in is what a device sends when
+nothing has changed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.support.storm_fleet import StormFleet, StormRequest
 
 from benchmarks.bars import CHECK_IN_TO_NGINX
 from benchmarks.clusters import Cluster, cluster, programs
+from benchmarks.cores import apart
 from benchmarks.figures import POSTGRESQL, SQLITE, Engine, Figure, Peer
 from benchmarks.programs import (
     SHIELDWALL,
@@ -45,13 +47,19 @@ class Asked:
     """A server that is asked: how to send it so many requests with so many at a time, and what it has worked."""
 
     send: Callable[[int, int], None]
-    seconds: Callable[[], float]
+    pids: list[int]
+    """What answers."""
+    database: Cluster | None = None
 
     def cost(self, requests: int, at_once: int) -> float:
         """Return the processor time of a request in microseconds."""
-        before = self.seconds()
-        self.send(requests, at_once)
-        return (self.seconds() - before) / requests * 1e6
+        with apart([*self.pids, *(self.database.pids() if self.database else ())]):
+            before = self._seconds()
+            self.send(requests, at_once)
+            return (self._seconds() - before) / requests * 1e6
+
+    def _seconds(self) -> float:
+        return processor_seconds(self.pids) + (self.database.processor_seconds() if self.database else 0.0)
 
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
@@ -109,7 +117,7 @@ def _gateway(data: Path, engine: Engine, database: Cluster | None) -> Iterator[A
         wait_for_port(gateway_port)
         pids = [each for each in children(pid) if _is_measured(command_line(each))]
         send(_DEVICES, 64)  # each has been met once
-        yield Asked(send, lambda: processor_seconds(pids) + (database.processor_seconds() if database else 0.0))
+        yield Asked(send, pids, database)
 
 
 def _is_measured(command: str) -> bool:
@@ -120,7 +128,7 @@ def _asking_nginx(pids: list[int]) -> Asked:
     def send(requests: int, at_once: int) -> None:
         _storm(_NGINX_PORT, (StormRequest(device=0, seq=0, wire=_GET, body=b"") for _ in range(requests)), at_once)
 
-    return Asked(send, lambda: processor_seconds(pids))
+    return Asked(send, pids)
 
 
 def _storm(port: int, requests: Iterator[StormRequest], at_once: int) -> None:

@@ -32,6 +32,10 @@ class Cluster:
     url: str
     postmaster: int
 
+    def pids(self) -> list[int]:
+        """List its processes, as they are now."""
+        return [self.postmaster, *children(self.postmaster)]
+
     def processor_seconds(self) -> float:
         """Add up the work of all its processes, of those that have ended too."""
         return processor_seconds([self.postmaster], with_children=True) + processor_seconds(children(self.postmaster))

@@ -2,7 +2,7 @@
 
 The fleet is made in minutes (``large_tenants``), and has what a server keeps of devices after some months. Then the
 server's own programs run over it, signer and gateway, and devices spread over all of it check in without news, 185 a
-second: what a million sends when each comes every 90 minutes.
+second: what a million sends when each comes every 90 minutes. Server and devices have a core each (``cores``).
 
 ``SHIELDWALL_BENCHMARK_MILLION`` names a directory in which the servers are kept, to be found again the next time.
 """
@@ -25,6 +25,7 @@ from tests.support.check_in_storm import Outcome, Storm, at_rate, keep_up
 
 from benchmarks.bars import CHECK_INS_SHARE, WHOLE_STATE
 from benchmarks.clusters import Cluster, cluster, programs
+from benchmarks.cores import apart
 from benchmarks.figures import POSTGRESQL, SQLITE, Bar, Engine, Figure
 from benchmarks.known_devices import KnownDevice, take_over
 from benchmarks.large_tenants import fill
@@ -156,8 +157,9 @@ def _check_ins(home: _Home, scale: _Scale) -> list[Figure]:
             pass  # their keys are read for the first time: nobody reads a million keys every 90 minutes
         costs, answered, times = [], Counter[str](), []
         for _ in range(scale.rounds):
-            before = _worked(home, pids)
-            outcomes = _round(storm, coming, scale.seconds)
+            with apart([*pids, *(home.cluster.pids() if home.cluster else ())]):
+                before = _worked(home, pids)
+                outcomes = _round(storm, coming, scale.seconds)
             # By what was answered: on a busy machine fewer come in the time than were meant to.
             costs.append((_worked(home, pids) - before) / max(1, sum(each.status == 204 for each in outcomes)) * 1e6)
             answered.update(str(each.status or each.failure) for each in outcomes)
