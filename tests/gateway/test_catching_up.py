@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import pytest
 from tests.support.databases import database
 from tests.support.manager_world import World, a_draft, add_tenant, caller
-from tests.support.samples import TENANT_ID, CountingIds, HandClock, counted_id
+from tests.support.samples import TENANT_ID, CountingIds, HandClock, counted_id, device_id
 
 from shieldwall.catalog.loader import load
 from shieldwall.contract import strict_json
@@ -20,8 +21,10 @@ from shieldwall.contract.messages import PROTOCOL, CheckInRequest, Have
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.gateway import catching_up as gateway_catching_up
 from shieldwall.server.gateway.catching_up import CatchingUp
 from shieldwall.server.manager.assignments import Assigned, assign
+from shieldwall.server.manager.catching_up import CaughtUp
 from shieldwall.server.manager.check_in import Behind, ToAnswer
 from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.manager.targeting import retarget
@@ -198,3 +201,25 @@ def test_a_round_is_one_process_at_a_time_and_another_takes_it_over_when_that_fa
     assert busy.swept == {first: 5, second: 5}
     busy.portion(first)
     assert busy.swept == {first: 5, second: 5}
+
+
+def test_a_device_that_breaks_catching_up_holds_up_none_of_those_that_wait_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = [device_id(number) for number in range(1, 4)]
+    sick, *healthy = waiting
+
+    class AtOnce:
+        async def submit(self, work: Callable[[Any], CaughtUp], *, aims: bool) -> CaughtUp:
+            assert aims
+            return work(None)
+
+    def breaks(_connection: Any, _acting_for: Any, device_ids: Collection[DeviceId], _unmoved: Any) -> CaughtUp:
+        if sick in device_ids:
+            raise RecursionError("nobody thought of that")
+        return CaughtUp(reached=frozenset(device_ids), aimed_anew=frozenset(device_ids))
+
+    monkeypatch.setattr(gateway_catching_up, "catch_up_all", breaks)
+    catching_up = CatchingUp(cast("GroupCommit", AtOnce()), cast("Any", None))
+
+    assert asyncio.run(catching_up.bring_all(waiting)) == frozenset(healthy)

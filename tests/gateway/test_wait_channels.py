@@ -41,3 +41,25 @@ def test_a_device_that_waits_anew_holds_one_channel_and_leaves_the_others_to_oth
         assert channels.count == 0
 
     asyncio.run(story())
+
+
+def test_whatever_goes_wrong_while_it_is_looked_who_is_asked_the_next_look_wakes_them() -> None:
+    async def story() -> None:
+        tries = 0
+
+        async def stumbles_once(waiting: Collection[DeviceId]) -> frozenset[DeviceId]:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise RecursionError("nobody thought of that")
+            return frozenset(waiting)
+
+        channels = WaitChannels(stumbles_once, poll_seconds=0)
+        looking = asyncio.ensure_future(channels.run())
+
+        assert await channels.wait(device_id(1), 5, never)
+        assert tries > 1
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+    asyncio.run(story())

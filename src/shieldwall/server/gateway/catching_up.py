@@ -45,28 +45,32 @@ class CatchingUp:
         """Bring devices up to date; return those that have another target by that. Raises: as ``bring``."""
         aimed_anew: frozenset[DeviceId] = frozenset()
         for portion in portions(sorted(device_ids), _MOST):
-            aimed_anew |= (await self._caught_up(portion)).aimed_anew
+            for caught in await self._together_or_alone(portion):
+                aimed_anew |= caught.aimed_anew
         return aimed_anew
 
     async def _together(self, device_ids: Sequence[DeviceId]) -> Sequence[bool]:
+        left = frozenset[DeviceId]().union(*(caught.left for caught in await self._together_or_alone(device_ids)))
+        return [device_id not in left for device_id in device_ids]
+
+    async def _together_or_alone(self, device_ids: Sequence[DeviceId]) -> Sequence[CaughtUp]:
+        """Bring devices up to date; what goes wrong with one of them is no harm to another."""
         try:
-            caught = await self._caught_up(device_ids)
+            return [await self._caught_up(device_ids)]
         except StorageUnavailableError:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, it is written down, and the others have their turn
             _log.exception("not_caught_up_together", count=len(device_ids))
             return [await self._alone(device_id) for device_id in device_ids]
-        return [device_id not in caught.left for device_id in device_ids]
 
-    async def _alone(self, device_id: DeviceId) -> bool:
-        """What goes wrong with one device is no harm to another."""
+    async def _alone(self, device_id: DeviceId) -> CaughtUp:
         try:
-            return device_id not in (await self._caught_up([device_id])).left
+            return await self._caught_up([device_id])
         except StorageUnavailableError:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, it is written down, and the others have their turn
             _log.exception("not_caught_up", device=device_id)
-            return False
+            return CaughtUp(left=frozenset([device_id]))
 
     async def _caught_up(self, device_ids: Collection[DeviceId]) -> CaughtUp:
         def work(connection: Connection) -> CaughtUp:

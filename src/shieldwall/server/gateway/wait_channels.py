@@ -72,6 +72,8 @@ class WaitChannels:
                         channel.woken.set()
             except StorageUnavailableError as error:
                 _log.warning("sync_not_read", cause=error.cause)
+            except Exception:  # noqa: BLE001 - whatever it is, it is written down: nobody else would look again
+                _log.exception("sync_not_read")
             await asyncio.sleep(self._poll_seconds)
 
     @contextmanager
