@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.samples import NOON, TENANT_ID, counted_id, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.manager.clones import RESYNC_WINDOW, CloneSign, sign_of_clone
-from shieldwall.server.storage.sightings import Sighting, SightingKind
+from shieldwall.server.manager.clones import ALTERNATIONS, RESYNC_WINDOW, CloneSign, sign_of_clone
+from shieldwall.server.storage.sightings import MOST_KEPT, Sighting, SightingKind
 
 CHECK_IN, RESYNC, RELEASED = SightingKind.CHECK_IN, SightingKind.RESYNC, SightingKind.RELEASED
 
@@ -173,3 +173,35 @@ def test_a_clone_that_was_found_stays_found(told: list[tuple[str, SightingKind]]
 
 def _fresh(count: int) -> Iterable[tuple[str, SightingKind]]:
     return ((f"new {number}", CHECK_IN) for number in range(count))
+
+
+@given(st.lists(st.sampled_from("abcde"), max_size=MOST_KEPT))
+def test_turns_are_taken_exactly_where_some_two_places_alternate_three_times(names: list[str]) -> None:
+    pairs = combinations(sorted(set(names)), 2)
+    turns = [sum(one != other for one, other in pairwise(name for name in names if name in pair)) for pair in pairs]
+
+    assert (places(*names).sign is CloneSign.ALTERNATING) == (max(turns, default=0) >= ALTERNATIONS)
+
+
+class Compared(str):
+    """A name of a place that counts how often it is compared with others."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return str(self) == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def test_a_device_that_never_speaks_from_the_same_place_twice_makes_little_work() -> None:
+    history = places(*(Compared(number) for number in range(MOST_KEPT)))
+    Compared.times = 0
+
+    assert history.sign is None
+    assert Compared.times <= MOST_KEPT

@@ -13,6 +13,7 @@ boots, that take turns.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -39,7 +40,7 @@ def sign_of_clone(history: Sequence[Sighting]) -> CloneSign | None:
     seen = _since_release(history)
     if _resynced_from_two(seen):
         return CloneSign.TWO_RESYNCS
-    if any(_alternations(seen, of) >= ALTERNATIONS for of in (attrgetter("instance_id"), attrgetter("boot_id"))):
+    if any(_took_turns(seen, of) for of in (attrgetter("instance_id"), attrgetter("boot_id"))):
         return CloneSign.ALTERNATING
     return None
 
@@ -57,16 +58,21 @@ def _resynced_from_two(seen: Sequence[Sighting]) -> bool:
     )
 
 
-def _alternations(seen: Sequence[Sighting], of: Callable[[Sighting], str]) -> int:
-    """Count the changes between the two that take turns most often, whatever was seen in between.
+def _took_turns(seen: Sequence[Sighting], of: Callable[[Sighting], str]) -> bool:
+    """Say whether two places took turns, whatever was seen in between.
 
-    A boot that its kernel does not name says nothing.
+    A boot that its kernel does not name says nothing. Only what comes back takes turns: whoever speaks from a new place
+    every time makes no work here.
     """
-    stops = [stop for stop in map(of, seen) if stop]
-    return max(
-        (
-            sum(one != other for one, other in pairwise(stop for stop in stops if stop in pair))
-            for pair in combinations(dict.fromkeys(stops), 2)
-        ),
-        default=0,
-    )
+    moments: defaultdict[str, list[int]] = defaultdict(list)
+    for moment, stop in enumerate(map(of, seen)):
+        if stop:
+            moments[stop].append(moment)
+    came_back = [each for each in moments.values() if len(each) > 1]
+    return any(_alternations(one, other) >= ALTERNATIONS for one, other in combinations(came_back, 2))
+
+
+def _alternations(one: Sequence[int], other: Sequence[int]) -> int:
+    """Count the changes between two places, each given by the moments at which it was seen."""
+    in_order = sorted([*((moment, "one") for moment in one), *((moment, "other") for moment in other)])
+    return sum(before != after for (_, before), (_, after) in pairwise(in_order))
