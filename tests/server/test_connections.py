@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import select
 import socket
@@ -11,6 +13,7 @@ from typing import Self
 
 import pytest
 
+from shieldwall.server import connections
 from shieldwall.server.connections import (
     ANSWERED_SECONDS,
     AT_LEAST_SECONDS,
@@ -248,3 +251,24 @@ def test_the_kernel_hands_over_nobody_who_says_nothing() -> None:
                 assert connection.recv(1) == b"x"
                 assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
                 assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+
+
+def test_a_process_that_has_no_file_left_to_look_with_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        looks, looked_again = [OSError(errno.EMFILE, "Too many open files")], asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def sweep(_guard: ConnectionGuard) -> None:
+            if looks:
+                raise looks.pop()
+            loop.call_soon_threadsafe(looked_again.set)
+
+        monkeypatch.setattr(connections, "CROWDED_SWEEP_SECONDS", 0)
+        monkeypatch.setattr(ConnectionGuard, "sweep", sweep)
+        running = asyncio.ensure_future(ConnectionGuard(1, lambda: 0.0).run())
+        async with asyncio.timeout(5):
+            await looked_again.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(story())

@@ -55,6 +55,12 @@ def test_a_small_one_is_left_alone(large: Database) -> None:
     assert log.restarts == 0
 
 
+def test_one_that_cannot_be_looked_at_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    unseen = WriteAheadLog(Database.at(tmp_path / ("n" * 300)))  # longer than any name of a file
+    unseen.keep_small()
+    assert unseen.size == 0
+
+
 def test_who_reads_from_it_holds_up_writing_shortly_and_seldom(
     large: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

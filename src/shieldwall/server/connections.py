@@ -23,6 +23,10 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
+from shieldwall.server.plain_logging import structlog
+
+_log: Final = structlog.get_logger("shieldwall.server")
+
 PLACES: Final = 768
 """So many connections are open at once; 512 of them may wait for a policy sync."""
 QUEUE: Final = 256
@@ -107,7 +111,10 @@ class ConnectionGuard:
         while True:
             is_soon = self.is_crowded or not self._is_prepared
             await asyncio.sleep(CROWDED_SWEEP_SECONDS if is_soon else SWEEP_SECONDS)
-            await asyncio.to_thread(self.sweep)
+            try:
+                await asyncio.to_thread(self.sweep)
+            except OSError as error:  # no file left to look with, say: then more than ever somebody has to look again
+                _log.warning("connections_not_seen", cause=str(error))
 
     def sweep(self) -> None:
         """Look once over every connection, and shut the silent ones and those that are too many."""

@@ -43,7 +43,7 @@ class WriteAheadLog:
         """How many bytes it has."""
         try:
             return self._path.stat().st_size if self._path is not None else 0
-        except FileNotFoundError:
+        except OSError:  # there is none, or the disk does not say: whoever writes to it hears why
             return 0
 
     def keep_small(self) -> None:
