@@ -40,7 +40,7 @@ from shieldwall.server.gateway.heartbeat import Heartbeat
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
-from shieldwall.server.gateway.rate_limit import TokenBucket, TokenBuckets
+from shieldwall.server.gateway.rate_limit import SharedBucket, TokenBuckets
 from shieldwall.server.gateway.routes import Router
 from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.server.gateway.wait_channels import WaitChannels
@@ -183,7 +183,7 @@ def compose_gateway(
         acting_for=acting_for,
         writer=writer,
         clock=clock,
-        bucket=TokenBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic),
+        bucket=SharedBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic),
     )
     router = Router(
         (
@@ -215,7 +215,7 @@ def compose_gateway(
                 tenants=path_tenants,
                 signers=signers,
                 workers=workers,
-                bucket=TokenBucket(rate=TIMES_PER_SECOND, burst=TIMES_AT_ONCE, monotonic=monotonic),
+                bucket=SharedBucket(rate=TIMES_PER_SECOND, burst=TIMES_AT_ONCE, monotonic=monotonic),
             ).routes(),
             *Health(
                 readiness=Readiness(database=database, signer=signers.for_tenant(settings.tenant_id)),

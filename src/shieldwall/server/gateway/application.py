@@ -151,6 +151,7 @@ class Application:
         return await route.handler(
             Call(
                 request_id=request_id,
+                client=scope.client,
                 parameters=match.parameters,
                 body=body,
                 disconnected=transport.client_disconnect,

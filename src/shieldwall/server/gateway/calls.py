@@ -10,6 +10,7 @@ import msgspec
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest
+from shieldwall.server.connections import block_of
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.trust.device_key import PublicKey
 from shieldwall.trust.request_signature import RequestSignature
@@ -55,12 +56,19 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A request that passed every check its route declares."""
 
     request_id: str
+    client: str
+    """Address and port that it came from; behind a proxy the proxy's."""
     parameters: Mapping[str, str]
     body: bytes
     disconnected: Callable[[], Awaitable[None]]
     """Returns when the caller has gone."""
     caller: CallingDevice | None = None
     signed: SignedRequest | None = None
+
+    @property
+    def network(self) -> str:
+        """The block of addresses that it came from: all of one block share what is given to one asker."""
+        return block_of(self.client)
 
     @property
     def device(self) -> CallingDevice:

@@ -17,12 +17,12 @@ class TokenBucket:
         self._tokens = float(burst)
         self._filled_at = monotonic()
 
-    def take(self) -> bool:
-        """Take one token; false when there is none."""
+    def take(self, *, leaving: float = 0.0) -> bool:
+        """Take one token; false when there is none, or when fewer than ``leaving`` would be left."""
         now = self._monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
-        if self._tokens < 1:
+        if self._tokens - 1 < leaving:
             return False
         self._tokens -= 1
         return True
@@ -57,3 +57,28 @@ class TokenBuckets:
         """Take back a token of a name that was taken for nothing."""
         if (bucket := self._buckets.get(name)) is not None:
             bucket.give_back()
+
+
+SHARES: Final = 10
+"""Who asks for less than one part in so many asks for little."""
+
+
+class SharedBucket:
+    """One bucket for all, which nobody can empty for the others: half of it is kept for those who ask for little.
+
+    Whoever asks for more gets what is left over; where nobody else asks, that is as much as flows in.
+    """
+
+    def __init__(self, *, rate: float, burst: int, monotonic: Callable[[], float]) -> None:
+        self._all: Final = TokenBucket(rate=rate, burst=burst, monotonic=monotonic)
+        self._kept: Final = burst / 2
+        self._little: Final = TokenBuckets(rate=rate / SHARES, burst=max(1, burst // SHARES), monotonic=monotonic)
+
+    def take(self, name: str) -> bool:
+        """Take one token for a name; false when there is none for it."""
+        if not self._little.take(name):
+            return self._all.take(leaving=self._kept)
+        if self._all.take():
+            return True
+        self._little.give_back(name)
+        return False

@@ -16,7 +16,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsError
-from shieldwall.server.gateway.rate_limit import TokenBucket
+from shieldwall.server.gateway.rate_limit import SharedBucket
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import PathTenants, check_own_tenant
 from shieldwall.server.inventory.nonces import NonceSealer
@@ -46,7 +46,7 @@ class Enrolling:
     acting_for: Callable[[CallingDevice], Acting]
     writer: GroupCommit
     clock: Clock
-    bucket: TokenBucket
+    bucket: SharedBucket
 
     def routes(self) -> tuple[Route, ...]:
         """List the paths, in the order of a device's life."""
@@ -80,7 +80,7 @@ class Enrolling:
 
     async def post_nonce(self, call: Call) -> Answer:
         """Seal a nonce; the server keeps nothing."""
-        if not self.bucket.take():
+        if not self.bucket.take(call.network):
             raise TooManyRequestsError("Nonces are asked for too often.")
         tenant_id = await self.tenants.of(call)
         if call.body:

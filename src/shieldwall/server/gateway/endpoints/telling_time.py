@@ -9,7 +9,7 @@ from shieldwall.contract.messages import TimeRequest
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import TooManyRequestsError
-from shieldwall.server.gateway.rate_limit import TokenBucket
+from shieldwall.server.gateway.rate_limit import SharedBucket
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.server.gateway.workers import Workers
@@ -24,7 +24,7 @@ class TellingTime:
     tenants: PathTenants
     signers: Signers
     workers: Workers
-    bucket: TokenBucket
+    bucket: SharedBucket
 
     def routes(self) -> tuple[Route, ...]:
         """List the one path."""
@@ -41,7 +41,7 @@ class TellingTime:
 
     async def post_time(self, call: Call) -> Answer:
         """Sign the present time, with the time key of the tenant named, over the nonce of whoever asks."""
-        if not self.bucket.take():
+        if not self.bucket.take(call.network):
             raise TooManyRequestsError("Signed time is asked for too often.")
         request = call.decoded(TimeRequest)
         tenant_id = self.home if request.tenant_id is None else await self.tenants.known(request.tenant_id)

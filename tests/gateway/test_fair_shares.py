@@ -1,0 +1,44 @@
+"""What is there for all: one device, one network or a slow part of the server leaves the others theirs."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, read_reply
+
+from shieldwall.server.gateway_composition import UNSIGNED_AT_ONCE
+
+ELSEWHERE = "127.0.1.1"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[GatewayWorld]:
+    """A gateway whose buckets do not fill again."""
+    with gateway_world(tmp_path / "server", monotonic=lambda: 0.0) as running:
+        yield running
+
+
+def nonce_for(world: GatewayWorld, address: str) -> Reply:
+    request = (
+        f"POST /{world.services.tenant.id}/EnrollmentServer/nonce HTTP/1.1\r\n"
+        f"Host: {world.authority}\r\nContent-Length: 0\r\n\r\n"
+    )
+    plain = socket.create_connection(
+        ("127.0.0.1", world.settings.gateway_port), timeout=20, source_address=(address, 0)
+    )
+    with world.tls.wrap_socket(plain, server_hostname="localhost") as connection:
+        connection.sendall(request.encode())
+        return read_reply(connection)
+
+
+def test_a_network_that_asks_for_all_nonces_leaves_some_to_devices_elsewhere(world: GatewayWorld) -> None:
+    replies = (nonce_for(world, "127.0.0.1") for _ in range(UNSIGNED_AT_ONCE + 1))
+    served = list(takewhile(lambda reply: reply.status == 200, replies))
+
+    assert len(served) < UNSIGNED_AT_ONCE
+    assert nonce_for(world, "127.0.0.2").code == "tooManyRequests", "a neighbour of the same network"
+    assert nonce_for(world, ELSEWHERE).status == 200
