@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
+from threading import Event, Semaphore
 
 import pytest
+from tests.support.gateway_device import GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, read_reply
 
+from shieldwall.contract.messages import Envelope
+from shieldwall.server.gateway.workers import THREADS
 from shieldwall.server.gateway_composition import UNSIGNED_AT_ONCE
+from shieldwall.server.signer.service import SignerService
 
+TIME = b'{"nonce":"' + b"0" * 32 + b'"}'
 ELSEWHERE = "127.0.1.1"
 
 
@@ -20,6 +27,13 @@ def world(tmp_path: Path) -> Iterator[GatewayWorld]:
     """A gateway whose buckets do not fill again."""
     with gateway_world(tmp_path / "server", monotonic=lambda: 0.0) as running:
         yield running
+
+
+@pytest.fixture
+def device(world: GatewayWorld) -> GatewayDevice:
+    enrolled = GatewayDevice(world)
+    assert enrolled.register().status == 201
+    return enrolled
 
 
 def nonce_for(world: GatewayWorld, address: str) -> Reply:
@@ -42,3 +56,26 @@ def test_a_network_that_asks_for_all_nonces_leaves_some_to_devices_elsewhere(wor
     assert len(served) < UNSIGNED_AT_ONCE
     assert nonce_for(world, "127.0.0.2").code == "tooManyRequests", "a neighbour of the same network"
     assert nonce_for(world, ELSEWHERE).status == 200
+
+
+def test_a_device_is_looked_up_and_answered_while_the_signer_takes_its_time(
+    world: GatewayWorld, device: GatewayDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign, may_go_on, begun = SignerService.sign_time, Event(), Semaphore(0)
+
+    def slow(self: SignerService, nonce: str) -> Envelope:
+        begun.release()
+        assert may_go_on.wait(30)
+        return sign(self, nonce)
+
+    monkeypatch.setattr(SignerService, "sign_time", slow)
+    with ThreadPoolExecutor(2 * THREADS) as others:
+        asked = [others.submit(world.post, "/device/v1/time", TIME) for _ in range(2 * THREADS)]
+        try:
+            assert all(begun.acquire(timeout=10) for _ in range(THREADS))
+            fetched = device.send("/device/v1/fetch", device.numbered(digests=[digest_of("nothing")]))
+        finally:
+            may_go_on.set()
+        assert {each.result().status for each in asked} == {200}
+
+    assert fetched.code == "notFound"

@@ -128,7 +128,7 @@ def compose_gateway(
     registry = new_registry()
     measures = GatewayMeasures(registry)
     writer = GroupCommit(database)
-    workers = Workers()
+    workers, signing = Workers(), Workers()  # so that nobody who is looked up waits for a slow signer
     authentication = Authentication(database, workers)
     connections = ConnectionGuard(settings.gateway_port, monotonic)
     admission = Admission(monotonic=monotonic, draw_between=draw_between)
@@ -202,7 +202,7 @@ def compose_gateway(
                 check_in=CheckIn(signers=signers, clock=clock, acting_for=acting_for, catalog=cache(loader.load)),
                 clock=clock,
                 writer=writer,
-                workers=workers,
+                workers=signing,
                 channels=channels,
                 catching_up=catching_up,
                 quiet=QuietCheckIns(authentication.callers_of, writer, clock),
@@ -214,12 +214,12 @@ def compose_gateway(
                 home=settings.tenant_id,
                 tenants=path_tenants,
                 signers=signers,
-                workers=workers,
+                workers=signing,
                 bucket=SharedBucket(rate=TIMES_PER_SECOND, burst=TIMES_AT_ONCE, monotonic=monotonic),
             ).routes(),
             *Health(
                 readiness=Readiness(database=database, signer=signers.for_tenant(settings.tenant_id)),
-                workers=workers,
+                workers=signing,
                 registry=registry,
             ).routes(),
         )
@@ -263,6 +263,7 @@ def compose_gateway(
         )
     finally:
         workers.close()
+        signing.close()
         writer.close()
 
 
