@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
 from threading import Event, Semaphore
+from typing import Any
 
 import pytest
 from tests.support.gateway_device import GatewayDevice, digest_of
@@ -17,6 +18,7 @@ from shieldwall.contract.messages import Envelope
 from shieldwall.server.gateway.workers import THREADS
 from shieldwall.server.gateway_composition import UNSIGNED_AT_ONCE
 from shieldwall.server.signer.service import SignerService
+from shieldwall.server.storage import check_ins
 
 TIME = b'{"nonce":"' + b"0" * 32 + b'"}'
 ELSEWHERE = "127.0.1.1"
@@ -79,3 +81,13 @@ def test_a_device_is_looked_up_and_answered_while_the_signer_takes_its_time(
         assert {each.result().status for each in asked} == {200}
 
     assert fetched.code == "notFound"
+
+
+def test_a_revision_is_not_handed_over_many_times_for_one_question(world: GatewayWorld, device: GatewayDevice) -> None:
+    def asks(*digests: Any) -> Reply:
+        return device.send("/device/v1/fetch", device.numbered(digests=digests))
+
+    assert asks(digest_of(1), digest_of(1)).code == "invalidJson"
+    with world.services.database.read() as connection:
+        assert check_ins.get(connection, device.device_id).seq == 0, "nothing happened"
+    assert asks(digest_of(1), digest_of(2)).code == "notFound"

@@ -9,6 +9,7 @@ from typing import Final, TypeVar, assert_never
 from sqlalchemy import Connection
 
 from shieldwall.contract.clock import Clock
+from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.messages import (
     MAX_CHECK_IN_BYTES,
     MAX_SMALL_BODY_BYTES,
@@ -135,6 +136,8 @@ class CheckingIn:
     async def post_fetch(self, call: Call) -> Answer:
         """Hand over policy revisions of the device's own target."""
         request = call.decoded(FetchRequest)
+        if len(set(request.digests)) < len(request.digests):  # of a small question no answer of megabytes
+            raise InvalidJsonError("A revision is asked for twice.")
         device, digest, now = call.device, call.body_digest, self.clock.now()
 
         def handed_over(connection: Connection) -> FetchAnswer:
