@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from tests.support.gateway_device import GatewayDevice
+from tests.support.gateway_world import gateway_world, until
 from tests.support.samples import device_id
 
 from shieldwall.contract.ids import DeviceId
@@ -63,3 +67,17 @@ def test_whatever_goes_wrong_while_it_is_looked_who_is_asked_the_next_look_wakes
         await asyncio.gather(looking, return_exceptions=True)
 
     asyncio.run(story())
+
+
+def test_a_server_that_is_asked_to_stop_lets_go_of_those_who_wait(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as others:
+        with gateway_world(tmp_path / "server") as world:
+            device = GatewayDevice(world)
+            assert device.register().status == 201
+            assert device.check_in().status == 200
+            waits = others.submit(device.send, "/device/v1/wait", device.numbered(seconds=300))
+            until(lambda: world.gateway.channels.count == 1 or waits.done())
+            assert not waits.done()
+
+        assert waits.result().status == 204
+    assert not asyncio.run(world.gateway.channels.wait(device.device_id, 30, never)), "nor does anybody begin to wait"

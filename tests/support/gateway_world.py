@@ -227,7 +227,9 @@ def _served(settings: ServerSettings, gateway: Gateway) -> Iterator[None]:
 
     async def serve() -> None:
         async with gateway.running():
-            serving = asyncio.create_task(listener.serve(gateway.application, Interfaces.RSGI, stop.wait))
+            serving = asyncio.create_task(
+                listener.serve(gateway.application, Interfaces.RSGI, lambda: gateway.until(stop))
+            )
             while not await is_listening(settings.listen, settings.gateway_port):  # noqa: ASYNC110 - Granian says nothing
                 await asyncio.sleep(0.01)
             ready.set()

@@ -90,6 +90,11 @@ class Gateway:
         async with beside(self.channels.run(), self.connections.run(), self.heartbeat.run()):
             yield
 
+    async def until(self, asked: asyncio.Event) -> None:
+        """Wait until somebody asks for the end, and then let those go who would be waited for, for minutes."""
+        await asked.wait()
+        self.channels.end()
+
 
 @contextmanager
 def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) -> Iterator[Gateway]:

@@ -41,7 +41,7 @@ async def serve(data: Path, port: int | None = None) -> None:
         spare_collections()
         async with gateway.running():
             structlog.get_logger().info("gateway_listens", address=found.listen, port=found.gateway_port)
-            await listener.serve(gateway.application, Interfaces.RSGI, asked.wait)
+            await listener.serve(gateway.application, Interfaces.RSGI, lambda: gateway.until(asked))
 
 
 def spare_collections() -> None:

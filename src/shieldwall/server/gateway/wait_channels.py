@@ -39,6 +39,7 @@ class WaitChannels:
         self._poll_seconds = poll_seconds
         self._waiting: dict[DeviceId, _Channel] = {}
         self._somebody_waits = asyncio.Event()
+        self._is_over = False
 
     @property
     def count(self) -> int:
@@ -51,6 +52,8 @@ class WaitChannels:
         Raises:
             ChannelsExhaustedError: As many wait as may.
         """
+        if self._is_over:
+            return False
         with self._entered(device_id) as channel:
             woken = asyncio.ensure_future(channel.woken.wait())
             gone = asyncio.ensure_future(disconnected())
@@ -60,6 +63,12 @@ class WaitChannels:
                 woken.cancel()
                 gone.cancel()
             return channel.is_due
+
+    def end(self) -> None:
+        """Let go of everybody who waits, and let nobody wait any more: a server that shall stop would wait for them."""
+        self._is_over = True
+        for channel in self._waiting.values():
+            channel.woken.set()
 
     async def run(self) -> None:
         """Look for due syncs, for ever, while somebody waits."""
