@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
@@ -14,7 +14,9 @@ import pytest
 from tests.support.gateway_device import GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, read_reply
 
-from shieldwall.contract.messages import Envelope
+from shieldwall.contract.events import MAX_EVENTS_BYTES
+from shieldwall.contract.messages import MAX_BODY_BYTES, MAX_CHECK_IN_BYTES, Envelope
+from shieldwall.server.gateway.reading import OF_A_DEVICE_AT_ONCE, OF_STRANGERS_AT_ONCE
 from shieldwall.server.gateway.workers import THREADS
 from shieldwall.server.gateway_composition import UNSIGNED_AT_ONCE
 from shieldwall.server.signer.service import SignerService
@@ -38,17 +40,19 @@ def device(world: GatewayWorld) -> GatewayDevice:
     return enrolled
 
 
-def nonce_for(world: GatewayWorld, address: str) -> Reply:
-    request = (
-        f"POST /{world.services.tenant.id}/EnrollmentServer/nonce HTTP/1.1\r\n"
-        f"Host: {world.authority}\r\nContent-Length: 0\r\n\r\n"
-    )
+def from_address(world: GatewayWorld, address: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    lines = [f"POST {path} HTTP/1.1", f"Host: {world.authority}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     plain = socket.create_connection(
         ("127.0.0.1", world.settings.gateway_port), timeout=20, source_address=(address, 0)
     )
     with world.tls.wrap_socket(plain, server_hostname="localhost") as connection:
-        connection.sendall(request.encode())
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
         return read_reply(connection)
+
+
+def nonce_for(world: GatewayWorld, address: str) -> Reply:
+    return from_address(world, address, f"/{world.services.tenant.id}/EnrollmentServer/nonce", b"", {})
 
 
 def test_a_network_that_asks_for_all_nonces_leaves_some_to_devices_elsewhere(world: GatewayWorld) -> None:
@@ -91,3 +95,31 @@ def test_a_revision_is_not_handed_over_many_times_for_one_question(world: Gatewa
     with world.services.database.read() as connection:
         assert check_ins.get(connection, device.device_id).seq == 0, "nothing happened"
     assert asks(digest_of(1), digest_of(2)).code == "notFound"
+
+
+def test_a_device_that_says_too_much_is_heard_more_slowly_and_nobody_else(
+    world: GatewayWorld, device: GatewayDevice
+) -> None:
+    much = b'"' + b"a" * (MAX_CHECK_IN_BYTES - 2) + b'"'
+    other = GatewayDevice(world)
+    assert other.register().status == 201
+
+    replies = [device.send("/device/v1/checkin", much) for _ in range(OF_A_DEVICE_AT_ONCE // len(much) + 1)]
+
+    assert {reply.code for reply in replies[:-1]} == {"invalidJson"}
+    assert (replies[-1].status, replies[-1].code) == (429, "tooManyRequests")
+    assert device.send("/device/v1/events", much[: MAX_EVENTS_BYTES - 1] + b'"').code == "tooManyRequests"
+    assert device.check_in().status == 200, "it is managed all the same"
+    assert other.send("/device/v1/checkin", much).code == "invalidJson"
+
+
+def test_strangers_of_one_network_leave_room_for_registrations_from_elsewhere(world: GatewayWorld) -> None:
+    much, stranger = b'"' + b"a" * (MAX_BODY_BYTES - 2) + b'"', GatewayDevice(world)
+    path = f"{stranger.enrollment}/device"
+
+    replies = [stranger.send(path, much) for _ in range(OF_STRANGERS_AT_ONCE // len(much))]
+    there = [reply.code for reply in replies]
+
+    assert there == sorted(there), "first read, then sent away"
+    assert set(there) == {"invalidJson", "tooManyRequests"}
+    assert from_address(world, ELSEWHERE, path, much, stranger.sign(path, much)).code == "invalidJson"

@@ -41,6 +41,7 @@ from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
 from shieldwall.server.gateway.rate_limit import SharedBucket, TokenBuckets
+from shieldwall.server.gateway.reading import Reading
 from shieldwall.server.gateway.routes import Router
 from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.server.gateway.wait_channels import WaitChannels
@@ -135,6 +136,7 @@ def compose_gateway(
     writer = GroupCommit(database)
     workers, signing = Workers(), Workers()  # so that nobody who is looked up waits for a slow signer
     authentication = Authentication(database, workers)
+    reading = Reading(monotonic)
     connections = ConnectionGuard(settings.gateway_port, monotonic)
     admission = Admission(monotonic=monotonic, draw_between=draw_between)
     sealer = NonceSealer(key=settings.nonce_key.read_bytes())
@@ -189,6 +191,7 @@ def compose_gateway(
         writer=writer,
         clock=clock,
         bucket=SharedBucket(rate=UNSIGNED_PER_SECOND, burst=UNSIGNED_AT_ONCE, monotonic=monotonic),
+        reading=reading,
     )
     router = Router(
         (
@@ -211,6 +214,7 @@ def compose_gateway(
                 channels=channels,
                 catching_up=catching_up,
                 quiet=QuietCheckIns(authentication.callers_of, writer, clock),
+                reading=reading,
                 facts_writer=paced_writer(),
             ).routes(),
             *OpeningLines(broker=_broker(settings), writer=writer, clock=clock).routes(),
@@ -253,6 +257,7 @@ def compose_gateway(
                 router=router,
                 authority=normal_authority(authority_of(settings.gateway_url)),
                 authentication=authentication,
+                reading=reading,
                 clock=clock,
                 connections=connections,
                 bodies=BodyWatch(),

@@ -32,6 +32,7 @@ from shieldwall.server.gateway.problems import (
     problem_body,
     status_of,
 )
+from shieldwall.server.gateway.reading import Reading
 from shieldwall.server.gateway.routes import Access, Match, Router
 from shieldwall.server.manager.turns import DeviceNotActiveError
 from shieldwall.server.tracing import NoTracing, Spanned, Tracing
@@ -61,6 +62,7 @@ class Application:
     router: Router
     authority: str
     authentication: Authentication
+    reading: Reading
     clock: Clock
     connections: ConnectionGuard
     bodies: BodyWatch
@@ -147,6 +149,7 @@ class Application:
             signed.signature.check_window(self._now())
             if route.access is Access.DEVICE:
                 caller = await self.authentication.caller_of(signed)
+                self.reading.of_device(caller.id, body)
 
         return await route.handler(
             Call(

@@ -17,19 +17,19 @@ class TokenBucket:
         self._tokens = float(burst)
         self._filled_at = monotonic()
 
-    def take(self, *, leaving: float = 0.0) -> bool:
-        """Take one token; false when there is none, or when fewer than ``leaving`` would be left."""
+    def take(self, cost: int = 1, *, leaving: float = 0.0) -> bool:
+        """Take so many tokens; false when they are not there, or when fewer than ``leaving`` would be left."""
         now = self._monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
-        if self._tokens - 1 < leaving:
+        if self._tokens - cost < leaving:
             return False
-        self._tokens -= 1
+        self._tokens -= cost
         return True
 
-    def give_back(self) -> None:
-        """Take back a token that was taken for nothing."""
-        self._tokens = min(self._burst, self._tokens + 1)
+    def give_back(self, cost: int = 1) -> None:
+        """Take back what was taken for nothing."""
+        self._tokens = min(self._burst, self._tokens + cost)
 
 
 MOST_NAMES: Final = 10_000
@@ -45,18 +45,18 @@ class TokenBuckets:
         self._most_names: Final = most_names
         self._buckets: dict[str, TokenBucket] = {}
 
-    def take(self, name: str) -> bool:
-        """Take one token of a name; false when there is none."""
+    def take(self, name: str, cost: int = 1) -> bool:
+        """Take so many tokens of a name; false when they are not there."""
         bucket = self._buckets.pop(name, None) or self._new()
         self._buckets[name] = bucket  # last in the order, which is that of use
         if len(self._buckets) > self._most_names:
             del self._buckets[next(iter(self._buckets))]
-        return bucket.take()
+        return bucket.take(cost)
 
-    def give_back(self, name: str) -> None:
-        """Take back a token of a name that was taken for nothing."""
+    def give_back(self, name: str, cost: int = 1) -> None:
+        """Take back what was taken of a name for nothing."""
         if (bucket := self._buckets.get(name)) is not None:
-            bucket.give_back()
+            bucket.give_back(cost)
 
 
 SHARES: Final = 10
@@ -74,11 +74,11 @@ class SharedBucket:
         self._kept: Final = burst / 2
         self._little: Final = TokenBuckets(rate=rate / SHARES, burst=max(1, burst // SHARES), monotonic=monotonic)
 
-    def take(self, name: str) -> bool:
-        """Take one token for a name; false when there is none for it."""
-        if not self._little.take(name):
-            return self._all.take(leaving=self._kept)
-        if self._all.take():
+    def take(self, name: str, cost: int = 1) -> bool:
+        """Take so many tokens for a name; false when they are not there for it."""
+        if not self._little.take(name, cost):
+            return self._all.take(cost, leaving=self._kept)
+        if self._all.take(cost):
             return True
-        self._little.give_back(name)
+        self._little.give_back(name, cost)
         return False

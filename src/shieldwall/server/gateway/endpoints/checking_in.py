@@ -24,6 +24,7 @@ from shieldwall.server.gateway.catching_up import CatchingUp
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
+from shieldwall.server.gateway.reading import Reading
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
@@ -58,6 +59,7 @@ class CheckingIn:
     channels: WaitChannels
     catching_up: CatchingUp
     quiet: QuietCheckIns
+    reading: Reading
     facts_writer: PacedWriter
     """Facts may move a device between groups each time, and the history of that is kept."""
 
@@ -94,6 +96,7 @@ class CheckingIn:
         device = await self.quiet.left_by(call.unverified)
         if device is None:
             return _UNCHANGED
+        self.reading.of_device(device.id, call.body)
         request, digest = call.decoded(CheckInRequest), call.body_digest
 
         def record(connection: Connection) -> Outcome:

@@ -17,6 +17,7 @@ from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsError
 from shieldwall.server.gateway.rate_limit import SharedBucket
+from shieldwall.server.gateway.reading import Reading
 from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.gateway.tenancy import PathTenants, check_own_tenant
 from shieldwall.server.inventory.nonces import NonceSealer
@@ -47,6 +48,7 @@ class Enrolling:
     writer: GroupCommit
     clock: Clock
     bucket: SharedBucket
+    reading: Reading
 
     def routes(self) -> tuple[Route, ...]:
         """List the paths, in the order of a device's life."""
@@ -91,6 +93,7 @@ class Enrolling:
 
     async def post_device(self, call: Call) -> Answer:
         """Register: the request is signed by the very key that it asks to register."""
+        self.reading.of_stranger(call.network, call.body)
         onboarding = self.onboarding_for(await self.tenants.of(call))
         request = call.decoded(RegisterRequest)
         certified = read_certificate_request(request)
