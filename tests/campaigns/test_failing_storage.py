@@ -28,6 +28,8 @@ from tests.support.postgresql import find_programs
 from tests.support.private_namespaces import mount, privately
 from tests.support.storm_server import StormServer
 
+from shieldwall.server.replacements import Cause, counted
+
 LONGEST_SECONDS = 60.0
 HEALS_SECONDS = 10.0
 SYNCS = "fdatasync,fsync"
@@ -86,6 +88,7 @@ def test_a_disk_that_refuses_gets_no_acknowledgement_and_is_forgiven(tmp_path: P
     told = server.log.read_text()
     ends = sum(list(REFUSALS.values())[number % len(REFUSALS)][0] == SYNCS for number in range(len(taken)))
     assert told.count('"sync_failed"') == told.count('"process_ended_in_doubt"') == ends
+    assert counted(server.settings.run, Cause.FAILED_SYNC) == ends
     sys.stdout.write(f"D-IO: {len(taken)} refusals, taken again after {max(taken):.1f} s at most\n")
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, text
 from tests.support.manager_world import World
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
+from shieldwall.contract.ids import TenantId
 from shieldwall.server.manager.sweeping import look, still_to_come, sweep
 from shieldwall.server.storage import aims, check_ins, devices, rounds
 from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.sweeping import SweepMeasures
 
 HOLDER = "00000000-0000-4000-8000-0000000000aa"
 FEW, MANY = 40, 900
@@ -126,3 +129,17 @@ def test_a_change_during_a_round_is_taken_up_by_those_that_were_passed(world: Wo
 
         assert sum(len(each or ()) for each in reached) == 3
         assert passed <= frozenset().union(*(each or frozenset() for each in reached))
+
+
+def test_nobody_is_said_to_be_behind_in_a_tenant_that_others_brought_to_its_end() -> None:
+    registry = CollectorRegistry()
+    measures = SweepMeasures(registry)
+    other = TenantId("00000000-0000-4000-8000-0000000000bb")
+
+    measures.open([TENANT_ID, other])
+    measures.behind(TENANT_ID, 7)
+    measures.behind(other, 2)
+    assert registry.get_sample_value("shieldwall_devices_behind") == 9
+
+    measures.open([other])
+    assert registry.get_sample_value("shieldwall_devices_behind") == 2

@@ -3,6 +3,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.observability import new_registry
+from shieldwall.server.replacements import Cause, count_one
+from shieldwall.server.settings import ServerSettings, SettingsFile, resolved
+from shieldwall.trust.certificates import SERVER_DAYS, LocalAuthority
 
 PROGRAM = """
 import logging
@@ -59,3 +69,55 @@ def test_what_a_device_calls_itself_stays_on_its_line_and_steers_nothing() -> No
     assert line.count("\n") == 1
     assert not {"\x1b", "\u202e", "\u2028", "\r"} & set(line)
     assert json.loads(line)["name"] == HOSTILE
+
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+def settings_in(data: Path) -> ServerSettings:
+    (data / "run").mkdir()
+    (data / "tls").mkdir()
+    return resolved(
+        data,
+        SettingsFile(
+            tenant_id=TenantId("00000000-0000-4000-8000-00000000000a"),
+            database="sqlite:///x",
+            public_port=8443,
+            gateway_port=8444,
+        ),
+    )
+
+
+def replaced(registry: CollectorRegistry, cause: Cause) -> float | None:
+    return registry.get_sample_value("shieldwall_processes_replaced_total", {"cause": cause.value})
+
+
+def test_who_was_replaced_is_told_by_all_processes_of_a_server_and_by_those_that_come(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    before = new_registry(settings)
+    assert [replaced(before, cause) for cause in Cause] == [0, 0], "or nobody would see the first one"
+
+    for cause in (Cause.FAILED_SYNC, Cause.KILLED, Cause.KILLED):
+        count_one(settings.run, cause)
+
+    for registry in (before, new_registry(settings)):
+        assert replaced(registry, Cause.FAILED_SYNC) == 1
+        assert replaced(registry, Cause.KILLED) == 2
+
+
+def test_where_nothing_can_be_counted_the_one_who_counts_goes_on(tmp_path: Path) -> None:
+    count_one(tmp_path / "gone", Cause.FAILED_SYNC)
+    assert not (tmp_path / "gone").exists()
+
+
+def test_the_end_is_told_of_the_certificate_that_is_shown(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    name = "shieldwall_certificate_end_timestamp_seconds"
+    assert new_registry(settings).get_sample_value(name) is None
+
+    chain, _ = LocalAuthority.create(NOW).issue_server(["localhost"], NOW)
+    settings.tls_certificate.write_text(chain)
+    shown = new_registry(settings)
+    settings.tls_certificate.write_text("another one, which nobody shows before a restart")
+
+    assert shown.get_sample_value(name) == (NOW + timedelta(days=SERVER_DAYS)).timestamp()

@@ -20,6 +20,7 @@ from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server import supervise as module
+from shieldwall.server.replacements import Cause
 from shieldwall.server.settings import SettingsFile, resolved
 from shieldwall.server.supervise import (
     MOST_KILLED,
@@ -110,6 +111,7 @@ def test_when_one_ends_by_itself_all_are_ended_and_it_is_named(tmp_path: Path) -
 def test_one_that_was_killed_is_replaced_where_it_may_be_and_the_others_stay(tmp_path: Path) -> None:
     gateway = plan(tmp_path, "gateway", is_replaceable=True)
     served: list[int] = []
+    counted: list[Cause] = []
 
     async def is_ready() -> bool:
         """Kill it whenever the supervisor has seen it serve, three times; then let all of it end."""
@@ -123,9 +125,10 @@ def test_one_that_was_killed_is_replaced_where_it_may_be_and_the_others_stay(tmp
         )
         return True
 
-    watched = dataclasses.replace(gateway, is_ready=is_ready)
+    watched = dataclasses.replace(gateway, is_ready=is_ready, count=counted.append)
     asyncio.run(asyncio.wait_for(supervise([[plan(tmp_path, "signer")], [watched]], lambda: None), 60))
     assert len(set(served)) == 4
+    assert counted == [Cause.KILLED] * 3, "the signal that ended all of it is nobody's loss"
     assert not any(map(is_running, served))
     assert (tmp_path / "ended").read_text().split() == ["gateway", "signer"], "the signer was never disturbed"
 
@@ -203,8 +206,10 @@ def test_who_ends_in_doubt_is_replaced_once_that_is_settled(tmp_path: Path) -> N
         os.kill(os.getpid(), signal.SIGTERM)
 
     gateway = plan(tmp_path, "gateway", DOUBTS_ONCE + PATIENT, is_replaceable=True)
-    doubting = dataclasses.replace(gateway, doubts=74, settle=settle)
+    counted: list[Cause] = []
+    doubting = dataclasses.replace(gateway, doubts=74, settle=settle, count=counted.append)
     run([[plan(tmp_path, "signer")], [doubting]], (tmp_path / "ready").touch)
+    assert counted == [Cause.FAILED_SYNC]
     assert (tmp_path / "ended").read_text().split() == ["gateway", "signer"], "the signer was never disturbed"
 
 
@@ -213,9 +218,11 @@ def test_who_ends_in_doubt_that_cannot_be_settled_ends_all(tmp_path: Path) -> No
         raise NotReadyError("The disk is broken.")
 
     gateway = plan(tmp_path, "gateway", DOUBTS_ONCE + PATIENT, is_replaceable=True)
-    doubting = dataclasses.replace(gateway, doubts=74, settle=settle)
+    counted: list[Cause] = []
+    doubting = dataclasses.replace(gateway, doubts=74, settle=settle, count=counted.append)
     with pytest.raises(NotReadyError, match="disk is broken"):
         run([[plan(tmp_path, "signer")], [doubting]], (tmp_path / "ready").touch)
+    assert counted == [Cause.FAILED_SYNC], "the service manager starts the server again, and it may go well"
     assert not is_running(pid_of(tmp_path, "signer"))
 
 

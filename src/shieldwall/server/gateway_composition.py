@@ -131,7 +131,7 @@ def compose_gateway(
     tracing: Tracing | None = None,
 ) -> Iterator[Gateway]:
     """Put a gateway together from parts that are open; a simulation hands in time, ids and chance of its own."""
-    registry = new_registry()
+    registry = new_registry(settings)
     measures = GatewayMeasures(registry)
     writer = GroupCommit(database)
     workers, signing = Workers(), Workers()  # so that nobody who is looked up waits for a slow signer

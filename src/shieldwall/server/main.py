@@ -215,7 +215,7 @@ def compose_admin(
     from shieldwall.server.portal.sign_in.provider_client import ProviderClient  # noqa: PLC0415 - see above
     from shieldwall.server.portal.work.works import Works  # noqa: PLC0415 - see above
 
-    settings, registry = services.settings, new_registry()
+    settings, registry = services.settings, new_registry(services.settings)
     connections = ConnectionGuard(settings.public_port, monotonic)
     attempts = Attempts(settings.limits, monotonic)
     about = About(

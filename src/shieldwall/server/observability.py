@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, TextIO, cast
 
 import structlog
+from cryptography import x509
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from shieldwall.server.replacements import Cause, counted
+from shieldwall.server.settings import ServerSettings
 
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # local variables hold keys and secrets
@@ -71,9 +79,42 @@ def log_as_json(process: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
-def new_registry() -> CollectorRegistry:
+class ServerFigures(Collector):
+    """What every process of a server tells of it: how often others were replaced, until when it is trusted."""
+
+    def __init__(self, run: Path, certificate: Path) -> None:
+        self._run: Final = run
+        self._certificate_end: Final = _end_of(certificate)  # as it is shown: a newer file is taken up by a restart
+
+    def collect(self) -> Iterator[Metric]:
+        """Hand the numbers to the registry."""
+        replaced = CounterMetricFamily(
+            "shieldwall_processes_replaced", "Processes that took the place of one that ended.", labels=("cause",)
+        )
+        for cause in Cause:
+            replaced.add_metric((cause.value,), counted(self._run, cause))
+        yield replaced
+        if self._certificate_end is not None:
+            yield GaugeMetricFamily(
+                "shieldwall_certificate_end_timestamp_seconds",
+                "When the first certificate ends of the chain that this process shows.",
+                value=self._certificate_end,
+            )
+
+
+def _end_of(chain: Path) -> float | None:
+    """Return when the first certificate of a chain ends; ``None`` where it cannot be read, as whoever listens says."""
+    try:
+        found = x509.load_pem_x509_certificates(chain.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return min(each.not_valid_after_utc for each in found).timestamp()
+
+
+def new_registry(settings: ServerSettings) -> CollectorRegistry:
     """Make the registry of a process, with what every process measures."""
     registry = CollectorRegistry()
+    registry.register(ServerFigures(settings.run, settings.tls_certificate))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)

@@ -9,10 +9,12 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Collection
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server import replacements
 from shieldwall.server.roles import DEFAULT, Role
 from shieldwall.server.settings import ServerSettings, SignerDoor
 from shieldwall.server.signer.errors import SignerUnavailableError
@@ -77,6 +79,7 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
     A gateway comes to ask the signer long after that is there, for it has the more to load; and devices wait for
     nobody else. An admin process has most to load.
     """
+    count = partial(replacements.count_one, settings.run)
 
     def settle() -> None:
         _settle(settings.database)
@@ -99,6 +102,7 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                     is_replaceable=True,
                     doubts=failed_syncs.STATUS,
                     settle=settle,
+                    count=count,
                 )
             case Role.ADMIN:
                 return ProcessPlan(
@@ -108,6 +112,7 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                     is_replaceable=True,
                     doubts=failed_syncs.STATUS,
                     settle=settle,
+                    count=count,
                 )
             case Role.TARGETING:
                 return ProcessPlan(
@@ -117,6 +122,7 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                     is_replaceable=True,
                     doubts=failed_syncs.STATUS,
                     settle=settle,
+                    count=count,
                 )
 
     door = tuple(_door(settings, each) for each in [settings.signer_door] if each and Role.SIGNER in roles)
@@ -132,6 +138,7 @@ def _door(settings: ServerSettings, door: SignerDoor) -> ProcessPlan:
         command=module_command("shieldwall.server.signer.door", settings.data, door.listen, str(door.port)),
         is_ready=lambda: is_listening(door.listen, door.port),
         is_replaceable=True,
+        count=partial(replacements.count_one, settings.run),
     )
 
 

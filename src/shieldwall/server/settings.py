@@ -258,7 +258,7 @@ class ServerSettings:
 
     @property
     def run(self) -> Path:
-        """Directory of sockets and locks; empty while the server does not run."""
+        """Directory of sockets, locks and counts; may be deleted while the server does not run."""
         return self.data / "run"
 
     @property

@@ -23,6 +23,7 @@ from typing import Final
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.plain_logging import structlog
+from shieldwall.server.replacements import Cause
 from shieldwall.server.roles import DEFAULT, Role
 from shieldwall.server.settings import ServerSettings
 
@@ -77,6 +78,8 @@ class ProcessPlan:
     """With this status it ends because it no longer trusts what it reads: another may do so once that is settled."""
     settle: Callable[[], None] = lambda: None
     """Done before another takes its place."""
+    count: Callable[[Cause], None] = lambda _: None
+    """Hears why another shall take its place, before anything is done about it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -230,6 +233,7 @@ async def _replace(ended: _Running, running: list[_Running]) -> None:
     is_in_doubt = status == ended.plan.doubts
     event = "process_ended_in_doubt" if is_in_doubt else "process_killed_by_others"
     _log.error(event, name=ended.name, pid=ended.process.pid, status=status)
+    ended.plan.count(Cause.FAILED_SYNC if is_in_doubt else Cause.KILLED)
     if is_in_doubt:
         await asyncio.to_thread(ended.plan.settle)
     running[running.index(ended)] = replaced = await _start(ended.plan)

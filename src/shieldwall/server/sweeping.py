@@ -7,7 +7,7 @@ time. Of several such processes on one database one does it, until it falls sile
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -56,6 +56,11 @@ class SweepMeasures:
         """Count devices that were brought up to date."""
         self._swept.inc(devices)
 
+    def open(self, tenant_ids: Iterable[TenantId]) -> None:
+        """Forget all tenants but these: whoever brought the last device of another up to date, none is behind there."""
+        self._known = {tenant: self._known.get(tenant, 0) for tenant in tenant_ids}
+        self._behind.set(sum(self._known.values()))
+
     def behind(self, tenant_id: TenantId, devices: int) -> None:
         """Export how many devices of a tenant are behind."""
         self._known[tenant_id] = devices
@@ -84,10 +89,12 @@ class Sweeping:
         """Return the tenants of which devices may be behind; none where the database cannot say."""
         try:
             with self.services.database.read() as connection:
-                return tuple(tenants.get(connection, each) for each in aims.open_tenants(connection))
+                found = tuple(tenants.get(connection, each) for each in aims.open_tenants(connection))
         except ShieldwallError as error:
             structlog.get_logger().warning("sweep_failed", code=error.code, cause=error.cause)
             return ()
+        self.measures.open(each.id for each in found)
+        return found
 
     def portion(self, tenant: Tenant) -> Swept:
         """Bring one portion of a tenant's devices up to date."""

@@ -42,10 +42,10 @@ class EventMeasures:
 
     def standing(self, receivers: Iterable[Standing]) -> None:
         """Export how all receivers are doing."""
-        states = Counted({(sort.value, state): 0 for sort in Sort for state in ("well", "failing", "off")})
+        states = Counted({(sort.value, state): 0 for sort in Sort for state in ("well", "failing", "off", "paused")})
         lags = dict.fromkeys(Sort, 0)
         for each in receivers:
-            states[each.sort.value, "off" if not each.enabled else "failing" if each.failures else "well"] += 1
+            states[each.sort.value, _state_of(each)] += 1
             if each.enabled:
                 lags[each.sort] = max(lags[each.sort], each.lag)
         for (sort, state), count in states.items():
@@ -64,3 +64,9 @@ class EventMeasures:
     def stream_lag(self, stream: str, lag: int) -> None:
         """Export how far behind a sink is."""
         self._stream_lag.labels(stream).set(lag)
+
+
+def _state_of(receiver: Standing) -> str:
+    if not receiver.enabled:
+        return "off" if receiver.switched_off else "paused"
+    return "failing" if receiver.failures else "well"

@@ -211,6 +211,8 @@ class Standing:
 
     sort: Sort
     enabled: bool
+    switched_off: bool
+    """By the server, for want of success; otherwise somebody did it, and knows."""
     failures: int
     lag: int
 
@@ -223,10 +225,10 @@ def standings(connection: Connection) -> tuple[Standing, ...]:
         .where(outbox.c.tenant_id == receivers.c.tenant_id, outbox.c.sequence > receivers.c.cursor)
         .scalar_subquery()
     )
-    query = select(receivers.c.sort, receivers.c.enabled, receivers.c.failures, lag)
+    query = select(receivers.c.sort, receivers.c.enabled, receivers.c.switched_off_because, receivers.c.failures, lag)
     return tuple(
-        Standing(sort=Sort(sort), enabled=enabled, failures=failures, lag=behind)
-        for sort, enabled, failures, behind in connection.execute(query)
+        Standing(sort=Sort(sort), enabled=enabled, switched_off=because != "", failures=failures, lag=behind)
+        for sort, enabled, because, failures, behind in connection.execute(query)
     )
 
 
