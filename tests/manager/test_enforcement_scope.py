@@ -25,7 +25,7 @@ from shieldwall.server.directory import devices as directory
 from shieldwall.server.directory import enrollment
 from shieldwall.server.manager.assignments import assign
 from shieldwall.server.manager.enforcement_scope import ScopeEffect, get_scope, preview_scope, save_scope
-from shieldwall.server.storage import audit, check_ins, devices, groups, tenants
+from shieldwall.server.storage import audit, check_ins, devices, enrollments, groups, tenants
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.devices import columns_of_device
 from shieldwall.server.storage.records import Page
@@ -363,6 +363,20 @@ def test_a_preview_says_what_saving_does_and_each_device_is_decided_alike_alone(
         for each in joined:
             device = devices.get(connection, each)
             assert enrollment.enrolled(connection, replace(device, enrollment_code=0)) == device
+
+
+def test_a_scope_reaches_every_device_however_few_are_written_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrollments, "MOST_AT_ONCE", 4)  # or one, where rows are locked
+    with world.database.write() as connection:
+        last_come_first = [world.join(connection, number) for number in range(5, 0, -1)]
+        other = world.join(connection, 6, os_type="macOS")
+
+        save_scope(connection, world.acting, EnforcementScope(linux=Coverage.OFF))
+
+        assert [code_of(connection, each) for each in last_come_first] == [2] * 5
+        assert code_of(connection, other) == 1
 
 
 @pytest.mark.parametrize("with_rule", [False, True])

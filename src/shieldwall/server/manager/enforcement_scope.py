@@ -7,8 +7,11 @@ is taken gets the policies assigned to it. Both hear of it at once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import chain
+from operator import itemgetter
 from typing import Final
 
 from sqlalchemy import Connection
@@ -31,9 +34,9 @@ from shieldwall.server.directory.attributes import described_fleet
 from shieldwall.server.directory.enrollment import Deciding, deciding
 from shieldwall.server.directory.membership import reevaluate_asking
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import enrollments, targets, tenants
+from shieldwall.server.storage import enrollments, fleets, targets, tenants
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
-from shieldwall.server.storage.enrollments import EnrolledRow
+from shieldwall.server.storage.enrollments import Alike
 from shieldwall.server.storage.fleets import Whose
 
 MOST_SAMPLES: Final = 5
@@ -87,7 +90,7 @@ def preview_scope(connection: Connection, tenant_id: TenantId, scope: Enforcemen
         InvalidScopeError: The scope contradicts itself.
         InvalidRuleError: A rule of a dynamic tag cannot be read.
     """
-    return _effect(_decided(connection, tenant_id, _checked(scope)))
+    return _effect(connection, _decided(connection, tenant_id, _checked(scope)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +105,22 @@ class MovedDevice:
 
 
 def list_moved(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> tuple[MovedDevice, ...]:
-    """Name every device that a scope would take or release, and change nothing. Raises: as ``preview_scope``."""
-    decided = _decided(connection, tenant_id, _checked(scope))
+    """Name every device that a scope would take or release, by ids, and change nothing.
+
+    Raises: as ``preview_scope``.
+    """
+    moved = [each for each in _decided(connection, tenant_id, _checked(scope)) if each.is_managed != each.was_managed]
+    reasons = {device_id: each for each in moved for device_id in each.ids}
+    names = fleets.names(connection, reasons)
     return tuple(
         MovedDevice(
-            each.row.id,
-            each.row.display_name,
-            each.row.os_type,
+            device_id,
+            names.get(device_id, ""),
+            each.alike.os_type,
             each.is_managed,
             (each.before if each.is_managed else each.after).reason,
         )
-        for each in decided
-        if each.is_managed != each.was_managed
+        for device_id, each in sorted(reasons.items(), key=itemgetter(0))
     )
 
 
@@ -137,7 +144,7 @@ def save_scope(connection: Connection, acting: Acting, scope: EnforcementScope) 
     targets.lock(connection)  # from here on no device is enrolled by the scope from before
     before = tenants.enforcement_scope(connection, acting.tenant_id)
     decided = _decided(connection, acting.tenant_id, _checked(scope))
-    effect = _effect(decided)
+    effect = _effect(connection, decided)
     if scope != before:
         tenants.put_enforcement_scope(connection, acting.tenant_id, scope)
         acting.record(
@@ -156,19 +163,20 @@ def save_scope(connection: Connection, acting: Acting, scope: EnforcementScope) 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """A device, and what a scope makes of it; ``before`` is what the present one does."""
+    """Devices that are alike, and what a scope makes of them; ``before`` is what the present one does."""
 
-    row: EnrolledRow
+    alike: Alike
+    ids: Sequence[DeviceId]
     before: Enrollment
     after: Enrollment
 
     @property
     def was_managed(self) -> bool:
-        return self.row.code == MANAGED_CODE and self.row.state in SPEAKING
+        return self.alike.code == MANAGED_CODE and self.alike.state in SPEAKING
 
     @property
     def is_managed(self) -> bool:
-        return self.after.is_managed and self.row.state in SPEAKING
+        return self.after.is_managed and self.alike.state in SPEAKING
 
 
 def _checked(scope: EnforcementScope) -> EnforcementScope:
@@ -179,20 +187,30 @@ def _checked(scope: EnforcementScope) -> EnforcementScope:
 
 def _decided(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> list[_Decided]:
     """Decide every device. Devices that are alike are decided once."""
-    rows = list(enrollments.rows(connection, tenant_id))
     now, then = deciding(tenants.enforcement_scope(connection, tenant_id)), deciding(scope)
     was_tagged, will_be_tagged = (_tagged_by_rules(connection, tenant_id, each) for each in (now, then))
-    known: dict[tuple[object, ...], tuple[Enrollment, Enrollment]] = {}
-    found: list[_Decided] = []
-    for row in rows:
-        alike = (*row[2:8], row.id in was_tagged, row.id in will_be_tagged)
-        if alike not in known:
-            known[alike] = (
-                decide(now.scope, _standing(row, by_rule=row.id in was_tagged)),
-                decide(then.scope, _standing(row, by_rule=row.id in will_be_tagged)),
-            )
-        found.append(_Decided(row, *known[alike]))
-    return found
+    return [
+        _Decided(
+            alike,
+            ids,
+            decide(now.scope, _standing(alike, by_rule=was)),
+            decide(then.scope, _standing(alike, by_rule=will_be)),
+        )
+        for alike, together in enrollments.alike(connection, tenant_id)
+        for (was, will_be), ids in _parted(together, was_tagged, will_be_tagged)
+    ]
+
+
+def _parted(
+    device_ids: Sequence[DeviceId], was_tagged: Collection[DeviceId], will_be_tagged: Collection[DeviceId]
+) -> Iterable[tuple[tuple[bool, bool], Sequence[DeviceId]]]:
+    """Part devices by whether rules tag them, now and then."""
+    if not was_tagged and not will_be_tagged:
+        return [((False, False), device_ids)]
+    parts: defaultdict[tuple[bool, bool], list[DeviceId]] = defaultdict(list)
+    for device_id in device_ids:
+        parts[device_id in was_tagged, device_id in will_be_tagged].append(device_id)
+    return parts.items()
 
 
 def _tagged_by_rules(connection: Connection, tenant_id: TenantId, decided: Deciding) -> frozenset[DeviceId]:
@@ -204,60 +222,60 @@ def _tagged_by_rules(connection: Connection, tenant_id: TenantId, decided: Decid
     return frozenset(fleet.ids[place] for each in named for place in each)
 
 
-def _standing(row: EnrolledRow, *, by_rule: bool) -> Standing:
+def _standing(alike: Alike, *, by_rule: bool) -> Standing:
     return Standing(
-        os_type=row.os_type,
-        is_tagged=by_rule or TAG in row.tags,
-        manager=row.manager,
-        unsuitable=row.unsuitable,
-        is_domain_controller=row.is_domain_controller,
-        is_waiting=row.state is DeviceState.PENDING,
+        os_type=alike.os_type,
+        is_tagged=by_rule or TAG in alike.tags,
+        manager=alike.manager,
+        unsuitable=alike.unsuitable,
+        is_domain_controller=alike.is_domain_controller,
+        is_waiting=alike.state is DeviceState.PENDING,
     )
 
 
-def _effect(decided: Iterable[_Decided]) -> ScopeEffect:
-    taken: dict[tuple[str, Reason], list[EnrolledRow]] = defaultdict(list)
-    released: dict[tuple[str, Reason], list[EnrolledRow]] = defaultdict(list)
+def _effect(connection: Connection, decided: Iterable[_Decided]) -> ScopeEffect:
+    taken: dict[tuple[str, Reason], list[_Decided]] = defaultdict(list)
+    released: dict[tuple[str, Reason], list[_Decided]] = defaultdict(list)
     systems: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for each in decided:
-        systems[each.row.os_type][0] += each.was_managed
-        systems[each.row.os_type][1] += each.is_managed
+        systems[each.alike.os_type][0] += each.was_managed * len(each.ids)
+        systems[each.alike.os_type][1] += each.is_managed * len(each.ids)
         if each.is_managed and not each.was_managed:
-            taken[each.row.os_type, each.before.reason].append(each.row)
+            taken[each.alike.os_type, each.before.reason].append(each)
         elif each.was_managed and not each.is_managed:
-            released[each.row.os_type, each.after.reason].append(each.row)
+            released[each.alike.os_type, each.after.reason].append(each)
     return ScopeEffect(
-        taken=_moved(taken),
-        released=_moved(released),
+        taken=tuple(_moved(connection, taken)),
+        released=tuple(_moved(connection, released)),
         managed_before=sum(before for before, _ in systems.values()),
         managed_after=sum(after for _, after in systems.values()),
         systems=tuple((os_type, before, after) for os_type, (before, after) in sorted(systems.items())),
     )
 
 
-def _moved(groups: Mapping[tuple[str, Reason], list[EnrolledRow]]) -> tuple[Moved, ...]:
-    return tuple(
-        Moved(
+def _moved(connection: Connection, groups: Mapping[tuple[str, Reason], list[_Decided]]) -> Iterator[Moved]:
+    for (os_type, reason), moved in sorted(groups.items()):
+        first = nsmallest(MOST_SAMPLES, chain.from_iterable(each.ids for each in moved))
+        names = fleets.names(connection, first)
+        yield Moved(
             os_type=os_type,
             reason=reason,
-            count=len(rows),
-            samples=tuple((row.id, row.display_name) for row in rows[:MOST_SAMPLES]),
+            count=sum(len(each.ids) for each in moved),
+            samples=tuple((device_id, names.get(device_id, "")) for device_id in first),
         )
-        for (os_type, reason), rows in sorted(groups.items())
-    )
 
 
 def _carry_out(connection: Connection, acting: Acting, decided: Iterable[_Decided]) -> None:
-    """Give every device its code, let those that moved change groups, and aim policies at them anew.
+    """Give all devices their code, let those that moved change groups, and aim policies at them anew.
 
     One that stays unmanaged for another reason gets a target that says so.
     """
     recoded: defaultdict[int, list[DeviceId]] = defaultdict(list)
     moved = False
     for each in decided:
-        if each.row.code != each.after.code:
-            recoded[int(each.after.code)].append(each.row.id)
-            if MANAGED_CODE in {each.row.code, each.after.code}:
+        if each.alike.code != each.after.code:
+            recoded[int(each.after.code)] += each.ids
+            if MANAGED_CODE in {each.alike.code, each.after.code}:
                 moved = True
     for code, device_ids in recoded.items():
         enrollments.set_code(connection, device_ids, code)
