@@ -306,6 +306,8 @@ def test_what_is_written_to_a_device_in_one_statement_is_listed_too(database_url
         ("attestation_level", "tofu", {"attestation": frozenset({"tofu"})}),
         ("enrollment_code", 4, {"enrollment_codes": frozenset({4}), "managed_by": ""}),
         ("managed_elsewhere", "Intune", {"managed_by": "Intune"}),
+        ("managed_elsewhere", "", {"managed_by": ""}),
+        ("manager", "several", {"managed_by": "several"}),
     ):
         with database.write() as connection:
             connection.execute(update(device_rows).values({column: value}))

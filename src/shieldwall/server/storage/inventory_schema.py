@@ -9,6 +9,7 @@ its enrollment, its attestation and who manages it. Texts are written by ``inven
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy import DDL, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, event, false, text
@@ -103,26 +104,41 @@ inventory: Final = Table(
     postgresql_with=SOME_ROOM,
 )
 
-_FOLLOWED: Final = "state, enrollment_code, attestation_level, managed_elsewhere, manager"
-_FOLLOWING: Final = """
+_FOLLOWING: Final = {
+    "inventory_follows": (
+        ("state", "enrollment_code", "managed_elsewhere", "manager"),
+        """
 UPDATE inventory SET state = NEW.state, enrollment_code = NEW.enrollment_code,
-    attestation_level = NEW.attestation_level,
     managed_by = CASE WHEN NEW.state IN ('active', 'quarantined', 'leaving') AND NEW.enrollment_code = 1 THEN 'MDE'
         ELSE COALESCE(NULLIF(NEW.managed_elsewhere, ''), NEW.manager, '') END
     WHERE device_id = NEW.id;
-"""
-_TRIGGER: Final = f"CREATE TRIGGER inventory_follows AFTER UPDATE OF {_FOLLOWED} ON devices"
-_FUNCTION: Final = (
-    f"CREATE OR REPLACE FUNCTION inventory_follows() RETURNS trigger AS $$ BEGIN {_FOLLOWING} RETURN NULL; END $$"
-    " LANGUAGE plpgsql"
-)
-TRIGGERS: Final = {
-    "sqlite": (f"{_TRIGGER} BEGIN {_FOLLOWING} END",),
-    "postgresql": (
-        _FUNCTION,
-        f"{_TRIGGER} FOR EACH ROW EXECUTE FUNCTION inventory_follows()",
+""",
+    ),
+    "inventory_follows_attestation": (
+        ("attestation_level",),
+        """
+UPDATE inventory SET attestation_level = NEW.attestation_level WHERE device_id = NEW.id;
+""",
     ),
 }
+"""What a device has that its row here follows, and how. SQLite writes each index that names a column which is set, also
+where its value stays: so nothing is set beside what changed."""
+
+
+def _written(dialect: str) -> Iterator[str]:
+    differs = "IS NOT" if dialect == "sqlite" else "IS DISTINCT FROM"
+    for name, (columns, following) in _FOLLOWING.items():
+        condition = " OR ".join(f"OLD.{column} {differs} NEW.{column}" for column in columns)
+        cause = f"AFTER UPDATE OF {', '.join(columns)} ON devices FOR EACH ROW WHEN ({condition})"
+        if dialect == "sqlite":
+            yield f"CREATE TRIGGER {name} {cause} BEGIN {following} END"
+            continue
+        body = f"BEGIN {following} RETURN NULL; END"
+        yield f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger AS $$ {body} $$ LANGUAGE plpgsql"
+        yield f"CREATE TRIGGER {name} {cause} EXECUTE FUNCTION {name}()"
+
+
+TRIGGERS: Final = {dialect: tuple(_written(dialect)) for dialect in ("sqlite", "postgresql")}
 """A table of devices that is made anew (as SQLite's migrations do) needs them again."""
 
 for _dialect, _statements in TRIGGERS.items():
