@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -43,17 +44,17 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     (root / "etc/opt/microsoft/mdatp").mkdir(parents=True)
     socket = home / "run" / "applier.sock"
     places = ("--root", str(root), "--state", str(state), "--applier", str(socket))
-    module = (sys.executable, "-I", "-m")
-    applier = (*module, "shieldwall.agent.applier_main", "--root", str(root), "--state", str(home / "applier"))
+    (agent, surroundings), (applier, others) = map(_unit, _NAMES)
+    agent += (str(root), str(state), str(socket))
+    applier += ("--root", str(root), "--state", str(home / "applier"), "--socket", str(socket), "--agent-user", "0")
     with server.running(*_PERMISSIONS):
         _assign_samples(server)
-        with started((*applier, "--socket", str(socket), "--agent-user", "0"), home / "applier.log", _unit()) as second:
+        with started(applier, home / "applier.log", others) as second:
             wait_until(socket.exists, "the applier")
             run(AGENT, *places, "onboard", str(server.package))
             run(AGENT, *places, "sync")
             log = home / "agent.log"
-            agent = (*module, "shieldwall.agent.main", str(root), str(state), str(socket))
-            with started(agent, log, _unit()) as first:
+            with started(agent, log, surroundings) as first:
                 wait_until(lambda: log.exists() and "checkedIn" in log.read_text(), "the agent's first check-in")
                 figures = _at_rest(first, second, rest)
             synced = [each * 1e3 for each in _costs(check_ins, places)]
@@ -76,11 +77,14 @@ def _assign_samples(server: Server) -> None:
             run(SHIELDWALL, *words, environment=server.environment)
 
 
-def _unit() -> dict[str, str]:
-    """Return the environment that both units give."""
-    text = (UNITS / "shieldwall-agent.service").read_text()
+def _unit(name: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return how a unit starts its program, up to the program's own words, and the environment that it gives."""
+    text = (UNITS / f"shieldwall-{name}.service").read_text()
+    (start,) = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
+    _, *words = shlex.split(start)
     said = dict(pair.split("=", 1) for pair in re.findall(r"^Environment=(\S+)$", text, re.MULTILINE))
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **said}
+    command = (sys.executable, *words[: words.index("-m") + 2])
+    return command, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **said}
 
 
 def _at_rest(agent: int, applier: int, seconds: float) -> list[Figure]:

@@ -70,15 +70,15 @@ service.give_back()
 print(first, after_nothing, len(looks))
 """
 
-SELDOM = {"argparse", "cryptography.x509.certificate_transparency", "importlib.resources", "rich", "tempfile", "typer"}
-"""Of libraries: what only a command line, a package or a test of a certificate asks for."""
+SELDOM = {"argparse", "cryptography.x509", "importlib.resources", "rich", "tempfile", "typer"}
+"""Of libraries: what only a command line, a package, a registration or a test of a certificate asks for."""
 NOT_AT_REST = {
     "shieldwall.agent.applier_main": SELDOM
     | {
-        *("cryptography.x509", "email", "http", "ssl", "urllib.request", "zipfile"),
+        *("email", "http", "ssl", "urllib.request", "zipfile"),
         *("shieldwall.agent.doctor", "shieldwall.agent.inspection.inspector", "shieldwall.agent.service"),
     },
-    "shieldwall.agent.main": SELDOM - {"cryptography.x509.certificate_transparency"}
+    "shieldwall.agent.main": SELDOM
     | {
         *("shieldwall.agent.applier.engine", "shieldwall.agent.doctor", "shieldwall.agent.providers.registry"),
         *("shieldwall.catalog.loader", "shieldwall.policy.resolve", "urllib.request", "zipfile"),

@@ -24,7 +24,6 @@ from shieldwall.contract.registration import (
     RegisterAnswer,
 )
 from shieldwall.trust import strict_base64
-from shieldwall.trust.attestation import qualifier
 from shieldwall.trust.device_key import SigningKey
 from shieldwall.trust.tpm import MODULUS_BYTES, MalformedTpmStructureError
 
@@ -53,6 +52,8 @@ def answer(
         UnusableAnswerError: The server challenges a key that is in no TPM, or the challenge cannot be read.
         TpmError: The challenge is not for this TPM and its keys, or the TPM fails.
     """
+    from shieldwall.trust.attestation import qualifier  # noqa: PLC0415 - megabytes that a rest does without
+
     if not isinstance(key, TpmKey):
         raise UnusableAnswerError("The server asks a TPM about a key that is in none.")
     try:

@@ -30,7 +30,6 @@ from shieldwall.trust.device_key import (
     is_signed_by,
     thumbprint,
 )
-from shieldwall.trust.endorsement import endorsement_hash
 
 OpenTpm = Callable[[], Tpm]
 """Opens this machine's TPM; the caller closes it."""
@@ -140,6 +139,8 @@ def read_key(content: bytes, open_tpm: OpenTpm | None, vault: KeyVault | None = 
 
 def tpm_hash(endorsement: Endorsement) -> Digest:
     """Name a TPM by its endorsement key. Raises: MalformedTpmStructureError."""
+    from shieldwall.trust.endorsement import endorsement_hash  # noqa: PLC0415 - megabytes that a rest does without
+
     return endorsement_hash(tpm.endorsement_key(tpm.read_public_area(endorsement.public)))
 
 

@@ -15,7 +15,7 @@ import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -33,19 +33,10 @@ from shieldwall.contract.registration import (
 )
 from shieldwall.contract.strict_json import decode, encode
 from shieldwall.trust.device_key import BadDeviceKeyError, DeviceKey
-from shieldwall.trust.existing_keys import (
-    BadExistingCertificateError,
-    ExistingCertificate,
-    read_certificate,
-    read_existing_certificate,
-)
-from shieldwall.trust.key_proofs import (
-    ExistingPrivateKey,
-    message,
-    read_existing_key,
-    sign_existing,
-    spoken_about,
-)
+
+if TYPE_CHECKING:  # megabytes that a device without such a registration lacks
+    from shieldwall.trust.existing_keys import ExistingCertificate
+    from shieldwall.trust.key_proofs import ExistingPrivateKey
 
 T = TypeVar("T")
 
@@ -103,6 +94,8 @@ class Holding:
         self, request: RegisterRequest | PromoteRequest, *, tenant_id: TenantId, nonce: str, spki: bytes
     ) -> ExistingRegistrationProof:
         """Prove it for a request; of what the request says there as a proof, nothing counts."""
+        from shieldwall.trust.key_proofs import message, sign_existing, spoken_about  # noqa: PLC0415 - as above
+
         algorithm, signature = sign_existing(self.key, message(tenant_id, nonce, spki, spoken_about(request)))
         return ExistingRegistrationProof(
             certificate=_base64(self.certificate.der),
@@ -141,6 +134,8 @@ class ExistingState:
         certificate, key = self.disk.read(Path(files.certificate)), self.disk.read(Path(files.key))
         if certificate is None or key is None:
             return None
+        from shieldwall.trust.key_proofs import read_existing_key  # noqa: PLC0415 - as above
+
         try:
             return _holding(certificate, read_existing_key(key), files.certificate)
         except UnusableExistingError:
@@ -229,6 +224,12 @@ class ExistingState:
 
 
 def _holding(pem: bytes, key: ExistingPrivateKey, where: str) -> Holding:
+    from shieldwall.trust.existing_keys import (  # noqa: PLC0415 - as above
+        BadExistingCertificateError,
+        read_certificate,
+        read_existing_certificate,
+    )
+
     blocks = [match[1] for match in _PEM.finditer(pem)]
     if not 1 <= len(blocks) <= MAX_CHAIN + 1:
         raise UnusableExistingError(f"{where} does not hold 1 to {MAX_CHAIN + 1} certificates in PEM.")

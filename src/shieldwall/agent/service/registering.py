@@ -20,7 +20,6 @@ from shieldwall.contract.registration import (
     RegisterRequest,
     RegistrationDetails,
 )
-from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_key import SigningKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage, proof, proven_body
 
@@ -38,6 +37,8 @@ def server_of(package: OnboardingPackage, proxy: str | None) -> Server:
 
 def certificate_request(key: SigningKey, nonce: str) -> CertificateRequest:
     """Ask for a certificate for a key."""
+    from shieldwall.trust.certificate_request import build_request  # noqa: PLC0415 - megabytes that a rest does without
+
     return CertificateRequest(type="pkcs10", data=base64.b64encode(build_request(key, nonce)).decode("ascii"))
 
 

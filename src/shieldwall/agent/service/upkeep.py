@@ -36,8 +36,7 @@ from shieldwall.contract.registration import (
     RenewRequest,
 )
 from shieldwall.trust import moments
-from shieldwall.trust.certificate_request import build_request
-from shieldwall.trust.device_certificate import BadDeviceCertificateError, read_certificate
+from shieldwall.trust.certificate_outline import read_outline
 from shieldwall.trust.device_key import SigningKey
 
 RENEW_AFTER: Final = timedelta(days=45)
@@ -138,6 +137,8 @@ class Upkeep:
             self._use(following)
 
     def _change_to(self, following: SigningKey) -> None:
+        from shieldwall.trust.certificate_request import build_request  # noqa: PLC0415 - megabytes, needed every two years
+
         tenant_id = self.state.get_identity().server.tenant_id
         nonce = self.gateway.ask_unsigned(f"/{tenant_id}/EnrollmentServer/nonce", Empty(), NonceAnswer).nonce
         csr = base64.b64encode(build_request(following, nonce)).decode("ascii")
@@ -182,6 +183,11 @@ class Upkeep:
         return f"/{identity.server.tenant_id}/EnrollmentServer/device/{identity.device_id}/{verb}"
 
     def _check(self, certificate: str, key: SigningKey) -> None:
+        from shieldwall.trust.device_certificate import (  # noqa: PLC0415 - as above
+            BadDeviceCertificateError,
+            read_certificate,
+        )
+
         try:
             is_ours = read_certificate(certificate).key == key.thumbprint
         except BadDeviceCertificateError as error:
@@ -192,11 +198,10 @@ class Upkeep:
 
 def is_certificate_due(identity: Identity, key: SigningKey, now: datetime) -> bool:
     """Say whether it is time to renew; at once for a certificate that cannot be read or is another key's."""
-    try:
-        certificate = read_certificate(identity.certificate)
-    except BadDeviceCertificateError:
+    outline = read_outline(identity.certificate)
+    if outline is None or not outline.is_for(key.public_key):
         return True
-    return certificate.key != key.thumbprint or now >= certificate.not_before + RENEW_AFTER + spread(identity.device_id)
+    return now >= outline.not_before + RENEW_AFTER + spread(identity.device_id)
 
 
 def is_key_due(identity: Identity, now: datetime) -> bool:
