@@ -4,6 +4,9 @@ Requests that arrive while a commit is under way wait together and go into the n
 before the commit is on disk, and one that fails takes nothing else with it: the batch is then undone and run once more,
 each piece in a savepoint of its own. Mostly nothing fails, and savepoints cost more than the writes they guard.
 
+Where PostgreSQL had to choose between two who waited for each other's rows, whoever gave way is run once more, in a
+transaction of its own: only its end lets go of all that the other one waits for.
+
 Work that may aim policies anew goes into a transaction of its own kind, which begins with the lock of targeting: taken
 later, it would be a deadlock with whoever holds it and waits for a row that was written before in the same transaction.
 """
@@ -28,6 +31,9 @@ T = TypeVar("T")
 
 _Outcome = tuple[Any, Exception | None]
 _MOST_PER_COMMIT: Final = 512
+_MOST_RUNS: Final = 3
+_DEADLOCK: Final = "40P01"
+"""SQLSTATE deadlock_detected: another gateway wrote to the same rows at this moment, in another order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +63,8 @@ class GroupCommit:
     async def submit(self, work: Callable[[Connection], T], *, aims: bool = False, acknowledges: int = 1) -> T:
         """Run ``work`` in the next transaction; return its result once that is durable.
 
-        It may run twice, the first time undone: it must have no effect but on its connection. ``aims`` says that it may
-        aim policies anew, ``acknowledges`` for how many requests it stands.
+        It may run several times, undone but for the last: it must have no effect but on its connection. ``aims`` says
+        that it may aim policies anew, ``acknowledges`` for how many requests it stands.
 
         Raises:
             StorageUnavailableError: The commit failed, and nothing of the transaction happened; or this is closed.
@@ -108,6 +114,8 @@ class GroupCommit:
             outcomes = self._together(works, aims=aims)
         except Exception:  # noqa: BLE001 - whatever it is, the second run finds out whose it is
             outcomes = self._one_by_one(works, aims=aims)
+            for _ in range(_MOST_RUNS - 1):
+                self._run_again(works, outcomes, aims=aims)
         self.commits += 1
         self.acknowledged += sum(each.acknowledges for each in batch)
         for loop in {each.loop for each in batch}:
@@ -128,6 +136,14 @@ class GroupCommit:
         except Exception as failed_commit:  # noqa: BLE001 - every waiter must hear of it, whatever it is
             return [(None, failed_commit)] * len(works)
 
+    def _run_again(self, works: list[Callable[[Connection], Any]], outcomes: list[_Outcome], *, aims: bool) -> None:
+        """Run again whatever gave way to others, and replace its outcome."""
+        places = [place for place, (_, failure) in enumerate(outcomes) if _gave_way(failure)]
+        if places:
+            again = self._one_by_one([works[place] for place in places], aims=aims)
+            for place, outcome in zip(places, again, strict=True):
+                outcomes[place] = outcome
+
     @contextmanager
     def _transaction(self, *, aims: bool) -> Iterator[Connection]:
         with self._database.write() as connection:
@@ -145,6 +161,11 @@ def _tell(futures: Sequence[tuple[asyncio.Future[Any], _Outcome]]) -> None:
             future.set_result(result)
         else:
             future.set_exception(failure)
+
+
+def _gave_way(failure: Exception | None) -> bool:
+    database_said = None if failure is None else getattr(failure.__cause__, "orig", None)
+    return getattr(database_said, "sqlstate", None) == _DEADLOCK
 
 
 def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> _Outcome:
