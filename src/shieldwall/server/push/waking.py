@@ -102,7 +102,7 @@ class Waking:
                 await self.sleep(_CONNECT_SECONDS)
             finally:
                 self.measures.connected.set(0)
-                await client.close()
+                await _hang_up(client)
 
     async def _serve(self, client: Client, woken: Woken) -> None:
         self.measures.connected.set(1)
@@ -157,3 +157,12 @@ class Waking:
             connect_timeout=_CONNECT_SECONDS,
             error_cb=ignored,
         )
+
+
+async def _hang_up(client: Client) -> None:
+    """Close a connection, which may wait for a broker that reads no more, or fail where there is none."""
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await client.close()
+    except Exception as error:  # noqa: BLE001 - as above: nobody is woken any more if this ends those who wake
+        _log.info("broker_not_closed", cause=str(error))
