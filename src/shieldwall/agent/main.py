@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -64,7 +64,7 @@ class LocalAgent:
     host: LocalHost
     surroundings: Surroundings
     lock: StateLock
-    memory: Memory = field(default_factory=Memory)
+    memory: Memory
 
     @property
     def catalog(self) -> Catalog:
@@ -85,10 +85,11 @@ def local_agent(root: Path, directory: Path, out: TextIO, *, applier: SocketAppl
     clock = SystemClock()
     host = LocalHost(root)
     journal = Journal(out=out, clock=clock)
+    memory = Memory()
     enforcer, machine = _remote(applier) if applier is not None else _in_process(host, directory, clock)
     surroundings = Surroundings(
         state=AgentState(directory=directory, disk=LocalDisk(), open_tpm=_tpm(host), vault=_vault()),
-        open_transport=network,
+        open_transport=partial(network, before_silence=memory.give_back),
         machine=machine,
         enforcer=enforcer,
         clock=clock,
@@ -98,7 +99,7 @@ def local_agent(root: Path, directory: Path, out: TextIO, *, applier: SocketAppl
         own_files=own_files(root),
     )
     lock = StateLock(directory=directory, monotonic=time.monotonic, sleep=time.sleep)
-    return LocalAgent(host=host, surroundings=surroundings, lock=lock)
+    return LocalAgent(host=host, surroundings=surroundings, lock=lock, memory=memory)
 
 
 def _remote(applier: SocketApplier) -> tuple[Enforcer, Machine]:
@@ -212,9 +213,14 @@ def _give_up_rights(agent: LocalAgent, applier: Path) -> None:
     agent.memory.settle()
 
 
-def network(server: Server) -> HttpsTransport:
-    """Open the real network for a server."""
-    return HttpsTransport(context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy)
+def network(server: Server, *, before_silence: Callable[[], None] = lambda: None) -> HttpsTransport:
+    """Open the real network for a server; what is named is called before a long wait for its answer."""
+    return HttpsTransport(
+        context=tls_context(server.tls_roots),
+        monotonic=time.monotonic,
+        proxy=server.proxy,
+        before_silence=before_silence,
+    )
 
 
 def _tpm(host: LocalHost) -> OpenTpm | None:

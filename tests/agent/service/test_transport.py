@@ -91,6 +91,26 @@ def test_an_answer_comes_back_whole(authority: LocalAuthority, tmp_path: Path) -
     )
 
 
+@pytest.mark.parametrize(("seconds", "is_long"), [(30.0, False), (90.0, True)])
+def test_a_long_wait_is_told_of_between_the_request_and_its_answer(
+    authority: LocalAuthority, tmp_path: Path, seconds: float, *, is_long: bool
+) -> None:
+    silent, heard = threading.Event(), list[bool]()
+
+    def answers(peer: ssl.SSLSocket) -> None:
+        heard.append(silent.wait(30 if is_long else 0))
+        peer.sendall(b"HTTP/1.1 204 x\r\n\r\n")
+
+    with speaking(authority, tmp_path, answers) as url:
+        network = HttpsTransport(
+            context=tls_context((authority.certificate_pem,)), monotonic=time.monotonic, before_silence=silent.set
+        )
+        network.post(url, "/x", headers={}, body=b"{}", timeout_seconds=seconds)
+
+    assert heard == [is_long]
+    assert silent.is_set() == is_long
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

@@ -27,6 +27,8 @@ from shieldwall.agent.service.errors import (
 MAX_ANSWER_BYTES: Final = 24 * 1024 * 1024
 """64 policies of 256 KiB, as base64 in JSON."""
 _CHUNK: Final = 64 * 1024
+_LONG_SECONDS: Final = 45.0
+"""Longer than any answer takes that the server does not hold back."""
 _SPOKEN: Final = frozenset({"application/json", "application/problem+json"})
 
 
@@ -83,6 +85,8 @@ class HttpsTransport:
     context: ssl.SSLContext
     monotonic: Callable[[], float]
     proxy: str | None = None
+    before_silence: Callable[[], None] = lambda: None
+    """Called when a request is sent whose answer may be long in coming, so that who waits for it weighs little."""
 
     def post(
         self, url: SplitResult, path: str, *, headers: Mapping[str, str], body: bytes, timeout_seconds: float
@@ -92,6 +96,8 @@ class HttpsTransport:
         connection = self._connection(url, timeout_seconds)
         try:
             connection.request("POST", path, body=body, headers=dict(headers))
+            if timeout_seconds >= _LONG_SECONDS:
+                self.before_silence()
             response = connection.getresponse()
             content = self._read(response, deadline)
         except (OSError, http.client.HTTPException, ValueError) as error:
