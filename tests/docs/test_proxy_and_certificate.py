@@ -8,8 +8,9 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
 from unittest import mock
 
@@ -19,10 +20,12 @@ from tests.support.gateway_world import GatewayWorld, until
 from tests.support.ports import free_port
 from tests.support.protocol_recorder import converse, named_world
 
+from shieldwall.server.settings import authority_of
 from shieldwall.trust.certificates import LocalAuthority
 
 OPERATIONS = DOCS / "operations.md"
 NGINX = "/usr/sbin/nginx"
+HAPROXY = "/usr/sbin/haproxy"
 
 
 @contextmanager
@@ -74,6 +77,50 @@ def test_a_device_lives_its_life_through_the_proxy_of_the_page(tmp_path: Path) -
 
     assert "offboard-request" in said
     assert "shieldwall:seqConflict" in said["problem"]
+
+
+@contextmanager
+def between_prometheus_and(world: GatewayWorld, directory: Path) -> Iterator[int]:
+    """Run HAProxy as the page says, with the names and ports of here in place of those there."""
+    port = free_port()
+    (shown,) = [block.text for block in blocks(OPERATIONS) if block.language == "haproxy"]
+    for there, here in (
+        ("127.0.0.1:9101", f"127.0.0.1:{port}"),
+        ("10.0.0.11:18444", f"127.0.0.1:{world.settings.gateway_port}"),
+        ("sdm.contoso.example:8444", authority_of(world.settings.gateway_url)),
+        ("/etc/haproxy/shieldwall-ca.pem", str(world.settings.tls_authority)),
+    ):
+        assert there in shown
+        shown = shown.replace(there, here)
+    times = "".join(f"    timeout {which} 20s\n" for which in ("connect", "client", "server"))
+    (directory / "haproxy.cfg").write_text(f"global\n    maxconn 20\ndefaults\n{times}\n{shown}")
+    process = subprocess.Popen([HAPROXY, "-db", "-f", directory / "haproxy.cfg"])
+    try:
+        until(lambda: _listens(port) or process.poll() is not None)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.haproxy
+def test_the_numbers_of_one_of_several_gateways_are_told_as_the_page_says(tmp_path: Path) -> None:
+    with named_world(tmp_path / "data") as world, between_prometheus_and(world, tmp_path) as port:
+        answers = {path: _asked(port, path) for path in ("/metrics", "/readyz", "/device/v1/time")}
+
+    assert {path: status for path, (status, _) in answers.items()} == {
+        "/metrics": 200,
+        "/readyz": 200,
+        "/device/v1/time": 403,
+    }
+    assert b"shieldwall_gateway_commits" in answers["/metrics"][1]
+
+
+def _asked(port: int, path: str) -> tuple[int, bytes]:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
