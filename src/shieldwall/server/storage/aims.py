@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, inser
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.storage.aims_schema import aims_changes
-from shieldwall.server.storage.bulk import is_one_of, unsought
+from shieldwall.server.storage.bulk import is_named, is_one_of, unsought
 from shieldwall.server.storage.records import MembershipCause
 from shieldwall.server.storage.schema import check_ins, tenants
 
@@ -59,7 +59,7 @@ _SINCE: Final = (
     select(aims_changes).where(_OF_TENANT, aims_changes.c.version > bindparam("since")).order_by(aims_changes.c.version)
 )
 _OPEN: Final = select(aims_changes.c.version).where(_OF_TENANT).limit(1)
-_SET: Final = update(check_ins).values(aims_version=bindparam("reached"))
+_SET: Final = update(check_ins).where(is_named(check_ins.c.device_id)).values(aims_version=bindparam("reached"))
 _ARE_BEHIND: Final = (check_ins.c.tenant_id == bindparam("tenant"), check_ins.c.aims_version < bindparam("newest"))
 _BEHIND: Final = select(func.count()).where(*_ARE_BEHIND)
 _FIRST_BEHIND: Final = (
@@ -75,6 +75,21 @@ def is_up_to_date() -> ColumnElement[bool]:
     """
     reached = select(tenants.c.aims_version).where(tenants.c.id == check_ins.c.tenant_id).scalar_subquery()
     return check_ins.c.aims_version >= reached
+
+
+_THESE_BEHIND: Final = select(check_ins.c.tenant_id, check_ins.c.device_id, check_ins.c.aims_version).where(
+    is_named(check_ins.c.device_id), ~is_up_to_date()
+)
+_HOLD_BEHIND: Final = (
+    select(check_ins.c.device_id, check_ins.c.aims_version)
+    .where(
+        is_named(check_ins.c.device_id),
+        unsought(check_ins.c.tenant_id) == bindparam("tenant"),
+        check_ins.c.aims_version < bindparam("newest"),
+    )
+    .order_by(check_ins.c.device_id)
+    .with_for_update(skip_locked=True)
+)
 
 
 def version(connection: Connection, tenant_id: TenantId) -> int:
@@ -151,11 +166,8 @@ def open_tenants(connection: Connection) -> tuple[TenantId, ...]:
 
 def behind(connection: Connection, device_ids: Collection[DeviceId]) -> Mapping[TenantId, dict[DeviceId, int]]:
     """Return those of these devices that are behind, by tenant, with the version that each has reached."""
-    query = select(check_ins.c.tenant_id, check_ins.c.device_id, check_ins.c.aims_version).where(
-        is_one_of(connection, check_ins.c.device_id, device_ids), ~is_up_to_date()
-    )
     found: dict[TenantId, dict[DeviceId, int]] = {}
-    for tenant, device, reached in connection.execute(query):
+    for tenant, device, reached in connection.execute(_THESE_BEHIND, {"ids": device_ids}):
         found.setdefault(TenantId(tenant), {})[DeviceId(device)] = reached
     return found
 
@@ -167,22 +179,13 @@ def hold_behind(
 
     Who waited for them could wait for ever: check-ins hold several rows, in any order.
     """
-    query = (
-        select(check_ins.c.device_id, check_ins.c.aims_version)
-        .where(
-            is_one_of(connection, check_ins.c.device_id, device_ids),
-            unsought(check_ins.c.tenant_id) == tenant_id,
-            check_ins.c.aims_version < newest,
-        )
-        .order_by(check_ins.c.device_id)
-        .with_for_update(skip_locked=True)
-    )
-    return {DeviceId(device): reached for device, reached in connection.execute(query)}
+    asked = {"ids": device_ids, "tenant": tenant_id, "newest": newest}
+    return {DeviceId(device): reached for device, reached in connection.execute(_HOLD_BEHIND, asked)}
 
 
 def set_reached(connection: Connection, device_ids: Collection[DeviceId], reached: int) -> None:
     """Note that the targets and groups of these devices are right as of a version."""
-    connection.execute(_SET.where(is_one_of(connection, check_ins.c.device_id, device_ids)), {"reached": reached})
+    connection.execute(_SET, {"ids": device_ids, "reached": reached})
 
 
 def first_behind(connection: Connection, tenant_id: TenantId, newest: int, most: int) -> tuple[DeviceId, ...]:

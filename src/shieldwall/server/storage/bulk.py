@@ -8,10 +8,28 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, String, Text, any_, func, literal, literal_column, select
-from sqlalchemy.sql.functions import aggregate_strings
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Dialect,
+    String,
+    Text,
+    TypeDecorator,
+    any_,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement, aggregate_strings
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.sql.schema import Column
 
 MOST_AT_ONCE: Final = 20_000
@@ -42,6 +60,51 @@ def is_one_of(connection: Connection, column: Column[Any], values: Collection[st
     if connection.dialect.name == "sqlite":
         return column.in_(select(listed(connection, values).value))
     return column == any_(_array(values))
+
+
+def is_named(column: Column[Any], name: str = "ids") -> ColumnElement[bool]:
+    """Say that a column holds one of the ids that the statement is given under a name when it is carried out.
+
+    As ``is_one_of``, for statements that are asked so often that it counts to put them together once for all.
+    """
+    return _IsNamed(column, bindparam(name, type_=_Ids()))
+
+
+class _Ids(TypeDecorator[Collection[str]]):
+    """Ids as the one text that ``is_named`` takes apart."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Collection[str] | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return json.dumps(list(value)) if dialect.name == "sqlite" else _BETWEEN.join(value)
+
+
+class _IsNamed(FunctionElement[bool]):
+    """A column and the text of ids among which it is looked for."""
+
+    name = "is_named"
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Self:
+        """Stay a comparison: of what a function says SQLite would be asked whether it is 1, and would use no index."""
+        del against
+        return self
+
+
+@compiles(_IsNamed, "sqlite")
+def _in_json(element: _IsNamed, compiler: SQLCompiler, **options: Any) -> str:
+    column, ids = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 - a column and a placeholder
+
+
+@compiles(_IsNamed, "postgresql")
+def _in_array(element: _IsNamed, compiler: SQLCompiler, **options: Any) -> str:
+    column, ids = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY (string_to_array({ids}, '{_BETWEEN}'))"
 
 
 def unsought(column: Column[Any]) -> ColumnElement[str]:

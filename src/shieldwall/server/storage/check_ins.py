@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Update, bindparam, delete, exists, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Insert, Update, bindparam, delete, exists, literal_column, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.contract.messages import PROTOCOL
 from shieldwall.server.storage import aims, device_reports, inventory_rows, statuses
-from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.bulk import is_named, is_one_of
 from shieldwall.server.storage.device_records import SPEAKING, CheckInState, DeviceState
 from shieldwall.server.storage.device_schema import sightings
 from shieldwall.server.storage.errors import NotFoundError
@@ -70,6 +70,16 @@ _REACHED: Final = (
     .where(devices.c.id == bindparam("of_device"))
     .scalar_subquery()
 )
+
+
+def _keeps_answer(insert: sqlite.Insert | postgresql.Insert) -> Insert:
+    return insert.values(tenant_id=_TENANT).on_conflict_do_update(
+        index_elements=["device_id"],
+        set_={"seq": insert.excluded.seq, "body": insert.excluded.body},
+        where=check_in_answers.c.seq < insert.excluded.seq,
+    )
+
+
 _ADD: Final = check_ins.insert().values(tenant_id=_TENANT, aims_version=_REACHED)
 _TAKE_NUMBER: Final = _takes_number()
 _CHECK_IN: Final = (
@@ -101,6 +111,10 @@ _START_EPOCH: Final = (
     .values(epoch=check_ins.c.epoch + 1, seq=0, request_digest=None)
     .returning(check_ins.c.epoch)
 )
+_KEEP_ANSWER: Final = {
+    "sqlite": _keeps_answer(sqlite.insert(check_in_answers)),
+    "postgresql": _keeps_answer(postgresql.insert(check_in_answers)),
+}
 _FORGET_ANSWER: Final = delete(check_in_answers).where(check_in_answers.c.device_id == bindparam("device"))
 _SET_FACTS: Final = check_ins.update().where(bindparam("device") == _ID).values(facts_digest=bindparam("digest"))
 _STATUS: Final = select(check_ins.c.tenant_id, check_ins.c.status_digest).where(bindparam("device") == _ID)
@@ -109,7 +123,9 @@ _SET_STATUS: Final = (
     .where(bindparam("device") == _ID)
     .values(status_digest=bindparam("digest"), status_at=bindparam("at"))
 )
-_SET_TARGET: Final = check_ins.update().values(target_digest=bindparam("digest"), sync_requested_at=bindparam("at"))
+_SET_TARGET: Final = (
+    check_ins.update().where(is_named(_ID)).values(target_digest=bindparam("digest"), sync_requested_at=bindparam("at"))
+)
 _SET_PROTOCOL: Final = check_ins.update().where(bindparam("device") == _ID).values(protocol=bindparam("spoken"))
 _SYNC: Final = (
     check_ins.update().where(_ID.in_(bindparam("ids", expanding=True))).values(sync_requested_at=bindparam("at"))
@@ -244,8 +260,7 @@ def set_status(connection: Connection, device_id: DeviceId, digest: Digest, at: 
 
 def set_target(connection: Connection, device_ids: Collection[DeviceId], digest: Digest, at: datetime) -> None:
     """Give devices a new target, and ask those that wait to come and fetch it."""
-    theirs = is_one_of(connection, _ID, device_ids)
-    connection.execute(_SET_TARGET.where(theirs), {"digest": digest, "at": at})
+    connection.execute(_SET_TARGET, {"ids": device_ids, "digest": digest, "at": at})
 
 
 def request_sync(connection: Connection, device_ids: Collection[DeviceId], at: datetime) -> int:
@@ -265,13 +280,8 @@ def due(connection: Connection, device_ids: Collection[DeviceId]) -> frozenset[D
 
 def keep_answer(connection: Connection, device_id: DeviceId, seq: int, body: bytes) -> None:
     """Keep the answer to the newest check-in; the first answer to a number stays."""
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(check_in_answers)
-    statement = insert.values(tenant_id=_TENANT).on_conflict_do_update(
-        index_elements=["device_id"],
-        set_={"seq": insert.excluded.seq, "body": insert.excluded.body},
-        where=check_in_answers.c.seq < insert.excluded.seq,
-    )
-    connection.execute(statement, {"device_id": device_id, "of_device": device_id, "seq": seq, "body": body})
+    row = {"device_id": device_id, "of_device": device_id, "seq": seq, "body": body}
+    connection.execute(_KEEP_ANSWER[connection.dialect.name], row)
 
 
 def answered(connection: Connection, device_id: DeviceId) -> int | None:

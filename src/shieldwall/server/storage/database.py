@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,7 +98,12 @@ class Database:
 
 def insert_ignoring(connection: Connection, table: Table) -> Insert:
     """Build an insert that leaves a row alone whose primary key is there already: for content-addressed rows."""
-    if connection.dialect.name == "sqlite":
+    return _ignoring(table, connection.dialect.name)
+
+
+@cache
+def _ignoring(table: Table, dialect: str) -> Insert:
+    if dialect == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return postgresql_dialect.insert(table).on_conflict_do_nothing()
 

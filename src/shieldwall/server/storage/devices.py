@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
@@ -36,6 +36,9 @@ PARSED: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
 )
 """Columns that hold a field of a device in another form, and what makes the field of it."""
 
+_ONE: Final = select(devices).where(devices.c.id == bindparam("device"))
+_HELD: Final = _ONE.with_for_update(key_share=True)
+
 
 def get(connection: Connection, device_id: DeviceId) -> Device:
     """Return a device. Raises: NotFoundError."""
@@ -46,7 +49,7 @@ def get(connection: Connection, device_id: DeviceId) -> Device:
 
 def find(connection: Connection, device_id: DeviceId) -> Device | None:
     """Return a device, or ``None``."""
-    row = connection.execute(select(devices).where(devices.c.id == device_id)).one_or_none()
+    row = connection.execute(_ONE, {"device": device_id}).one_or_none()
     return None if row is None else _device(row)
 
 
@@ -56,8 +59,7 @@ def hold(connection: Connection, device_id: DeviceId) -> Device | None:
     Whoever reads a device to put it back changed reads it so; else it would undo what was changed in between. Where
     targets follow, ``targets.lock`` comes before it, never after. SQLite has one writer anyway.
     """
-    query = select(devices).where(devices.c.id == device_id).with_for_update(key_share=True)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_HELD, {"device": device_id}).one_or_none()
     return None if row is None else _device(row)
 
 

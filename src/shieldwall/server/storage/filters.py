@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import AssignmentFilterId, TenantId
@@ -13,6 +13,15 @@ from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import AssignmentFilter, Page
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import assignment_filters, assignments
+
+_USED: Final = (
+    select(assignment_filters)
+    .where(
+        assignment_filters.c.tenant_id == bindparam("tenant"),
+        select(assignments.c.filter_id).where(assignments.c.filter_id == assignment_filters.c.id).exists(),
+    )
+    .order_by(assignment_filters.c.id)
+)
 
 
 def add(connection: Connection, made: AssignmentFilter) -> None:
@@ -47,13 +56,7 @@ def any_of(connection: Connection, tenant_id: TenantId) -> bool:
 
 def list_used(connection: Connection, tenant_id: TenantId) -> tuple[AssignmentFilter, ...]:
     """Return the filters of a tenant that narrow an assignment, ordered by id."""
-    used = select(assignments.c.filter_id).where(assignments.c.filter_id == assignment_filters.c.id).exists()
-    query = (
-        select(assignment_filters)
-        .where(assignment_filters.c.tenant_id == tenant_id, used)
-        .order_by(assignment_filters.c.id)
-    )
-    return tuple(map(_filter, connection.execute(query)))
+    return tuple(map(_filter, connection.execute(_USED, {"tenant": tenant_id})))
 
 
 def remove(connection: Connection, filter_id: AssignmentFilterId) -> None:

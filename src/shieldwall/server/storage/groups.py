@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.storage import paging
-from shieldwall.server.storage.bulk import MOST_AT_ONCE, apart, is_one_of, together, unsought
+from shieldwall.server.storage.bulk import MOST_AT_ONCE, apart, is_named, is_one_of, together, unsought
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 from shieldwall.server.storage.rows import columns_of, portions
 from shieldwall.server.storage.schema import devices, group_members, groups, inventory
+
+_OF_EACH: Final = (
+    select(group_members.c.device_id, together(group_members.c.group_id).label("group_ids"))
+    .where(is_named(group_members.c.device_id))
+    .group_by(group_members.c.device_id)
+    .subquery()
+)
+_MEMBERSHIPS: Final = select(_OF_EACH.c.group_ids, together(_OF_EACH.c.device_id)).group_by(_OF_EACH.c.group_ids)
 
 
 def get(connection: Connection, group_id: GroupId) -> Group:
@@ -281,14 +289,7 @@ def place_behind(connection: Connection, group_id: GroupId, after: DeviceId | No
 def memberships(connection: Connection, device_ids: Iterable[DeviceId]) -> Mapping[DeviceId, frozenset[GroupId]]:
     """Return the groups of each of these devices; a device without groups has an empty set."""
     found: dict[DeviceId, frozenset[GroupId]] = dict.fromkeys(device_ids, frozenset())
-    each = (
-        select(group_members.c.device_id, together(group_members.c.group_id).label("group_ids"))
-        .where(is_one_of(connection, group_members.c.device_id, sorted(found)))
-        .group_by(group_members.c.device_id)
-        .subquery()
-    )
-    alike = select(each.c.group_ids, together(each.c.device_id)).group_by(each.c.group_ids)
-    for group_ids, ids in connection.execute(alike):  # devices in the same groups share one set
+    for group_ids, ids in connection.execute(_MEMBERSHIPS, {"ids": sorted(found)}):  # who is in the same shares one set
         found.update(dict.fromkeys(map(DeviceId, apart(ids)), frozenset(map(GroupId, apart(group_ids)))))
     return found
 

@@ -13,7 +13,7 @@ from shieldwall.contract.conflicts import PUBLISHED, ConflictRules
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, ManifestItem, Protection
 from shieldwall.contract.target import Target, read_target, write_target
-from shieldwall.server.storage.bulk import apart, is_one_of, together
+from shieldwall.server.storage.bulk import apart, is_named, together
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
@@ -37,7 +37,7 @@ _DECISIVE: Final = (
 _DEVICES: Final = (
     select(together(devices.c.id), *_DECISIVE)
     .join(check_ins, check_ins.c.device_id == devices.c.id)
-    .where(devices.c.state.in_(sorted(SPEAKING)))
+    .where(devices.c.state.in_(sorted(SPEAKING)), is_named(devices.c.id))
     .group_by(*_DECISIVE)
 )
 _STATES: Final = {state.value: state for state in DeviceState}
@@ -104,7 +104,7 @@ def get_many(connection: Connection, tenant_id: TenantId, digests: Collection[Di
 
 def present(connection: Connection, device_ids: Collection[DeviceId]) -> dict[Targeted, list[DeviceId]]:
     """Return those of these devices that may check in, by what they have in common."""
-    rows = connection.execute(_DEVICES.where(is_one_of(connection, devices.c.id, device_ids)))
+    rows = connection.execute(_DEVICES, {"ids": device_ids})
     return {
         Targeted(tenant_id, target, _STATES[state], *others): list(map(DeviceId, apart(ids)))
         for ids, tenant_id, target, state, *others in rows
