@@ -85,13 +85,7 @@ def decode_any(data: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     if text.startswith("\ufeff"):
         raise InvalidJsonError("The document starts with a byte order mark.")
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_number,
-            parse_constant=_constant,
-        )
+        value = _plain.decode(text)
     except json.JSONDecodeError as error:
         raise InvalidJsonError(f"{error.msg} (line {error.lineno}, column {error.colno}).") from None
     if "\\u" in text or "\x00" in text:
@@ -174,6 +168,12 @@ def _number(text: str) -> float:
 
 def _constant(text: str) -> float:
     raise InvalidJsonError(f"{text} is not JSON.")
+
+
+_plain: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant
+)
+"""Made once: making it takes as long as reading a small document does."""
 
 
 def _refuse_bad_strings(value: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -69,6 +69,12 @@ class DeviceKey:
     """A signing key held in memory and kept in a file."""
 
     private_key: ec.EllipticCurvePrivateKey
+    thumbprint: KeyThumbprint = field(init=False, repr=False, compare=False)
+    """The name of this key, which every request and every manifest is compared with: worked out once."""
+
+    def __post_init__(self) -> None:
+        """Name the key."""
+        object.__setattr__(self, "thumbprint", thumbprint(self.public_key))
 
     @classmethod
     def generate(cls) -> DeviceKey:
@@ -94,11 +100,6 @@ class DeviceKey:
     def public_key(self) -> PublicKey:
         """The half that may be known."""
         return self.private_key.public_key()
-
-    @property
-    def thumbprint(self) -> KeyThumbprint:
-        """The name of this key."""
-        return thumbprint(self.public_key)
 
     @property
     def protection(self) -> KeyProtection:

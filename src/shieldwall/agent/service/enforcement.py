@@ -69,8 +69,8 @@ class Enforcement:
 
     def finish(self) -> None:
         """Enforce the stored manifest, unless that was completed before."""
-        stored = self.stored()
-        if stored is not None and stored[0].target != self.state.standing().enforced:
+        manifest = self.delivery.manifest()
+        if manifest is not None and manifest.target != self.state.standing().enforced:
             self.enforce()
 
     def enforce(self) -> None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -73,6 +74,16 @@ SEALS: Final = "seals.json"
 OWN_FILES: Final = "own-files.json"
 ROTATE: Final = "rotate"
 ATTEST: Final = "attest"
+
+
+_SMALL_BYTES: Final = 16 * 1024
+_place: Final = lru_cache(maxsize=64)(Path.joinpath)
+
+
+@lru_cache(maxsize=16)
+def _read(content: bytes, kind: type[T]) -> T:
+    """Understand a small document once: a check-in reads the same ones again and again, and their bytes tell all."""
+    return decode(content, kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,16 +387,19 @@ class AgentState:
             raise StateCorruptError(f"{self.directory / name} does not hold a device key.") from error
 
     def _find(self, name: str, kind: type[T]) -> T | None:
-        content = self.disk.read(self.directory / name)
+        content = self.disk.read(_place(self.directory, name))
         if content is None:
             return None
         try:
-            return decode(content, kind)
+            if len(content) > _SMALL_BYTES:
+                return decode(content, kind)
+            found: T = _read(content, kind)  # type: ignore[arg-type]  # types are hashable
         except ShieldwallError as error:  # not our JSON, or a trust root that contradicts itself
             raise StateCorruptError(f"{self.directory / name} is damaged: {error.cause}") from error
+        return found
 
     def _put(self, name: str, value: object) -> None:
         content = encode(value)
         if name == IDENTITY:
             self._seal(content)
-        self.disk.write(self.directory / name, content)
+        self.disk.write(_place(self.directory, name), content)
