@@ -44,6 +44,7 @@ PARTS: Final = (
     "tokens",
     "opens",
     "portal",
+    "simulated",
 )
 """Modules of this package, in the order in which they are measured."""
 

@@ -26,6 +26,7 @@ KILLS_BACK: Final = Bar(5, key="killed under load: seconds until it serves again
 AGENT_MEMORY: Final = Bar(40, key="agent and applier at rest: MiB")
 AGENT_SHARE: Final = Bar(0.1, key="agent and applier at rest: % of a core")
 AGENT_CHECK_IN: Final = Bar(50, key="agent: check-in without news, ms CPU")
+SIMULATED: Final = Bar(10_000, at_least=True, key="core simulator: device-hours lived through in a minute of CPU")
 
 ALL: Final = (
     CHECK_IN_TO_NGINX,
@@ -46,4 +47,5 @@ ALL: Final = (
     AGENT_MEMORY,
     AGENT_SHARE,
     AGENT_CHECK_IN,
+    SIMULATED,
 )

@@ -63,7 +63,7 @@ class SimulatedServer:
     signers: TenantSigners = field(init=False)
     _application: Application = field(init=False)
     _open: ExitStack = field(default_factory=ExitStack)
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _loop: _Loop = field(init=False)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -81,6 +81,7 @@ class SimulatedServer:
             domain="simulated.example",
         )
         self.catalog = loader.load()
+        self._loop = _Loop(self.time)
         self.start()
 
     def new_id(self) -> str:
@@ -145,6 +146,20 @@ class SimulatedServer:
         self._loop.run_until_complete(self._application.__rsgi__(scope, transport))
         assert transport.reply is not None, "the gateway answers every request"
         return transport.reply
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps with that of the simulation, and goes on while a request is answered.
+
+    So requests that are an hour apart there are an hour apart for the gateway too, which waits for no company then.
+    """
+
+    def __init__(self, simulated: VirtualTime) -> None:
+        self._simulated = simulated
+        super().__init__()
+
+    def time(self) -> float:
+        return super().time() + self._simulated.seconds
 
 
 class _Headers:
