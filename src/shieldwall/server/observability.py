@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, TextIO, cast
 
 import structlog
-from cryptography import x509
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -104,6 +103,8 @@ class ServerFigures(Collector):
 
 def _end_of(chain: Path) -> float | None:
     """Return when the first certificate of a chain ends; ``None`` where it cannot be read, as whoever listens says."""
+    from cryptography import x509  # noqa: PLC0415 - megabytes, which a process that only logs would keep for nothing
+
     try:
         found = x509.load_pem_x509_certificates(chain.read_bytes())
     except (OSError, ValueError):
