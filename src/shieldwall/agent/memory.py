@@ -14,8 +14,8 @@ from typing import Final
 _MAPS: Final = Path("/proc/self/maps")
 _SMAPS: Final = Path("/proc/self/smaps")
 _MADV_DONTNEED: Final = 4
-_WORTH_A_LOOK: Final = 128
-"""Page faults: half a megabyte of our own, or a few of libraries."""
+_WORTH_A_LOOK: Final = 16
+"""Page faults: up to a megabyte of libraries, of which Linux brings in sixteen pages at each."""
 
 
 if sys.platform == "win32":
