@@ -34,7 +34,12 @@ from shieldwall.server.manager.check_in import Behind, CheckIn, ToAnswer, Unchan
 from shieldwall.server.manager.conflict_rules import replace_rules
 from shieldwall.server.manager.enforcement_scope import save_scope
 from shieldwall.server.manager.filters import FilterDraft, create_filter, delete_filter, update_filter
-from shieldwall.server.manager.protection import replace_settings, start_troubleshooting, stop_troubleshooting
+from shieldwall.server.manager.protection import (
+    end_troubleshooting,
+    replace_settings,
+    start_troubleshooting,
+    stop_troubleshooting,
+)
 from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.manager.targeting import Retargeting, retarget
 from shieldwall.server.storage import aims, check_ins, groups, targets
@@ -272,7 +277,9 @@ class Life:
             savepoint.commit()
 
     def time_passes(self, minutes: int) -> None:
+        """Let it pass, and what is over with it, as the server sees to every few minutes."""
         self.world.clock.advance(minutes=minutes)
+        end_troubleshooting(self.connection, self.acting)
 
     def ends(self) -> None:
         """Go round until nobody is behind, which must not take for ever."""
