@@ -35,7 +35,13 @@ def test_nothing_that_was_acknowledged_is_lost_whoever_is_killed(tmp_path: Path)
     killed: Counter[str] = Counter()
     took: dict[str, list[float]] = {victim: [] for victim in VICTIMS}
     with closing(server.storm()) as client, server.running():
-        storm = LedgerStorm(fleet=fleet, storm=client, authority=server.authority, chance=chance)
+        storm = LedgerStorm(
+            fleet=fleet,
+            storm=client,
+            authority=server.authority,
+            chance=chance,
+            meanwhile=server.start_if_ended,
+        )
         assert storm.go_on(LONGEST_SECONDS, lambda: storm.acknowledged > 0)
         for _, luck in tries("D-KILL", size(short=6, full=1_000)):
             storm.go_on(luck.uniform(0, STORM_SECONDS))
@@ -59,14 +65,9 @@ def serving_again(server: StormServer, storm: LedgerStorm, victim: str) -> float
         with suppress(ProcessLookupError):  # it ended by itself just now
             os.kill(pid, signal.SIGKILL)
     begun = time.monotonic()
-
-    def serves() -> bool:
-        process = server.process
-        if process is not None and process.poll() is not None:
-            server.start()
-        return storm.last_taken > begun
-
-    assert storm.go_on(LONGEST_SECONDS, serves), f"{victim} killed: it serves no more\n{server.last_lines()}"
+    assert storm.go_on(LONGEST_SECONDS, lambda: storm.last_taken > begun), (
+        f"{victim} killed: it serves no more\n{server.last_lines()}"
+    )
     return time.monotonic() - begun
 
 

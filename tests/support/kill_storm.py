@@ -52,6 +52,8 @@ class LedgerStorm:
     at_once: int = AT_ONCE
     ledger: dict[int, Entry] = field(default_factory=dict)
     statuses: Counter[int] = field(default_factory=Counter)
+    meanwhile: Callable[[], None] = lambda: None
+    """Done again and again while it goes on."""
     lost: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     last_taken: float = 0.0
@@ -72,6 +74,7 @@ class LedgerStorm:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._fill()
+            self.meanwhile()
             for outcome in self.storm.outcomes(0.02):
                 self._learn(outcome)
             assert not self.refused, self.refused[:3]
@@ -95,6 +98,7 @@ class LedgerStorm:
             while waiting and self.storm.under_way < self.at_once:
                 self._send(self.fleet.device(waiting.pop()).check_in(self.authority, time.time()))
             self._repeat()
+            self.meanwhile()
             for outcome in self.storm.outcomes(0.02):
                 self._learn(outcome)
         stuck = [number for number, entry in self.ledger.items() if entry.seq == before[number]]

@@ -35,6 +35,8 @@ class StormServer:
     environment: dict[str, str] = field(default_factory=dict)
     before: tuple[str, ...] = ()
     """What stands before the command: ``strace``, for one."""
+    started: float = 0.0
+    """When it was started last, by the monotonic clock."""
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -77,6 +79,7 @@ class StormServer:
 
     def start(self) -> None:
         """Start its processes; nothing is waited for."""
+        self.started = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.before, str(SHIELDWALL), "server", "run", "--data", str(self.settings.data)],
@@ -85,6 +88,11 @@ class StormServer:
                 stderr=log,
                 env=os.environ | self.environment,
             )
+
+    def start_if_ended(self) -> None:
+        """Be the service manager: a server that ended is started again at once."""
+        if self.process is not None and self.process.poll() is not None:
+            self.start()
 
     def until(self, true: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> float:
         """Wait until something is so and say how long it took; the log is shown where it never is."""
