@@ -61,6 +61,13 @@ command = (sys.executable, "-c", program, str(home), "signer")
 plan = ProcessPlan(name="signer", command=command, is_ready=is_ready)
 asyncio.run(supervise([[plan]], lambda: print("ready", flush=True)))
 """
+ENDING_ONCE_ADMIN_STARTED = """
+import pathlib, sys, time
+admin = pathlib.Path(sys.argv[1], "admin")
+while not (admin.exists() and admin.read_text()):
+    time.sleep(0.02)
+sys.exit(3)
+"""
 FAILING = "import sys; sys.exit(3)"
 
 
@@ -244,6 +251,19 @@ def test_one_that_does_not_want_to_end_is_killed(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(module, "END_SECONDS", 0.3)
     run([[plan(tmp_path, "signer", STUBBORN)]], lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert not is_running(pid_of(tmp_path, "signer"))
+
+
+def test_one_that_does_not_serve_yet_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "END_SECONDS", 3_600.0)  # so whoever waited would not be heard of again
+    starting = plan(tmp_path, "admin", STUBBORN)
+
+    async def never() -> bool:
+        return False
+
+    signer = dataclasses.replace(plan(tmp_path, "signer", ENDING_ONCE_ADMIN_STARTED), is_ready=never)
+    with pytest.raises(ProcessEndedError, match="signer"):
+        run([[signer, dataclasses.replace(starting, is_ready=never)]], lambda: None)
+    assert not is_running(pid_of(tmp_path, "admin"))
 
 
 def test_none_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:

@@ -279,11 +279,14 @@ async def _first_end(running: Sequence[_Running], asked: asyncio.Event) -> _Runn
 
 
 async def _end(running: Sequence[_Running]) -> None:
-    """End the processes, the last started first: nobody loses what it still needs."""
+    """End the processes, the last started first: nobody loses what it still needs.
+
+    One that does not serve yet would hear of it only once it does, and has promised nobody anything.
+    """
     for each in reversed(running):
         if each.process.returncode is not None:
             continue
-        each.process.terminate()
+        (each.process.terminate if each.served else each.process.kill)()
         try:
             async with asyncio.timeout(END_SECONDS):
                 await each.process.wait()
