@@ -49,10 +49,17 @@ def proxied(world: GatewayWorld, directory: Path) -> Iterator[int]:
         f"daemon off; master_process off; pid {directory}/pid; error_log {directory}/errors;\nevents {{}}\n"
         f"http {{ access_log off; client_body_temp_path {directory}/body; {temporary}\n{shown}}}\n"
     )
-    process = subprocess.Popen([NGINX, "-p", directory, "-c", directory / "nginx.conf"])
+    with _running(port, NGINX, "-p", directory, "-c", directory / "nginx.conf"):
+        yield port
+
+
+@contextmanager
+def _running(port: int, *command: str | Path) -> Iterator[None]:
+    """Run a program from when it listens on a port."""
+    process = subprocess.Popen(command)
     try:
         until(lambda: _listens(port) or process.poll() is not None)
-        yield port
+        yield
     finally:
         process.terminate()
         process.wait(20)
@@ -94,13 +101,8 @@ def between_prometheus_and(world: GatewayWorld, directory: Path) -> Iterator[int
         shown = shown.replace(there, here)
     times = "".join(f"    timeout {which} 20s\n" for which in ("connect", "client", "server"))
     (directory / "haproxy.cfg").write_text(f"global\n    maxconn 20\ndefaults\n{times}\n{shown}")
-    process = subprocess.Popen([HAPROXY, "-db", "-f", directory / "haproxy.cfg"])
-    try:
-        until(lambda: _listens(port) or process.poll() is not None)
+    with _running(port, HAPROXY, "-db", "-f", directory / "haproxy.cfg"):
         yield port
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.mark.haproxy
