@@ -164,3 +164,9 @@ def test_a_public_key_has_32_bytes(length: int) -> None:
 
 def test_a_public_key_that_is_no_point_signs_nothing() -> None:
     assert not PublicEnvelopeKey(b"\xff" * 32).has_signed(bytes(64), b"")
+
+
+def test_a_threshold_that_would_trust_everybody_is_refused() -> None:
+    unsigned = changed(seal(b"{}", POLICY, FIRST), signatures=())
+    with pytest.raises(ValueError, match="trust everybody"):
+        open_envelope(unsigned, POLICY, KEYS, threshold=0)
