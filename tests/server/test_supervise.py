@@ -7,7 +7,6 @@ import dataclasses
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,20 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.ports import free_port
 
-from shieldwall.contract.ids import TenantId
 from shieldwall.server import supervise as module
 from shieldwall.server.replacements import Cause
-from shieldwall.server.settings import SettingsFile, resolved
 from shieldwall.server.supervise import (
     MOST_KILLED,
-    AlreadyRunningError,
     NotReadyError,
-    PortTakenError,
     ProcessEndedError,
     ProcessPlan,
-    sole_server,
     supervise,
 )
 
@@ -287,29 +280,6 @@ def test_none_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
         assert select.select([child], [], [], 20)[0], "the child did not end"
     finally:
         os.close(child)
-
-
-def test_one_data_directory_is_one_server(tmp_path: Path) -> None:
-    settings = resolved(
-        tmp_path,
-        SettingsFile(
-            tenant_id=TenantId("00000000-0000-4000-8000-00000000000a"),
-            database="sqlite:///x",
-            public_port=free_port(),
-            gateway_port=free_port(),
-        ),
-    )
-    with sole_server(settings), pytest.raises(AlreadyRunningError), sole_server(settings):
-        pass
-    with sole_server(settings):
-        pass  # the first one let go
-
-    with (
-        socket.create_server(("127.0.0.1", settings.gateway_port)),
-        pytest.raises(PortTakenError, match=str(settings.gateway_port)),
-        sole_server(settings),
-    ):
-        pass
 
 
 @pytest.mark.parametrize(

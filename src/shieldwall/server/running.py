@@ -21,8 +21,9 @@ from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect
 from shieldwall.server.signers import open_signers
+from shieldwall.server.sole_server import sole_server
 from shieldwall.server.storage import failed_syncs, first_look
-from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, sole_server, supervise
+from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, supervise
 
 _PROBE_SECONDS: Final = 1.0
 

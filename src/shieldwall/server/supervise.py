@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import fcntl
 import os
 import signal
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,8 +21,6 @@ from typing import Final
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.plain_logging import structlog
 from shieldwall.server.replacements import Cause
-from shieldwall.server.roles import DEFAULT, Role
-from shieldwall.server.settings import ServerSettings
 
 _log: Final = structlog.get_logger("shieldwall.server")
 
@@ -35,20 +30,6 @@ MOST_KILLED: Final = 3
 """So often in a row a process may be killed before it serves. It may well be its start that is not survived."""
 _ASK_AGAIN_SECONDS: Final = 0.05
 _PARENT_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of prctl(2)
-
-
-class AlreadyRunningError(ShieldwallError):
-    """Another server runs with the same data directory."""
-
-    code = "alreadyRunning"
-    remedy = "End the other one first. In one data directory each role runs once, a gateway once for each port."
-
-
-class PortTakenError(ShieldwallError):
-    """Another program listens where the server should."""
-
-    code = "portTaken"
-    remedy = "End the other program, or set other ports in server.json."
 
 
 class ProcessEndedError(ShieldwallError):
@@ -134,39 +115,6 @@ async def supervise(stages: Sequence[Sequence[ProcessPlan]], on_ready: Callable[
             loop.remove_signal_handler(number)
 
 
-@contextmanager
-def sole_server(settings: ServerSettings, roles: Collection[Role] = DEFAULT) -> Iterator[None]:
-    """Hold each role in the data directory for one server, and see that its ports are free.
-
-    A gateway is held by its port: one machine may run several. All others are there once.
-
-    Raises:
-        AlreadyRunningError: Somebody else holds one of them.
-        PortTakenError: A port is in use.
-    """
-    settings.run.mkdir(mode=0o700, exist_ok=True)
-    with ExitStack() as held:
-        # Shared: a server from before there were roles holds this one alone.
-        held.enter_context(_locked(settings, "server", fcntl.LOCK_SH))
-        for role in roles:
-            name = f"role-{role}-{settings.gateway_port}" if role is Role.GATEWAY else f"role-{role}"
-            held.enter_context(_locked(settings, name, fcntl.LOCK_EX))
-        for role, port in ((Role.ADMIN, settings.public_port), (Role.GATEWAY, settings.gateway_port)):
-            if role in roles:
-                _check_free(settings.listen, port)
-        yield
-
-
-@contextmanager
-def _locked(settings: ServerSettings, name: str, kind: int) -> Iterator[None]:
-    with (settings.run / f"{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunningError(f"A server ({name}) already runs with the data in {settings.data}.") from None
-        yield
-
-
 async def is_listening(address: str, port: int) -> bool:
     """Say whether somebody accepts connections at this address."""
     try:
@@ -175,17 +123,6 @@ async def is_listening(address: str, port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-def _check_free(address: str, port: int) -> None:
-    # Granian shares its port with whoever else asks to share it, so two servers would each get half of the requests.
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            raise PortTakenError(f"Port {port} of {address} cannot be used: {error.strerror}.") from None
 
 
 async def _start(plan: ProcessPlan) -> _Running:

@@ -1,0 +1,36 @@
+"""A second server with the same data directory, or on a port that somebody has, does not start."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from tests.support.ports import free_port
+
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.settings import SettingsFile, resolved
+from shieldwall.server.sole_server import AlreadyRunningError, PortTakenError, sole_server
+
+
+def test_one_data_directory_is_one_server(tmp_path: Path) -> None:
+    settings = resolved(
+        tmp_path,
+        SettingsFile(
+            tenant_id=TenantId("00000000-0000-4000-8000-00000000000a"),
+            database="sqlite:///x",
+            public_port=free_port(),
+            gateway_port=free_port(),
+        ),
+    )
+    with sole_server(settings), pytest.raises(AlreadyRunningError), sole_server(settings):
+        pass
+    with sole_server(settings):
+        pass  # the first one let go
+
+    with (
+        socket.create_server(("127.0.0.1", settings.gateway_port)),
+        pytest.raises(PortTakenError, match=str(settings.gateway_port)),
+        sole_server(settings),
+    ):
+        pass
