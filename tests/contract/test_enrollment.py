@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.generated_documentation import error_classes
 
-from shieldwall.contract.enrollment import (
-    MAPPED_ERRORS,
-    STATUSES,
-    EnrollmentCode,
-    code_of_error,
-    status_in_words,
-)
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, status_in_words
+from shieldwall.contract.enrollment_errors import MAPPED_ERRORS, code_of_error
 from shieldwall.server.gateway.problems import STATUS_OF
 
 PUBLISHED: Final = {*range(19), 20, *range(24, 34), 36, 37, 38, *range(40, 45)}

@@ -10,7 +10,8 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.samples import device_id
 from tests.support.second_tenant import FABRIKAM_DEVICE
 
-from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, errors_of_code
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
+from shieldwall.contract.enrollment_errors import errors_of_code
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, Reason
 from shieldwall.server.manager.enforcement_scope import save_scope
 from shieldwall.server.portal.first_run.guides import ALL_GUIDES

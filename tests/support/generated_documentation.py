@@ -28,7 +28,8 @@ from shieldwall.agent.providers.macos import MacosDefenderProvider
 from shieldwall.agent.providers.registry import linux_providers
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog, Merge, PolicyTemplate, SettingDefinition
-from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, errors_of_code
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
+from shieldwall.contract.enrollment_errors import errors_of_code
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId
 from shieldwall.server.gateway.problems import STATUS_OF as DEVICE_STATUS

@@ -25,9 +25,9 @@ from shieldwall.agent.service.check_in import Settled
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.records import Identity
 from shieldwall.agent.service.state import AgentState
-from shieldwall.contract.enrollment import manager_of
 from shieldwall.contract.ids import Digest, PolicyId, SettingId, TemplateId, TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds, ManagerKind
+from shieldwall.contract.other_managers import manager_of
 from shieldwall.contract.settings import PolicyDocument, SimpleSetting, SimpleValue
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes

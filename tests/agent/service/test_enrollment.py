@@ -15,7 +15,8 @@ from shieldwall.agent.host.survey import Finding, Survey
 from shieldwall.agent.service.enrollment import enrollment_of, own_code, view
 from shieldwall.agent.service.errors import GatewayUnreachableError
 from shieldwall.agent.service.overview import overview
-from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, code_of_error
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
+from shieldwall.contract.enrollment_errors import code_of_error
 from shieldwall.contract.messages import ManagerKind, Unsuitable
 
 _SIGN = PurePosixPath("/sign")

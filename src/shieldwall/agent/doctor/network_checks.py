@@ -16,7 +16,8 @@ from shieldwall.agent.doctor.model import Check, Subject, error, ok, warning
 from shieldwall.agent.service.errors import GatewayUnreachableError, NotTheGatewayError
 from shieldwall.agent.service.records import Server
 from shieldwall.agent.service.transport import parse_proxy_url, parse_server_url, tls_context
-from shieldwall.contract.enrollment import EnrollmentCode, code_of_error
+from shieldwall.contract.enrollment import EnrollmentCode
+from shieldwall.contract.enrollment_errors import code_of_error
 from shieldwall.contract.errors import ShieldwallError
 
 TIMEOUT_SECONDS: Final = 5.0

@@ -20,8 +20,8 @@ from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.facts import os_release, read_text
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.suitability import Sign
-from shieldwall.contract.enrollment import stays_passive
 from shieldwall.contract.messages import DeviceFacts, ManagerKind, Unsuitable
+from shieldwall.contract.other_managers import stays_passive
 
 MICROSOFT_CHANNEL: Final = "Microsoft Defender for Endpoint security settings management"
 CONFIGURATION_MANAGER: Final = "Configuration Manager"

@@ -33,10 +33,10 @@ from shieldwall.agent.service.offboarding import Offboard
 from shieldwall.agent.service.ports import Machine
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.enrollment import manager_of, stays_passive
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import PROTOCOL, CheckInAnswer, CheckInRequest, DeviceFacts, Have
+from shieldwall.contract.other_managers import manager_of, stays_passive
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import digest_of
 from shieldwall.trust import moments

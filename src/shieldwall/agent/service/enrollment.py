@@ -14,7 +14,8 @@ from __future__ import annotations
 import msgspec
 
 from shieldwall.agent.host.survey import Survey
-from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, code_of_error, status_in_words
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, status_in_words
+from shieldwall.contract.enrollment_errors import code_of_error
 
 
 class EnrollmentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shieldwall.contract.enrollment import manager_of
 from shieldwall.contract.messages import DeviceFacts
+from shieldwall.contract.other_managers import manager_of
 from shieldwall.server.storage.device_records import Device
 
 

@@ -12,7 +12,8 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, errors_of_code
+from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
+from shieldwall.contract.enrollment_errors import errors_of_code
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.policy.enrollment import Enrollment
 from shieldwall.server.access.actions import ResourceAction
