@@ -17,6 +17,7 @@ import socket
 import ssl
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -130,9 +131,7 @@ class Storm:
                 if failure := exchange.plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     self._end(number, failure=f"connect: {failure}")
                     return
-                exchange.connection = self._tls.wrap_socket(
-                    exchange.plain, server_hostname=self._server_name, do_handshake_on_connect=False
-                )
+                exchange.connection = self._wrapped(exchange.plain)
             self._speak(number, exchange, exchange.connection)
         except ssl.SSLWantReadError:
             self._epoll.modify(number, select.EPOLLIN | select.EPOLLONESHOT)
@@ -140,6 +139,22 @@ class Storm:
             self._epoll.modify(number, select.EPOLLOUT | select.EPOLLONESHOT)
         except OSError as error:
             self._end(number, failure=f"{'answer' if exchange.is_ready else 'handshake'}: {error}")
+
+    def _wrapped(self, plain: socket.socket) -> ssl.SSLSocket:
+        """Begin TLS on a connection.
+
+        Where the peer resets it at this very moment, Python gives the socket that it has just made to nobody, and
+        complains when the collector closes it (``SSLSocket._create``): nobody could have closed it before.
+
+        Raises:
+            OSError: The connection was reset.
+        """
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            try:
+                return self._tls.wrap_socket(plain, server_hostname=self._server_name, do_handshake_on_connect=False)
+            except OSError as error:
+                reset = type(error)(*error.args)
+        raise reset
 
     def _speak(self, number: int, exchange: _Exchange, connection: ssl.SSLSocket) -> None:
         if not exchange.is_ready:
