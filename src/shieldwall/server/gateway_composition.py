@@ -43,11 +43,13 @@ from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
 from shieldwall.server.gateway.rate_limit import SharedBucket, TokenBuckets
 from shieldwall.server.gateway.reading import Reading
 from shieldwall.server.gateway.routes import Router
+from shieldwall.server.gateway.signing import Signing
 from shieldwall.server.gateway.tenancy import PathTenants
 from shieldwall.server.gateway.wait_channels import WaitChannels
 from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding
+from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.inventory.promotion import Promotion
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.catching_up import CATCHING_UP
@@ -134,7 +136,8 @@ def compose_gateway(
     registry = new_registry(settings)
     measures = GatewayMeasures(registry)
     writer = GroupCommit(database)
-    workers, signing = Workers(), Workers()  # so that nobody who is looked up waits for a slow signer
+    workers, beside_signer = Workers(), Workers()  # so that nobody who is looked up waits for a slow signer
+    signing = Signing(signers=signers, workers=beside_signer)
     authentication = Authentication(database, workers)
     reading = Reading(monotonic)
     connections = ConnectionGuard(settings.gateway_port, monotonic)
@@ -169,24 +172,26 @@ def compose_gateway(
 
     channels = WaitChannels(due)
 
-    def onboarding_for(tenant_id: TenantId) -> Onboarding:
+    def onboarding_for(tenant_id: TenantId, issuer: CertificateIssuer) -> Onboarding:
         return Onboarding(
             tenant_id=tenant_id,
-            signer=signers.for_tenant(tenant_id),
+            signer=issuer,
             sealer=sealer,
             clock=clock,
             new_id=new_id,
             on_devices_changed=aim_anew,
         )
 
-    def promotion_for(device: CallingDevice) -> Promotion:
-        return Promotion(acting=acting_for(device), signer=signers.for_tenant(device.tenant_id), sealer=sealer)
+    def promotion_for(device: CallingDevice, issuer: CertificateIssuer) -> Promotion:
+        return Promotion(acting=acting_for(device), signer=issuer, sealer=sealer)
 
     path_tenants = PathTenants(tenancy=Tenancy(database), workers=workers)
     enrolling = Enrolling(
         tenants=path_tenants,
         sealer=sealer,
         onboarding_for=onboarding_for,
+        signing=signing,
+        new_id=new_id,
         acting_for=acting_for,
         writer=writer,
         clock=clock,
@@ -197,20 +202,16 @@ def compose_gateway(
         (
             *Discovery(tenants=path_tenants, gateway_url=settings.gateway_url, clock=clock).routes(),
             *enrolling.routes(),
-            *Attesting(signers=signers, acting_for=acting_for, writer=writer, clock=clock).routes(),
-            *Promoting(promotion_for=promotion_for, writer=writer, clock=clock).routes(),
+            *Attesting(signing=signing, acting_for=acting_for, writer=writer, clock=clock).routes(),
+            *Promoting(promotion_for=promotion_for, signing=signing, writer=writer, clock=clock).routes(),
             *KeepingIdentity(
-                signers=signers,
-                sealer=sealer,
-                acting_for=acting_for,
-                writer=paced_writer(),
-                clock=clock,
+                signing=signing, sealer=sealer, acting_for=acting_for, writer=paced_writer(), clock=clock
             ).routes(),
             *CheckingIn(
                 check_in=CheckIn(signers=signers, clock=clock, acting_for=acting_for, catalog=cache(loader.load)),
                 clock=clock,
                 writer=writer,
-                workers=signing,
+                signing=signing,
                 channels=channels,
                 catching_up=catching_up,
                 quiet=QuietCheckIns(authentication.callers_of, writer, clock),
@@ -222,13 +223,12 @@ def compose_gateway(
             *TellingTime(
                 home=settings.tenant_id,
                 tenants=path_tenants,
-                signers=signers,
-                workers=signing,
+                signing=signing,
                 bucket=SharedBucket(rate=TIMES_PER_SECOND, burst=TIMES_AT_ONCE, monotonic=monotonic),
             ).routes(),
             *Health(
                 readiness=Readiness(database=database, signer=signers.for_tenant(settings.tenant_id)),
-                workers=signing,
+                workers=beside_signer,
                 registry=registry,
             ).routes(),
         )
@@ -273,7 +273,7 @@ def compose_gateway(
         )
     finally:
         workers.close()
-        signing.close()
+        beside_signer.close()
         writer.close()
 
 

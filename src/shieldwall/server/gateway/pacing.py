@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,10 +26,14 @@ class PacedWriter:
 
     async def submit(self, device: CallingDevice, work: Callable[[Connection], T], *, aims: bool = False) -> T:
         """Do as ``GroupCommit.submit``. Raises: TooManyRequestsError, and what that raises."""
+        return await self.paced(device, lambda writer: writer.submit(work, aims=aims))
+
+    async def paced(self, device: CallingDevice, write: Callable[[GroupCommit], Awaitable[T]]) -> T:
+        """Let something write, in as many transactions as it takes. Raises: TooManyRequestsError, what that raises."""
         if not self.buckets.take(device.id):
             raise TooManyRequestsError("This device asks for that too often.")
         try:
-            return await self.writer.submit(work, aims=aims)
+            return await write(self.writer)
         except ShieldwallError:
             self.buckets.give_back(device.id)
             raise

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
+from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
@@ -27,6 +28,8 @@ from shieldwall.server.graph.requests import (
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.devices import MANAGED_DEVICE
 from shieldwall.server.inventory import pending
+from shieldwall.server.inventory.certifying import with_certificates
+from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.openapi.description import Body
 from shieldwall.server.sight import sight_of
@@ -61,13 +64,13 @@ def approve_device(
 ) -> Response[bytes]:
     """Let a device in that waits; with `replace`, in the place of the machine's former self (ours)."""
     asked = body_of(request, body, ApproveRequest) if body else ApproveRequest()
-    with services.database.write() as connection:
-        acting = acting_for(services, request)
-        device = pending.approve(
-            connection, acting, services.signer, parse_device_id(device_id), replaces=asked.replace
-        )
-        resource = managed_device_resource(device, summaries(connection, [device])[device.id])
-    return answer(resource)
+    acting = acting_for(services, request)
+
+    def approved(connection: Connection, issuer: CertificateIssuer) -> Json:
+        device = pending.approve(connection, acting, issuer, parse_device_id(device_id), replaces=asked.replace)
+        return managed_device_resource(device, summaries(connection, [device])[device.id])
+
+    return answer(with_certificates(services.database.write, services.signer, approved))
 
 
 @post(

@@ -19,6 +19,7 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import get_device, retire
+from shieldwall.server.inventory.certifying import with_certificates
 from shieldwall.server.inventory.pending import (
     DUPLICATE_HARDWARE,
     CertificateIssuer,
@@ -134,15 +135,17 @@ class Cleaning:
         )
 
     def _replace(self, device_id: DeviceId, now: datetime) -> bool:
-        with self.database.write() as connection:
+        def replaced(connection: Connection, issuer: CertificateIssuer) -> bool:
             device = _successor(connection, self.acting.tenant_id, device_id, now)
             if device is None or device.replaces is None:
                 return False  # somebody else was here meanwhile
             if device.state is DeviceState.PENDING:
-                approve(connection, self.acting, self.signer, device.id, replaces=True)
+                approve(connection, self.acting, issuer, device.id, replaces=True)
             else:
                 replace_device(connection, self.acting, device.id, device.replaces)
-        return True
+            return True
+
+        return with_certificates(self.database.write, self.signer, replaced)
 
     def _retire(self, connection: Connection, before: datetime) -> int:
         targets.lock(connection)  # before the rows that are held, like everybody

@@ -50,11 +50,12 @@ def join(
     acting: Acting,
     signer: CertificateIssuer,
     asked: Asked[RegisterRequest],
+    newcomer: DeviceId,
 ) -> ExistingRegistration:
-    """Make a full registration, or renew the certificate of the one that this key has."""
+    """Make a full registration with the id of a newcomer, or renew the certificate of the one that this key has."""
     request, certified = asked.request, asked.certified
     known = find_join(connection, acting.tenant_id, certified)
-    device_id = DeviceId(acting.new_id()) if known is None else known.device_id
+    device_id = newcomer if known is None else known.device_id
     certificate = signer.issue_certificate(spki=certified.spki, tenant_id=acting.tenant_id, device_id=device_id)
     if known is not None:
         renewed = replace(known, certificate=certificate, expires_at=read_certificate(certificate).not_after)

@@ -96,11 +96,13 @@ class Onboarding:
         request: RegisterRequest,
         certified: CertificateRequestFacts,
         request_digest: Digest,
+        newcomer: DeviceId | None = None,
     ) -> RegisterAnswer | PendingAnswer:
         """Give the sender of this request an identity, or let it wait for one.
 
         ``certified`` comes from ``read_certificate_request``; its key has signed the body that ``request_digest``
-        names. A request with the join type ``full`` makes a full registration and no device yet.
+        names. A request with the join type ``full`` makes a full registration and no device yet. ``newcomer`` is the id
+        of whoever gets a new one, for callers that undo this and run it again; else one is drawn.
 
         Raises:
             DuplicateKeyError: The key is another registration's.
@@ -112,6 +114,7 @@ class Onboarding:
         """
         now = self.clock.now()
         asked = Asked(request=request, certified=certified, digest=request_digest)
+        newcomer = newcomer or DeviceId(self.new_id())
 
         # 1. The answer to this very request was lost on its way, or was "wait": say how it stands.
         if (known := self._known(connection, asked, now)) is not None:
@@ -145,8 +148,8 @@ class Onboarding:
 
         # 7. The device enters the directory under its id: it is let in at once, or waits for an administrator.
         if request.join_type == "full":
-            return self._joined(join(connection, self._acting(certified), self.signer, asked), now)
-        return self._registered(connection, asked, package, existing)
+            return self._joined(join(connection, self._acting(certified), self.signer, asked, newcomer), now)
+        return self._registered(connection, asked, package, existing, newcomer)
 
     def note_refusal(
         self, connection: Connection, request: RegisterRequest, certified: CertificateRequestFacts, code: str
@@ -196,12 +199,13 @@ class Onboarding:
         asked: Asked[RegisterRequest],
         package: OnboardingPackageRecord,
         existing: ExistingRegistration | None,
+        newcomer: DeviceId,
     ) -> RegisterAnswer | PendingAnswer:
         acting = self._acting(asked.certified)
         found = attestation.shown(
             connection, package, asked.request.shieldwall, asked.certified.public_key, acting.clock.now()
         )
-        device = new_device(asked, package, existing, acting)
+        device = new_device(asked, package, existing, acting, newcomer)
         twins = same_hardware(connection, device)
         device = replace(device, replaces=twins[0].id if twins else None)
         if (reason := ATTESTATION if found else reason_to_wait(package, twins)) is not None:
@@ -279,11 +283,12 @@ def new_device(
     package: OnboardingPackageRecord,
     existing: ExistingRegistration | None,
     acting: Acting,
+    newcomer: DeviceId,
 ) -> Device:
-    """Describe the device that a request speaks of: under the id of its existing registration, or under a new one."""
+    """Describe the device that a request speaks of: under the id of its existing registration, or as a newcomer."""
     request, certified, details = asked.request, asked.certified, asked.request.shieldwall
     device = Device(
-        id=DeviceId(acting.new_id()) if existing is None else existing.device_id,
+        id=newcomer if existing is None else existing.device_id,
         object_id=acting.new_id() if existing is None else existing.object_id,
         tenant_id=acting.tenant_id,
         display_name=request.device_display_name,

@@ -76,13 +76,20 @@ class SignerClient:
 
     def forward(self, question: bytes) -> bytes:
         """Hand over a question as it stands and return the answer as it came. Raises: SignerUnavailableError."""
-        with self._lock:
+        if not self._lock.acquire(timeout=self._timeout):
+            raise SignerUnavailableError("Others wait for the signer as well, and it does not answer.")
+        try:
             return self._exchange(question)
+        finally:
+            self._lock.release()
 
     def _exchange(self, question: bytes) -> bytes:
         if self._connection is not None:
             try:
                 return self._round(self._connection, question)
+            except TimeoutError as error:
+                self._hang_up()  # it is there and says nothing: to ask again is to wait as long once more
+                raise SignerUnavailableError(f"The signer does not answer: {error}.") from error
             except (OSError, BadFrameError):
                 self._hang_up()  # the signer was restarted since we last spoke
         try:

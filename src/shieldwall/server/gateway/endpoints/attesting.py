@@ -23,13 +23,14 @@ from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.signing import Signing
 from shieldwall.server.gateway.tenancy import check_own_tenant
 from shieldwall.server.inventory.attestation import ask_anew, asked_before
 from shieldwall.server.inventory.attested import attested
+from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered, Turn
 from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
-from shieldwall.server.signer.ports import Signers
 from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
 from shieldwall.server.storage.group_commit import GroupCommit
@@ -42,7 +43,7 @@ class Attesting:
     The answer carries no sequence number: a challenge is open once.
     """
 
-    signers: Signers
+    signing: Signing
     acting_for: Callable[[CallingDevice], Acting]
     writer: GroupCommit
     clock: Clock
@@ -81,7 +82,11 @@ class Attesting:
         """Check the answer; 201 with the identity, or 202 where an administrator has to agree as well."""
         caller = _own_path(call)
         request = call.decoded(AttestRequest)
-        answer = await self.writer.submit(lambda connection: self._attested(connection, caller, request), aims=True)
+        answer = await self.signing.certified(
+            caller.tenant_id,
+            lambda attempted: self.writer.submit(attempted, aims=True),
+            lambda connection, issuer: self._attested(connection, issuer, caller, request),
+        )
         return answer_json(answer, status=202 if isinstance(answer, PendingAnswer) else 201)
 
     def _challenged(
@@ -94,7 +99,7 @@ class Attesting:
         return ask_anew(connection, devices.get(connection, caller.id), request.attestation, now, self.make_random)
 
     def _attested(
-        self, connection: Connection, caller: CallingDevice, request: AttestRequest
+        self, connection: Connection, issuer: CertificateIssuer, caller: CallingDevice, request: AttestRequest
     ) -> RegisterAnswer | PendingAnswer:
         device = devices.find(connection, caller.id)
         if (
@@ -103,8 +108,7 @@ class Attesting:
             or device.state not in SPEAKING | {DeviceState.PENDING}
         ):
             raise DeviceNotActiveError(f"The device {caller.id} may not speak, or not with this key.")
-        signer = self.signers.for_tenant(caller.tenant_id)
-        return attested(connection, self.acting_for(caller), signer, device, request)
+        return attested(connection, self.acting_for(caller), issuer, device, request)
 
 
 def _own_path(call: Call) -> CallingDevice:

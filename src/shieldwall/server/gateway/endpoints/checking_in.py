@@ -26,8 +26,8 @@ from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
 from shieldwall.server.gateway.reading import Reading
 from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.signing import Signing
 from shieldwall.server.gateway.wait_channels import WaitChannels
-from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.manager import fetch, sync
 from shieldwall.server.manager.check_in import (
     AnsweredBefore,
@@ -55,7 +55,7 @@ class CheckingIn:
     check_in: CheckIn
     clock: Clock
     writer: GroupCommit
-    workers: Workers
+    signing: Signing
     channels: WaitChannels
     catching_up: CatchingUp
     quiet: QuietCheckIns
@@ -109,7 +109,7 @@ class CheckingIn:
             case AnsweredBefore(body=body):
                 return Answer(status=200, body=body, headers=JSON)
             case ToAnswer() as outcome:
-                body = await self.workers.run(self.check_in.answer, outcome)
+                body = await self.signing.ask(self.check_in.answer, outcome)
                 await self.writer.submit(lambda connection: self.check_in.keep(connection, outcome, body))
                 return Answer(status=200, body=body, headers=JSON)
             case other:

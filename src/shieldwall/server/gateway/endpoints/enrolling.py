@@ -9,9 +9,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.ids import Digest, TenantId
+from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.messages import MAX_BODY_BYTES, MAX_SMALL_BODY_BYTES, OffboardRequest
-from shieldwall.contract.registration import NonceAnswer, PendingAnswer, RegisterRequest
+from shieldwall.contract.registration import NonceAnswer, PendingAnswer, RegisterAnswer, RegisterRequest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.lanes import Lane
@@ -19,10 +19,13 @@ from shieldwall.server.gateway.problems import NoSuchPathError, TooManyRequestsE
 from shieldwall.server.gateway.rate_limit import SharedBucket
 from shieldwall.server.gateway.reading import Reading
 from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.signing import Signing
 from shieldwall.server.gateway.tenancy import PathTenants, check_own_tenant
+from shieldwall.server.inventory.certifying import AtHand
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
 from shieldwall.server.inventory.package_check import PackageRefusedError
+from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.goodbye import say_goodbye
 from shieldwall.server.manager.sequence import Numbered
@@ -43,7 +46,9 @@ class Enrolling:
 
     tenants: PathTenants
     sealer: NonceSealer
-    onboarding_for: Callable[[TenantId], Onboarding]
+    onboarding_for: Callable[[TenantId, CertificateIssuer], Onboarding]
+    signing: Signing
+    new_id: Callable[[], str]
     acting_for: Callable[[CallingDevice], Acting]
     writer: GroupCommit
     clock: Clock
@@ -94,19 +99,23 @@ class Enrolling:
     async def post_device(self, call: Call) -> Answer:
         """Register: the request is signed by the very key that it asks to register."""
         self.reading.of_stranger(call.network, call.body)
-        onboarding = self.onboarding_for(await self.tenants.of(call))
+        tenant_id = await self.tenants.of(call)
         request = call.decoded(RegisterRequest)
         certified = read_certificate_request(request)
         if thumbprint(certified.public_key) != call.unverified.signature.keyid:
             raise BadSignatureError("The request is signed by another key than it asks to register.")
         call.unverified.verify(certified.public_key)
-        digest = call.body_digest
+        digest, newcomer = call.body_digest, DeviceId(self.new_id())
+
+        def onboarded(connection: Connection, issuer: CertificateIssuer) -> RegisterAnswer | PendingAnswer:
+            return self.onboarding_for(tenant_id, issuer)(connection, request, certified, digest, newcomer)
+
         try:
-            answer = await self.writer.submit(
-                lambda connection: onboarding(connection, request, certified, digest), aims=True
+            answer = await self.signing.certified(
+                tenant_id, lambda attempted: self.writer.submit(attempted, aims=True), onboarded
             )
         except PackageRefusedError as error:
-            code = error.code
+            code, onboarding = error.code, self.onboarding_for(tenant_id, AtHand())
             await self.writer.submit(lambda connection: onboarding.note_refusal(connection, request, certified, code))
             raise
         if isinstance(answer, PendingAnswer):

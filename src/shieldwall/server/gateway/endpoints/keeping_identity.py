@@ -24,16 +24,18 @@ from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.pacing import PacedWriter
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.signing import Signing
 from shieldwall.server.gateway.tenancy import check_own_tenant
 from shieldwall.server.inventory import credentials
+from shieldwall.server.inventory.certifying import Work
 from shieldwall.server.inventory.credentials import RENEWAL_GRACE
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import read_certificate_request
+from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.resync import resync
 from shieldwall.server.manager.sequence import Numbered, SequenceConflictError, Turn
 from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
-from shieldwall.server.signer.ports import Signers
 from shieldwall.trust import moments
 from shieldwall.trust.certificate_request import CertificateRequestFacts
 from shieldwall.trust.device_key import thumbprint
@@ -43,7 +45,7 @@ from shieldwall.trust.device_key import thumbprint
 class KeepingIdentity:
     """A registered device renews its certificate, changes its key, or counts anew."""
 
-    signers: Signers
+    signing: Signing
     sealer: NonceSealer
     acting_for: Callable[[CallingDevice], Acting]
     writer: PacedWriter
@@ -83,8 +85,8 @@ class KeepingIdentity:
         """Issue a new certificate for the same key: all that a device with an expired one may ask for."""
         device, digest = _own_path(call), call.body_digest
         request = call.decoded(RenewRequest)
-        certificate = await self.writer.submit(
-            device, lambda connection: self._renew(connection, device, request, digest)
+        certificate = await self._certified(
+            device, lambda connection, issuer: self._renew(connection, issuer, device, request, digest)
         )
         return answer_json(RenewAnswer(certificate=certificate, server_time=self._time()))
 
@@ -92,9 +94,11 @@ class KeepingIdentity:
         """Take the new key for the old one, which signed the request."""
         device, digest = _own_path(call), call.body_digest
         request = call.decoded(KeyChangeRequest)
-        certified = read_certificate_request(request)
-        certificate = await self.writer.submit(
-            device, lambda connection: self._change_key(connection, device, request, certified, digest), aims=True
+        certified, number = read_certificate_request(request), Numbered(request.epoch, request.seq, digest)
+        certificate = await self._certified(
+            device,
+            lambda connection, issuer: self._change_key(connection, issuer, device, number, certified),
+            aims=True,
         )
         return answer_json(KeyChangeAnswer(certificate=certificate, server_time=self._time()))
 
@@ -108,9 +112,23 @@ class KeepingIdentity:
         )
         return answer_json(ResyncAnswer(epoch=epoch, server_time=self._time()))
 
-    def _renew(self, connection: Connection, device: CallingDevice, request: RenewRequest, digest: Digest) -> str:
-        number, now = Numbered(request.epoch, request.seq, digest), self.clock.now()
-        acting, issuer = self.acting_for(device), self.signers.for_tenant(device.tenant_id)
+    async def _certified(self, device: CallingDevice, work: Work[str], *, aims: bool = False) -> str:
+        return await self.writer.paced(
+            device,
+            lambda writer: self.signing.certified(
+                device.tenant_id, lambda attempted: writer.submit(attempted, aims=aims), work
+            ),
+        )
+
+    def _renew(
+        self,
+        connection: Connection,
+        issuer: CertificateIssuer,
+        device: CallingDevice,
+        request: RenewRequest,
+        digest: Digest,
+    ) -> str:
+        number, now, acting = Numbered(request.epoch, request.seq, digest), self.clock.now(), self.acting_for(device)
         try:
             turn = turns.take(connection, device, number, now, grace=RENEWAL_GRACE)
         except SequenceConflictError:
@@ -127,12 +145,11 @@ class KeepingIdentity:
     def _change_key(
         self,
         connection: Connection,
+        issuer: CertificateIssuer,
         device: CallingDevice,
-        request: KeyChangeRequest,
+        number: Numbered,
         certified: CertificateRequestFacts,
-        digest: Digest,
     ) -> str:
-        number = Numbered(request.epoch, request.seq, digest)
         try:
             turns.take(connection, device, number, self.clock.now())
         except DeviceNotActiveError:
@@ -140,7 +157,6 @@ class KeepingIdentity:
             if made is None or not turns.is_last(connection, device, number):
                 raise
             return made  # this very request changed the key, and the answer was lost on its way
-        issuer = self.signers.for_tenant(device.tenant_id)
         return credentials.change_key(
             connection, self.acting_for(device), device.id, certified, issuer=issuer, sealer=self.sealer
         )

@@ -14,9 +14,11 @@ from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import NoSuchPathError
 from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.signing import Signing
 from shieldwall.server.gateway.tenancy import check_own_tenant
 from shieldwall.server.inventory.claims import Asked
 from shieldwall.server.inventory.onboarding import read_certificate_request
+from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.inventory.promotion import Promotion
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
@@ -28,7 +30,8 @@ from shieldwall.server.storage.group_commit import GroupCommit
 class Promoting:
     """The request is signed by the synthetic key, also when it is repeated after that key was given up."""
 
-    promotion_for: Callable[[CallingDevice], Promotion]
+    promotion_for: Callable[[CallingDevice, CertificateIssuer], Promotion]
+    signing: Signing
     writer: GroupCommit
     clock: Clock
 
@@ -53,11 +56,17 @@ class Promoting:
             raise NoSuchPathError("There is nothing at this path.")
         request = call.decoded(PromoteRequest)
         asked = Asked(request=request, certified=read_certificate_request(request), digest=call.body_digest)
-        answer = await self.writer.submit(lambda connection: self._promote(connection, caller, asked), aims=True)
+        answer = await self.signing.certified(
+            caller.tenant_id,
+            lambda attempted: self.writer.submit(attempted, aims=True),
+            lambda connection, issuer: self._promote(connection, issuer, caller, asked),
+        )
         return answer_json(answer, status=201)
 
-    def _promote(self, connection: Connection, caller: CallingDevice, asked: Asked[PromoteRequest]) -> RegisterAnswer:
-        promotion = self.promotion_for(caller)
+    def _promote(
+        self, connection: Connection, issuer: CertificateIssuer, caller: CallingDevice, asked: Asked[PromoteRequest]
+    ) -> RegisterAnswer:
+        promotion = self.promotion_for(caller, issuer)
         if (again := promotion.repeated(connection, caller.key, asked)) is not None:
             return again
         number = Numbered(asked.request.epoch, asked.request.seq, asked.digest)

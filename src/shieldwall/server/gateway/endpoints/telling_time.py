@@ -11,9 +11,8 @@ from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.problems import TooManyRequestsError
 from shieldwall.server.gateway.rate_limit import SharedBucket
 from shieldwall.server.gateway.routes import Access, Route
+from shieldwall.server.gateway.signing import Signing
 from shieldwall.server.gateway.tenancy import PathTenants
-from shieldwall.server.gateway.workers import Workers
-from shieldwall.server.signer.ports import Signers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +21,7 @@ class TellingTime:
 
     home: TenantId
     tenants: PathTenants
-    signers: Signers
-    workers: Workers
+    signing: Signing
     bucket: SharedBucket
 
     def routes(self) -> tuple[Route, ...]:
@@ -45,5 +43,5 @@ class TellingTime:
             raise TooManyRequestsError("Signed time is asked for too often.")
         request = call.decoded(TimeRequest)
         tenant_id = self.home if request.tenant_id is None else await self.tenants.known(request.tenant_id)
-        signer = self.signers.for_tenant(tenant_id)
-        return answer_json(await self.workers.run(signer.sign_time, request.nonce))
+        signer = self.signing.signers.for_tenant(tenant_id)
+        return answer_json(await self.signing.ask(signer.sign_time, request.nonce))

@@ -13,11 +13,13 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import parse_device_id
+from shieldwall.contract.ids import DeviceId, parse_device_id
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory.devices import WrongDeviceStateError, get_device
 from shieldwall.server.gates import require_devices
+from shieldwall.server.inventory.certifying import with_certificates
+from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.manager import protection
 from shieldwall.server.portal.devices import device_words
 from shieldwall.server.portal.devices.device_actions import ACTIONS, Action, require_name
@@ -69,15 +71,19 @@ def doing(action: Action) -> Callable[..., Redirect]:
 
     def act(services: Services, request: PageRequest, device_id: FromPath[str], form: Form) -> Redirect:
         check_form(services, request, form)
-        with services.database.write() as connection:
-            acting = acting_for(services, request)
+        acting = acting_for(services, request)
+
+        def done(connection: Connection, issuer: CertificateIssuer) -> DeviceId:
             device = get_device(connection, services.tenant.id, parse_device_id(device_id))
             if form.get("former"):
                 require_devices(connection, request, [parse_device_id(form["former"])])
             if action.is_grave:
                 require_name(device, form.get("name", ""))
-            action.perform(connection, acting, services.signer, device, form)
-        return redirect("/devices" if action.name == "delete" else f"/devices/{device.id}")
+            action.perform(connection, acting, issuer, device, form)
+            return device.id
+
+        acted_on = with_certificates(services.database.write, services.signer, done)
+        return redirect("/devices" if action.name == "delete" else f"/devices/{acted_on}")
 
     act.__doc__ = f"Do it: {action.label}."
     return act
