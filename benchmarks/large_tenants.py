@@ -37,6 +37,7 @@ from shieldwall.server.storage import groups, inventory_rows, statuses, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.device_schema import device_reports, sightings
 from shieldwall.server.storage.devices import columns_of_device
+from shieldwall.server.storage.group_members import add_members
 from shieldwall.server.storage.records import AssignmentKind
 from shieldwall.server.storage.schema import check_in_answers, check_ins, devices, group_members, inventory
 from shieldwall.server.storage.sightings import SightingKind
@@ -149,7 +150,7 @@ def _varieties(world: AdminWorld, connection: Connection, chance: random.Random)
             )
             manager.join(connection, number, **_changes(device, a_device(number)))
             for group in mine:
-                groups.add_members(connection, group_id(group), [device.id])
+                add_members(connection, group_id(group), [device.id])
             retarget(connection, [device.id], NOON)
             yield _variety(world, connection, chance, device, mine)
             number += 1

@@ -15,9 +15,8 @@ from shieldwall.server.directory import devices, groups
 from shieldwall.server.directory.devices import InvalidDeviceError
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.directory.registration import DuplicateKeyError, find_registration, register, same_hardware
-from shieldwall.server.storage import check_ins, tenants
+from shieldwall.server.storage import check_ins, group_members, tenants
 from shieldwall.server.storage import devices as device_store
-from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
@@ -32,10 +31,10 @@ def test_a_tag_moves_a_device_between_dynamic_groups(connection: Connection, off
 
     tagged = devices.change_tags(connection, office.acting, device_id(1), add=["web", "a"], remove=["old", "never"])
     assert tagged.tags == ("a", "web")
-    assert group_store.member_ids(connection, web.id) == {device_id(1)}
+    assert group_members.member_ids(connection, web.id) == {device_id(1)}
     devices.change_tags(connection, office.acting, device_id(1), remove=["web"])
 
-    assert group_store.member_ids(connection, web.id) == frozenset()
+    assert group_members.member_ids(connection, web.id) == frozenset()
     assert office.told == [{device_id(1)}, {device_id(1)}]
 
 
@@ -81,11 +80,11 @@ def test_a_retired_device_leaves_every_group_and_never_comes_back(connection: Co
     assert devices.retire(connection, office.acting, device_id(1)) == retired
 
     assert (retired.state, retired.retired_at) == (DeviceState.RETIRED, NOON)
-    assert group_store.member_ids(connection, web.id) == frozenset()
+    assert group_members.member_ids(connection, web.id) == frozenset()
     assert office.told == [{device_id(1)}]
     assert '"reason":"sold"' in office.trail(connection)[-1].details
     devices.change_tags(connection, office.acting, device_id(1), add=["web", "db"])
-    assert group_store.member_ids(connection, web.id) == frozenset()
+    assert group_members.member_ids(connection, web.id) == frozenset()
     with pytest.raises(NotFoundError):
         devices.set_enabled(connection, office.acting, device_id(1), enabled=True)
 
@@ -113,7 +112,7 @@ def test_a_device_of_another_tenant_is_not_there(connection: Connection, office:
 def test_a_registered_device_enters_its_groups_and_starts_to_count(connection: Connection, office: Office) -> None:
     web = groups.create_group(connection, office.acting, WEB)
     register(connection, office.acting, a_device(1, tags=("web",)))
-    assert group_store.member_ids(connection, web.id) == {device_id(1)}
+    assert group_members.member_ids(connection, web.id) == {device_id(1)}
     state = check_ins.get(connection, device_id(1))
     assert (state.epoch, state.seq) == (1, 0)
     assert office.told == [{device_id(1)}]

@@ -9,16 +9,14 @@ from tests.support.samples import TENANT_ID, a_device, a_group, a_tenant, counte
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.policy.membership import InvalidRuleError, parse_rule
-from shieldwall.server.directory import groups
-from shieldwall.server.directory.groups import (
-    DynamicGroupError,
-    GroupDraft,
-    InvalidGroupError,
-    RetiredDeviceError,
-)
+from shieldwall.server.directory import assigned_members, groups, membership
+from shieldwall.server.directory.assigned_members import DynamicGroupError, RetiredDeviceError
+from shieldwall.server.directory.attributes import attributes_of
+from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.storage import devices as device_store
+from shieldwall.server.storage import group_members, tenants
 from shieldwall.server.storage import groups as group_store
-from shieldwall.server.storage import tenants
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
@@ -39,7 +37,7 @@ def test_a_dynamic_group_is_filled_when_it_is_made(connection: Connection, offic
 
     group = groups.create_group(connection, office.acting, a_draft(LINUX))
 
-    assert group_store.member_ids(connection, group.id) == {device_id(1)}
+    assert group_members.member_ids(connection, group.id) == {device_id(1)}
     assert office.told == [{device_id(1)}]
     assert [event.activity for event in office.trail(connection)] == ["group.created"]
 
@@ -52,7 +50,7 @@ def test_a_changed_rule_tells_only_of_devices_that_joined_or_left(connection: Co
 
     groups.update_group(connection, office.acting, group.id, a_draft(WEB))
 
-    assert group_store.member_ids(connection, group.id) == {device_id(1), device_id(3)}
+    assert group_members.member_ids(connection, group.id) == {device_id(1), device_id(3)}
     assert office.told[1:] == [{device_id(2), device_id(3)}]
 
 
@@ -63,10 +61,10 @@ def test_a_rule_that_goes_leaves_its_members_and_they_can_be_chosen_then(
     group = groups.create_group(connection, office.acting, a_draft(LINUX))
 
     groups.update_group(connection, office.acting, group.id, a_draft(None))
-    assert group_store.member_ids(connection, group.id) == {device_id(1)}
-    groups.remove_member(connection, office.acting, group.id, device_id(1))
+    assert group_members.member_ids(connection, group.id) == {device_id(1)}
+    assigned_members.remove_member(connection, office.acting, group.id, device_id(1))
 
-    assert group_store.member_ids(connection, group.id) == frozenset()
+    assert group_members.member_ids(connection, group.id) == frozenset()
 
 
 def test_an_update_that_changes_nothing_leaves_no_event(connection: Connection, office: Office) -> None:
@@ -80,12 +78,12 @@ def test_members_of_an_assigned_group_come_and_go(connection: Connection, office
     device_store.add(connection, a_device(2))
     group = groups.create_group(connection, office.acting, a_draft())
 
-    groups.add_member(connection, office.acting, group.id, device_id(2))
-    groups.add_member(connection, office.acting, group.id, device_id(1))
-    groups.add_member(connection, office.acting, group.id, device_id(1))
+    assigned_members.add_member(connection, office.acting, group.id, device_id(2))
+    assigned_members.add_member(connection, office.acting, group.id, device_id(1))
+    assigned_members.add_member(connection, office.acting, group.id, device_id(1))
     assert groups.members(connection, TENANT_ID, group.id, Page()) == (a_device(1), a_device(2))
     assert groups.groups_of(connection, TENANT_ID, device_id(1)) == (group,)
-    groups.remove_member(connection, office.acting, group.id, device_id(1))
+    assigned_members.remove_member(connection, office.acting, group.id, device_id(1))
 
     assert groups.members(connection, TENANT_ID, group.id, Page()) == (a_device(2),)
     assert office.told == [{device_id(2)}, {device_id(1)}, {device_id(1)}]
@@ -96,13 +94,13 @@ def test_members_of_an_assigned_group_come_and_go(connection: Connection, office
         "group.memberRemoved",
     ]
     with pytest.raises(NotFoundError):
-        groups.remove_member(connection, office.acting, group.id, device_id(1))
+        assigned_members.remove_member(connection, office.acting, group.id, device_id(1))
 
 
 def test_the_members_of_a_dynamic_group_cannot_be_chosen(connection: Connection, office: Office) -> None:
     device_store.add(connection, a_device(1))
     group = groups.create_group(connection, office.acting, a_draft(LINUX))
-    for refused in (groups.add_member, groups.remove_member):
+    for refused in (assigned_members.add_member, assigned_members.remove_member):
         with pytest.raises(DynamicGroupError):
             refused(connection, office.acting, group.id, device_id(1))
 
@@ -111,7 +109,7 @@ def test_a_retired_device_joins_no_group(connection: Connection, office: Office)
     device_store.add(connection, a_device(1, state=DeviceState.RETIRED))
     group = groups.create_group(connection, office.acting, a_draft())
     with pytest.raises(RetiredDeviceError):
-        groups.add_member(connection, office.acting, group.id, device_id(1))
+        assigned_members.add_member(connection, office.acting, group.id, device_id(1))
 
 
 def test_a_deleted_group_tells_of_its_former_members(connection: Connection, office: Office) -> None:
@@ -134,7 +132,7 @@ def test_what_belongs_to_another_tenant_is_not_there(connection: Connection, off
         lambda: groups.members(connection, TENANT_ID, group_id(1), Page()),
         lambda: groups.update_group(connection, office.acting, group_id(1), a_draft()),
         lambda: groups.delete_group(connection, office.acting, group_id(1)),
-        lambda: groups.add_member(connection, office.acting, group_id(2), device_id(1)),
+        lambda: assigned_members.add_member(connection, office.acting, group_id(2), device_id(1)),
         lambda: groups.groups_of(connection, TENANT_ID, device_id(1)),
     ]
     for attempt in attempts:
@@ -147,8 +145,8 @@ def test_a_rule_of_one_tenant_never_names_devices_of_another(connection: Connect
     tenants.add(connection, a_tenant(id=OTHER, domain="other.example"))
     device_store.add(connection, a_device(1, tenant_id=OTHER))
     group = groups.create_group(connection, office.acting, a_draft(LINUX))
-    assert group_store.member_ids(connection, group.id) == frozenset()
-    assert groups.reevaluate_device(connection, office.acting, a_device(1, tenant_id=OTHER)) == frozenset()
+    assert group_members.member_ids(connection, group.id) == frozenset()
+    assert membership.reevaluate_device(connection, office.acting, a_device(1, tenant_id=OTHER)) == frozenset()
 
 
 def test_a_device_joins_and_leaves_by_what_it_says_about_itself(connection: Connection, office: Office) -> None:
@@ -156,11 +154,11 @@ def test_a_device_joins_and_leaves_by_what_it_says_about_itself(connection: Conn
     web = groups.create_group(connection, office.acting, a_draft(WEB))
     device_store.add(connection, a_device(1))
 
-    assert groups.reevaluate_device(connection, office.acting, a_device(1)) == {linux.id}
-    assert groups.reevaluate_device(connection, office.acting, a_device(1)) == frozenset()
+    assert membership.reevaluate_device(connection, office.acting, a_device(1)) == {linux.id}
+    assert membership.reevaluate_device(connection, office.acting, a_device(1)) == frozenset()
     moved = a_device(1, os_type="Windows", tags=("web",))
-    assert groups.reevaluate_device(connection, office.acting, moved) == {linux.id, web.id}
-    assert group_store.memberships(connection, [device_id(1)]) == {device_id(1): {web.id}}
+    assert membership.reevaluate_device(connection, office.acting, moved) == {linux.id, web.id}
+    assert group_members.memberships(connection, [device_id(1)]) == {device_id(1): {web.id}}
 
 
 @pytest.mark.parametrize(
@@ -180,11 +178,11 @@ def test_a_device_joins_and_leaves_by_what_it_says_about_itself(connection: Conn
 def test_a_rule_sees_what_is_known_of_a_device(rule: str, matches: bool) -> None:
     device = a_device(1, tags=("web", "db"), manufacturer="")
 
-    assert parse_rule(rule).matches(groups.attributes_of(device)) is matches
+    assert parse_rule(rule).matches(attributes_of(device)) is matches
 
 
 def test_a_device_that_another_manager_holds_is_not_ours_and_one_without_tags_has_none() -> None:
-    attributes = groups.attributes_of(a_device(1, managed_elsewhere="Intune", enrollment_code=3, tags=()))
+    attributes = attributes_of(a_device(1, managed_elsewhere="Intune", enrollment_code=3, tags=()))
 
     assert parse_rule("(device.managementType -eq null)").matches(attributes)
     assert parse_rule("(device.deviceTag -eq null)").matches(attributes)
@@ -225,7 +223,8 @@ def test_groups_hold_the_same_devices_whichever_way_they_are_evaluated(connectio
         tags = ("web",) if number % 3 == 0 else ()
         device = a_device(number, os_type="Linux" if number % 2 else "Windows", tags=tags)
         device_store.add(connection, device)
-        groups.reevaluate_device(connection, office.acting, device)
-    one_by_one: list[frozenset[DeviceId]] = [group_store.member_ids(connection, group.id) for group in made]
+        membership.reevaluate_device(connection, office.acting, device)
+    one_by_one: list[frozenset[DeviceId]] = [group_members.member_ids(connection, group.id) for group in made]
     assert all(one_by_one)
-    assert [groups.reevaluate_group(connection, office.acting, group) for group in made] == [frozenset()] * len(made)
+    moved = [membership.reevaluate_group(connection, office.acting, group) for group in made]
+    assert moved == [frozenset()] * len(made)

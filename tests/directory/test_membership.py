@@ -16,15 +16,16 @@ from tests.support.samples import TENANT_ID, a_device, a_group, a_tenant, counte
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.policy.membership import MEMBER_OF, parse_rule
 from shieldwall.policy.rule_tree import PROPERTIES
+from shieldwall.server.directory import assigned_members, groups
 from shieldwall.server.directory import devices as directory_devices
-from shieldwall.server.directory import groups
 from shieldwall.server.directory.attributes import attributes_of, described_fleet
 from shieldwall.server.directory.group_rules import evaluate
-from shieldwall.server.directory.groups import GroupDraft, InvalidGroupError
+from shieldwall.server.directory.groups import GroupDraft
+from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import reevaluate_asking, reevaluate_device
 from shieldwall.server.storage import devices as device_store
+from shieldwall.server.storage import group_members, tenants
 from shieldwall.server.storage import groups as group_store
-from shieldwall.server.storage import tenants
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState
 from shieldwall.server.storage.errors import StillReferencedError
 from shieldwall.server.storage.fleets import Whose
@@ -44,7 +45,7 @@ def members_of(*wanted: GroupId) -> str:
 
 
 def belonging(connection: Connection, group: Group) -> set[DeviceId]:
-    return set(group_store.member_ids(connection, group.id))
+    return set(group_members.member_ids(connection, group.id))
 
 
 def test_a_device_and_a_fleet_show_rules_the_same(connection: Connection, office: Office) -> None:
@@ -61,7 +62,7 @@ def test_a_device_and_a_fleet_show_rules_the_same(connection: Connection, office
     for device in present:
         device_store.add(connection, device)
     group = groups.create_group(connection, office.acting, a_draft(name="Assigned"))
-    groups.add_member(connection, office.acting, group.id, device_id(2))
+    assigned_members.add_member(connection, office.acting, group.id, device_id(2))
     rules = [
         parse_rule(text)
         for text in (
@@ -150,7 +151,7 @@ def test_a_rule_follows_the_members_of_the_groups_it_names(connection: Connectio
     assert belonging(connection, both) == {device_id(3)}
     office.told.clear()
 
-    groups.add_member(connection, office.acting, chosen.id, device_id(1))
+    assigned_members.add_member(connection, office.acting, chosen.id, device_id(1))
     assert belonging(connection, both) == {device_id(1), device_id(3)}
     assert belonging(connection, rest) == {device_id(2), device_id(3)}
     assert office.told == [{device_id(1)}]
@@ -158,7 +159,7 @@ def test_a_rule_follows_the_members_of_the_groups_it_names(connection: Connectio
     groups.update_group(connection, office.acting, web.id, a_draft(f"-not {WEB}"))
     assert belonging(connection, both) == {device_id(1), device_id(2)}
 
-    groups.remove_member(connection, office.acting, chosen.id, device_id(1))
+    assigned_members.remove_member(connection, office.acting, chosen.id, device_id(1))
     tagged = replace(a_device(1), tags=("web",))
     device_store.put(connection, tagged)
     assert reevaluate_device(connection, office.acting, tagged) == {web.id, both.id}
@@ -196,10 +197,10 @@ def test_history_says_who_joined_and_left_when_and_why(connection: Connection, o
     for number in (1, 2):
         device_store.add(connection, a_device(number))
     group = groups.create_group(connection, office.acting, a_draft())
-    groups.add_member(connection, office.acting, group.id, device_id(1))
-    groups.add_member(connection, office.acting, group.id, device_id(1))
+    assigned_members.add_member(connection, office.acting, group.id, device_id(1))
+    assigned_members.add_member(connection, office.acting, group.id, device_id(1))
     office.clock.advance(minutes=1)
-    groups.remove_member(connection, office.acting, group.id, device_id(1))
+    assigned_members.remove_member(connection, office.acting, group.id, device_id(1))
     office.clock.advance(minutes=1)
     groups.update_group(connection, office.acting, group.id, a_draft(LINUX))
 
@@ -237,7 +238,7 @@ def test_what_changed_for_many_at_once_is_followed_where_rules_ask_for_it(
 def test_a_rule_is_explained_with_what_was_found(connection: Connection, office: Office) -> None:
     device_store.add(connection, a_device(1, tags=("db",)))
     group = groups.create_group(connection, office.acting, a_draft())
-    groups.add_member(connection, office.acting, group.id, device_id(1))
+    assigned_members.add_member(connection, office.acting, group.id, device_id(1))
     rule = parse_rule(f"{LINUX} -and ({WEB} -or {members_of(group.id)})")
 
     verdict = evaluate(connection, TENANT_ID, device_id(1), rule)
@@ -292,11 +293,11 @@ class _Play:
 
     def member(self, number: int, belongs: bool) -> None:
         retired = device_store.get(self.connection, device_id(number)).state is DeviceState.RETIRED
-        is_member = group_store.is_member(self.connection, self.chosen.id, device_id(number))
+        is_member = group_members.is_member(self.connection, self.chosen.id, device_id(number))
         if belongs and not retired:
-            groups.add_member(self.connection, self.acting, self.chosen.id, device_id(number))
+            assigned_members.add_member(self.connection, self.acting, self.chosen.id, device_id(number))
         elif not belongs and is_member:
-            groups.remove_member(self.connection, self.acting, self.chosen.id, device_id(number))
+            assigned_members.remove_member(self.connection, self.acting, self.chosen.id, device_id(number))
 
     def rule_of(self, group: int, choice: int, state: ProcessingState) -> None:
         groups.update_group(self.connection, self.acting, self.made[group].id, a_draft(self.rule(group, choice), state))
@@ -323,7 +324,7 @@ def test_membership_kept_step_by_step_equals_membership_found_anew(
             play.step(*step)
         now = [group_store.get(connection, group.id) for group in play.made]
         everyone = device_store.find_many(connection, [device_id(number) for number in range(1, 5)])
-        memberships = group_store.memberships(connection, [device.id for device in everyone])
+        memberships = group_members.memberships(connection, [device.id for device in everyone])
         for group in now:
             if group.processing_state is ProcessingState.PAUSED:
                 continue

@@ -23,7 +23,7 @@ from shieldwall.server.directory.registrations import (
     RegistrationInUseError,
     claim,
 )
-from shieldwall.server.storage import alerts, check_ins, device_moves, devices, groups, tenants
+from shieldwall.server.storage import alerts, check_ins, device_moves, devices, group_members, tenants
 from shieldwall.server.storage import registrations as rows
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_records import DeviceState
@@ -187,7 +187,7 @@ def test_deleting_takes_everything_along_and_leaves_the_trail(
     assert devices.find(connection, device_id(1)) is None
     assert rows.find(connection, TENANT_ID, device_id(1)) is None
     assert alerts.list_alerts(connection, TENANT_ID, Page()) == ()
-    assert groups.memberships(connection, [device_id(1)])[device_id(1)] == frozenset()
+    assert group_members.memberships(connection, [device_id(1)])[device_id(1)] == frozenset()
     assert devices.get(connection, device_id(2)).replaces is None
     assert {"registration.deleted", "device.deleted"} <= {event.activity for event in office.trail(connection)}
     for gone in (delete_device, lambda *_: device_moves.remove(connection, TENANT_ID, device_id(1))):

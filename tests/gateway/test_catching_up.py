@@ -18,7 +18,7 @@ from shieldwall.catalog.loader import load
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, GroupId, PolicyId
 from shieldwall.contract.messages import PROTOCOL, CheckInRequest, Have
-from shieldwall.server.directory import groups
+from shieldwall.server.directory import groups, membership
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.gateway import catching_up as gateway_catching_up
@@ -29,8 +29,7 @@ from shieldwall.server.manager.check_in import Behind, ToAnswer
 from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import aims, devices
-from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.storage import aims, devices, group_members
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.storage.records import AssignmentKind
@@ -182,9 +181,10 @@ def test_whatever_happens_at_once_nobody_waits_for_ever_and_each_hears_what_is_t
         assert not aims.is_open(connection, TENANT_ID)
         assert retarget(connection, busy.devices, busy.world.clock.now()) == frozenset()
         present = devices.find_many(connection, busy.devices)
-        assert [groups.reevaluate_device(connection, busy.acting, each) for each in present] == [frozenset()] * _DEVICES
+        moved = [membership.reevaluate_device(connection, busy.acting, each) for each in present]
+        assert moved == [frozenset()] * _DEVICES
         named = {each.id for each in present if each.display_name.startswith("device-1")}
-        assert stored_groups.member_ids(connection, busy.group) == named
+        assert group_members.member_ids(connection, busy.group) == named
 
 
 def test_a_round_is_one_process_at_a_time_and_another_takes_it_over_when_that_falls_silent(busy: Busy) -> None:

@@ -37,7 +37,7 @@ from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.inventory.offboarding_packages import OffboardingDraft, create_package
 from shieldwall.server.manager.protection import replace_settings, start_troubleshooting
-from shieldwall.server.storage import alerts, audit, check_ins, devices, groups
+from shieldwall.server.storage import alerts, audit, check_ins, devices, group_members
 from shieldwall.server.storage.alerts import Alert
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.records import Page
@@ -167,7 +167,7 @@ def test_an_order_to_leave_wakes_the_device_and_is_carried_out(world: GatewayWor
         laptop.surroundings.enrolled()
     with world.services.database.read() as connection:
         after = check_ins.get(connection, laptop.id)
-        assert groups.memberships(connection, [laptop.id])[laptop.id] == frozenset()
+        assert group_members.memberships(connection, [laptop.id])[laptop.id] == frozenset()
     assert after.status_digest == before.status_digest, "the last report stays"
     told = audited(world, laptop.id)
     assert {"device.registered", "device.leavingOrdered", "device.saidGoodbye", "device.offboarded"} <= told.keys()

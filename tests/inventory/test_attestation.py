@@ -40,8 +40,14 @@ from shieldwall.server.inventory.attested import attested
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import attestation_challenges, device_states, devices, packages, trusted_authorities
-from shieldwall.server.storage import groups as group_store
+from shieldwall.server.storage import (
+    attestation_challenges,
+    device_states,
+    devices,
+    group_members,
+    packages,
+    trusted_authorities,
+)
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.device_states import Credential
@@ -154,7 +160,7 @@ def test_a_device_that_shows_a_tpm_waits_until_it_has_answered(gate: Gate, machi
     assert after.certificate
     assert after.certificate_expires_at is not None
     with gate.database.read() as connection:
-        assert group_store.member_ids(connection, group.id) == {after.id}
+        assert group_members.member_ids(connection, group.id) == {after.id}
         assert {"device.registered", "device.attested"} <= {each.activity for each in gate.office.trail(connection)}
     assert {after.id} in gate.office.told
 

@@ -26,8 +26,8 @@ from shieldwall.contract.messages import DeviceFacts
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, TagRule
 from shieldwall.policy.membership import MEMBER_OF, parse_rule
 from shieldwall.policy.protection import ProtectionSettings
+from shieldwall.server.directory import assigned_members, groups
 from shieldwall.server.directory import devices as acts
-from shieldwall.server.directory import groups
 from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.enrollment import deciding
@@ -36,8 +36,7 @@ from shieldwall.server.inventory import offboarding, pending, twins
 from shieldwall.server.manager import clone_watch, enforcement_scope, protection
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import devices, inventory_rows, tenants
-from shieldwall.server.storage import groups as group_store
+from shieldwall.server.storage import devices, group_members, inventory_rows, tenants
 from shieldwall.server.storage import protection as protection_store
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
@@ -219,7 +218,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(number=place, belongs=st.booleans())
     def assign(self, number: int, belongs: bool) -> None:
-        change = groups.add_member if belongs else groups.remove_member
+        change = assigned_members.add_member if belongs else assigned_members.remove_member
         with self.life.transaction():
             change(self.connection, self.acting, self.life.groups[0], self.pick(number).id)
 
@@ -242,9 +241,9 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def everybody_belongs_where_the_rules_say(self) -> None:
         everybody = devices.list_devices(self.connection, TENANT_ID, Page(size=100))
-        belongs = group_store.memberships(self.connection, [each.id for each in everybody])
+        belongs = group_members.memberships(self.connection, [each.id for each in everybody])
         for group in groups.list_groups(self.connection, TENANT_ID, Page(size=100)):
-            members = group_store.member_ids(self.connection, group.id)
+            members = group_members.member_ids(self.connection, group.id)
             assert members <= {each.id for each in everybody if each.state not in OUTSIDE}
             if group.membership_rule is None or group.processing_state is ProcessingState.PAUSED:
                 continue

@@ -28,8 +28,7 @@ from shieldwall.server.inventory.package_check import (
     PackageRevokedError,
     PlatformNotAllowedError,
 )
-from shieldwall.server.storage import check_ins, devices, packages, tenants
-from shieldwall.server.storage import groups as group_store
+from shieldwall.server.storage import check_ins, devices, group_members, packages, tenants
 from shieldwall.server.storage.device_records import DeviceState, Registration
 from shieldwall.server.storage.schema import used_nonces
 from shieldwall.trust.certificate_request import BadCertificateRequestError
@@ -49,7 +48,7 @@ def test_a_device_with_a_package_gets_an_identity(gate: Gate) -> None:
     with gate.database.read() as connection:
         device = devices.get(connection, answer.device_id)
         assert check_ins.get(connection, device.id).epoch == answer.epoch == 1
-        assert group_store.member_ids(connection, managed.id) == {device.id}
+        assert group_members.member_ids(connection, managed.id) == {device.id}
         assert packages.get(connection, package_id(1)).uses == 1
         assert gate.office.trail(connection)[-1].activity == "device.registered"
     assert device.key_thumbprint == newcomer.key.thumbprint

@@ -14,7 +14,7 @@ from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.messages import HardwareIds
 from shieldwall.contract.registration import RegisterAnswer, RegisterRequest
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.directory import groups
+from shieldwall.server.directory import assigned_members, groups
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import change_tags, retire
 from shieldwall.server.directory.groups import GroupDraft
@@ -23,8 +23,7 @@ from shieldwall.server.inventory import pending
 from shieldwall.server.inventory.package_check import PackageRevokedError
 from shieldwall.server.inventory.packages import revoke_package
 from shieldwall.server.inventory.pending import NothingToReplaceError, NotPendingError
-from shieldwall.server.storage import alerts, audit, check_ins, devices
-from shieldwall.server.storage import groups as group_store
+from shieldwall.server.storage import alerts, audit, check_ins, devices, group_members
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Group, Page
@@ -75,7 +74,7 @@ def test_who_comes_with_a_manual_package_waits_until_somebody_approves(gate: Gat
     assert (device.state, device.state_reason, device.certificate) == (DeviceState.ACTIVE, None, answer.certificate)
     assert device.certificate_expires_at is not None
     with gate.database.read() as connection:
-        assert group_store.member_ids(connection, everybody.id) == {device.id}
+        assert group_members.member_ids(connection, everybody.id) == {device.id}
     assert gate.office.told[-1] == {device.id}
     with pytest.raises(NotPendingError):
         approve(gate, waiting.device_id)
@@ -157,7 +156,7 @@ def test_approved_in_the_place_of_its_former_self_it_takes_over_what_was_noted(g
         assigned = groups.create_group(
             connection, gate.office.acting, GroupDraft(display_name="Assigned", mail_nickname="assigned")
         )
-        groups.add_member(connection, gate.office.acting, assigned.id, first.device_id)
+        assigned_members.add_member(connection, gate.office.acting, assigned.id, first.device_id)
     request = on_machine(gate, gate.newcomer())
     second = gate.waits(request)
 
@@ -168,7 +167,7 @@ def test_approved_in_the_place_of_its_former_self_it_takes_over_what_was_noted(g
     assert (device.state, device.replaces, device.tags) == (DeviceState.ACTIVE, None, ("MDE-Management", "web"))
     with gate.database.read() as connection:
         for group in (assigned, everybody):
-            assert group_store.member_ids(connection, group.id) == {device.id}
+            assert group_members.member_ids(connection, group.id) == {device.id}
     assert isinstance(gate.asks(request), RegisterAnswer)
 
 
@@ -217,7 +216,7 @@ def test_a_deleted_device_is_gone_but_for_the_trail_and_its_key_stays_spent(gate
 
     with gate.database.read() as connection:
         assert devices.find(connection, answer.device_id) is None
-        assert answer.device_id not in group_store.member_ids(connection, everybody.id)
+        assert answer.device_id not in group_members.member_ids(connection, everybody.id)
         with pytest.raises(NotFoundError):
             check_ins.get(connection, answer.device_id)
         assert [each.replaces for each in devices.list_devices(connection, TENANT_ID, Page())] == [None]

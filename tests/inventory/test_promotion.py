@@ -21,7 +21,7 @@ from shieldwall.contract.registration import (
 )
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.policy.protection import ProtectionSettings
-from shieldwall.server.directory import groups, registrations
+from shieldwall.server.directory import assigned_members, groups, registrations
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import change_tags, set_enabled
 from shieldwall.server.directory.groups import GroupDraft
@@ -35,8 +35,16 @@ from shieldwall.server.inventory.claims import Asked
 from shieldwall.server.inventory.nonces import BadNonceError
 from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.inventory.promotion import NotSyntheticError, Promotion
-from shieldwall.server.storage import alerts, check_ins, devices, identities, protection, spent_keys, statuses
-from shieldwall.server.storage import groups as group_store
+from shieldwall.server.storage import (
+    alerts,
+    check_ins,
+    devices,
+    group_members,
+    identities,
+    protection,
+    spent_keys,
+    statuses,
+)
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_records import Registration, TrustType
 from shieldwall.server.storage.records import Page
@@ -123,13 +131,13 @@ def test_everything_goes_along_and_nothing_stays_behind(laptop: Laptop) -> None:
     with gate.database.write() as connection:
         change_tags(connection, acting, laptop.synthetic, add=["web"])
         assigned = groups.create_group(connection, acting, GroupDraft(display_name="A", mail_nickname="a"))
-        groups.add_member(connection, acting, assigned.id, laptop.synthetic)
+        assigned_members.add_member(connection, acting, assigned.id, laptop.synthetic)
         synthetic_alone = groups.create_group(
             connection,
             acting,
             GroupDraft(display_name="S", mail_nickname="s", membership_rule="(device.deviceTrustType -eq null)"),
         )
-        assert laptop.synthetic in group_store.member_ids(connection, synthetic_alone.id)
+        assert laptop.synthetic in group_members.member_ids(connection, synthetic_alone.id)
         digest = statuses.keep(connection, TENANT_ID, a_report())
         check_ins.set_status(connection, laptop.synthetic, digest, NOON)
         check_ins.set_facts(connection, laptop.synthetic, digest)
@@ -166,8 +174,8 @@ def test_everything_goes_along_and_nothing_stays_behind(laptop: Laptop) -> None:
         after = check_ins.get(connection, FULL)
         assert (after.status_digest, after.facts_digest, after.status_at) == (digest, digest, NOON)
         assert (after.epoch, after.seq, after.request_digest) == (before.epoch + 1, 0, None)
-        assert group_store.member_ids(connection, assigned.id) == {FULL}
-        assert group_store.member_ids(connection, synthetic_alone.id) == set()
+        assert group_members.member_ids(connection, assigned.id) == {FULL}
+        assert group_members.member_ids(connection, synthetic_alone.id) == set()
         assert [alert.device_id for alert in alerts.list_alerts(connection, TENANT_ID, Page())] == [FULL]
         assert devices.find(connection, laptop.synthetic) is None
         assert [each.id for each in devices.list_devices(connection, TENANT_ID, Page())] == [FULL]

@@ -25,8 +25,7 @@ from shieldwall.server.manager.check_in import ToAnswer, Unchanged
 from shieldwall.server.manager.policies import PolicyDraft
 from shieldwall.server.manager.strengthening import strengthens
 from shieldwall.server.manager.turns import DeviceNotActiveError
-from shieldwall.server.storage import alerts, audit, check_ins, devices, sightings, targets
-from shieldwall.server.storage import groups as group_store
+from shieldwall.server.storage import alerts, audit, check_ins, devices, group_members, sightings, targets
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import AssignmentKind, Page
@@ -212,10 +211,10 @@ def test_groups_that_ask_whether_it_is_enabled_follow_a_quarantine_and_its_end(w
         with_policy = check_ins.get(connection, twins.id).target_digest
         twins.quarantine(connection)
 
-        assert twins.id not in group_store.member_ids(connection, group.id)
+        assert twins.id not in group_members.member_ids(connection, group.id)
         assert twins.check_in(connection, have=Have(target=with_policy)) == Unchanged(), "what it had it keeps"
         clone_watch.release(connection, world.acting, twins.id)
-        assert twins.id in group_store.member_ids(connection, group.id)
+        assert twins.id in group_members.member_ids(connection, group.id)
         assert check_ins.get(connection, twins.id).target_digest == with_policy
 
 

@@ -25,7 +25,7 @@ from shieldwall.server.directory import devices as directory
 from shieldwall.server.directory import enrollment
 from shieldwall.server.manager.assignments import assign
 from shieldwall.server.manager.enforcement_scope import ScopeEffect, get_scope, preview_scope, save_scope
-from shieldwall.server.storage import audit, check_ins, devices, enrollments, groups, tenants
+from shieldwall.server.storage import audit, check_ins, devices, enrollments, group_members, groups, tenants
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.devices import columns_of_device
 from shieldwall.server.storage.records import Page
@@ -183,13 +183,13 @@ def test_groups_that_ask_who_manages_a_device_follow_the_scope(world: World) -> 
         device = world.join(connection, 1)
         group = a_group(1, membership_rule=MANAGED_BY_SENSE)
         groups.add(connection, group)
-        groups.add_members(connection, group.id, [device])
+        group_members.add_members(connection, group.id, [device])
 
         save_scope(connection, world.acting, OFF)
-        assert groups.member_ids(connection, group.id) == frozenset()
+        assert group_members.member_ids(connection, group.id) == frozenset()
 
         save_scope(connection, world.acting, DEFAULT)
-        assert groups.member_ids(connection, group.id) == {device}
+        assert group_members.member_ids(connection, group.id) == {device}
 
 
 @pytest.mark.parametrize(

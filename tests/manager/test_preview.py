@@ -29,6 +29,7 @@ from shieldwall.policy.families import chosen_rule
 from shieldwall.policy.outcomes import Conflict
 from shieldwall.policy.partition import UNSET
 from shieldwall.policy.resolve import resolve
+from shieldwall.server.directory import assigned_members
 from shieldwall.server.directory import groups as directory_groups
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.manager import conflict_rules, filters
@@ -276,7 +277,7 @@ def test_a_group_that_asks_for_one_that_would_change(world: World) -> None:
         chosen_group = directory_groups.create_group(
             connection, world.acting, GroupDraft(display_name="Chosen", mail_nickname="chosen")
         )
-        directory_groups.add_member(connection, world.acting, chosen_group.id, leaving)
+        assigned_members.add_member(connection, world.acting, chosen_group.id, leaving)
         rule = f"device.memberOf -any (group.objectId -in ['{chosen_group.id}'])"
         draft_asking = GroupDraft(display_name="Asking", mail_nickname="asking", membership_rule=rule)
         asking = directory_groups.create_group(connection, world.acting, draft_asking)

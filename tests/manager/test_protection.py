@@ -29,7 +29,7 @@ from shieldwall.server.manager.protection import (
     start_troubleshooting,
     stop_troubleshooting,
 )
-from shieldwall.server.storage import audit, check_ins, devices, groups, targets
+from shieldwall.server.storage import audit, check_ins, devices, group_members, targets
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
@@ -167,7 +167,7 @@ def test_a_device_told_to_leave_leaves_its_groups_with_a_trace(world: World) -> 
 
         order_to_leave(connection, world.acting, laptop)
 
-        assert groups.member_ids(connection, group) == frozenset()
+        assert group_members.member_ids(connection, group) == frozenset()
         assert check_ins.get(connection, laptop).target_digest == ORDER_TO_LEAVE
 
 

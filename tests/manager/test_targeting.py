@@ -15,6 +15,7 @@ from tests.support.samples import NOON, TENANT_ID, device_id, group_id
 from shieldwall.contract.ids import DeviceId, Digest, GroupId, PolicyId
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.target import Target
+from shieldwall.server.directory import assigned_members
 from shieldwall.server.directory import devices as directory
 from shieldwall.server.directory import groups as directory_groups
 from shieldwall.server.directory.groups import GroupDraft
@@ -28,7 +29,7 @@ from shieldwall.server.manager.assignments import (
 )
 from shieldwall.server.manager.filters import FilterDraft, create_filter, update_filter
 from shieldwall.server.manager.targeting import items_for, retarget
-from shieldwall.server.storage import check_ins, devices, groups, policies, targets
+from shieldwall.server.storage import check_ins, devices, group_members, policies, targets
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
@@ -309,12 +310,12 @@ class _Play:
 
     def member(self, device: int, group: int, joins: bool) -> None:
         chosen, named = self.device(device), self.groups[group]
-        there = groups.is_member(self.connection, named, chosen)
+        there = group_members.is_member(self.connection, named, chosen)
         retired = devices.get(self.connection, chosen).state is DeviceState.RETIRED
         if joins and not retired:
-            directory_groups.add_member(self.connection, self.acting, named, chosen)
+            assigned_members.add_member(self.connection, self.acting, named, chosen)
         elif not joins and there:
-            directory_groups.remove_member(self.connection, self.acting, named, chosen)
+            assigned_members.remove_member(self.connection, self.acting, named, chosen)
 
     def rule(self, prefix: str) -> None:
         draft = GroupDraft(
@@ -390,7 +391,7 @@ def _prepared(world: World) -> tuple[DeviceId, GroupId, PolicyId]:
 def test_a_device_that_joins_a_group_while_a_policy_is_assigned_to_it_gets_the_policy(world: World) -> None:
     device, group, policy = _prepared(world)
     with world.database.write() as joining:
-        groups.add_members(joining, group, [device])
+        group_members.add_members(joining, group, [device])
         with world.database.write() as assigning:
             assign(assigning, world.acting, policy, [include(group)])
         world.acting.tell(joining, [device])
@@ -404,7 +405,7 @@ def test_a_policy_assigned_to_a_group_while_a_device_joins_it_reaches_the_device
 
     def join() -> None:
         with world.database.write() as joining:
-            directory_groups.add_member(joining, world.acting, group, device)
+            assigned_members.add_member(joining, world.acting, group, device)
 
     with ThreadPoolExecutor(max_workers=1) as threads:
         with world.database.write() as assigning:

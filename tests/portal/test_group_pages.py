@@ -22,13 +22,12 @@ from tests.support.second_tenant import FABRIKAM_DEVICE, FABRIKAM_GROUP
 
 from shieldwall.contract.ids import GroupId
 from shieldwall.server.access.roles import ADMINISTRATOR
-from shieldwall.server.directory import group_rules, scope_tags
-from shieldwall.server.directory import groups as groups_of_devices
+from shieldwall.server.directory import group_rules, membership, scope_tags
 from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.portal.groups import group_member_pages
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import audit, groups
+from shieldwall.server.storage import audit, group_members, groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 
 WEB = 'device.displayName -startsWith "web"'
@@ -51,7 +50,7 @@ def stored(world: AdminWorld, group: GroupId) -> Group:
 
 def members(world: AdminWorld, group: GroupId) -> set[str]:
     with world.services.database.read() as connection:
-        return set(groups.member_ids(connection, group))
+        return set(group_members.member_ids(connection, group))
 
 
 def preview(client: Client, group: GroupId, rule: str, devices: str = "") -> Any:
@@ -313,7 +312,7 @@ def test_a_large_group_is_searched_bit_by_bit(
         acting = world.services.acting("test")
         for number in range(3, 8):
             world.manager.join(connection, number, display_name=f"web-{number}")
-        groups_of_devices.reevaluate_group(connection, acting, groups.get(connection, group))
+        membership.reevaluate_group(connection, acting, groups.get(connection, group))
     path, found, steps = f"/groups/{group}/members?search=web-7", "", 0
     while "web-7" not in found.partition("Last check-in")[2]:
         page = ada.get(path).text
@@ -395,7 +394,7 @@ def test_devices_of_a_group_are_written_to_a_file(world: AdminWorld, ada: Client
     with world.writing() as connection:
         world.manager.join(connection, 5, display_name="web=cmd")
         acting = world.services.acting("test")
-        groups_of_devices.reevaluate_group(connection, acting, groups.get(connection, group))
+        membership.reevaluate_group(connection, acting, groups.get(connection, group))
     path = f"/groups/{group}/members/export"
     fields = {"csrf": token_of(ada)}
     files = {

@@ -15,7 +15,8 @@ from tests.support.second_tenant import FABRIKAM_DEVICE
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import TamperAttempt
 from shieldwall.policy.protection import ProtectionSettings
-from shieldwall.server.directory.groups import GroupDraft, add_member, create_group
+from shieldwall.server.directory.assigned_members import add_member
+from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.manager.protection import get_settings, replace_settings
 from shieldwall.server.storage import alerts, audit, devices
 from shieldwall.server.storage.device_records import DeviceState

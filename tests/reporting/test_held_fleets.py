@@ -30,7 +30,16 @@ from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.reporting.quick_figures import figures_of
 from shieldwall.server.reporting.slices import Slice
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import check_ins, device_states, devices, groups, policies, schema, scope_tags
+from shieldwall.server.storage import (
+    check_ins,
+    device_states,
+    devices,
+    group_members,
+    groups,
+    policies,
+    schema,
+    scope_tags,
+)
 from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import AssignmentKind, Page
@@ -170,12 +179,12 @@ class Fate:
 
     def comes_to_group(self, connection: Connection, number: int, _: SettingState) -> None:
         if devices.find(connection, device_id(number)) is not None:
-            groups.add_members(connection, self._group(connection, number), [device_id(number)])
+            group_members.add_members(connection, self._group(connection, number), [device_id(number)])
             retarget(connection, [device_id(number)], self.world.clock.now())
 
     def goes_from_group(self, connection: Connection, number: int, _: SettingState) -> None:
         if devices.find(connection, device_id(number)) is not None:
-            groups.remove_members(connection, self._group(connection, number), [device_id(number)])
+            group_members.remove_members(connection, self._group(connection, number), [device_id(number)])
             retarget(connection, [device_id(number)], self.world.clock.now())
 
     def has_policy(self, connection: Connection, number: int, _: SettingState) -> None:

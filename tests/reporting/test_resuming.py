@@ -13,7 +13,7 @@ from tests.support.samples import TENANT_ID, device_id, group_id
 
 from shieldwall.contract.status import SettingState
 from shieldwall.server.reporting import snapshots
-from shieldwall.server.storage import fleet_feed, fleet_images, groups
+from shieldwall.server.storage import fleet_feed, fleet_images, group_members
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def kept(world: World, tmp_path: Path) -> Path:
     before.reports.close()
     with world.database.write() as connection:
         reports(connection, device_id(2), told(CLOUD, SettingState.SUCCEEDED))
-        groups.add_members(connection, group_id(1), [devices[4]])
+        group_members.add_members(connection, group_id(1), [devices[4]])
         world.join(connection, 6)
     return home
 

@@ -15,7 +15,16 @@ from tests.support.databases import on_postgresql_alone
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, device_id, group_id
 
 from shieldwall.contract.ids import DeviceId
-from shieldwall.server.storage import changes, check_ins, device_moves, devices, enrollments, groups, tenants
+from shieldwall.server.storage import (
+    changes,
+    check_ins,
+    device_moves,
+    devices,
+    enrollments,
+    group_members,
+    groups,
+    tenants,
+)
 from shieldwall.server.storage.change_schema import directory_changes
 from shieldwall.server.storage.changes import Change, Feed, Kind, Place
 from shieldwall.server.storage.database import Database, StorageUnavailableError
@@ -108,10 +117,10 @@ def test_each_way_to_change_a_row_is_seen(followed: Database) -> None:
         (Feed.DEVICES, lambda connection: rename(connection, 1, "x"), []),
         (
             Feed.GROUPS,
-            lambda connection: groups.add_members(connection, group_id(1), [device_id(1)]),
+            lambda connection: group_members.add_members(connection, group_id(1), [device_id(1)]),
             [(Kind.MEMBER, group_id(1), a_device(1).object_id)],
         ),
-        (Feed.GROUPS, lambda connection: groups.add_members(connection, group_id(1), [device_id(1)]), []),
+        (Feed.GROUPS, lambda connection: group_members.add_members(connection, group_id(1), [device_id(1)]), []),
         (
             Feed.GROUPS,
             lambda connection: groups.put(connection, replace(a_group(1), description="new")),

@@ -18,7 +18,7 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, 
 from shieldwall.contract.ids import Digest
 from shieldwall.server.directory.attributes import fields_asked
 from shieldwall.server.housekeeping import Housekeeping
-from shieldwall.server.storage import check_ins, devices, enrollments, fleet_feed, groups, tenants
+from shieldwall.server.storage import check_ins, devices, enrollments, fleet_feed, group_members, groups, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import FEW, Place, What
 from shieldwall.server.storage.fleet_schema import fleet_changes
@@ -85,7 +85,7 @@ WAYS: tuple[tuple[str, Change, list[tuple[str, What]]], ...] = (
     ("a request to come", lambda connection: check_ins.request_sync(connection, [ONE], NOON), []),
     (
         "a group joined",
-        lambda connection: groups.add_members(connection, group_id(1), [ONE]),
+        lambda connection: group_members.add_members(connection, group_id(1), [ONE]),
         [(ONE, What.GROUPS)],
     ),
     (
@@ -116,7 +116,7 @@ def test_each_way_to_change_something_is_told(
 
 def test_members_that_go_with_their_device_or_group_are_told(fleet: Database) -> None:
     with fleet.write() as connection:
-        groups.add_members(connection, group_id(1), [ONE])
+        group_members.add_members(connection, group_id(1), [ONE])
     place = here(fleet)
     with fleet.write() as connection:
         groups.remove(connection, group_id(1))

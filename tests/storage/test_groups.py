@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert
 from tests.support.samples import TENANT_ID, a_device, a_group, a_tenant, counted_id, device_id, group_id
 
-from shieldwall.server.storage import devices, groups, tenants
+from shieldwall.server.storage import devices, group_members, groups, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
 from shieldwall.server.storage.records import Page
@@ -55,43 +55,43 @@ def test_a_group_that_is_put_keeps_its_members(database: Database) -> None:
     changed = replace(a_group(), display_name="new", description="d")
     with database.write() as connection:
         groups.add(connection, a_group())
-        groups.add_members(connection, group_id(1), [device_id(1)])
+        group_members.add_members(connection, group_id(1), [device_id(1)])
         groups.put(connection, changed)
         assert groups.get(connection, group_id(1)) == changed
-        assert groups.member_ids(connection, group_id(1)) == {device_id(1)}
+        assert group_members.member_ids(connection, group_id(1)) == {device_id(1)}
 
 
 def test_members_come_and_go(database: Database) -> None:
     with database.write() as connection:
         groups.add(connection, a_group(1))
         groups.add(connection, a_group(2))
-        groups.add_members(connection, group_id(1), [])
-        groups.add_members(connection, group_id(1), [device_id(3), device_id(1), device_id(1)])
-        groups.add_members(connection, group_id(1), [device_id(1), device_id(2)])
-        groups.add_members(connection, group_id(2), [device_id(1)])
+        group_members.add_members(connection, group_id(1), [])
+        group_members.add_members(connection, group_id(1), [device_id(3), device_id(1), device_id(1)])
+        group_members.add_members(connection, group_id(1), [device_id(1), device_id(2)])
+        group_members.add_members(connection, group_id(2), [device_id(1)])
     with database.write() as connection:
-        assert groups.list_members(connection, group_id(1), Page(size=2)) == (device_id(1), device_id(2))
-        assert groups.list_members(connection, group_id(1), Page(size=2, after=device_id(2))) == (device_id(3),)
-        assert groups.count_members(connection, group_id(1)) == 3
-        assert groups.memberships(connection, [device_id(1), device_id(2), device_id(4)]) == {
+        assert group_members.list_members(connection, group_id(1), Page(size=2)) == (device_id(1), device_id(2))
+        assert group_members.list_members(connection, group_id(1), Page(size=2, after=device_id(2))) == (device_id(3),)
+        assert group_members.count_members(connection, group_id(1)) == 3
+        assert group_members.memberships(connection, [device_id(1), device_id(2), device_id(4)]) == {
             device_id(1): {group_id(1), group_id(2)},
             device_id(2): {group_id(1)},
             device_id(4): frozenset(),
         }
-        groups.remove_members(connection, group_id(1), [device_id(3), device_id(4)])
-        groups.remove_from_all(connection, device_id(1))
-        assert not groups.is_member(connection, group_id(1), device_id(1))
-        assert groups.is_member(connection, group_id(1), device_id(2))
-        assert groups.member_ids(connection, group_id(1)) == {device_id(2)}
-        assert groups.member_ids(connection, group_id(2)) == frozenset()
+        group_members.remove_members(connection, group_id(1), [device_id(3), device_id(4)])
+        group_members.remove_from_all(connection, device_id(1))
+        assert not group_members.is_member(connection, group_id(1), device_id(1))
+        assert group_members.is_member(connection, group_id(1), device_id(2))
+        assert group_members.member_ids(connection, group_id(1)) == {device_id(2)}
+        assert group_members.member_ids(connection, group_id(2)) == frozenset()
 
 
 def test_a_removed_group_takes_its_memberships_along(database: Database) -> None:
     with database.write() as connection:
         groups.add(connection, a_group())
-        groups.add_members(connection, group_id(1), [device_id(1)])
+        group_members.add_members(connection, group_id(1), [device_id(1)])
         groups.remove(connection, group_id(1))
-        assert groups.memberships(connection, [device_id(1)]) == {device_id(1): frozenset()}
+        assert group_members.memberships(connection, [device_id(1)]) == {device_id(1): frozenset()}
         assert groups.find(connection, group_id(1)) is None
 
 

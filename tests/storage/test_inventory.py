@@ -19,6 +19,7 @@ from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.storage import (
     check_ins,
     devices,
+    group_members,
     groups,
     inventory,
     inventory_facets,
@@ -186,7 +187,7 @@ ASKED: tuple[tuple[dict[str, Any], list[int]], ...] = (
 def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
     with fleet.write() as connection:
         groups.add(connection, a_group(1))
-        groups.add_members(connection, group_id(1), [device_id(3), device_id(4)])
+        group_members.add_members(connection, group_id(1), [device_id(3), device_id(4)])
     for changes, expected in ASKED:
         asked = replace(EVERYBODY, **changes)
         for by in (Sort.NAME, Sort.LAST_CHECK_IN, Sort.HEALTH, Sort.POLICY_STATE):
@@ -214,7 +215,7 @@ def looked_through(database: Database, asked: Filter, order: Order, most: int) -
 def test_a_large_fleet_looked_through_in_parts_comes_to_the_same(fleet: Database) -> None:
     with fleet.write() as connection:
         groups.add(connection, a_group(1))
-        groups.add_members(connection, group_id(1), [device_id(3), device_id(4)])
+        group_members.add_members(connection, group_id(1), [device_id(3), device_id(4)])
     for changes, expected in ASKED:
         asked = replace(EVERYBODY, **changes)
         for by, descending in ((Sort.NAME, False), (Sort.LAST_CHECK_IN, True), (Sort.HEALTH, False)):

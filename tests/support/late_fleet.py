@@ -21,6 +21,7 @@ from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, Polic
 from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, Have
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
 from shieldwall.policy.protection import ProtectionSettings
+from shieldwall.server.directory import assigned_members, membership
 from shieldwall.server.directory import devices as directory
 from shieldwall.server.directory import groups as directory_groups
 from shieldwall.server.directory.acting import Acting
@@ -42,7 +43,7 @@ from shieldwall.server.manager.protection import (
 )
 from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.manager.targeting import Retargeting, retarget
-from shieldwall.server.storage import aims, check_ins, groups, targets
+from shieldwall.server.storage import aims, check_ins, group_members, targets
 from shieldwall.server.storage import devices as device_store
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
 from shieldwall.server.storage.records import AssignmentKind, FilterKind, ProcessingState
@@ -160,11 +161,11 @@ class Life:
 
     def member_joins(self, group: int, number: int) -> None:
         if (group_id := self._of(self.groups, group)) is not None:
-            directory_groups.add_member(self.connection, self.acting, group_id, device_id(number))
+            assigned_members.add_member(self.connection, self.acting, group_id, device_id(number))
 
     def member_leaves(self, group: int, number: int) -> None:
         if (group_id := self._of(self.groups, group)) is not None:
-            directory_groups.remove_member(self.connection, self.acting, group_id, device_id(number))
+            assigned_members.remove_member(self.connection, self.acting, group_id, device_id(number))
 
     # Policies and what else aims them
 
@@ -297,7 +298,7 @@ class Life:
         if found is None:
             return None
         digest = check_ins.get(self.connection, found.id).target_digest
-        belongs = groups.memberships(self.connection, [found.id])[found.id]
+        belongs = group_members.memberships(self.connection, [found.id])[found.id]
         target = None if digest is None or found.state not in SPEAKING else self.shown_digest(digest)
         return found.state, found.enrollment_code, sorted(map(self.groups.index, belongs)), target
 
@@ -313,7 +314,7 @@ class Life:
         speaking = device_store.speaking_ids(self.connection, TENANT_ID)
         assert retarget(self.connection, speaking, self.world.clock.now()) == frozenset()
         for device in device_store.find_many(self.connection, sorted(speaking)):
-            assert directory_groups.reevaluate_device(self.connection, self.acting, device) == frozenset()
+            assert membership.reevaluate_device(self.connection, self.acting, device) == frozenset()
 
     def _of(self, made: list[Any], number: int) -> Any:
         return made[number % len(made)] if made else None

@@ -18,7 +18,7 @@ from shieldwall.server.manager.policies import Policies, PolicyDraft
 from shieldwall.server.manager.targeting import Retargeting, retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import check_ins, devices, groups, tenants
+from shieldwall.server.storage import check_ins, devices, group_members, groups, tenants
 from shieldwall.server.storage.database import Database
 
 ANTIVIRUS = TemplateId("4cfd164c-5e8a-4ea9-b15d-9aa71e4ffff4_1")
@@ -110,7 +110,7 @@ class World:
     def group(self, connection: Connection, number: int, *members: DeviceId) -> GroupId:
         group = a_group(number)
         groups.add(connection, group)
-        groups.add_members(connection, group.id, members)
+        group_members.add_members(connection, group.id, members)
         return group.id
 
 

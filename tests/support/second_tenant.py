@@ -19,7 +19,7 @@ from tests.support.samples import NOON, a_device, a_group, a_package
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, PackageId, SettingId, TenantId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue
-from shieldwall.server.storage import check_ins, devices, groups, packages, tenants
+from shieldwall.server.storage import check_ins, devices, group_members, groups, packages, tenants
 from shieldwall.server.storage.columns import Moment
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import Tenant
@@ -101,7 +101,7 @@ def add_fabrikam(connection: Connection) -> None:
     )
     check_ins.add(connection, FABRIKAM_DEVICE)
     groups.add(connection, a_group(id=FABRIKAM_GROUP, tenant_id=FABRIKAM))
-    groups.add_members(connection, FABRIKAM_GROUP, [FABRIKAM_DEVICE])
+    group_members.add_members(connection, FABRIKAM_GROUP, [FABRIKAM_DEVICE])
     for table in metadata.sorted_tables:
         if not _rows(connection, table):
             _fill(connection, table)

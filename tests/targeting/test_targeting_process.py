@@ -19,7 +19,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.target import Target
 from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.settings import SettingsFile, resolved, store
-from shieldwall.server.storage import check_ins, devices, groups, targets, tenants
+from shieldwall.server.storage import check_ins, devices, group_members, groups, targets, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import Place
 from shieldwall.server.storage.protection import set_window
@@ -61,7 +61,7 @@ def _furnish(database: Database) -> None:
             devices.add(connection, a_device(number))
             check_ins.add(connection, device_id(number))
         groups.add(connection, a_group(membership_rule='device.deviceOSType -eq "Linux"'))
-        groups.add_members(connection, group_id(1), [device_id(1), device_id(2)])
+        group_members.add_members(connection, group_id(1), [device_id(1), device_id(2)])
 
 
 def with_database(data: Path, work: Callable[[Database], object]) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, Value
-from shieldwall.server.storage import fleets, groups
+from shieldwall.server.storage import fleets, group_members
 from shieldwall.server.storage.device_records import SPEAKING, AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.fleets import Whose
 
@@ -159,7 +159,7 @@ def described_fleet(
         name: Column.of(_values(source, [by_field[each] for each in source.fields])) for name, source in sources.items()
     }
     if MEMBER_OF in asked:
-        pairs = [*groups.member_pairs(connection, named - proposed.keys(), among)]
+        pairs = [*group_members.member_pairs(connection, named - proposed.keys(), among)]
         pairs += [(device_id, group_id) for group_id in named & proposed.keys() for device_id in proposed[group_id]]
         columns[MEMBER_OF] = Column.of(_memberships(ids, pairs))
     return DescribedFleet(tuple(ids), RuleColumns(len(ids), columns))

@@ -13,7 +13,7 @@ from shieldwall.policy.device_sets import places
 from shieldwall.policy.membership import MembershipRule, parse_rule
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import described_fleet
-from shieldwall.server.storage import groups, membership_events
+from shieldwall.server.storage import group_members, membership_events
 from shieldwall.server.storage.fleets import Whose
 from shieldwall.server.storage.membership_events import Change
 from shieldwall.server.storage.records import Group, MembershipCause, ProcessingState
@@ -38,7 +38,7 @@ def move(
     """Let devices join or leave a group, and write it into the history."""
     if not device_ids:
         return
-    (groups.add_members if joined else groups.remove_members)(connection, group_id, device_ids)
+    (group_members.add_members if joined else group_members.remove_members)(connection, group_id, device_ids)
     change = Change(
         id=acting.new_id(),
         tenant_id=acting.tenant_id,
@@ -67,7 +67,7 @@ def fill_among(
         return frozenset()
     named = _named(connection, acting, rules, among)
     present: defaultdict[GroupId, set[DeviceId]] = defaultdict(set)
-    for device_id, belongs in groups.memberships(connection, among).items():
+    for device_id, belongs in group_members.memberships(connection, among).items():
         for group_id in belongs:
             present[group_id].add(device_id)
     moved: set[DeviceId] = set()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.directory import registrations
 from shieldwall.server.directory.following import State
-from shieldwall.server.storage import changes, groups
+from shieldwall.server.storage import changes, group_members, groups
 from shieldwall.server.storage import devices as device_rows
 from shieldwall.server.storage import registrations as registration_rows
 from shieldwall.server.storage.changes import KINDS, Change, Feed, FeedState, Kind
@@ -92,7 +92,7 @@ def _listed_groups(connection: Connection, tenant_id: TenantId, state: State) ->
     members: dict[str, list[str]] = {}
     if state.with_members:
         after = (GroupId(state.id), DeviceId(state.other))
-        found_members = groups.members_after(connection, [group.id for group in shown], after, state.size + 1)
+        found_members = group_members.members_after(connection, [group.id for group in shown], after, state.size + 1)
         if len(found_members) > state.size:
             found_members = found_members[: state.size]
             place = found_members[-1].group_id, found_members[-1].device_id
@@ -112,7 +112,7 @@ def _changed_groups(connection: Connection, tenant_id: TenantId, changed: Sequen
         if group.tenant_id == tenant_id
     }
     pairs = [(GroupId(change.id), change.other) for change in changed if change.kind is Kind.MEMBER]
-    belonging = groups.belonging(connection, pairs)
+    belonging = group_members.belonging(connection, pairs)
     itself = {change.id for change in changed if change.kind is Kind.GROUP}
     for group_id in dict.fromkeys(change.id for change in changed):
         group = present.get(GroupId(group_id))

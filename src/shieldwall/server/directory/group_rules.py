@@ -16,7 +16,7 @@ from shieldwall.server.directory.attributes import attributes_of, described_flee
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import devices_named_by, groups_asking_for
-from shieldwall.server.storage import fleets, groups
+from shieldwall.server.storage import fleets, group_members, groups
 from shieldwall.server.storage.fleets import Whose
 
 _MEMBER = "membershipRule"
@@ -75,13 +75,13 @@ def checked_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId 
 def evaluate(connection: Connection, tenant_id: TenantId, device_id: DeviceId, rule: MembershipRule) -> Verdict:
     """Say what a rule says of a device, part by part. Raises: NotFoundError."""
     device = get_device(connection, tenant_id, device_id)
-    belongs = groups.memberships(connection, [device_id])[device_id]
+    belongs = group_members.memberships(connection, [device_id])[device_id]
     return explain(rule, {**attributes_of(device), MEMBER_OF: tuple(sorted(belongs))})
 
 
 def preview_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId, rule: MembershipRule) -> Moves:
     """Say which devices a group would gain and lose, were it filled by this rule now."""
-    named, present = devices_named_by(connection, tenant_id, rule), groups.member_ids(connection, group_id)
+    named, present = devices_named_by(connection, tenant_id, rule), group_members.member_ids(connection, group_id)
     return Moves(gained=named - present, lost=present - named, members=len(named))
 
 
@@ -91,7 +91,7 @@ def preview_among(
     """Say the same of some devices alone, whoever else there is."""
     fleet = described_fleet(connection, tenant_id, [rule], Whose.STAYING, among=among)
     named = frozenset(fleet.ids[place] for place in places(fleet.columns.matching(rule)))
-    present = frozenset(groups.members_of_these(connection, group_id, among))
+    present = frozenset(group_members.members_of_these(connection, group_id, among))
     return Moves(gained=named - present, lost=present - named, members=len(named))
 
 
@@ -107,6 +107,6 @@ def try_rule(
     among = looked_at[:most]
     fleet = described_fleet(connection, tenant_id, [rule], Whose.STAYING, among=None if is_everybody else among)
     named = frozenset(fleet.ids[place] for place in places(fleet.columns.matching(rule)))
-    present = frozenset[DeviceId]() if group_id is None else groups.members_of_these(connection, group_id, among)
+    present = frozenset[DeviceId]() if group_id is None else group_members.members_of_these(connection, group_id, among)
     moves = Moves(gained=named - present, lost=present - named, members=len(named))
     return Trial(moves=moves, looked_at=len(among), is_everybody=is_everybody, named=named)

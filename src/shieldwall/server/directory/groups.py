@@ -1,91 +1,29 @@
-"""Groups of devices: made, changed and emptied by administrators, or filled by a membership rule."""
+"""Groups of devices: made, changed and deleted, with their members and who joined and left when."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
 
-from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.policy.membership import parse_rule
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.attributes import attributes_of
-from shieldwall.server.directory.devices import WrongDeviceStateError, get_device, hold_device
+from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.filling import decides
 from shieldwall.server.directory.group_rules import checked_rule
 from shieldwall.server.directory.invalid_group import InvalidGroupError
-from shieldwall.server.directory.membership import (
-    add_members,
-    groups_asking_for,
-    is_catching_up,
-    reevaluate_device,
-    reevaluate_group,
-    remove_members,
-    settle_group,
-)
+from shieldwall.server.directory.membership import groups_asking_for, reevaluate_group, remove_members, settle_group
 from shieldwall.server.directory.names import is_name, is_text
-from shieldwall.server.directory.role_assigning import (
-    require_administrator_without,
-    require_may_change_members,
-    require_unnamed,
-)
-from shieldwall.server.storage import devices, groups, membership_events, people, targets
-from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.directory.role_assigning import require_may_change_members, require_unnamed
+from shieldwall.server.storage import devices, group_members, groups, membership_events, targets
+from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
-from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.records import Group, MembershipCause, MembershipEvent, Page, ProcessingState
 
-__all__ = [
-    "AlreadyMemberError",
-    "DynamicGroupError",
-    "GroupDraft",
-    "InvalidGroupError",
-    "RetiredDeviceError",
-    "add_member",
-    "attributes_of",
-    "create_group",
-    "delete_group",
-    "get_group",
-    "groups_of",
-    "history_of_device",
-    "history_of_group",
-    "is_catching_up",
-    "join_members",
-    "list_groups",
-    "members",
-    "nickname_of",
-    "reevaluate_device",
-    "reevaluate_group",
-    "remove_member",
-    "update_group",
-]
-
 _NICKNAME: Final = re.compile(r"[^\s@()\\\[\]\";:<>,]{1,64}\Z", re.ASCII)
-
-
-class DynamicGroupError(ShieldwallError):
-    """The members of a dynamic group are decided by its rule alone."""
-
-    code = "dynamicGroup"
-    remedy = "Change the membership rule, or take it away to choose the members yourself."
-
-
-class AlreadyMemberError(ShieldwallError):
-    """A device that shall be added to a group belongs to it already."""
-
-    code = "alreadyMember"
-    remedy = "Leave out the members named; the others can be added without them."
-
-
-class RetiredDeviceError(ShieldwallError):
-    """A retired device belongs to no group any more."""
-
-    code = "deviceRetired"
-    remedy = "Onboard the machine again; it then is a new device."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +160,7 @@ def delete_group(connection: Connection, acting: Acting, group_id: GroupId) -> N
     if asking := groups_asking_for(connection, acting.tenant_id, group_id):
         raise StillReferencedError(f"The rule of {asking[0].display_name} asks for the members of this group.")
     require_unnamed(connection, acting.tenant_id, group_id)
-    former = groups.member_ids(connection, group_id)
+    former = group_members.member_ids(connection, group_id)
     remove_members(connection, acting, group, former, MembershipCause.GROUP_DELETED)
     groups.remove(connection, group_id)
     acting.record(connection, "group.deleted", "group", group_id, name=group.display_name, members=len(former))
@@ -233,93 +171,18 @@ def members(connection: Connection, tenant_id: TenantId, group_id: GroupId, page
     """Return one page of a group's members, ordered by id unless the page says otherwise. Raises: NotFoundError."""
     get_group(connection, tenant_id, group_id)
     if page.where or page.order:
-        belonging = replace(page, where=(groups.members_among(group_id), *page.where))
+        belonging = replace(page, where=(group_members.members_among(group_id), *page.where))
         return devices.list_devices(connection, tenant_id, belonging)
-    return devices.find_many(connection, groups.list_members(connection, group_id, page))
+    return devices.find_many(connection, group_members.list_members(connection, group_id, page))
 
 
 def groups_of(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> tuple[Group, ...]:
     """Return the groups a device belongs to, ordered by id. Raises: NotFoundError."""
     get_device(connection, tenant_id, device_id)
     return tuple(
-        groups.get(connection, group_id) for group_id in sorted(groups.memberships(connection, [device_id])[device_id])
+        groups.get(connection, group_id)
+        for group_id in sorted(group_members.memberships(connection, [device_id])[device_id])
     )
-
-
-def add_member(connection: Connection, acting: Acting, group_id: GroupId, device_id: DeviceId) -> None:
-    """Let a device belong to a group; where it does already, nothing happens.
-
-    Raises:
-        NotFoundError: There is no such group or device.
-        DynamicGroupError: A rule decides who belongs.
-        EscalationError: Roles depend on who belongs to it, and the caller does not hold them.
-        RetiredDeviceError: The device is retired.
-        WrongDeviceStateError: It is told to leave.
-    """
-    group = _assigned(connection, acting, group_id)
-    _check_may_join(connection, acting, device_id)
-    if not groups.is_member(connection, group_id, device_id):
-        _join(connection, acting, group, [device_id])
-
-
-def join_person(connection: Connection, acting: Acting, group_id: GroupId, person: Person) -> None:
-    """Let a person belong to a group: they then have the roles that the group carries.
-
-    Raises:
-        AlreadyMemberError: They do.
-        NotFoundError, DynamicGroupError, EscalationError: As with ``add_member``.
-    """
-    group = _assigned(connection, acting, group_id)
-    if not people.join(connection, group.id, person):
-        raise AlreadyMemberError(f"{person.display_name} belongs to {group.display_name} already.")
-    _record_person(connection, acting, group, person, joined=True)
-
-
-def leave_person(connection: Connection, acting: Acting, group_id: GroupId, person: Person) -> None:
-    """Let a person belong to a group no more.
-
-    Raises:
-        NoAdministratorLeftError: Nobody would be left who may do everything.
-        NotFoundError, DynamicGroupError, EscalationError: As with ``remove_member``.
-    """
-    targets.lock(connection)  # so that no two people remove each other
-    group = _assigned(connection, acting, group_id)
-    if not people.leave(connection, group.id, person):
-        raise NotFoundError(f"{person.display_name} does not belong to {group.display_name}.")
-    require_administrator_without(connection, acting.tenant_id, group_id)
-    _record_person(connection, acting, group, person, joined=False)
-
-
-def join_members(connection: Connection, acting: Acting, group_id: GroupId, device_ids: Collection[DeviceId]) -> None:
-    """Let devices join a group, all of them or none.
-
-    Raises:
-        AlreadyMemberError: One of them belongs to it.
-        NotFoundError, DynamicGroupError, RetiredDeviceError, WrongDeviceStateError: As with ``add_member``.
-    """
-    if not device_ids:
-        return
-    group = _assigned(connection, acting, group_id)
-    for device_id in sorted(device_ids):
-        _check_may_join(connection, acting, device_id)
-        if groups.is_member(connection, group_id, device_id):
-            raise AlreadyMemberError(f"The device {device_id} belongs to {group.display_name} already.")
-    _join(connection, acting, group, device_ids)
-
-
-def remove_member(connection: Connection, acting: Acting, group_id: GroupId, device_id: DeviceId) -> None:
-    """Let a device belong to a group no more.
-
-    Raises:
-        NotFoundError: There is no such group, or the device does not belong to it.
-        DynamicGroupError: A rule decides who belongs.
-    """
-    group = _assigned(connection, acting, group_id)
-    if not groups.is_member(connection, group_id, device_id):
-        raise NotFoundError(f"The device {device_id} does not belong to {group.display_name}.")
-    moved = remove_members(connection, acting, group, [device_id], MembershipCause.REMOVED)
-    acting.record(connection, "group.memberRemoved", "group", group_id, name=group.display_name, device=device_id)
-    acting.tell(connection, moved)
 
 
 def history_of_group(
@@ -336,31 +199,3 @@ def history_of_device(
     """Return one page of the groups a device joined and left, newest first. Raises: NotFoundError."""
     get_device(connection, tenant_id, device_id)
     return membership_events.list_events(connection, tenant_id, page, device_id=device_id)
-
-
-def _check_may_join(connection: Connection, acting: Acting, device_id: DeviceId) -> None:
-    device = hold_device(connection, acting, device_id)
-    if device.state is DeviceState.RETIRED:
-        raise RetiredDeviceError(f"{device.display_name} was retired.")
-    if device.state is DeviceState.LEAVING:
-        raise WrongDeviceStateError(f"{device.display_name} is told to leave, and belongs to no group any more.")
-
-
-def _join(connection: Connection, acting: Acting, group: Group, device_ids: Collection[DeviceId]) -> None:
-    moved = add_members(connection, acting, group, device_ids, MembershipCause.ADDED)
-    for device_id in sorted(device_ids):
-        acting.record(connection, "group.memberAdded", "group", group.id, name=group.display_name, device=device_id)
-    acting.tell(connection, moved)
-
-
-def _assigned(connection: Connection, acting: Acting, group_id: GroupId) -> Group:
-    group = get_group(connection, acting.tenant_id, group_id)
-    require_may_change_members(connection, acting.tenant_id, acting.access, group_id)
-    if group.is_dynamic:
-        raise DynamicGroupError(f"The members of {group.display_name} are decided by its rule.")
-    return group
-
-
-def _record_person(connection: Connection, acting: Acting, group: Group, person: Person, *, joined: bool) -> None:
-    activity = "group.personAdded" if joined else "group.personRemoved"
-    acting.record(connection, activity, "group", group.id, name=group.display_name, person=person.display_name)

@@ -26,7 +26,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of, described_fleet
 from shieldwall.server.directory.filling import Why, decides, fill_among, move
 from shieldwall.server.directory.filter_rules import Narrowing, matching, narrowing
-from shieldwall.server.storage import aims, filters, fleets, groups, targets
+from shieldwall.server.storage import aims, filters, fleets, group_members, groups, targets
 from shieldwall.server.storage.aims import AimsChange, ChangeKind
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.fleets import Whose
@@ -41,7 +41,7 @@ def reevaluate_device(
     """Let a device join and leave the dynamic groups of its tenant; return those it joined or left."""
     targets.lock(connection)
     rules = _ready(groups.rules_in_force(connection, device.tenant_id))
-    present = groups.memberships(connection, [device.id])[device.id]
+    present = group_members.memberships(connection, [device.id])[device.id]
     wanted = rules.groups_of(attributes_of(device), present) if _may_belong(device) else present - rules.decided
     for group_id in sorted(present ^ wanted):
         joined, why = group_id in wanted, Why(cause, acting.actor)
@@ -110,7 +110,7 @@ def why_moved(changes: Collection[AimsChange], otherwise: Why) -> Callable[[Grou
 def _fill(connection: Connection, acting: Acting, group: Group, why: Why) -> frozenset[DeviceId]:
     assert group.membership_rule is not None, "its rule decides"
     named = devices_named_by(connection, group.tenant_id, parse_rule(group.membership_rule))
-    present = groups.member_ids(connection, group.id)
+    present = group_members.member_ids(connection, group.id)
     move(connection, acting, group.id, named - present, joined=True, why=why)
     move(connection, acting, group.id, present - named, joined=False, why=why)
     return (named ^ present) | follow_members(connection, acting, group, named ^ present, why)
@@ -176,7 +176,7 @@ def remove_members(
 def leave_all_groups(connection: Connection, acting: Acting, device_id: DeviceId) -> None:
     """Take a device that is retired, or told to leave, out of every group, of paused ones too."""
     why = Why(MembershipCause.DEVICE_RETIRED, acting.actor)
-    for group_id in sorted(groups.memberships(connection, [device_id])[device_id]):
+    for group_id in sorted(group_members.memberships(connection, [device_id])[device_id]):
         move(connection, acting, group_id, [device_id], joined=False, why=why)
 
 

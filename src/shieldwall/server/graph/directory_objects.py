@@ -26,7 +26,7 @@ from shieldwall.server.graph.schemas.directory_objects import DIRECTORY_OBJECT, 
 from shieldwall.server.graph.schemas.groups import GROUP
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage import check_ins, group_members
 from shieldwall.server.storage import devices as device_rows
 from shieldwall.server.storage import groups as group_rows
 from shieldwall.server.storage import registrations as registration_rows
@@ -165,7 +165,7 @@ def _groups_of(services: AdminServices, request: GraphRequest, device: str) -> l
     """Return the groups of a device that the caller sees, in the order of their ids. Raises: NotFoundError."""
     with services.database.read() as connection:
         device_id = member_named(services, connection, device)
-        found = sorted(group_rows.memberships(connection, [device_id])[device_id])
+        found = sorted(group_members.memberships(connection, [device_id])[device_id])
         return sorted(sight_of(request).groups_among(connection, found))
 
 

@@ -21,7 +21,7 @@ from shieldwall.server.authorization import (
     needs,
     require_fresh_proof,
 )
-from shieldwall.server.directory import groups
+from shieldwall.server.directory import assigned_members, groups
 from shieldwall.server.directory.role_assigning import carries_roles
 from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import does, lists, removes
@@ -123,11 +123,11 @@ def add_member(services: Services, request: GraphRequest, group_id: FromPath[str
     with services.database.write() as connection:
         if (person := person_named(services, connection, named)) is not None:
             _require_may_give_roles(connection, services, request, group := parse_group_id(group_id))
-            groups.join_person(connection, acting_for(services, request), group, person)
+            assigned_members.join_person(connection, acting_for(services, request), group, person)
             return empty()
         require_named(connection, request, "member_id", [named])
         device = member_named(services, connection, named)
-        groups.join_members(connection, acting_for(services, request), parse_group_id(group_id), [device])
+        assigned_members.join_members(connection, acting_for(services, request), parse_group_id(group_id), [device])
     return empty()
 
 
@@ -143,10 +143,10 @@ def remove_member(
     with services.database.write() as connection:
         if (person := person_named(services, connection, member_id)) is not None:
             _require_may_give_roles(connection, services, request, group := parse_group_id(group_id))
-            groups.leave_person(connection, acting_for(services, request), group, person)
+            assigned_members.leave_person(connection, acting_for(services, request), group, person)
             return empty()
         device = member_named(services, connection, member_id)
-        groups.remove_member(connection, acting_for(services, request), parse_group_id(group_id), device)
+        assigned_members.remove_member(connection, acting_for(services, request), parse_group_id(group_id), device)
     return empty()
 
 
@@ -192,7 +192,8 @@ def _require_may_give_roles(
 ) -> None:
     """Ask for what assigning roles asks for where a group carries some: that permission, and of people a fresh proof.
 
-    That the caller's own roles reach as far is asked by ``directory.groups``; those of an application reach everywhere.
+    That the caller's own roles reach as far is asked by ``directory.assigned_members``; those of an application reach
+    everywhere.
 
     Raises:
         ForbiddenError: The caller lacks the permission.

@@ -15,7 +15,7 @@ from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, allow, needs
-from shieldwall.server.directory import groups
+from shieldwall.server.directory import assigned_members, groups, membership
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, changes, creates, lists, removes, shows
@@ -76,7 +76,7 @@ def create_group(services: Services, request: GraphRequest, body: RawBody) -> Re
     with services.database.write() as connection:
         acting = acting_for(services, request)
         group = groups.create_group(connection, acting, draft)
-        groups.join_members(connection, acting, group.id, _bound(services, request, connection, bound))
+        assigned_members.join_members(connection, acting, group.id, _bound(services, request, connection, bound))
     return answer(group_resource(group), status=201, etag=state_of(group_resource(group)))
 
 
@@ -95,7 +95,7 @@ def get_group(services: Services, request: GraphRequest, group_id: FromPath[str]
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
         resource = group_resource(group)
         if _PROCESSING_STATUS.lower() in query.selection.names:  # told on request alone, as Graph does
-            is_catching_up = groups.is_catching_up(connection, group)
+            is_catching_up = membership.is_catching_up(connection, group)
             status = processing_status(is_catching_up=is_catching_up) if group.is_dynamic else None
             resource |= {_PROCESSING_STATUS: status}
     return shown(request, query.shape(resource, GROUP_FIELDS), state_of(group_resource(group)))
@@ -113,7 +113,7 @@ def patch_group(services: Services, request: GraphRequest, group_id: FromPath[st
         acting = acting_for(services, request)
         before = _matching(services, request, connection, wanted)
         groups.update_group(connection, acting, wanted, _draft(members, before))
-        groups.join_members(connection, acting, wanted, _bound(services, request, connection, bound))
+        assigned_members.join_members(connection, acting, wanted, _bound(services, request, connection, bound))
     return empty()
 
 

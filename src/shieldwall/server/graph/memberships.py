@@ -18,9 +18,9 @@ from shieldwall.policy.rule_verdicts import Verdict
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, allow, needs
 from shieldwall.server.directory import groups
+from shieldwall.server.directory.assigned_members import RetiredDeviceError
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.group_rules import checked_rule, evaluate
-from shieldwall.server.directory.groups import RetiredDeviceError
 from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.errors import InvalidRequestError

@@ -19,8 +19,8 @@ from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authoring import server_of
 from shieldwall.server.authorization import needs
 from shieldwall.server.directory import groups
+from shieldwall.server.directory.assigned_members import DynamicGroupError
 from shieldwall.server.directory.group_rules import checked_rule
-from shieldwall.server.directory.groups import DynamicGroupError
 from shieldwall.server.graph import assignment_filters, conflict_rules
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.conflict_rules import read_conflict_rules

@@ -19,7 +19,7 @@ from shieldwall.server.directory.devices import WrongDeviceStateError, hold_devi
 from shieldwall.server.directory.enrollment import enrolled_anew
 from shieldwall.server.directory.membership import add_members, reevaluate_device
 from shieldwall.server.inventory.offboarding import order_to_leave
-from shieldwall.server.storage import devices, groups, machine_actions
+from shieldwall.server.storage import devices, group_members, groups, machine_actions
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.machine_actions import MachineAction
@@ -112,5 +112,5 @@ def _put_back(connection: Connection, acting: Acting, before: Device, former: _F
 
 
 def _assigned(connection: Connection, device_id: DeviceId) -> tuple[GroupId, ...]:
-    taken = groups.memberships(connection, [device_id])[device_id]
+    taken = group_members.memberships(connection, [device_id])[device_id]
     return tuple(sorted(each for each in taken if not groups.get(connection, each).is_dynamic))

@@ -16,7 +16,7 @@ from shieldwall.server.directory.devices import get_device, hold_device, retire
 from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.membership import add_members
 from shieldwall.server.directory.registration import PACKAGE_REVOKED, REJECTED, let_in, same_hardware
-from shieldwall.server.storage import device_moves, device_states, devices, groups
+from shieldwall.server.storage import device_moves, device_states, devices, group_members, groups
 from shieldwall.server.storage.alerts import Alert, Severity, raise_alert, resolve_of_device
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.records import MembershipCause
@@ -128,7 +128,7 @@ def replace_device(connection: Connection, acting: Acting, device_id: DeviceId, 
     """
     device = hold_device(connection, acting, device_id)
     former = hold_device(connection, acting, former_id)
-    taken = groups.memberships(connection, [former_id])[former_id]
+    taken = group_members.memberships(connection, [former_id])[former_id]
     assigned = sorted(each for each in taken if not groups.get(connection, each).is_dynamic)
     for group_id in assigned:
         group = groups.get(connection, group_id)

@@ -12,7 +12,7 @@ from shieldwall.contract.ids import GroupId, PolicyId
 from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.filter_rules import lets_through, matching
 from shieldwall.server.directory.membership import narrowings_in_use
-from shieldwall.server.storage import assignments, groups
+from shieldwall.server.storage import assignments, group_members, groups
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 
@@ -29,7 +29,7 @@ def origins_of(
     connection: Connection, device: Device, policies: Collection[PolicyId]
 ) -> Mapping[PolicyId, tuple[Origin, ...]]:
     """Return what brought each of these policies to a device, all devices first, then groups by name."""
-    memberships = groups.memberships(connection, [device.id])[device.id]
+    memberships = group_members.memberships(connection, [device.id])[device.id]
     matched = matching(narrowings_in_use(connection, device.tenant_id), attributes_of(device))
     found: defaultdict[PolicyId, list[Origin]] = defaultdict(list)
     for policy in policies:

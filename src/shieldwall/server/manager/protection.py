@@ -27,7 +27,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device, hold_device
 from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import devices, fleets, groups, protection, targets
+from shieldwall.server.storage import devices, fleets, group_members, groups, protection, targets
 from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.trust import moments
@@ -80,7 +80,7 @@ def preview(connection: Connection, tenant_id: TenantId, wanted: ProtectionSetti
     before = get_settings(connection, tenant_id)
     everybody = frozenset(device.id for device in fleets.managed(connection, tenant_id))
     named = before.groups.keys() | wanted.groups.keys()
-    members = {group: groups.member_ids(connection, group) for group in named}
+    members = {group: group_members.member_ids(connection, group) for group in named}
     had, has = (protected_among(each, everybody, members) for each in (before, wanted))
     return ProtectionEffect(
         gained=len(has - had), lost=len(had - has), protected=len(has & everybody), devices=len(everybody)
@@ -136,7 +136,7 @@ def is_device_protected(connection: Connection, device: Device) -> bool:
     """Say whether tamper protection is on for a device, whatever troubleshooting allows for the moment."""
     if not device.is_managed or device.state is DeviceState.LEAVING:
         return False  # whoever orders a device to leave has switched its protection off
-    memberships = groups.memberships(connection, [device.id])[device.id]
+    memberships = group_members.memberships(connection, [device.id])[device.id]
     return is_protected(protection.settings(connection, device.tenant_id), memberships, device.id)
 
 

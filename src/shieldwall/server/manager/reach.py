@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, PolicyId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import aims, assignments, devices, groups, targets
+from shieldwall.server.storage import aims, assignments, devices, group_members, targets
 from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 
@@ -45,7 +45,7 @@ class Reach:
                 case Assignment(kind=AssignmentKind.ALL_DEVICES):
                     self.everybody()
                 case Assignment(kind=AssignmentKind.INCLUDE, group_id=str(group)):
-                    self._add(groups.member_ids(self.connection, group, self._enough))
+                    self._add(group_members.member_ids(self.connection, group, self._enough))
                 case _:
                     pass  # an exclusion alone brings a policy to nobody
 

@@ -28,7 +28,7 @@ from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, WHOLE_MANIFE
 from shieldwall.policy.protection import ProtectionSettings, protection_of
 from shieldwall.server.directory.filter_rules import Narrowing, lets_through
 from shieldwall.server.directory.membership import matching_each, narrowings_in_use
-from shieldwall.server.storage import assignments, check_ins, groups, protection, targets, tenants
+from shieldwall.server.storage import assignments, check_ins, group_members, protection, targets, tenants
 from shieldwall.server.storage.assignments import AssignedItem
 from shieldwall.server.storage.bulk import MOST_AT_ONCE
 from shieldwall.server.storage.device_records import DeviceState
@@ -98,7 +98,7 @@ def retarget(connection: Connection, device_ids: Iterable[DeviceId], now: dateti
     computed = _Computed(connection, now)
     changed: set[DeviceId] = set()
     for portion in portions(sorted(set(device_ids)), MOST_AT_ONCE):
-        memberships = groups.memberships(connection, portion)
+        memberships = group_members.memberships(connection, portion)
         present = targets.present(connection, portion)
         matched = computed.matched(present)
         wanted: defaultdict[Digest, list[DeviceId]] = defaultdict(list)

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage import fleet_feed, groups, tenants
+from shieldwall.server.storage import fleet_feed, group_members, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import FleetChange, Place, What
 from shieldwall.server.storage.rows import portions
@@ -164,5 +164,5 @@ def _define(connection: Connection, tenant_id: TenantId, index: FleetIndex) -> N
 def _recorded_otherwise(connection: Connection, index: FleetIndex, moved: Collection[DeviceId]) -> set[DeviceId]:
     """Return those of these devices that are in other groups than before, of those that no rule decides."""
     undecided = index.undecided
-    belongs = groups.memberships(connection, sorted(moved))
+    belongs = group_members.memberships(connection, sorted(moved))
     return {device_id for device_id in moved if index.recorded_of(device_id) != belongs[device_id] & undecided}

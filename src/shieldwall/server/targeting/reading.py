@@ -15,7 +15,7 @@ from shieldwall.policy.membership import MembershipRule, parse_rule
 from shieldwall.server.directory.attributes import attributes_from, fields_asked
 from shieldwall.server.directory.filter_rules import Narrowing, narrowing
 from shieldwall.server.manager.targeting import aim_of
-from shieldwall.server.storage import assignments, filters, fleet_devices, groups, protection, tenants
+from shieldwall.server.storage import assignments, filters, fleet_devices, group_members, groups, protection, tenants
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
 from shieldwall.server.storage.fleet_devices import ReadDevices
 from shieldwall.server.storage.records import Assignment, AssignmentFilter
@@ -60,7 +60,7 @@ def definitions_of(connection: Connection, tenant_id: TenantId) -> Definitions:
 
 def members_of(connection: Connection, group_ids: Collection[GroupId]) -> dict[GroupId, Collection[DeviceId]]:
     """Return who is recorded in these groups."""
-    return {group_id: groups.member_ids(connection, group_id) for group_id in group_ids}
+    return {group_id: group_members.member_ids(connection, group_id) for group_id in group_ids}
 
 
 def devices_after(connection: Connection, tenant_id: TenantId, place: str) -> tuple[Devices, str | None]:
@@ -79,7 +79,7 @@ def these_devices(
     read = fleet_devices.these(connection, tenant_id, device_ids, _FIELDS)
     members: dict[GroupId, list[int]] = {}
     if recorded:
-        memberships = groups.memberships(connection, read.ids)
+        memberships = group_members.memberships(connection, read.ids)
         for number, device_id in enumerate(read.ids):
             for group_id in memberships[device_id]:
                 members.setdefault(group_id, []).append(number)

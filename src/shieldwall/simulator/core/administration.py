@@ -16,7 +16,7 @@ from shieldwall.contract.ids import DeviceId, Digest, GroupId, PolicyId, Setting
 from shieldwall.contract.messages import ManifestItem
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue
 from shieldwall.contract.target import target_digest
-from shieldwall.server.directory import groups
+from shieldwall.server.directory import assigned_members, groups
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.assignments import Assigned, assign
@@ -162,7 +162,7 @@ class Administration:
         device_id = self.chance.choice(present)
         joins = device_id not in group.members
         with self.server.database.write() as connection:
-            move = groups.add_member if joins else groups.remove_member
+            move = assigned_members.add_member if joins else assigned_members.remove_member
             move(connection, self.server.acting, group.id, device_id)
         group.members ^= {device_id}
         self.history.add("memberMoved", self.names[device_id], joins)

@@ -22,8 +22,7 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage import scoping
+from shieldwall.server.storage import group_members, scoping
 from shieldwall.server.storage.records import Group
 
 _ONE: Final = "/groups/{group_id:str}"
@@ -92,7 +91,7 @@ def ask_to_delete(
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
         uses = seen_uses(connection, sight_of(request), group)
-        count = stored_groups.count_members(connection, group.id)
+        count = group_members.count_members(connection, group.id)
     return rendering.page(
         request, "groups/group_delete.html", section="/groups", group=group, seen=uses, member_count=count
     )

@@ -38,6 +38,7 @@ from shieldwall.server.portal.work.tables import write_table
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.storage.group_members import count_members
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import group_members
 from shieldwall.trust import moments
@@ -64,7 +65,7 @@ def list_groups(services: Services, rendering: Renderer, request: PageRequest) -
         rows = [
             GroupRow(
                 group=group,
-                member_count=stored_groups.count_members(connection, group.id, members, most=MOST_COUNTED + 1),
+                member_count=count_members(connection, group.id, members, most=MOST_COUNTED + 1),
             )
             for group in found
         ]
@@ -167,7 +168,7 @@ def _rows(services: AdminServices, sight: Sight, asked: dict[str, str]) -> Itera
     while True:
         with services.database.read() as connection:
             found = groups.list_groups(connection, services.tenant.id, page)
-            counts = [stored_groups.count_members(connection, group.id, members) for group in found]
+            counts = [count_members(connection, group.id, members) for group in found]
         for group, count in zip(found, counts, strict=True):
             membership = "dynamic" if group.is_dynamic else "assigned"
             processing = group.processing_state.value if group.is_dynamic else None

@@ -19,7 +19,7 @@ from shieldwall.policy.membership import parse_rule
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
-from shieldwall.server.directory import groups
+from shieldwall.server.directory import assigned_members, groups
 from shieldwall.server.directory.group_rules import evaluate
 from shieldwall.server.gates import require_devices
 from shieldwall.server.inventory import machine_export, machines
@@ -37,8 +37,7 @@ from shieldwall.server.portal.work.tables import write_table
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage import devices as stored_devices
-from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage import inventory_conditions
+from shieldwall.server.storage import group_members, inventory_conditions
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.inventory_schema import inventory as inventory_rows
 from shieldwall.server.storage.records import MembershipEvent, Page, ProcessingState
@@ -64,7 +63,7 @@ def list_members(
         page = page_of(request)
         upto = _upto(connection, wanted, page) if asked["search"] else None
         where = (*sight.listed_devices(), *inventory_conditions.searching(asked["search"]), *_as_far_as(upto))
-        ids = stored_groups.find_members(connection, wanted, replace(page, where=where))
+        ids = group_members.find_members(connection, wanted, replace(page, where=where))
         found = machines.describe(connection, ids, machines.filter_at(services.clock.now()).inactive_before)
         offered = _offered(services, connection, sight, group.id, asked["add"]) if asked["add"] else []
     after = ids[-1] if len(ids) == PAGE_SIZE else upto
@@ -95,9 +94,9 @@ def add_members(services: Services, request: PageRequest, group_id: FromPath[str
             raise InvalidFormError(f"Devices: between 1 and {_MOST_ADDED} of them stand here, one a line.")
         found = named_devices(connection, sight_of(request), names, services.clock.now())
         require_devices(connection, request, [device.id for device in found])
-        there = stored_groups.members_of_these(connection, group.id, [device.id for device in found])
+        there = group_members.members_of_these(connection, group.id, [device.id for device in found])
         joining = {device.id for device in found} - there
-        groups.join_members(connection, acting_for(services, request), group.id, joining)
+        assigned_members.join_members(connection, acting_for(services, request), group.id, joining)
     return redirect(f"/groups/{group.id}/members")
 
 
@@ -109,7 +108,7 @@ def remove_member(services: Services, request: PageRequest, group_id: FromPath[s
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
         device_id = parse_device_id(form.get("device", ""))
         require_devices(connection, request, [device_id])
-        groups.remove_member(connection, acting_for(services, request), group.id, device_id)
+        assigned_members.remove_member(connection, acting_for(services, request), group.id, device_id)
     return redirect(f"/groups/{group.id}/members")
 
 
@@ -147,7 +146,7 @@ def explain_membership(
             except ShieldwallError as found:
                 error = found
         if device is not None:
-            belongs = stored_groups.is_member(connection, group.id, device.id)
+            belongs = group_members.is_member(connection, group.id, device.id)
             if group.membership_rule is not None:
                 verdict = evaluate(connection, tenant, device.id, parse_rule(group.membership_rule))
             every = groups.history_of_device(connection, tenant, device.id, Page(size=_AT_ONCE))
@@ -175,7 +174,7 @@ HANDLERS: Final[tuple[Any, ...]] = (list_members, add_members, remove_member, ex
 def _upto(connection: Connection, group_id: GroupId, page: Page) -> DeviceId | None:
     """Return how far a search goes at a time; ``None`` where that is the end."""
     after = None if page.after is None else DeviceId(page.after)
-    return stored_groups.place_behind(connection, group_id, after, _LOOKED_AT)
+    return group_members.place_behind(connection, group_id, after, _LOOKED_AT)
 
 
 def _as_far_as(upto: DeviceId | None) -> tuple[ColumnElement[bool], ...]:
@@ -188,7 +187,7 @@ def _offered(
     """Return some devices that fit a search and do not belong to a group."""
     asked = replace(machines.filter_at(services.clock.now()), search=text, only=sight.listed_devices())
     found = machines.list_machines(connection, services.tenant.id, Wanted(filter=asked, size=_OFFERED * 3))
-    there = stored_groups.members_of_these(connection, group_id, [each.device.id for each in found])
+    there = group_members.members_of_these(connection, group_id, [each.device.id for each in found])
     return [each for each in found if each.device.id not in there][:_OFFERED]
 
 
@@ -211,7 +210,7 @@ def _rows(services: AdminServices, sight: Sight, group_id: GroupId, search: str)
     inactive_before = machines.filter_at(services.clock.now()).inactive_before
     while True:
         with services.database.read() as connection:
-            ids = stored_groups.find_members(connection, group_id, page)
+            ids = group_members.find_members(connection, group_id, page)
             read = stored_devices.find_many(connection, ids)
             found = machines.describe_read(connection, read, inactive_before)
         for device_id in ids:

@@ -16,10 +16,11 @@ from shieldwall.policy.membership import parse_rule
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
-from shieldwall.server.directory import groups
+from shieldwall.server.directory import groups, membership
+from shieldwall.server.directory.assigned_members import DynamicGroupError
 from shieldwall.server.directory.group_rules import Moves, preview_rule
 from shieldwall.server.directory.group_uses import GroupUses, uses_of
-from shieldwall.server.directory.groups import DynamicGroupError, GroupDraft
+from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.manager.sweeping import still_to_come
 from shieldwall.server.portal.groups.words import CAUSES
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -28,7 +29,7 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage import fleets, people
-from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.storage.group_members import count_members
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 from shieldwall.server.storage.schema import group_members
 
@@ -67,8 +68,8 @@ def show_group(services: Services, rendering: Renderer, request: PageRequest, gr
     with services.database.read() as connection:
         group = groups.get_group(connection, tenant, wanted)
         only = sight.devices(group_members.c.device_id)
-        count = stored_groups.count_members(connection, wanted, only, most=MOST_COUNTED + 1)
-        is_catching_up = groups.is_catching_up(connection, group)
+        count = count_members(connection, wanted, only, most=MOST_COUNTED + 1)
+        is_catching_up = membership.is_catching_up(connection, group)
         sees_all = sight.access.may_everywhere(ResourceAction.READ_DEVICES)
         to_come = still_to_come(connection, tenant) if sees_all else None
         uses = seen_uses(connection, sight, group)

@@ -42,8 +42,7 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage import targets
+from shieldwall.server.storage import group_members, targets
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Group, ProcessingState
 
@@ -178,7 +177,7 @@ def _preview(
     if len(names) > _MOST_TRIED:
         raise InvalidFormError(f"Devices to try: {_MOST_TRIED} at most.")
     if not text:  # who belongs is chosen by hand from then on, and nobody goes
-        count = stored_groups.count_members(connection, group.id)
+        count = group_members.count_members(connection, group.id)
         nobody: frozenset[DeviceId] = frozenset()
         return Preview(moves=Moves(gained=nobody, lost=nobody, members=count), gained=(), lost=(), tried=())
     rule = checked_rule(connection, tenant, group.id, text)

@@ -32,7 +32,7 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage import assignments as stored
-from shieldwall.server.storage import filters, groups
+from shieldwall.server.storage import filters, group_members, groups
 from shieldwall.server.storage.records import AssignmentFilter, AssignmentKind, FilterKind, Group, Page, Policy
 
 _READS: Final = SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.OBJECT)
@@ -156,7 +156,7 @@ def _page(
         wanted = present if pending is None else tuple(assignment(policy.id, each) for each in pending)
         rows = rows_of(connection, request, wanted)
         members = {
-            row.group_id: groups.count_members(connection, row.group_id, most=MOST_COUNTED + 1)
+            row.group_id: group_members.count_members(connection, row.group_id, most=MOST_COUNTED + 1)
             for row in rows[:_FOUND]
             if row.group is not None and row.group_id is not None
         }

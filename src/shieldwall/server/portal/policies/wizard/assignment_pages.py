@@ -38,6 +38,7 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage import filters as stored_filters
+from shieldwall.server.storage import group_members
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage.records import AssignmentFilter, Group, Page
 
@@ -162,7 +163,7 @@ def _found(services: Services, request: PageRequest, connection: Connection, wor
 
 def _members(connection: Connection, group: GroupId | None, seen: frozenset[GroupId]) -> int | None:
     return (
-        stored_groups.count_members(connection, group, most=MOST_COUNTED + 1)
+        group_members.count_members(connection, group, most=MOST_COUNTED + 1)
         if group is not None and group in seen
         else None
     )
