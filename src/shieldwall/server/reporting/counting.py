@@ -93,11 +93,15 @@ def standing_of(
 
 def protection_of(tallies: Tallies, stood: Counts) -> Protection:
     """Count devices by their gravest state, as ``standing_of`` does, and nothing else."""
-    sums = tallies.add_up(stood)
-    found = {state: _number(sums, tallies.place_of((STATE, state))) for state in STATES}
+    states = {(STATE, state): state for state in STATES}
+    places = {place: name for name in (*states, UNREACHED) if (place := tallies.place_of(name)) != UNKNOWN}
+    there = tuple(sorted(places))
+    found = {
+        places[place]: number for place, number in zip(there, tallies.add_up_at(there, stood), strict=True) if number
+    }
     return Protection(
-        devices={state: number for state, number in found.items() if number},
-        without_policy=_number(sums, tallies.place_of(UNREACHED)),
+        devices={state: found[name] for name, state in states.items() if name in found},
+        without_policy=found.get(UNREACHED, 0),
     )
 
 
@@ -123,14 +127,13 @@ def counts_of_policies(tallies: Tallies, stood: Counts) -> dict[PolicyId, Policy
 
 def counts_of_policy(tallies: Tallies, stood: Counts, policy_id: PolicyId) -> PolicyCounts:
     """Count the devices of one policy by state, as a whole and setting by setting."""
-    sums = tallies.add_up(stood)
+    names, places = tallies.names(), tallies.places_about(policy_id)
     devices: dict[SettingState, int] = {}
     settings: defaultdict[SettingId, dict[SettingState, int]] = defaultdict(dict)
-    for name, place in tallies.named(policy_id):
-        number = int(sums[place])
+    for place, number in zip(places, tallies.add_up_at(places, stood), strict=True):
         if not number:
             continue
-        match name:
+        match names[place]:
             case ("setting", _, setting, state):
                 settings[setting][state] = number  # type: ignore[index]  # as they are named
             case (_, _, state):
@@ -200,10 +203,6 @@ def agent_versions(image: FleetImage, listed: Counts) -> dict[str, int]:
     """Count the devices by the version of their agent, the commonest ones first and at most fifty of them."""
     counts = image.listed_kinds.count_by("agent_version", listed * image.present)
     return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_VERSIONS])
-
-
-def _number(sums: Counts, place: int) -> int:
-    return 0 if place == UNKNOWN else int(sums[place])
 
 
 def _troubled(image: FleetImage, tallies: Tallies, stood: Counts) -> dict[SettingState, tuple[Pair, ...]]:

@@ -22,8 +22,7 @@ from shieldwall.server.reporting import counting
 from shieldwall.server.reporting.counting import Protection, Standing
 from shieldwall.server.reporting.explaining import Explaining
 from shieldwall.server.reporting.image import Chosen, FleetImage
-from shieldwall.server.reporting.kinds import Counts as Stood
-from shieldwall.server.reporting.kinds import Mask
+from shieldwall.server.reporting.kinds import Mask, Numbers
 from shieldwall.server.reporting.slices import EVERYTHING, Slice, both, fitting, members_of, seen_within
 from shieldwall.server.reporting.tallies import Tallies
 from shieldwall.server.storage.fleet_counts import Counts as DeviceCounts
@@ -32,9 +31,10 @@ from shieldwall.server.storage.report_rows import Alike
 T = TypeVar("T")
 EVERYWHERE: Final = (WHOLE,)
 _MOST_KEPT: Final = 32
+_NONE: Final[Numbers] = np.zeros(0, dtype=np.int32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Contact:
     """Who was in touch, as of a moment: that changes with the hour, and no change of a device tells it."""
 
@@ -69,7 +69,9 @@ class HeldFleet:
     lock: threading.RLock = field(default_factory=threading.RLock)
     explaining: Explaining = field(init=False)
     _kept: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
-    _kept_of: int = -1
+    _kept_of: tuple[object, ...] = ()
+    """What can change of it: the version of the image, who was in touch, what is listed under which tag."""
+    _explained_of: int = -1
     _revisions: Mapping[PolicyId, frozenset[Digest]] = field(default_factory=dict)
     _revisions_of: int = -1
 
@@ -80,9 +82,9 @@ class HeldFleet:
     def explain(self, connection: Connection) -> None:
         """Explain the kinds that came since; the connection shows the fleet as it is here. Raises: TooVariedError."""
         with self.lock:
-            stood = self.image.everybody().stood
-            new = self.tallies.unknown(stood)
+            new = self._unexplained()
             if len(new):
+                stood = self.image.everybody().stood
                 commonest = new[np.argsort(-stood[new], kind="stable")].tolist()  # the others are exceptions to it
                 self.explaining.explain(
                     connection,
@@ -105,29 +107,22 @@ class HeldFleet:
     def is_explained(self) -> bool:
         """Whether it is known of every device what it counts as."""
         with self.lock:
-            return not len(self.tallies.unknown(self.image.everybody().stood))
+            return not len(self._unexplained())
 
     def standing(self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE) -> Standing:
         """Say how the devices of a slice stand that are seen within some scopes."""
+        chosen = asked, tuple(scopes)
         return self._counted(
-            "standing",
-            lambda stood: counting.standing_of(self.image, self.tallies, self.explaining.contested, stood),
-            asked,
-            tuple(scopes),
+            ("standing", *chosen),
+            lambda: counting.standing_of(
+                self.image, self.tallies, self.explaining.contested, self.choose(*chosen).stood
+            ),
         )
 
     def devices(self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE) -> DeviceFigures | None:
         """Count the devices of a slice by what they are; ``None`` where that is not known."""
-        with self.lock:
-            if self.contact is None:
-                return None
-            members, fits = self._among(asked, scopes)
-            listed = self.image.choose(members, fits).listed
-            silent = self.image.choose(both(members, self.contact.inactive), fits).listed
-            return DeviceFigures(
-                counts=counting.devices_of(self.image, listed, silent),
-                agent_versions=counting.agent_versions(self.image, listed),
-            )
+        chosen = asked, tuple(scopes)
+        return self._counted(("devices", *chosen), lambda: self._devices(*chosen))
 
     def in_touch(self, scopes: Iterable[Scope] = EVERYWHERE) -> int | None:
         """Count the devices that were in touch in the last minutes; ``None`` where that is not known."""
@@ -141,21 +136,27 @@ class HeldFleet:
         self, policy_id: PolicyId, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE
     ) -> PolicyCounts:
         """Count the devices of a policy by state."""
-        with self.lock:
-            return counting.counts_of_policy(self.tallies, self.choose(asked, scopes).stood, policy_id)
+        chosen = asked, tuple(scopes)
+        return self._counted(
+            ("policy", policy_id, *chosen),
+            lambda: counting.counts_of_policy(self.tallies, self.choose(*chosen).stood, policy_id),
+        )
 
     def counts_of_policies(
         self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE
     ) -> Mapping[PolicyId, PolicyCounts]:
         """Count the devices of every policy by state."""
+        chosen = asked, tuple(scopes)
         return self._counted(
-            "policies", lambda stood: counting.counts_of_policies(self.tallies, stood), asked, tuple(scopes)
+            ("policies", *chosen), lambda: counting.counts_of_policies(self.tallies, self.choose(*chosen).stood)
         )
 
     def protection(self, asked: Slice = EVERYTHING, scopes: Iterable[Scope] = EVERYWHERE) -> Protection:
         """Count the devices by their gravest state."""
-        with self.lock:
-            return counting.protection_of(self.tallies, self.choose(asked, scopes).stood)
+        chosen = asked, tuple(scopes)
+        return self._counted(
+            ("protection", *chosen), lambda: counting.protection_of(self.tallies, self.choose(*chosen).stood)
+        )
 
     def states_of_policy(self, policy_id: PolicyId) -> Mapping[Alike, StateOfAlike]:
         """Return the state of a policy on devices that are alike, for each such set."""
@@ -174,19 +175,39 @@ class HeldFleet:
         """Count the devices of a slice by kind."""
         return self.image.choose(*self._among(asked, scopes))
 
-    def _counted(self, what: str, count: Callable[[Stood], T], asked: Slice, scopes: tuple[Scope, ...]) -> T:
-        """Count the devices of a slice, or return what was counted since something changed."""
-        key = what, asked, scopes
+    def _devices(self, asked: Slice, scopes: tuple[Scope, ...]) -> DeviceFigures | None:
+        if self.contact is None:
+            return None
+        members, fits = self._among(asked, scopes)
+        listed = self.image.choose(members, fits).listed
+        silent = self.image.choose(both(members, self.contact.inactive), fits).listed
+        return DeviceFigures(
+            counts=counting.devices_of(self.image, listed, silent),
+            agent_versions=counting.agent_versions(self.image, listed),
+        )
+
+    def _counted(self, key: Hashable, count: Callable[[], T]) -> T:
+        """Count, or return what was counted under this name since something changed."""
         with self.lock:
-            if self._kept_of != self.image.version:
+            now = self.image.version, self.contact, self.groups_by_tag
+            if self._kept_of != now:
                 self._kept.clear()
-                self._kept_of = self.image.version
+                self._kept_of = now
             if key not in self._kept:
-                self._kept[key] = count(self.choose(asked, scopes).stood)
+                self._kept[key] = count()
                 while len(self._kept) > _MOST_KEPT:
                     self._kept.popitem(last=False)
             found: T = self._kept[key]
             return found
+
+    def _unexplained(self) -> Numbers:
+        """Return the kinds that devices are of and nobody explained; once there is none, there is until they change."""
+        if self._explained_of == self.image.version:
+            return _NONE
+        found = self.tallies.unknown(self.image.everybody().stood)
+        if not len(found):
+            self._explained_of = self.image.version
+        return found
 
     def _revisions_in_use(self) -> dict[PolicyId, frozenset[Digest]]:
         found: dict[PolicyId, set[Digest]] = {}

@@ -99,7 +99,8 @@ class FleetReader:
             taken = 0
             while taken < most:
                 portion = fleet_feed.read(connection, followed.place, _AT_ONCE)
-                self._take(connection, fleet, portion.changes)
+                if portion.changes:
+                    self._take(connection, fleet, portion.changes)
                 followed.place = portion.place
                 taken += len(portion.changes)
                 if portion.is_all:

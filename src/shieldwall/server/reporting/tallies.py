@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -23,6 +23,8 @@ Entries: TypeAlias = Mapping[Slot, int]
 """At which places a device counts, and how often."""
 UNKNOWN: Final = -1
 MOST_ENTRIES: Final = 8_000_000
+_Numbers: TypeAlias = NDArray[np.float64] | Counts
+_Triples: TypeAlias = tuple[Numbers, Numbers, Numbers]
 
 
 class Tallies:
@@ -77,15 +79,18 @@ class Tallies:
 
     def add_up(self, kinds: Counts) -> Counts:
         """Return how often each place is counted by so many devices of each kind; all of them are explained."""
-        self._make_room(len(kinds))
-        base_of_kind = self._base_of_kind[: len(kinds)]
-        known = base_of_kind != UNKNOWN
-        bases = np.bincount(base_of_kind[known], weights=kinds[known], minlength=len(self._bases))
-        return self._sum(self._based, bases) + self._sum(self._excepted, kinds)
+        places = len(self._names)
+        return _sum(self._based.arrays(), self._bases_of(kinds), places) + _sum(self._excepted.arrays(), kinds, places)
 
-    def named(self, about: Hashable) -> Iterator[tuple[Slot, int]]:
-        """Yield the names of more than two parts whose second is this one, each with its place."""
-        return ((self._names[place], place) for place in self._about.get(about, ()))
+    def add_up_at(self, places: tuple[int, ...], kinds: Counts) -> list[int]:
+        """Return what ``add_up`` says of some places alone, which are given in their order."""
+        based, excepted = self._based.at(places), self._excepted.at(places)
+        found: Counts = _sum(based, self._bases_of(kinds), len(places)) + _sum(excepted, kinds, len(places))
+        return list(map(int, found))
+
+    def places_about(self, about: Hashable) -> tuple[int, ...]:
+        """Return the places whose names have more than two parts, of which the second is this one, in their order."""
+        return tuple(self._about.get(about, ()))
 
     def place_of(self, name: Slot) -> int:
         """Return the place of a name in ``add_up``, ``UNKNOWN`` where nobody counts there."""
@@ -123,14 +128,12 @@ class Tallies:
         self._base_of_kind = bases
         self._excepted.move(moved)
 
-    def _sum(self, entries: _Entries, counts: NDArray[np.float64] | Counts) -> Counts:
-        owners, slots, times = entries.arrays()
-        here: Mask = owners < len(counts)
-        if not here.all():
-            owners, slots, times = owners[here], slots[here], times[here]
-        sums = np.bincount(slots, weights=counts[owners] * times, minlength=len(self._names))
-        found: Counts = np.rint(sums).astype(np.int64)
-        return found
+    def _bases_of(self, kinds: Counts) -> _Numbers:
+        """Count the devices of each base."""
+        self._make_room(len(kinds))
+        base_of_kind = self._base_of_kind[: len(kinds)]
+        known = base_of_kind != UNKNOWN
+        return np.bincount(base_of_kind[known], weights=kinds[known], minlength=len(self._bases))
 
     def _slot(self, name: Slot) -> int:
         slot = self._slots.get(name)
@@ -153,7 +156,8 @@ class _Entries:
 
     def __init__(self) -> None:
         self._parts = array("i"), array("i"), array("i")
-        self._arrays: tuple[Numbers, Numbers, Numbers] | None = None
+        self._arrays: _Triples | None = None
+        self._at: dict[tuple[int, ...], _Triples] = {}
 
     def __len__(self) -> int:
         return len(self._parts[0])
@@ -163,16 +167,41 @@ class _Entries:
         owners.extend([owner] * len(entries))
         slots.extend(entries.keys())
         times.extend(entries.values())
-        self._arrays = None
+        self._changed()
 
-    def arrays(self) -> tuple[Numbers, Numbers, Numbers]:
+    def arrays(self) -> _Triples:
         if self._arrays is None:
             owners, slots, times = (np.array(part, dtype=np.int32) for part in self._parts)
             self._arrays = owners, slots, times
         return self._arrays
 
+    def at(self, places: tuple[int, ...]) -> _Triples:
+        """Return the entries at some places alone, each place as its number among them."""
+        found = self._at.get(places)
+        if found is None:
+            owners, slots, times = self.arrays()
+            here: Mask = np.isin(slots, places)
+            numbers = np.searchsorted(places, slots[here]).astype(np.int32)
+            found = self._at[places] = owners[here], numbers, times[here]
+        return found
+
     def move(self, moved: Numbers) -> None:
         owners, slots, times = self.arrays()
         kept = moved[owners] != UNKNOWN
         self._parts = tuple(array("i", each.tobytes()) for each in (moved[owners][kept], slots[kept], times[kept]))  # type: ignore[assignment]  # of three parts
+        self._changed()
+
+    def _changed(self) -> None:
         self._arrays = None
+        self._at.clear()
+
+
+def _sum(entries: _Triples, counts: _Numbers, places: int) -> Counts:
+    """Add up at each of so many places how often the owners count there, so many of each."""
+    owners, slots, times = entries
+    here: Mask = owners < len(counts)
+    if not here.all():
+        owners, slots, times = owners[here], slots[here], times[here]
+    sums = np.bincount(slots, weights=counts[owners] * times, minlength=places)
+    found: Counts = np.rint(sums).astype(np.int64)
+    return found

@@ -11,7 +11,7 @@ knows this mark: after a backup was brought back, it knows an older one, and the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -104,7 +104,7 @@ def read(connection: Connection, after: Place, most: int) -> Portion:
             ahead.add(number)
     if not is_all:  # what was not looked at again is still known
         ahead |= after.ahead
-    return Portion(tuple(found), replace(place, ahead=frozenset(ahead)), is_all)
+    return Portion(tuple(found), Place(place.xid, place.number, frozenset(ahead)), is_all)
 
 
 def keep_place(
