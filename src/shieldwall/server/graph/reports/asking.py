@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -16,7 +17,7 @@ from shieldwall.server.graph.odata.fields import FieldMap
 from shieldwall.server.graph.odata.ordering import Ordered, checked_order, parse_orderby
 from shieldwall.server.graph.odata.parse import parse_filter
 from shieldwall.server.graph.odata.tree import Comparison, Every, Literal, Node, Path
-from shieldwall.server.graph.reports.columns import LOCALIZED, Column, Type
+from shieldwall.server.graph.reports.columns import LOCALIZED, MOST_KINDS, Column, Type
 from shieldwall.server.storage.folding import fold
 
 DEFAULT_ROWS: Final = 1_000
@@ -102,7 +103,7 @@ def read_filter(text: str | None) -> Node | None:
 
 def check(asked: Asked, columns: Sequence[Column]) -> Checked:
     """Find the columns of a question. Raises: InvalidQueryError: One is not known, or of another type."""
-    known = FieldMap(tuple(column.field for column in columns))
+    known = _fields_of(tuple(columns))
     conditions = [checked(asked.filter, known)] if asked.filter is not None else []
     if asked.search:
         conditions.append(_searching(asked.search, columns))
@@ -126,8 +127,15 @@ def names_read(conditions: Iterable[Condition]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _chosen(names: Iterable[str], columns: Sequence[Column]) -> tuple[Column, ...]:
+@lru_cache(MOST_KINDS)
+def _fields_of(columns: tuple[Column, ...]) -> FieldMap:
+    return FieldMap(tuple(column.field for column in columns))
+
+
+def _chosen(names: Sequence[str], columns: Sequence[Column]) -> tuple[Column, ...]:
     """Return the columns named, in the order named; all where none is. A word brings its number along."""
+    if not names:
+        return tuple(columns)
     by_name = {column.name.lower(): column for column in columns}
     chosen: dict[str, Column] = {}
     for name in names:
@@ -137,7 +145,7 @@ def _chosen(names: Iterable[str], columns: Sequence[Column]) -> tuple[Column, ..
             known = ", ".join(column.name for column in columns)
             raise InvalidQueryError(f"There is no column {name[:64]!r} in this report; there are {known}.")
         chosen[found.name] = found
-    return tuple(chosen.values()) or tuple(columns)
+    return tuple(chosen.values())
 
 
 def _searching(text: str, columns: Sequence[Column]) -> Condition:

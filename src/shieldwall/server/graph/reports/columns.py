@@ -16,6 +16,8 @@ from shieldwall.contract.status import SettingState, SettingStatus
 from shieldwall.server.graph.odata import fields
 
 LOCALIZED: Final = "_loc"
+MOST_KINDS: Final = 256
+"""Kinds of tables of which it is remembered what their columns come to: reports have the same ones each time."""
 
 
 class Type(StrEnum):
@@ -26,12 +28,13 @@ class Type(StrEnum):
     MOMENT = "DateTime"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Column:
-    """One column. ``words`` name the numbers of an enumeration, ``localized`` is whether a word comes beside a text.
+    """One column, equal to itself alone.
 
-    ``stored`` is where SQL finds it, in reports that SQL reads; ``folded`` as texts are compared. ``field`` is the
-    column as a property to be filtered and ordered by.
+    ``words`` name the numbers of an enumeration, ``localized`` is whether a word comes beside a text. ``stored`` is
+    where SQL finds it, in reports that SQL reads; ``folded`` as texts are compared. ``field`` is the column as a
+    property to be filtered and ordered by.
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from shieldwall.contract.strict_json import encode
@@ -29,7 +29,7 @@ def zipped(name: str, document: Iterable[bytes]) -> bytes:
     return kept.getvalue()
 
 
-def as_csv(rows: Iterable[Row], columns: Sequence[Column], localization: str) -> Iterator[bytes]:
+def as_csv(rows: Iterable[Row], columns: tuple[Column, ...], localization: str) -> Iterator[bytes]:
     """Write a header and one line per row; what a spreadsheet would take for a formula is made text."""
     yield (_MARK + _line(_names(columns, localization))).encode()
     values = _reader(columns, localization)
@@ -37,7 +37,7 @@ def as_csv(rows: Iterable[Row], columns: Sequence[Column], localization: str) ->
         yield _line(map(cell, values(row))).encode()
 
 
-def as_json(rows: Iterable[Row], columns: Sequence[Column], localization: str) -> Iterator[bytes]:
+def as_json(rows: Iterable[Row], columns: tuple[Column, ...], localization: str) -> Iterator[bytes]:
     """Write an object with a list of rows, each an object."""
     names, values = _names(columns, localization), _reader(columns, localization)
     before = b'{"values":['
@@ -54,7 +54,7 @@ def _names(columns: Iterable[Column], localization: str) -> list[str]:
     return names
 
 
-def _reader(columns: Sequence[Column], localization: str) -> Callable[[Row], list[Any]]:
+def _reader(columns: tuple[Column, ...], localization: str) -> Callable[[Row], list[Any]]:
     if localization == ADDED:
         return reader(columns)
     return lambda row: [column.word_of(row[column.name]) if column.is_pair else row[column.name] for column in columns]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 from shieldwall.server.graph.odata import memory
 from shieldwall.server.graph.odata.checked import Both, Condition
 from shieldwall.server.graph.reports.asking import Asked, Checked, names_read
-from shieldwall.server.graph.reports.columns import LOCALIZED, Column, Type
+from shieldwall.server.graph.reports.columns import LOCALIZED, MOST_KINDS, Column, Type
 from shieldwall.server.graph.resources import Json
 
 Row = Json
@@ -52,17 +53,19 @@ def table(rows: Iterable[Row], total: int, asked: Asked, checked: Checked) -> Js
     }
 
 
-def schema(columns: Iterable[Column]) -> list[Json]:
+@lru_cache(MOST_KINDS)
+def schema(columns: tuple[Column, ...]) -> Sequence[Json]:
     """Name the columns and their types."""
     named: list[Json] = []
     for column in columns:
         named.append({"Column": column.name, "PropertyType": column.type.value})
         if column.is_pair:
             named.append({"Column": column.name + LOCALIZED, "PropertyType": Type.TEXT.value})
-    return named
+    return tuple(named)
 
 
-def reader(columns: Iterable[Column]) -> Callable[[Row], list[Any]]:
+@lru_cache(MOST_KINDS)
+def reader(columns: tuple[Column, ...]) -> Callable[[Row], list[Any]]:
     """Make what returns the values of a row in the order of ``schema``."""
     names: list[str] = []
     words: list[tuple[int, Mapping[int, str]]] = []
