@@ -58,8 +58,8 @@ class Callers:
             UnauthenticatedError: The token, or the proof beside it, is not good.
             RevokedTokenError: It was good until somebody took it back.
         """
-        issuer = issuer_of(self.services.of(tenant))
-        now = self.services.clock.now()
+        settings, now = self.services.settings, self.services.clock.now()
+        issuer = TokenIssuer.of(tenant, settings.public_url, settings.public_urls)
         keys = self.keys.of(tenant.id, self.tokens.claimed(token).key_id)
         verified = issuer.verified(self.tokens.signed_claims(token, keys), now, _api_of(connection))
         app = find_app(transaction, tenant.id, verified.client_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, or_, select, update
@@ -16,6 +17,7 @@ from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import apps
 
 _LISTS: Final = ("permissions", "delegated", "redirect_uris")
+_MOST_READ: Final = 1_000
 _ONE: Final = select(apps).where(apps.c.client_id == bindparam("id"))
 
 
@@ -76,5 +78,11 @@ def _columns(app: App) -> dict[str, Any]:
 
 
 def _app(row: Row[Any]) -> App:
-    columns = row._asdict()
+    return _read(tuple(row))
+
+
+@lru_cache(_MOST_READ)
+def _read(values: tuple[Any, ...]) -> App:
+    """Read a row, once for as long as it stays as it is: every request with a token reads that of its program."""
+    columns = dict(zip(apps.c.keys(), values, strict=True))
     return App(**columns | {name: strings_from(columns[name]) for name in _LISTS})
