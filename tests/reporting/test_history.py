@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def keeping(world: World, tmp_path: Path) -> KeepingHistory:
         clock=world.clock,
         days=30,
         device_days=2,
+        note=lambda _is_done: None,
     )
 
 
@@ -127,7 +129,9 @@ def test_what_a_crash_left_behind_is_no_day_and_goes(
     left = keeping.files.home / ".new-killed"
     left.mkdir()
     (left / "fleet.parquet").write_bytes(b"half")
-    keeping.once()
+    noted: list[bool] = []
+    replace(keeping, note=noted.append).once()
+    assert noted == [True]
     assert not left.exists()
     assert keeping.files.days(TENANT_ID) == (TODAY,)
     assert policy
@@ -139,8 +143,10 @@ def test_a_full_disk_keeps_no_history_and_harms_nothing(
     monkeypatch.setattr(history_files, "LEAST_FREE", 2**62)
     with pytest.raises(DiskTooFullError):
         keeping.keep(TENANT_ID)
+    noted: list[bool] = []
     with capture_logs() as logs:
-        keeping.once()
+        replace(keeping, note=noted.append).once()
+    assert noted == [False]
     assert ("history_not_kept", "historyDiskFull") in {(each["event"], each.get("code")) for each in logs}
     assert keeping.files.days(TENANT_ID) == ()
     assert policy
@@ -152,8 +158,10 @@ def test_without_the_extra_the_server_says_so(
     import asyncio  # noqa: PLC0415 - beside its only use
 
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
+    noted: list[bool] = []
     with capture_logs() as logs:
-        asyncio.run(keeping.run())
+        asyncio.run(replace(keeping, note=noted.append).run())
+    assert noted == [False]
     assert [(each["event"], each["log_level"]) for each in logs] == [("history_not_kept", "error")]
     assert "shieldwall[history]" in logs[0]["remedy"]
     with pytest.raises(HistoryMissingError, match="not installed"):

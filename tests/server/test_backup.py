@@ -39,6 +39,7 @@ from shieldwall.server.storage import devices
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.schema import devices as devices_table
 from shieldwall.server.system import new_id
+from shieldwall.server.upkeep import Upkeep, failures, last_done
 
 __all__ = ["database_url"]
 
@@ -265,6 +266,16 @@ def test_what_the_disk_refuses_is_said_as_that_and_not_blamed_on_the_backup(
     assert not any((tmp_path / "back").iterdir())
 
 
+def test_a_backup_that_was_taken_is_told_of(kept: Kept, tmp_path: Path) -> None:
+    kept.settings.run.mkdir(exist_ok=True)
+    words = ["server", "backup", "--data", str(kept.settings.data), "--out", str(tmp_path / "taken.tar")]
+    assert CliRunner().invoke(app, words).exit_code == 0
+
+    assert (tmp_path / "taken.tar").exists()
+    assert last_done(kept.settings.run, Upkeep.BACKUP)
+    assert failures(kept.settings.run, Upkeep.BACKUP) == 0
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -276,9 +287,11 @@ def test_what_the_disk_refuses_is_said_as_that_and_not_blamed_on_the_backup(
 )
 def test_the_console_says_in_words_what_cannot_be(words: tuple[str, ...], kept: Kept, tmp_path: Path) -> None:
     data = tmp_path / "empty" if words[0] == "restore" else kept.settings.data
+    kept.settings.run.mkdir(exist_ok=True)
     said = CliRunner().invoke(app, ["server", *words, "--data", str(data)], env={"COLUMNS": "200"})
 
     assert said.exit_code == 1
     assert isinstance(said.exception, SystemExit), said.exception
     assert "What to do: " in said.output
+    assert failures(kept.settings.run, Upkeep.BACKUP) == (words[0] == "backup")
     assert not (tmp_path / "empty").exists() or not any((tmp_path / "empty").iterdir())

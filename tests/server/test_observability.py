@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.observability import new_registry
 from shieldwall.server.replacements import Cause, count_one
 from shieldwall.server.settings import ServerSettings, SettingsFile, resolved
+from shieldwall.server.upkeep import Upkeep, noted
 from shieldwall.trust.certificates import SERVER_DAYS, LocalAuthority
 
 PROGRAM = """
@@ -108,6 +111,38 @@ def test_who_was_replaced_is_told_by_all_processes_of_a_server_and_by_those_that
 def test_where_nothing_can_be_counted_the_one_who_counts_goes_on(tmp_path: Path) -> None:
     count_one(tmp_path / "gone", Cause.FAILED_SYNC)
     assert not (tmp_path / "gone").exists()
+
+
+def kept_up(registry: CollectorRegistry, upkeep: Upkeep) -> tuple[float | None, float | None]:
+    labels = {"upkeep": upkeep.value}
+    return (
+        registry.get_sample_value("shieldwall_upkeep_failures_total", labels),
+        registry.get_sample_value("shieldwall_upkeep_done_timestamp_seconds", labels),
+    )
+
+
+def test_whether_what_is_due_was_done_is_told_by_those_that_come_too(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    both, plain = new_registry(settings, (Upkeep.HISTORY,)), new_registry(settings)
+    assert kept_up(both, Upkeep.BACKUP) == (0, None), "somebody may take backups by other means"
+    assert kept_up(both, Upkeep.HISTORY) == (0, 0), "who is to keep it and never did is told of"
+    assert kept_up(plain, Upkeep.HISTORY) == (None, None)
+
+    for upkeep in Upkeep:
+        with pytest.raises(ValueError, match="full"), noted(settings.run, upkeep):
+            raise ValueError("full")
+        with pytest.raises(KeyboardInterrupt), noted(settings.run, upkeep):
+            raise KeyboardInterrupt
+    assert (kept_up(both, Upkeep.BACKUP), kept_up(both, Upkeep.HISTORY)) == ((1, None), (1, 0))
+
+    with noted(settings.run, Upkeep.BACKUP):
+        pass
+    os.utime(settings.run / "done-backup", (1_000, 1_000))
+    assert kept_up(new_registry(settings), Upkeep.BACKUP) == (1, 1_000)
+    (settings.run / "done-backup").chmod(0)
+    with noted(settings.run, Upkeep.BACKUP):
+        pass
+    assert (kept_up(both, Upkeep.BACKUP)[1] or 0) > 1_000
 
 
 def test_the_end_is_told_of_the_certificate_that_is_shown(tmp_path: Path) -> None:

@@ -35,14 +35,14 @@ def backup(
 
       shieldwall server backup --data /var/lib/shieldwall --out - | age --recipient age1… > shieldwall.tar.age
     """
-    from shieldwall.server import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server import settings, upkeep  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.backup.taking import TakeBackup  # noqa: PLC0415 - as above
     from shieldwall.server.system import SystemClock  # noqa: PLC0415 - as above
 
     os.umask(_OWNER_ALONE)
     with speaking_plainly("back up the server"):
         found = settings.load(data)
-        with _showing() as shown, _written(out) as file:
+        with upkeep.noted(found.run, upkeep.Upkeep.BACKUP), _showing() as shown, _written(out) as file:
             room = Path(tempfile.gettempdir()) if out == _STREAM else out.absolute().parent
             take = TakeBackup(clock=SystemClock(), progress=shown.tell)
             contents = take(found, file, room=room, compressed=out.suffix in {".gz", ".tgz"})

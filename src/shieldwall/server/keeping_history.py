@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from shieldwall.server import upkeep
 from shieldwall.server.reporting.history.files import HistoryFiles
 from shieldwall.server.reporting.history.keeping import KeepingHistory
 from shieldwall.server.services import AdminServices
+from shieldwall.server.upkeep import Upkeep
 
 
 def keeping_history(services: AdminServices) -> KeepingHistory | None:
@@ -19,4 +21,5 @@ def keeping_history(services: AdminServices) -> KeepingHistory | None:
         clock=services.clock,
         days=wanted.days,
         device_days=wanted.device_days,
+        note=lambda is_done: upkeep.note(services.settings.run, Upkeep.HISTORY, is_done=is_done),
     )

@@ -51,6 +51,7 @@ from shieldwall.server.targeting.rule_previews import RulePreviews
 from shieldwall.server.targeting.unmoved import Unmoved
 from shieldwall.server.throttling import Attempts, Throttle
 from shieldwall.server.tracing import NoTracing, Tracing, open_tracing
+from shieldwall.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -215,7 +216,8 @@ def compose_admin(
     from shieldwall.server.portal.sign_in.provider_client import ProviderClient  # noqa: PLC0415 - see above
     from shieldwall.server.portal.work.works import Works  # noqa: PLC0415 - see above
 
-    settings, registry = services.settings, new_registry(services.settings)
+    settings, history = services.settings, keeping_history(services)
+    registry = new_registry(settings, () if history is None else (Upkeep.HISTORY,))
     connections = ConnectionGuard(settings.public_port, monotonic)
     attempts = Attempts(settings.limits, monotonic)
     about = About(
@@ -268,7 +270,7 @@ def compose_admin(
             unmoved=Unmoved.of(settings.run, settings.nonce_key, monotonic),
         ),
         following=None if services.fleets is None else Following(fleets=services.fleets),
-        history=keeping_history(services),
+        history=history,
         waking=_waking(services, registry),
         dispatching=Dispatching(
             services=services, box=SecretBox.from_file(settings.nonce_key), draw=draw_between, measures=told

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO, cast
@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from shieldwall.server.replacements import Cause, counted
 from shieldwall.server.settings import ServerSettings
+from shieldwall.server.upkeep import Upkeep, failures, last_done
 
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # local variables hold keys and secrets
@@ -79,10 +80,14 @@ def log_as_json(process: str) -> None:
 
 
 class ServerFigures(Collector):
-    """What every process of a server tells of it: how often others were replaced, until when it is trusted."""
+    """What every process of a server tells of it: who was replaced, until when it is trusted, and its backups.
 
-    def __init__(self, run: Path, certificate: Path) -> None:
+    One that is to keep ``expected`` tells of that too, as never done where it never was.
+    """
+
+    def __init__(self, run: Path, certificate: Path, expected: Collection[Upkeep]) -> None:
         self._run: Final = run
+        self._expected: Final = expected
         self._certificate_end: Final = _end_of(certificate)  # as it is shown: a newer file is taken up by a restart
 
     def collect(self) -> Iterator[Metric]:
@@ -93,12 +98,27 @@ class ServerFigures(Collector):
         for cause in Cause:
             replaced.add_metric((cause.value,), counted(self._run, cause))
         yield replaced
+        yield from self._upkeep()
         if self._certificate_end is not None:
             yield GaugeMetricFamily(
                 "shieldwall_certificate_end_timestamp_seconds",
                 "When the first certificate ends of the chain that this process shows.",
                 value=self._certificate_end,
             )
+
+    def _upkeep(self) -> Iterator[Metric]:
+        failed = CounterMetricFamily(
+            "shieldwall_upkeep_failures", "How often what has to be done again and again failed.", labels=("upkeep",)
+        )
+        done = GaugeMetricFamily(
+            "shieldwall_upkeep_done_timestamp_seconds", "When it was done last, 0 for never.", labels=("upkeep",)
+        )
+        for upkeep in (Upkeep.BACKUP, *self._expected):
+            failed.add_metric((upkeep.value,), failures(self._run, upkeep))
+            last = last_done(self._run, upkeep)
+            if last is not None or upkeep in self._expected:  # backups may be taken by other means
+                done.add_metric((upkeep.value,), last or 0.0)
+        yield from (failed, done)
 
 
 def _end_of(chain: Path) -> float | None:
@@ -112,10 +132,10 @@ def _end_of(chain: Path) -> float | None:
     return min(each.not_valid_after_utc for each in found).timestamp()
 
 
-def new_registry(settings: ServerSettings) -> CollectorRegistry:
-    """Make the registry of a process, with what every process measures."""
+def new_registry(settings: ServerSettings, expected: Collection[Upkeep] = ()) -> CollectorRegistry:
+    """Make the registry of a process, with what every process measures; this one is to keep ``expected``."""
     registry = CollectorRegistry()
-    registry.register(ServerFigures(settings.run, settings.tls_certificate))
+    registry.register(ServerFigures(settings.run, settings.tls_certificate, expected))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)

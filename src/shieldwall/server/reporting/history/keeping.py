@@ -32,6 +32,8 @@ class KeepingHistory:
     clock: Clock
     days: int
     device_days: int
+    note: Callable[[bool], None]
+    """Hears after each pass whether the day of every tenant is there."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self) -> None:
@@ -41,6 +43,7 @@ class KeepingHistory:
                 pass
         except ShieldwallError as error:
             structlog.get_logger().error("history_not_kept", cause=error.cause, remedy=error.advice)
+            self.note(False)
             return
         await self.sleep(FIRST_AFTER_SECONDS)
         while True:
@@ -49,7 +52,7 @@ class KeepingHistory:
 
     def once(self) -> None:
         """Write the day of every tenant of which it is not there yet, and let go of what is old enough."""
-        log, today = structlog.get_logger(), self.clock.now().date()
+        log, today, is_whole = structlog.get_logger(), self.clock.now().date(), True
         with self.database.read() as connection:
             found = tenants.list_tenants(connection)
         for tenant in found:
@@ -58,12 +61,15 @@ class KeepingHistory:
                     self.keep(tenant.id)
             except ShieldwallError as error:
                 log.warning("history_not_kept", tenant=tenant.id, code=error.code, cause=error.cause)
+                is_whole = False
             except Exception:
                 log.exception("history_not_kept", tenant=tenant.id)
+                is_whole = False
         try:
             self.files.tidy(today, days=self.days, device_days=self.device_days)
         except OSError:
             log.exception("history_not_tidied")
+        self.note(is_whole)
 
     def keep(self, tenant_id: TenantId) -> None:
         """Write the day of one tenant. Raises: HistoryMissingError, DiskTooFullError, TooVariedError."""
