@@ -1,1 +1,1 @@
-"""HTTP for administrators and tools, in the shapes of Microsoft Graph and the Microsoft identity platform."""
+"""HTTP for administrators and tools, in the shapes of Microsoft Graph, and of Defender for Endpoint at ``/api``."""
