@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shlex
 import subprocess
@@ -16,7 +17,8 @@ from shieldwall.cli.shieldwall import app
 
 REPOSITORY = Path(__file__).parents[2]
 UNITS = REPOSITORY / "package" / "server"
-SERVICES = ("shieldwall.service", "shieldwall@.service", "shieldwall-backup.service")
+SERVICES = ("shieldwall.service", "shieldwall@.service", "shieldwall-gateway@.service", "shieldwall-backup.service")
+PROGRAM = "/opt/shieldwall/bin/shieldwall"
 
 
 def service(name: str) -> configparser.SectionProxy:
@@ -38,7 +40,7 @@ def test_a_unit_leaves_little_open(name: str) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_unit_calls_a_command_that_there_is(name: str) -> None:
     program, *words = shlex.split(service(name)["ExecStart"].replace("%i", "gateway"))
-    assert program == "/opt/shieldwall/bin/shieldwall"
+    assert program == PROGRAM
 
     command: Any = get_command(app)
     while not words[0].startswith("-"):
@@ -53,6 +55,26 @@ def test_a_unit_keeps_its_state_private(name: str) -> None:
 
     assert (found["User"], found["UMask"], found["LimitCORE"]) == ("shieldwall", "0077", "0")
     assert found["CapabilityBoundingSet"] == ""
+
+
+def test_systemd_understands_every_unit(tmp_path: Path) -> None:
+    for unit in UNITS.iterdir():
+        text = unit.read_text().replace(PROGRAM, "/bin/true")  # it looks whether the program is there
+        (tmp_path / unit.name).write_text(text)
+    started = [unit.name.replace("@.", "@18444.") for unit in UNITS.iterdir()]
+    command = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in started)]
+    environment = os.environ | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_gateways_of_one_machine_differ_in_their_port_alone() -> None:
+    *_, role, port = service("shieldwall-gateway@.service")["ExecStart"].split(" --")
+    assert (role, port) == ("role gateway", "gateway-port %i")
+
+    one, any_role = (dict(service(name)) for name in ("shieldwall-gateway@.service", "shieldwall@.service"))
+    assert one | {"ExecStart": ""} == any_role | {"ExecStart": ""}
 
 
 def test_the_server_ends_its_processes_itself_and_comes_back_quickly() -> None:
