@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
-from shieldwall.server.storage import devices, inventory, inventory_windows, retention
+from shieldwall.server.storage import devices, inventory, inventory_windows, kept_answers, kept_certificates, retention
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Health, Order, Position, Sort
@@ -68,6 +68,18 @@ def test_no_page_sorts_a_fleet(plans: tuple[Connection, list[str]], descending: 
             assert not any(map(is_sorted, found)), (by, found)
             assert by not in INDEXES or any(INDEXES[by] in plan for plan in found), (by, found)
             found.clear()
+
+
+@pytest.mark.parametrize("portion", [kept_answers.portion, kept_certificates.portion])
+def test_who_goes_through_a_tenant_reads_nothing_of_the_others(
+    plans: tuple[Connection, list[str]], portion: Callable[..., object]
+) -> None:
+    connection, found = plans
+    portion(connection, TENANT_ID, device_id(5), 50)
+    (plan,) = found
+    assert "ix_inventory_device_id" in plan
+    assert "tenant_id" in plan
+    assert not is_sorted(plan)
 
 
 def test_those_that_are_not_like_the_others_are_found_without_reading_these(

@@ -14,17 +14,20 @@ from sqlalchemy import ColumnElement, Connection, exists, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.bulk import is_one_of
-from shieldwall.server.storage.schema import check_in_answers, check_ins
+from shieldwall.server.storage.schema import check_in_answers, check_ins, inventory
 
 _EMPTY: Final = b""
 
 
 def portion(connection: Connection, tenant_id: TenantId, after: str, most: int) -> tuple[DeviceId, ...]:
-    """Return devices that have been answered with something new, ordered by id, at most so many after one."""
+    """Return devices of a tenant, ordered by id, at most so many after one.
+
+    Answers are ordered by device alone: to go through them would be to read those of all tenants for each.
+    """
     query = (
-        select(check_in_answers.c.device_id)
-        .where(check_in_answers.c.device_id > after, check_in_answers.c.tenant_id == tenant_id)
-        .order_by(check_in_answers.c.device_id)
+        select(inventory.c.device_id)
+        .where(inventory.c.tenant_id == tenant_id, inventory.c.device_id > after)
+        .order_by(inventory.c.device_id)
         .limit(most)
     )
     return tuple(map(DeviceId, connection.scalars(query)))
