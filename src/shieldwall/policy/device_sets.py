@@ -12,6 +12,7 @@ DeviceSet: TypeAlias = int
 """Bit ``n`` is set when the device at place ``n`` belongs."""
 
 NOBODY: Final[DeviceSet] = 0
+_BITS_OF: Final = tuple(tuple(bit for bit in range(8) if octet >> bit & 1) for octet in range(256))
 
 
 def everybody(size: int) -> DeviceSet:
@@ -46,9 +47,8 @@ def places(devices: DeviceSet, most: int | None = None) -> Iterator[int]:
         return
     octets = devices.to_bytes((devices.bit_length() + 7) // 8, "little")
     for position, octet in enumerate(octets):
-        for bit in range(8) if octet else ():
-            if octet >> bit & 1:
-                yield position * 8 + bit
+        for bit in _BITS_OF[octet]:
+            yield position * 8 + bit
 
 
 def contains(devices: DeviceSet, place: int) -> bool:

@@ -54,7 +54,7 @@ class RuleIndex(Generic[Name]):
         if found is None:
             if len(self._outcomes) >= _MOST_KEPT:
                 self._outcomes.clear()
-            found = self._outcomes[left] = frozenset(self._owners[place] for place in places(left))
+            found = self._outcomes[left] = frozenset(map(self._owners.__getitem__, places(left)))
         if self._long:
             found |= {name for name, rule in self._long if rule.matches(attributes)}
         return found

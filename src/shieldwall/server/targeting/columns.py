@@ -8,7 +8,7 @@ for each device, and in ``texts``; so are ids, in ``id_columns``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from shieldwall.server.targeting.board import Places
 Verdicts: TypeAlias = npt.NDArray[np.bool_]
 Codes: TypeAlias = npt.NDArray[Any]
 """As narrow as the number of values allows."""
+_FEW: Final = 8
+"""Devices up to this number are put down one by one, which costs less than an array of them."""
 
 
 class Column(Protocol):
@@ -70,7 +72,11 @@ class CodedColumn:
                 self.values.append(value)
         if len(self.values) > 1 << (8 * self.codes.itemsize):
             self.codes = self.codes.astype(np.uint16 if len(self.values) <= 1 << 16 else np.uint32)
-        self.codes[places] = np.fromiter(map(known.__getitem__, values), self.codes.dtype, len(values))
+        if len(values) <= _FEW:
+            for place, value in zip(places.tolist(), values, strict=True):
+                self.codes[place] = known[value]
+        else:
+            self.codes[places] = np.fromiter(map(known.__getitem__, values), self.codes.dtype, len(values))
 
     def value(self, place: int) -> Value:
         """Return what a device has."""

@@ -127,6 +127,8 @@ class Fleet:
 
     def places_of(self, device_ids: Collection[DeviceId]) -> BitMap:
         """Return the places of those of these devices that are there."""
+        if not device_ids:
+            return BitMap()
         places = self.board.find_many(ids_from(list(device_ids)))
         return bitmap_of(places[places >= 0]) & self.everybody
 

@@ -30,12 +30,12 @@ class Hasher:
 
     def __init__(self, secret: bytes) -> None:
         self._key: Final = blake2b(secret, digest_size=32, person=_PURPOSE).digest()
-        self._item = lru_cache(maxsize=_KEPT)(self._code_of)
+        self._item = lru_cache(maxsize=_KEPT)(self._code_of_item)
         self._surroundings = lru_cache(maxsize=_KEPT)(self._code_of)
 
     def of_item(self, item: ManifestItem) -> Hash:
         """Return the code of one revision of a policy."""
-        return self._item(encode(item))
+        return self._item(item)
 
     def of_surroundings(self, target: Target) -> Hash:
         """Return the code of all that a target says beside its items."""
@@ -48,6 +48,9 @@ class Hasher:
         for item in target.items:
             found ^= self.of_item(item)
         return found
+
+    def _code_of_item(self, item: ManifestItem) -> Hash:
+        return self._code_of(encode(item))
 
     def _code_of(self, said: bytes) -> Hash:
         code = np.frombuffer(blake2b(said, digest_size=16, key=self._key).digest(), np.uint64)

@@ -155,14 +155,14 @@ class FleetIndex:
 
     def _move(self, place: int, was: Standing, now: Standing) -> bool:
         """Let a device belong to what it belongs to now; say whether other policies reach it."""
-        _cross(self.members, place, was.groups ^ now.groups)
-        _cross(self.matching, place, was.filters ^ now.filters)
-        _cross(self.reached, place, was.policies ^ now.policies)
-        board = self.fleet.board
+        _cross(self.members, place, was.groups, now.groups)
+        _cross(self.matching, place, was.filters, now.filters)
+        _cross(self.reached, place, was.policies, now.policies)
+        turned = np.zeros(2, np.uint64)
         for policy_id in was.policies ^ now.policies:
-            code = self._hasher.of_item(self.definitions.policies[policy_id].item)
-            board.low[place] ^= code[0]
-            board.high[place] ^= code[1]
+            turned ^= self._hasher.of_item(self.definitions.policies[policy_id].item)
+        self.fleet.board.low[place] ^= turned[0]
+        self.fleet.board.high[place] ^= turned[1]
         return was.policies != now.policies
 
     # Definitions ------------------------------------------------------------------------------------------------------
@@ -309,11 +309,12 @@ class FleetIndex:
         return self._rules.in_order
 
 
-def _cross(sets: Mapping[_Name, BitMap], place: int, names: Iterable[_Name]) -> None:
-    """Put a device into the sets of these names in which it is not, and take it out of the others."""
-    for name in names:
-        found = sets[name]
-        (found.discard if place in found else found.add)(place)
+def _cross(sets: Mapping[_Name, BitMap], place: int, was: frozenset[_Name], now: frozenset[_Name]) -> None:
+    """Take a device out of the sets in which it was, and put it into those in which it is now."""
+    for name in was - now:
+        sets[name].discard(place)
+    for name in now - was:
+        sets[name].add(place)
 
 
 def _exchange(everywhere: BitMap, touched: BitMap, now: BitMap) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from shieldwall.contract.ids import AssignmentFilterId, GroupId, PolicyId
 from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule
 from shieldwall.policy.rule_index import RuleIndex
 from shieldwall.server.directory.filter_rules import lets_through
-from shieldwall.server.storage.records import Assignment, AssignmentKind
+from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind
 from shieldwall.server.targeting.definitions import Definitions
 
 _UNKNOWN: Final = object()
@@ -30,6 +30,24 @@ NOWHERE: Final = Standing()
 
 
 @dataclass(slots=True)
+class _Assigned:
+    """The policies assigned to one group, or to all devices, by what it takes to get them."""
+
+    included: set[PolicyId] = field(default_factory=set)
+    excluded: set[PolicyId] = field(default_factory=set)
+    filtered: list[Assignment] = field(default_factory=list)
+
+    def add(self, assignment: Assignment) -> None:
+        """Take one assignment."""
+        if assignment.kind is AssignmentKind.EXCLUDE:
+            self.excluded.add(assignment.policy_id)
+        elif assignment.filter_kind is FilterKind.NONE:
+            self.included.add(assignment.policy_id)
+        else:
+            self.filtered.append(assignment)
+
+
+@dataclass(slots=True)
 class ReadyRules:
     """Made when definitions change; what costs much is made when it is first asked."""
 
@@ -45,7 +63,8 @@ class ReadyRules:
     _plain: RuleIndex[GroupId] | None = None
     _asking: RuleIndex[GroupId] | None = None
     _filters: RuleIndex[AssignmentFilterId] | None = None
-    _by_group: Mapping[GroupId | None, list[Assignment]] | None = None
+    _asked_for: frozenset[GroupId] = frozenset()
+    _by_group: Mapping[GroupId | None, _Assigned] | None = None
 
     @classmethod
     def of(cls, definitions: Definitions, former: ReadyRules | None = None) -> ReadyRules:
@@ -71,8 +90,10 @@ class ReadyRules:
             decided = {group_id: rule for group_id, rule in rules.items() if rule is not None}
             self._plain = RuleIndex({each: rule for each, rule in decided.items() if not self.asks[each]})
             self._asking = RuleIndex({each: rule for each, rule in decided.items() if self.asks[each]})
+            self._asked_for = frozenset().union(*self.asks.values())
         known |= self._plain.matching(attributes)
-        return known | self._asking.matching({**attributes, MEMBER_OF: tuple(sorted(known))})
+        asked_for = tuple(sorted(known & self._asked_for))  # of other groups no rule could tell
+        return known | self._asking.matching({**attributes, MEMBER_OF: asked_for})
 
     def filters_of(self, attributes: Attributes) -> frozenset[AssignmentFilterId]:
         """Return the filters that a device matches."""
@@ -83,17 +104,18 @@ class ReadyRules:
     def policies_of(self, belongs: Collection[GroupId], matched: Collection[AssignmentFilterId]) -> frozenset[PolicyId]:
         """Return the policies that are assigned to a device in these groups that matches these filters."""
         if self._by_group is None:
-            by_group: defaultdict[GroupId | None, list[Assignment]] = defaultdict(list)
+            by_group: defaultdict[GroupId | None, _Assigned] = defaultdict(_Assigned)
             for policy in self.definitions.policies.values():
                 for each in policy.assignments:
-                    by_group[each.group_id].append(each)
+                    by_group[each.group_id].add(each)
             self._by_group = by_group
         included: set[PolicyId] = set()
         excluded: set[PolicyId] = set()
         for group_id in (None, *belongs):
-            for each in self._by_group.get(group_id, ()):
-                if each.kind is AssignmentKind.EXCLUDE:
-                    excluded.add(each.policy_id)
-                elif lets_through(each, matched):
-                    included.add(each.policy_id)
+            assigned = self._by_group.get(group_id)
+            if assigned is not None:
+                included |= assigned.included
+                excluded |= assigned.excluded
+                if assigned.filtered:
+                    included.update(each.policy_id for each in assigned.filtered if lets_through(each, matched))
         return frozenset(included - excluded)

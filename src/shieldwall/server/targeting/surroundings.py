@@ -49,6 +49,8 @@ class Surroundings:
         before: npt.NDArray[np.uint16] = self.codes[places]
         now: npt.NDArray[np.uint16] = table[kinds]
         differs = np.flatnonzero(before != now)
+        if not len(differs):
+            return BitMap()
         places, before, now = places[differs], before[differs], now[differs]
         hashes = np.stack(self._hashes)
         board = self._fleet.board
