@@ -51,11 +51,18 @@ class Server:
     waits: dict[Lane, list[float]] = field(default_factory=lambda: {lane: [] for lane in Lane})
     sent_away: dict[Lane, list[int]] = field(default_factory=lambda: {lane: [] for lane in Lane})
     under_way: list[tuple[float, float, Lane]] = field(default_factory=list)
+    junk_per_second: float = 0.0
+    """Requests that are refused before they wait for anything."""
 
     def __post_init__(self) -> None:
+        self._junk_at = self.hand.moment
         self.admission = an_admission(self.hand)
 
     def asked(self, at: float, lane: Lane) -> None:
+        while self.junk_per_second and self._junk_at < at:
+            self._until(self._junk_at)
+            self.admission.end(self.admission.begin(), refused=True)
+            self._junk_at += self.chance.expovariate(self.junk_per_second)
         self._until(at)
         retry_after = self.admission.sends_away(lane)
         if retry_after is not None:
@@ -102,6 +109,32 @@ def test_a_server_asked_for_too_much_does_nearly_all_it_can_and_lets_nobody_wait
     waits = sorted(server.waits[Lane.QUIET][waited:])
     assert waits[len(waits) * 99 // 100] < 2 * BOUNDS[Lane.QUIET] * 1.5
     assert server.sent_away[Lane.QUIET]
+
+
+@pytest.mark.parametrize("junk_per_second", [100.0, 2000.0])
+def test_whoever_is_refused_at_once_does_not_make_the_waits_of_others_look_short(junk_per_second: float) -> None:
+    """Some in each interval are enough to be its shortest wait, and many would be a pace that nobody has."""
+    lanes = {Lane.QUIET: 90, Lane.NEWS: 10}
+    server = Server(per_second=300, chance=random.Random(7), junk_per_second=junk_per_second)  # noqa: S311 - no secrets
+    storm(300, 3, 15, lanes, server=server)
+    done, waited = sum(server.done.values()), len(server.waits[Lane.QUIET])
+    storm(300, 3, 10, lanes, server=server)
+
+    waits = sorted(server.waits[Lane.QUIET][waited:])
+    assert waits[len(waits) * 99 // 100] < 2 * BOUNDS[Lane.QUIET] * 1.5
+    assert sum(server.done.values()) - done >= 0.9 * 300 * 10, "nor does it send away more than it has to"
+
+
+def test_junk_alone_keeps_nobody_out() -> None:
+    """Not even where much of it is looked up at once: that it ends shows that something moves."""
+    hand = Hand()
+    admission = an_admission(hand)
+    under_way = [admission.begin() for _ in range(2 * ALWAYS_TAKEN)]
+    for _ in range(200):
+        hand.moment += 0.05
+        admission.end(under_way.pop(0), refused=True)
+        under_way.append(admission.begin())
+        assert admission.sends_away(Lane.REST) is None
 
 
 def test_a_server_that_grows_slow_finds_out() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from tests.support.gateway_device import GatewayDevice
-from tests.support.gateway_world import GatewayWorld, gateway_world, until
+from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
 
 from shieldwall.contract.status import StatusReport
-from shieldwall.server.gateway.admission import BOUNDS, FIRST_BACK, SPREAD
+from shieldwall.server.gateway.admission import BOUNDS, FIRST_BACK, SPREAD, Admission
 from shieldwall.server.storage import check_ins
 
 TIME = b'{"nonce":"' + b"0" * 32 + b'"}'
@@ -71,6 +71,40 @@ def test_what_can_wait_is_sent_away_until_a_time_and_nothing_of_it_happened(
     assert device.send("/device/v1/checkin", body).status in {200, 204}, "the very same, once there is time"
     assert sent_away(world, "quiet")
     assert sent_away(world, "enrolment")
+
+
+def test_what_strangers_are_refused_at_once_tells_nothing_of_the_waits(
+    world: GatewayWorld, device: GatewayDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+    end = Admission.end
+
+    def watched(admission: Admission, begun: float, *, refused: bool = False) -> None:
+        ended.append(refused)
+        end(admission, begun, refused=refused)
+
+    monkeypatch.setattr(Admission, "end", watched)
+    stranger, registration = GatewayDevice(world), f"{device.enrollment}/device"
+    unknown = stranger.check_in_request()
+    asked: tuple[Callable[[], Reply], ...] = (
+        lambda: world.post("/device/v1/checkin", b"{}"),
+        lambda: stranger.send("/device/v1/checkin", unknown),
+        lambda: stranger.send("/device/v1/fetch", unknown),
+        lambda: world.ask("POST", "/device/v1/checkin", b"{}", device.sign("/device/v1/checkin", b"{}", created=1)),
+        lambda: stranger.send(registration, b"{"),
+        lambda: stranger.send(registration, stranger.registration(world.package(), request=b"none")),
+        lambda: world.post(f"{device.enrollment}/nonce", b"{}"),
+    )
+    assert {ask().status for ask in asked} == {200, 400, 401}
+    until(lambda: len(ended) == 8)  # a nonce for the last but one
+    assert all(ended)
+
+    again = device.check_in_request()
+    assert device.send("/device/v1/checkin", again).status in {200, 204}
+    assert stranger.send(registration, stranger.registration(world.package(), mac="A" * 43)).status == 403
+    assert device.send("/device/v1/checkin", device.check_in_request(epoch=9)).status == 409
+    until(lambda: len(ended) == 12)
+    assert ended[8:] == [False, True, False, False], "a nonce, and three that came to the writer"
 
 
 def test_what_is_vital_is_answered(world: GatewayWorld, device: GatewayDevice) -> None:

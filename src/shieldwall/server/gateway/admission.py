@@ -4,7 +4,8 @@ A server that takes on more than it can do ends up doing nothing in time. How mu
 but it shows: work waits. So the wait is watched as CoDel watches a router's queue (RFC 8289): what counts is the
 *shortest* wait of the last tenth of a second. A burst lets some wait, and is worked off; where even the luckiest waited
 too long there is a standing queue, and what ends in a second then is all that can be done. From there on the wait is
-known before it happens: what is under way, divided by that (Little's law).
+known before it happens: what is under way, divided by that (Little's law). Whatever is refused before it came to where
+others wait is left out of both: strangers can have as much of that as they like.
 
 Then the lanes give way, the least important first, each from a wait of its own on, and the more the longer the wait.
 Who is sent away is told when to come back, drawn so that no more come back in a second than can be served then: a
@@ -59,6 +60,12 @@ class StandingWait:
         self.at(now)
         if self._shortest is None or waited < self._shortest:
             self._shortest = waited
+
+    def moved(self, now: float) -> None:
+        """Note that something came to its end whose wait says nothing: nobody can say that nothing ends."""
+        self.at(now)
+        if self._shortest is None:
+            self._from = now
 
     def at(self, now: float) -> float:
         """Say what the wait is now."""
@@ -203,9 +210,16 @@ class Admission:
         self.under_way += 1
         return now
 
-    def end(self, begun: float) -> None:
-        """Note that a piece of work came to its end, good or bad."""
+    def end(self, begun: float, *, refused: bool = False) -> None:
+        """Note that a piece of work came to its end, good or bad.
+
+        ``refused`` is what was sent back before it came to where others wait. Its time tells nothing of theirs, and one
+        such in each interval would make every wait look short.
+        """
         now = self._monotonic()
         self.under_way -= 1
+        if refused:
+            self._wait.moved(now)
+            return
         self._wait.saw(now, now - begun)
         self._pace.ended(now, is_full=self._wait.at(now) >= self._fullness)

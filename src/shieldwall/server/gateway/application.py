@@ -16,7 +16,7 @@ import structlog
 from granian._granian import RSGIProtocolClosed as ProtocolClosed  # the public module does not export it by type
 
 from shieldwall.contract.clock import Clock
-from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.authentication import Authentication, read_signature
@@ -37,6 +37,7 @@ from shieldwall.server.gateway.routes import Access, Match, Router
 from shieldwall.server.manager.turns import DeviceNotActiveError
 from shieldwall.server.tracing import NoTracing, Spanned, Tracing
 from shieldwall.trust import moments
+from shieldwall.trust.certificate_request import BadCertificateRequestError
 from shieldwall.trust.request_signature import BadSignatureError, ClockSkewError
 
 _log: Final = structlog.get_logger("shieldwall.gateway")
@@ -47,6 +48,14 @@ order in which all can be served (``admission``)."""
 _COME_BACK: Final = frozenset({429, 503})
 _WAITS_TELL: Final = frozenset({Lane.QUIET, Lane.NEWS, Lane.ENROLMENT})
 """What these wait for, all wait for; a device that waits for a policy sync waits of its own will."""
+_REFUSED_AT_ONCE: Final = (
+    RefusedError,
+    BadSignatureError,
+    ClockSkewError,
+    InvalidJsonError,
+    BadCertificateRequestError,
+)
+"""What is sent back before it came to the database's writer, for which all others wait; strangers can ask for it."""
 _OVERLOADED: Final = OverloadedError("The server has more to do than it can do in time.")
 
 _PROBLEM: Final = ("content-type", "application/problem+json")
@@ -119,10 +128,14 @@ class Application:
         if lane not in _WAITS_TELL:
             return await self._handled(scope, transport, match, request_id, body)
         begun = self.admission.begin()
+        refused = route.access is Access.ANYONE  # who need not sign is not written down either
         try:
             return await self._handled(scope, transport, match, request_id, body)
+        except _REFUSED_AT_ONCE:
+            refused = True
+            raise
         finally:
-            self.admission.end(begun)
+            self.admission.end(begun, refused=refused)
 
     def _sent_away(self, lane: Lane, seconds: int, request_id: str) -> Answer:
         """Answer at the least cost: nothing was read, nothing is logged, the connection ends."""
