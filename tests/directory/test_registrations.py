@@ -12,7 +12,7 @@ from tests.support.other_directory import Holder, OtherDirectory, a_key
 from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, counted_id, device_id
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.directory import registrations
+from shieldwall.server.directory import authorities, registrations
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import InvalidDeviceError, change_details
 from shieldwall.server.directory.registrations import (
@@ -134,7 +134,7 @@ def test_a_claim_is_decided_by_time_key_and_who_vouches(
         claim(connection, TENANT_ID, holder.presented, (), late)
     with pytest.raises(ExistingCertificateUntrustedError):
         claim(connection, TENANT_ID, renewed.presented, (), late)
-    authority = registrations.trust_authority(connection, office.acting, display_name="CA", pem=directory.pem)
+    authority = authorities.trust_authority(connection, office.acting, display_name="CA", pem=directory.pem)
     assert claim(connection, TENANT_ID, renewed.presented, (), late) == made
     with pytest.raises(ExistingCertificateUntrustedError):
         claim(connection, OTHER, renewed.presented, (), late)
@@ -145,19 +145,19 @@ def test_a_claim_is_decided_by_time_key_and_who_vouches(
     devices.put(connection, a_device(1, state=DeviceState.RETIRED))
     assert claim(connection, TENANT_ID, renewed.presented, (), late) == made
 
-    registrations.distrust_authority(connection, office.acting, authority.id)
+    authorities.distrust_authority(connection, office.acting, authority.id)
     with pytest.raises(ExistingCertificateUntrustedError):
         claim(connection, TENANT_ID, renewed.presented, (), late)
 
 
 def test_authorities_are_a_tenants_own(connection: Connection, office: Office, directory: OtherDirectory) -> None:
     tenants.add(connection, a_tenant(id=OTHER, domain="other.example"))
-    made = registrations.trust_authority(connection, office.acting, display_name="CA", pem=directory.pem)
-    assert registrations.list_authorities(connection, TENANT_ID) == (made,)
-    assert registrations.list_authorities(connection, OTHER) == ()
+    made = authorities.trust_authority(connection, office.acting, display_name="CA", pem=directory.pem)
+    assert authorities.list_authorities(connection, TENANT_ID) == (made,)
+    assert authorities.list_authorities(connection, OTHER) == ()
     assert trusted(connection, TENANT_ID, AuthorityKind.ENDORSEMENT) == ()
     with pytest.raises(NotFoundError):
-        registrations.distrust_authority(connection, office.acting.within(OTHER), made.id)
+        authorities.distrust_authority(connection, office.acting.within(OTHER), made.id)
 
 
 def test_deleting_takes_everything_along_and_leaves_the_trail(

@@ -16,7 +16,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.messages import DeviceFacts
 from shieldwall.contract.strict_json import digest_of
-from shieldwall.server.directory import registrations
+from shieldwall.server.directory import authorities, registrations
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import retire
 from shieldwall.server.directory.registration import DuplicateKeyError
@@ -53,7 +53,7 @@ def imported(gate: Gate, holder: Holder, name: DeviceId = FULL, **changes: Any) 
 
 def trusted(gate: Gate, directory: OtherDirectory) -> None:
     with gate.database.write() as connection:
-        registrations.trust_authority(connection, gate.office.acting, display_name="CA", pem=directory.pem)
+        authorities.trust_authority(connection, gate.office.acting, display_name="CA", pem=directory.pem)
 
 
 @pytest.mark.parametrize("kind", KINDS)

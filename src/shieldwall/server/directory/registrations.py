@@ -20,11 +20,10 @@ from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.registrations import ExistingRegistration, RegistrationSource
 from shieldwall.server.storage.spent_keys import SpentKey
-from shieldwall.server.storage.trusted_authorities import AuthorityKind, TrustedAuthority
+from shieldwall.server.storage.trusted_authorities import AuthorityKind
 from shieldwall.trust.device_key import BadDeviceKeyError, public_key_from_info, thumbprint
 from shieldwall.trust.existing_keys import ExistingCertificate, is_issued_by, read_directory_authority
 
-MAX_AUTHORITIES: Final = 32
 LONGEST_MANAGER: Final = 32
 
 
@@ -282,42 +281,6 @@ def _vouched_for(
     if found is None:
         raise RegistrationUnknownError("The certificate names no registration of this directory.")
     return found
-
-
-def list_authorities(connection: Connection, tenant_id: TenantId) -> tuple[TrustedAuthority, ...]:
-    """Return the authorities of device certificates that a tenant trusts, ordered by id."""
-    return trusted_authorities.list_of_kind(connection, tenant_id, AuthorityKind.DIRECTORY)
-
-
-def trust_authority(connection: Connection, acting: Acting, *, display_name: str, pem: str) -> TrustedAuthority:
-    """Trust an authority to vouch for existing registrations.
-
-    Raises:
-        BadDirectoryAuthorityError: The text is not the certificate of an authority.
-        InvalidRegistrationError: The name cannot be one, or there are too many authorities.
-    """
-    read_directory_authority(pem)
-    if not is_name(display_name):
-        raise InvalidRegistrationError("An authority's name has 1 to 256 plain characters.", member="displayName")
-    if len(list_authorities(connection, acting.tenant_id)) >= MAX_AUTHORITIES:
-        raise InvalidRegistrationError(f"A tenant trusts at most {MAX_AUTHORITIES} authorities.", member="certificate")
-    authority = TrustedAuthority(
-        id=acting.new_id(),
-        tenant_id=acting.tenant_id,
-        kind=AuthorityKind.DIRECTORY,
-        display_name=display_name,
-        value=pem,
-        created_at=acting.clock.now(),
-    )
-    trusted_authorities.add(connection, authority)
-    acting.record(connection, "directoryAuthority.trusted", "directoryAuthority", authority.id, name=display_name)
-    return authority
-
-
-def distrust_authority(connection: Connection, acting: Acting, authority_id: str) -> None:
-    """Trust an authority no more; devices that came by it stay. Raises: NotFoundError."""
-    trusted_authorities.remove(connection, acting.tenant_id, authority_id, AuthorityKind.DIRECTORY)
-    acting.record(connection, "directoryAuthority.distrusted", "directoryAuthority", authority_id)
 
 
 def _check(display_name: str, manager: str | None) -> None:

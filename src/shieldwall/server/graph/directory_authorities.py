@@ -12,7 +12,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import allow, needs
-from shieldwall.server.directory import registrations
+from shieldwall.server.directory import authorities
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.directory_shapes import authority_resource
 from shieldwall.server.graph.fields.security import AUTHORITY_FIELDS
@@ -44,7 +44,7 @@ def list_directory_authorities(services: Services, request: GraphRequest) -> Res
     """List the authorities that vouch for existing registrations (ours)."""
     query = query_of(request)
     with services.database.read() as connection:
-        found = registrations.list_authorities(connection, services.tenant.id)
+        found = authorities.list_authorities(connection, services.tenant.id)
     return list_answer(services, request, query, [authority_resource(each) for each in found], AUTHORITY_FIELDS)
 
 
@@ -57,7 +57,7 @@ def trust_directory_authority(services: Services, request: GraphRequest, body: R
     """Trust an authority: imported devices may prove who they are with certificates that it issued (ours)."""
     asked = body_of(request, body, AuthorityRequest)
     with services.database.write() as connection:
-        made = registrations.trust_authority(
+        made = authorities.trust_authority(
             connection, acting_for(services, request), display_name=asked.display_name, pem=asked.certificate
         )
     return answer(authority_resource(made), status=201)
@@ -71,7 +71,7 @@ def distrust_directory_authority(
 ) -> Response[None]:
     """Trust an authority no more; devices that came by it stay (ours)."""
     with services.database.write() as connection:
-        registrations.distrust_authority(connection, acting_for(services, request), authority_id)
+        authorities.distrust_authority(connection, acting_for(services, request), authority_id)
     return empty()
 
 

@@ -17,7 +17,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import needs
-from shieldwall.server.directory import registrations
+from shieldwall.server.directory import authorities
 from shieldwall.server.inventory import endorsements
 from shieldwall.server.portal.forms import choice
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -67,7 +67,7 @@ def trust_authority(services: Services, request: PageRequest, form: Form) -> Red
         acting = acting_for(services, request)
         match kind:
             case "directory":
-                registrations.trust_authority(connection, acting, display_name=name, pem=value + "\n")
+                authorities.trust_authority(connection, acting, display_name=name, pem=value + "\n")
             case "maker":
                 endorsements.trust_maker(connection, acting, display_name=name, certificate=value)
             case "tpm":
@@ -111,7 +111,7 @@ def distrust_authority(services: Services, request: PageRequest, authority_id: F
     with services.database.write() as connection:
         authority = _one(connection, services.tenant.id, authority_id)
         is_directory = authority.kind is AuthorityKind.DIRECTORY
-        distrust = registrations.distrust_authority if is_directory else endorsements.distrust
+        distrust = authorities.distrust_authority if is_directory else endorsements.distrust
         distrust(connection, acting_for(services, request), authority.id)
     return redirect(_PATH)
 
@@ -121,7 +121,7 @@ HANDLERS: Final[tuple[Any, ...]] = (list_authorities, trust_authority, ask_to_di
 
 def _all(connection: Connection, tenant_id: TenantId) -> tuple[TrustedAuthority, ...]:
     return (
-        *registrations.list_authorities(connection, tenant_id),
+        *authorities.list_authorities(connection, tenant_id),
         *endorsements.list_endorsements(connection, tenant_id),
     )
 
