@@ -56,9 +56,11 @@ from shieldwall.server.graph import (
     packages,
     pending_devices,
     policies,
+    policy_assignments,
     policy_history,
     policy_import,
     policy_parts,
+    policy_states,
     previews,
     protection,
     reusable_settings,
@@ -89,6 +91,8 @@ from shieldwall.server.throttling import Call, Throttle, TooManyRequestsError
 VERSIONS: Final = ("/v1.0", "/beta")
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     *policies.HANDLERS,
+    *policy_assignments.HANDLERS,
+    *policy_states.HANDLERS,
     *change_sets.HANDLERS,
     *policy_history.HANDLERS,
     *policy_import.HANDLERS,

@@ -1,4 +1,4 @@
-"""``/deviceManagement/configurationPolicies``: authored, assigned, and how they stand on devices."""
+"""``/deviceManagement/configurationPolicies``: policies and their settings, as they are authored."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_policy_id
-from shieldwall.contract.status import SettingState
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authoring import authoring, server_of
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.fields.policies import (
-    ASSIGNMENT_FIELDS,
-    POLICY_DEVICE_FIELDS,
     SETTING_FIELDS,
     policy_fields,
 )
@@ -37,8 +34,8 @@ from shieldwall.server.graph.policy_access import (
     reason_of,
     resource_of,
 )
-from shieldwall.server.graph.policy_bodies import read_assignments, read_description, read_draft, read_name
-from shieldwall.server.graph.policy_shapes import assignments_resource, policy_device_resource, settings_resource
+from shieldwall.server.graph.policy_bodies import read_description, read_draft, read_name
+from shieldwall.server.graph.policy_shapes import settings_resource
 from shieldwall.server.graph.preconditions import shown
 from shieldwall.server.graph.requests import (
     GraphRequest,
@@ -53,20 +50,15 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.schemas.policies import (
-    ASSIGN,
-    ASSIGNED,
-    ASSIGNMENT,
     NEW_POLICY,
     POLICY,
     POLICY_CHANGES,
-    POLICY_DEVICE,
-    STATUS_SUMMARY,
 )
 from shieldwall.server.graph.schemas.settings import SETTING
-from shieldwall.server.manager import assignments, policies, statuses
+from shieldwall.server.manager import policies
 from shieldwall.server.manager.policies import draft_of
 from shieldwall.server.manager.publishing import published
-from shieldwall.server.sight import Sight, showing, sight_of
+from shieldwall.server.sight import Sight, showing
 
 
 class CopyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -226,40 +218,6 @@ def list_settings(
     return list_answer(services, request, query, settings, SETTING_FIELDS)
 
 
-@get(
-    ONE + "/assignments",
-    opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | lists(ASSIGNMENT),
-    sync_to_thread=True,
-)
-def list_assignments(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
-    """List whom a policy is assigned to."""
-    query = query_of(request)
-    with services.database.read() as connection:
-        found = assignments.assignments_of(connection, services.tenant.id, parse_policy_id(policy_id))
-    return list_answer(services, request, query, assignments_resource(found), ASSIGNMENT_FIELDS)
-
-
-@post(
-    ONE + "/assign",
-    opt=WRITE
-    | needs(ResourceAction.ASSIGN_POLICIES, Reach.OBJECT)
-    | does(ASSIGNED, takes=ASSIGN, headers=ETAG, asks=[IF_MATCH, REASON]),
-    sync_to_thread=True,
-    status_code=200,
-)
-def assign_policy(
-    services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody
-) -> Response[bytes]:
-    """Replace the assignments of a policy."""
-    assigned, wanted = read_assignments(members_of(request, body)), parse_policy_id(policy_id)
-    with services.database.write() as connection:
-        policy = matching(services, request, connection, wanted)
-        acting = acting_for(services, request)
-        found = assignments.assign(connection, acting, wanted, assigned, reason=reason_of(request))
-        etag = etag_of(connection, policy)
-    return answer({"value": assignments_resource(found)}, etag=etag)
-
-
 @post(
     ONE + "/createCopy",
     opt=WRITE
@@ -304,43 +262,6 @@ def reorder_policy(
     return empty(etag=etag)
 
 
-@get(
-    ONE + "/statusSummary",
-    opt=READ | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED) | shows(STATUS_SUMMARY),
-    sync_to_thread=True,
-)
-def status_summary(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
-    """Count the devices of a policy by state (ours)."""
-    query, sight, fleet = query_of(request), sight_of(request), services.fleet()
-    with services.database.read() as connection:
-        policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        if fleet is not None and fleet.has_only(policy.id, policy.digest):
-            counts = fleet.counts_of_policy(policy.id, scopes=sight.access.scopes(ResourceAction.VIEW_REPORTS))
-        else:
-            seen = sight.reported_devices()
-            counts = statuses.policy_counts(connection, services.catalog, policy.tenant_id, policy.id, seen)
-    return answer(query.shape({str(state): counts.devices.get(state, 0) for state in SettingState}))
-
-
-@get(
-    ONE + "/deviceStates",
-    opt=READ
-    | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED)
-    | showing(Sight.reported_devices)
-    | lists(POLICY_DEVICE),
-    sync_to_thread=True,
-)
-def device_states(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
-    """List the devices of a policy with their states (ours)."""
-    query = query_of(request)
-    with services.database.read() as connection:
-        policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-        page = query.page_of(POLICY_DEVICE_FIELDS)
-        found = statuses.policy_devices(connection, services.catalog, policy.tenant_id, policy.id, page)
-    rows = [(each.device_id, policy_device_resource(each)) for each in found]
-    return page_answer(services, request, query, rows, POLICY_DEVICE_FIELDS)
-
-
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     list_policies,
     create_policy,
@@ -350,10 +271,6 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     put_policy,
     delete_policy,
     list_settings,
-    list_assignments,
-    assign_policy,
     copy_policy,
     reorder_policy,
-    status_summary,
-    device_states,
 )
