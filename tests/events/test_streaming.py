@@ -33,7 +33,8 @@ from shieldwall.server.events.streams.opening import open_streams
 from shieldwall.server.events.streams.sinks import DatagramSink, FileSink, Sink, SinkFailedError, StreamSink
 from shieldwall.server.events.streams.streaming import BATCH, Stream, Streaming
 from shieldwall.server.events.streams.syslog import SD_ID
-from shieldwall.server.settings import FileStream, InvalidSettingsError, SyslogStream
+from shieldwall.server.settings import InvalidSettingsError
+from shieldwall.server.settings_file import FileStream, SyslogStream
 from shieldwall.server.storage import stream_cursors
 from shieldwall.server.system import SystemClock
 

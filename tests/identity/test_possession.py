@@ -18,7 +18,7 @@ from tests.support.samples import TENANT_ID
 
 from shieldwall.server.directory import apps
 from shieldwall.server.directory.possession import WINDOW
-from shieldwall.server.settings import IdentitySettings
+from shieldwall.server.settings_file import IdentitySettings
 from shieldwall.server.storage.identity_records import App
 
 ENDPOINT: Final = PUBLIC_URL + TOKEN

@@ -9,15 +9,8 @@ from tests.support.samples import TENANT_ID
 
 from shieldwall.server.outgoing.errors import InvalidReceiverError, ReceiverRefusedError
 from shieldwall.server.outgoing.opening import open_outgoing
-from shieldwall.server.settings import (
-    InvalidSettingsError,
-    OutgoingSettings,
-    ServerSettings,
-    SettingsFile,
-    load,
-    resolved,
-    store,
-)
+from shieldwall.server.settings import InvalidSettingsError, ServerSettings, load, resolved, store
+from shieldwall.server.settings_file import OutgoingSettings, SettingsFile
 
 
 def settings(data: Path, outgoing: OutgoingSettings) -> ServerSettings:

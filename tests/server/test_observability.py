@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.observability import new_registry
 from shieldwall.server.replacements import Cause, count_one
-from shieldwall.server.settings import ServerSettings, SettingsFile, resolved
+from shieldwall.server.settings import ServerSettings, resolved
+from shieldwall.server.settings_file import SettingsFile
 from shieldwall.server.upkeep import Upkeep, noted
 from shieldwall.trust.certificates import SERVER_DAYS, LocalAuthority
 

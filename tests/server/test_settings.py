@@ -13,13 +13,13 @@ from shieldwall.server.settings import (
     InvalidSettingsError,
     InvalidUrlError,
     NotInitialisedError,
-    SettingsFile,
     authority_of,
     host_of,
     load,
     port_of,
     store,
 )
+from shieldwall.server.settings_file import SettingsFile
 
 TENANT = TenantId("00000000-0000-4000-8000-00000000000a")
 

@@ -9,7 +9,8 @@ import pytest
 from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.settings import SettingsFile, resolved
+from shieldwall.server.settings import resolved
+from shieldwall.server.settings_file import SettingsFile
 from shieldwall.server.sole_server import AlreadyRunningError, PortTakenError, sole_server
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import decode
-from shieldwall.server.settings import TelemetrySettings
+from shieldwall.server.settings_file import TelemetrySettings
 from shieldwall.server.tracing import NoTracing, TelemetryMissingError, open_tracing
 
 

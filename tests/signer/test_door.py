@@ -27,7 +27,8 @@ from shieldwall.server.initialise import Initialise
 from shieldwall.server.push import key_files
 from shieldwall.server.push.key_files import NoPushKeysError
 from shieldwall.server.roles import Role
-from shieldwall.server.settings import FILE, PushSettings, ServerSettings, SettingsFile, SignerPlace, load, store
+from shieldwall.server.settings import FILE, ServerSettings, load, store
+from shieldwall.server.settings_file import PushSettings, SettingsFile, SignerPlace
 from shieldwall.server.signer import wire
 from shieldwall.server.signer.afar import DOOR_NAME
 from shieldwall.server.signer.door import PERMITTED

@@ -14,7 +14,8 @@ from tests.support.ports import free_port
 from shieldwall.contract.clock import Clock
 from shieldwall.server import settings as settings_file
 from shieldwall.server.push.setting_up import SetUpPush
-from shieldwall.server.settings import PushSettings, ServerSettings
+from shieldwall.server.settings import ServerSettings
+from shieldwall.server.settings_file import PushSettings
 
 
 def with_broker(settings: ServerSettings, clock: Clock) -> ServerSettings:

@@ -18,7 +18,8 @@ from tests.support.storm_server import SHIELDWALL, StormServer
 from shieldwall.contract import strict_json
 from shieldwall.server import hosts
 from shieldwall.server.roles import Role
-from shieldwall.server.settings import FILE, SettingsFile, SignerDoor, SignerPlace, store
+from shieldwall.server.settings import FILE, store
+from shieldwall.server.settings_file import SettingsFile, SignerDoor, SignerPlace
 from shieldwall.server.system import SystemClock
 
 

@@ -18,7 +18,8 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, 
 from shieldwall.contract import strict_json
 from shieldwall.contract.target import Target
 from shieldwall.server.directory.group_rules import Moves
-from shieldwall.server.settings import SettingsFile, resolved, store
+from shieldwall.server.settings import resolved, store
+from shieldwall.server.settings_file import SettingsFile
 from shieldwall.server.storage import check_ins, devices, group_members, groups, targets, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import Place

@@ -25,6 +25,7 @@ def add_host(
 ) -> None:
     """Write the data directory of one more machine."""
     from shieldwall.server import hosts, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.settings_file import SignerPlace  # noqa: PLC0415 - as above
     from shieldwall.server.system import SystemClock  # noqa: PLC0415 - as above
 
     os.umask(0o077)
@@ -32,7 +33,7 @@ def add_host(
         host, _, port = signer.rpartition(":")
         if not host or not port.isdecimal():
             raise typer.BadParameter("Name host and port of the signer.", param_hint="--signer")
-        place = settings.SignerPlace(host=host, port=int(port))
+        place = SignerPlace(host=host, port=int(port))
         hosts.add_host(settings.load(data), name, role, signer=place, out=out, now=SystemClock().now())
     typer.echo(f"Bring {out} to the machine on a way that you trust, and delete it here.")
     typer.echo(f"Next, there: shieldwall server run --data DIR --role {role}")

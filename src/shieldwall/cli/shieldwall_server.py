@@ -25,7 +25,7 @@ from shieldwall.cli import (
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.cli.server_tenants import ACTOR, DataOption, TenantOption
 from shieldwall.server.roles import DEFAULT, Role
-from shieldwall.server.settings import DEFAULT_GATEWAY_URL, DEFAULT_PUBLIC_URL
+from shieldwall.server.settings_file import DEFAULT_GATEWAY_URL, DEFAULT_PUBLIC_URL
 
 app: Final = typer.Typer(no_args_is_help=True, help="Make and run a server (on its own console).")
 administrators: Final = typer.Typer(no_args_is_help=True, help="People who may sign in to the admin center.")

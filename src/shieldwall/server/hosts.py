@@ -18,7 +18,8 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.push.key_files import ACCOUNT
 from shieldwall.server.roles import Role
-from shieldwall.server.settings import FILE, ServerSettings, SettingsFile, SignerPlace, write_private
+from shieldwall.server.settings import FILE, ServerSettings, write_private
+from shieldwall.server.settings_file import SettingsFile, SignerPlace
 from shieldwall.server.signer.afar import DOOR_NAME, hosts_directory
 from shieldwall.trust.certificates import LocalAuthority
 

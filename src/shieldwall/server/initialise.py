@@ -14,8 +14,17 @@ from typing import Final
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
-from shieldwall.server import settings as settings_file
-from shieldwall.server.settings import FILE, ServerSettings, SettingsFile, host_of, port_of, write_private
+from shieldwall.server.settings import (
+    FILE,
+    ServerSettings,
+    default_database,
+    host_of,
+    port_of,
+    resolved,
+    store,
+    write_private,
+)
+from shieldwall.server.settings_file import SettingsFile
 from shieldwall.server.signer.keys import create_keys
 from shieldwall.server.storage import migrate, tenants
 from shieldwall.server.storage.database import Database
@@ -70,7 +79,7 @@ class Initialise:
         """
         file = SettingsFile(
             tenant_id=TenantId(self.new_id()),
-            database=database or settings_file.default_database(data),
+            database=database or default_database(data),
             public_url=public_url,
             public_aliases=public_aliases,
             gateway_url=gateway_url,
@@ -78,7 +87,7 @@ class Initialise:
             public_port=port_of(public_url),
             gateway_port=port_of(gateway_url),
         )
-        settings = settings_file.resolved(data, file)
+        settings = resolved(data, file)
         self._make_directory(data)
         try:
             self._fill(settings, file, tenant_name, domain)
@@ -101,7 +110,7 @@ class Initialise:
             Tenant(id=settings.tenant_id, display_name=tenant_name, domain=domain, created_at=self.clock.now()),
         )
 
-        settings_file.store(settings.data, file)
+        store(settings.data, file)
 
     def _make_directory(self, data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)

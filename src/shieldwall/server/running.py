@@ -16,7 +16,8 @@ from typing import Final
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server import replacements
 from shieldwall.server.roles import DEFAULT, Role
-from shieldwall.server.settings import ServerSettings, SignerDoor
+from shieldwall.server.settings import ServerSettings
+from shieldwall.server.settings_file import SignerDoor
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from sqlalchemy import Engine, event
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.settings import TelemetrySettings
+from shieldwall.server.settings_file import TelemetrySettings
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -16,9 +16,9 @@ import msgspec
 from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
-from shieldwall.server import settings as settings_file
 from shieldwall.server.push import key_files, tokens
-from shieldwall.server.settings import FILE, PushSettings, ServerSettings, SettingsFile, write_private
+from shieldwall.server.settings import FILE, ServerSettings, store, write_private
+from shieldwall.server.settings_file import PushSettings, SettingsFile
 from shieldwall.trust.certificates import LocalAuthority
 from shieldwall.trust.nkeys import KeyUse, name_of
 
@@ -98,7 +98,7 @@ class SetUpPush:
             ).encode("ascii"),
         )
         file = strict_json.decode((settings.data / FILE).read_bytes(), SettingsFile)
-        settings_file.store(settings.data, msgspec.structs.replace(file, push=push))
+        store(settings.data, msgspec.structs.replace(file, push=push))
         return out / CONFIGURATION
 
 

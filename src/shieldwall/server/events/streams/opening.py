@@ -11,7 +11,8 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.events.streams.sinks import DatagramSink, FileSink, Sink, StreamSink
 from shieldwall.server.events.streams.streaming import Stream
 from shieldwall.server.services import AdminServices
-from shieldwall.server.settings import FileStream, InvalidSettingsError, SyslogStream, host_of
+from shieldwall.server.settings import InvalidSettingsError, host_of
+from shieldwall.server.settings_file import FileStream, SyslogStream
 
 
 def open_streams(services: AdminServices) -> tuple[Stream, ...]:

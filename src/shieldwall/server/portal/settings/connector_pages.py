@@ -27,7 +27,7 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
-from shieldwall.server.settings import FileStream
+from shieldwall.server.settings_file import FileStream
 from shieldwall.server.sight import caller_of
 from shieldwall.server.storage import identity_providers, onboarding_states, outbox, receivers, stream_cursors
 from shieldwall.server.storage.identity_records import App
