@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +18,7 @@ from shieldwall.agent.applier.state import Repair
 from shieldwall.agent.applier.uptime import Moment
 from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.base import Desired
+from shieldwall.agent.providers.base import Desired, Files, Kept, Rendered
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.status import SettingState, SettingStatus
 from shieldwall.contract.strict_json import encode
@@ -57,6 +58,25 @@ def fought(device: PretendDevice, *, who: str = "") -> SettingStatus:
 
 def is_held(device: PretendDevice) -> bool:
     return device.files[FILE] != b""
+
+
+class Keeping(PretendProvider):
+    """Keeps its memory in tuples, which are lists once they were written and read."""
+
+    def render(self, files: Files, desired: Desired, kept: Kept) -> Rendered:
+        rendered = super().render(files, desired, kept)
+        return dataclasses.replace(rendered, kept={**rendered.kept, "places": (("a", "b"),)} if desired else {})
+
+
+def test_a_look_that_finds_nothing_writes_nothing(tmp_path: Path) -> None:
+    device = PretendDevice(directory=tmp_path / "state", providers=[Keeping("first", [LEVEL])])
+    applier = device.applier()
+    report, file = applier.enforce([POLICY]), device.directory / "state.json"
+    before = file.stat()
+
+    assert applier.refresh() == report
+    assert applier.refresh() == report
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_who_was_seen_is_named(device: PretendDevice) -> None:

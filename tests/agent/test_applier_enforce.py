@@ -30,7 +30,7 @@ from shieldwall.agent.applier.state import Intent, SavedFile, State
 from shieldwall.agent.applier.store import BusyError, Store, UnreadableStateError
 from shieldwall.agent.host.errors import ProgramError
 from shieldwall.catalog.model import Kind, Limits
-from shieldwall.contract.ids import SettingId
+from shieldwall.contract.ids import Digest, SettingId
 from shieldwall.contract.settings import PolicyDocument, SimpleSetting, SimpleValue
 from shieldwall.contract.status import SettingState, StatusReport
 from shieldwall.contract.strict_json import decode, digest_of, encode
@@ -386,6 +386,21 @@ def test_what_is_saved_is_what_is_loaded(device: PretendDevice) -> None:
 
     assert state.intents[0].files[0].content == bytes(range(256))
     assert store.load() == state
+
+
+def test_what_says_the_same_is_understood_once_and_everything_else_anew(device: PretendDevice) -> None:
+    device.applier().enforce([POLICY])
+    store = Store(device.directory)
+
+    state = store.load()
+    assert store.load() is state
+    Store(device.directory).save(msgspec.structs.replace(state, target=Digest("ab" * 32)))
+    assert store.load().target == "ab" * 32
+    (device.directory / "state.json").write_bytes(b"{}")
+    assert store.load() == State()
+    (device.directory / "state.json").write_bytes(b"nonsense")
+    with pytest.raises(UnreadableStateError):
+        store.load()
 
 
 def test_a_secret_is_enforced_and_never_reported(device: PretendDevice) -> None:

@@ -17,7 +17,7 @@ from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import Digest, DigestField, SettingIdField
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy
-from shieldwall.contract.strict_json import digest_of
+from shieldwall.contract.strict_json import digest_of, encode
 
 
 class SavedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -199,8 +199,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return msgspec.structs.replace(self, intents=older + tuple(newer.values()))
 
     def same_as(self, other: State) -> bool:
-        """Say whether the two differ in nothing but the moment."""
-        return msgspec.structs.replace(self, committed_at=other.committed_at) == other
+        """Say whether the two differ in nothing but the moment, as they are written: a tuple is read as a list."""
+        return encode(msgspec.structs.replace(self, committed_at=other.committed_at)) == encode(other)
 
 
 def aim_of(target: Digest | None, documents: Iterable[PolicyDocument]) -> Digest:

@@ -15,7 +15,8 @@ from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.files import make_directory, read_bytes, replace, settle
 from shieldwall.agent.host.locking import try_to_lock
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
-from shieldwall.contract.strict_json import decode, encode
+from shieldwall.contract.ids import Digest
+from shieldwall.contract.strict_json import decode, digest_of_bytes, encode
 
 _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
@@ -43,6 +44,8 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._file = directory / "state.json"
+        self._understood: tuple[Digest, State] | None = None
+        """What the file said last. Read it is every time; understood only where it says something else."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -73,10 +76,15 @@ class Store:
         content = read_bytes(self._file)
         if content is None:
             return State()
+        digest = digest_of_bytes(content)
+        if self._understood is not None and self._understood[0] == digest:
+            return self._understood[1]
         try:
-            return decode(content, State, max_depth=_MAX_DEPTH)
+            state = decode(content, State, max_depth=_MAX_DEPTH)
         except InvalidJsonError as error:
             raise UnreadableStateError(f"{self._file}: {error.cause}") from error
+        self._understood = digest, state
+        return state
 
     def holds(self, state: State) -> bool:
         """Say whether this is what is remembered. Raises: as ``load``."""
