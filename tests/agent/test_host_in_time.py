@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -48,6 +51,31 @@ def test_a_look_that_hangs_is_left_and_not_begun_again_until_it_ends(never: thre
     never.set()
     _wait_until_nothing_hangs()
     assert in_time("a", look, seconds=5) is True
+
+
+def test_one_thread_looks_for_all_that_end_and_keeps_nothing_of_them() -> None:
+    class Found:
+        """Something that a look found."""
+
+    looker = in_time("a", threading.get_ident)
+    with pytest.raises(RefusedFileError) as refused:
+        in_time("a", lambda: _raise(RefusedFileError("odd")))
+    found, error = weakref.ref(in_time("a", Found)), weakref.ref(refused.value)
+    del refused
+
+    assert in_time("a", threading.get_ident) == looker != threading.get_ident()
+    gc.collect()  # an error and the frames that it passed hold each other
+    assert (found(), error()) == (None, None)
+
+
+def test_the_child_of_a_fork_looks_by_itself() -> None:
+    assert in_time("a", lambda: 7) == 7  # with a thread that no child has
+    child = os.fork()
+    if child == 0:
+        os._exit(in_time("a", lambda: 7, seconds=20))
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 7
 
 
 def test_however_much_is_made_to_hang_no_more_threads_do(never: threading.Event) -> None:

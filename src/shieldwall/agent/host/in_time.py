@@ -8,6 +8,7 @@ and there are never more than a few of them, whatever somebody does.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -29,22 +30,64 @@ class HungError(HostError):
     remedy = "Unmount the file system on which it lies (findmnt --target names it); it is looked at again every minute."
 
 
-class _Look(threading.Thread):
-    """One look, and what came of it."""
+class _Looker(threading.Thread):
+    """Looks for whoever waits, one look after the other, until one is left behind: with that it ends.
 
-    def __init__(self, what: str, look: Callable[[], Any]) -> None:
-        super().__init__(name=what, daemon=True)
+    It is kept between looks, for a thread costs several times what most looks do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
         self.is_left_behind = False
-        self.found: Any = None
-        self.error: BaseException | None = None
-        self._look = look
+        self._look: Callable[[], Any] | None = None
+        self._found: Any = None
+        self._error: BaseException | None = None
+        self._begin, self._ended = _held(), _held()
+        self._parting = threading.Lock()
+
+    def begin(self, what: str, look: Callable[[], Any]) -> None:
+        """Begin a look, known by ``what``."""
+        self.name, self._look = what, look
+        self._begin.release()
 
     def run(self) -> None:
-        """Look."""
-        try:
-            self.found = self._look()
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
-            self.error = error
+        """Look whenever somebody asks."""
+        while True:
+            self._begin.acquire()
+            assert self._look is not None
+            try:
+                self._found = self._look()
+            except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
+                self._error = error
+            with self._parting:
+                if self.is_left_behind:
+                    return
+                self._ended.release()
+
+    def is_left_after(self, seconds: float) -> bool:
+        """Wait for the look to end; say whether it was left behind instead."""
+        if self._ended.acquire(timeout=seconds):
+            return False
+        with self._parting:
+            self.is_left_behind = not self._ended.acquire(blocking=False)
+            return self.is_left_behind
+
+    def take(self) -> tuple[Any, BaseException | None]:
+        """Hand over what was found or went wrong, and keep nothing of it."""
+        taken = self._found, self._error
+        self._look = self._found = self._error = None
+        return taken
+
+
+def _held() -> threading.Lock:
+    """Make a lock for which one thread waits, and which another one opens."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+_idle: Final[list[_Looker]] = []
+"""Those that nobody waits for: as many as have ever looked at once."""
 
 
 def in_time(what: str, look: Callable[[], T], *, seconds: float = LOOK_SECONDS) -> T:
@@ -55,18 +98,29 @@ def in_time(what: str, look: Callable[[], T], *, seconds: float = LOOK_SECONDS) 
     Raises:
         HungError: It did not end within ``seconds``, or still hangs since somebody looked before.
     """
-    left_behind = [each for each in threading.enumerate() if isinstance(each, _Look) and each.is_left_behind]
+    left_behind = [each for each in threading.enumerate() if isinstance(each, _Looker) and each.is_left_behind]
     if any(each.name == what for each in left_behind):
         raise HungError(f"{what} still does not answer since somebody looked before.")
     if len(left_behind) >= MOST_LEFT_BEHIND:
         raise HungError(f"{what} is not looked at: {len(left_behind)} other things do not answer.")
-    thread = _Look(what, look)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        thread.is_left_behind = True
+    looker = _looker()
+    looker.begin(what, look)
+    if looker.is_left_after(seconds):
         raise HungError(f"{what} did not answer within {seconds:g} seconds.")
-    if thread.error is not None:
-        raise thread.error
-    found: T = thread.found
-    return found
+    found, error = looker.take()
+    _idle.append(looker)
+    if error is not None:
+        raise error
+    taken: T = found
+    return taken
+
+
+def _looker() -> _Looker:
+    with contextlib.suppress(IndexError):
+        while True:
+            looker = _idle.pop()
+            if looker.is_alive():  # none is in the child of a fork, whichever thread forked
+                return looker
+    looker = _Looker()
+    looker.start()
+    return looker
