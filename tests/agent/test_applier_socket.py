@@ -25,9 +25,12 @@ from shieldwall.agent.applier.ports import Asker
 from shieldwall.agent.applier.protocol import MAX_FRAME_BYTES, Answer, BadFrameError, Request, Standing, read_request
 from shieldwall.agent.applier.refusals import LeaveRefusedError, TooMuchWaitsError
 from shieldwall.agent.applier.server import BACKLOG, BUSY_SECONDS, MOST_CONNECTIONS, Server
+from shieldwall.agent.applier.store import BusyError
 from shieldwall.agent.service.errors import ApplierAnswerError, ApplierSilentError
 from shieldwall.agent.service.remote_applier import SocketApplier
+from shieldwall.contract.ids import SettingId
 from shieldwall.contract.messages import Envelope, Signature
+from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import encode
 
 SECONDS = 30
@@ -239,6 +242,15 @@ def test_who_does_not_take_the_answer_is_left(serving: Serving) -> None:
             time.sleep(0.05)
 
 
+def test_whoever_stays_connected_wakes_nobody(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shieldwall.agent.applier.server.LOOK_SECONDS", 0.01)
+    with serving.running(), serving.connected() as connection:
+        assert look(connection)["answer"] == "standing"
+        before = serving.beats
+        time.sleep(0.3)
+        assert serving.beats <= before + 1  # the one that came with the answer
+
+
 @pytest.mark.usefixtures("impatient")
 def test_who_says_nothing_for_long_is_closed_and_nobody_else(serving: Serving) -> None:
     with serving.running(), serving.connected() as silent, serving.connected() as talking:
@@ -373,6 +385,7 @@ def test_what_breaks_is_answered_in_a_word_and_goes_on(serving: Serving) -> None
 
 def test_the_heart_stops_beating_when_an_answer_never_comes(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shieldwall.agent.applier.server.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("shieldwall.agent.applier.server.QUIET_SECONDS", 0.05)
     held = Held()
     serving.answering, serving.longest_seconds = held, 0.3
     with serving.running(), serving.connected() as connection:
@@ -464,6 +477,23 @@ def test_a_refusal_that_the_agent_does_not_know_keeps_its_code(serving: Serving)
         with pytest.raises(Exception, match=r"So\.") as refused:
             applier(protocol.Look())
         assert getattr(refused.value, "code", "") == "neverHeardOf"
+        applier.close()
+
+
+def test_the_agent_hears_the_same_answer_again_and_every_other_one_anew(serving: Serving) -> None:
+    report = StatusReport(settings=(SettingStatus(setting=SettingId("a"), state=SettingState.SUCCEEDED),))
+    serving.answering = lambda _request: protocol.Outcome(report=report)
+    with serving.running():
+        applier = SocketApplier(serving.path)
+        first, second = applier(protocol.Refresh()), applier(protocol.Refresh())
+        assert first is second
+        assert first == protocol.Outcome(report=report)
+        serving.answering = lambda _request: protocol.Outcome(report=StatusReport(), restored=("a unit",))
+        assert applier(protocol.Refresh()) == protocol.Outcome(report=StatusReport(), restored=("a unit",))
+        serving.answering = lambda _request: protocol.Refused(code="applierBusy", cause="Not now.")
+        for _ in range(2):
+            with pytest.raises(BusyError):
+                applier(protocol.Refresh())
         applier.close()
 
 

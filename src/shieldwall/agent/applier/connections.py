@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
@@ -85,9 +86,9 @@ class Connection:
         if not self.waiting:
             self.stage, self.since = Stage.CLOSED if self.is_last else Stage.READING, now
 
-    def is_overdue(self, now: float) -> bool:
-        """Say whether the other side has taken too long; while we work it waits, and we are the slow ones."""
+    def seconds_left(self, now: float) -> float:
+        """Say how long the other side may still take; for ever while we work: it waits, and we are the slow ones."""
         if self.stage is Stage.WORKING:
-            return False
+            return math.inf
         in_frame = self.stage is Stage.WRITING or self.length is not None or bool(self.received)
-        return now - self.since > (FRAME_SECONDS if in_frame else IDLE_SECONDS)
+        return self.since + (FRAME_SECONDS if in_frame else IDLE_SECONDS) - now

@@ -39,7 +39,7 @@ BUSY_SECONDS: Final = 10
 """So much later it is worth asking again, for whoever was told that too much waits."""
 BACKLOG: Final = 64
 LOOK_SECONDS: Final = 1.0
-"""So often connections are looked at, while there are any."""
+"""So often at most is it looked which connections have taken too long; none is closed later than so much after that."""
 QUIET_SECONDS: Final = 15.0
 """So often all is looked at while nobody asks anything."""
 _CHUNK: Final = 1 << 16
@@ -127,12 +127,18 @@ class Server:
         self._selector.register(self._wake[0], selectors.EVENT_READ)
         looked = self.monotonic()
         while not self._stopping.is_set():
-            for key, _ in self._selector.select(timeout=LOOK_SECONDS if self._open else QUIET_SECONDS):
+            for key, _ in self._selector.select(timeout=self._seconds_left()):
                 self._attend(key.fileobj)  # type: ignore[arg-type]  # only sockets are registered
             self._hand_out()
             if self.monotonic() - looked >= LOOK_SECONDS:
                 looked = self.monotonic()
                 self._look_around(looked)
+
+    def _seconds_left(self) -> float:
+        """Say how long nothing but what comes in is to be attended to: an agent leaves its connection open for good."""
+        now = self.monotonic()
+        soonest = min((each.seconds_left(now) for each in self._open.values()), default=QUIET_SECONDS)
+        return min(max(soonest, LOOK_SECONDS), QUIET_SECONDS)
 
     def _attend(self, ready: socket.socket) -> None:
         if ready is self.listener:
@@ -238,7 +244,7 @@ class Server:
 
     def _look_around(self, now: float) -> None:
         for ready, connection in tuple(self._open.items()):
-            if connection.is_overdue(now):
+            if connection.seconds_left(now) < 0:
                 self._close(ready)
         since = self._working_since
         if since is None or now - since < self.longest_seconds:

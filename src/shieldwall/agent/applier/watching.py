@@ -78,7 +78,8 @@ class DriftWatch:
             with self._lock:
                 self._kept += self._take()  # those of nobody are still our own
                 self._working -= 1
-            self._nudge()
+            if self._kept or self._is_stale:
+                self._nudge()
 
     def run(self) -> None:
         """Watch until ``stop``. Where the kernel gives no notices at all, watching programs remain."""
