@@ -24,6 +24,7 @@ from shieldwall.agent.service.transport import HttpAnswer
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, SettingId, TenantId
 from shieldwall.contract.messages import CheckInRequest, Envelope, FetchRequest, Problem
+from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import encode
 from shieldwall.trust import moments
 from shieldwall.trust.dsse import EnvelopeKey
@@ -218,6 +219,17 @@ def test_a_damaged_manifest_on_disk_is_asked_for_again(protected: SimulatedAgent
     protected.check_in()
 
     assert protected.state.find_manifest() is not None
+
+
+def test_a_report_on_disk_is_understood_once_and_a_damaged_one_is_none(protected: SimulatedAgent) -> None:
+    report, path = protected.state.find_report(), protected.directory / "report.json"
+
+    assert report is not None
+    assert protected.state.find_report() is report
+    path.write_bytes(b"{}")
+    assert protected.state.find_report() == StatusReport()
+    path.write_bytes(b"{")
+    assert protected.state.find_report() is None
 
 
 def test_a_damaged_policy_on_disk_is_fetched_again(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:

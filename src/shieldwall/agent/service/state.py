@@ -86,6 +86,12 @@ def _read(content: bytes, kind: type[T]) -> T:
     return decode(content, kind)
 
 
+@lru_cache(maxsize=1)
+def _read_report(content: bytes) -> StatusReport:
+    """Understand the last report once: every look for drift holds what it found against it."""
+    return decode(content, StatusReport)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentState:
     """Typed access to the state directory; every write is on disk when it returns.
@@ -343,9 +349,10 @@ class AgentState:
 
     def find_report(self) -> StatusReport | None:
         """Read the last report; a damaged one counts as none, for it is made anew."""
+        content = self.disk.read(self.directory / REPORT)
         try:
-            return self._find(REPORT, StatusReport)
-        except StateCorruptError:
+            return None if content is None else _read_report(content)
+        except ShieldwallError:
             return None
 
     def put_report(self, report: StatusReport) -> None:
