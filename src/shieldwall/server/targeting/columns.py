@@ -65,22 +65,25 @@ class CodedColumn:
 
     def put(self, places: Places, values: Sequence[Value]) -> None:
         """Say what devices have now."""
-        known = self._code
-        for value in set(values):
-            if value not in known:
-                known[value] = len(self.values)
-                self.values.append(value)
-        if len(self.values) > 1 << (8 * self.codes.itemsize):
-            self.codes = self.codes.astype(np.uint16 if len(self.values) <= 1 << 16 else np.uint32)
         if len(values) <= _FEW:
             for place, value in zip(places.tolist(), values, strict=True):
-                self.codes[place] = known[value]
+                self.codes[place] = self._code_of(value)
         else:
-            self.codes[places] = np.fromiter(map(known.__getitem__, values), self.codes.dtype, len(values))
+            codes = {value: self._code_of(value) for value in set(values)}
+            self.codes[places] = np.fromiter(map(codes.__getitem__, values), self.codes.dtype, len(values))
 
     def value(self, place: int) -> Value:
         """Return what a device has."""
         return self.values[int(self.codes[place])]
+
+    def _code_of(self, value: Value) -> int:
+        code = self._code.get(value)
+        if code is None:
+            code = self._code[value] = len(self.values)
+            self.values.append(value)
+            if code >> (8 * self.codes.itemsize):
+                self.codes = self.codes.astype(np.uint16 if self.codes.itemsize == 1 else np.uint32)
+        return code
 
     def verdicts(self, leaf: Leaf, places: Places | None, used: int) -> Verdicts:
         """Say for these places, or for the first ``used`` ones, whether something holds that is asked."""

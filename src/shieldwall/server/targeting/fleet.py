@@ -107,10 +107,13 @@ class Fleet:
             places[new] = self.board.add(ids[new])
         for name, column in self.columns.items():
             column.put(places, devices.attributes[name])
-        self.trait_codes[places] = np.fromiter(map(self._code_of, devices.traits), np.uint16, len(devices.traits))
+        before = self.trait_codes[places]
+        now = self.trait_codes[places] = np.fromiter(map(self._code_of, devices.traits), np.uint16, len(devices.traits))
         touched = bitmap_of(places)
-        self.everybody |= touched
-        self._sort(touched)
+        others = bitmap_of(places[before != now]) | (touched - self.everybody)
+        if others:
+            self.everybody |= others
+            self._sort(others)
         return places
 
     def find(self, devices: Iterable[DeviceId]) -> list[int | None]:

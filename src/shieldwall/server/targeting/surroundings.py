@@ -38,10 +38,14 @@ class Surroundings:
         self.codes: npt.NDArray[np.uint16] = np.zeros(fleet.board.capacity, np.uint16)
 
     def settle(self, among: BitMap, protected: BitMap) -> BitMap:
-        """Find the surroundings of devices anew; return those whose are others, or who are known now or no more."""
+        """Find the surroundings of devices anew, of which some are protected.
+
+        Return those whose are others, or who are known now or no more.
+        """
         self._grow()
         places = array_of(among)
-        is_protected = np.isin(places, array_of(protected), assume_unique=True)
+        is_protected = np.zeros(len(places), np.bool_)
+        is_protected[np.searchsorted(places, array_of(protected))] = True
         kinds = self._fleet.trait_codes[places].astype(np.int64) * 2 + is_protected
         table = np.zeros(2 * len(self._fleet.traits) + 2, np.uint16)
         for kind in np.unique(kinds).tolist():
