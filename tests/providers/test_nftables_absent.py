@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pytest
 from tests.support.memory_host import MemoryHost
 
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.nftables import NftablesProvider
-from shieldwall.agent.providers.nftables.nft import NftablesError
+from shieldwall.agent.providers.nftables.live import LiveTable
+from shieldwall.agent.providers.nftables.nft import NftablesError, live_table
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.zones import AUDIT_MODE, CONFIRM_SECONDS
 from shieldwall.contract.ids import SettingId
@@ -56,6 +58,29 @@ def test_garbage_from_nft_is_a_probe_that_saw_nothing(output: bytes) -> None:
 
     assert observation.effective is None
     assert observation.code == NftablesError.code
+
+
+def test_a_table_that_is_there_is_asked_for_once_and_one_that_is_not_is_looked_for() -> None:
+    listing = b'{"nftables": [{"table": {"family": "inet", "name": "shieldwall", "handle": 1}}]}'
+    there: dict[tuple[str, ...], bytes] = {("-j", "-n", "-t", "list", "table", "inet", "shieldwall"): listing}
+    nowhere: dict[tuple[str, ...], bytes] = {("list", "tables"): b"table ip shieldwall\ntable inet other\n"}
+    for answers, expected, asked in (
+        (there, LiveTable(hooked=frozenset(), strange=frozenset(), objects=frozenset(), lines=()), 1),
+        (nowhere, None, 2),
+    ):
+        host = MemoryHost(programs={"nft": partial(answering, answers)})
+        assert live_table(host) == expected
+        assert len(host.operations) == asked
+    with pytest.raises(NftablesError, match="No such"):
+        live_table(MemoryHost(programs={"nft": partial(answering, {("list", "tables"): b"table inet shieldwall\n"})}))
+
+
+def answering(answers: Mapping[tuple[str, ...], bytes], arguments: Sequence[str], stdin: bytes) -> Completed:
+    del stdin
+    said = answers.get(tuple(arguments))
+    return Completed(
+        returncode=0 if said is not None else 1, stdout=said or b"", stderr=b"" if said else b"No such thing"
+    )
 
 
 def test_all_settings_of_one_look_ask_nft_once() -> None:

@@ -73,15 +73,15 @@ def check_rights(host: Host) -> None:
 
 def live_table(host: Host) -> LiveTable | None:
     """Read our table from the kernel; ``None`` when there is none. Raises: NftablesError, HostError."""
-    ours = {"family": "inet", "name": TABLE}
     try:
-        tables = [entry["table"] for entry in _entries(host, "-j", "list", "tables") if "table" in entry]
-        if (own := next((table for table in tables if ours.items() <= table.items()), None)) is None:
-            return None
-        if "flags" in own:
-            return FLAGGED
         # Terse: what the sets hold at the moment is not of the policy. Numeric: names depend on files of the machine.
-        return parse_table({"nftables": _entries(host, "-j", "-n", "-t", "list", "table", "inet", TABLE)})
+        entries = _entries(host, "-j", "-n", "-t", "list", "table", "inet", TABLE)
+        (own,) = (entry["table"] for entry in entries if "table" in entry)
+        return FLAGGED if "flags" in own else parse_table({"nftables": entries})
+    except NftablesError:
+        if _is_there(host):
+            raise
+        return None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         # nft 1.0.6 prints whatever lies in memory in the place of a table's flags.
         if _has_flags(host):
@@ -107,6 +107,11 @@ def _entries(host: Host, *arguments: str) -> Sequence[Any]:
     if not isinstance(entries, list):
         raise ValueError("no listing")  # noqa: TRY004 - what is wrong is what nft printed
     return entries
+
+
+def _is_there(host: Host) -> bool:
+    """Say whether our table is among those that the kernel has. Raises: NftablesError, HostError."""
+    return f"table inet {TABLE}".encode() in run_nft(host, "list", "tables").splitlines()
 
 
 def _no_listing(error: Exception) -> NftablesError:

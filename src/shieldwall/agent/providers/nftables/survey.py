@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -18,6 +18,7 @@ from shieldwall.agent.providers.nftables.nft import NftablesError
 from shieldwall.agent.providers.nftables.rules import FIREWALL_RULES
 from shieldwall.agent.providers.nftables.script import is_right
 from shieldwall.agent.providers.nftables.usable import understood
+from shieldwall.agent.providers.nftables.users import user_numbers
 from shieldwall.agent.providers.nftables.zones import ZONES, Profile, profile_of
 from shieldwall.catalog.firewall.server import ServerEndpoints
 
@@ -45,12 +46,12 @@ def survey(host: Host, desired: Desired, surroundings: Surroundings, accepted: A
     machine = Machine(
         zones=_zones(interfaces, profile),
         kinds={kind: tuple(each.name for each in interfaces if each.kind == kind) for kind in sorted(kinds)},
-        users=_numbers(host, {user for rule in rules for user in rule.users if not user.isdecimal()}),
+        users=user_numbers(host, {user for rule in rules for user in rule.users if not user.isdecimal()}),
         services=_services(host, {rule.service for rule in rules if rule.service}),
         helpers=kernel_helpers(host) if profile.helpers else (),
         foreign=tables_of_others(host) if minds_others else (),
         endpoints=_endpoints(surroundings.server_urls),
-        agent=_numbers(host, {AGENT_USER}).get(AGENT_USER) if surroundings.server_urls else None,
+        agent=user_numbers(host, {AGENT_USER}).get(AGENT_USER) if surroundings.server_urls else None,
         systemd=has_systemd(host),
     )
     return {KEPT: plain(checked(host, profile, rules, machine, accepted))}
@@ -76,18 +77,6 @@ def _zones(interfaces: Sequence[Interface], profile: Profile) -> dict[str, tuple
         if inside:
             members[zone] = inside
     return members
-
-
-def _numbers(host: Host, users: Iterable[str]) -> dict[str, int]:
-    """Ask for the numbers of users, wherever the machine knows them from. Unknown ones are left out."""
-    getent = host.find_program("getent")
-    numbers: dict[str, int] = {}
-    for user in sorted(users):
-        completed = host.run([getent, "passwd", user]) if getent is not None else None
-        fields = completed.stdout.decode(errors="replace").split("\n")[0].split(":") if completed else []
-        if completed is not None and completed.returncode == 0 and len(fields) > 2 and fields[2].isdecimal():
-            numbers[user] = int(fields[2])
-    return numbers
 
 
 def _services(host: Host, units: set[str]) -> dict[str, Service]:
