@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agent.service.test_real_gateway import a_package, surroundings
+from tests.agent.service.test_real_gateway import surroundings
 from tests.agent.service.test_real_gateway import world as world_fixture
 from tests.providers.test_audit_real_kernel import auditctl
 from tests.providers.test_audit_real_kernel import kernel as kernel_fixture
 from tests.support.audit_scene import ON, choices, name, watch
 from tests.support.gateway_world import GatewayWorld
 from tests.support.hardening import apply, catalog
+from tests.support.real_agent import package_of
 
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.providers.audit import AuditProvider
@@ -51,7 +52,7 @@ def reader(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_what_somebody_does_on_a_device_is_seen_by_an_administrator(
     world: GatewayWorld, surroundings: Surroundings, tmp_path: Path
 ) -> None:
-    surroundings.onboard()(a_package(world))
+    surroundings.onboard()(package_of(world))
     enrolled = surroundings.enrolled()
     enrolled.check_in()
     host = LocalHost(tmp_path / "root", program_directories=[Path("/usr/sbin")])

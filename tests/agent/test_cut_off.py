@@ -8,14 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from tests.support.namespaces import Namespace, joined_namespaces
 from tests.support.policies import FIREWALL_RULES, RULES, choice, document, firewall_rule, items, number, texts
-from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway, served
+from tests.support.simulated_gateway import TENANT, RealClock, SimulatedGateway, served
 from tests.support.two_processes import TwoProcesses, two_processes, wait_for
 
 from shieldwall.contract.ids import TemplateId
@@ -47,11 +46,6 @@ async def main():
     await server.serve_forever()
 asyncio.run(main())
 """
-
-
-class RealClock(HandClock):
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @dataclass

@@ -8,13 +8,12 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.namespaces import joined_namespaces
-from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway, served
+from tests.support.simulated_gateway import TENANT, RealClock, SimulatedGateway, served
 from tests.support.two_processes import TwoProcesses, two_processes
 
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
@@ -26,11 +25,6 @@ pytestmark = pytest.mark.root
 CLOUD = SettingId("linux_mdatp_managed_cloudservice_enabled")
 STRANGER = 64_124
 SECRET = "correct-horse-battery"
-
-
-class RealClock(HandClock):
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway, served
+from tests.support.simulated_gateway import TENANT, RealClock, SimulatedGateway, served
 from tests.support.two_processes import AGENT_UID, TwoProcesses, two_processes, wait_for
 
 from shieldwall.agent.applier.protocol import Outcome, Refresh
@@ -44,11 +43,6 @@ try:
 except Exception as error:
     print(error.code)
 """
-
-
-class RealClock(HandClock):
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 def cloud(value: str, revision: int = 1) -> PolicyDocument:

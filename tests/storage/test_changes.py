@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Connection, delete, text
 from tests.support.databases import on_postgresql_alone
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, device_id, group_id
+from tests.support.triggers import triggers
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.storage import (
@@ -71,24 +72,13 @@ def test_the_triggers_of_a_migrated_database_are_those_of_a_new_one(database_url
     database = Database(database_url)
     with database.write() as connection:
         metadata.create_all(connection)
-        made = _triggers(connection)
+        made = triggers(connection)
         metadata.drop_all(connection)
     upgrade(database)
     with database.read() as connection:
-        assert _triggers(connection) == made
+        assert triggers(connection) == made
     assert sum(name.startswith("follow_") for name in made) == 17
     database.close()
-
-
-def _triggers(connection: Connection) -> dict[str, str]:
-    if connection.dialect.name == "sqlite":
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-    else:
-        query = (
-            "SELECT tgname, pg_get_triggerdef(pg_trigger.oid) || prosrc FROM pg_trigger"
-            " JOIN pg_proc ON pg_proc.oid = tgfoid WHERE NOT tgisinternal"
-        )
-    return {str(row[0]): str(row[1]) for row in connection.execute(text(query))}
 
 
 def test_nothing_is_written_while_nobody_follows(database: Database) -> None:

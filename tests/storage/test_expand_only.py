@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, Table
+from sqlalchemy import Column, MetaData, Table
 from tests.support.databases import database_url
-from tests.support.samples import TENANT_ID
+from tests.support.full_database import fill
 
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
@@ -97,31 +97,3 @@ def is_kept(column: Column[Any], now: Table) -> bool:
     if (same := now.c.get(column.name)) is None:
         return False
     return str(same.type) == str(column.type) and (same.nullable or not column.nullable)
-
-
-def fill(connection: Connection, known: MetaData) -> None:
-    """Put a row into every table as a program would that knows no more than this; what names another row names it."""
-    made: dict[str, dict[str, Any]] = {}
-    for table in known.sorted_tables:
-        if table.name == "alembic_version":
-            continue
-        row: dict[str, Any] = {}
-        for column in table.c:
-            parent = next((key.column for key in column.foreign_keys), None)
-            row[column.name] = value(column) if parent is None else made[parent.table.name][parent.name]
-        connection.execute(table.insert().values(row))
-        made[table.name] = row
-
-
-def value(column: Column[Any]) -> Any:
-    if column.name == "tenant_id" or (column.table.name, column.name) == ("tenants", "id"):
-        return TENANT_ID
-    match column.type:
-        case LargeBinary():
-            return b"bytes"
-        case Boolean():
-            return True
-        case Integer():
-            return 7
-        case _:
-            return ("0" * 64 if "digest" in column.name else column.name)[: getattr(column.type, "length", None) or 64]

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, select, text
 from tests.support.admin import create_admin_world
 from tests.support.databases import on_postgresql_alone
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, device_id, group_id
+from tests.support.triggers import triggers
 
 from shieldwall.contract.ids import Digest
 from shieldwall.server.directory.attributes import fields_asked
@@ -137,24 +138,13 @@ def test_the_triggers_of_a_migrated_database_are_those_of_a_new_one(database_url
     database = Database(database_url)
     with database.write() as connection:
         metadata.create_all(connection)
-        made = _triggers(connection)
+        made = triggers(connection, "fleet_")
         metadata.drop_all(connection)
     upgrade(database)
     with database.read() as connection:
-        assert _triggers(connection) == made
+        assert triggers(connection, "fleet_") == made
     assert len(made) == sum((each.comes is not None) + bool(each.columns) + each.goes for each in WATCHED)
     database.close()
-
-
-def _triggers(connection: Connection) -> dict[str, str]:
-    if connection.dialect.name == "sqlite":
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'fleet_%'"
-    else:
-        query = (
-            "SELECT tgname, pg_get_triggerdef(pg_trigger.oid) || prosrc FROM pg_trigger"
-            " JOIN pg_proc ON pg_proc.oid = tgfoid WHERE NOT tgisinternal AND tgname LIKE 'fleet_%'"
-        )
-    return {str(row[0]): str(row[1]) for row in connection.execute(text(query))}
 
 
 def test_it_is_read_in_portions_and_each_change_once(fleet: Database) -> None:

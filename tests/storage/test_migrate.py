@@ -7,7 +7,8 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, inspect, text
+from sqlalchemy import Connection, MetaData, inspect, text
+from tests.support.full_database import fill
 from tests.support.samples import TENANT_ID, a_tenant
 
 from shieldwall.contract.ids import PolicyId
@@ -106,7 +107,7 @@ def test_what_was_assigned_before_filters_came_stays_assigned_and_can_go_back(em
 def test_every_row_gets_its_tenant_and_can_go_back(empty: Database) -> None:
     with empty.write() as connection:
         command.upgrade(_config(connection), "0004")
-        before = _fill(connection)
+        before = _filled(connection)
         command.upgrade(_config(connection), "0005")
     with empty.write() as connection:
         after = _rows(connection)
@@ -122,7 +123,7 @@ def test_every_row_gets_its_tenant_and_can_go_back(empty: Database) -> None:
 def test_devices_that_are_there_get_their_names_in_small_letters(empty: Database) -> None:
     with empty.write() as connection:
         command.upgrade(_config(connection), "0014")
-        _fill(connection)
+        _filled(connection)
         connection.execute(text("UPDATE devices SET display_name = 'WEB-\u00c4\u03a3', os_type = 'macOS'"))
         command.upgrade(_config(connection), "0015")
         row = connection.execute(text("SELECT name_folded, os_folded, registered_at FROM inventory")).one()
@@ -144,35 +145,12 @@ def test_every_table_says_whose_its_rows_are() -> None:
             assert [key.target_fullname for key in table.c.tenant_id.foreign_keys] == ["tenants.id"], table.name
 
 
-def _fill(connection: Connection) -> dict[str, list[dict[str, Any]]]:
-    """Put one row into every table there is; what names another row names the one."""
+def _filled(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """Put one row into every table there is, and return them."""
     reflected = MetaData()
     reflected.reflect(connection)
-    made: dict[str, dict[str, Any]] = {}
-    for table in reflected.sorted_tables:
-        if table.name == "alembic_version":
-            continue
-        row: dict[str, Any] = {}
-        for column in table.c:
-            parent = next((key.column for key in column.foreign_keys), None)
-            row[column.name] = _value(column) if parent is None else made[parent.table.name][parent.name]
-        connection.execute(table.insert().values(row))
-        made[table.name] = row
+    fill(connection, reflected)
     return _rows(connection)
-
-
-def _value(column: Column[Any]) -> Any:
-    if column.name == "tenant_id" or (column.table.name, column.name) == ("tenants", "id"):
-        return TENANT_ID
-    match column.type:
-        case LargeBinary():
-            return b"bytes"
-        case Boolean():
-            return True
-        case Integer():
-            return 7
-        case _:
-            return ("0" * 64 if "digest" in column.name else column.name)[: getattr(column.type, "length", None) or 64]
 
 
 def _rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:

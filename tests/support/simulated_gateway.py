@@ -101,6 +101,13 @@ class HandClock:
         self.at += timedelta(**units)
 
 
+class RealClock(HandClock):
+    """The clock of this machine, for programs of their own that cannot be told another time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A POST as it arrives; names of headers in lower case."""

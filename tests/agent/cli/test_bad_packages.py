@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.agent.cli.test_shieldwall_agent import Device, RealClock
-from tests.support.simulated_gateway import SimulatedGateway, served
+from tests.agent.cli.test_shieldwall_agent import Device
+from tests.support.simulated_gateway import RealClock, SimulatedGateway, served
 
 from shieldwall.contract import strict_json
 from shieldwall.trust import moments, payload_types

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.agent.cli.test_shieldwall_agent import Device, RealClock, device, gateway
+from tests.agent.cli.test_shieldwall_agent import Device, device, gateway
 from tests.support.other_directory import OtherDirectory, a_key
 from tests.support.samples import device_id
-from tests.support.simulated_gateway import SimulatedGateway
+from tests.support.simulated_gateway import RealClock, SimulatedGateway
 
 __all__ = ["device", "gateway"]
 FULL = device_id(77)

@@ -11,12 +11,11 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.simulated_gateway import TENANT, HandClock, SimulatedGateway, served
+from tests.support.simulated_gateway import TENANT, RealClock, SimulatedGateway, served
 
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocument
@@ -37,11 +36,6 @@ CLOUD_OFF = PolicyDocument(
     catalog_version="1",
     settings=(ChoiceSetting(definition=CLOUD, value=ChoiceValue(value=f"{CLOUD}_false")),),
 )
-
-
-class RealClock(HandClock):
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @dataclass

@@ -8,20 +8,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.simulated_gateway import HandClock, SimulatedGateway, served
+from tests.support.simulated_gateway import RealClock, SimulatedGateway, served
 from tests.support.swtpm import running_tpm
 
 pytestmark = pytest.mark.swtpm
-
-
-class RealClock(HandClock):
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @dataclass

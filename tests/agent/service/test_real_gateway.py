@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
-from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
-from tests.support.simulated_applier import pretend_enforcer
 
-from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Surroundings
-from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import NotOnboardedError
 from shieldwall.agent.service.overview import overview
-from shieldwall.agent.service.state import AgentState
-from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.agent.service.waiting import Wake
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.messages import MAX_CHECK_IN_BYTES
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import encode
-from shieldwall.trust.onboarding import OnboardingPackage
 
 pytest.importorskip("granian", reason="the server is not installed")
 
 from tests.support.gateway_world import GatewayWorld, gateway_world
+from tests.support.real_agent import package_of, surroundings_in
 
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
 from shieldwall.server.manager.enforcement_scope import save_scope
-
-
-def a_package(world: GatewayWorld) -> OnboardingPackage:
-    authority = world.settings.tls_authority.read_text()
-    return msgspec.structs.replace(world.package(), tls_roots=(authority,))
 
 
 @pytest.fixture
@@ -48,21 +33,11 @@ def world(tmp_path: Path) -> Iterator[GatewayWorld]:
 
 @pytest.fixture
 def surroundings(world: GatewayWorld, tmp_path: Path) -> Surroundings:
-    return Surroundings(
-        state=AgentState(directory=tmp_path / "device", disk=LocalDisk()),
-        open_transport=lambda server: HttpsTransport(
-            context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy
-        ),
-        machine=MemoryMachine(),
-        enforcer=pretend_enforcer(MemoryEnforcer(), MemoryMachine(), tmp_path / "applier", world.clock),
-        clock=world.clock,
-        randomness=os.urandom,
-        journal=Journal(out=io.StringIO(), clock=world.clock),
-    )
+    return surroundings_in(world, tmp_path)
 
 
 def test_agent_and_gateway_understand_each_other(world: GatewayWorld, surroundings: Surroundings) -> None:
-    identity = surroundings.onboard()(a_package(world))
+    identity = surroundings.onboard()(package_of(world))
     enrolled = surroundings.enrolled()
 
     settled = enrolled.check_in()
@@ -91,7 +66,7 @@ def test_the_agent_shows_the_enrollment_that_the_server_decided(
         enrollment = overview(surroundings, running=True).enrollment
         return enrollment.code, enrollment.told
 
-    surroundings.onboard()(a_package(world))
+    surroundings.onboard()(package_of(world))
     assert shown() == (2, False), "nobody has said anything yet"
     for scope, code in (
         (EnforcementScope(), 1),
@@ -110,7 +85,7 @@ def test_the_agent_shows_the_enrollment_that_the_server_decided(
 def test_a_report_that_an_older_agent_kept_and_could_never_send_is_cut_and_taken(
     world: GatewayWorld, surroundings: Surroundings
 ) -> None:
-    surroundings.onboard()(a_package(world))
+    surroundings.onboard()(package_of(world))
     paths = [f"/srv/{number:04}/" + "deep/" * 70 for number in range(600)]
     every = tuple(
         SettingStatus(
@@ -129,7 +104,7 @@ def test_a_report_that_an_older_agent_kept_and_could_never_send_is_cut_and_taken
 
 
 def test_a_clock_that_is_off_is_put_right_by_the_gateway(world: GatewayWorld, surroundings: Surroundings) -> None:
-    surroundings.onboard()(a_package(world))
+    surroundings.onboard()(package_of(world))
     local = type(world.clock)(world.clock.now())
     here = Surroundings(
         **{name: getattr(surroundings, name) for name in Surroundings.__slots__ if name != "clock"}, clock=local

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from tests.support.databases import migrated_database_url
 from tests.support.other_directory import OtherDirectory, a_key
 from tests.support.samples import device_id
-from tests.support.simulated_agent import MemoryEnforcer, MemoryMachine
-from tests.support.simulated_applier import pretend_enforcer
 
-from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.assembly import Surroundings
-from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import ProblemAnswerError, RegistrationPendingError
 from shieldwall.agent.service.exit_codes import exit_code
-from shieldwall.agent.service.state import AgentState
-from shieldwall.agent.service.transport import HttpsTransport, tls_context
-from shieldwall.trust.onboarding import OnboardingPackage
 
 pytest.importorskip("granian", reason="the server is not installed")
 
 from tests.support.gateway_world import START, GatewayWorld, gateway_world
+from tests.support.real_agent import package_of, surroundings_in
 
 from shieldwall.server.directory import registrations
 from shieldwall.server.directory.registrations import RegistrationDraft
@@ -49,22 +39,7 @@ def world(tmp_path: Path, migrated_database_url: str) -> Iterator[GatewayWorld]:
 
 @pytest.fixture
 def agent(world: GatewayWorld, tmp_path: Path) -> Surroundings:
-    return Surroundings(
-        state=AgentState(directory=tmp_path / "device", disk=LocalDisk()),
-        open_transport=lambda server: HttpsTransport(
-            context=tls_context(server.tls_roots), monotonic=time.monotonic, proxy=server.proxy
-        ),
-        machine=MemoryMachine(),
-        enforcer=pretend_enforcer(MemoryEnforcer(), MemoryMachine(), tmp_path / "applier", world.clock),
-        clock=world.clock,
-        randomness=os.urandom,
-        journal=Journal(out=io.StringIO(), clock=world.clock),
-    )
-
-
-def a_package(world: GatewayWorld, **draft: Any) -> OnboardingPackage:
-    authority = world.settings.tls_authority.read_text()
-    return msgspec.structs.replace(world.package(**draft), tls_roots=(authority,))
+    return surroundings_in(world, tmp_path)
 
 
 def fleet(world: GatewayWorld) -> tuple[Device, ...]:
@@ -90,7 +65,7 @@ def imported(world: GatewayWorld, agent: Surroundings, **changes: Any) -> None:
 
 
 def test_a_synthetic_device_joins_and_becomes_what_it_joined_as(world: GatewayWorld, agent: Surroundings) -> None:
-    package = a_package(world, join_type="full")
+    package = package_of(world, join_type="full")
     agent.onboard()(package)
     agent.enrolled().check_in()
 
@@ -113,7 +88,7 @@ def test_a_synthetic_device_joins_and_becomes_what_it_joined_as(world: GatewayWo
 def test_a_registration_of_another_directory_is_used_once_it_is_imported(
     world: GatewayWorld, agent: Surroundings, tmp_path: Path, kind: str
 ) -> None:
-    agent.onboard()(a_package(world))
+    agent.onboard()(package_of(world))
     named(agent, tmp_path / "other", kind)
     agent.enrolled().check_in()
     assert agent.state.get_identity().registration == "synthetic", "the directory does not know it yet"
@@ -133,7 +108,7 @@ def test_a_registration_that_another_manager_owns_leaves_the_machine_alone(
     imported(world, agent, manager="MDM")
 
     with pytest.raises(ProblemAnswerError, match="managedElsewhere") as refusal:
-        agent.onboard()(a_package(world))
+        agent.onboard()(package_of(world))
 
     assert exit_code(refusal.value) == 3
     assert "stays passive" in refusal.value.advice
@@ -142,7 +117,7 @@ def test_a_registration_that_another_manager_owns_leaves_the_machine_alone(
 
 
 def test_a_device_that_waits_is_let_in(world: GatewayWorld, agent: Surroundings) -> None:
-    package = a_package(world, approval="manual")
+    package = package_of(world, approval="manual")
     with pytest.raises(RegistrationPendingError):
         agent.onboard()(package)
     with pytest.raises(RegistrationPendingError):
@@ -157,7 +132,7 @@ def test_a_device_that_waits_is_let_in(world: GatewayWorld, agent: Surroundings)
 
 
 def test_a_wiped_machine_waits_beside_its_former_self(world: GatewayWorld, agent: Surroundings) -> None:
-    package = a_package(world)
+    package = package_of(world)
     first = agent.onboard()(package)
     agent.state.forget()
 

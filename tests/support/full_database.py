@@ -1,0 +1,36 @@
+"""A row in every table, whatever the schema is: for migrations, which have to leave all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData
+from tests.support.samples import TENANT_ID
+
+
+def fill(connection: Connection, known: MetaData) -> None:
+    """Put a row into every table as a program would that knows no more than this; what names another row names it."""
+    made: dict[str, dict[str, Any]] = {}
+    for table in known.sorted_tables:
+        if table.name == "alembic_version":
+            continue
+        row: dict[str, Any] = {}
+        for column in table.c:
+            parent = next((key.column for key in column.foreign_keys), None)
+            row[column.name] = _value(column) if parent is None else made[parent.table.name][parent.name]
+        connection.execute(table.insert().values(row))
+        made[table.name] = row
+
+
+def _value(column: Column[Any]) -> Any:
+    if column.name == "tenant_id" or (column.table.name, column.name) == ("tenants", "id"):
+        return TENANT_ID
+    match column.type:
+        case LargeBinary():
+            return b"bytes"
+        case Boolean():
+            return True
+        case Integer():
+            return 7
+        case _:
+            return ("0" * 64 if "digest" in column.name else column.name)[: getattr(column.type, "length", None) or 64]
