@@ -130,6 +130,7 @@ def test_a_server_runs_speaks_json_and_ends_when_asked(console: Console, server:
         assert get(console, f"{url}/healthz")[0] == 200
         assert get(console, f"{url}/readyz") == (200, {"status": "ready", "database": "ok", "signer": "ok"})
     assert set(children(server)) == {"signer", "gateway", "admin"}
+    assert os.sched_getscheduler(children(server)["gateway"]) == os.SCHED_BATCH
 
     second = console("run", "--data", str(console.data))
     assert second.returncode == 1
