@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, MetaData, Table, event
 
+from shieldwall.server.storage import triggers
 from shieldwall.server.storage.change_schema import directory_changes
 from shieldwall.server.storage.columns import metadata
 
@@ -124,13 +125,9 @@ def create(connection: Connection, followed: Iterable[Followed] = FOLLOWED) -> N
 
 def drop(connection: Connection, followed: Iterable[Followed] = FOLLOWED) -> None:
     """Follow tables no more."""
-    triggers = [(_name(each, event_name), each.table) for each in followed for event_name in _EVENTS]
-    for name, table in (*triggers, (_REMOVED_WITH_DEVICE, "devices")):
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-        else:
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
-            connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
+    followed_events = [(_name(each, event_name), each.table) for each in followed for event_name in _EVENTS]
+    for name, table in (*followed_events, (_REMOVED_WITH_DEVICE, "devices")):
+        triggers.drop(connection, name, table)
 
 
 @event.listens_for(metadata, "after_create")
@@ -173,12 +170,8 @@ def _created(each: Followed, dialect: str) -> Iterator[str]:
 
 
 def _trigger(name: str, cause: str, noted: str, dialect: str) -> Iterator[str]:
-    if dialect == "sqlite":
-        yield f"CREATE TRIGGER {name} {cause} BEGIN {noted}; END"
-        return
-    body = f"BEGIN PERFORM pg_advisory_xact_lock_shared({LOCK}); {noted}; RETURN OLD; END"
-    yield f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$"
-    yield f"CREATE TRIGGER {name} {cause} EXECUTE FUNCTION {name}()"
+    locked = f"PERFORM pg_advisory_xact_lock_shared({LOCK}); {noted}; RETURN OLD"
+    return triggers.create_statements(dialect, name, cause, noted if dialect == "sqlite" else locked)
 
 
 def _noted(feed: str, row: str, source: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, MetaData, Table, event
 
+from shieldwall.server.storage import triggers
 from shieldwall.server.storage.columns import metadata
 from shieldwall.server.storage.fleet_schema import fleet_changes
 
@@ -154,12 +155,7 @@ def drop(connection: Connection, watched: Iterable[Watched] = WATCHED) -> None:
     """Watch tables no more."""
     for each in watched:
         for event_name in _EVENTS:
-            name = f"fleet_{each.name}_{event_name}"
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-            else:
-                connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {each.table}")
-                connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
+            triggers.drop(connection, f"fleet_{each.name}_{event_name}", each.table)
 
 
 @event.listens_for(metadata, "after_create")
@@ -189,11 +185,9 @@ def _trigger(each: Watched, event_name: str, cause: str, condition: str, *, dial
     values = f"{row}.{each.tenant}, {device}, {each.what.value}"
     if dialect == "sqlite":
         noted = f"INSERT INTO fleet_changes (tenant_id, device_id, what) VALUES ({values})"  # noqa: S608 - our own names
-        yield f"CREATE TRIGGER {name} {cause} BEGIN {noted}; END"
-        return
-    noted = (
-        "INSERT INTO fleet_changes (xid, tenant_id, device_id, what)"  # noqa: S608 - as above
-        f" VALUES (pg_current_xact_id()::text::bigint, {values})"
-    )
-    yield f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {noted}; RETURN NULL; END $$"
-    yield f"CREATE TRIGGER {name} {cause} EXECUTE FUNCTION {name}()"
+    else:
+        noted = (
+            "INSERT INTO fleet_changes (xid, tenant_id, device_id, what)"  # noqa: S608 - as above
+            f" VALUES (pg_current_xact_id()::text::bigint, {values}); RETURN NULL"
+        )
+    return triggers.create_statements(dialect, name, cause, noted)
