@@ -36,6 +36,11 @@ class Uptime(Protocol):
 class ThisBoot:
     """The kernel's own count. It belongs to this process, whatever root the managed system has."""
 
+    def __init__(self) -> None:
+        """Know no boot yet."""
+        self._boot = ""
+
     def now(self) -> Moment:
         """See ``Uptime.now``. Without a boot id, as in some sandboxes, all boots look alike; deadlines still come."""
-        return Moment(boot=boot_id()[:64], seconds=seconds_since_boot())
+        self._boot = self._boot or boot_id()[:64]  # which no process outlives
+        return Moment(boot=self._boot, seconds=seconds_since_boot())

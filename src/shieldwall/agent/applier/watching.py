@@ -254,8 +254,9 @@ class _Pending:
 
 def _nearest(directory: Path) -> Path:
     """Return a directory, or on the way to it the last that is there."""
-    ways = (directory, *directory.parents)
-    return next((way for way in ways if way.is_dir()), Path(directory.anchor))
+    while not directory.is_dir() and directory != directory.parent:
+        directory = directory.parent
+    return directory
 
 
 def _meant(notice: Notice, files: dict[Path, PurePosixPath]) -> list[PurePosixPath]:
