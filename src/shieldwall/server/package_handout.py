@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.directory.acting import Acting
@@ -28,9 +26,9 @@ class HandedOut:
 
 
 def hand_out_package(
-    services: AdminServices, connection: Connection, acting: Acting, draft: PackageDraft, kinds: Collection[ScriptKind]
+    services: AdminServices, acting: Acting, draft: PackageDraft, kinds: Collection[ScriptKind]
 ) -> HandedOut:
-    """Make a package that leads to this server.
+    """Make a package that leads to this server, and keep it once all that holds its secret is there.
 
     Raises:
         InvalidPackageDraftError: The address is not one that a device would accept.
@@ -38,8 +36,10 @@ def hand_out_package(
     """
     roots = (services.settings.tls_authority.read_text(),)
     address = ServerAddress(urls=(services.settings.gateway_url,), tls_roots=roots)
-    record, envelope = packages.create_package(connection, acting, services.signer, draft, address)
+    record, envelope = packages.make(acting, services.signer, draft, address)
     file = encode(envelope)
     opened = open_package(file, services.clock.now()) if kinds else None
     scripts = {} if opened is None else {kind: make_script(kind, opened, file) for kind in kinds}
+    with services.database.write() as connection:
+        packages.keep(connection, acting, record)
     return HandedOut(record=record, envelope=envelope, scripts=scripts)

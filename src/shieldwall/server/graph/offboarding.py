@@ -9,6 +9,7 @@ import msgspec
 from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
+from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
@@ -113,10 +114,18 @@ def create_offboarding_package(services: Services, request: GraphRequest, body: 
         platforms=asked.platforms,
         device_ids=tuple(parse_device_id(device) for device in asked.device_ids),
     )
-    with services.database.write() as connection:
+    acting = acting_for(services, request)
+
+    def require(connection: Connection) -> None:
         require_everywhere(request) if not draft.device_ids else require_devices(connection, request, draft.device_ids)
-        acting = acting_for(services, request)
-        record, envelope = offboarding_packages.create_package(connection, acting, services.signer, draft)
+
+    with services.database.read() as connection:
+        require(connection)
+        offboarding_packages.look_for(connection, acting, draft.device_ids)
+    record, envelope = offboarding_packages.make(acting, services.signer, draft)
+    with services.database.write() as connection:
+        require(connection)  # still
+        offboarding_packages.keep(connection, acting, record)
     return answer({**_resource(record), "package": envelope}, status=201)
 
 

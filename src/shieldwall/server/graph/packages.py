@@ -102,8 +102,7 @@ def create_package(services: Services, request: GraphRequest, body: RawBody) -> 
         attestation=asked.attestation,
         join_type=asked.join_type,
     )
-    with services.database.write() as connection:
-        made = hand_out_package(services, connection, acting_for(services, request), draft, asked.scripts)
+    made = hand_out_package(services, acting_for(services, request), draft, asked.scripts)
     resource = {**package_resource(made.record), "package": made.envelope}
     return answer(resource | ({"scripts": made.scripts} if made.scripts else {}), status=201)
 

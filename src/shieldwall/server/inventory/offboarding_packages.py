@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -64,13 +65,30 @@ class OffboardingDraft:
 def create_package(
     connection: Connection, acting: Acting, signer: OffboardingSigner, draft: OffboardingDraft
 ) -> tuple[OffboardingPackageRecord, Envelope]:
-    """Make a package; the envelope is the file that is carried to the devices.
+    """Make a package and keep it, the signer being asked inside the transaction: ``make`` and ``keep`` are better.
 
     Raises:
         NotFoundError: A device it is made for is not there.
     """
-    for device_id in draft.device_ids:
+    look_for(connection, acting, draft.device_ids)
+    record, envelope = make(acting, signer, draft)
+    keep(connection, acting, record)
+    return record, envelope
+
+
+def look_for(connection: Connection, acting: Acting, device_ids: Iterable[DeviceId]) -> None:
+    """Look whether these devices are there, before a package is made for them. Raises: NotFoundError."""
+    for device_id in device_ids:
         get_device(connection, acting.tenant_id, device_id)
+
+
+def make(
+    acting: Acting, signer: OffboardingSigner, draft: OffboardingDraft
+) -> tuple[OffboardingPackageRecord, Envelope]:
+    """Make a package for devices that were looked for; the envelope is the file that is carried to them.
+
+    It lets devices go from here on: hand it to nobody before it is kept.
+    """
     now = acting.clock.now()
     end = (now + draft.lifetime).replace(microsecond=0)
     record = OffboardingPackageRecord(
@@ -97,6 +115,12 @@ def create_package(
             OffboardingPackage,
         )
     )
+    return record, envelope
+
+
+def keep(connection: Connection, acting: Acting, record: OffboardingPackageRecord) -> None:
+    """Keep a package that was made. Raises: NotFoundError, for a device that is not there (any more)."""
+    look_for(connection, acting, record.device_ids)
     offboarding_packages.add(connection, record)
     acting.record(
         connection,
@@ -104,10 +128,9 @@ def create_package(
         "offboardingPackage",
         record.id,
         name=record.display_name,
-        until=moments.write(end),
+        until=moments.write(record.not_after),
         devices=record.device_ids,
     )
-    return record, envelope
 
 
 def list_packages(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[OffboardingPackageRecord, ...]:

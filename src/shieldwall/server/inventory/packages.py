@@ -110,7 +110,25 @@ def create_package(
     *,
     make_key: Callable[[], bytes] = new_key,
 ) -> tuple[OnboardingPackageRecord, Envelope]:
-    """Make a package; the envelope is the file that devices are given.
+    """Make a package and keep it, the signer being asked inside the transaction: ``make`` and ``keep`` are better.
+
+    Raises:
+        InvalidPackageDraftError: The address is not one that a device would accept.
+    """
+    record, envelope = make(acting, signer, draft, address, make_key=make_key)
+    keep(connection, acting, record)
+    return record, envelope
+
+
+def make(
+    acting: Acting,
+    signer: PackageSigner,
+    draft: PackageDraft,
+    address: ServerAddress,
+    *,
+    make_key: Callable[[], bytes] = new_key,
+) -> tuple[OnboardingPackageRecord, Envelope]:
+    """Make a package, which lets nobody in before it is kept; the envelope is the file that devices are given.
 
     Raises:
         InvalidPackageDraftError: The address is not one that a device would accept.
@@ -135,10 +153,13 @@ def create_package(
         join_type=draft.join_type,
         created_by=acting.actor[:256],
     )
-    envelope = signer.seal_package(_document(record, signer.trust_root(), address))
+    return record, signer.seal_package(_document(record, signer.trust_root(), address))
+
+
+def keep(connection: Connection, acting: Acting, record: OnboardingPackageRecord) -> None:
+    """Keep a package that was made: from now on it lets devices in."""
     packages.add(connection, record)
     acting.record(connection, "package.created", "package", record.id, **_traits(record))
-    return record, envelope
 
 
 def list_packages(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[OnboardingPackageRecord, ...]:

@@ -93,9 +93,7 @@ def create_first_package(services: Services, rendering: Renderer, request: PageR
     draft = PackageDraft(
         display_name="First devices", lifetime=_LIFETIME, max_uses=_USES, platforms=(platform,), tags=()
     )
-    with services.database.write() as connection:
-        acting = acting_for(services, request)
-        made = hand_out_package(services, connection, acting, draft, (platform,))
+    made = hand_out_package(services, acting_for(services, request), draft, (platform,))
     return rendering.page(
         request,
         "settings/handout.html",

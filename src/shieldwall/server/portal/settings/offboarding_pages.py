@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any, Final, get_args
 
 from litestar import Response, get, post
+from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import decode
 from shieldwall.server.access.actions import ResourceAction
@@ -88,7 +90,12 @@ def _made(
         InvalidFormError, InvalidPackageDraftError: The form holds what it cannot hold.
         NotFoundError, ForbiddenError: A device is not there, or not for the caller.
     """
-    with services.database.write() as connection:
+    acting = acting_for(services, request)
+
+    def require(connection: Connection, device_ids: tuple[DeviceId, ...]) -> None:
+        require_everywhere(request) if not device_ids else require_devices(connection, request, device_ids)
+
+    with services.database.read() as connection:
         chosen = named_devices(connection, sight_of(request), lines(form, "devices"), services.clock.now())
         draft = OffboardingDraft(
             display_name=form.get("name", "").strip(),
@@ -96,9 +103,12 @@ def _made(
             platforms=platforms,
             device_ids=tuple(device.id for device in chosen),
         )
-        require_everywhere(request) if not chosen else require_devices(connection, request, draft.device_ids)
-        acting = acting_for(services, request)
-        return offboarding_packages.create_package(connection, acting, services.signer, draft)
+        require(connection, draft.device_ids)
+    record, envelope = offboarding_packages.make(acting, services.signer, draft)
+    with services.database.write() as connection:
+        require(connection, draft.device_ids)  # still
+        offboarding_packages.keep(connection, acting, record)
+    return record, envelope
 
 
 def _page(

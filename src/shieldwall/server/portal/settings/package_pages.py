@@ -69,9 +69,7 @@ def create_package(services: Services, rendering: Renderer, request: PageRequest
     check_form(services, request, form)
     try:
         draft, kinds = draft_of(form), ticked(form, "script", ONBOARDING_SCRIPTS)
-        with services.database.write() as connection:
-            acting = acting_for(services, request)
-            made = hand_out_package(services, connection, acting, draft, kinds)
+        made = hand_out_package(services, acting_for(services, request), draft, kinds)
     except ShieldwallError as problem:
         shown = offered(form, problem)
         return rendering.page(request, "settings/package_new.html", status=400, section="/packages", **shown)
