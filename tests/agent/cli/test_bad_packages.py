@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.agent.cli.test_shieldwall_agent import Device
+from tests.support.commanded_device import Device
 from tests.support.simulated_gateway import RealClock, SimulatedGateway, served
 
 from shieldwall.contract import strict_json

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.agent.cli.test_shieldwall_agent import Device, device, gateway
+from tests.agent.cli.test_shieldwall_agent import device, gateway
+from tests.support.commanded_device import Device
 from tests.support.other_directory import OtherDirectory, a_key
 from tests.support.samples import device_id
 from tests.support.simulated_gateway import RealClock, SimulatedGateway

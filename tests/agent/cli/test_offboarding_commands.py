@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.agent.cli.test_shieldwall_agent import SECONDS, Device, device, gateway
+from tests.agent.cli.test_shieldwall_agent import device, gateway
+from tests.support.commanded_device import SECONDS, Device
 from tests.support.simulated_gateway import SimulatedGateway
 
 from shieldwall.contract.messages import CheckInRequest

@@ -9,12 +9,11 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.commanded_device import SECONDS, Device
 from tests.support.simulated_gateway import TENANT, RealClock, SimulatedGateway, served
 
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId
@@ -22,7 +21,6 @@ from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, PolicyDocum
 from shieldwall.testing.mdatp import PretendMdatp
 from shieldwall.trust.device_key import thumbprint
 
-SECONDS = 60
 CLOUD = SettingId("linux_mdatp_managed_cloudservice_enabled")
 CLOUD_OFF = PolicyDocument(
     tenant_id=TENANT,
@@ -36,39 +34,6 @@ CLOUD_OFF = PolicyDocument(
     catalog_version="1",
     settings=(ChoiceSetting(definition=CLOUD, value=ChoiceValue(value=f"{CLOUD}_false")),),
 )
-
-
-@dataclass
-class Device:
-    """A device under a directory, driven by its command line."""
-
-    root: Path
-    state: Path
-    package: Path
-
-    def command(self, *words: str) -> list[str]:
-        places = ["--root", str(self.root), "--state", str(self.state)]
-        program = "from shieldwall.cli.shieldwall_agent import main; main()"
-        return [sys.executable, "-c", program, *words, *places]
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=SECONDS, check=False, env={"PATH": "/usr/bin"}
-        )
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self(*words, "--json").stdout)
-
-    @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[str]]:
-        process = subprocess.Popen(self.command("run"), stderr=subprocess.PIPE, text=True, env={})
-        try:
-            assert process.stderr is not None
-            assert "checkedIn" in process.stderr.readline(), "the first thing it does is to check in"
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=SECONDS)
 
 
 @pytest.fixture

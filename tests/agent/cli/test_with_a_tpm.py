@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.support.commanded_device import Device
 from tests.support.simulated_gateway import RealClock, SimulatedGateway, served
 from tests.support.swtpm import running_tpm
 
 pytestmark = pytest.mark.swtpm
-
-
-@dataclass
-class Device:
-    root: Path
-    state: Path
-    package: Path
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        program = "from shieldwall.cli.shieldwall_agent import main; main()"
-        places = ["--root", str(self.root), "--state", str(self.state)]
-        command = [sys.executable, "-c", program, *words, *places]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={})
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self(*words, "--json").stdout)
 
 
 @pytest.fixture
