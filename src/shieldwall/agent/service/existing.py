@@ -161,7 +161,7 @@ class ExistingState:
         return () if files is None else (Path(files.certificate), Path(files.key))
 
     def find_join_key(self) -> DeviceKey | None:
-        """Read the key of the full join."""
+        """Read the key of the full join. Raises: StateCorruptError."""
         pem = self.disk.read(self.directory / JOIN_KEY)
         if pem is None:
             return None

@@ -74,7 +74,7 @@ class AskSignedTime:
         return offset
 
     def measure(self) -> timedelta:
-        """Ask twice and return the offset without keeping it. Raises: as a call."""
+        """Ask twice and return the offset without keeping it. Raises: UnusableAnswerError, RefusedTimeError."""
         first, second = self._offset(), self._offset()
         if abs(first - second) > AGREEMENT:
             raise UnusableAnswerError("Two answers about the time do not agree with each other.")
