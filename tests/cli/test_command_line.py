@@ -208,7 +208,7 @@ def test_the_command_line_loads_no_part_of_the_server_that_it_does_not_need() ->
     loaded = set(done.stdout.split())
     assert not loaded & {"httpx", "litestar", "sqlalchemy", "rich.table", "cryptography", "granian", "structlog"}
     # What a server can be told, and no more.
-    light = {f"shieldwall.server.{name}" for name in ("roles", "settings", "throttling")}
+    light = {f"shieldwall.server.{name}" for name in ("roles", "settings", "settings_file", "throttling")}
     assert {name for name in loaded if name.startswith("shieldwall.server.")} <= light
     assert PROGRAM[0] == sys.executable
 
