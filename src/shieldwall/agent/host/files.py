@@ -38,12 +38,10 @@ def read_bytes(path: Path) -> bytes | None:
             descriptor = os.open(path, os.O_RDONLY | NEVER_WAITS | OURS_ALONE | NOT_FOLLOWED)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        try:
+        with open(descriptor, "rb", buffering=0):  # noqa: PTH123 - pathlib cannot wrap an open descriptor
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise RefusedFileError(f"{path} is not a regular file.")
             content = _read_all(descriptor)
-        finally:
-            os.close(descriptor)
     if len(content) > MAX_FILE_BYTES:
         raise RefusedFileError(f"{path} is larger than {MAX_FILE_BYTES} bytes.")
     return content
@@ -108,7 +106,7 @@ def make_directory(path: Path, *, mode: int = 0o755) -> None:
 
 def _write(temporary: Path, content: bytes, existing: os.stat_result | None, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OURS_ALONE | NOT_FOLLOWED
-    with open(os.open(temporary, flags, 0o600), "wb") as file:  # noqa: PTH123 - pathlib cannot wrap an open descriptor
+    with open(os.open(temporary, flags, 0o600), "wb") as file:  # noqa: PTH123 - as above
         take_after(file.fileno(), existing, mode)
         file.write(content)
         file.flush()
