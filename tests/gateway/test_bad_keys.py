@@ -10,9 +10,6 @@ from tests.gateway.test_keeping_identity import (
     OTHER_INSTANCE,
     change_key,
     constant,
-    key_change,
-    own,
-    renewal,
     resync,
     stored,
 )
@@ -20,6 +17,7 @@ from tests.support.databases import shared_migrated_database_url
 from tests.support.gateway_device import GatewayDevice
 from tests.support.gateway_requests import BY_DEVICE
 from tests.support.gateway_world import GatewayWorld, gateway_world
+from tests.support.identity_requests import key_change, own, renewal
 from tests.support.samples import a_device, a_tenant, counted_id
 from tests.support.whole_database import everything
 

@@ -12,10 +12,11 @@ import pytest
 from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import INSTANCE, GatewayDevice
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
+from tests.support.identity_requests import key_change, own, renewal
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import HardwareIds
-from shieldwall.contract.registration import CertificateRequest, KeyChangeRequest, RenewRequest, ResyncRequest
+from shieldwall.contract.registration import CertificateRequest, KeyChangeRequest, ResyncRequest
 from shieldwall.server.manager.clone_watch import release
 from shieldwall.server.storage import alerts, audit, check_ins, devices, spent_keys
 from shieldwall.server.storage.device_records import DeviceState
@@ -44,23 +45,8 @@ def device(world: GatewayWorld) -> GatewayDevice:
     return made
 
 
-def own(device: GatewayDevice, verb: str) -> str:
-    return f"{device.enrollment}/device/{device.device_id}/{verb}"
-
-
-def renewal(device: GatewayDevice) -> bytes:
-    return strict_json.encode(strict_json.convert(device.numbered(), RenewRequest))
-
-
 def renew(device: GatewayDevice) -> Reply:
     return device.send(own(device, "renew"), renewal(device))
-
-
-def key_change(device: GatewayDevice, new: SigningKey, nonce: str | None = None) -> bytes:
-    device.seq += 1
-    csr = base64.b64encode(build_request(new, nonce or device.nonce())).decode()
-    request = CertificateRequest(type="pkcs10", data=csr)
-    return strict_json.encode(KeyChangeRequest(seq=device.seq, epoch=device.epoch, certificate_request=request))
 
 
 def change_key(device: GatewayDevice, new: SigningKey) -> Reply:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,16 +14,14 @@ import pytest
 from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import FACTS, NOBODY, GatewayDevice
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
+from tests.support.identity_requests import key_change, own, renewal
 
-from shieldwall.contract import strict_json
-from shieldwall.contract.registration import CertificateRequest, KeyChangeRequest, RenewRequest
 from shieldwall.server.inventory.packages import revoke_package
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage import audit, devices, packages, spent_keys
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.records import Page
-from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import DeviceKey
 
@@ -83,21 +80,6 @@ def arrived(world: GatewayWorld) -> GatewayDevice:
     assert made.register().status == 201
     assert made.check_in().status == 200
     return made
-
-
-def own(device: GatewayDevice, verb: str) -> str:
-    return f"{device.enrollment}/device/{device.device_id}/{verb}"
-
-
-def renewal(device: GatewayDevice) -> bytes:
-    return strict_json.encode(strict_json.convert(device.numbered(), RenewRequest))
-
-
-def key_change(device: GatewayDevice, new: DeviceKey) -> bytes:
-    device.seq += 1
-    csr = base64.b64encode(build_request(new, device.nonce())).decode()
-    request = CertificateRequest(type="pkcs10", data=csr)
-    return strict_json.encode(KeyChangeRequest(seq=device.seq, epoch=device.epoch, certificate_request=request))
 
 
 def stored(device: GatewayDevice) -> Device:
