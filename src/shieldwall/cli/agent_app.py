@@ -6,18 +6,19 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
-from shieldwall.agent.main import LocalAgent, local_agent
 from shieldwall.agent.places import AGENT_STATE as DEFAULT_STATE
 from shieldwall.agent.places import DEFAULT_ROOT, applier_for
 from shieldwall.agent.service.errors import ApplierSilentError
 from shieldwall.agent.service.exit_codes import EXPLAINED
-from shieldwall.agent.service.remote_applier import SocketApplier
 from shieldwall.cli.agent_rights import User, agent_user, become
+
+if TYPE_CHECKING:
+    from shieldwall.agent.main import LocalAgent
 
 _EXAMPLES: Final = """
 \b
@@ -129,6 +130,9 @@ def prepare(context: typer.Context, root: Path | None, state: Path | None, *, sp
     Raises:
         ShieldwallError: It cannot be put together.
     """
+    from shieldwall.agent.main import local_agent  # noqa: PLC0415 - for what asks the agent, not for `run` or `--help`
+    from shieldwall.agent.service.remote_applier import SocketApplier  # noqa: PLC0415 - likewise
+
     socket = applier_of(context, root)
     root, state = places_of(context, root, state)
     if socket is None:

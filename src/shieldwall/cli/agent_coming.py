@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shieldwall.agent.main import LocalAgent
 from shieldwall.agent.service.awaiting import AwaitIdentity
 from shieldwall.agent.service.errands import Errand
 from shieldwall.agent.service.errors import RegistrationPendingError
@@ -33,6 +32,9 @@ from shieldwall.cli.agent_next import what_is_next
 from shieldwall.cli.agent_showing import show_survey
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.trust.onboarding import OnboardingPackage
+
+if TYPE_CHECKING:
+    from shieldwall.agent.main import LocalAgent
 
 
 @app.command(epilog="Example: shieldwall-agent onboard /root/shieldwall_onboarding.json")

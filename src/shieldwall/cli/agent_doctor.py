@@ -8,14 +8,11 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
 import typer
 
-from shieldwall.agent.doctor.bundle import bundle as pack
-from shieldwall.agent.doctor.examine import Diagnosis, diagnose, gravest
 from shieldwall.agent.doctor.model import ORDER, Check, Severity, Subject
-from shieldwall.agent.doctor.network_checks import RealNetwork
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
 from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
@@ -25,6 +22,9 @@ from shieldwall.catalog.model import Catalog
 from shieldwall.cli.agent_app import JsonOption, Prepared, RootOption, StateOption, app, is_running, prepare
 from shieldwall.cli.presentation import printable, show_json, speaking_plainly, waiting
 from shieldwall.contract.errors import ShieldwallError
+
+if TYPE_CHECKING:
+    from shieldwall.agent.doctor.examine import Diagnosis
 
 _EXIT_CODES: Final = {Severity.ERROR: DOCTOR_FOUND_ERRORS, Severity.WARNING: DOCTOR_FOUND_WARNINGS}
 _WORDS: Final = {Severity.ERROR: "ERROR", Severity.WARNING: "WARNING", Severity.INFO: "note", Severity.OK: "ok"}
@@ -52,6 +52,9 @@ def doctor(
 
     Returns 10 where there are errors, 13 where there are only warnings, 0 where there is neither.
     """
+    from shieldwall.agent.doctor.bundle import bundle as pack  # noqa: PLC0415 - for this command alone
+    from shieldwall.agent.doctor.examine import gravest  # noqa: PLC0415 - likewise
+
     with speaking_plainly("examine this device", as_json=as_json, exit_code=exit_code):
         prepared = prepare(context, root, state, speaks_as_root=False)
         target = None if bundle is None or prepared.user is None else _opened(bundle)
@@ -78,6 +81,9 @@ def doctor(
 
 
 def _diagnosed(prepared: Prepared, *, is_root: bool, for_bundle: bool) -> tuple[Diagnosis, bool]:
+    from shieldwall.agent.doctor.examine import diagnose  # noqa: PLC0415 - for this command alone
+    from shieldwall.agent.doctor.network_checks import RealNetwork  # noqa: PLC0415 - likewise
+
     agent = prepared.agent
     running = False
     with contextlib.suppress(OSError, ShieldwallError):  # a lock that cannot be looked at is found by others

@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shieldwall.agent.main import LocalAgent
 from shieldwall.agent.service.errands import DIRECTORY, Errand, Errands, Outcome
 from shieldwall.agent.service.errors import AgentBusyError
 from shieldwall.agent.service.lock import ask_to_check_in
 from shieldwall.contract.errors import ShieldwallError
+
+if TYPE_CHECKING:
+    from shieldwall.agent.main import LocalAgent
 
 IS_NEEDED: Final = sys.platform == "win32"
 PATIENCE_SECONDS: Final = 300.0

@@ -8,7 +8,6 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from shieldwall.agent.detections.handing import Handing
 from shieldwall.agent.detections.spool import DIRECTORY
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.local import LocalHost
@@ -30,6 +29,8 @@ def events(
     state: StateOption = None,
 ) -> None:
     """Show what happened here: malware, suspicious behaviour, engines that went blind."""
+    from shieldwall.agent.detections.handing import Handing  # noqa: PLC0415 - for this command alone
+
     with speaking_plainly("read the events", as_json=as_json, exit_code=exit_code):
         try:
             found = Handing(directory=_spool(context, root, state), new_name=str).newest(most)

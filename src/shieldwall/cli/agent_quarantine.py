@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from shieldwall.agent.host.local import LocalHost
-from shieldwall.agent.main import SystemClock
 from shieldwall.agent.scanning import policy
 from shieldwall.agent.scanning.quarantine import DIRECTORY, Quarantine, check_allowed
 from shieldwall.agent.service.exit_codes import exit_code
@@ -78,4 +77,6 @@ def _host(context: typer.Context, root: Path | None, state: Path | None) -> Loca
 
 
 def _quarantine(host: LocalHost) -> Quarantine:
+    from shieldwall.agent.main import SystemClock  # noqa: PLC0415 - the whole agent, which no other command here needs
+
     return Quarantine(directory=host.locate(DIRECTORY), clock=SystemClock())

@@ -5,26 +5,24 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from shieldwall.agent.applier.grounds import Ground, ground_of_this_system, windows_ground
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.running_system import boot_id, seconds_since_boot
-from shieldwall.agent.main import SystemClock
 from shieldwall.agent.platforms import catalog_of
-from shieldwall.agent.providers.registry import Management
-from shieldwall.agent.selftest.asking import Result, SelfTest, tried
-from shieldwall.agent.selftest.recorder import Notes, RecordingCim, RecordingHost
-from shieldwall.agent.selftest.recording import write
-from shieldwall.agent.selftest.redacting import Redaction
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.cli.agent_app import JsonOption, RootOption, app, places_of
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
+
+if TYPE_CHECKING:
+    from shieldwall.agent.applier.grounds import Ground
+    from shieldwall.agent.selftest.asking import Result
+    from shieldwall.agent.selftest.recorder import Notes
 
 TROUBLE: int = 10
 """The exit code where something went wrong, as of the doctor."""
@@ -47,6 +45,11 @@ def selftest(
 
     Returns 10 where something went wrong. Run it as root, or as administrator.
     """
+    from shieldwall.agent.selftest.asking import SelfTest, tried  # noqa: PLC0415 - for this command alone
+    from shieldwall.agent.selftest.recorder import Notes  # noqa: PLC0415 - likewise
+    from shieldwall.agent.selftest.recording import write  # noqa: PLC0415 - likewise
+    from shieldwall.agent.selftest.redacting import Redaction  # noqa: PLC0415 - likewise
+
     with speaking_plainly("test this machine", as_json=as_json, exit_code=exit_code):
         root, _ = places_of(context, root, None)
         notes = Notes()
@@ -70,6 +73,9 @@ if sys.platform == "win32":
 
     def _machine(root: Path, notes: Notes) -> tuple[Host, Host, Ground]:  # noqa: ARG001 - there is one machine there
         """Return the machine itself, the machine that notes what it is asked, and the ground upon the latter."""
+        from shieldwall.agent.applier.grounds import windows_ground  # noqa: PLC0415 - for this command alone
+        from shieldwall.agent.providers.registry import Management  # noqa: PLC0415 - likewise
+        from shieldwall.agent.selftest.recorder import RecordingCim, RecordingHost  # noqa: PLC0415 - likewise
         from shieldwall.agent.windows.building import this_machine  # noqa: PLC0415 - for Windows alone
 
         machine = this_machine()
@@ -81,6 +87,10 @@ else:
 
     def _machine(root: Path, notes: Notes) -> tuple[Host, Host, Ground]:
         """Return the machine itself, the machine that notes what it is asked, and the ground upon the latter."""
+        from shieldwall.agent.applier.grounds import ground_of_this_system  # noqa: PLC0415 - for this command alone
+        from shieldwall.agent.main import SystemClock  # noqa: PLC0415 - likewise
+        from shieldwall.agent.selftest.recorder import RecordingHost  # noqa: PLC0415 - likewise
+
         host = LocalHost(root)
         seen = RecordingHost(host, notes)
         return host, seen, ground_of_this_system(seen, SystemClock())

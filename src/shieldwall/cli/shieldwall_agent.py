@@ -7,13 +7,12 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from shieldwall import __version__
 from shieldwall.agent.host.running_system import ADMINISTRATOR, own_user
-from shieldwall.agent.main import LocalAgent
 from shieldwall.agent.platforms import PACKAGE_WORDS, THIS_PLATFORM
 from shieldwall.agent.service.attest_key import AttestKey
 from shieldwall.agent.service.disk import LocalDisk
@@ -31,6 +30,9 @@ from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, agent_
 from shieldwall.cli.agent_rights import agent_user, become
 from shieldwall.cli.presentation import in_words, show_json, show_table, speaking_plainly
 from shieldwall.trust.onboarding import InvalidPackageError
+
+if TYPE_CHECKING:
+    from shieldwall.agent.main import LocalAgent
 
 __all__ = ["app", "main"]
 

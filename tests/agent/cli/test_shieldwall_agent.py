@@ -216,6 +216,20 @@ def test_the_running_process_is_lean(device: Device) -> None:
     assert not {"typer", "click", "rich", "asyncio", "sqlalchemy", "shieldwall.server"} & set(loaded)
 
 
+def test_the_command_line_loads_what_one_command_needs_with_that_command() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-c", "import shieldwall.cli.shieldwall_agent, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    ).stdout.split()
+    assert "shieldwall.cli.agent_doctor" in loaded
+    of_one = {f"shieldwall.agent.{name}" for name in ("main", "detections.handing", "doctor.examine", "doctor.bundle")}
+    of_one |= {f"shieldwall.agent.{name}" for name in ("providers.registry", "selftest.asking", "service.assembly")}
+    assert not {"http", "ssl", *of_one} & set(loaded)
+
+
 def test_errors_say_what_why_and_what_to_do(device: Device) -> None:
     failed = device("sync")
 

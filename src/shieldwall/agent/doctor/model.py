@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -14,7 +14,9 @@ from shieldwall.agent.applier.examination import Examination as RootsView
 from shieldwall.agent.applier.protocol import Standing
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.inspection.model import Inspection
-from shieldwall.agent.service.assembly import Surroundings
+
+if TYPE_CHECKING:
+    from shieldwall.agent.service.assembly import Surroundings
 
 
 class Severity(StrEnum):

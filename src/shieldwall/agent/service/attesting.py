@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shieldwall.agent.host.tpm import Endorsement
 from shieldwall.agent.host.tpm_device import TpmError
 from shieldwall.agent.service.device_keys import TpmKey, tpm_hash
 from shieldwall.agent.service.errors import RegistrationPendingError, UnusableAnswerError
-from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.registration import (
@@ -26,6 +25,9 @@ from shieldwall.contract.registration import (
 from shieldwall.trust import strict_base64
 from shieldwall.trust.device_key import SigningKey
 from shieldwall.trust.tpm import MODULUS_BYTES, MalformedTpmStructureError
+
+if TYPE_CHECKING:
+    from shieldwall.agent.service.gateway import Gateway
 
 _LARGEST_CHAIN: Final = 4_500
 """Bytes of certificates that still fit a registration."""

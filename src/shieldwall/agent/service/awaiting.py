@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shieldwall.agent.service.delays import after_failure
 from shieldwall.agent.service.errors import (
@@ -13,9 +13,11 @@ from shieldwall.agent.service.errors import (
     RegistrationPendingError,
     retry_after_seconds,
 )
-from shieldwall.agent.service.onboarding import Onboard
 from shieldwall.agent.service.records import Identity
 from shieldwall.contract.errors import ShieldwallError
+
+if TYPE_CHECKING:
+    from shieldwall.agent.service.onboarding import Onboard
 
 SHORTEST_SECONDS: Final = 5.0
 LONGEST_SECONDS: Final = 3_600.0

@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
-from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.disk import Disk
 from shieldwall.agent.service.package_file import open_leave
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.strict_json import decode, encode
 from shieldwall.trust.onboarding import MAX_PACKAGE_BYTES, open_package
+
+if TYPE_CHECKING:
+    from shieldwall.agent.service.assembly import Surroundings
 
 DIRECTORY: Final = "errands"
 ASKED: Final = ".errand"

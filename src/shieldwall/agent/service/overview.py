@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from shieldwall.agent.applier.sources import SettingSource, Source
 from shieldwall.agent.host.survey import Survey
-from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.enrollment import EnrollmentView, enrollment_of
 from shieldwall.agent.service.records import Trouble
 from shieldwall.catalog.model import Catalog
@@ -21,6 +20,9 @@ from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import ItemStatus, RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.trust import moments
 from shieldwall.trust.device_key import KeyProtection
+
+if TYPE_CHECKING:
+    from shieldwall.agent.service.assembly import Surroundings
 
 Stored: TypeAlias = tuple[Manifest, tuple[PolicyDocument, ...]]
 """The manifest that is stored, with its policies."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from shieldwall.agent.applier.authority import Claim, claim_text
 from shieldwall.agent.applier.pin import Authority, Device
@@ -12,7 +12,6 @@ from shieldwall.agent.applier.protocol import Standing
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.enforcer import Enforcer
 from shieldwall.agent.service.errors import GatewayUnreachableError
-from shieldwall.agent.service.gateway import Gateway
 from shieldwall.agent.service.records import Identity, Server
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.messages import Envelope, TimeRequest
@@ -20,6 +19,9 @@ from shieldwall.trust import strict_base64
 from shieldwall.trust.device_key import public_key_bytes
 from shieldwall.trust.onboarding import PackageExpiredError, PackageNotYetValidError
 from shieldwall.trust.refusals import ManifestExpiredError
+
+if TYPE_CHECKING:
+    from shieldwall.agent.service.gateway import Gateway
 
 T = TypeVar("T")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.agent.service.errors import AgentBusyError, CheckInFailedError, GatewayUnreachableError
 from shieldwall.agent.service.lock import Holder, StateLock, ask_to_check_in
 from shieldwall.agent.service.records import Trouble
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.status import StatusReport
+
+if TYPE_CHECKING:
+    from shieldwall.agent.service.assembly import Surroundings
 
 PATIENCE_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
