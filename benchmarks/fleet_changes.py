@@ -3,7 +3,7 @@
 A decision that reaches many is committed by itself: a policy is assigned to all, changed, taken away; the rule of a
 dynamic group changes. Each device takes that up when it checks in, many with one commit, or when the server comes to
 it; both are measured for each device, in CPU. The enforcement scope says of every device at once whether it is managed,
-and so costs a pass over all of them. The devices are those of the device list's benchmark.
+and so costs a pass over all of them. The devices are those of the device list's benchmark, on both engines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.figures import SQLITE, Bar, Engine, Figure
+from benchmarks.engines import Measured, on_both
+from benchmarks.figures import Bar, Figure
 from benchmarks.inventory import TENANT, fill
 from benchmarks.preview import antivirus_draft
 from shieldwall.catalog.loader import load
@@ -31,7 +32,7 @@ from shieldwall.server.manager.policies import Policies
 from shieldwall.server.manager.sweeping import PORTION, look, sweep
 from shieldwall.server.manager.targeting import Retargeting
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import devices, migrate
+from shieldwall.server.storage import devices
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import AssignmentKind
 from shieldwall.server.system import SystemClock, new_id
@@ -48,28 +49,29 @@ _RULES: Final = ('device.deviceOSVersion -startsWith "Debian"', 'device.deviceOS
 
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
-    """Measure on the embedded engine."""
-    database = Database(f"sqlite:///{home / 'fleet.db'}")
-    migrate.upgrade(database)
-    fill(database, 6_000 if quick else DEVICES)
-    figures = measure_changes(database, home)
-    database.close()
-    return figures
+    """Measure both engines."""
+
+    def measured(each: Measured) -> list[Figure]:
+        fill(each.database, 6_000 if quick else DEVICES)
+        each.settle()
+        return _changes(each)
+
+    return on_both(home, measured)
 
 
-def measure_changes(database: Database, home: Path, *, engine: Engine = SQLITE) -> list[Figure]:
+def _changes(measured: Measured) -> list[Figure]:
     """Decide about a fleet that is there, let it catch up, and return what the clock said of it."""
-    deciding = _deciding(database, home)
+    deciding, database, engine = _deciding(measured.database, measured.home), measured.database, measured.engine
     figures = [
         Figure.of(f"{name}: commit, {deciding.fleet:,} devices", taken, "ms", engine=engine, bar=Bar(50))
         for name, taken in deciding.committed()
     ]
     for together in (1, _TOGETHER):
         behind = deciding.behind(together * _ROUNDS)
-        costs = [_worked(database, catch_up, deciding.acting, some) for some in behind(together)]
+        costs = [_worked(measured, catch_up, deciding.acting, some) for some in behind(together)]
         what = f"caught up in a check-in, {together} at a time: for each device"
         figures.append(Figure.of(what, [each / together * 1e3 for each in costs], "ms CPU", engine=engine))
-    figures.append(_swept(deciding, engine))
+    figures.append(_swept(measured, deciding))
     for name, scope in (("nobody", _NOBODY), ("everybody", EnforcementScope())):
         took = _taken(database, save_scope, deciding.acting, scope)
         figures.append(Figure(f"scope: {name}, {deciding.fleet:,} devices", took, "s", engine=engine, bar=Bar(5)))
@@ -120,7 +122,7 @@ class _Deciding:
         return lambda together: (ids[start : start + together] for start in range(0, len(ids), together))
 
 
-def _swept(deciding: _Deciding, engine: Engine) -> Figure:
+def _swept(measured: Measured, deciding: _Deciding) -> Figure:
     """Let the server go round all that is behind, as it does beside everything else, but without a rest."""
     costs: list[float] = []
     while True:
@@ -128,11 +130,11 @@ def _swept(deciding: _Deciding, engine: Engine) -> Figure:
             looked = look(connection, TENANT)
         if looked is None:
             break
-        cost = _worked(deciding.database, sweep, deciding.acting, looked, "bench")
+        cost = _worked(measured, sweep, deciding.acting, looked, "bench")
         if len(looked.device_ids) == PORTION:
             costs.append(cost)
     what = f"caught up in a round, {PORTION} at a time: for each device"
-    return Figure.of(what, [each / PORTION * 1e3 for each in costs], "ms CPU", engine=engine)
+    return Figure.of(what, [each / PORTION * 1e3 for each in costs], "ms CPU", engine=measured.engine)
 
 
 def _deciding(database: Database, home: Path) -> _Deciding:
@@ -168,8 +170,5 @@ def _taken(database: Database, do: Callable[..., object], *arguments: Any) -> fl
     return time.perf_counter() - before
 
 
-def _worked(database: Database, do: Callable[..., object], *arguments: Any) -> float:
-    before = time.process_time()
-    with database.write() as connection:
-        do(connection, *arguments)
-    return time.process_time() - before
+def _worked(measured: Measured, do: Callable[..., object], *arguments: Any) -> float:
+    return measured.cost(lambda: _taken(measured.database, do, *arguments))

@@ -1,4 +1,4 @@
-"""What a page of the device list costs in a large fleet, on the embedded engine.
+"""What a page of the device list costs in a large fleet, on both engines.
 
 The fleet is spread over operating systems, versions, tags and hours; one device in a hundred is silent for weeks, one
 in five hundred reports errors, one in fifty has drifted. A page is fifty devices, read with all that the list shows.
@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import random
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import SQLITE, Bar, Figure
+from benchmarks.engines import Measured, on_both
+from benchmarks.figures import Bar, Engine, Figure
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.inventory.machines import Wanted, facets, filter_at, list_machines
-from shieldwall.server.storage import inventory_rows, migrate, tenants
+from shieldwall.server.storage import inventory_rows, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState, Registration
 from shieldwall.server.storage.devices import columns_of_device
@@ -29,47 +30,52 @@ from shieldwall.server.storage.records import Tenant
 from shieldwall.server.storage.schema import check_ins, devices, inventory
 
 DEVICES, PAGE, PORTION, BAR_MILLISECONDS = 100_000, 50, 5_000, 50
+_TIMES = 3
 TENANT = TenantId("00000000-0000-4000-8000-00000000000a")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     """Measure pages of the list in every order, and by every filter."""
-    fleet = 5_000 if quick else DEVICES
-    database = Database(f"sqlite:///{home / 'inventory.db'}")
-    migrate.upgrade(database)
-    fill(database, fleet)
+    return on_both(home, partial(_measured, fleet=5_000 if quick else DEVICES))
+
+
+def _measured(measured: Measured, fleet: int) -> list[Figure]:
+    fill(measured.database, fleet)
+    measured.settle()
     everybody = filter_at(NOW)
-    plain = _pages(database, everybody, Order())
-    print(f"device list: a page of {PAGE} of {fleet:,} devices; ms CPU, by name and by last check-in")
+    plain = _pages(measured, everybody, Order())
+    print(
+        f"device list on {measured.engine}: a page of {PAGE} of {fleet:,} devices; ms CPU, by name and by last check-in"
+    )
     orders, filters = {}, {}
     for order in (Order(by=each, descending=turned) for each in Sort for turned in (False, True)):
         named = order.by.value + (", turned round" if order.descending else "")
-        orders[f"by {named}"] = cost = _pages(database, everybody, order)
+        orders[f"by {named}"] = cost = _pages(measured, everybody, order)
         print(f"  by {named:32} {cost * 1e3:8.2f}")
     for name, asked in _filters(everybody).items():
-        filters[f"{name}, by name"] = cost = _pages(database, asked, Order())
-        late = _pages(database, asked, Order(by=Sort.LAST_CHECK_IN, descending=True))
+        filters[f"{name}, by name"] = cost = _pages(measured, asked, Order())
+        late = _pages(measured, asked, Order(by=Sort.LAST_CHECK_IN, descending=True))
         filters[f"{name}, by last check-in"] = late
         print(f"  {name:35} {cost * 1e3:8.2f} {late * 1e3:8.2f}")
-    with database.read() as connection:
-        cost = _median(3, lambda: facets(connection, TENANT, everybody, FACETS))
-    database.close()
+    with measured.database.read() as connection:
+        cost = _median(measured, lambda: facets(connection, TENANT, everybody, FACETS))
+    engine = measured.engine
     return [
-        _figure(f"device list: a page of {PAGE} of {fleet:,} devices, by name", plain),
-        *_dearest("device list: the dearest order", orders),
-        *_dearest("device list: the dearest filter", filters),
-        Figure("device list: all facets counted, apart from a page", cost * 1e3, "ms CPU", engine=SQLITE),
+        _figure(f"device list: a page of {PAGE} of {fleet:,} devices, by name", plain, engine),
+        _dearest("order", orders, engine),
+        _dearest("filter", filters, engine),
+        Figure("device list: all facets counted, apart from a page", cost * 1e3, "ms CPU", engine=engine),
     ]
 
 
-def _dearest(what: str, costs: Mapping[str, float]) -> Iterator[Figure]:
+def _dearest(kind: str, costs: Mapping[str, float], engine: Engine) -> Figure:
     name = max(costs, key=lambda each: costs[each])
-    yield _figure(f"{what}, {name}", costs[name])
+    return _figure(f"device list: the dearest {kind}, {name}", costs[name], engine)
 
 
-def _figure(what: str, seconds: float) -> Figure:
-    return Figure(what, seconds * 1e3, "ms CPU", engine=SQLITE, bar=Bar(BAR_MILLISECONDS))
+def _figure(what: str, seconds: float, engine: Engine) -> Figure:
+    return Figure(what, seconds * 1e3, "ms CPU", engine=engine, bar=Bar(BAR_MILLISECONDS))
 
 
 def fill(database: Database, fleet: int) -> None:
@@ -160,27 +166,22 @@ def _check_in(chance: random.Random, device: Device) -> dict[str, Any]:
     return {"device_id": device.id, "tenant_id": TENANT, "epoch": 1, "seq": 1, "last_check_in": seen}
 
 
-def _pages(database: Database, asked: Filter, order: Order) -> float:
+def _pages(measured: Measured, asked: Filter, order: Order) -> float:
     """Read the first page and, where there is one, the page after it; return what one costs."""
     pages = 0
 
     def read() -> None:
         nonlocal pages
         pages = 1
-        with database.read() as connection:
+        with measured.database.read() as connection:
             first = list_machines(connection, TENANT, Wanted(filter=asked, order=order, size=PAGE))
             if len(first) == PAGE:
                 pages = 2
                 after = first[-1].cursor
                 list_machines(connection, TENANT, Wanted(filter=asked, order=order, cursor=after, size=PAGE))
 
-    return _median(3, read) / pages
+    return _median(measured, read) / pages
 
 
-def _median(times: int, work: Callable[[], object]) -> float:
-    costs = []
-    for _ in range(times):
-        before = time.process_time()
-        work()
-        costs.append(time.process_time() - before)
-    return statistics.median(costs)
+def _median(measured: Measured, work: Callable[[], object]) -> float:
+    return statistics.median(measured.cost(work) for _ in range(_TIMES))

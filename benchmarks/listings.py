@@ -1,8 +1,8 @@
 """What a page of Graph's listings of devices costs in a large fleet, filtered and ordered as programs do it.
 
 Each question is asked many times, with other values and, where there is one, for the page after the first. The figures
-are the elapsed time of a page of a hundred resources, with all that a listing shows. PostgreSQL is measured where
-``SHIELDWALL_BENCHMARK_POSTGRESQL`` names an empty database; ``SHIELDWALL_BENCHMARK_FLEET`` says how many devices.
+are the elapsed time of a page of a hundred resources, with all that a listing shows, on both engines;
+``SHIELDWALL_BENCHMARK_FLEET`` says how many devices.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from benchmarks.engines import Measured, on_both
 from benchmarks.figures import Bar, Engine, Figure, percentile
 from benchmarks.inventory import NOW, TENANT, fill
 from shieldwall.server.access.grants import FULL
@@ -28,12 +29,11 @@ from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.odata.fields import FieldMap
 from shieldwall.server.graph.query import Query, parse_query
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import devices, migrate
+from shieldwall.server.storage import devices
 from shieldwall.server.storage.database import Database
 
 FLEET: Final = int(os.environ.get("SHIELDWALL_BENCHMARK_FLEET", "100000"))
 TIMES: Final = 20
-POSTGRESQL: Final = "SHIELDWALL_BENCHMARK_POSTGRESQL"
 _MANAGED: Final[dict[str, tuple[str, str]]] = {
     "everything": ("", ""),
     "by name": ("", "deviceName"),
@@ -86,18 +86,14 @@ class Question:
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     """Measure every question."""
-    fleet, figures = 5_000 if quick else FLEET, []
-    urls: dict[Engine, str] = {"SQLite": f"sqlite:///{home / 'listings.db'}"}
-    if POSTGRESQL in os.environ:
-        urls["PostgreSQL"] = os.environ[POSTGRESQL]
-    for engine, url in urls.items():
-        database = Database(url)
-        migrate.upgrade(database)
-        fill(database, fleet)
-        _settle(database)
-        figures += measure_filled(database, engine, fleet)
-        database.close()
-    return figures
+    fleet = 5_000 if quick else FLEET
+
+    def measured(each: Measured) -> list[Figure]:
+        fill(each.database, fleet)
+        each.settle()
+        return measure_filled(each.database, each.engine, fleet)
+
+    return on_both(home, measured)
 
 
 def measure_filled(database: Database, engine: Engine, fleet: int) -> list[Figure]:
@@ -169,10 +165,3 @@ def _counted(database: Database, filter_: str) -> float:
 def _figures(times: list[float]) -> str:
     p95 = times[min(int(len(times) * 0.95), len(times) - 1)]
     return f"p50 {statistics.median(times) * 1e3:8.1f} ms, p95 {p95 * 1e3:8.1f} ms"
-
-
-def _settle(database: Database) -> None:
-    """Let PostgreSQL know what it holds, as its own housekeeping does within minutes."""
-    if not database.is_sqlite:
-        with database.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))

@@ -96,13 +96,20 @@ def opened(file: Path, *, fleet: int = FLEET) -> Iterator[AdminWorld]:
     is_new = not file.exists()
     database = Database.at(file)
     migrate.upgrade(database)
+    with opened_over(database, fleet=fleet, is_new=is_new) as world:
+        yield world
+    database.close()
+
+
+@contextmanager
+def opened_over(database: Database, *, fleet: int, is_new: bool) -> Iterator[AdminWorld]:
+    """Open the server over a database that has its tables; the tenant is made where nothing else is in it."""
     with TemporaryDirectory() as data:
         if is_new:
             fill(create_admin_world(database, Path(data) / "first"), fleet)
         world = admin_world_over(database, Path(data) / "data")
         # Ids that are counted would be those of the last time.
         yield replace(world, services=replace(world.services, new_id=new_id))
-    database.close()
 
 
 def _costs(world: AdminWorld) -> Iterator[Cost]:

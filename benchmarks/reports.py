@@ -2,8 +2,8 @@
 
 The port for administrators runs as it does in a server, with TLS, in this process; a program of its own asks it over
 one connection, and takes the time from its first byte to the last of the answer. Meanwhile twenty devices a second
-report something else than before, so that nothing that was counted stays true. The tenant is made by
-``large_tenants``, or found again where ``SHIELDWALL_BENCHMARK_TENANT`` names a file.
+report something else than before, so that nothing that was counted stays true. All of that on both engines; the tenant
+is made by ``large_tenants``, on SQLite found again where ``SHIELDWALL_BENCHMARK_TENANT`` names a file.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import gc
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,9 +31,10 @@ from tests.support.admin import AUTHORITY, AdminWorld
 from tests.support.samples import TENANT_ID
 
 from benchmarks.bars import ALL_COUNTS, ANY_SLICE
-from benchmarks.figures import SQLITE, Bar, Figure
-from benchmarks.portal import KEPT, opened
-from benchmarks.programs import SHIELDWALL, run, wait_for_port
+from benchmarks.engines import Measured, on_both
+from benchmarks.figures import Bar, Figure
+from benchmarks.portal import KEPT, opened_over
+from benchmarks.programs import SHIELDWALL, resident_bytes, run, wait_for_port
 from shieldwall.server.gateway_process import spare_collections
 from shieldwall.server.listener import Listener
 from shieldwall.server.manager.figures import FleetFigures
@@ -80,42 +80,44 @@ class Question:
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     """Measure over HTTP, and what the fleet in memory costs."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    fleet = QUICK_FLEET if quick else FLEET
-    kept = home / "reports.db" if quick else Path(os.environ.get(KEPT, home / "reports.db"))
-    with opened(kept, fleet=fleet) as world:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        held, fleets, loading = _held(world)
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        counted = _in_database(world)
+    kept = None if quick or KEPT not in os.environ else Path(os.environ[KEPT])
+    return on_both(home, partial(_measured, quick=quick), sqlite=kept)
+
+
+def _measured(measured: Measured, *, quick: bool) -> list[Figure]:
+    fleet, engine = QUICK_FLEET if quick else FLEET, measured.engine
+    with opened_over(measured.database, fleet=fleet, is_new=measured.is_new) as world:
+        before = resident_bytes(os.getpid())
+        held, fleets, loading = _held(measured, world)
+        grown = (resident_bytes(os.getpid()) - before) / 2**20
+        counted = measured.cost(partial(_in_database, world))
         questions = _questions(held)
-        with _served(home, _with(world, fleets)) as authority, _repeatedly(fleets.follow, 1.0):
+        with _served(measured.home, _with(world, fleets)) as authority, _repeatedly(fleets.follow, 1.0):
             token = _token(_with(world, fleets))
-            costs = {name: _cost(authority, token, {name: each}) for name, each in questions.items()}
+            costs = {name: _cost(measured, authority, token, {name: each}) for name, each in questions.items()}
             with _repeatedly(_reporting(world), 1 / REPORTS_PER_SECOND):
                 times = _asked(authority, token, questions, 10 if quick else TIMES)
     what = f"reports, {fleet:,} devices"
     figures = [
-        Figure.of(f"{what}: {name}", took, "ms", engine=SQLITE, bar=None if quick else questions[name].bar)
+        Figure.of(f"{what}: {name}", took, "ms", engine=engine, bar=None if quick else questions[name].bar)
         for name, took in times.items()
     ]
-    figures += [Figure(f"… CPU of the server: {name}", cost, "ms CPU", engine=SQLITE) for name, cost in costs.items()]
+    figures += [Figure(f"… CPU of the server: {name}", cost, "ms CPU", engine=engine) for name, cost in costs.items()]
     note = f"{len(held.image.stood_kinds):,} kinds of devices that report alike, {len(held.image.groups)} groups"
     return [
         *figures,
-        Figure(f"{what}: memory of the fleet", fleets.size / 2**20, "MiB", engine=SQLITE, note=note),
-        Figure("… the process grew by, reading it", grown, "MiB", engine=SQLITE),
-        Figure("… read from the database", loading, "s CPU", engine=SQLITE),
-        Figure("… the same counts by the database", counted, "s CPU", engine=SQLITE),
+        Figure(f"{what}: memory of the fleet", fleets.size / 2**20, "MiB", engine=engine, note=note),
+        Figure("… the process grew by, reading it", grown, "MiB", engine=engine),
+        Figure("… read from the database", loading, "s CPU", engine=engine),
+        Figure("… the same counts by the database", counted, "s CPU", engine=engine),
     ]
 
 
-def _held(world: AdminWorld) -> tuple[HeldFleet, FleetReports, float]:
+def _held(measured: Measured, world: AdminWorld) -> tuple[HeldFleet, FleetReports, float]:
     services = world.services
     fleets = FleetReports(services.database, services.catalog, services.clock, new_mark=services.new_id)
     fleets.current(TENANT_ID)
-    begun = time.process_time()
-    fleets.follow()
-    took = time.process_time() - begun
+    took = measured.cost(fleets.follow)
     held = fleets.current(TENANT_ID)
     assert held is not None, "a fleet of this size is held"
     return held, fleets, took
@@ -126,11 +128,9 @@ def _with(world: AdminWorld, fleets: FleetReports) -> AdminWorld:
     return replace(world, services=services)
 
 
-def _in_database(world: AdminWorld) -> float:
+def _in_database(world: AdminWorld) -> None:
     with world.services.database.read() as connection:
-        begun = time.process_time()
         standing_of_fleet(connection, world.services.catalog, TENANT_ID)
-        return time.process_time() - begun
 
 
 def _questions(held: HeldFleet) -> dict[str, Question]:
@@ -176,11 +176,9 @@ def _asked(authority: Path, token: str, questions: Mapping[str, Question], times
     return found
 
 
-def _cost(authority: Path, token: str, questions: Mapping[str, Question], times: int = 20) -> float:
-    """Return what an answer costs this process, in milliseconds; whoever asks is another one."""
-    begun = time.process_time()
-    _asked(authority, token, questions, times)
-    return (time.process_time() - begun) * 1e3 / (times + _UNCOUNTED)
+def _cost(measured: Measured, authority: Path, token: str, questions: Mapping[str, Question], times: int = 20) -> float:
+    """Return what an answer costs this process and PostgreSQL, in milliseconds; whoever asks is another one."""
+    return measured.cost(partial(_asked, authority, token, questions, times)) * 1e3 / (times + _UNCOUNTED)
 
 
 def _token(world: AdminWorld) -> str:
