@@ -54,7 +54,9 @@ def portion(
     order, start, size = cut.order, cut.after or Position(), cut.size
     seen: FromClause = check_ins
     named: list[str] | None = None if known is None else list(known)
-    if named is None and (order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags or asked.only):
+    if named is None and (
+        order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags or asked.only or asked.is_duplicate
+    ):
         named = _few(connection, question)
     if named is not None:
         conditions = [inventory.c.device_id.in_(named)]
