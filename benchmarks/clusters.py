@@ -1,4 +1,7 @@
-"""A PostgreSQL of its own that keeps what it is told: Debian's programs with their own defaults, on a Unix socket."""
+"""Where a server that is measured keeps its state: a file of SQLite's, or a PostgreSQL of its own.
+
+That PostgreSQL keeps what it is told: Debian's programs with their own defaults, on a Unix socket.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +17,12 @@ from typing import Any, Final
 
 import psycopg
 
+from benchmarks.figures import POSTGRESQL, SQLITE, Engine, Figure
 from benchmarks.programs import children, processor_seconds, wait_until
+
+ENGINES: Final[tuple[Engine, ...]] = (SQLITE, POSTGRESQL)
+NOT_THERE: Final = "needs PostgreSQL"
+"""Why figures are missing where ``storage`` gives none."""
 
 _UNPRIVILEGED: Final = "postgres"
 _SETTINGS: Final = {
@@ -39,6 +47,65 @@ class Cluster:
     def processor_seconds(self) -> float:
         """Add up the work of all its processes, of those that have ended too."""
         return processor_seconds([self.postmaster], with_children=True) + processor_seconds(children(self.postmaster))
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a server is to keep its state, and what that works itself: a file works nothing."""
+
+    engine: Engine
+    home: Path
+    """For the server's data; not made yet."""
+    cluster: Cluster | None = None
+
+    @property
+    def url(self) -> str | None:
+        """The database, where it is not a file of the server's own."""
+        return None if self.cluster is None else self.cluster.url
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What ``shieldwall server init`` is told of it."""
+        return () if self.url is None else ("--database", self.url)
+
+    def pids(self) -> list[int]:
+        """List the database's processes, as they are now."""
+        return [] if self.cluster is None else self.cluster.pids()
+
+    def processor_seconds(self) -> float:
+        """Add up the database's own work."""
+        return 0.0 if self.cluster is None else self.cluster.processor_seconds()
+
+
+@contextmanager
+def storage(home: Path, engine: Engine) -> Iterator[Storage | None]:
+    """Prepare the storage of a server on one of the engines below ``home``; ``None`` where it is not installed."""
+    own = home / engine.lower()
+    if engine != POSTGRESQL:
+        yield Storage(engine, own)
+    elif programs() is None:
+        yield None
+    else:
+        with cluster(home / "cluster") as running:
+            yield Storage(engine, own, running)
+
+
+def on_each_engine(home: Path, measured: Callable[[Storage], Iterable[Figure]]) -> list[Figure]:
+    """Measure the same on SQLite and then on PostgreSQL.
+
+    Without PostgreSQL each of SQLite's figures that has a bar stands there once more, as not measured.
+    """
+    figures: list[Figure] = []
+    for engine in ENGINES:
+        with storage(home, engine) as there:
+            if there is not None:
+                figures += measured(there)
+            else:
+                held = [each for each in figures if each.bar is not None]
+                figures += [
+                    Figure.missing(each.what, each.unit, NOT_THERE, engine=engine, bar=each.bar) for each in held
+                ]
+    return figures
 
 
 def programs() -> Path | None:

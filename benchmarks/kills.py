@@ -1,7 +1,7 @@
 """Processes of a server killed at random moments of a storm of check-ins: what is lost, and when it serves again.
 
-The same storm, ledger and server as in ``tests/campaigns/test_killing_server.py``; ``make campaign`` kills a thousand
-times.
+On both engines, one after the other; of PostgreSQL itself nothing is killed. The same storm, ledger and server as in
+``tests/campaigns/test_killing_server.py``; ``make campaign`` kills a thousand times.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,8 @@ from tests.support.kill_storm import LedgerStorm
 from tests.support.storm_server import StormServer
 
 from benchmarks.bars import KILLS_BACK, KILLS_LOST
-from benchmarks.figures import SQLITE, Figure
+from benchmarks.clusters import Storage, on_each_engine
+from benchmarks.figures import Figure
 
 _LONGEST_SECONDS: Final = 120.0
 _STORM_SECONDS: Final = 0.4
@@ -28,38 +29,47 @@ _END_ALL: Final = ("signer", "all")
 
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
-    """Kill so many times, and look into the database after that."""
-    kills = 4 if quick else 50
-    server, chance = StormServer.made(home), random.Random(8)  # noqa: S311 - tries, not secrets
+    """Kill so many times on each engine, one after the other, and look into the database after that."""
+    return on_each_engine(home, lambda there: _measured(there, 4 if quick else 50))
+
+
+def _measured(there: Storage, kills: int) -> list[Figure]:
+    what, engine = f"killed {kills} times under load", there.engine
+    took, wrong, note = _killed(there, kills)
+    return [
+        Figure(f"{what}: acknowledged reports lost", wrong, "", engine=engine, bar=KILLS_LOST, note=note),
+        Figure(f"{what}: serving again, at the latest", max(took), "s", engine=engine, bar=KILLS_BACK),
+        Figure.of(f"{what}: serving again", took, "s", engine=engine),
+    ]
+
+
+def _killed(there: Storage, kills: int) -> tuple[list[float], int, str]:
+    """Return the seconds that each kill took, 1 where anything is not as it was acknowledged, and what was seen."""
+    server, chance = StormServer.made(there.home, there.url), random.Random(8)  # noqa: S311 - tries, not secrets
     fleet = server.enrolled(200)
-    storm = LedgerStorm(
-        fleet=fleet,
-        storm=server.storm(),
-        authority=server.authority,
-        chance=chance,
-        meanwhile=server.start_if_ended,
-    )
     took = []
-    with server.running():
+    with closing(server.storm()) as client, server.running():
+        storm = LedgerStorm(
+            fleet=fleet,
+            storm=client,
+            authority=server.authority,
+            chance=chance,
+            meanwhile=server.start_if_ended,
+        )
         storm.go_on(_LONGEST_SECONDS, lambda: storm.acknowledged > 0)
         for _ in range(kills):
             storm.go_on(chance.uniform(0, _STORM_SECONDS))
             took.append(_serving_again(server, storm, chance.choice(_VICTIMS)))
         storm.settle(_LONGEST_SECONDS)
         storm.call_all(_LONGEST_SECONDS)
-    lost, first = 0, ""
+    wrong, first = 0, ""
     with server.database() as database:
         try:
             storm.check(database)
         except AssertionError as found:
-            lost, first = 1, f"; at least one: {found}"
-    what = f"killed {kills} times under load"
-    note = f"{storm.acknowledged:,} acknowledged; gateway, admin, signer or all of them; {dict(storm.statuses)}{first}"
-    return [
-        Figure(f"{what}: acknowledged reports lost", lost, "", engine=SQLITE, bar=KILLS_LOST, note=note),
-        Figure(f"{what}: serving again, at the latest", max(took), "s", engine=SQLITE, bar=KILLS_BACK),
-        Figure.of(f"{what}: serving again", took, "s", engine=SQLITE),
-    ]
+            wrong, first = 1, f"; at least one: {found}"
+    seen = f"{storm.acknowledged:,} acknowledged; gateway, admin, signer or all of them; {dict(storm.statuses)}{first}"
+    return took, wrong, seen
 
 
 def _serving_again(server: StormServer, storm: LedgerStorm, victim: str) -> float:

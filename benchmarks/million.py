@@ -24,12 +24,12 @@ from tests.support.admin import create_admin_world
 from tests.support.check_in_storm import Outcome, Storm, at_rate, keep_up
 
 from benchmarks.bars import CHECK_INS_SHARE, WHOLE_STATE
-from benchmarks.clusters import Cluster, cluster, programs
+from benchmarks.clusters import Storage, on_each_engine
 from benchmarks.cores import apart
-from benchmarks.figures import POSTGRESQL, SQLITE, Bar, Engine, Figure
+from benchmarks.figures import POSTGRESQL, Bar, Engine, Figure
 from benchmarks.known_devices import KnownDevice, take_over
 from benchmarks.large_tenants import fill
-from benchmarks.programs import SHIELDWALL, children, command_line, processor_seconds, run, started, wait_for_port
+from benchmarks.programs import SHIELDWALL, gateway_and_signer, processor_seconds, run, started, wait_for_port
 from benchmarks.table_sizes import by_table, sizes
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
@@ -63,76 +63,48 @@ _QUICK: Final = _Scale(fleet=5_000, speaking=1_000, rounds=2, seconds=4)
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """A server's data, its database, and the cluster that holds it, where there is one."""
+    """A server's storage, and the database in it."""
 
-    data: Path
+    storage: Storage
     database: Database
-    engine: Engine
-    cluster: Cluster | None
+
+    @property
+    def data(self) -> Path:
+        return self.storage.home
+
+    @property
+    def engine(self) -> Engine:
+        return self.storage.engine
 
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     """Measure both engines, one after the other."""
     scale = _QUICK if quick else _WHOLE
     kept = home if quick else Path(os.environ.get(KEPT, home))
-    figures = []
-    for opened in (_on_sqlite, _on_postgresql):
-        with opened(kept, scale) as found:
-            if found is None:
-                figures += _missing(scale)
-                continue
-            figures += [_size(found, scale), *_check_ins(found, scale)]
-    return figures
+    return on_each_engine(kept, lambda there: _measured(there, scale))
 
 
-def _missing(scale: _Scale) -> list[Figure]:
-    why = "needs Debian's PostgreSQL"
-    return [
-        Figure.missing(_size_of(scale), "GB", why, engine=POSTGRESQL, bar=scale.bar(WHOLE_STATE)),
-        Figure.missing(_share_of(scale), "% of a core", why, engine=POSTGRESQL, bar=scale.bar(CHECK_INS_SHARE)),
-    ]
+def _measured(there: Storage, scale: _Scale) -> list[Figure]:
+    with _filled(there, scale) as found:
+        return [_size(found, scale), *_check_ins(found, scale)]
 
 
 @contextmanager
-def _on_sqlite(kept: Path, scale: _Scale) -> Iterator[_Home | None]:
-    data = kept / "sqlite"
-    is_new = not data.exists()
+def _filled(there: Storage, scale: _Scale) -> Iterator[_Home]:
+    """Make a fleet there, or find one that was kept."""
+    is_new = not there.home.exists()
     if is_new:
-        _init(data)
-    with _filled(f"sqlite:///{data / 'shieldwall.db'}", scale, SQLITE, is_new=is_new) as database:
-        yield _Home(data, database, SQLITE, None)
-
-
-@contextmanager
-def _on_postgresql(kept: Path, scale: _Scale) -> Iterator[_Home | None]:
-    if programs() is None:
-        yield None
-        return
-    data, own = kept / "postgresql", kept / "cluster"
-    with cluster(own) as running:
-        is_new = not data.exists()
-        if is_new:
-            _init(data, "--database", running.url)
-        with _filled(running.url, scale, POSTGRESQL, is_new=is_new) as database:
-            yield _Home(data, database, POSTGRESQL, running)
-
-
-def _init(data: Path, *words: str) -> None:
-    urls = ("--public-url", f"https://localhost:{_ADMIN_PORT}", "--gateway-url", f"https://{_AUTHORITY}")
-    run(SHIELDWALL, "server", "init", "--data", str(data), *urls, *words)
-
-
-@contextmanager
-def _filled(url: str, scale: _Scale, engine: Engine, *, is_new: bool) -> Iterator[Database]:
-    database = Database(url)
+        urls = ("--public-url", f"https://localhost:{_ADMIN_PORT}", "--gateway-url", f"https://{_AUTHORITY}")
+        run(SHIELDWALL, "server", "init", "--data", str(there.home), *urls, *there.words)
+    database = Database(there.url or f"sqlite:///{there.home / 'shieldwall.db'}")
     if is_new:
         begun = time.monotonic()
         with TemporaryDirectory() as keys:
             fill(create_admin_world(database, Path(keys) / "data"), scale.fleet)
-        print(f"{scale.fleet:,} devices on {engine}: made in {time.monotonic() - begun:.0f} s", flush=True)
+        print(f"{scale.fleet:,} devices on {there.engine}: made in {time.monotonic() - begun:.0f} s", flush=True)
     else:
         migrate.upgrade(database)
-    yield database
+    yield _Home(there, database)
     database.close()
 
 
@@ -157,7 +129,7 @@ def _check_ins(home: _Home, scale: _Scale) -> list[Figure]:
             pass  # their keys are read for the first time: nobody reads a million keys every 90 minutes
         costs, answered, times = [], Counter[str](), []
         for _ in range(scale.rounds):
-            with apart([*pids, *(home.cluster.pids() if home.cluster else ())]):
+            with apart([*pids, *home.storage.pids()]):
                 before = _worked(home, pids)
                 outcomes = _round(storm, coming, scale.seconds)
             # By what was answered: on a busy machine fewer come in the time than were meant to.
@@ -171,7 +143,7 @@ def _check_ins(home: _Home, scale: _Scale) -> list[Figure]:
             Figure.missing(_share_of(scale), "% of a core", why, engine=home.engine, bar=scale.bar(CHECK_INS_SHARE))
         ]
     note = f"{scale.rounds} rounds of {scale.seconds:.0f} s, answered {dict(answered)}; gateway, signer" + (
-        ", all of PostgreSQL" if home.cluster else ""
+        ", all of PostgreSQL" if home.engine == POSTGRESQL else ""
     )
     shares = [cost / 1e6 * PER_SECOND * 100 for cost in costs]
     return [
@@ -199,12 +171,11 @@ def _serving(home: _Home) -> Iterator[list[int]]:
     words = ("server", "run", "--data", str(home.data), "--role", "signer", "--role", "gateway")
     with started([SHIELDWALL, *words], home.data / "server.log") as pid:
         wait_for_port(_GATEWAY_PORT)
-        measured = ("gateway_process", "signer")
-        yield [child for child in children(pid) if any(name in command_line(child) for name in measured)]
+        yield gateway_and_signer(pid)
 
 
 def _worked(home: _Home, pids: list[int]) -> float:
-    return processor_seconds(pids) + (home.cluster.processor_seconds() if home.cluster else 0.0)
+    return processor_seconds(pids) + home.storage.processor_seconds()
 
 
 def _size_of(scale: _Scale) -> str:

@@ -52,6 +52,12 @@ def command_line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
+def gateway_and_signer(server: int) -> list[int]:
+    """List the processes of a server that devices meet."""
+    measured = ("gateway_process", "shieldwall.server.signer")
+    return [child for child in children(server) if any(name in command_line(child) for name in measured)]
+
+
 @contextmanager
 def started(command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[int]:
     """Run a program for a while, with our environment unless another is given; gives its process id."""
@@ -94,9 +100,11 @@ def run(*command: str, environment: dict[str, str] | None = None) -> str:
 class Server:
     """A Shieldwall server for a benchmark, with an onboarding package."""
 
-    def __init__(self, home: Path, *, admin_port: int, gateway_port: int) -> None:
+    def __init__(self, home: Path, *, admin_port: int, gateway_port: int, database: Sequence[str] = ()) -> None:
+        """``database`` is what its making is told of a database; without it there is one in a file."""
         self.data, self.package, self.home = home / "data", home / "package.json", home
         self.admin_port, self.gateway_port = admin_port, gateway_port
+        self._database = database
         self.environment = {"SHIELDWALL_CONFIG": str(home / "cli")}
 
     @contextmanager
@@ -106,6 +114,7 @@ class Server:
             *(SHIELDWALL, "server", "init", "--data", str(self.data)),
             *("--public-url", f"https://localhost:{self.admin_port}"),
             *("--gateway-url", f"https://localhost:{self.gateway_port}"),
+            *self._database,
         )
         with started([SHIELDWALL, "server", "run", "--data", str(self.data)], self.home / "server.log") as pid:
             wait_for_port(self.gateway_port)
@@ -116,8 +125,7 @@ class Server:
             run(SHIELDWALL, *words, *(word for each in allowed for word in ("--permission", each)))
             run(SHIELDWALL, "login", "--app", str(app), environment=self.environment)
             run(SHIELDWALL, "package", "create", "--out", str(self.package), environment=self.environment)
-            measured = ("gateway_process", "signer")
-            yield [child for child in children(pid) if any(name in command_line(child) for name in measured)]
+            yield gateway_and_signer(pid)
 
     @property
     def certificate(self) -> Path:

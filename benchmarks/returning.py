@@ -21,8 +21,8 @@ from tests.support.slowing import slowed
 from tests.support.storm_server import StormServer
 
 from benchmarks.bars import GOODPUT, HERD_LOST
-from benchmarks.clusters import cluster, programs
-from benchmarks.figures import POSTGRESQL, SQLITE, Bar, Engine, Figure, Peer
+from benchmarks.clusters import Storage, on_each_engine
+from benchmarks.figures import Bar, Engine, Figure, Peer
 from shieldwall.agent.service.transport import tls_context
 from shieldwall.simulator.chance import chance_of
 from shieldwall.simulator.load.client import Client
@@ -57,17 +57,13 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     """Let a herd come to a server on either engine, one after the other."""
     scale = QUICK if quick else FULL
     _may_open(2 * _AT_ONCE)
-    figures = _returned(home / "sqlite", SQLITE, scale, is_held=not quick)
-    if programs() is None:
-        why = "needs PostgreSQL"
-        return [*figures, Figure.missing(_lost(scale), "", why, engine=POSTGRESQL, bar=None if quick else HERD_LOST)]
-    with cluster(home / "cluster") as running:
-        return [*figures, *_returned(home / "postgresql", POSTGRESQL, scale, running.url, is_held=not quick)]
+    return on_each_engine(home, lambda there: _returned(there, scale, is_held=not quick))
 
 
-def _returned(home: Path, engine: Engine, scale: Scale, url: str | None = None, *, is_held: bool) -> list[Figure]:
+def _returned(there: Storage, scale: Scale, *, is_held: bool) -> list[Figure]:
     """``is_held`` says whether the figures are held to the bars of the product."""
-    server = StormServer.made(home, url)
+    engine = there.engine
+    server = StormServer.made(there.home, there.url)
     tables = InTables(server.settings, "returning")
     fleet = tables.enrol(scale.calm + scale.herd, lambda _made: None)
     calm, herd = fleet[: scale.calm], fleet[scale.calm :]
