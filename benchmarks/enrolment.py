@@ -3,7 +3,7 @@
 A device is a file system root of its own with mdatp's managed file, and the policy is assigned to all devices. The
 clock starts with the program that onboards, and stops when the server holds a report on the target the device has:
 every setting written, read back and compared. On both engines, one after the other. On PostgreSQL the database's
-processor time, whichever process of the server it works for, is the server's too, but for what our own looks take there.
+processor time is the server's too, whichever of its processes asks, but for what our own looks take there.
 """
 
 from __future__ import annotations
