@@ -25,13 +25,23 @@ def note(run: Path, upkeep: Upkeep, *, is_done: bool) -> None:
     """Note that it was done now, or that it failed; a disk that does not take that is told of by others."""
     with suppress(OSError):
         if not is_done:
-            with _failed(run, upkeep).open("ab") as file:
-                file.write(b".")
+            _note_failure(run, upkeep)
             return
         beside = _done(run, upkeep).with_suffix(".part")
         beside.unlink(missing_ok=True)
         beside.touch()
         beside.replace(_done(run, upkeep))  # also over what another user left there, whose time is not ours to set
+
+
+def _note_failure(run: Path, upkeep: Upkeep) -> None:
+    try:
+        with _failed(run, upkeep).open("ab") as file:
+            file.write(b".")
+    except PermissionError:  # root's, who ran this before us; its size is for all to see, and the directory is ours
+        beside = _failed(run, upkeep).with_suffix(".part")
+        beside.unlink(missing_ok=True)
+        beside.write_bytes(b"." * (failures(run, upkeep) + 1))
+        beside.replace(_failed(run, upkeep))
 
 
 @contextmanager
