@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
 from shieldwall.catalog.validate import ServerEndpoints
+from shieldwall.server.directory.acting import Moment
+from shieldwall.server.inventory.certifying import MOST_RUNS, changed_too_often
 from shieldwall.server.manager.change_sets import ChangeSets
 from shieldwall.server.manager.policies import Policies
 from shieldwall.server.manager.reusable_settings import ReusableSettings
+from shieldwall.server.manager.signing import AtHand, RepeatedIds, SignaturesWantedError
 from shieldwall.server.services import AdminServices
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def server_of(services: AdminServices) -> ServerEndpoints:
@@ -16,14 +27,41 @@ def server_of(services: AdminServices) -> ServerEndpoints:
 
 def authoring(services: AdminServices) -> Policies:
     """Return what saves policies."""
-    return Policies(catalog=services.catalog, signer=services.signer, server=server_of(services))
+    return Policies(catalog=services.catalog, signer=services.policy_signer, server=server_of(services))
 
 
 def changing(services: AdminServices) -> ChangeSets:
     """Return what applies change sets."""
-    return ChangeSets(catalog=services.catalog, signer=services.signer, server=server_of(services))
+    return ChangeSets(catalog=services.catalog, signer=services.policy_signer, server=server_of(services))
 
 
 def reusing(services: AdminServices) -> ReusableSettings:
     """Return what saves reusable settings."""
-    return ReusableSettings(catalog=services.catalog, signer=services.signer, server=server_of(services))
+    return ReusableSettings(catalog=services.catalog, signer=services.policy_signer, server=server_of(services))
+
+
+def signed_between(
+    doing: Callable[Concatenate[AdminServices, P], T],
+) -> Callable[Concatenate[AdminServices, P], T]:
+    """Let what publishes policies run again once the signer was asked, which happens with no transaction open.
+
+    ``doing`` opens its transaction itself, with the services that it is handed and no others, and does nothing beside
+    it that must not happen twice. Each run sees the same moment and draws the same ids.
+
+    What is returned raises what ``doing`` raises; SignerError, where no signature came; and StorageUnavailableError,
+    where rows changed in between every time.
+    """
+
+    @wraps(doing)
+    def repeated(services: AdminServices, *arguments: P.args, **named: P.kwargs) -> T:
+        at_hand, ids = AtHand(), RepeatedIds(services.new_id)
+        at_once = replace(services, clock=Moment(services.clock.now()), signatures=at_hand)
+        for _ in range(MOST_RUNS):
+            try:
+                return doing(replace(at_once, new_id=ids.again()), *arguments, **named)
+            except SignaturesWantedError as error:
+                wanted = error.documents
+            at_hand.ask(services.signer, wanted)
+        raise changed_too_often()
+
+    return repeated  # type: ignore[return-value]  # it takes ``services`` by its name as well

@@ -14,6 +14,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.manager.figures import FleetFigures
+from shieldwall.server.manager.signing import PolicySigner
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.proof_memory import ProofMemory
@@ -43,6 +44,8 @@ class AdminServices:
     outgoing: Outgoing
     proofs: ProofMemory = field(default_factory=ProofMemory)
     figures: FleetFigures = field(default_factory=FleetFigures)
+    signatures: PolicySigner | None = None
+    """What publishing signs with while a transaction is open (``authoring.signed_between``); absent: the signer."""
     fleets: FleetReports | None = None
     """Large fleets in memory; absent where nobody has them follow what changes."""
     rule_previews: RulePreviews | None = None
@@ -52,6 +55,11 @@ class AdminServices:
     def signer(self) -> Signer:
         """The signer of this tenant."""
         return self.signers.for_tenant(self.tenant.id)
+
+    @property
+    def policy_signer(self) -> PolicySigner:
+        """What policies are signed with."""
+        return self.signer if self.signatures is None else self.signatures
 
     @property
     def serves_home(self) -> bool:

@@ -19,7 +19,7 @@ from shieldwall.server.storage.records import AuditEvent
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class Moment:
     """A clock that has stopped."""
 
     moment: datetime
@@ -66,7 +66,7 @@ class Acting:
 
     def at_once(self) -> Acting:
         """Return the same somebody, to whom all that is done from here on happens in one moment."""
-        return replace(self, clock=_Moment(self.clock.now()))
+        return replace(self, clock=Moment(self.clock.now()))
 
     def within(self, tenant_id: TenantId) -> Acting:
         """Return the same somebody at work in another tenant."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import changing
+from shieldwall.server.authoring import changing, signed_between
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.gates import require_named
 from shieldwall.server.graph.change_set_bodies import read_change_set
@@ -34,6 +34,7 @@ from shieldwall.server.services import AdminServices
     sync_to_thread=True,
     status_code=200,
 )
+@signed_between
 def apply_change_set(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Make several changes of policies as one: all of them or none, with at most one revision a policy (ours)."""
     change_set = read_change_set(members_of(request, body), reason_of(request))

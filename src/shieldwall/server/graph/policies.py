@@ -13,7 +13,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import authoring, server_of
+from shieldwall.server.authoring import authoring, server_of, signed_between
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.fields.policies import (
@@ -103,6 +103,7 @@ def list_policies(services: Services, resources: Resources, request: GraphReques
     | creates(POLICY, takes=NEW_POLICY, headers=ETAG, asks=[REASON]),
     sync_to_thread=True,
 )
+@signed_between
 def create_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a policy."""
     draft = read_draft(members_of(request, body))
@@ -151,6 +152,7 @@ def get_policy(
     | changes(POLICY, takes=POLICY_CHANGES, headers=ETAG, asks=[IF_MATCH, REASON]),
     sync_to_thread=True,
 )
+@signed_between
 def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change the members given."""
     members, wanted = members_of(request, body), parse_policy_id(policy_id)
@@ -170,6 +172,7 @@ def patch_policy(services: Services, request: GraphRequest, policy_id: FromPath[
     | changes(takes=NEW_POLICY, headers=ETAG, asks=[IF_MATCH, REASON]),
     sync_to_thread=True,
 )
+@signed_between
 def put_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[None]:
     """Replace a policy as a whole, as backup tools do."""
     members, wanted = members_of(request, body), parse_policy_id(policy_id)
@@ -226,6 +229,7 @@ def list_settings(
     sync_to_thread=True,
     status_code=200,
 )
+@signed_between
 def copy_policy(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Create a policy with the content of another; it is assigned to nobody."""
     asked, wanted = body_of(request, body, CopyRequest), parse_policy_id(policy_id)
@@ -249,6 +253,7 @@ def copy_policy(services: Services, request: GraphRequest, policy_id: FromPath[s
     sync_to_thread=True,
     status_code=204,
 )
+@signed_between
 def reorder_policy(
     services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody
 ) -> Response[None]:

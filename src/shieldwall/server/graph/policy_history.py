@@ -15,7 +15,7 @@ from shieldwall.contract.ids import PolicyId, TenantId, parse_policy_id
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import authoring
+from shieldwall.server.authoring import authoring, signed_between
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, asked, does, lists, shows
 from shieldwall.server.graph.fields.policies import CHANGE_FIELDS, REVISION_FIELDS
@@ -124,6 +124,7 @@ def list_changes(
     sync_to_thread=True,
     status_code=200,
 )
+@signed_between
 def roll_back(services: Services, request: GraphRequest, policy_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Make the content of an earlier revision that of the next one; a deleted policy comes back, unassigned (ours)."""
     asked, wanted = body_of(request, body, RollbackRequest), parse_policy_id(policy_id)

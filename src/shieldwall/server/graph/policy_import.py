@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import authoring, server_of
+from shieldwall.server.authoring import authoring, server_of, signed_between
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.importing import Imported, import_policy
@@ -34,6 +34,7 @@ from shieldwall.server.services import AdminServices
     sync_to_thread=True,
     status_code=200,
 )
+@signed_between
 def import_exported_policy(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
     """Create a policy of an export, without the parts that have no place here; each of them is named (ours)."""
     members = members_of(request, body, annotations=True)

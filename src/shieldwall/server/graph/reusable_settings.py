@@ -15,7 +15,7 @@ from shieldwall.contract.ids import ReusableSettingId, parse_reusable_setting_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import reusing
+from shieldwall.server.authoring import reusing, signed_between
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
@@ -105,6 +105,7 @@ def get_reusable_setting(services: Services, request: GraphRequest, setting_id: 
     | changes(REUSABLE, takes=REUSABLE_CHANGES, headers=ETAG, asks=[IF_MATCH, REASON]),
     sync_to_thread=True,
 )
+@signed_between
 def patch_reusable_setting(
     services: Services, request: GraphRequest, setting_id: FromPath[str], body: RawBody
 ) -> Response[bytes]:

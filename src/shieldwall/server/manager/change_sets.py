@@ -5,6 +5,7 @@ However often a set touches a policy, the policy gets at most one new revision, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -18,7 +19,7 @@ from shieldwall.server.manager.assignments import Assigned, assignment, put_assi
 from shieldwall.server.manager.change_plans import ChangeSet, Planned, at, plan
 from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.saving import Saving
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.manager.signing import PolicySigner, Wants
 from shieldwall.server.storage import assignments, targets
 from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import Policy
@@ -41,7 +42,7 @@ class ChangeSets:
     """Applies change sets inside the transaction of the caller, who lets an error undo all of it."""
 
     catalog: Catalog
-    signer: Signer
+    signer: PolicySigner
     server: ServerEndpoints | None = None
 
     def apply(self, connection: Connection, acting: Acting, change_set: ChangeSet) -> tuple[Outcome, ...]:
@@ -60,12 +61,17 @@ class ChangeSets:
             saving=Saving(catalog=self.catalog, signer=self.signer, server=self.server),
             reason=change_set.reason,
             reach=Reach(connection, acting),
+            new_ids={id(each): PolicyId(acting.new_id()) for each in planned.policies if each.before is None},
         )
         deleted = [each for each in planned.policies if each.is_deleted]
         for each in deleted:  # first, so that what they leave free can be assigned
             applying.delete(each)
         kept = [each for each in planned.policies if not each.is_deleted]
-        saved = {id(each): applying.save(each) for each in kept}
+        saved, wants = dict[int, Policy](), Wants()
+        for each in kept:
+            with wants.noted():
+                saved[id(each)] = applying.save(each)
+        wants.refuse_any()
         for each in kept:
             applying.assign(each, saved[id(each)])
         applying.reach.aim(ChangeKind.POLICY, applying.only_one_reached)
@@ -90,6 +96,8 @@ class _Applying:
     saving: Saving
     reason: str
     reach: Reach
+    new_ids: Mapping[int, PolicyId]
+    """Of policies that are made; drawn before anything else, so that every run gives them the same ones."""
     reached: set[PolicyId] = field(default_factory=set)
 
     @property
@@ -105,7 +113,8 @@ class _Applying:
     def save(self, planned: Planned) -> Policy:
         if planned.before is None:
             with at(planned.drafted_by):
-                return self.saving.add(self.connection, self.acting, planned.draft, self.reason)
+                new_id = self.new_ids[id(planned)]
+                return self.saving.add(self.connection, self.acting, planned.draft, self.reason, new_id=new_id)
         if not planned.is_edited:
             return planned.before
         with at(planned.drafted_by):

@@ -25,7 +25,7 @@ from shieldwall.server.manager.revisions import (
     newest_revision,
 )
 from shieldwall.server.manager.saving import PreconditionFailedError, Saving, expect
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.manager.signing import PolicySigner
 from shieldwall.server.storage import policies, targets
 from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import Page, Policy
@@ -52,7 +52,7 @@ class Policies:
     """
 
     catalog: Catalog
-    signer: Signer
+    signer: PolicySigner
     server: ServerEndpoints | None = None
 
     def create(self, connection: Connection, acting: Acting, draft: PolicyDraft, *, reason: str = "") -> Policy:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -27,13 +26,11 @@ from shieldwall.server.manager.drafts import PolicyDraft, frame_findings, reason
 from shieldwall.server.manager.references import Addresses, addresses_of, expanded, references_in
 from shieldwall.server.manager.rewriting import Settings
 from shieldwall.server.manager.secrets import revealed, tokens_in
+from shieldwall.server.manager.signing import MOST_LOST_NUMBERS, PolicySigner
 from shieldwall.server.signer.errors import RevisionTakenError
-from shieldwall.server.signer.ports import Signer
 from shieldwall.server.storage import reusable_settings, secrets
 from shieldwall.server.storage.records import PolicyRevision
 from shieldwall.trust import moments
-
-_MOST_LOST_NUMBERS: Final = 32
 
 
 class PolicyTooLargeError(ShieldwallError):
@@ -126,11 +123,13 @@ class Publishing:
     """Signs revisions of one policy, under numbers that nothing else was ever signed under."""
 
     catalog: Catalog
-    signer: Signer
+    signer: PolicySigner
     acting: Acting
     policy_id: PolicyId
 
-    def revision(self, draft: PolicyDraft, settings: Settings, number: int, reason: str) -> PolicyRevision:
+    def revision(
+        self, draft: PolicyDraft, settings: Settings, number: int, reason: str, *, now: datetime
+    ) -> PolicyRevision:
         """Sign a revision under the first number that is free.
 
         A save that was undone after signing leaves its number taken for ever: the signer never signs two documents as
@@ -139,15 +138,14 @@ class Publishing:
         Raises:
             PolicyTooLargeError: A device would not take it.
         """
-        for following in range(number, number + _MOST_LOST_NUMBERS):
+        for following in range(number, number + MOST_LOST_NUMBERS):
             try:
-                return self._sign(draft, settings, following, reason)
+                return self._sign(draft, settings, following, reason, now)
             except RevisionTakenError:
                 continue
-        return self._sign(draft, settings, number + _MOST_LOST_NUMBERS, reason)
+        return self._sign(draft, settings, number + MOST_LOST_NUMBERS, reason, now)
 
-    def _sign(self, draft: PolicyDraft, settings: Settings, number: int, reason: str) -> PolicyRevision:
-        now = self.acting.clock.now()
+    def _sign(self, draft: PolicyDraft, settings: Settings, number: int, reason: str, now: datetime) -> PolicyRevision:
         body = body_of(
             document(
                 self.catalog,

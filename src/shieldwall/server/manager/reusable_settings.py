@@ -22,7 +22,7 @@ from shieldwall.server.manager.drafts import MAX_REASON_LENGTH, draft_of, reason
 from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.references import addresses_of
 from shieldwall.server.manager.saving import Saving
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.manager.signing import PolicySigner, Wants
 from shieldwall.server.storage import policies, reusable_settings, targets
 from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.errors import NotFoundError
@@ -52,7 +52,7 @@ class ReusableSettings:
     """Saves reusable settings, and the policies that refer to them with them."""
 
     catalog: Catalog
-    signer: Signer
+    signer: PolicySigner
     server: ServerEndpoints | None = None
 
     def create(
@@ -135,17 +135,18 @@ class ReusableSettings:
         acting = acting.at_once()  # none of them was modified before another
         why = f"The reusable setting {changed.display_name} has changed{f': {reason}' if reason else '.'}"
         saving = Saving(catalog=self.catalog, signer=self.signer, server=self.server)
-        reach = Reach(connection, acting)
+        reach, wants = Reach(connection, acting), Wants()
         for before in referring_policies(connection, acting.tenant_id, changed.id):
             try:
-                after = saving.put(connection, acting, before, draft_of(before), why[:MAX_REASON_LENGTH])
+                with wants.noted():
+                    after = saving.put(connection, acting, before, draft_of(before), why[:MAX_REASON_LENGTH])
+                    if after.digest != before.digest:
+                        reach.policy(before.id)
             except InvalidPolicyError as error:
                 _refuse(
                     replace(each, message=f"In the policy {before.name!r}: {each.message}") for each in error.findings
                 )
-            else:
-                if after.digest != before.digest:
-                    reach.policy(before.id)
+        wants.refuse_any()
         reach.aim(ChangeKind.POLICY)
 
     def _check(self, draft: ReusableDraft, reason: str) -> None:

@@ -17,7 +17,7 @@ from shieldwall.server.manager.drafts import PolicyDraft, draft_of
 from shieldwall.server.manager.publishing import Published, Publishing, published
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.manager.secrets import sealed
-from shieldwall.server.signer.ports import Signer
+from shieldwall.server.manager.signing import PolicySigner
 from shieldwall.server.storage import policies, reusable_settings, revisions
 from shieldwall.server.storage.records import Policy, PolicyRevision
 
@@ -37,7 +37,7 @@ class Saving:
     """
 
     catalog: Catalog
-    signer: Signer
+    signer: PolicySigner
     server: ServerEndpoints | None = None
 
     def add(
@@ -48,8 +48,11 @@ class Saving:
         reason: str = "",
         *,
         after: PolicyRevision | None = None,
+        new_id: PolicyId | None = None,
     ) -> Policy:
         """Save a new policy as its first revision, or one that was deleted as the revision after its last.
+
+        ``new_id`` is one that was drawn for it before.
 
         Raises:
             InvalidPolicyError: The draft cannot be; it holds all findings.
@@ -61,9 +64,11 @@ class Saving:
         draft = replace(draft, role_scope_tag_ids=tags)
         found = self._published(connection, acting, draft, reason)
         draft = replace(draft, settings=sealed(connection, acting, draft.settings))
-        policy_id = PolicyId(acting.new_id()) if after is None else after.policy_id
-        number = 1 if after is None else after.revision + 1
-        revision = self._publishing(acting, policy_id).revision(draft, found.settings, number, reason)
+        if after is None:
+            policy_id, number, now = new_id or PolicyId(acting.new_id()), 1, acting.clock.now()
+        else:
+            policy_id, number, now = after.policy_id, after.revision + 1, max(acting.clock.now(), after.created_at)
+        revision = self._publishing(acting, policy_id).revision(draft, found.settings, number, reason, now=now)
         policy = Policy(
             id=policy_id,
             tenant_id=acting.tenant_id,
@@ -107,6 +112,8 @@ class Saving:
         sent = document_of(revisions.get(connection, before.id, before.revision)).settings
         if draft == draft_of(before) and found.settings == sent:
             return before
+        # Decided before it was signed; somebody else may have saved in between.
+        now = max(acting.clock.now(), before.modified_at)
         after = replace(
             before,
             name=draft.name,
@@ -117,11 +124,11 @@ class Saving:
             role_scope_tag_ids=draft.role_scope_tag_ids,
             settings=draft.settings,
             priority=draft.priority,
-            modified_at=acting.clock.now(),
+            modified_at=now,
         )
         if draft.enforced() != draft_of(before).enforced() or found.settings != sent:
             publishing = self._publishing(acting, before.id)
-            revision = publishing.revision(draft, found.settings, before.revision + 1, reason)
+            revision = publishing.revision(draft, found.settings, before.revision + 1, reason, now=now)
             revisions.add(connection, revision)
             after = replace(after, revision=revision.revision, digest=revision.digest)
         policies.put(connection, after)

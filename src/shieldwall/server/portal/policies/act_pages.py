@@ -75,7 +75,9 @@ def delete_policy(
             request,
             form,
             policy_id,
-            lambda connection, acting, policy: authoring(services).delete(connection, acting, policy.id, reason=reason),
+            lambda parts, connection, acting, policy: authoring(parts).delete(
+                connection, acting, policy.id, reason=reason
+            ),
         )
     except ShieldwallError as problem:
         return _delete_page(services, rendering, request, policy_id, problem=problem, reason=reason)
@@ -128,7 +130,7 @@ def save_priority(
             request,
             form,
             policy_id,
-            lambda connection, acting, policy: authoring(services).reorder(
+            lambda parts, connection, acting, policy: authoring(parts).reorder(
                 connection, acting, policy.id, priority, reason=reason
             ),
         )

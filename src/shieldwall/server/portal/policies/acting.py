@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.authoring import signed_between
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import policies
 from shieldwall.server.manager.change_plans import Change, ChangeSet, Delete
 from shieldwall.server.manager.preview import Proposal
-from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.handling import Form, PageRequest, Renderer
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
 from shieldwall.server.portal.policies.shown import path_of, seen_state
 from shieldwall.server.services import AdminServices
@@ -107,14 +108,15 @@ def previewed(services: AdminServices, connection: Connection, request: PageRequ
     return shown_effect(services, connection, request, proposal_of(change))
 
 
+@signed_between
 def do(
-    services: Services,
+    services: AdminServices,
     request: PageRequest,
     form: Form,
     policy_id: str,
-    doing: Callable[[Connection, Acting, Policy], T],
+    doing: Callable[[AdminServices, Connection, Acting, Policy], T],
 ) -> T:
-    """Do something to a policy where it is still as the form's page showed it.
+    """Do something to a policy where it is still as the form's page showed it, with the services handed to ``doing``.
 
     That the form is ours is for the handler to see to, before it catches what can be wrong with it: a form of another
     site must not come back as a page of ours.
@@ -129,4 +131,4 @@ def do(
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
         if form.get("seen") != seen_state(connection, policy):
             raise ChangedMeanwhileError(f"The policy {policy.name} changed meanwhile.")
-        return doing(connection, acting, policy)
+        return doing(services, connection, acting, policy)

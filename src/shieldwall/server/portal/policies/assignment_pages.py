@@ -95,7 +95,7 @@ def save_assignments(
             request,
             form,
             policy_id,
-            lambda connection, acting, policy: assign(connection, acting, policy.id, pending, reason=reason),
+            lambda _, connection, acting, policy: assign(connection, acting, policy.id, pending, reason=reason),
         )
     except ShieldwallError as problem:
         return _preview_page(services, rendering, request, form, policy_id, problem=problem)

@@ -12,7 +12,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import authoring
+from shieldwall.server.authoring import authoring, signed_between
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -21,6 +21,7 @@ from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of
 from shieldwall.server.portal.policies.shown import path_of, read_policy
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
+from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.records import Policy
 
 _COPIES: Final = SIGNED_IN | needs(ResourceAction.CREATE_POLICIES, Reach.OBJECT)
@@ -49,16 +50,22 @@ def duplicate_policy(
     )
     reason = form.get("reason", "").strip()
     try:
-        with services.database.write() as connection:
-            made = authoring(services).create_copy(
-                connection, acting_for(services, request), policy.id, name, description.strip(), reason=reason
-            )
+        made = _copied(services, request, policy, name, description.strip(), reason=reason)
     except ShieldwallError as problem:
         return act_page(rendering, request, _duplicate(policy, name, description), problem=problem, reason=reason)
     return redirect(path_of(made.id))
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (ask_duplicate, duplicate_policy)
+
+
+@signed_between
+def _copied(
+    services: AdminServices, request: PageRequest, policy: Policy, name: str, description: str, *, reason: str
+) -> Policy:
+    acting = acting_for(services, request)
+    with services.database.write() as connection:
+        return authoring(services).create_copy(connection, acting, policy.id, name, description, reason=reason)
 
 
 def _duplicate(policy: Policy, name: str, description: str) -> Act:

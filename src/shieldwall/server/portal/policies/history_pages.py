@@ -176,7 +176,7 @@ def roll_back(  # noqa: PLR0917 - what the framework hands it, and two parts of 
             request,
             form,
             policy_id,
-            lambda connection, acting, policy: authoring(services).rollback(
+            lambda parts, connection, acting, policy: authoring(parts).rollback(
                 connection, acting, policy.id, number, reason=reason
             ),
         )

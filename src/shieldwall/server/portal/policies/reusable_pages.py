@@ -16,7 +16,7 @@ from shieldwall.contract.ids import ReusableSettingId, SettingId, parse_reusable
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import reusing
+from shieldwall.server.authoring import reusing, signed_between
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.manager import reusable_settings
 from shieldwall.server.manager.change_plans import ChangeSet, Update
@@ -108,13 +108,7 @@ def save_reusable(
     check_form(services, request, form)
     kept = _kept(services, setting_id)
     try:
-        with services.database.write() as connection:
-            targets.lock(connection)
-            present = reusable_settings.get_setting(connection, services.tenant.id, kept.id)
-            if form.get("seen") != _state(connection, services, present):
-                raise ChangedMeanwhileError(f"{present.display_name} changed meanwhile.")
-            draft, reason = _draft(services, form, present), form.get("reason", "").strip()
-            reusing(services).update(connection, acting_for(services, request), kept.id, draft, reason=reason)
+        _save(services, request, form, kept.id)
     except ShieldwallError as problem:
         return _page(services, rendering, request, _kept(services, setting_id), form, previews=True, problem=problem)
     return redirect(f"/reusable-settings/{kept.id}")
@@ -143,6 +137,17 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 def _kept(services: AdminServices, setting_id: str) -> ReusableSetting:
     with services.database.read() as connection:
         return reusable_settings.get_setting(connection, services.tenant.id, parse_reusable_setting_id(setting_id))
+
+
+@signed_between
+def _save(services: AdminServices, request: PageRequest, form: Form, setting_id: ReusableSettingId) -> None:
+    with services.database.write() as connection:
+        targets.lock(connection)
+        present = reusable_settings.get_setting(connection, services.tenant.id, setting_id)
+        if form.get("seen") != _state(connection, services, present):
+            raise ChangedMeanwhileError(f"{present.display_name} changed meanwhile.")
+        draft, reason = _draft(services, form, present), form.get("reason", "").strip()
+        reusing(services).update(connection, acting_for(services, request), setting_id, draft, reason=reason)
 
 
 def _page(

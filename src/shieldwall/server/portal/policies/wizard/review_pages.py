@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authoring import changing, server_of
+from shieldwall.server.authoring import changing, server_of, signed_between
 from shieldwall.server.directory.scope_tags import all_tags
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.change_plans import ChangeSet
@@ -52,6 +52,7 @@ from shieldwall.server.portal.policies.wizard.steps import (
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
+from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import policies
 
 SAVE: Final = "save"
@@ -127,7 +128,8 @@ def _agreed(services: Services, request: PageRequest, unfinished: Unfinished) ->
     return None if known is None else known[1]
 
 
-def _saved(services: Services, request: PageRequest, unfinished: Unfinished, reason: str) -> str:
+@signed_between
+def _saved(services: AdminServices, request: PageRequest, unfinished: Unfinished, reason: str) -> str:
     changes = ChangeSet(changes=(unfinished.change(with_assignments=may_assign(request)),), reason=reason)
     with services.database.write() as connection:
         # A form that is sent twice makes one policy, and what was entered meanwhile in another window is not lost.
