@@ -1,9 +1,7 @@
-"""Both engines, one after the other, each with a database of its own: for parts that measure the same thing on both.
+"""Databases of both engines, one after the other, for parts that measure on both what a server asks of its database.
 
-    def measure(home, *, quick=False):
-        return on_both(home, lambda measured: _measured(measured, 5_000 if quick else FLEET))
-
-Without PostgreSQL each of SQLite's figures that has a bar stands once more in the table, as not measured.
+def measure(home, *, quick=False):
+    return on_both(home, lambda measured: _measured(measured, 5_000 if quick else FLEET))
 """
 
 from __future__ import annotations
@@ -13,17 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import psycopg
 
-from benchmarks.clusters import Cluster, cluster, programs
-from benchmarks.figures import POSTGRESQL, SQLITE, Engine, Figure
+from benchmarks.clusters import Cluster, Storage, on_each_engine
+from benchmarks.figures import Engine, Figure
 from benchmarks.programs import processor_seconds
 from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
-
-_NEEDED: Final = "needs PostgreSQL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,44 +62,23 @@ def on_both(
     home: Path, measured: Callable[[Measured], Iterable[Figure]], *, sqlite: Path | None = None
 ) -> list[Figure]:
     """Measure on SQLite, then on PostgreSQL where it is installed. ``sqlite`` is a file that may be there already."""
-    with _on_sqlite(home, sqlite) as embedded:
-        figures = list(measured(embedded))
-    if programs() is None:
-        return [*figures, *_missing(figures)]
-    with _on_postgresql(home) as own:
-        return [*figures, *measured(own)]
 
+    def over(storage: Storage) -> list[Figure]:
+        with _opened(storage, sqlite) as each:
+            return list(measured(each))
 
-def _missing(figures: Iterable[Figure]) -> Iterator[Figure]:
-    for each in figures:
-        if each.bar is not None:
-            yield Figure.missing(each.what, each.unit, _NEEDED, engine=POSTGRESQL, bar=each.bar)
+    return on_each_engine(home, over)
 
 
 @contextmanager
-def _on_sqlite(home: Path, kept: Path | None) -> Iterator[Measured]:
-    own = home / "sqlite"
-    own.mkdir()
-    file = kept or own / "shieldwall.db"
-    is_new = not file.exists()
-    with _opened(f"sqlite:///{file}") as database:
-        yield Measured(SQLITE, database, is_new, own)
-
-
-@contextmanager
-def _on_postgresql(home: Path) -> Iterator[Measured]:
-    own = home / "postgresql"
-    own.mkdir()
-    with cluster(home / "cluster") as running, _opened(running.url) as database:
-        yield Measured(POSTGRESQL, database, True, own, running)
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[Database]:
-    database = Database(url)
+def _opened(storage: Storage, kept: Path | None) -> Iterator[Measured]:
+    storage.home.mkdir()
+    file = kept or storage.home / "shieldwall.db"
+    is_new = storage.url is not None or not file.exists()
+    database = Database(storage.url or f"sqlite:///{file}")
     migrate.upgrade(database)
     try:
-        yield database
+        yield Measured(storage.engine, database, is_new, storage.home, storage.cluster)
     finally:
         database.close()
 
