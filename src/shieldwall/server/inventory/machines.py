@@ -104,7 +104,7 @@ def search(connection: Connection, tenant_id: TenantId, wanted: Wanted, most: in
 
     Where few fit, they are looked for once for both. Of a large fleet a part is looked at, from where the page before
     ended: however many devices there are, nobody waits for all of them.
-    A search looks at the beginnings of names first. Devices with twins are marked, and all of them counted.
+    A search looks at the beginnings of names first. Devices with twins are still looked for among all.
 
     Raises:
         BadCursorError: The cursor is not one of this list.
@@ -152,7 +152,7 @@ def _looked_through(connection: Connection, tenant_id: TenantId, wanted: Wanted)
 def _is_picked(asked: Filter) -> bool:
     """Whether a filter asks for something that few devices may have, in no order that an index knows."""
     texts = (asked.search, asked.os_version, asked.managed_by, asked.agent_version)
-    return any(texts) or bool(asked.is_duplicate or asked.tags or asked.attestation or asked.enrollment_codes)
+    return any(texts) or bool(asked.tags or asked.attestation or asked.enrollment_codes)
 
 
 def _listed(

@@ -54,9 +54,7 @@ def portion(
     order, start, size = cut.order, cut.after or Position(), cut.size
     seen: FromClause = check_ins
     named: list[str] | None = None if known is None else list(known)
-    if named is None and (
-        order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags or asked.only or asked.is_duplicate
-    ):
+    if named is None and (order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags or asked.only):
         named = _few(connection, question)
     if named is not None:
         conditions = [inventory.c.device_id.in_(named)]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import devices
-from shieldwall.server.storage.twin_schema import device_twins
 
 _HARDWARE: Final = (devices.c.machine_id_hash, devices.c.smbios_uuid_hash, devices.c.tpm_ek_hash)
 _SHARED: Final = {
@@ -25,7 +24,15 @@ _MOST_TWINS: Final = 1_000
 
 def duplicated(tenant_id: TenantId) -> Select[Any]:
     """Select the ids of devices, not retired, whose hardware another one of the tenant names as well."""
-    return select(device_twins.c.device_id).where(device_twins.c.tenant_id == tenant_id)
+    here = (devices.c.tenant_id == tenant_id, devices.c.state != DeviceState.RETIRED.value)
+    shared = [
+        select(devices.c.id).where(
+            *here,
+            column.in_(select(column).where(*here, column.is_not(None)).group_by(column).having(func.count() > 1)),
+        )
+        for column in _HARDWARE
+    ]
+    return shared[0].union(*shared[1:]).subquery().select()
 
 
 def shared_hardware(

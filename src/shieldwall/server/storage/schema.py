@@ -32,7 +32,6 @@ from shieldwall.server.storage import (
     identity_schema,
     portal_schema,
     report_schema,
-    twin_schema,
 )
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
@@ -55,7 +54,6 @@ __all__ = [
     "metadata",
     "portal_schema",
     "report_schema",
-    "twin_schema",
 ]
 
 tenants: Final = Table(
