@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +65,7 @@ class Keeping(PretendProvider):
 
     def render(self, files: Files, desired: Desired, kept: Kept) -> Rendered:
         rendered = super().render(files, desired, kept)
-        return dataclasses.replace(rendered, kept={**rendered.kept, "places": (("a", "b"),)} if desired else {})
+        return msgspec.structs.replace(rendered, kept={**rendered.kept, "places": (("a", "b"),)} if desired else {})
 
 
 def test_a_look_that_finds_nothing_writes_nothing(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.support.policies import (
     DETECTION,
     EXCLUSIONS,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
+from msgspec.structs import replace
 from tests.support.namespaces import Namespace, NamespaceHost, joined_namespaces
 from tests.support.policies import (
     FIREWALL_RULES,

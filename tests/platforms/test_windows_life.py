@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import SplitResult
 
 import pytest
+from msgspec import structs
 from tests.platforms.pretend_pipes import PretendPipes
 from tests.platforms.pretend_vault import PretendSeal, PretendTpmKeys
 from tests.support.life import Life, a_life
@@ -350,7 +351,7 @@ def test_the_service_onboards_when_it_is_told_checks_in_and_stops(life: Life, de
         opened = life.package(allowedPlatforms=["windows"])
         device.asking_as(0).adopt(authority=authority_of(server_of(opened, None)))
         agent = WindowsAgent(
-            surroundings=replace(
+            surroundings=structs.replace(
                 device.surroundings, open_transport=lambda server: Impatient(life.open_transport(server))
             ),
             lock=StateLock(directory=device.directory / "agent", monotonic=time.monotonic, sleep=time.sleep),

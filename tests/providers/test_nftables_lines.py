@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.support.firewall_profiles import zone
 from tests.support.firewall_rules import firewall_rule
 

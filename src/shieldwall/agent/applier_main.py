@@ -16,10 +16,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.assembly import LocalApplier, local_applier
 from shieldwall.agent.applier.chores import Chores
@@ -50,8 +51,7 @@ class SystemClock:
         return datetime.now(UTC)  # noqa: TID251 - this is the edge where time comes in
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Places(Struct, frozen=True, kw_only=True):
     """What is managed, where state is kept, where to listen, and for whom beside root."""
 
     root: Path

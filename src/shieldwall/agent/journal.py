@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
@@ -23,8 +24,7 @@ class Lines(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
+class Journal(Struct, frozen=True, kw_only=True):
     """Writes events for the system's log to collect."""
 
     out: Lines

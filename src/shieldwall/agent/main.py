@@ -10,11 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
 
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.tpm import Tpm
@@ -57,8 +58,7 @@ class SystemClock:
         return datetime.now(UTC)  # noqa: TID251 - this is the edge where time comes in
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalAgent:
+class LocalAgent(Struct, frozen=True, kw_only=True):
     """The agent on this machine."""
 
     host: LocalHost

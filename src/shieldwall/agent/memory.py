@@ -7,9 +7,10 @@ import ctypes
 import gc
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 _MAPS: Final = Path("/proc/self/maps")
 _SMAPS: Final = Path("/proc/self/smaps")
@@ -37,8 +38,7 @@ else:
         return ctypes.CDLL(None)
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(Struct):
     """The memory of a service that works seldom."""
 
     _unchanged: frozenset[str] = frozenset()

@@ -12,9 +12,10 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 
@@ -59,8 +60,7 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
+class Files(Struct, frozen=True, kw_only=True):
     """What may be read, run and written, each with everything below it. Paths that are not there are passed over."""
 
     read: tuple[Path, ...] = ()

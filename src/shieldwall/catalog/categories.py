@@ -7,10 +7,11 @@ below it. Ids are derived from platform and name, so a category keeps its id as 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NewType
 from uuid import UUID, uuid5
+
+from msgspec import Struct
 
 from shieldwall.catalog.model import Catalog, SettingDefinition
 
@@ -23,8 +24,7 @@ _NAMESPACE: Final = UUID("8d1c7a52-3c0e-5f57-9a0b-6f3f5f0c2b91")
 _PLATFORMS: Final = MappingProxyType({"linux": "Linux", "macOS": "macOS", "windows10": "Windows"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Category:
+class Category(Struct, frozen=True, kw_only=True):
     """Settings that belong together, or a platform with all of its categories."""
 
     id: CategoryId

@@ -7,8 +7,9 @@ References of nested settings to instance and value templates are not looked at:
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.catalog.faults import Fault, LocatedFault
 from shieldwall.catalog.findings import Finding
@@ -41,15 +42,13 @@ _SHAPES: Final[Mapping[Kind, type[SettingInstance]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """Settings that stand together, at the top of a policy or in one item: each once, with its path."""
 
     placed: dict[SettingId, tuple[str, SettingInstance]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceChecker:
+class InstanceChecker(Struct, frozen=True):
     """Collects findings over one policy."""
 
     catalog: Catalog

@@ -7,10 +7,10 @@ material; what was derived, or is ours, says so in ``confidence``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 import msgspec
+from msgspec import Struct, field
 
 from shieldwall.catalog.vocabulary import Confidence, Direction, Kind, Lists, Merge, Syntax, Tamper, Zero
 from shieldwall.contract.errors import ShieldwallError
@@ -282,8 +282,7 @@ class PolicyTemplate(
         return next((setting for setting in self.settings if setting.definition == definition), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Catalog:
+class Catalog(Struct, frozen=True, kw_only=True):
     """All definitions and templates of one catalog version."""
 
     version: str

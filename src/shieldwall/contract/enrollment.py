@@ -7,10 +7,11 @@ our own words. Server and device read the same table, so both say the same of a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 
 class EnrollmentCode(IntEnum):
@@ -56,8 +57,7 @@ class EnrollmentCode(IntEnum):
     TENANT_NOT_CONFIGURED = 44
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentStatus:
+class EnrollmentStatus(Struct, frozen=True, kw_only=True):
     """What a code says to people. ``published`` is the group of the published table that it stands in."""
 
     published: str

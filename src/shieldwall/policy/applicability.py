@@ -7,9 +7,10 @@ agent cannot read would match more than its author meant.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from shieldwall.contract.settings import ChoiceCollectionSetting, ChoiceSetting, SettingInstance, walk
 from shieldwall.policy.outcomes import Reason
@@ -24,8 +25,7 @@ PLATFORMS: Final[Mapping[str, str]] = MappingProxyType(
 """The platform of policies that a device's operating system takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(Struct, frozen=True):
     """What decides which settings apply to a device. An agent that names no catalog version is taken as current."""
 
     platform: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from shieldwall.catalog.model import Catalog, Merge, SettingDefinition
 from shieldwall.contract.ids import PolicyId, SettingId
@@ -26,8 +27,7 @@ Subject: TypeAlias = "tuple[SettingValue | None, ...]"
 """What an item of a list is about."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One setting, or one subject of a list, comes out otherwise on these devices.
 
     Of a list as a whole (no subject) only whether it is managed is told.
@@ -41,8 +41,7 @@ class Change:
     devices: DeviceSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clash:
+class Clash(Struct, frozen=True, kw_only=True):
     """A conflict that comes or goes on these devices, and the policies in it."""
 
     setting: SettingId
@@ -50,8 +49,7 @@ class Clash:
     policies: tuple[PolicyId, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lapse:
+class Lapse(Struct, frozen=True, kw_only=True):
     """A setting that becomes not applicable on these devices."""
 
     setting: SettingId
@@ -59,8 +57,7 @@ class Lapse:
     devices: DeviceSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """Everything a change would do. ``targeted`` are the devices that would be sent something else."""
 
     targeted: DeviceSet
@@ -130,8 +127,7 @@ def _decided_otherwise(catalog: Catalog, before: Situation, after: Situation) ->
             yield setting
 
 
-@dataclass(slots=True)
-class _Gathered:
+class _Gathered(Struct):
     """What was found so far, by what it is; devices of equal findings are counted together."""
 
     changes: dict[tuple[SettingId, Subject | None, Outcome, Outcome], DeviceSet] = field(default_factory=dict)
@@ -181,8 +177,7 @@ class _Gathered:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _SettingComparison:
+class _SettingComparison(Struct, frozen=True):
     """One setting in both situations."""
 
     catalog: Catalog
@@ -232,8 +227,7 @@ class _SettingComparison:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lists:
+class _Lists(Struct, frozen=True, kw_only=True):
     """Lists in one situation: whether there are any, who has which, and whether a rule decided between them."""
 
     presence: tuple[Part, ...]

@@ -12,12 +12,12 @@ role and tag. Another manager comes first, because that is what an administrator
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Final, assert_never
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.contract.enrollment import STATUSES, EnrollmentCode
 from shieldwall.contract.errors import ShieldwallError
@@ -111,8 +111,7 @@ def is_tagged(tags: Collection[str], rules: Collection[MembershipRule], attribut
     return TAG in tags or any(rule.matches(attributes) for rule in rules)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(Struct, frozen=True, kw_only=True):
     """What is known of a device, as far as its enrollment depends on it."""
 
     os_type: str
@@ -191,8 +190,7 @@ _WORDS: Final = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Enrollment:
+class Enrollment(Struct, frozen=True):
     """How a device is enrolled."""
 
     reason: Reason

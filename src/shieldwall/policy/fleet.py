@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import PolicyId, SettingId
 from shieldwall.policy.applicability import Traits, Version
@@ -13,24 +15,21 @@ from shieldwall.policy.outcomes import Contender, Reason
 from shieldwall.policy.prepared import PreparedPolicy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(Struct, frozen=True, kw_only=True):
     """A policy as it stands: its newest revision, and the devices it is assigned to."""
 
     policy: PreparedPolicy
     devices: DeviceSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class Situation(Struct, frozen=True, kw_only=True):
     """All policies at one moment, and the rules by which they are brought together."""
 
     policies: Mapping[PolicyId, Standing]
     rules: ConflictRules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """A policy that sets one setting: the devices it contends on, and those where the setting does not apply."""
 
     contender: Contender

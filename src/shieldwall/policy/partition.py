@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.catalog.model import Catalog, Lists, Merge, SettingDefinition, Strength
 from shieldwall.contract.conflicts import ConflictRule, ConflictRules
@@ -54,8 +54,7 @@ LISTED = Outcome(OutcomeKind.VALUE, ())
 """A list is managed; what is on it are outcomes of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Devices on which a setting comes out alike. Of a conflict, ``entries`` are all that may be in it."""
 
     outcome: Outcome
@@ -134,8 +133,7 @@ def _one(catalog: Catalog, definition: SettingDefinition, items: tuple[SettingVa
     return together[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
+class _Asking(Struct, frozen=True):
     """Finds out how a setting comes out on devices that are alike, by asking for one of them."""
 
     catalog: Catalog

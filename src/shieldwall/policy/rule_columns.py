@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final, TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from shieldwall.policy.device_sets import DeviceSet
 from shieldwall.policy.membership import MembershipRule
@@ -29,8 +29,7 @@ _FEW: Final = 2
 """Spans up to this number are compared with the codes; with more, the verdicts are spread like any others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One property of all devices: its distinct values, texts first in the order of ``folded``, and a code a device."""
 
     values: tuple[Value, ...]
@@ -77,8 +76,7 @@ class Column:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class RuleColumns:
+class RuleColumns(Struct, frozen=True):
     """A fleet as columns, by property; those that a rule asks for must be there."""
 
     size: int

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.policy.rule_syntax import MAX_LENGTH, read
 from shieldwall.policy.rule_tokens import InvalidRuleError
@@ -48,16 +49,14 @@ _VOCABULARY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word that may come, as it would be written."""
 
     part: Part
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class Expected(Struct, frozen=True, kw_only=True):
     """What may stand at a place: it would take the place of the characters from ``start`` to ``end``.
 
     ``asks`` is the property whose values may stand there, absent where no text may; ``typed`` is what of a text stands

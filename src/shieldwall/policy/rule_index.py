@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Generic, TypeAlias, TypeVar
+
+from msgspec import Struct, field
 
 from shieldwall.policy.device_sets import places
 from shieldwall.policy.membership import Attributes, MembershipRule
@@ -68,8 +69,7 @@ class RuleIndex(Generic[Name]):
             self._asked.setdefault(name, _Asked()).add(frozenset(literals), bit)
 
 
-@dataclass(slots=True)
-class _Lookup:
+class _Lookup(Struct):
     """Terms by the texts, and by the beginnings of texts, that they ask for."""
 
     _equal: dict[str, _TermSet] = field(default_factory=dict)
@@ -98,8 +98,7 @@ class _Lookup:
         return found
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Struct):
     """Everything that terms ask of one property: what can be looked up is, the rest is asked in turn."""
 
     known: dict[Value, _TermSet] = field(default_factory=dict)

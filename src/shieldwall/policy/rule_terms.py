@@ -7,16 +7,16 @@ beyond the bound stays what it is.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
+
+from msgspec import Struct
 
 from shieldwall.policy.rule_tree import POSITIVE, All, Comparison, Either, Leaf, Negation, Node, Quantified
 
 MOST_TERMS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """Something that is asked for one property, and whether it is to hold or not to."""
 
     leaf: Leaf

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 
@@ -29,8 +30,7 @@ class InvalidRuleError(ShieldwallError):
         self.position = position
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A word of a rule. ``text`` of an operator stands without its dash, of a text without quotes and escapes."""
 
     kind: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias, assert_never
+
+from msgspec import Struct
 
 
 class Kind(Enum):
@@ -97,8 +98,7 @@ EQUALITIES: Final = frozenset({Operator.EQUAL, Operator.NOT_EQUAL})
 Wanted: TypeAlias = "str | bool | None"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """A property, or ``_``, against values: one of them, or several for the list operators; ``None`` is ``null``."""
 
     name: str
@@ -106,8 +106,7 @@ class Comparison:
     values: tuple[Wanted, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Quantified:
+class Quantified(Struct, frozen=True):
     """A condition on the values of a collection, as many of them as the quantifier says."""
 
     name: str
@@ -115,22 +114,19 @@ class Quantified:
     condition: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Negation:
+class Negation(Struct, frozen=True):
     """True when its part is not."""
 
     part: Node
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(Struct, frozen=True):
     """True when every part is."""
 
     parts: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Either:
+class Either(Struct, frozen=True):
     """True when at least one part is."""
 
     parts: tuple[Node, ...]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from shieldwall.policy.membership import Attributes, MembershipRule
 from shieldwall.policy.rule_predicates import Value, predicate_of
 from shieldwall.policy.rule_tree import All, Comparison, Either, Negation, Node, Quantified, written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What a part of a rule says of a device. A part that asks has ``name`` and ``found``, a joining one ``parts``."""
 
     text: str

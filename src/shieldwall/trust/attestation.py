@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
@@ -51,8 +51,7 @@ class AttestationFailedError(ShieldwallError):
     remedy = "Register again for a new challenge; if it fails again, the key is not in that TPM."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferedTpm:
+class OfferedTpm(Struct, frozen=True, kw_only=True):
     """A TPM as a device shows it. Nothing is proven yet, but all parts are of the right kind and fit together."""
 
     endorsement: tpm.EndorsementPublicKey

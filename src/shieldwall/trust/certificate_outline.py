@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
 
 from cryptography.hazmat import asn1
+from msgspec import Struct
 
 from shieldwall.trust.device_key import PublicKey, public_key_info
 
@@ -45,8 +45,7 @@ class _Certificate:
     signature: asn1.BitString
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateOutline:
+class CertificateOutline(Struct, frozen=True, kw_only=True):
     """Since when a certificate is good, and the key it is for, as it stands there."""
 
     not_before: datetime

@@ -6,7 +6,6 @@ the registration and ids from itself, so a request that asks for a name or an ad
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import SignatureAlgorithmOID
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.trust.device_key import PublicKey, SigningKey, public_key_info
@@ -35,8 +35,7 @@ class BadCertificateRequestError(ShieldwallError):
     remedy = "Register with a request made by the agent: P-256 key, empty subject, the nonce of this registration."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateRequestFacts:
+class CertificateRequestFacts(Struct, frozen=True, kw_only=True):
     """What a request proves: its sender holds this key and made the request for this nonce."""
 
     public_key: PublicKey

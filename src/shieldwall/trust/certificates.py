@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
@@ -54,8 +54,7 @@ class BadAuthorityError(ShieldwallError):
     remedy = "Restore the authority's key and certificate from the same backup."
 
 
-@dataclass(frozen=True, slots=True)
-class _Authority:
+class _Authority(Struct, frozen=True):
     """A P-256 key with a certificate that lets it issue others."""
 
     key: ec.EllipticCurvePrivateKey
@@ -76,10 +75,8 @@ class _Authority:
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-class DeviceAuthority(_Authority):
+class DeviceAuthority(_Authority, frozen=True):
     """Issues the certificates of one tenant's devices."""
-
-    __slots__ = ()
 
     @classmethod
     def create(cls, tenant_id: TenantId, now: datetime) -> DeviceAuthority:
@@ -109,10 +106,8 @@ class DeviceAuthority(_Authority):
         return _pem(certificate)
 
 
-class LocalAuthority(_Authority):
+class LocalAuthority(_Authority, frozen=True):
     """Issues the server's own TLS certificate where no public authority can."""
-
-    __slots__ = ()
 
     @classmethod
     def create(cls, now: datetime) -> LocalAuthority:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import KeyThumbprint
@@ -24,8 +24,7 @@ class BadDeviceCertificateError(ShieldwallError):
     remedy = "Let the agent renew its certificate; if that fails, onboard the device again."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceCertificate:
+class DeviceCertificate(Struct, frozen=True, kw_only=True):
     """What a device certificate says of its time and key."""
 
     not_before: datetime

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.messages import Envelope, Signature
@@ -52,8 +52,7 @@ class BadEnvelopeKeyError(ShieldwallError):
     remedy = "Keys of roles are Ed25519 keys, named by the SHA-256 of their public half."
 
 
-@dataclass(frozen=True, slots=True)
-class PublicEnvelopeKey:
+class PublicEnvelopeKey(Struct, frozen=True):
     """The public half of a role's key: 32 bytes."""
 
     raw: bytes
@@ -77,8 +76,7 @@ class PublicEnvelopeKey:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class EnvelopeKey:
+class EnvelopeKey(Struct, frozen=True):
     """The private key of a role."""
 
     private_key: Ed25519PrivateKey

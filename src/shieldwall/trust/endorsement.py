@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest
@@ -42,8 +42,7 @@ class BadEndorsementAuthorityError(ShieldwallError):
     remedy = "Give one certificate in PEM: a root or intermediate authority of the TPM's maker."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedEndorsements:
+class TrustedEndorsements(Struct, frozen=True, kw_only=True):
     """What a tenant trusts: makers, by the certificates of their authorities, and single TPMs, by hash."""
 
     authorities: Sequence[x509.Certificate] = ()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
+from msgspec import Struct
 
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest, parse_device_id
@@ -47,8 +47,7 @@ class BadDirectoryAuthorityError(ShieldwallError):
     remedy = "Give one certificate in PEM: of the authority that issued the certificates of your devices."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExistingCertificate:
+class ExistingCertificate(Struct, frozen=True, kw_only=True):
     """A certificate as it was presented; who issued it is another question (``is_issued_by``)."""
 
     certificate: x509.Certificate

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.trust.device_key import PublicKey
@@ -112,8 +112,7 @@ def sized(content: bytes) -> bytes:
     return len(content).to_bytes(2, "big") + content
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicArea:
+class PublicArea(Struct, frozen=True, kw_only=True):
     """The public half of a key in a TPM (TPMT_PUBLIC), with all that the TPM promises about it.
 
     ``point`` or ``modulus`` is there, according to the kind of key.
@@ -186,8 +185,7 @@ def endorsement_key(area: PublicArea) -> EndorsementPublicKey:
     return rsa.RSAPublicNumbers(_RSA_EXPONENT, modulus).public_key()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certification:
+class Certification(Struct, frozen=True, kw_only=True):
     """What a restricted key of a TPM says about another key: it is loaded here, and this is its name."""
 
     qualifier: bytes

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFHMAC, CounterLocation, Mode
+from msgspec import Struct
 
 from shieldwall.trust.tpm import COORDINATE_BYTES, EndorsementPublicKey, sized
 
@@ -27,8 +27,7 @@ _BLOCK_BYTES: Final = 16
 _IDENTITY: Final = b"IDENTITY\0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(Struct, frozen=True, kw_only=True):
     """What TPM2_ActivateCredential takes: the contents of TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET."""
 
     blob: bytes

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 from tests.agent.edr.test_records import RECORDED, events_of
 
 from shieldwall.agent.edr.events import AuditEvent, Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import zipfile
@@ -107,7 +106,7 @@ def test_a_broken_device_gives_a_bundle_all_the_same(patient: Patient) -> None:
     for name in ("report.json", "identity.json"):
         (patient.laptop.directory / name).write_bytes(b"{")
     surroundings = patient.laptop.surroundings
-    patient.surroundings = dataclasses.replace(surroundings, enforcer=AskingEnforcer(ask=silent))
+    patient.surroundings = msgspec.structs.replace(surroundings, enforcer=AskingEnforcer(ask=silent))
 
     found = parts(bundle(patient.diagnosed(bundle=True), running=False))
 

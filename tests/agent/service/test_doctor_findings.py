@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import threading
 from collections.abc import Mapping
@@ -322,7 +321,7 @@ def silent(_request: Request) -> Answer:
 
 def test_a_silent_applier_is_a_finding_and_the_rest_goes_on(patient: Patient) -> None:
     surroundings = patient.laptop.surroundings
-    patient.surroundings = dataclasses.replace(surroundings, enforcer=AskingEnforcer(ask=silent))
+    patient.surroundings = msgspec.structs.replace(surroundings, enforcer=AskingEnforcer(ask=silent))
 
     examined = patient.examined()
 
@@ -334,7 +333,7 @@ def test_rights_of_the_one_who_asks_say_nothing_about_the_machine(patient: Patie
     patient.laptop.machine.said = msgspec.structs.replace(patient.laptop.machine.said, unsuitable="unsupportedOs")
     assert "suitability" in patient.examined()
     surroundings = patient.laptop.surroundings
-    patient.surroundings = dataclasses.replace(surroundings, enforcer=AskingEnforcer(ask=silent))
+    patient.surroundings = msgspec.structs.replace(surroundings, enforcer=AskingEnforcer(ask=silent))
 
     assert "suitability" not in patient.examined()
 
@@ -347,7 +346,7 @@ def test_whatever_hangs_is_left_behind(patient: Patient, monkeypatch: pytest.Mon
         raise AssertionError
 
     surroundings = patient.laptop.surroundings
-    patient.surroundings = dataclasses.replace(surroundings, enforcer=AskingEnforcer(ask=hangs))
+    patient.surroundings = msgspec.structs.replace(surroundings, enforcer=AskingEnforcer(ask=hangs))
     monkeypatch.setattr(patient.network, "resolve", hangs)
 
     found = {check.id: check for check in patient.diagnosed(limits=Limits(applier=0.3, one=0.3, all=30)).checks}

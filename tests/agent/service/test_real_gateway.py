@@ -107,7 +107,7 @@ def test_a_clock_that_is_off_is_put_right_by_the_gateway(world: GatewayWorld, su
     surroundings.onboard()(package_of(world))
     local = type(world.clock)(world.clock.now())
     here = Surroundings(
-        **{name: getattr(surroundings, name) for name in Surroundings.__slots__ if name != "clock"}, clock=local
+        **{name: getattr(surroundings, name) for name in Surroundings.__struct_fields__ if name != "clock"}, clock=local
     )
     local.forward(hours=5)
 

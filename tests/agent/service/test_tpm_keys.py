@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import stat
 from collections.abc import Iterator
-from dataclasses import replace as with_fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace as with_fields
 from tests.support.swtpm import EmulatedTpm, running_tpm
 
 from shieldwall.agent.host.tpm import Tpm, WrappedKey

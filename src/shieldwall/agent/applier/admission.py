@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from shieldwall.catalog.firewall.server import ServerEndpoints
 from shieldwall.catalog.model import Catalog
@@ -18,8 +18,7 @@ from shieldwall.policy.applicability import chosen, parse_version, set_apart
 from shieldwall.policy.outcomes import Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(Struct, frozen=True, kw_only=True):
     """Documents that count, those refused, and settings that do not apply here, with the policies that set them."""
 
     documents: tuple[PolicyDocument, ...] = ()
@@ -29,8 +28,7 @@ class Admission:
     """The documents that count, without the settings that do not apply."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(Struct, frozen=True, kw_only=True):
     """What documents are held against: the agent's own catalog, this platform, and the way to the server."""
 
     catalog: Catalog

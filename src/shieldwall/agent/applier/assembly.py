@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.change import CatalogJudge
 from shieldwall.agent.applier.desk import Desk
@@ -30,8 +31,7 @@ from shieldwall.agent.providers.base import Provider
 from shieldwall.contract.clock import Clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalApplier:
+class LocalApplier(Struct, frozen=True, kw_only=True):
     """The applier of one machine."""
 
     engine: Applier

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shieldwall.agent.applier.as_written import AsWritten
 from shieldwall.agent.applier.failures import ReadBackError, UndeclaredFileError, as_failure
@@ -28,8 +30,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """What a provider's files hold, what they shall hold, and what this makes necessary."""
 
     share: Share
@@ -76,8 +77,7 @@ class Attempt:
         return Managed(kept=dict(self.rendered.kept), desired=digest_of_desired(self.share.desired))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How it went for one provider."""
 
     share: Share

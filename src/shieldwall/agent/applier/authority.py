@@ -7,11 +7,11 @@ back. Its policies are believed by its own word about their digests, and by the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shieldwall.agent.applier.pin import Authority, Device, Floor, Pin
@@ -39,8 +39,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     signature: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Believed:
+class Believed(Struct, frozen=True, kw_only=True):
     """A manifest, and for which of the pinned identities it was made."""
 
     manifest: Manifest

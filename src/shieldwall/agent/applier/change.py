@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.admission import Gate
 from shieldwall.agent.applier.pin import MOST_NAMED, Change
@@ -16,8 +17,7 @@ from shieldwall.policy.classify import ChangeClass, classify_all, gravest
 from shieldwall.policy.resolve import resolve
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What is to hold, and on which terms."""
 
     documents: tuple[PolicyDocument, ...] = ()
@@ -28,8 +28,7 @@ Judge: TypeAlias = Callable[[Wanted, Wanted], Change]
 """Says what going from one to the other does. Pure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogJudge:
+class CatalogJudge(Struct, frozen=True, kw_only=True):
     """Judges by the orders of strength of the applier's own catalog."""
 
     catalog: Catalog

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from shieldwall.agent.applier.admission import Admission, Gate
 from shieldwall.agent.applier.confirming import ROLLED_BACK
@@ -21,8 +22,7 @@ from shieldwall.contract.ids import Digest, SettingId
 from shieldwall.policy.resolve import EffectivePolicy, resolve
 
 
-@dataclass(slots=True, kw_only=True)
-class Recent:
+class Recent(Struct, kw_only=True):
     """What was worked out last, of the very same policies: a look for drift every minute asks nothing else."""
 
     policies: Policies | None = None
@@ -30,8 +30,7 @@ class Recent:
     asked: EffectivePolicy | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choosing:
+class Choosing(Struct, frozen=True, kw_only=True):
     """What is needed to choose."""
 
     host: Host

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.ports import Asker
@@ -24,8 +25,7 @@ WAITING_SECONDS: Final = 1.0
 """So often it is looked whether the time to confirm is over."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Chores:
+class Chores(Struct, kw_only=True):
     """Knows what is due. Called on the thread that answers, between two answers."""
 
     warden: Warden

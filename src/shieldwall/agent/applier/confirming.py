@@ -7,10 +7,10 @@ window both go back. Whoever confirms names the change by its nonce; a proof mad
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shieldwall.agent.applier.attempt import Attempt, Outcome
@@ -58,8 +58,7 @@ class TooLateError(ConfirmationError):
     remedy: ClassVar[str] = "Assign the policy again after looking why the server could not be reached in time."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unconfirmed:
+class Unconfirmed(Struct, frozen=True, kw_only=True):
     """What others may know of a change that waits."""
 
     nonce: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.applier.ports import Asker
 from shieldwall.agent.applier.protocol import HEADER, body_length
@@ -25,8 +26,7 @@ class Stage(Enum):
     CLOSED = auto()
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Connection:
+class Connection(Struct, kw_only=True, eq=False):
     """Frames of one asker: one request is answered before the next one is read."""
 
     asker: Asker

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol, assert_never
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.examination import Examination
@@ -33,8 +33,7 @@ class Examines(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class Desk(Struct, frozen=True, kw_only=True):
     """Answers."""
 
     warden: Warden

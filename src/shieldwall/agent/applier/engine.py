@@ -8,11 +8,11 @@ in ``transaction``.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from shieldwall.agent.applier import confirming, stability
@@ -39,8 +39,7 @@ from shieldwall.contract.status import StatusReport
 from shieldwall.policy.resolve import EffectivePolicy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applier:
+class Applier(Struct, frozen=True, kw_only=True):
     """Changes this device's settings, and nothing else does while it is at work."""
 
     host: Host
@@ -296,7 +295,7 @@ class Applier:
             shown,
             admission,
             [
-                dataclasses.replace(outcome, restored=restored.get(outcome.share.provider.name, ()))
+                msgspec.structs.replace(outcome, restored=restored.get(outcome.share.provider.name, ()))
                 for outcome in outcomes
             ],
             refused=cause.refused,

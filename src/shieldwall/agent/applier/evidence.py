@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shieldwall.agent.applier import authority
 from shieldwall.agent.applier.authority import Believed
@@ -19,8 +20,7 @@ from shieldwall.contract.settings import PolicyDocument
 from shieldwall.trust import refusals
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(Struct, frozen=True, kw_only=True):
     """A manifest that is believed, with all of its policies."""
 
     believed: Believed
@@ -37,8 +37,7 @@ class Stored:
         return Wanted(documents=self.documents, terms=terms)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True):
     """Reads and fills the shelf."""
 
     shelf: Shelf

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from shieldwall import __version__
 from shieldwall.agent.applier.examination import Examination, Surveyed
@@ -17,8 +18,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examiner:
+class Examiner(Struct, frozen=True, kw_only=True):
     """Looks at the machine behind a ``Host``; the survey is made anew every time, for another manager may have come."""
 
     host: Host

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from shieldwall.agent.host.looking import LinuxLooking, Looking
 from shieldwall.agent.host.ports import Host
@@ -28,8 +29,7 @@ class OwnServicesKeeper(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Ground(Struct, frozen=True, kw_only=True):
     """One machine of one platform."""
 
     platform: str

@@ -8,9 +8,10 @@ two milliseconds of one processor, a hundredth of a percent. Whoever changed one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.kernel_files import is_kernel_file
@@ -21,8 +22,7 @@ READ_SECONDS: Final = 15.0
 """A value that somebody changed is put back this much later, and the time of one look."""
 
 
-@dataclass(slots=True, kw_only=True)
-class KernelValues:
+class KernelValues(Struct, kw_only=True):
     """Remembers what the values were, and says which are others now."""
 
     host: Host

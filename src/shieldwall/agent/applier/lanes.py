@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from shieldwall.agent.applier.protocol import MAX_FRAME_BYTES
 
@@ -25,15 +26,13 @@ _APPLY: Final = "apply"
 _ROOT: Final = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Waiting(Generic[J]):
+class _Waiting(Struct, Generic[J], frozen=True, kw_only=True):
     job: J
     verb: str
     size: int
 
 
-@dataclass(slots=True)
-class Lanes(Generic[J]):
+class Lanes(Struct, Generic[J]):
     """What waits, by user; one lane is served before the others, which take turns."""
 
     _lanes: dict[int, deque[_Waiting[J]]] = field(default_factory=dict)
@@ -69,8 +68,7 @@ class Lanes(Generic[J]):
         return sum(map(len, self._lanes.values()))
 
 
-@dataclass(slots=True)
-class Jobs(Generic[J]):
+class Jobs(Struct, Generic[J]):
     """Lanes between two threads: one lets requests wait, the other takes them, and does what is due between them."""
 
     _lanes: Lanes[J] = field(default_factory=Lanes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shieldwall.agent.applier import authority
 from shieldwall.agent.applier.pin import Pin
@@ -12,8 +13,7 @@ from shieldwall.agent.applier.refusals import LeaveRefusedError, TamperProtected
 from shieldwall.contract.messages import Envelope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
+class Leave(Struct, frozen=True, kw_only=True):
     """What was shown; with neither, it is the word of whoever asks."""
 
     manifest: Envelope | None = None

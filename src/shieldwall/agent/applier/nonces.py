@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 NONCE_BYTES: Final = 16
 MOST: Final = 64
@@ -12,8 +13,7 @@ MOST: Final = 64
 LIFE_SECONDS: Final = 120.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Nonces:
+class Nonces(Struct, kw_only=True):
     """Kept in memory alone: after a restart nobody can answer one that was given before it."""
 
     randomness: Callable[[int], bytes]

@@ -13,9 +13,10 @@ import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 _BUFFER: Final = 64 * 1024
 _AT_FDCWD: Final = -100
@@ -41,8 +42,7 @@ _IN_EVENT: Final = struct.Struct("=iIII")
 """Watch, mask, cookie, length of the name that follows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Struct, frozen=True, kw_only=True):
     """Something in a directory changed. Without a directory it may have been anything; without a process, anybody."""
 
     directory: Path | None

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import DiskFullError, HostError
 from shieldwall.agent.host.ports import Host
@@ -55,8 +56,7 @@ Found = Mapping[PurePosixPath, bytes | None]
 """Files and links that concern our units, with their contents; ``None`` is one that cannot be read, such as a mask."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What is to be put where and what is to go; ``told`` are the paths that somebody else has to answer for."""
 
     put: Mapping[PurePosixPath, bytes]
@@ -83,8 +83,7 @@ def plan(packaged: Mapping[str, bytes], found: Found, *, protected: bool) -> Pla
     return Plan(put=missing, remove=strange, told=told)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnServices:
+class OwnServices(Struct, frozen=True, kw_only=True):
     """Looks after our services on a machine that systemd runs; elsewhere there is nothing to look after."""
 
     host: Host

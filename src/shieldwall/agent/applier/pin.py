@@ -7,11 +7,11 @@ or a copy of an older state of the agent, leads nowhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.applier.window import Window
 from shieldwall.agent.host.errors import HostError
@@ -99,8 +99,7 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         return tuple(each for each in (self.device, self.successor) if each is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinFile:
+class PinFile(Struct, frozen=True, kw_only=True):
     """The pin on disk; every write is durable when it returns."""
 
     directory: Path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shieldwall.agent.applier.failures import as_failure
 from shieldwall.agent.host.one_look import OneLook
@@ -14,8 +16,7 @@ from shieldwall.contract.ids import SettingId
 from shieldwall.policy.resolve import EffectivePolicy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(Struct, frozen=True, kw_only=True):
     """One provider's part: what it shall hold, what it cannot hold and why, or why it cannot even say."""
 
     provider: Provider

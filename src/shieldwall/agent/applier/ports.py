@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.confirming import Unconfirmed
 from shieldwall.agent.applier.sources import SettingSource
@@ -89,8 +90,7 @@ class Surroundings(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class Asker(Struct, frozen=True, kw_only=True):
     """Who asks; the kernel says so, and nobody can say it of themselves."""
 
     uid: int
@@ -101,15 +101,13 @@ class Asker:
         return self.uid == 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """Nothing was enforced, and why not, in a word."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(Struct, frozen=True, kw_only=True):
     """The manifest is believed, and these of its policies are still to come; nothing was changed."""
 
     digests: tuple[Digest, ...]

@@ -12,8 +12,9 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct, field
 
 from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.connections import Connection, Stage
@@ -64,8 +65,7 @@ class Listener(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True)
-class Server:
+class Server(Struct, kw_only=True):
     """Serves one listening Unix socket until it is told to stop.
 
     ``chores`` does what is due on the thread that answers, and says when to come again. ``beat`` tells the system's

@@ -7,9 +7,10 @@ at any moment leaves one manifest with all of its policies. Nothing read from he
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.files import make_directory, read_bytes, remove, replace
@@ -24,8 +25,7 @@ _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class Shelf(Struct, frozen=True, kw_only=True):
     """Signed documents on disk; every write is durable when it returns. Every method may raise ``HostError``."""
 
     directory: Path

@@ -9,11 +9,11 @@ own *default*. On Windows a *Group Policy* may stand between them, and the produ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from shieldwall.agent.applier.values import shown
 from shieldwall.agent.providers.base import Desired, Other, Whose
@@ -50,8 +50,7 @@ class SettingSource(
     manager: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
+class Product(Struct, frozen=True, kw_only=True):
     """What one product holds: what policies ask of it, what was found, what holds without us, what it could hold."""
 
     name: str

@@ -7,13 +7,13 @@ goes back to before it.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shieldwall.agent.applier import confirming, contest
@@ -34,8 +34,7 @@ Seen: TypeAlias = Mapping[PurePosixPath, str]
 NOBODY: Final[Seen] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
+class Transaction(Struct, frozen=True, kw_only=True):
     """What changes are carried out with."""
 
     host: Host
@@ -115,7 +114,7 @@ class Transaction:
         if isinstance(step, Outcome) or not step.repairs or not step.changes:
             return step
         allowed = contest.may_repair(state.repairs, share.provider.name, step.drifted, self.uptime.now())
-        return dataclasses.replace(step, left_alone=not allowed)
+        return msgspec.structs.replace(step, left_alone=not allowed)
 
     def _outcomes(
         self, prepared: Sequence[Attempt | Outcome], risky: Sequence[Attempt], repairs: tuple[Repair, ...]
@@ -136,7 +135,7 @@ class Transaction:
         name = outcome.share.provider.name
         contested = contest.contested(repairs, name, self.uptime.now())
         by = outcome.changed_by or (contest.changed_by(repairs, name) if contested else "")
-        return dataclasses.replace(outcome, contested=contested, changed_by=by)
+        return msgspec.structs.replace(outcome, contested=contested, changed_by=by)
 
     def _repairs(self, repairs: tuple[Repair, ...], outcomes: Iterable[Outcome]) -> tuple[Repair, ...]:
         now = self.uptime.now()
@@ -182,7 +181,7 @@ def _started(outcome: Outcome) -> Outcome:
     """Call only that a repair whose files somebody had changed."""
     drifted = frozenset[SettingId]() if outcome.attempt is None else outcome.attempt.drifted
     repaired = outcome.repaired & drifted
-    return dataclasses.replace(outcome, repaired=repaired, applied_again=outcome.applied_again and bool(repaired))
+    return msgspec.structs.replace(outcome, repaired=repaired, applied_again=outcome.applied_again and bool(repaired))
 
 
 def _traced(outcome: Outcome, seen: Seen) -> Outcome:
@@ -190,7 +189,7 @@ def _traced(outcome: Outcome, seen: Seen) -> Outcome:
     if not outcome.repaired or not seen:
         return outcome
     by = next((seen[path] for path in outcome.share.provider.files() if path in seen), "")
-    return dataclasses.replace(outcome, changed_by=by)
+    return msgspec.structs.replace(outcome, changed_by=by)
 
 
 def _committed(begun: State, outcomes: Sequence[Outcome], wanted: State) -> State:

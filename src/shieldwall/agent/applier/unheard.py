@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from shieldwall.agent.applier.statuses import REPAIRED, RESTORED
@@ -15,8 +15,7 @@ _TOLD: Final = frozenset({REPAIRED, RESTORED})
 """What the next report would not say any more."""
 
 
-@dataclass(slots=True)
-class Unheard:
+class Unheard(Struct):
     """Keeps the statuses of repaired settings until a report is handed to somebody."""
 
     kept: dict[tuple[SettingId, str | None], SettingStatus] = field(default_factory=dict)

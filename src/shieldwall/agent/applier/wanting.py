@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shieldwall.agent.applier import stability
@@ -14,8 +13,7 @@ from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import RefusedPolicy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True):
     """Why something is enforced: the target, on which terms, and what of it was refused."""
 
     refused: tuple[RefusedPolicy, ...] = ()

@@ -10,10 +10,10 @@ The same warden works in the applier's process and, for a root of its own, insid
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from shieldwall.agent.applier import adoption, authority, probation, window
@@ -48,8 +48,7 @@ from shieldwall.contract.status import StatusReport
 MOST_RESTORED: Final = 64
 
 
-@dataclass(slots=True, kw_only=True)
-class Warden:
+class Warden(Struct, kw_only=True):
     """Verifies, remembers, and lets the engine work."""
 
     pins: PinFile

@@ -16,9 +16,10 @@ import selectors
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.applier.culprits import culprit, culprit_in
 from shieldwall.agent.applier.kernel_values import KernelValues
@@ -40,8 +41,7 @@ _RESTART_SECONDS: Final = 10.0
 _SILENT: Final = (PurePosixPath("/proc"), PurePosixPath("/sys"))
 
 
-@dataclass(slots=True, kw_only=True)
-class DriftWatch:
+class DriftWatch(Struct, kw_only=True):
     """Watches until it is stopped; ``look`` is called in its thread with whoever was seen changing which file.
 
     A ``look`` that raises ``BusyError`` is repeated. ``start`` starts a provider's watching program.
@@ -211,8 +211,7 @@ class DriftWatch:
                 os.read(self._wake[0], 4096)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Pending:
+class _Pending(Struct, kw_only=True):
     """Notices that nobody has looked after yet, and when somebody will."""
 
     monotonic: Callable[[], float]

@@ -7,11 +7,11 @@ machine costs what may have gone uncounted before it. The window closes by which
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.contract.messages import LONGEST_TROUBLESHOOTING_SECONDS, Manifest
 from shieldwall.trust import moments
@@ -29,8 +29,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     uptime: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Present:
+class Present(Struct, frozen=True, kw_only=True):
     """Now: by a clock that signed documents have corrected, and by the boot and how long it has lasted."""
 
     time: datetime

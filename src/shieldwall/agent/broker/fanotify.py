@@ -11,8 +11,9 @@ import errno
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
 
@@ -54,8 +55,7 @@ class FanotifyError(ShieldwallError):
     remedy = "Real-time protection needs CONFIG_FANOTIFY_ACCESS_PERMISSIONS and the capability CAP_SYS_ADMIN."
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """A process that waits to open a file. ``descriptor`` is the file, open for reading; negative for none."""
 
     descriptor: int

@@ -15,8 +15,9 @@ import select
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.broker import processes, verdicts
 from shieldwall.agent.broker.fanotify import Event, Group
@@ -30,8 +31,7 @@ BUSY_TICK: Final = 0.2
 IDLE_TICK: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True):
     """What the gate goes by; replaced as a whole."""
 
     settings: Settings

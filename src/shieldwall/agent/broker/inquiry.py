@@ -9,8 +9,9 @@ from __future__ import annotations
 import collections
 import select
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.broker.engine import Answer, EngineBusyError, EngineDownError, Question
 from shieldwall.agent.broker.processes import Process
@@ -25,8 +26,7 @@ SILENT_SECONDS: Final = 3.0
 RETRY_SECONDS: Final = 0.25
 
 
-@dataclass(slots=True)
-class Opening:
+class Opening(Struct):
     """Somebody who opens a file; ``descriptor`` is that file."""
 
     descriptor: int
@@ -37,8 +37,7 @@ class Opening:
     answered: bool = False
 
 
-@dataclass(slots=True)
-class Scan:
+class Scan(Struct):
     """A file that is being looked at, for all who wait for it."""
 
     key: Key

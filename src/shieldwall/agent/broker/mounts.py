@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 PSEUDO: Final = frozenset(
     {
@@ -19,8 +20,7 @@ _LAYERS: Final = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Struct, frozen=True, kw_only=True):
     """One mount: the file system's number and type, what of it is mounted where, whether programs may run from it."""
 
     device: str
@@ -33,8 +33,7 @@ class Mount:
     """Of an overlay, the folders it is made of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class Watch(Struct, frozen=True, kw_only=True):
     """A mount point to watch, and whether its file system is watched wherever else it is mounted.
 
     That is what holds in the private mounts of services and containers too.

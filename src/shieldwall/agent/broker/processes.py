@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 ENGINE_PROGRAMS: Final = frozenset({"clamd", "clamdscan", "clamscan", "clamonacc", "freshclam"})
 """Programs that read files in order to scan them; spared where root or the scanner's own user runs them."""
@@ -14,8 +15,7 @@ SCAN_PROCESS: Final = "shieldwall-scan"
 """What a scan calls itself: it opens, as root, the very files that are to be found and moved to quarantine."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class Process(Struct, frozen=True, kw_only=True):
     """A process that opens a file. A program that was replaced meanwhile is named as it was called."""
 
     pid: int

@@ -9,8 +9,9 @@ from __future__ import annotations
 import collections
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from msgspec import Struct, field
 
 from shieldwall.agent.broker.processes import Process
 from shieldwall.agent.broker.verdicts import Key
@@ -21,8 +22,7 @@ MOST_A_SECOND: Final = 50
 _REMEMBERED: Final = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A threat in a file that somebody opened."""
 
     threat: str
@@ -39,8 +39,7 @@ class Found:
     """The file itself, to compute its hash; whoever takes this out of the queue closes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Something that an administrator must know of."""
 
     kind: str
@@ -50,8 +49,7 @@ class Trouble:
 Tell: TypeAlias = Callable[[Found | Trouble], None]
 
 
-@dataclass(slots=True)
-class Restraint:
+class Restraint(Struct):
     """Says what is told and what only counted. Times are of a monotonic clock."""
 
     suppressed: int = 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.detections.spool import locked
 from shieldwall.agent.detections.telling import STEMS, event_of, size_of
@@ -44,8 +45,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     places: dict[str, Place] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Struct, frozen=True, kw_only=True):
     """Events to be told; ``name`` is what to acknowledge them by, empty where there are none."""
 
     name: str = ""
@@ -55,8 +55,7 @@ class Batch:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
+class _File(Struct, frozen=True, kw_only=True):
     path: Path
     head: str
     size: int

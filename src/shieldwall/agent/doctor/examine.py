@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct, field
 
 from shieldwall.agent.applier.examination import Examination as RootsView
 from shieldwall.agent.applier.protocol import Standing
@@ -84,8 +85,7 @@ _HANGS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """How long an examination may take, in seconds."""
 
     applier: float = _APPLIER_SECONDS
@@ -93,8 +93,7 @@ class Limits:
     all: float = _ALL_SECONDS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True, kw_only=True):
     """What was found, and the subject as it was seen: whoever goes on with it asks the applier nothing more."""
 
     checks: tuple[Check, ...]
@@ -106,8 +105,7 @@ class Diagnosis:
         return {each.value: sum(check.severity is each for check in self.checks) for each in reversed(ORDER)}
 
 
-@dataclass(slots=True, kw_only=True)
-class _Purse:
+class _Purse(Struct, kw_only=True):
     """What is left of the time for everything."""
 
     ends: float = field(default_factory=lambda: time.monotonic() + _ALL_SECONDS)
@@ -160,9 +158,9 @@ def _with_sight(
     found = Bounded(patience_seconds=patience)({"applier": ask})["applier"]
     view, standing = (None, None) if isinstance(found, Unseen) else found
     machine = SeenMachine(host=subject.host, behind=subject.surroundings.machine, view=view)
-    seen = dataclasses.replace(
+    seen = msgspec.structs.replace(
         subject,
-        surroundings=dataclasses.replace(
+        surroundings=msgspec.structs.replace(
             subject.surroundings,
             machine=machine,
             enforcer=AskingEnforcer(ask=Remembered(view=view, standing=standing)),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.doctor.model import Severity
 
 _SEVERITIES: Final = {"o": Severity.OK, "i": Severity.INFO, "w": Severity.WARNING, "e": Severity.ERROR}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """One check. ``needs_applier`` says that root's eyes see what it judges."""
 
     id: str

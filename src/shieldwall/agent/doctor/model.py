@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.applier.examination import Examination as RootsView
 from shieldwall.agent.applier.protocol import Standing
@@ -66,8 +66,7 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """The device being examined."""
 
     host: Host

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Final
 
 from cryptography import x509
+from msgspec import Struct
 
 from shieldwall.agent.doctor.model import Check, Subject, error, ok, warning
 from shieldwall.agent.service.errors import GatewayUnreachableError, NotTheGatewayError
@@ -26,8 +26,7 @@ _FAR: Final = (("IPv4", socket.AF_INET, "192.0.2.1"), ("IPv6", socket.AF_INET6, 
 """Addresses that nobody has (RFC 5737, RFC 3849): a socket is pointed there, and no packet sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RealNetwork:
+class RealNetwork(Struct, frozen=True, kw_only=True):
     """Sockets of this machine."""
 
     timeout_seconds: float = TIMEOUT_SECONDS

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shieldwall import __version__
 from shieldwall.agent.applier import protocol
@@ -19,8 +20,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenMachine:
+class SeenMachine(Struct, frozen=True, kw_only=True):
     """Answers from memory, so that an applier that hangs is waited for once."""
 
     host: Host
@@ -56,8 +56,7 @@ class SeenMachine:
         return self.behind.uptime()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
+class Remembered(Struct, frozen=True, kw_only=True):
     """Answers requests as the applier did once. Whoever goes on with it can neither wait for it nor change anything."""
 
     view: Examination | None

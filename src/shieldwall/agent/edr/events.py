@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.edr.records import Record, arguments_of
 from shieldwall.agent.edr.system_calls import name_of
@@ -19,16 +20,14 @@ _SEPARATORS: Final = ("\x01", " ")
 _INET, _INET6, _UNIX = 2, 10, 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
+class Path(Struct, frozen=True, kw_only=True):
     """A file that an event is about; ``kind`` is NORMAL, CREATE, DELETE, PARENT or UNKNOWN."""
 
     name: str
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEvent:
+class AuditEvent(Struct, frozen=True, kw_only=True):
     """One thing that happened. ``None`` or empty: the records do not say."""
 
     serial: int
@@ -66,8 +65,7 @@ class AuditEvent:
         return " ".join(self.arguments)
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     first: float
     records: list[Record] = field(default_factory=list)
 

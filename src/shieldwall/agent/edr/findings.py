@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from shieldwall.agent.edr.events import AuditEvent
 from shieldwall.agent.edr.rules import Rule, subject_of
@@ -73,15 +73,13 @@ def finding_of(rule: Rule, event: AuditEvent, name_of: Callable[[int], str]) -> 
     )
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(Struct):
     since: float
     finding: Finding
     more: int = 0
 
 
-@dataclass(slots=True)
-class Counter:
+class Counter(Struct):
     """Lets through what is new, counts what repeats, and never lets through more than so many in a minute."""
 
     left_out: int = 0

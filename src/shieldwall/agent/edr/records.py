@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 KINDS: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -52,8 +53,7 @@ _RAW: Final = "\0"
 """Before the bare hexadecimal of a piece; no value holds it otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One record. ``at`` is in seconds since 1970."""
 
     kind: str

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.edr.events import AuditEvent
 from shieldwall.contract.events import EventKind, EventSeverity
@@ -78,8 +78,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     when: When
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What rules have to know of the machine."""
 
     web_users: Collection[int] = frozenset()

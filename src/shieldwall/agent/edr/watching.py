@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from shieldwall.agent.detections.notices import Notice
 from shieldwall.agent.edr.events import Assembler, AuditEvent
@@ -27,8 +27,7 @@ _OF_CALLS: Final = frozenset({1302, 1303, 1306, 1307, 1309, 1318, 1320, 1327, 13
 _OURS: Final = (KEY.encode(), KEY.encode().hex().upper().encode())
 
 
-@dataclass(slots=True, kw_only=True)
-class Watch:
+class Watch(Struct, kw_only=True):
     """Reads messages and says what was found."""
 
     rules: Sequence[Rule]

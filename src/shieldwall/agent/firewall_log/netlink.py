@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _NETFILTER: Final = 12
 _SUBSYSTEM: Final = 4
@@ -35,8 +36,7 @@ _BUFFER_BYTES: Final = 4 * 1024 * 1024
 _LONGEST: Final = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(Struct, frozen=True, kw_only=True):
     """One packet that a rule noted."""
 
     group: int

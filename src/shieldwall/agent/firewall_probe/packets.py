@@ -6,8 +6,9 @@ Only the standard library: the program that sends them has to start quickly.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 Kind: TypeAlias = Literal["tcp", "stray", "echo"]
 """The first packet of a connection, a reset of a connection that never was, or a ping."""
@@ -29,8 +30,7 @@ _HOPS: Final = 1
 _WINDOW: Final = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packet:
+class Packet(Struct, frozen=True, kw_only=True):
     """One packet of IPv4 that arrives. Addresses are numbers; of a ping, ``source_port`` tells it from others."""
 
     kind: Kind

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from shieldwall.agent.host import facts
 from shieldwall.agent.host.ports import Host
@@ -38,8 +39,7 @@ class Looking(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LinuxLooking:
+class LinuxLooking(Struct, frozen=True):
     """Looks at a Linux machine by its files."""
 
     host: Host

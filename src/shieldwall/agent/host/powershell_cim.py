@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.cim import CimError, CimValue, LanguageModeError, Properties
 from shieldwall.agent.host.errors import HostError
@@ -43,8 +44,7 @@ _LONG_NUMBER: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|(?<![\d.eE+-])-
 """A text, which is passed over, or a number that may be longer than strict JSON has them: CIM's have 64 bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class PowerShellCim:
+class PowerShellCim(Struct, frozen=True):
     """Asks the machine behind a ``Host``."""
 
     host: Host

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Final, TypeAlias
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.cim import DEFENDER, Cim, CimError, CimValue, LanguageModeError, Properties
 from shieldwall.agent.host.errors import HostError
@@ -91,8 +92,7 @@ def plain_preference(value: CimValue) -> Preference | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class PreferenceStore:
+class PreferenceStore(Struct, frozen=True):
     """Reads and sets the preferences of one machine; only ``properties`` are ever set.
 
     What Defender refuses for one property is noted in ``refusals`` and does not keep the others from being set: whoever

@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.contract.messages import Unsuitable
 
@@ -68,8 +69,7 @@ OLDEST: Final[Mapping[str, tuple[int, ...]]] = {
 """The oldest release of each distribution on the published list, by its id in os-release."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sign:
+class Sign(Struct, frozen=True, kw_only=True):
     """What kind of machine this is, in words, and what gave it away."""
 
     kind: Unsuitable | None

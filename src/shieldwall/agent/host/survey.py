@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from shieldwall.agent.host import suitability
 from shieldwall.agent.host.errors import HostError
@@ -81,8 +81,7 @@ _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _PATHS: Final = frozenset({path for path, *_ in _MANAGERS} | {path for path, _ in _NEIGHBOURS} | suitability.PATHS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """Another product on this device and the path that gives it away."""
 
     product: str
@@ -96,8 +95,7 @@ class Finding:
         return _SHORT_NAMES.get(self.product, self.product)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     """What a look at the machine saw: the paths that are there, the texts of some, os-release, the processor."""
 
     present: AbstractSet[PurePosixPath] = frozenset()
@@ -106,8 +104,7 @@ class Seen:
     architecture: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class Survey(Struct, frozen=True, kw_only=True):
     """Who else is here: managers, and neighbours, worth knowing about; and what kind of machine this is."""
 
     managers: tuple[Finding, ...]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from msgspec import Struct
 
 from shieldwall.agent.host.tpm_device import TpmChannel, TpmError, open_channel
 from shieldwall.trust import tpm
@@ -48,16 +49,14 @@ _NV_PART: Final = 512
 _LARGEST_STORED: Final = 6_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrappedKey:
+class WrappedKey(Struct, frozen=True, kw_only=True):
     """A key as it lies on disk: the public area, and the private part that only its TPM can open."""
 
     public: bytes
     private: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endorsement:
+class Endorsement(Struct, frozen=True, kw_only=True):
     """What a TPM shows of its endorsement key: the public area and, where its maker stored one, the certificate."""
 
     public: bytes

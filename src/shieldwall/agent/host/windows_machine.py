@@ -6,8 +6,9 @@ Sources: Microsoft, *Win32_OperatingSystem class* (``Version``, ``ProductType``:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.cim import SYSTEM, Cim, CimError, LanguageModeError
 from shieldwall.agent.host.ports import Host
@@ -26,8 +27,7 @@ BUILD_2016: Final = 14393
 BUILD_2019: Final = 17763
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowsMachine:
+class WindowsMachine(Struct, frozen=True, kw_only=True):
     """What a Windows machine says of itself; ``version`` is empty where it says nothing."""
 
     caption: str = "Windows"

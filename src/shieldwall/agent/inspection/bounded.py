@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from shieldwall.contract.errors import ShieldwallError
 
@@ -20,15 +21,13 @@ PATIENCE_SECONDS: Final = 25.0
 """For all looks together, which are made at the same time. clamonacc holds an open for twenty now and then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unseen:
+class Unseen(Struct, frozen=True, kw_only=True):
     """Nothing was seen, and why."""
 
     cause: str
 
 
-@dataclass(slots=True)
-class _Box(Generic[T]):
+class _Box(Struct, Generic[T]):
     value: T | Unseen
 
 
@@ -42,8 +41,7 @@ def attempted(look: Callable[[], T]) -> T | Unseen:
         return Unseen(cause=f"{type(error).__name__}: {error}")
 
 
-@dataclass(slots=True, kw_only=True)
-class Bounded:
+class Bounded(Struct, kw_only=True):
     """Makes looks, each in a thread of its own."""
 
     patience_seconds: float = PATIENCE_SECONDS

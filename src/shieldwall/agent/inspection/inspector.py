@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct, field
 
 from shieldwall.agent.applier.own_services import SERVICES
 from shieldwall.agent.host.ports import Host
@@ -31,16 +31,14 @@ _EXHIBITS: Final = "exhibits."
 _JOURNALS: Final = (*SERVICES, "shieldwall-broker.service", "shieldwall-sentry.service")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """What the engine holds: what is asked of each product by name, and the documents that ask."""
 
     desired: Mapping[str, Desired]
     documents: Sequence[PolicyDocument] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspector:
+class Inspector(Struct, frozen=True, kw_only=True):
     """Inspects the machine behind a ``Host``.
 
     ``providers`` makes providers that nobody else works with, for one that hangs goes on hanging in its thread.

@@ -14,10 +14,11 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.assembly import local_applier
 from shieldwall.agent.applier.chores import Chores
@@ -47,8 +48,7 @@ class SystemClock:
         return datetime.now(UTC)  # noqa: TID251 - this is the edge where time comes in
 
 
-@dataclass(slots=True, kw_only=True)
-class MacosApplier:
+class MacosApplier(Struct, kw_only=True):
     """Enforces what is believed, then serves until it is stopped. ``agent`` is the user who may ask beside root."""
 
     host: Host

@@ -7,8 +7,9 @@ launchctl(1): ``print-disabled``, ``enable``, ``print``, ``bootstrap``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.macos.places import AGENT_JOB, APPLIER_JOB, JOBS, PACKAGED_JOBS, job_file
@@ -19,8 +20,7 @@ _DISABLED: Final = re.compile(rb'"([^"]+)"\s*=>\s*(?:true|disabled)')
 _SECONDS: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class MacosServices:
+class MacosServices(Struct, frozen=True):
     """Looks after our jobs."""
 
     host: Host

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.host.macos.enclave import SecureEnclave, secure_enclave
 from shieldwall.agent.host.macos.frameworks import EnclaveError
@@ -35,8 +35,7 @@ class EnclaveRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     point: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyInEnclave:
+class KeyInEnclave(Struct, frozen=True, kw_only=True):
     """A key in the enclave. Implements ``KeptKey``."""
 
     enclave: SecureEnclave | None
@@ -65,8 +64,7 @@ class KeyInEnclave:
         return strict_json.encode(EnclaveRecord(blob=strict_base64.encode(self.blob), point=point))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MacosVault:
+class MacosVault(Struct, frozen=True, kw_only=True):
     """Implements ``KeyVault``."""
 
     enclave: SecureEnclave | None

@@ -9,9 +9,10 @@ import os
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+from msgspec import Struct
 
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.macos.applying import SystemClock
@@ -32,8 +33,7 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MacosAgent:
+class MacosAgent(Struct, frozen=True, kw_only=True):
     """The agent with its state in a directory, asking the applier on a socket."""
 
     surroundings: Surroundings

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 ARCHITECTURES: Final = ("b64", "b32")
 """Both tables of system calls: a program of the other width must not pass unseen."""
@@ -23,8 +24,7 @@ _UNUSABLE: Final = re.compile(r"[\s\"'\\]")
 _KEY: Final = re.compile(r"(?:-F key=|-k )(\S+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class Watch(Struct, frozen=True, kw_only=True):
     """Accesses to a file, or to everything below a directory (a path that ends with ``/``).
 
     ``access`` holds letters of ``rwxa``: read, written, executed, attributes changed. Accesses by one of the programs
@@ -45,8 +45,7 @@ class Watch:
         yield f"-a always,exit {what} -F key={self.key}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unwatched:
+class Unwatched(Struct, frozen=True, kw_only=True):
     """A part of what a watch is about that is not written down."""
 
     key: str
@@ -59,8 +58,7 @@ class Unwatched:
         yield f"-a never,exit -F {kind}={self.path.rstrip('/') or '/'} -F perm={self.access} -F key={self.key}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unseen:
+class Unseen(Struct, frozen=True, kw_only=True):
     """Whatever meets one condition, such as ``uid=34`` or ``exe=/usr/bin/backup``, is not written down."""
 
     key: str
@@ -71,8 +69,7 @@ class Unseen:
         yield f"-a never,exit -S all -F {self.condition} -F key={self.key}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
+class Calls(Struct, frozen=True, kw_only=True):
     """System calls by name, under conditions such as ``auid>=1000``, and between fields, such as ``uid!=euid``."""
 
     key: str

@@ -13,10 +13,11 @@ conformance suite holds every provider to:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.contract.errors import ShieldwallError
@@ -42,16 +43,14 @@ class ProviderError(ShieldwallError):
     remedy = "Look at the product's own log on the device; shieldwall-agent doctor says what it finds."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Support:
+class Support(Struct, frozen=True, kw_only=True):
     """Whether a provider can enforce a setting on this machine; if not, why not, in plain words."""
 
     applicable: bool
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendered:
+class Rendered(Struct, frozen=True, kw_only=True):
     """New contents of a provider's files, what to keep, and items that cannot be expressed (by setting)."""
 
     files: Files
@@ -59,8 +58,7 @@ class Rendered:
     rejected: Mapping[SettingId, tuple[ItemStatus, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(Struct, frozen=True, kw_only=True):
     """What a probe of the running component saw: in effect, not in effect, or nothing to probe (``None``).
 
     ``lasting`` says of what is not in effect that to apply it again would change nothing.
@@ -163,8 +161,7 @@ class Whose(StrEnum):
     TAMPER_PROTECTION = "tamperProtection"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Other:
+class Other(Struct, frozen=True, kw_only=True):
     """A value of somebody else: the product's own, a Group Policy's, or one that its tamper protection keeps."""
 
     whose: Whose
@@ -198,8 +195,7 @@ class TakesSingly(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What the applier knows beyond settings."""
 
     server_urls: tuple[str, ...] = ()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.base import ProviderError
 
@@ -24,8 +25,7 @@ _EDGE: Final = re.compile(rb"^(?:" + re.escape(BEGIN) + rb"|" + re.escape(END) +
 _TURNED_OFF: Final = re.compile(rb"^" + re.escape(OFF), re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkedFile:
+class MarkedFile(Struct, frozen=True, kw_only=True):
     """One such file, by the name that errors call it."""
 
     name: str

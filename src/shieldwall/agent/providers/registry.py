@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from shieldwall.agent import platforms
 from shieldwall.agent.host.cim import Cim, CimError
@@ -11,8 +12,7 @@ from shieldwall.agent.providers.base import Provider
 from shieldwall.catalog.model import Catalog
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Management:
+class Management(Struct, frozen=True, kw_only=True):
     """What is asked on Windows beside files; ``refusals`` notes the properties that Defender refused, by name."""
 
     cim: Cim

@@ -11,10 +11,11 @@ import contextlib
 import os
 import socket
 import struct
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 _TIMEOUT_SECONDS: Final = 300.0
 _CHUNK: Final = 262_144
@@ -29,8 +30,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """A verdict with the name of the threat, or the reason why there is none."""
 
     verdict: Verdict

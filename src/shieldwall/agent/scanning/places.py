@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 QUICK: Final = (
     *("/tmp", "/var/tmp", "/dev/shm", "/run/user"),  # noqa: S108 - where everybody may write
@@ -41,8 +42,7 @@ _ELSEWHERE: Final = frozenset(
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Struct, frozen=True, kw_only=True):
     """One mounted file system."""
 
     point: str

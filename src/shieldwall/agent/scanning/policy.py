@@ -8,9 +8,10 @@ is moved.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.detections.model import Action
 from shieldwall.contract import strict_json
@@ -41,8 +42,7 @@ _WRITTEN_BY: Final = "writtenBy"
 _US: Final = "shieldwall"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanPolicy:
+class ScanPolicy(Struct, frozen=True, kw_only=True):
     """What scans go by."""
 
     acts: bool = False

@@ -15,12 +15,12 @@ import contextlib
 import os
 import re
 import stat
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Final
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.scanning import veil
 from shieldwall.agent.scanning.walking import OpenFile, open_parent
@@ -82,8 +82,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return os.fsdecode(bytes.fromhex(self.path))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantine:
+class Quarantine(Struct, frozen=True, kw_only=True):
     """The files in one directory."""
 
     directory: Path

@@ -7,9 +7,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.detections import spool
 from shieldwall.agent.detections.model import Action, Detection, Source, readable_path
@@ -25,8 +26,7 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 _CHUNK: Final = 1024 * 1024
 
 
-@dataclass(slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, kw_only=True):
     """What a scan has come to so far."""
 
     files: int = 0
@@ -38,8 +38,7 @@ class Tally:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
+class Scan(Struct, frozen=True, kw_only=True):
     """How one scan goes about it."""
 
     name: str

@@ -7,10 +7,11 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.detections import spool
 from shieldwall.agent.detections.model import Source
@@ -45,8 +46,7 @@ class Kind(StrEnum):
     PATHS = "paths"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What somebody wants to be scanned, and why."""
 
     kind: Kind
@@ -54,8 +54,7 @@ class Wish:
     paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Struct, frozen=True, kw_only=True):
     """Everything that scans need of their surroundings."""
 
     host: Host

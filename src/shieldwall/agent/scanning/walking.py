@@ -13,8 +13,9 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -25,8 +26,7 @@ _DEEPEST: Final = 200
 """Directories below one another; deeper ones are hardly a place to start a program from, and cost a descriptor each."""
 
 
-@dataclass(slots=True, kw_only=True)
-class OpenFile:
+class OpenFile(Struct, kw_only=True):
     """A regular file, open for reading, and the open directory that it was found in; to be closed by who takes it."""
 
     path: str
@@ -43,8 +43,7 @@ class OpenFile:
         os.close(self.directory)
 
 
-@dataclass(slots=True, kw_only=True)
-class Walk:
+class Walk(Struct, kw_only=True):
     """One walk, and what it could not look at."""
 
     is_excluded: Callable[[str], bool]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 from shieldwall import __version__
 from shieldwall.agent.host.errors import HostError
@@ -42,8 +43,7 @@ class TellsJoin(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """One provider: its product, what it takes here, why it does not take the rest, what went wrong."""
 
     provider: str
@@ -59,8 +59,7 @@ class Asked:
         return Counter(self.refused.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Struct, frozen=True, kw_only=True):
     """What came of the self-test."""
 
     facts: DeviceFacts
@@ -78,8 +77,7 @@ class Result:
         return not self.trial and not any(asked.trouble for asked in self.providers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelfTest:
+class SelfTest(Struct, frozen=True, kw_only=True):
     """Asks a machine."""
 
     host: Host

@@ -7,9 +7,10 @@ import json
 import plistlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from shieldwall import __version__
 from shieldwall.agent.host.cim import Cim, CimError, Properties
@@ -35,8 +36,7 @@ class NotRecordedError(HostError):
     remedy = "This is an error of the agent: report it. Nothing was changed."
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(Struct):
     """What was asked so far; the first answer to a question counts."""
 
     cim: dict[tuple[str, str, str], CimAnswer] = field(default_factory=dict)
@@ -61,8 +61,7 @@ class Notes:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingHost:
+class RecordingHost(Struct, frozen=True):
     """Implements ``Host``. It writes nothing, and runs what providers run to look."""
 
     host: Host
@@ -122,8 +121,7 @@ class RecordingHost:
         return done
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingCim:
+class RecordingCim(Struct, frozen=True):
     """Implements ``Cim``; methods change something, so none is called."""
 
     cim: Cim

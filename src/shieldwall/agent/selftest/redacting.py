@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.windows_edr.packages import package_of
 
@@ -49,8 +50,7 @@ _UUID: Final = re.compile(r"(?i)\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}
 _SHORTEST_NAME: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Redaction:
+class Redaction(Struct, frozen=True):
     """Takes out; ``names`` are those of this machine: its host name, its ids."""
 
     names: frozenset[str]

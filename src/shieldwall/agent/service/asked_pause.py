@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from shieldwall.agent.service.waiting import Wake
 
 
-@dataclass(slots=True)
-class AskedPause:
+class AskedPause(Struct):
     """Implements ``Pause``. What is asked outside a wait is kept for the next one."""
 
     _asked: set[Wake] = field(default_factory=set)

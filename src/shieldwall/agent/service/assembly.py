@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.attempts import Attempts
@@ -44,8 +45,7 @@ OpenTransport: TypeAlias = Callable[[Server], Transport]
 """Makes the network for one server: its TLS roots, its proxy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """Everything outside the network side's own logic."""
 
     state: AgentState
@@ -192,8 +192,7 @@ class Surroundings:
         return int.from_bytes(self.randomness(8), "big") / 2**64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolled:
+class Enrolled(Struct, frozen=True, kw_only=True):
     """What an onboarded device can do."""
 
     identity: Identity

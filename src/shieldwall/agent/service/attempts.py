@@ -6,9 +6,10 @@ line can leave one beside a running agent. There are never more than one check-i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from shieldwall.agent.service.disk import Disk
 from shieldwall.contract.clock import Clock
@@ -23,8 +24,7 @@ _LONGEST_SUBJECT: Final = 512
 AttemptKind: TypeAlias = Literal["settingChanged", "offboardRefused", "agentFileChanged", "protectionChanged"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempts:
+class Attempts(Struct, frozen=True, kw_only=True):
     """What is still to be told. Every method may raise ``HostError``."""
 
     directory: Path

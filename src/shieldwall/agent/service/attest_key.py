@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import CheckInFailedError, KeyInFileError
 from shieldwall.agent.service.state import AgentState
 from shieldwall.agent.service.syncing import Sync
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttestKey:
+class AttestKey(Struct, frozen=True, kw_only=True):
     """Let the TPM speak for the device key once more."""
 
     state: AgentState

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.service.delays import after_failure
 from shieldwall.agent.service.errors import (
@@ -24,8 +25,7 @@ LONGEST_SECONDS: Final = 3_600.0
 """No server can make a device ask more often or more seldom than that."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwaitIdentity:
+class AwaitIdentity(Struct, frozen=True, kw_only=True):
     """Ask until the server has decided.
 
     ``rest`` waits so long and says whether to go on; ``tell`` hears each new reason to wait.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct, field
 
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.errors import GatewayUnreachableError, ProblemAnswerError, UnusableAnswerError
@@ -51,8 +51,7 @@ OpenLine: TypeAlias = Callable[[LineAnswer, Ed25519PrivateKey], Line]
 """Opens the line that a server offered, with the key that it was asked for. Raises: GatewayUnreachableError."""
 
 
-@dataclass(slots=True)
-class WakeBudget:
+class WakeBudget(Struct):
     """How often others may wake this device: so many at once, and as many an hour."""
 
     most: int = WAKES_AN_HOUR
@@ -69,8 +68,7 @@ class WakeBudget:
         return True
 
 
-@dataclass(slots=True, kw_only=True)
-class BrokerLine:
+class BrokerLine(Struct, kw_only=True):
     """Asks for a line, keeps it, and waits on it."""
 
     state: AgentState

@@ -15,10 +15,10 @@ machine that cannot be managed, it takes nothing but the order to let go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall import __version__
 from shieldwall.agent.applier.budget import within_budget
@@ -49,8 +49,7 @@ _NOT_TAKEN: Final = frozenset({400, 413})
 """Answers that the report may have brought about: too long, or not what this server reads."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """How a check-in ended: what holds now, and when to come back; never, where this device has left."""
 
     next_check_in_seconds: int
@@ -66,8 +65,7 @@ Told: TypeAlias = tuple[CheckInAnswer | None, ReportRefusedError | None]
 """The server's answer, and what it would not be told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckIn:
+class CheckIn(Struct, frozen=True, kw_only=True):
     """The device reports, learns what to enforce, enforces it, and reports again."""
 
     state: AgentState

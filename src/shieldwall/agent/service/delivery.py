@@ -5,11 +5,11 @@ The manifest is replaced last, so a crash or a refusal at any moment leaves the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import UnusableAnswerError
 from shieldwall.agent.service.gateway import Gateway
@@ -26,8 +26,7 @@ _CAUSE_LENGTH: Final = 1024
 _BEFORE_ALL_EXPIRY: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(Struct, frozen=True, kw_only=True):
     """Takes in what the server says this device shall enforce."""
 
     identity: Identity

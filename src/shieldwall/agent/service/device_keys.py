@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.tpm import Endorsement, Tpm, WrappedKey
@@ -46,8 +46,7 @@ class TpmKeyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     attestation_private: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TpmKey:
+class TpmKey(Struct, frozen=True, kw_only=True):
     """A signing key in a TPM; ``attestation`` is the restricted key that speaks for it."""
 
     key: WrappedKey

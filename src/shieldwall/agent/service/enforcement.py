@@ -15,9 +15,8 @@ manager's removes no protection by itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.applier.budget import within_budget
 from shieldwall.agent.applier.protocol import Outcome
@@ -35,8 +34,7 @@ from shieldwall.contract.status import RefusedPolicy, StatusReport
 from shieldwall.trust.refusals import RefusedManifestError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enforcement:
+class Enforcement(Struct, frozen=True, kw_only=True):
     """Makes the stored manifest hold. The network is asked for signed time alone, and only where a clock is off."""
 
     state: AgentState

@@ -7,8 +7,9 @@ warden in this one. Both verify the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from shieldwall.agent.applier import protocol
 from shieldwall.agent.applier.authority import Claim
@@ -86,8 +87,7 @@ class Enforcer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskingEnforcer:
+class AskingEnforcer(Struct, frozen=True, kw_only=True):
     """Asks, and sends along what the applier lacks. ``begin`` starts an applier that lives in this process."""
 
     ask: Ask

@@ -9,11 +9,11 @@ before it is done: an errand that breaks the agent is not done again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.service.disk import Disk
 from shieldwall.agent.service.package_file import open_leave
@@ -54,8 +54,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     remedy: _Text = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Errands:
+class Errands(Struct, frozen=True, kw_only=True):
     """The directory of errands, from both sides. Every method may raise ``HostError``."""
 
     directory: Path
@@ -92,8 +91,7 @@ class Errands:
         self.disk.write(self.directory / f"{name}{DONE}", encode(outcome))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunErrands:
+class RunErrands(Struct, frozen=True, kw_only=True):
     """Does errands in the name of the agent. ``platform`` is the one that packages must be for."""
 
     errands: Errands

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import Struct
 
 from shieldwall.agent.service.disk import Disk
 from shieldwall.agent.service.errors import StateCorruptError
@@ -82,8 +82,7 @@ class PendingPromotion(
     answer: RegisterAnswer | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class Holding(Struct, frozen=True, kw_only=True):
     """An existing registration that this machine can prove to hold."""
 
     certificate: ExistingCertificate
@@ -105,8 +104,7 @@ class Holding:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExistingState:
+class ExistingState(Struct, frozen=True, kw_only=True):
     """Typed access to what lies beside the identity; every write is on disk when it returns.
 
     Every method may raise ``HostError`` (the disk is full or fails), and every reading one ``StateCorruptError``.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 from urllib.parse import SplitResult
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import (
     GatewayUnreachableError,
@@ -33,8 +33,7 @@ class Empty(msgspec.Struct, frozen=True, kw_only=True):
     """A body without members."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Gateway:
+class Gateway(Struct, kw_only=True):
     """The server's device side. Its URLs are tried in their order.
 
     ``key`` is the device key in use: a key change replaces it here, for everybody who asks through this.

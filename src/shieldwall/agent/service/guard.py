@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.service.attempts import Attempts
 from shieldwall.agent.service.own_files import OwnFiles
@@ -14,8 +15,7 @@ from shieldwall.contract.status import StatusReport
 _REPAIRED: Final = "repaired"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class Guard(Struct, frozen=True, kw_only=True):
     """Notices. Where a device is not protected, it looks all the same, and says nothing."""
 
     state: AgentState

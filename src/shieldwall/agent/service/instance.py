@@ -7,8 +7,9 @@ decides from what it sees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.service.ports import Machine, Randomness
 from shieldwall.agent.service.records import Identity, InstanceRecord
@@ -18,8 +19,7 @@ from shieldwall.contract.messages import HardwareIds
 INSTANCE_BYTES: Final = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
+class Installation(Struct, frozen=True, kw_only=True):
     """Knows the id of this installation."""
 
     identity: Identity

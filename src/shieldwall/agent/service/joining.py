@@ -5,8 +5,9 @@ Its key is apart from the device key, and neither offboarding nor a new onboardi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import ProblemAnswerError, UnusableAnswerError
 from shieldwall.agent.service.existing import ExistingState, JoinRecord
@@ -21,8 +22,7 @@ _STALE_NONCE: Final = "badNonce"
 _SPENT: Final = "duplicateKey"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Join:
+class Join(Struct, frozen=True, kw_only=True):
     """Register this machine in the directory; a device uses that when it onboards, or becomes it."""
 
     existing: ExistingState

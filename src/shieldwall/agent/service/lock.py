@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.locking import try_to_lock
@@ -30,8 +30,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     running: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateLock:
+class StateLock(Struct, frozen=True, kw_only=True):
     """Held by the kernel for as long as the process lives, so no crash leaves it behind."""
 
     directory: Path

@@ -9,10 +9,10 @@ agent can be interrupted; whatever it does otherwise is finished first. Time, ch
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service.check_in import CheckIn, Settled
@@ -48,8 +48,7 @@ _ENDED: Final = "shieldwall-agent was ended"
 _PROMOTED: Final = Settled(next_check_in_seconds=0, manifest_changed=False, rounds=0, report=None, promoted=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SteadyCheckIn:
+class SteadyCheckIn(Struct, frozen=True, kw_only=True):
     """A check-in that cures what can be cured, keeps the identity good, and remembers what went wrong.
 
     A clock that is off asks for signed time, a certificate that has ended is renewed, refused numbers are counted anew:
@@ -172,8 +171,7 @@ class Parts(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True)
-class Loop:
+class Loop(Struct, kw_only=True):
     """Runs until somebody asks it to stop. ``reassemble`` puts together who this device is after a promotion."""
 
     check_in: SteadyCheckIn

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.examination import Examination
 from shieldwall.agent.host.running_system import boot_id, seconds_since_boot
@@ -14,8 +15,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.contract.messages import DeviceFacts, HardwareIds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteMachine:
+class RemoteMachine(Struct, frozen=True, kw_only=True):
     """Asks the applier; boot and uptime everybody may read."""
 
     enforcer: Enforcer

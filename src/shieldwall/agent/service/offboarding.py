@@ -13,8 +13,9 @@ departure that was ordered or allowed needs no such word where the server no lon
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.service.enforcement import Enforcement
 from shieldwall.agent.service.errors import OffboardRefusedError, ProblemAnswerError, TamperProtectedError
@@ -30,8 +31,7 @@ _GONE: Final = frozenset({"badSignature", "deviceNotActive", "notFound"})
 """Answers to a device that the server has let go: an answer was lost, or somebody would not wait for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offboard:
+class Offboard(Struct, frozen=True, kw_only=True):
     """Take this device out of management."""
 
     identity: Identity

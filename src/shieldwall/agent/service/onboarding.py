@@ -6,8 +6,9 @@ gives the same identity again (it knows the key and the request).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.service import attesting
 from shieldwall.agent.service.errors import (
@@ -37,8 +38,7 @@ _STALE_NONCE: Final = "badNonce"
 _CLOCK_SKEW: Final = "clockSkew"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Onboard:
+class Onboard(Struct, frozen=True, kw_only=True):
     """Give this machine an identity at the server that a package names."""
 
     state: AgentState

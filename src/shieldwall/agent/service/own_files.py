@@ -7,9 +7,10 @@ is one attempt. Another version of the agent brings other files, and they count 
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall import __version__
 from shieldwall.agent.service.records import OwnFile, OwnFilesRecord
@@ -21,8 +22,7 @@ _READ_WHOLE: Final = 64 * 1024
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnFiles:
+class OwnFiles(Struct, frozen=True, kw_only=True):
     """Remembers what the agent's files looked like."""
 
     state: AgentState

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from shieldwall.agent.host.opening import NEVER_WAITS, NOT_FOLLOWED, OURS_ALONE
 from shieldwall.agent.service.errors import UnsuitablePackageError
@@ -23,8 +24,7 @@ from shieldwall.trust.offboarding import OffboardingPackage, open_offboarding
 from shieldwall.trust.onboarding import MAX_PACKAGE_BYTES, OnboardingPackage, PackageMalformedError, open_package
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
+class Leave(Struct, frozen=True, kw_only=True):
     """An offboarding package that was believed, and the envelope by which others can believe it."""
 
     package: OffboardingPackage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shieldwall.agent.service.broker_line import BrokerLine
 from shieldwall.agent.service.errors import ProblemAnswerError, UnusableAnswerError
@@ -12,8 +12,7 @@ from shieldwall.agent.service.waiting import Wake
 from shieldwall.contract.messages import WaitAnswer, WaitRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicySync:
+class PolicySync(Struct, frozen=True, kw_only=True):
     """Asks the server to tell at once when somebody wants this device to check in."""
 
     state: AgentState

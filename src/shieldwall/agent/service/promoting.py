@@ -10,9 +10,9 @@ to leave begins none; should one be decided already, the departure goes on under
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shieldwall.agent.journal import Journal
@@ -36,8 +36,7 @@ _UNDECIDED: Final = "clockSkew"
 _UNPROVEN: Final = ExistingRegistrationProof(certificate="", algorithm="ecdsa-p256-sha256", signature="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promote:
+class Promote(Struct, frozen=True, kw_only=True):
     """This device becomes what it is in the directory."""
 
     state: AgentState

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.authority import Claim, claim_text
 from shieldwall.agent.applier.pin import Authority, Device
@@ -33,8 +34,7 @@ def authority_of(server: Server) -> Authority:
     return Authority(tenant_id=server.tenant_id, trust_root=server.trust_root, server_urls=server.urls)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prove:
+class Prove(Struct, frozen=True, kw_only=True):
     """Proves to the applier, with the device key and with what the server signs."""
 
     identity: Identity

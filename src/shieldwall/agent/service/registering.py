@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shieldwall import __version__
@@ -42,8 +42,7 @@ def certificate_request(key: SigningKey, nonce: str) -> CertificateRequest:
     return CertificateRequest(type="pkcs10", data=base64.b64encode(build_request(key, nonce)).decode("ascii"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationWriter:
+class RegistrationWriter(Struct, frozen=True, kw_only=True):
     """Writes registrations with a package."""
 
     package: OnboardingPackage

@@ -6,8 +6,9 @@ device waits like after any failure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import UnusableAnswerError
 from shieldwall.agent.service.gateway import Empty, Gateway
@@ -19,8 +20,7 @@ from shieldwall.contract.registration import NonceAnswer, ResyncAnswer, ResyncRe
 REASON: Final = "seqConflict"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resync:
+class Resync(Struct, frozen=True, kw_only=True):
     """Ask the server for a new epoch."""
 
     identity: Identity

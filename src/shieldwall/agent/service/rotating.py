@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import CheckInFailedError
 from shieldwall.agent.service.state import AgentState
@@ -10,8 +10,7 @@ from shieldwall.agent.service.syncing import Sync
 from shieldwall.contract.ids import KeyThumbprint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RotateKey:
+class RotateKey(Struct, frozen=True, kw_only=True):
     """Change the device key."""
 
     state: AgentState

@@ -24,12 +24,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.applier.window import Window
 from shieldwall.agent.service.device_keys import OpenTpm, make_key, read_key, write_key
@@ -92,8 +92,7 @@ def _read_report(content: bytes) -> StatusReport:
     return decode(content, StatusReport)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentState:
+class AgentState(Struct, frozen=True, kw_only=True):
     """Typed access to the state directory; every write is on disk when it returns.
 
     Every method may raise ``HostError`` (the disk is full or fails), and every reading one ``StateCorruptError``.

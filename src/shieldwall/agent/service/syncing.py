@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import AgentBusyError, CheckInFailedError, GatewayUnreachableError
 from shieldwall.agent.service.lock import Holder, StateLock, ask_to_check_in
@@ -19,16 +20,14 @@ PATIENCE_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Synced:
+class Synced(Struct, frozen=True, kw_only=True):
     """The reports before and after a check-in."""
 
     before: StatusReport | None
     after: StatusReport | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sync:
+class Sync(Struct, frozen=True, kw_only=True):
     """Check in now."""
 
     surroundings: Surroundings

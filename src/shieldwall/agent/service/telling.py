@@ -6,8 +6,9 @@ is kept once by its id. A server from before this answers 404, and is asked agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.protocol import Happened
 from shieldwall.agent.journal import Journal
@@ -28,8 +29,7 @@ _NOT_FOUND: Final = 404
 _NOT_UNDERSTOOD: Final = frozenset({400, 413})
 
 
-@dataclass(slots=True, kw_only=True)
-class Telling:
+class Telling(Struct, kw_only=True):
     """Tells; never raises for what can wait."""
 
     state: AgentState

@@ -10,9 +10,10 @@ import http.client
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import (
     GatewayUnreachableError,
@@ -32,8 +33,7 @@ _LONG_SECONDS: Final = 45.0
 _SPOKEN: Final = frozenset({"application/json", "application/problem+json"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpAnswer:
+class HttpAnswer(Struct, frozen=True, kw_only=True):
     """What the server said: ``content_type`` without parameters, ``retry_after_seconds`` when it named any."""
 
     status: int
@@ -78,8 +78,7 @@ def parse_proxy_url(text: str) -> SplitResult:
     return url
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpsTransport:
+class HttpsTransport(Struct, frozen=True, kw_only=True):
     """The real network. Proxies come from configuration alone, never from the environment."""
 
     context: ssl.SSLContext

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shieldwall.agent.applier import window
 from shieldwall.agent.applier.window import Present
@@ -14,8 +15,7 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import Manifest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Troubleshooting:
+class Troubleshooting(Struct, frozen=True, kw_only=True):
     """Whether somebody may work at this device."""
 
     state: AgentState

@@ -6,11 +6,11 @@ offset is taken when the two answers agree and do not lie before the floor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.service.errors import UnusableAnswerError
 from shieldwall.agent.service.gateway import Gateway
@@ -26,8 +26,7 @@ from shieldwall.trust.verification import open_time
 AGREEMENT: Final = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedClock:
+class TrustedClock(Struct, frozen=True, kw_only=True):
     """A clock for signatures and expiry dates."""
 
     local: Clock
@@ -49,8 +48,7 @@ class TrustedClock:
             self.state.put_time(msgspec.structs.replace(record, floor=issued))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskSignedTime:
+class AskSignedTime(Struct, frozen=True, kw_only=True):
     """Learn how far the local clock is off, from the server's time key."""
 
     gateway: Gateway

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.journal import Journal
 from shieldwall.agent.service import attesting
@@ -51,8 +52,7 @@ _FINAL: Final = frozenset({400, 403})
 """The server does not believe the TPM, and would not the next time either."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upkeep:
+class Upkeep(Struct, frozen=True, kw_only=True):
     """Renews the certificate and changes the key."""
 
     state: AgentState

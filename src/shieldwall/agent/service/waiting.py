@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import FrameType, TracebackType
 from typing import Protocol, Self
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.telling import CHECK_IN
 
@@ -37,8 +38,7 @@ class _Interruption(BaseException):
     """Breaks off a blocking call; passes every ``except Exception`` on its way."""
 
 
-@dataclass(slots=True)
-class SignalPause:
+class SignalPause(Struct):
     """SIGTERM and SIGINT ask to stop, SIGUSR1 asks to check in; outside a wait they are kept for the next one."""
 
     _asked: set[Wake] = field(default_factory=set)

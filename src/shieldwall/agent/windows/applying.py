@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.applier.assembly import local_applier
 from shieldwall.agent.applier.chores import Chores
@@ -27,8 +28,7 @@ APPLIER: Final = "applier"
 """How the engine knows this process."""
 
 
-@dataclass(slots=True, kw_only=True)
-class WindowsApplier:
+class WindowsApplier(Struct, kw_only=True):
     """Enforces what is believed, then serves until it is stopped."""
 
     host: Host

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host import preferences
 from shieldwall.agent.host.cim import Cim
@@ -23,8 +24,7 @@ from shieldwall.agent.providers.windows_defender.landings import landings, prope
 _PROGRAMS: Final = ("Windows/System32", "Windows/System32/WindowsPowerShell/v1.0", "Windows/System32/wbem")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltWindows:
+class BuiltWindows(Struct, frozen=True, kw_only=True):
     """One machine: what is enforced on it goes through ``host``."""
 
     host: Host

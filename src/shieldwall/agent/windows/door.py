@@ -11,8 +11,9 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol
+
+from msgspec import Struct, field
 
 from shieldwall.agent.applier.connections import FRAME_SECONDS, IDLE_SECONDS
 from shieldwall.agent.host.wires import Wire
@@ -42,8 +43,7 @@ class Pipes(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class PipeDoor:
+class PipeDoor(Struct):
     """Implements ``Listener`` for the applier's server, which asks ``peer`` who is behind a connection."""
 
     pipes: Pipes

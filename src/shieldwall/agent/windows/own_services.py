@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.registry.backend import RegistryBackend
@@ -34,8 +35,7 @@ _ENDING: Final = frozenset({"DC", "WP", "DT", "SD", "WD", "WO", "GA", "GW"})
 _SECONDS: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowsServices:
+class WindowsServices(Struct, frozen=True, kw_only=True):
     """Looks after our services. ``going_down`` says whether Windows told our own service that it shuts down."""
 
     host: Host

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.service.key_vaults import KeptKey
@@ -80,8 +80,7 @@ class VaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sealed: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CngKey:
+class CngKey(Struct, frozen=True, kw_only=True):
     """A key in the TPM."""
 
     keys: NamedKeys
@@ -115,8 +114,7 @@ class CngKey:
         return strict_json.encode(VaultRecord(protection="cng", name=self.name, point=strict_base64.encode(self.point)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealedKey:
+class SealedKey(Struct, frozen=True, kw_only=True):
     """A key that lies sealed in a file, and in memory while the agent runs."""
 
     key: DeviceKey
@@ -146,8 +144,7 @@ class SealedKey:
         return strict_json.encode(VaultRecord(protection="dpapi", sealed=strict_base64.encode(self.sealed)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowsVault:
+class WindowsVault(Struct, frozen=True, kw_only=True):
     """Implements ``KeyVault``. ``keys`` is ``None`` on a machine without a TPM."""
 
     keys: NamedKeys | None

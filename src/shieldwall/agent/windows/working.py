@@ -34,19 +34,18 @@ _ERRAND_SECONDS: Final = 5.0
 """So often errands are looked for while nobody is onboarded and nobody says a word."""
 
 
-@dataclass(slots=True, kw_only=True)
-class ErrandPause(AskedPause):
+class ErrandPause(AskedPause, kw_only=True):
     """A pause that does errands whenever somebody asks for a check-in; one that ends management ends the work."""
 
     run: Callable[[], frozenset[str]]
 
     def sleep(self, seconds: float) -> Wake:
         """See ``Pause.sleep``."""
-        return self._after(super(ErrandPause, self).sleep(seconds))
+        return self._after(super().sleep(seconds))
 
     def during(self, work: Callable[[], Wake]) -> Wake:
         """See ``Pause.during``."""
-        return self._after(super(ErrandPause, self).during(work))
+        return self._after(super().during(work))
 
     def _after(self, wake: Wake) -> Wake:
         if wake is Wake.SYNC and "offboard" in self.run():

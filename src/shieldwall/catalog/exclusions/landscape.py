@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.catalog.exclusions.exclusion import Exclusion
 from shieldwall.catalog.globs import Glob
@@ -17,8 +18,7 @@ ONLY_WILDCARDS: Final = re.compile(r"(?:/[*?]*)+\Z")
 _SLASHES: Final = re.compile(r"/+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Landscape:
+class Landscape(Struct, frozen=True, kw_only=True):
     """The places and programs of a platform that an exclusion must leave alone.
 
     Nothing inside ``agent``, ``engine`` and ``sealed`` can be left out; ``broad`` places cannot be left out as a whole,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 Interval: TypeAlias = tuple[int, int]
 """A first and a last number, both meant."""
@@ -19,8 +20,7 @@ _USED: Final = {
 """Where other devices are. Whoever leaves out loopback, multicast and what nobody uses leaves nothing out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
+class Addresses(Struct, frozen=True):
     """Consecutive addresses of one version of the protocol, as numbers."""
 
     version: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.catalog.faults import Fault
 from shieldwall.catalog.firewall.ranges import ALL_PORTS, Addresses, Interval, are_everywhere, fill
@@ -21,8 +22,7 @@ _EPHEMERAL_PORTS: Final = (49_152, 60_999)
 """What every platform gives to connections of its own, among others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """A rule as it takes effect. Addresses are ``None``, and ports empty, where a rule leaves none out.
 
     ``blocks`` is false for a rule that is switched off as well. ``somewhere`` says that it holds on interfaces of some

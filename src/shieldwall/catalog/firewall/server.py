@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.catalog.firewall.ranges import Addresses
 
@@ -15,16 +16,14 @@ _URL: Final = re.compile(r"(https?)://(?:\[([^]/]+)\]|([^][/:?#@]+))(?::([0-9]{1
 """Enough of a URL; the libraries that read whole ones belong to the network, which the applier does without."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """A port that the server listens on, and its addresses as far as they are known."""
 
     port: int
     addresses: tuple[Addresses, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEndpoints:
+class ServerEndpoints(Struct, frozen=True):
     """Everything of the server that a device has to reach: gateway and admin center."""
 
     endpoints: tuple[Endpoint, ...]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import InvalidPolicyError

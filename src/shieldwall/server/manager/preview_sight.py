@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from msgspec import structs
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, PolicyId
@@ -49,4 +50,4 @@ def as_seen(connection: Connection, found: Preview, eyes: Eyes) -> Preview:
 
 
 def _within(seen: DeviceSet, findings: Iterable[F]) -> tuple[F, ...]:
-    return tuple(replace(each, devices=each.devices & seen) for each in findings if each.devices & seen)
+    return tuple(structs.replace(each, devices=each.devices & seen) for each in findings if each.devices & seen)

@@ -7,10 +7,11 @@ forms are checked against the catalog: a group that makes a rule impossible is f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
+from msgspec import structs
 from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
@@ -144,7 +145,8 @@ class ReusableSettings:
                         reach.policy(before.id)
             except InvalidPolicyError as error:
                 _refuse(
-                    replace(each, message=f"In the policy {before.name!r}: {each.message}") for each in error.findings
+                    structs.replace(each, message=f"In the policy {before.name!r}: {each.message}")
+                    for each in error.findings
                 )
         wants.refuse_any()
         reach.aim(ChangeKind.POLICY)

@@ -18,10 +18,10 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from msgspec import Struct
 
 from shieldwall.agent.host.macos.frameworks import EnclaveError, Frameworks, Held, load
 
@@ -32,16 +32,14 @@ _BLOB: Final = "toid"
 _POINT_BYTES: Final = 65
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnclaveKey:
+class EnclaveKey(Struct, frozen=True, kw_only=True):
     """A key in the enclave: its public point, uncompressed (65 bytes), and its blob, of use to this enclave alone."""
 
     point: bytes
     blob: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SecureEnclave:
+class SecureEnclave(Struct, frozen=True):
     """Makes keys on the curve P-256 and signs with them."""
 
     frameworks: Frameworks

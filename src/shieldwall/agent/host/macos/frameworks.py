@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.errors import HostError
 
@@ -46,8 +47,7 @@ class EnclaveError(HostError):
     remedy: ClassVar[str] = "Look at the system's log; a device whose key does not sign any more is onboarded again."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frameworks:
+class Frameworks(Struct, frozen=True, kw_only=True):
     """The two libraries; ``constant`` returns the reference that a name of theirs stands for, ``address`` its place."""
 
     core: Any
@@ -83,8 +83,7 @@ def declare(core: Any, security: Any) -> None:
         function.restype, function.argtypes = result, takes
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """References that one task made, all let go at its end."""
 
     frameworks: Frameworks

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.facts import hashed_ids
 from shieldwall.agent.host.macos import survey, system
@@ -17,8 +18,7 @@ from shieldwall.contract.messages import DeviceFacts, HardwareIds
 _LONGEST: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class MacosLooking:
+class MacosLooking(Struct, frozen=True):
     """Implements ``host.looking.Looking``."""
 
     host: Host

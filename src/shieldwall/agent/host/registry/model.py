@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 _STAND_IN: Final = "\ufdd0"
 """Stands before the number of what no text can hold. It is a noncharacter of Unicode, and in no name of anybody."""
@@ -33,8 +34,7 @@ class ValueKind(StrEnum):
     """Every other type, links and lists of resources among them: nobody sets one by hand, and anybody may."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryValue:
+class RegistryValue(Struct, frozen=True):
     """One value. ``data`` is a number of DWORD and QWORD, a text, texts of MULTI_SZ, bytes of BINARY and NONE.
 
     Of OTHER it is the number of the type in four bytes (little-endian) and what is stored.

@@ -6,9 +6,10 @@ It is there to be read alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
@@ -33,8 +34,7 @@ class LooksAtOneKey(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class OneKeyStore:
+class OneKeyStore(Struct, frozen=True):
     """Single keys of one machine's registry; implements ``DocumentStore``."""
 
     backend: RegistryBackend
@@ -53,8 +53,7 @@ class OneKeyStore:
         raise HostError(f"{path} is there to be read alone, not to be replaced with {len(content or b'')} bytes.")
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryView:
+class RegistryView(Struct, frozen=True):
     """Single values, for whoever wants to know something; what cannot be read counts as not there."""
 
     host: Host

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from shieldwall.agent.host.registry.model import RegistryValue, Tree, as_stored, folded, same_name, value_as_stored
 
 
-@dataclass(frozen=True, slots=True)
-class MakeKey:
+class MakeKey(Struct, frozen=True):
     """Make a key, and those above it."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetValue:
+class SetValue(Struct, frozen=True):
     """Set a value of a key that exists."""
 
     key: str
@@ -25,16 +24,14 @@ class SetValue:
     value: RegistryValue
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteValue:
+class DeleteValue(Struct, frozen=True):
     """Take a value away."""
 
     key: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteKey:
+class DeleteKey(Struct, frozen=True):
     """Take a key away that has no values and no keys any more."""
 
     key: str

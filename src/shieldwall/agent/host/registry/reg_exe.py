@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Completed
@@ -31,8 +32,7 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """More than that is no part that anybody writes by hand, but a whole hive."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegExe:
+class RegExe(Struct, frozen=True):
     """Implements ``RegistryBackend``.
 
     ``run`` runs a list of words to its end. ``scratch`` is a directory in which nobody else may write or read; what is

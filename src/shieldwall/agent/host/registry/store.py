@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.registry.backend import RegistryBackend
 from shieldwall.agent.host.registry.document import decode, encode
@@ -20,8 +21,7 @@ def document_path(key: str) -> PurePosixPath:
     return MOUNT.joinpath(*key.split("\\"))
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryStore:
+class RegistryStore(Struct, frozen=True):
     """The registry of one machine."""
 
     backend: RegistryBackend

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _LINE: Final = re.compile(r"^\s*([A-Za-z][A-Za-z0-9]{0,63})\s*:\s*(.{0,512}?)\s*$", re.MULTILINE)
 _YES: Final = "YES"
 _URL: Final = "MdmUrl"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Join:
+class Join(Struct, frozen=True, kw_only=True):
     """Which directories this machine belongs to. ``mdm_url`` is where its tenant sends devices to be managed."""
 
     directory: bool = False

@@ -8,8 +8,9 @@ Windows itself keeps them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.cim import SYSTEM, Cim, CimError, Properties
 from shieldwall.agent.host.errors import HostError
@@ -44,8 +45,7 @@ _ENVIRONMENT: Final = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\En
 _JOIN_SECONDS: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowsLooking:
+class WindowsLooking(Struct, frozen=True, kw_only=True):
     """Looks at a Windows machine. ``boot`` names the boot, ``seconds`` tells how long it has lasted."""
 
     host: Host

@@ -16,9 +16,10 @@ Signs, and where they are written:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.suitability import Sign
 from shieldwall.agent.host.survey import CONFIGURATION_MANAGER, MICROSOFT_CHANNEL, Finding, Survey
@@ -46,8 +47,7 @@ _NO_MDM: Final = frozenset({"WMI_Bridge_Server", "WMI_Bridge_SCCM_Server"})
 """Enrollments by which the machine's own management works; nobody manages it from outside through them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrollment:
+class Enrollment(Struct, frozen=True, kw_only=True):
     """One key below ``Enrollments``."""
 
     key: str
@@ -55,8 +55,7 @@ class Enrollment:
     state: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenWindows:
+class SeenWindows(Struct, frozen=True, kw_only=True):
     """What a look at the machine saw."""
 
     machine: WindowsMachine = field(default_factory=WindowsMachine)

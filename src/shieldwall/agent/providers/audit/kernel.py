@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.edr.rules import KEY
 from shieldwall.agent.host.errors import HostError
@@ -34,8 +34,7 @@ class AuditRefusedError(ProviderError):
     remedy = "Look at what auditctl -s and auditctl -l say on the device; in a container the audit belongs to the host."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
+class Kernel(Struct, frozen=True, kw_only=True):
     """Asks and tells by auditctl."""
 
     host: Host

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
@@ -30,8 +31,7 @@ _LOCKED: Final = Observation(
 _LOCKED_BY_ITSELF: Final = "until the next restart nobody takes it back"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     """What the kernel shows at one moment."""
 
     status: Mapping[str, str]

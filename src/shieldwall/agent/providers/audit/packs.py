@@ -7,9 +7,10 @@ system call that one of the tables lacks stands in a rule of its own, for auditc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.edr.rules import KEY
 from shieldwall.agent.providers.audit_rules import AuditRule, Calls, Watch
@@ -22,8 +23,7 @@ _IPV4, _IPV6 = "a2=0x10", "a2=0x1c"
 """Lengths of the addresses of internet sockets; what is local has others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(Struct, frozen=True, kw_only=True):
     """What packs have to know of the machine."""
 
     homes: Sequence[str] = ()

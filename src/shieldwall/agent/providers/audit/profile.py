@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.providers import landing
 from shieldwall.agent.providers.base import Desired, Files, ProviderError
@@ -38,8 +39,7 @@ _SETTINGS: Final = "settings"
 _HOLDS: Final = "holds"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(Struct, frozen=True, kw_only=True):
     """What is asked for, by landing place; what is not asked for stands as the catalog says it holds."""
 
     asked: Mapping[str, Any] = field(default_factory=dict)
@@ -69,8 +69,7 @@ class Profile:
         return tuple(self.asked.get(place, ()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
+class Vocabulary(Struct, frozen=True, kw_only=True):
     """The settings that are ours, by landing place."""
 
     catalog: Catalog

@@ -20,10 +20,11 @@ import signal
 import stat
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.broker.mounts import parse
 from shieldwall.agent.host.errors import HostError, ProgramError
@@ -48,8 +49,7 @@ _LONGEST_NUMBER: Final = 32
 _OF_USERS: Final = frozenset({"fuse", "fuseblk"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Daemon:
+class Daemon(Struct, frozen=True, kw_only=True):
     """A clamd that runs with our configuration file."""
 
     pid: int

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct, field
 
 from shieldwall.agent.providers.clamav import configuration, exclusions, levels
 from shieldwall.agent.providers.clamav.landings import (
@@ -62,8 +63,7 @@ SUPPORTED: Final = frozenset({*_SCALARS, EXCLUSIONS, GLOBAL_EXCLUSIONS, THREAT_T
 """Where the settings land that clamd, and the look at opens, can carry out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """The lines of our block, the values they carry out, and the items that they do not."""
 
     lines: tuple[bytes, ...] = ()
@@ -131,8 +131,7 @@ def local(foreign: bytes) -> Values:
     return found
 
 
-@dataclass(slots=True, kw_only=True)
-class _Chosen:
+class _Chosen(Struct, kw_only=True):
     """Items of one list: with their directives, those in full effect, and a status for each of the others."""
 
     written: list[tuple[Any, Sequence[str]]] = field(default_factory=list)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.broker.mounts import Mount, parse, watched
 from shieldwall.agent.broker.settings import Settings
@@ -51,8 +52,7 @@ def unmarked(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbered:
+class _Numbered(Struct, frozen=True):
     """A mount with its own number and that of the mount on which it lies."""
 
     number: str

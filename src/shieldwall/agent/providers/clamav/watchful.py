@@ -6,9 +6,10 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.broker import standing
 from shieldwall.agent.host.errors import HostError
@@ -26,8 +27,7 @@ _SETTLE_PAUSE_SECONDS: Final = 1.5
 """clamonacc holds an open for twenty seconds that comes while it starts; so it is given a moment before it is tried."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Started:
+class _Started(Struct, frozen=True, kw_only=True):
     """A clamd that we started, and what it read then."""
 
     pid: int

@@ -14,8 +14,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.providers import marked_block
 from shieldwall.contract.status import ItemStatus, SettingState
@@ -42,8 +43,7 @@ _SINGLE: Final = re.compile(r"\.(?:cvd|cld|cud|hdb|hsb|ldb|mdb|msb|ndb|fp|sfp|ig
 _MARK: Final = "#="
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """The lines of our block, the directives of others that no longer count, and the settings that are refused."""
 
     lines: tuple[bytes, ...] = ()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
@@ -28,8 +29,7 @@ _OFF: Final = Observation(effective=None, code="off", reason="The rule is off; w
 _PART: Final = Observation(effective=None, code="partOfRule", reason="It shows in the rule that it belongs to.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """Why a mode of a rule, or one entry of a list, is not carried out."""
 
     code: str

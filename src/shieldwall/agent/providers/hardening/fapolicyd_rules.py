@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.hardening.network_services import SERVICES, SHELLS
 from shieldwall.agent.providers.hardening.rules import Mode, Rules
@@ -47,8 +48,7 @@ _USABLE: Final = re.compile(r"/[A-Za-z0-9/._@+~-]*\Z")
 _HEADING: Final = "# Written by shieldwall-agent; a change made here is put back.\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What else speaks in fapolicyd, and what it knows."""
 
     canary: str

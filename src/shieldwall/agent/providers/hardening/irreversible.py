@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.kernel_files import KernelValueError
 from shieldwall.agent.host.ports import Host
@@ -17,8 +18,7 @@ UNTIL_RESTART: Final = "untilRestart"
 """Code: it holds until the next restart, whatever a policy says."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lock:
+class Lock(Struct, frozen=True, kw_only=True):
     """A value of the kernel that goes one way."""
 
     path: PurePosixPath

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.base import Files
 
 _SYSCTL: Final = PurePosixPath("/proc/sys")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Knob:
+class Knob(Struct, frozen=True, kw_only=True):
     """One value below ``/proc/sys`` and what a rule wants of it."""
 
     name: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.providers.hardening.rules import DIRECTORIES, Mode, Rules
 
@@ -42,8 +43,7 @@ hold() {{
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountPlan:
+class MountPlan(Struct, frozen=True, kw_only=True):
     """Flags by directory, directories below them in which programs still run, and whether sticks are held."""
 
     flags: Mapping[PurePosixPath, frozenset[str]] = field(default_factory=dict)

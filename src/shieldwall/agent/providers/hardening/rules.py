@@ -6,10 +6,11 @@ A rule is named as in its landing place: ``restrictPtrace`` of ``hardening.rules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.providers import landing
 from shieldwall.agent.providers.base import Desired, ProviderError
@@ -47,8 +48,7 @@ class Mode(StrEnum):
     BLOCK = "block"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True):
     """Rules with their modes, and what they are about, by landing place."""
 
     modes: Mapping[str, Mode] = field(default_factory=dict)
@@ -77,8 +77,7 @@ class Rules:
         return int(self.members.get(PTRACE_SCOPE, 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
+class Vocabulary(Struct, frozen=True, kw_only=True):
     """The settings of the profile, by landing place."""
 
     catalog: Catalog

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.macos.preferences import ATTACHED, FROM_MDM, find_owner
 from shieldwall.agent.host.ports import Host
@@ -40,8 +41,7 @@ _PATIENCE_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class MacosDefenderProvider:
+class MacosDefenderProvider(Struct, frozen=True):
     """Writes ``com.microsoft.mdeattach.plist`` and asks ``mdatp health`` what came of it."""
 
     catalog: Catalog

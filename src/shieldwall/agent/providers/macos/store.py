@@ -7,9 +7,10 @@ so nothing is assumed: what stands there afterwards decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.documents import DocumentHost
 from shieldwall.agent.host.errors import HostError
@@ -22,8 +23,7 @@ from shieldwall.agent.providers.tampering import BlockedByTamperProtectionError
 _BLOCK: Final = "block"
 
 
-@dataclass(frozen=True, slots=True)
-class GuardedPreferences:
+class GuardedPreferences(Struct, frozen=True):
     """A ``DocumentStore`` of the one file ``path`` on ``host``."""
 
     host: Host

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import landing
@@ -28,8 +29,7 @@ _PREFIX: Final = "linux_"
 _LANDING: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z]+)+\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class MdatpProvider:
+class MdatpProvider(Struct, frozen=True):
     """Writes ``mdatp_managed.json`` and asks ``mdatp health`` what came of it."""
 
     catalog: Catalog

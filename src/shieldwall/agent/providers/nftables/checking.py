@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from shieldwall.agent.host.ports import Host
@@ -84,7 +84,9 @@ def kernel_helpers(host: Host) -> tuple[str, ...]:
 def _refusal(host: Host, rule: FirewallRule, machine: Machine) -> str | None:
     if refusal(rule, machine) is not None:
         return None
-    everywhere = dataclasses.replace(rule, zones=frozenset())  # a profile that nobody wrote has the zone public alone
+    everywhere = msgspec.structs.replace(
+        rule, zones=frozenset()
+    )  # a profile that nobody wrote has the zone public alone
     words = refusal_of(host, table_text(table_of(Profile(), (everywhere,), machine)).encode())
     return None if words is None else words[:500]
 

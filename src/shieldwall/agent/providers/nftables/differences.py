@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.nftables.lines import REMEMBERED_SECONDS, Line, Table
 from shieldwall.agent.providers.nftables.live import LiveTable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """One way in which the live table is not the desired one."""
 
     code: str

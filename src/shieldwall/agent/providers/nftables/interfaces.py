@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from shieldwall.agent.firewall_probe.device import DEVICE
 from shieldwall.agent.host.errors import HostError
@@ -31,8 +31,7 @@ _DEVICE_TYPES: Final[Mapping[str, InterfaceKind]] = {"wlan": "wireless", "wwan":
 """What drivers say in ``uevent``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interface:
+class Interface(Struct, frozen=True, kw_only=True):
     """One interface other than loopback."""
 
     name: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 Interval: TypeAlias = tuple[int, int]
 """First and last number, both included."""
@@ -25,16 +26,14 @@ _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
 _HIGHEST_PORT: Final = 65_535
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressRange:
+class AddressRange(Struct, frozen=True, kw_only=True):
     """Neighbouring addresses of one family."""
 
     family: Family
     interval: Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
+class Addresses(Struct, frozen=True, kw_only=True):
     """Addresses of one end, merged, by family; without any, every address is meant."""
 
     ip: tuple[Interval, ...] = ()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.firewall_probe.packets import Answer
 from shieldwall.agent.providers.base import Observation
@@ -28,8 +29,7 @@ _ANSWERED: Final[frozenset[Answer | None]] = frozenset({"accepted", "echoed"})
 """What only this machine itself answers, and no firewall on its behalf."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
+class Fate(Struct, frozen=True, kw_only=True):
     """What was seen of one packet."""
 
     answer: Answer | None

@@ -7,9 +7,10 @@ sets are words. In merged order numbers have one form only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.nftables.intervals import HIGHEST, Interval, address_text
 
@@ -32,8 +33,7 @@ _SYMBOLS: Final[Mapping[str, Mapping[int, str]]] = {
 """How the script writes numbers that nft does not read as such, or that nobody could read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Match(Struct, frozen=True, kw_only=True):
     """A field of a packet, named as nft names it, and the values it may have: words or intervals of numbers."""
 
     field: str
@@ -69,8 +69,7 @@ def _interval(field: str, interval: Interval) -> str:
     return write(first) if first == last else f"{write(first)}-{write(last)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class Log(Struct, frozen=True, kw_only=True):
     """A message to whoever listens to a group of netlink."""
 
     prefix: str
@@ -81,8 +80,7 @@ class Log:
         return f'log prefix "{self.prefix}" group {self.group}'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True):
     """One line of a chain. The comment carries the id of the rule that it comes from.
 
     ``verdict`` is what nft says at the end of the line: ``accept``, ``drop``, ``reject``, ``reject with tcp reset`` or
@@ -122,16 +120,14 @@ VERDICTS: Final[Mapping[str, str]] = {"reject": "reject with icmpx type port-unr
 """Verdicts that nft writes in another way than we name them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Helper:
+class Helper(Struct, frozen=True, kw_only=True):
     """A connection tracking helper that the table offers to its lines."""
 
     name: str
     protocol: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(Struct, frozen=True, kw_only=True):
     """Everything that the table holds."""
 
     hooks: tuple[str, ...]

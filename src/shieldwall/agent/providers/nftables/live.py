@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.nftables.intervals import Interval, merged
 from shieldwall.agent.providers.nftables.lines import CONTROL_GROUP, Line, Log, Match
@@ -16,16 +17,14 @@ _INTERFACE_AND_PORT: Final = {
 _WORDS: Final = frozenset({"meta iifname", "meta oifname"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnreadableLine:
+class UnreadableLine(Struct, frozen=True, kw_only=True):
     """A live rule that is none of ours in form; by its comment, if it has one."""
 
     chain: str
     comment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveTable:
+class LiveTable(Struct, frozen=True, kw_only=True):
     """Our table: the chains hooked in as they must be and those that are not, its objects, and its lines in order."""
 
     hooked: frozenset[str]

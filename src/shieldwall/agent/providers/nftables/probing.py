@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.firewall_probe.packets import Answer, answer_to, packet_bytes
 from shieldwall.agent.host.errors import HostError
@@ -37,8 +38,7 @@ _NO_ADDRESS: Final = "The machine has no address of IPv4 to send a packet to."
 _LINK_LOCAL: Final = 0xA9FE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class Proof(Struct, frozen=True, kw_only=True):
     """What packets showed, or why none did."""
 
     found: Mapping[SettingId, Observation] = field(default_factory=dict)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.nftables.conditions import (
     INTERFACE_KINDS,
@@ -90,8 +91,7 @@ class UnusableRuleError(ValueError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirewallRule:
+class FirewallRule(Struct, frozen=True, kw_only=True):
     """One rule as an administrator means it; ``id`` is the same wherever the same rule is used."""
 
     id: str

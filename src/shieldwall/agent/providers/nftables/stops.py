@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.nftables.lines import NEW, TABLE, Line, Log, Match
 from shieldwall.agent.providers.nftables.zones import Zone, ZoneName
@@ -19,8 +20,7 @@ def limit_of(zone: ZoneName) -> str:
     return f"log_{zone}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stops:
+class Stops(Struct, frozen=True, kw_only=True):
     """Makes the lines that end a packet's way through one zone."""
 
     zone: ZoneName

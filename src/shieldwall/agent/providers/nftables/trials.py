@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shieldwall.agent.firewall_probe.device import DEVICE
 from shieldwall.agent.firewall_probe.packets import ICMP, TCP, Packet
@@ -38,8 +40,7 @@ _MEMBERS: Final = {
 _PROVABLE: Final = frozenset({*(member for members in _MEMBERS.values() for member in members), "stealthmode"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Trial(Struct, frozen=True, kw_only=True):
     """One packet, the line that has to decide on it, and what that proves."""
 
     packet: Packet

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shieldwall.agent.providers.nftables.machine import Machine
 from shieldwall.agent.providers.nftables.rules import FirewallRule, UnusableRuleError, name_of, parse_rule
@@ -11,8 +12,7 @@ from shieldwall.contract.status import ItemStatus, SettingState
 from shieldwall.policy.values import SettingValue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sorted:
+class Sorted(Struct, frozen=True, kw_only=True):
     """Items of the setting, parted."""
 
     items: tuple[SettingValue, ...] = ()

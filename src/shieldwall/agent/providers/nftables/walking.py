@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.firewall_probe.packets import Packet
 from shieldwall.agent.providers.nftables.lines import INVALID, NEW, Line, Match, Table
@@ -16,8 +17,7 @@ _NEVER: Final = frozenset({"udp", "icmpv6", "ip6"})
 """Headers that none of our packets has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(Struct, frozen=True, kw_only=True):
     """The line at which a packet's way ends, and where in its chain it stands."""
 
     line: Line

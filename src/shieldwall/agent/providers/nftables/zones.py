@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shieldwall.agent.providers.base import Desired
 from shieldwall.agent.providers.nftables.intervals import AddressRange, parse_addresses
@@ -60,8 +62,7 @@ _LONGEST_NAME: Final = 15
 _NAME_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Zone:
+class Zone(Struct, frozen=True, kw_only=True):
     """What holds for the interfaces of one zone.
 
     As it stands here nobody set the zone up: rules hold, established connections pass, and so does everything that no
@@ -95,8 +96,7 @@ _AS_PUBLISHED: Final = Zone(configured=True, inbound="block", drop_invalid=True,
 """The defaults of the catalog for a zone whose firewall is switched on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(Struct, frozen=True, kw_only=True):
     """All zones, and what holds whatever the zone."""
 
     public: Zone = Zone()

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.providers import systemd
 from shieldwall.contract import strict_json
@@ -57,8 +58,7 @@ _LONGEST_DELAY_SECONDS: Final = 4 * 3600
 _VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~:-]{0,126}\*?\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """The files, the values that they carry out, and the settings that are refused."""
 
     files: Mapping[PurePosixPath, bytes | None]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.scanning import policy
 from shieldwall.contract.status import ItemStatus, SettingState
@@ -40,8 +41,7 @@ _OWN: Final = "Shieldwall."
 _UNOFFICIAL: Final = ".UNOFFICIAL"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lists:
+class Lists(Struct, frozen=True, kw_only=True):
     """The files, the values that they carry out, and the items that they do not."""
 
     files: Mapping[PurePosixPath, bytes | None]

@@ -8,8 +8,9 @@ macOS differ.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 DAILY_TIME: Final = "scheduledScan.dailyConfiguration.timeOfDay"
 DAILY_HOURS: Final = "scheduledScan.dailyConfiguration.interval"
@@ -25,8 +26,7 @@ _DEFAULT_WEEKLY_MINUTES: Final = 120
 _DAY_MINUTES: Final = 1440
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(Struct, frozen=True, kw_only=True):
     """The moments at which scans start."""
 
     quick: tuple[str, ...] = ()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
+
 from shieldwall.agent.host.cim import DEFENDER, Cim, CimError, CimValue, LanguageModeError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.host.preferences import PREFERENCE_CLASS, SERVICE_STOPPED, STATUS_CLASS, not_answering
@@ -24,8 +26,7 @@ _KEPT_SECONDS: Final = 60.0
 _ABSENT: Final = (0x8004100E, 0x80041010)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sayings:
+class Sayings(Struct, frozen=True, kw_only=True):
     """One answer of Defender. ``failure`` is why there is none; ``absent``: Defender is not on this device.
 
     ``protects_exclusions``: tamper protection, where it is on, keeps the lists of exclusions too.
@@ -53,8 +54,7 @@ class Sayings:
         return self.status.get("RebootRequired") is True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class Looked(Struct, frozen=True, kw_only=True):
     """The machine and its Defender at one moment."""
 
     machine: WindowsMachine

@@ -8,8 +8,9 @@ lists, ASR rules and threat severities: Microsoft, *Policy CSP - ADMX_MicrosoftD
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from shieldwall.catalog.model import Catalog, Kind, SettingDefinition
 from shieldwall.contract.ids import SettingId
@@ -49,8 +50,7 @@ SEVERITY_KEY: Final = r"Threats\ThreatSeverityDefaultAction"
 SEVERITY_SWITCH: Final = ("Threats", "Threats_ThreatSeverityDefaultAction")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyNumber:
+class PolicyNumber(Struct, frozen=True, kw_only=True):
     """A DWORD. ``inverted``: the product asks the opposite question. ``center``: it is the app's, not Defender's."""
 
     key: str
@@ -59,8 +59,7 @@ class PolicyNumber:
     center: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyText:
+class PolicyText(Struct, frozen=True, kw_only=True):
     """A text; a list in it is joined by ``|``."""
 
     key: str
@@ -68,16 +67,14 @@ class PolicyText:
     center: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyNames:
+class PolicyNames(Struct, frozen=True, kw_only=True):
     """A list: each item is the name of a value below ``key``; ``switch`` says that the list counts."""
 
     key: str
     switch: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleMode:
+class RuleMode(Struct, frozen=True, kw_only=True):
     """The mode of one attack surface reduction rule, and ``ThreatSeverity`` alike: a number as text beside a switch."""
 
     guid: str
@@ -98,8 +95,7 @@ class RuleMode:
         return RULES_SWITCH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreatSeverity:
+class ThreatSeverity(Struct, frozen=True, kw_only=True):
     """What is done about threats of one severity; ``name`` is its number."""
 
     name: str
@@ -115,23 +111,20 @@ class ThreatSeverity:
         return SEVERITY_SWITCH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleExclusions:
+class RuleExclusions(Struct, frozen=True, kw_only=True):
     """What one rule leaves out: one text, joined by ``>``."""
 
     guid: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preference:
+class Preference(Struct, frozen=True, kw_only=True):
     """A property of MSFT_MpPreference that no policy has. ``boolean``: it is true or false, else a number."""
 
     name: str
     boolean: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReportOnly:
+class ReportOnly(Struct, frozen=True):
     """Nobody but the vendor's own service can set it; whether it is as wanted is told."""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.registry import RegistryValue, ValueKind, decode
 from shieldwall.agent.host.registry.document import MAXIMUM_NAME
@@ -39,8 +40,7 @@ Held: TypeAlias = Mapping[str, Mapping[str, tuple[str, RegistryValue]]]
 """A document's values by key and name as they are compared, each with the name it was made with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
+class Encoded(Struct, frozen=True, kw_only=True):
     """What stands for a setting: values, or ``None`` for those that shall not be there; and the items left out."""
 
     values: Mapping[tuple[str, str], RegistryValue | None] = field(default_factory=dict)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from shieldwall.agent.host.cim import Cim, CimError
 from shieldwall.agent.host.ports import Host

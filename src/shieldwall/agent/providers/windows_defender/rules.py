@@ -6,16 +6,16 @@ without warn mode: *Attack surface reduction rules overview*, there said of thre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.windows_machine import BUILD_2012_R2, BUILD_2016, WindowsMachine
 
 _RELEASES: Final = {"1709": 16299, "1803": 17134, "1809": 17763, "1903": 18362}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleSupport:
+class RuleSupport(Struct, frozen=True, kw_only=True):
     """``client``: the first release of Windows 10 that has the rule, ``None`` when no client has it.
 
     ``server``: whether Windows Server 2019 and later have it; ``older_server``: 2016 and 2012 R2, with the unified

@@ -7,15 +7,15 @@ the organisation in it, beside its signatures. That the package of the MDM chann
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import InvalidJsonError
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Struct, frozen=True):
     """What can be said of a package without saying what is in it."""
 
     organisation: str

@@ -7,8 +7,9 @@ names the organisation, and the service is ``Sense``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shieldwall.agent.host.cim import SYSTEM, Cim, CimError
 from shieldwall.agent.host.ports import Host
@@ -22,8 +23,7 @@ SERVICE_KEY: Final = rf"HKLM\SYSTEM\CurrentControlSet\Services\{SERVICE}"
 _RUNNING: Final = "Running"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sensed:
+class Sensed(Struct, frozen=True, kw_only=True):
     """What the sensor says. ``running`` is ``None`` where Windows was not asked or did not answer."""
 
     onboarded: bool

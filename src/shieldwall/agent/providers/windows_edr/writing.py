@@ -8,8 +8,9 @@ was no less secret, and comes back when we let go. What is kept elsewhere says o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.registry import RegistryValue, decode, document_path, encode
 from shieldwall.agent.host.registry.model import same_name
@@ -43,8 +44,7 @@ _PACKAGE: Final = "package"
 """How a package is called in a report."""
 
 
-@dataclass(slots=True)
-class _Wanted:
+class _Wanted(Struct):
     store: dict[tuple[str, str], RegistryValue] = field(default_factory=dict)
     notes: dict[tuple[str, str], RegistryValue] = field(default_factory=dict)
     away: tuple[str, ...] = ()

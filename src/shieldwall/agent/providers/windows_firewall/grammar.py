@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 KEYWORDS: Final = ("LocalSubnet", "DNS", "DHCP", "WINS", "DefaultGateway")
 """Words for remote addresses that every version knows."""
@@ -43,8 +45,7 @@ class RuleTextError(ValueError):
     """A text is no rule that we would write."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirewallRule:
+class FirewallRule(Struct, frozen=True, kw_only=True):
     """One rule. An empty condition leaves nothing out, and no text holds a bar."""
 
     blocks: bool

@@ -8,9 +8,10 @@ store of device management holds the same ones is an assumption (``docs/windows-
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from shieldwall.agent.host.registry import document_path
 from shieldwall.contract.ids import SettingId
@@ -25,8 +26,7 @@ Answer: TypeAlias = Literal["same", "opposite", "action", "number", "text"]
 """How a property answers: as the setting asks, the opposite, with the number of an action, or with the value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyStore:
+class PolicyStore(Struct, frozen=True, kw_only=True):
     """A part of the registry from which the firewall takes policy; ``private`` is its key for private networks."""
 
     key: str
@@ -54,8 +54,7 @@ RECORDS: Final = document_path(r"HKLM\SOFTWARE\Shieldwall\WindowsFirewall")
 """Our own notes of which settings stand in the store, each as a policy said it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Where one setting lands.
 
     ``below`` and ``name`` are key and value relative to that of the profile, or of the store. ``property`` shows what

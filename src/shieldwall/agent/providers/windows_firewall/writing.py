@@ -7,8 +7,9 @@ own, and is believed only where the store holds exactly what it leads to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from shieldwall.agent.host.registry import RegistryValue
 from shieldwall.agent.host.registry.model import same_name
@@ -39,8 +40,7 @@ _BOOLEANS: Final = {"false": 0, "true": 1}
 _DWORD: Final = 2**32
 
 
-@dataclass(slots=True)
-class Written:
+class Written(Struct):
     """Values for the store, notes beside them, and what could not be written."""
 
     store: Values = field(default_factory=dict)
