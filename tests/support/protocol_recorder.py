@@ -11,12 +11,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import msgspec
-from msgspec.structs import replace
 from tests.support.documentation import DOCS, write_recorded
 from tests.support.gateway_device import INSTANCE, GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
