@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.support.macos import ANTIVIRUS, CATALOG, Mac, setting
@@ -133,7 +134,7 @@ def test_a_product_that_never_heeds_its_file_is_told_of(mac: Mac, applier: Calla
     now = iter(range(100))
     provider = MacosDefenderProvider(CATALOG, monotonic=lambda: float(next(now)), sleep=waited.append)
     engine = applier()
-    object.__setattr__(engine, "providers", (provider,))
+    msgspec.structs.force_setattr(engine, "providers", (provider,))
 
     found = statuses(engine.enforce([policy(**WEAK)]))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from msgspec import Struct
+import msgspec
 
 from shieldwall.agent.host.cim import DEFENDER, Cim, CimError, CimValue, LanguageModeError
 from shieldwall.agent.host.ports import Host
@@ -26,14 +26,14 @@ _KEPT_SECONDS: Final = 60.0
 _ABSENT: Final = (0x8004100E, 0x80041010)
 
 
-class Sayings(Struct, frozen=True, kw_only=True):
+class Sayings(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of Defender. ``failure`` is why there is none; ``absent``: Defender is not on this device.
 
     ``protects_exclusions``: tamper protection, where it is on, keeps the lists of exclusions too.
     """
 
-    preferences: Mapping[str, CimValue] = field(default_factory=dict)
-    status: Mapping[str, CimValue] = field(default_factory=dict)
+    preferences: Mapping[str, CimValue] = msgspec.field(default_factory=dict)
+    status: Mapping[str, CimValue] = msgspec.field(default_factory=dict)
     failure: CimError | None = None
     absent: bool = False
     protects_exclusions: bool = False
@@ -54,7 +54,7 @@ class Sayings(Struct, frozen=True, kw_only=True):
         return self.status.get("RebootRequired") is True
 
 
-class Looked(Struct, frozen=True, kw_only=True):
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """The machine and its Defender at one moment."""
 
     machine: WindowsMachine
