@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from sqlalchemy import Connection
 from tests.manager.test_targeting import ALL, include, policies_of
 from tests.support.manager_world import World, a_draft
