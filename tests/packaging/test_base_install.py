@@ -69,6 +69,17 @@ def test_the_agent_s_command_line_works_without_the_extras(words: list[str]) -> 
     assert done.stdout or done.stderr
 
 
+def test_the_applier_loads_nothing_that_reads_files_of_keys_or_certificates() -> None:
+    code = """
+import shieldwall.agent.applier_main
+loaded = {"cryptography.hazmat.primitives.serialization", "cryptography.x509"} & set(sys.modules)
+sys.exit(f"loaded {loaded}" if loaded else 0)
+"""
+    done = run(code)
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_applier_and_the_providers_load_no_network() -> None:
     code = """
 import shieldwall.agent.applier.engine, shieldwall.agent.providers.mdatp, shieldwall.agent.providers.nftables

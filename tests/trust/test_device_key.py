@@ -47,6 +47,14 @@ def test_public_keys_come_back_from_both_encodings() -> None:
     assert len(public_key_bytes(key)) == 65
 
 
+@given(st.integers(min_value=1, max_value=ORDER - 1))
+def test_public_keys_are_written_as_the_library_writes_them(number: int) -> None:
+    key = ec.derive_private_key(number, ec.SECP256R1()).public_key()
+
+    assert public_key_bytes(key) == key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    assert public_key_info(key) == key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 @pytest.mark.parametrize(
     "data",
     [

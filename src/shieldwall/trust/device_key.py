@@ -10,13 +10,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import KeyThumbprint
@@ -84,6 +77,8 @@ class DeviceKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> DeviceKey:
         """Read an unencrypted PKCS #8 key. Raises: BadDeviceKeyError."""
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as in dsse
+
         try:
             key = load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -94,6 +89,12 @@ class DeviceKey:
 
     def to_pem(self) -> bytes:
         """Write the key as unencrypted PKCS #8; the caller guards the file."""
+        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - as in dsse
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+        )
+
         return self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     @property
@@ -130,7 +131,8 @@ def signature_der(signature: bytes) -> bytes:
 
 def public_key_bytes(key: PublicKey) -> bytes:
     """Write a public key as its uncompressed point, 65 bytes: the form that loads fastest."""
-    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    numbers = key.public_numbers()
+    return b"\x04" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
 
 
 def public_key_from_bytes(data: bytes) -> PublicKey:
@@ -145,7 +147,7 @@ def public_key_from_bytes(data: bytes) -> PublicKey:
 
 def public_key_info(key: PublicKey) -> bytes:
     """Write a public key as SubjectPublicKeyInfo in DER."""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return _SPKI_PREFIX + public_key_bytes(key)
 
 
 def public_key_from_info(data: bytes) -> PublicKey:

@@ -11,12 +11,6 @@ from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 from msgspec import Struct
 
 from shieldwall.contract.errors import ShieldwallError
@@ -77,7 +71,11 @@ class PublicEnvelopeKey(Struct, frozen=True):
 
 
 class EnvelopeKey(Struct, frozen=True):
-    """The private key of a role."""
+    """The private key of a role.
+
+    What reads and writes files of keys is loaded where there is one to read or write: it is a megabyte, for keys of SSH
+    and RSA too, and whoever only verifies, as the applier of every device does, is without it.
+    """
 
     private_key: Ed25519PrivateKey
 
@@ -89,6 +87,8 @@ class EnvelopeKey(Struct, frozen=True):
     @classmethod
     def from_pem(cls, pem: bytes) -> EnvelopeKey:
         """Read an unencrypted PKCS #8 key. Raises: BadEnvelopeKeyError."""
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - see above
+
         try:
             key = load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -99,6 +99,12 @@ class EnvelopeKey(Struct, frozen=True):
 
     def to_pem(self) -> bytes:
         """Write the key as unencrypted PKCS #8; the caller guards the file."""
+        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - see above
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+        )
+
         return self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     @property
