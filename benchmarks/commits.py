@@ -11,7 +11,6 @@ import re
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -38,14 +37,11 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
 def _measured(there: Storage, rounds: int, seconds: float) -> Figure:
     shares, answered = [], 0
     with gateway(there, _DEVICES) as running:
-        synced: Callable[[], float] = lambda: _metric(running.port, "commits")  # noqa: E731 - one of two
-        if there.engine == POSTGRESQL:
-            synced = lambda: _syncs(running.database)  # noqa: E731 - as above
         _storm(running, seconds / 3)
         for _ in range(rounds):
-            before = synced()
+            before = _synced(there, running)
             taken = _storm(running, seconds)
-            shares.append(taken / max(1.0, synced() - before))
+            shares.append(taken / max(1.0, _synced(there, running) - before))
             answered += taken
     note = f"{rounds} rounds of {seconds:.0f} s, {answered:,} acknowledged"
     return Figure.of(_WHAT, shares, "", engine=there.engine, bar=ACKS_PER_FSYNC, note=note)
@@ -60,6 +56,11 @@ def _storm(running: Gateway, seconds: float) -> int:
     taken = sum(outcome.status == 204 for outcome in keep_up(storm, coming, at_once=_AT_ONCE))
     storm.close()
     return taken
+
+
+def _synced(there: Storage, running: Gateway) -> float:
+    """Return how often commits were brought to the disk until now, as whoever does it counts."""
+    return _syncs(running.database) if there.engine == POSTGRESQL else _metric(running.port, "commits")
 
 
 def _metric(port: int, name: str) -> float:
