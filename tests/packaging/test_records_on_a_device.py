@@ -1,4 +1,4 @@
-"""Records that a device loads are structs: a dataclass takes six times the memory, and compiles itself at each start."""
+"""Records that a device loads are structs: a dataclass takes six times the memory, and is compiled at each start."""
 
 from __future__ import annotations
 
