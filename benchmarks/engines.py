@@ -6,6 +6,7 @@ def measure(home, *, quick=False):
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,10 @@ class Measured:
         work()
         ours = time.process_time() - ours
         return ours + self._database_seconds() - theirs
+
+    def median_cost(self, times: int, work: Callable[[], object]) -> float:
+        """Return the median of so many costs, in seconds."""
+        return statistics.median(self.cost(work) for _ in range(times))
 
     def settle(self) -> None:
         """Let PostgreSQL know what it holds, as its own housekeeping does within minutes; SQLite has none."""

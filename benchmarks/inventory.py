@@ -7,8 +7,7 @@ in five hundred reports errors, one in fifty has drifted. A page is fifty device
 from __future__ import annotations
 
 import random
-import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -59,7 +58,7 @@ def _measured(measured: Measured, fleet: int) -> list[Figure]:
         filters[f"{name}, by last check-in"] = late
         print(f"  {name:35} {cost * 1e3:8.2f} {late * 1e3:8.2f}")
     with measured.database.read() as connection:
-        cost = _median(measured, lambda: facets(connection, TENANT, everybody, FACETS))
+        cost = measured.median_cost(_TIMES, lambda: facets(connection, TENANT, everybody, FACETS))
     engine = measured.engine
     return [
         _figure(f"device list: a page of {PAGE} of {fleet:,} devices, by name", plain, engine),
@@ -180,8 +179,4 @@ def _pages(measured: Measured, asked: Filter, order: Order) -> float:
                 after = first[-1].cursor
                 list_machines(connection, TENANT, Wanted(filter=asked, order=order, cursor=after, size=PAGE))
 
-    return _median(measured, read) / pages
-
-
-def _median(measured: Measured, work: Callable[[], object]) -> float:
-    return statistics.median(measured.cost(work) for _ in range(_TIMES))
+    return measured.median_cost(_TIMES, read) / pages

@@ -1,7 +1,7 @@
-"""What the pages of the admin center cost in a very large tenant: server time of each, on the embedded engine.
+"""What the pages of the admin center cost in a very large tenant: processor time of server and database, both engines.
 
 The tenant is made by ``large_tenants``; ``SHIELDWALL_BENCHMARK_FLEET`` says how many devices it has. Where
-``SHIELDWALL_BENCHMARK_TENANT`` names a file, the tenant is kept there and found again. Every page that is asked for
+``SHIELDWALL_BENCHMARK_TENANT`` names a file, SQLite's is kept there and found again. Every page that is asked for
 with GET is asked for as somebody who may do everything: the whole way from the request to the last byte of the answer,
 in this process. Its first time is left out, in which its template is read.
 """
@@ -15,20 +15,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import structlog
+from httpx import Response
 from sqlalchemy import Connection, text
 from tests.support.admin import AdminWorld, Client, admin_world_over, create_admin_world
 
-from benchmarks.figures import SQLITE, Bar, Figure
+from benchmarks.engines import Measured, on_both
+from benchmarks.figures import Bar, Engine, Figure
 from benchmarks.large_tenants import fill
 from shieldwall.server.authorization import authorization_of, handlers_of
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.sampling import Sampling
-from shieldwall.server.storage import migrate
 from shieldwall.server.storage.database import Database
 from shieldwall.server.system import new_id
 
@@ -81,24 +83,21 @@ class Cost:
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     """Measure every page, and print what each costs."""
-    fleet = 5_000 if quick else FLEET
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    with opened(Path(os.environ.get(KEPT, home / "portal.db")), fleet=fleet) as world:
-        begun = time.perf_counter()
-        Sampling(services=world.services).sample(world.services.tenant)
-        counted = (time.perf_counter() - begun) * 1e3
-        return _figures([_shown(each) for each in _costs(world)], counted, fleet)
+    return on_both(home, partial(_measured, fleet=5_000 if quick else FLEET), sqlite=kept_tenant(quick=quick))
 
 
-@contextmanager
-def opened(file: Path, *, fleet: int = FLEET) -> Iterator[AdminWorld]:
-    """Open the server over the tenant in a file, which is made when it is missing; ``world.client()`` speaks to it."""
-    is_new = not file.exists()
-    database = Database.at(file)
-    migrate.upgrade(database)
-    with opened_over(database, fleet=fleet, is_new=is_new) as world:
-        yield world
-    database.close()
+def kept_tenant(*, quick: bool) -> Path | None:
+    """Return the file of SQLite's tenant, where it is kept; a quick look never is at that one."""
+    return None if quick or KEPT not in os.environ else Path(os.environ[KEPT])
+
+
+def _measured(measured: Measured, fleet: int) -> list[Figure]:
+    with opened_over(measured.database, fleet=fleet, is_new=measured.is_new) as world:
+        services = world.services
+        counted = measured.cost(lambda: Sampling(services=services).sample(services.tenant)) * 1e3
+        print(f"admin center on {measured.engine}: {fleet:,} devices")
+        return _figures([_shown(each) for each in _costs(measured, world)], counted, fleet, measured.engine)
 
 
 @contextmanager
@@ -112,7 +111,7 @@ def opened_over(database: Database, *, fleet: int, is_new: bool) -> Iterator[Adm
         yield replace(world, services=replace(world.services, new_id=new_id))
 
 
-def _costs(world: AdminWorld) -> Iterator[Cost]:
+def _costs(measured: Measured, world: AdminWorld) -> Iterator[Cost]:
     with world.services.database.read() as connection:
         values = {name: value for name, query in _SAMPLES.items() if (value := _first(connection, query)) is not None}
     with world.client() as client:
@@ -122,19 +121,25 @@ def _costs(world: AdminWorld) -> Iterator[Cost]:
             if missing:
                 continue
             for query in _QUERIES.get(path, ("",)):
-                yield _cost(client, path.format(**values) + query, path + query)
+                yield _cost(measured, client, path.format(**values) + query, path + query)
 
 
-def _cost(client: Client, path: str, name: str) -> Cost:
-    times: list[tuple[float, float]] = []
+def _cost(measured: Measured, client: Client, path: str, name: str) -> Cost:
+    answers: list[Response] = []
+    processor: list[float] = []
+    clock: list[float] = []
+
+    def ask() -> None:
+        begun = time.perf_counter()
+        answers.append(client.get(path))
+        clock.append((time.perf_counter() - begun) * 1e3)
+
     while True:
-        begun, spent = time.perf_counter(), time.process_time()
-        answer = client.get(path)
-        times.append(((time.process_time() - spent) * 1e3, (time.perf_counter() - begun) * 1e3))
-        if len(times) > TIMES or times[0][1] > _LONG_MILLISECONDS:
+        processor.append(measured.cost(ask) * 1e3)
+        if len(clock) > TIMES or clock[0] > _LONG_MILLISECONDS:
             break
-    processor, clock = (statistics.median(each) for each in zip(*(times[1:] or times), strict=True))
-    return Cost(name, answer.status_code, processor, clock, len(answer.content))
+    usual, usual_clock = (statistics.median(each[1:] or each) for each in (processor, clock))
+    return Cost(name, answers[-1].status_code, usual, usual_clock, len(answers[-1].content))
 
 
 def _paths(world: AdminWorld) -> Iterator[str]:
@@ -157,7 +162,7 @@ def _shown(cost: Cost) -> Cost:
     return cost
 
 
-def _figures(costs: list[Cost], counted: float, fleet: int) -> list[Figure]:
+def _figures(costs: list[Cost], counted: float, fleet: int, engine: Engine) -> list[Figure]:
     good = {each.path: each.processor for each in costs if each.status == 200}
     slowest = max(good, key=lambda path: good[path])
     late = [path for path, milliseconds in good.items() if milliseconds > BAR_MILLISECONDS]
@@ -165,7 +170,7 @@ def _figures(costs: list[Cost], counted: float, fleet: int) -> list[Figure]:
     what, bar = f"admin center, {fleet:,} devices", Bar(BAR_MILLISECONDS)
     above = f"above the bar: {', '.join(late)}" if late else ""
     return [
-        Figure.of(f"{what}: a page, {len(pages)} pages", pages, "ms CPU", engine=SQLITE, bar=bar),
-        Figure(f"… its slowest page, {slowest}", good[slowest], "ms CPU", engine=SQLITE, bar=bar, note=above),
-        Figure("… its figures counted, beside the pages", counted, "ms", engine=SQLITE),
+        Figure.of(f"{what}: a page, {len(pages)} pages", pages, "ms CPU", engine=engine, bar=bar),
+        Figure(f"… its slowest page, {slowest}", good[slowest], "ms CPU", engine=engine, bar=bar, note=above),
+        Figure("… its figures counted, beside the pages", counted, "ms CPU", engine=engine),
     ]

@@ -1,4 +1,4 @@
-"""What a preview costs on a large fleet, and a device that many policies speak to.
+"""What a preview costs on a large fleet, on both engines, and a device that many policies speak to.
 
 The fleet: devices in random groups, policies over the same settings assigned to random groups, so that hardly two
 devices get the same policies. The change edits a policy and assigns it to everybody: the widest there is.
@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.figures import SQLITE, Bar, Figure
+from benchmarks.engines import Measured, on_both
+from benchmarks.figures import Bar, Figure
 from benchmarks.fleets import TENANT, add_devices, add_tenant, device_id, group_id, median_cost, moment
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog, Kind
@@ -38,8 +39,6 @@ from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.manager.policies import Policies
 from shieldwall.server.manager.preview import Proposal, preview
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import AssignmentKind
 from shieldwall.server.storage.schema import group_members, groups
 from shieldwall.server.system import SystemClock, new_id
@@ -50,17 +49,14 @@ EXCLUSIONS = "linux_mdatp_managed_antivirusengine_exclusions"
 
 
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
-    """Measure one device's resolution, and a preview for the whole fleet."""
+    """Measure one device's resolution, which needs no database, and a preview for the whole fleet on both engines."""
     fleet = 5_000 if quick else DEVICES
     catalog, chance = load(), random.Random(1)  # noqa: S311 - made-up fleets, nothing secret
     drafts = [antivirus_draft(catalog, chance, number) for number in range(POLICIES)]
-    figures = _measure_resolve(catalog, drafts[:50])
-    database = Database(f"sqlite:///{home / 'fleet.db'}")
-    migrate.upgrade(database)
-    signer = InProcessSigner.create(home, TENANT, SystemClock())
-    figures.append(_measure_preview(database, catalog, signer, drafts, fleet=fleet))
-    database.close()
-    return figures
+    return [
+        *_measure_resolve(catalog, drafts[:50]),
+        *on_both(home, lambda measured: [_measure_preview(measured, catalog, drafts, fleet=fleet)]),
+    ]
 
 
 def _measure_resolve(catalog: Catalog, drafts: list[PolicyDraft]) -> list[Figure]:
@@ -79,10 +75,7 @@ def _measure_resolve(catalog: Catalog, drafts: list[PolicyDraft]) -> list[Figure
     ]
 
 
-def _measure_preview(
-    database: Database, catalog: Catalog, signer: InProcessSigner, drafts: list[PolicyDraft], *, fleet: int
-) -> Figure:
-    chance = random.Random(2)  # noqa: S311 - as above
+def _measure_preview(measured: Measured, catalog: Catalog, drafts: list[PolicyDraft], *, fleet: int) -> Figure:
     acting = Acting(
         tenant_id=TENANT,
         actor="bench",
@@ -90,28 +83,39 @@ def _measure_preview(
         new_id=new_id,
         on_devices_changed=lambda _connection, _devices: None,
     )
-    authoring = Policies(catalog=catalog, signer=signer)
-    with database.write() as connection:
+    authoring = Policies(catalog=catalog, signer=InProcessSigner.create(measured.home, TENANT, SystemClock()))
+    policies = _fill(measured, acting, authoring, drafts, fleet)
+    everybody = (Assigned(kind=AssignmentKind.ALL_DEVICES),)
+    edited = antivirus_draft(catalog, random.Random(2), POLICIES)  # noqa: S311 - as above
+    edit = Update(policy=policies[0], draft=edited, assigned=everybody)
+    proposal = Proposal(change_set=ChangeSet(changes=(edit,)))
+    with measured.database.read() as connection:
+        shown = preview(connection, catalog, acting, proposal)
+        cost = measured.median_cost(5, lambda: preview(connection, catalog, acting, proposal))
+    found = f"{len(shown.comparison.changes)} changes found on {count(shown.comparison.changed):,} devices"
+    what = f"preview: a policy edited and assigned to everybody, {fleet:,} devices, {POLICIES} policies"
+    return Figure(what, cost, "s CPU", engine=measured.engine, bar=Bar(3), note=found)
+
+
+def _fill(
+    measured: Measured, acting: Acting, authoring: Policies, drafts: list[PolicyDraft], fleet: int
+) -> list[PolicyId]:
+    """Make policies, groups and the fleet; return the policies' ids."""
+    chance = random.Random(2)  # noqa: S311 - as above
+    with measured.database.write() as connection:
         add_tenant(connection)
-        saved = [authoring.create(connection, acting, draft) for draft in drafts]
+        policies = [authoring.create(connection, acting, draft).id for draft in drafts]
         connection.execute(groups.insert(), list(_groups()))
-        for policy in saved:
+        for policy in policies:
             wanted = [
                 Assigned(kind=AssignmentKind.INCLUDE, group_id=group_id(number))  # type: ignore[arg-type]  # an id
                 for number in chance.sample(range(GROUPS), chance.randint(2, 20))
             ]
-            assign(connection, acting, policy.id, wanted)
-        add_devices(connection, range(fleet), catalog_version=catalog.version)
+            assign(connection, acting, policy, wanted)
+        add_devices(connection, range(fleet), catalog_version=authoring.catalog.version)
         connection.execute(group_members.insert(), list(_memberships(chance, fleet)))
-    everybody = (Assigned(kind=AssignmentKind.ALL_DEVICES),)
-    edit = Update(policy=saved[0].id, draft=antivirus_draft(catalog, chance, POLICIES), assigned=everybody)
-    proposal = Proposal(change_set=ChangeSet(changes=(edit,)))
-    with database.read() as connection:
-        shown = preview(connection, catalog, acting, proposal)
-        cost = median_cost(5, lambda: preview(connection, catalog, acting, proposal))
-    found = f"{len(shown.comparison.changes)} changes found on {count(shown.comparison.changed):,} devices"
-    what = f"preview: a policy edited and assigned to everybody, {fleet:,} devices, {POLICIES} policies"
-    return Figure(what, cost, "s CPU", engine=SQLITE, bar=Bar(3), note=found)
+    measured.settle()
+    return policies
 
 
 def antivirus_draft(catalog: Catalog, chance: random.Random, number: int) -> PolicyDraft:

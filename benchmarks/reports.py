@@ -33,7 +33,7 @@ from tests.support.samples import TENANT_ID
 from benchmarks.bars import ALL_COUNTS, ANY_SLICE
 from benchmarks.engines import Measured, on_both
 from benchmarks.figures import Bar, Figure
-from benchmarks.portal import KEPT, opened_over
+from benchmarks.portal import kept_tenant, opened_over
 from benchmarks.programs import SHIELDWALL, resident_bytes, run, wait_for_port
 from shieldwall.server.gateway_process import spare_collections
 from shieldwall.server.listener import Listener
@@ -80,8 +80,7 @@ class Question:
 def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     """Measure over HTTP, and what the fleet in memory costs."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    kept = None if quick or KEPT not in os.environ else Path(os.environ[KEPT])
-    return on_both(home, partial(_measured, quick=quick), sqlite=kept)
+    return on_both(home, partial(_measured, quick=quick), sqlite=kept_tenant(quick=quick))
 
 
 def _measured(measured: Measured, *, quick: bool) -> list[Figure]:
