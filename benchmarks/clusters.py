@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from psycopg import sql
 
 from benchmarks.figures import POSTGRESQL, SQLITE, Engine, Figure
 from benchmarks.programs import children, processor_seconds, wait_until
@@ -39,6 +40,12 @@ class Cluster:
 
     url: str
     postmaster: int
+
+    def another(self, name: str) -> str:
+        """Make one more database, and return its URL."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.url.replace("/shieldwall?", f"/{name}?")
 
     def pids(self) -> list[int]:
         """List its processes, as they are now."""
