@@ -142,7 +142,7 @@ def _deciding(database: Database, home: Path) -> _Deciding:
     acting = Acting(
         tenant_id=TENANT, actor="bench", clock=clock, new_id=new_id, on_devices_changed=Retargeting(clock=clock)
     )
-    authoring = Policies(catalog=catalog, signer=InProcessSigner.create(home, TENANT, clock))
+    authoring = Policies(catalog=catalog, signatures=InProcessSigner.create(home, TENANT, clock))
     with database.write() as connection:
         policy = authoring.create(connection, acting, antivirus_draft(catalog, _chance(), 0))
         draft = GroupDraft(display_name="Some", mail_nickname="some", membership_rule=_RULES[1])

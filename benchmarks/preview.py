@@ -83,7 +83,7 @@ def _measure_preview(measured: Measured, catalog: Catalog, drafts: list[PolicyDr
         new_id=new_id,
         on_devices_changed=lambda _connection, _devices: None,
     )
-    authoring = Policies(catalog=catalog, signer=InProcessSigner.create(measured.home, TENANT, SystemClock()))
+    authoring = Policies(catalog=catalog, signatures=InProcessSigner.create(measured.home, TENANT, SystemClock()))
     policies = _fill(measured, acting, authoring, drafts, fleet)
     everybody = (Assigned(kind=AssignmentKind.ALL_DEVICES),)
     edited = antivirus_draft(catalog, random.Random(2), POLICIES)  # noqa: S311 - as above

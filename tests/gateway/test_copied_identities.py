@@ -10,6 +10,7 @@ import pytest
 from tests.support.databases import migrated_database_url
 from tests.support.life import BEFORE, Life, LifeDevice, a_life
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
+from tests.support.signing_inside import SigningInside
 
 from shieldwall.agent.service.errors import ProblemAnswerError, RegistrationPendingError
 from shieldwall.contract.ids import DeviceId, PolicyId
@@ -53,7 +54,7 @@ def publish(life: Life, name: str, level: str) -> PolicyId:
         settings=(choice(LEVEL, level),),
     )
     with services.database.write() as connection:
-        policies = Policies(catalog=services.catalog, signer=services.signer)
+        policies = Policies(catalog=services.catalog, signatures=SigningInside(services.signer))
         policy = policies.create(connection, life.server.acting, draft)
         assign(connection, life.server.acting, policy.id, [ALL])
     return policy.id

@@ -15,6 +15,7 @@ from tests.support.databases import migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice, digest_of
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, until
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
+from tests.support.signing_inside import SigningInside
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import CheckInAnswer, FetchAnswer, Have, Manifest
@@ -43,7 +44,7 @@ def publish(world: GatewayWorld) -> Policy:
         settings=(choice(LEVEL, "_1"),),
     )
     with world.services.database.write() as connection:
-        policies = Policies(catalog=world.services.catalog, signer=world.services.signer)
+        policies = Policies(catalog=world.services.catalog, signatures=SigningInside(world.services.signer))
         policy = policies.create(connection, world.acting, draft)
         assign(connection, world.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
     return policy

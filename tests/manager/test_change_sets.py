@@ -37,7 +37,7 @@ from shieldwall.server.storage.schema import check_ins as check_ins_table
 
 def apply(world: World, connection: Connection, *changes: Change, deletes: int = 0, **more: Any) -> tuple[Outcome, ...]:
     change_set = ChangeSet(changes=changes, expected_deletes=deletes, **more)
-    return ChangeSets(catalog=world.catalog, signer=world.signer).apply(connection, world.acting, change_set)
+    return ChangeSets(catalog=world.catalog, signatures=world.signer).apply(connection, world.acting, change_set)
 
 
 def saved(outcome: Outcome) -> Policy:

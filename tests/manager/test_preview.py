@@ -170,7 +170,7 @@ def test_a_preview_equals_what_then_happens(world: World, data: st.DataObject) -
         before = {device: held(connection, world, device) for device in joined}
 
         shown = preview(connection, world.catalog, world.acting, Proposal(change_set=change_set))
-        ChangeSets(catalog=world.catalog, signer=world.signer).apply(connection, world.acting, change_set)
+        ChangeSets(catalog=world.catalog, signatures=world.signer).apply(connection, world.acting, change_set)
 
         after = {device: held(connection, world, device) for device in joined}
         found, targeted = happened(world, before, after)
@@ -214,7 +214,7 @@ def test_who_gets_a_policy_can_be_previewed_though_it_could_not_be_saved_today(w
         change_set = ChangeSet(changes=(Update(policy=policy.id, assigned=[ALL]),))
 
         shown = preview(connection, world.catalog, world.acting, Proposal(change_set=change_set), server=server)
-        ChangeSets(catalog=world.catalog, signer=world.signer, server=server).apply(
+        ChangeSets(catalog=world.catalog, signatures=world.signer, server=server).apply(
             connection, world.acting, change_set
         )
 
@@ -236,7 +236,7 @@ def test_policies_changed_together_were_modified_in_one_moment(world: World) -> 
         device = world.join(connection, 1)
 
         (clash,) = preview(connection, world.catalog, acting, Proposal(change_set=change_set)).comparison.conflicts_made
-        ChangeSets(catalog=world.catalog, signer=world.signer).apply(connection, acting, change_set)
+        ChangeSets(catalog=world.catalog, signatures=world.signer).apply(connection, acting, change_set)
 
         assert clash.setting == p.THREADS
         assert isinstance(held(connection, world, device)[1][p.THREADS], Conflict)

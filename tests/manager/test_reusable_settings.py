@@ -37,7 +37,7 @@ STRANGER = TenantId("00000000-0000-4000-8000-00000000000b")
 
 
 def authoring(world: World) -> ReusableSettings:
-    return ReusableSettings(catalog=world.catalog, signer=world.signer)
+    return ReusableSettings(catalog=world.catalog, signatures=world.signer)
 
 
 def a_rule_draft(*named: str, name: str = "Rules") -> PolicyDraft:

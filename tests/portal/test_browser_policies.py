@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.support.manager_world import a_draft
 from tests.support.portal_browser import Office, Watched, ada, browser, context, office
+from tests.support.signing_inside import SigningInside
 
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.server.manager import conflict_rules
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.browser
 def test_a_conflict_is_explained_and_solved(ada: Watched, office: Office) -> None:
     page, acting = ada.page, office.services.acting("test")
     with office.services.database.write() as connection:
-        authoring = Policies(catalog=office.services.catalog, signer=office.services.signer)
+        authoring = Policies(catalog=office.services.catalog, signatures=SigningInside(office.services.signer))
         other = authoring.create(connection, acting, a_draft("Pilot", cloud="false"))
         assign(connection, acting, other.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
         conflict_rules.replace_rules(connection, acting, {ConflictFamily.ANTIVIRUS: ConflictRule.NOTHING})
@@ -50,7 +51,7 @@ def test_a_conflict_is_explained_and_solved(ada: Watched, office: Office) -> Non
 def test_a_policy_is_assigned_and_rolled_back_after_previews(ada: Watched, office: Office) -> None:
     page, acting, group = ada.page, office.services.acting("test"), office.group()
     with office.services.database.write() as connection:
-        authoring = Policies(catalog=office.services.catalog, signer=office.services.signer)
+        authoring = Policies(catalog=office.services.catalog, signatures=SigningInside(office.services.signer))
         policy = authoring.create(connection, acting, a_draft("Workstations", cloud="true"))
         authoring.update(connection, acting, policy.id, a_draft("Workstations", cloud="false"), reason="Too strict.")
 

@@ -14,6 +14,7 @@ from tests.support.gateway_world import GatewayWorld, Reply
 from tests.support.other_directory import Holder, OtherDirectory
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
 from tests.support.pretend_tpm import PretendTpm
+from tests.support.signing_inside import SigningInside
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.events import EventsRequest
@@ -118,7 +119,9 @@ def publish(world: GatewayWorld) -> None:
         settings=(choice(LEVEL, "_1"),),
     )
     with services.database.write() as connection:
-        policy = Policies(catalog=services.catalog, signer=services.signer).create(connection, world.acting, draft)
+        policy = Policies(catalog=services.catalog, signatures=SigningInside(services.signer)).create(
+            connection, world.acting, draft
+        )
         assign(connection, world.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
 
 

@@ -72,7 +72,7 @@ class World:
 
     @property
     def policies(self) -> Policies:
-        return Policies(catalog=self.catalog, signer=self.signer)
+        return Policies(catalog=self.catalog, signatures=self.signer)
 
     @property
     def acting(self) -> Acting:

@@ -24,6 +24,7 @@ from tests.support.command_line import on_console
 from tests.support.manager_world import CLOUD, a_draft
 from tests.support.ports import free_port
 from tests.support.samples import a_device
+from tests.support.signing_inside import SigningInside
 
 from shieldwall.contract.ids import DeviceId, GroupId, PolicyId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
@@ -139,7 +140,7 @@ def opened_office(data: Path, *, device_name: str) -> Iterator[Office]:
             device = a_device(1, tenant_id=services.tenant.id, display_name=device_name)
             devices.add(connection, device)
             check_ins.add(connection, device.id)
-            policies = Policies(catalog=services.catalog, signer=services.signer)
+            policies = Policies(catalog=services.catalog, signatures=SigningInside(services.signer))
             policy = policies.create(connection, acting, a_draft("Baseline"))
             assign(connection, acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
             check_ins.clear_sync(connection, device.id)

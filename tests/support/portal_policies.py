@@ -20,6 +20,7 @@ from tests.support.policies import (
     texts,
 )
 from tests.support.samples import HandClock
+from tests.support.signing_inside import SigningInside
 
 from shieldwall.catalog.model import Catalog, Kind
 from shieldwall.contract.ids import GroupId, PolicyId, SettingId, TemplateId
@@ -63,7 +64,7 @@ class Written:
 
     def all(self, connection: Connection, groups: Sequence[GroupId]) -> list[PolicyId]:
         """Make and assign them; the first is changed today."""
-        keeper = Policies(catalog=self.services.catalog, signer=self.services.signer)
+        keeper = Policies(catalog=self.services.catalog, signatures=SigningInside(self.services.signer))
         acting = self.services.acting(self.actor)
         made = []
         for wanted in self._wanted(*groups):

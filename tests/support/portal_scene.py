@@ -21,6 +21,7 @@ from tests.support.portal_past import Past
 from tests.support.portal_policies import EXCLUDING, Written
 from tests.support.portal_rights import Rights
 from tests.support.samples import HandClock
+from tests.support.signing_inside import SigningInside
 
 from shieldwall.contract.ids import (
     DeviceId,
@@ -112,7 +113,9 @@ class _Furnishing:
                 self.acting,
                 FilterDraft(display_name="Debian", platform="linux", rule='(device.osVersion -startsWith "Debian")'),
             )
-            reusable = ReusableSettings(catalog=self.services.catalog, signer=self.services.signer).create(
+            reusable = ReusableSettings(
+                catalog=self.services.catalog, signatures=SigningInside(self.services.signer)
+            ).create(
                 connection,
                 self.acting,
                 ReusableDraft(display_name="Branch offices", setting_instance=address_group("10.0.0.0/8")),

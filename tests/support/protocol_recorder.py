@@ -23,6 +23,7 @@ from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, unti
 from tests.support.other_directory import OtherDirectory
 from tests.support.policies import ANTIVIRUS, LEVEL, choice
 from tests.support.pretend_tpm import PretendTpm
+from tests.support.signing_inside import SigningInside
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.events import EventsRequest
@@ -120,7 +121,7 @@ def publish(world: GatewayWorld) -> Policy:
         ),
     )
     with world.services.database.write() as connection:
-        policies = Policies(catalog=world.services.catalog, signer=world.services.signer)
+        policies = Policies(catalog=world.services.catalog, signatures=SigningInside(world.services.signer))
         policy = policies.create(connection, world.acting, draft)
         assign(connection, world.acting, policy.id, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
     return policy

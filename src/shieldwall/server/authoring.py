@@ -26,18 +26,18 @@ def server_of(services: AdminServices) -> ServerEndpoints:
 
 
 def authoring(services: AdminServices) -> Policies:
-    """Return what saves policies."""
-    return Policies(catalog=services.catalog, signer=services.policy_signer, server=server_of(services))
+    """Return what saves policies; what publishes one runs in ``signed_between``."""
+    return Policies(catalog=services.catalog, signatures=services.signatures, server=server_of(services))
 
 
 def changing(services: AdminServices) -> ChangeSets:
-    """Return what applies change sets."""
-    return ChangeSets(catalog=services.catalog, signer=services.policy_signer, server=server_of(services))
+    """Return what applies change sets, in ``signed_between``."""
+    return ChangeSets(catalog=services.catalog, signatures=services.signatures, server=server_of(services))
 
 
 def reusing(services: AdminServices) -> ReusableSettings:
-    """Return what saves reusable settings."""
-    return ReusableSettings(catalog=services.catalog, signer=services.policy_signer, server=server_of(services))
+    """Return what saves reusable settings; what publishes policies with them runs in ``signed_between``."""
+    return ReusableSettings(catalog=services.catalog, signatures=services.signatures, server=server_of(services))
 
 
 def signed_between(

@@ -14,7 +14,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.manager.figures import FleetFigures
-from shieldwall.server.manager.signing import PolicySigner
+from shieldwall.server.manager.signing import AtHand, Signatures
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.proof_memory import ProofMemory
@@ -44,8 +44,8 @@ class AdminServices:
     outgoing: Outgoing
     proofs: ProofMemory = field(default_factory=ProofMemory)
     figures: FleetFigures = field(default_factory=FleetFigures)
-    signatures: PolicySigner | None = None
-    """What publishing signs with while a transaction is open (``authoring.signed_between``); absent: the signer."""
+    signatures: Signatures = field(default_factory=AtHand)
+    """What policies are published with: none, but for what runs in ``authoring.signed_between``."""
     fleets: FleetReports | None = None
     """Large fleets in memory; absent where nobody has them follow what changes."""
     rule_previews: RulePreviews | None = None
@@ -55,11 +55,6 @@ class AdminServices:
     def signer(self) -> Signer:
         """The signer of this tenant."""
         return self.signers.for_tenant(self.tenant.id)
-
-    @property
-    def policy_signer(self) -> PolicySigner:
-        """What policies are signed with."""
-        return self.signer if self.signatures is None else self.signatures
 
     @property
     def serves_home(self) -> bool:
@@ -75,9 +70,18 @@ class AdminServices:
         settings = self.settings.reached_at(public_url)
         return self if settings is self.settings else replace(self, settings=settings)
 
-    def fleet(self) -> HeldFleet | None:
-        """Return the tenant's fleet in memory; ``None``: ask the database. Whoever asks holds no connection."""
-        return None if self.fleets is None else self.fleets.current(self.tenant.id)
+    @contextmanager
+    def fleet_view(self) -> Iterator[tuple[Connection, HeldFleet | None]]:
+        """Give a read transaction, and the tenant's fleet in memory as it is there; ``None``: ask the database.
+
+        Whoever asks holds no other connection. Raises: StorageUnavailableError.
+        """
+        if self.fleets is not None:
+            with self.fleets.view(self.tenant.id) as found:
+                yield found
+        else:
+            with self.database.read() as connection:
+                yield connection, None
 
     def rule_moves(self, group_id: GroupId, rule: str) -> Moves | None:
         """Say which devices a group would gain and lose by a rule; ``None``: ask the database.

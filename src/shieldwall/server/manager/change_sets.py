@@ -19,7 +19,7 @@ from shieldwall.server.manager.assignments import Assigned, assignment, put_assi
 from shieldwall.server.manager.change_plans import ChangeSet, Planned, at, plan
 from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.saving import Saving
-from shieldwall.server.manager.signing import PolicySigner, Wants
+from shieldwall.server.manager.signing import Signatures, Wants
 from shieldwall.server.storage import assignments, targets
 from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import Policy
@@ -42,7 +42,7 @@ class ChangeSets:
     """Applies change sets inside the transaction of the caller, who lets an error undo all of it."""
 
     catalog: Catalog
-    signer: PolicySigner
+    signatures: Signatures
     server: ServerEndpoints | None = None
 
     def apply(self, connection: Connection, acting: Acting, change_set: ChangeSet) -> tuple[Outcome, ...]:
@@ -58,7 +58,7 @@ class ChangeSets:
         applying = _Applying(
             connection=connection,
             acting=acting,
-            saving=Saving(catalog=self.catalog, signer=self.signer, server=self.server),
+            saving=Saving(catalog=self.catalog, signatures=self.signatures, server=self.server),
             reason=change_set.reason,
             reach=Reach(connection, acting),
             new_ids={id(each): PolicyId(acting.new_id()) for each in planned.policies if each.before is None},

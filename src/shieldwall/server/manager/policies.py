@@ -25,7 +25,7 @@ from shieldwall.server.manager.revisions import (
     newest_revision,
 )
 from shieldwall.server.manager.saving import PreconditionFailedError, Saving, expect
-from shieldwall.server.manager.signing import PolicySigner
+from shieldwall.server.manager.signing import Signatures
 from shieldwall.server.storage import policies, targets
 from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.records import Page, Policy
@@ -52,7 +52,7 @@ class Policies:
     """
 
     catalog: Catalog
-    signer: PolicySigner
+    signatures: Signatures
     server: ServerEndpoints | None = None
 
     def create(self, connection: Connection, acting: Acting, draft: PolicyDraft, *, reason: str = "") -> Policy:
@@ -185,7 +185,7 @@ class Policies:
 
     @property
     def _saving(self) -> Saving:
-        return Saving(catalog=self.catalog, signer=self.signer, server=self.server)
+        return Saving(catalog=self.catalog, signatures=self.signatures, server=self.server)
 
     def _save(self, connection: Connection, acting: Acting, before: Policy, draft: PolicyDraft, reason: str) -> Policy:
         after = self._saving.put(connection, acting, before, draft, reason)

@@ -27,7 +27,7 @@ from shieldwall.server.manager.drafts import PolicyDraft, frame_findings, reason
 from shieldwall.server.manager.references import Addresses, addresses_of, expanded, references_in
 from shieldwall.server.manager.rewriting import Settings
 from shieldwall.server.manager.secrets import revealed, tokens_in
-from shieldwall.server.manager.signing import MOST_LOST_NUMBERS, PolicySigner
+from shieldwall.server.manager.signing import MOST_LOST_NUMBERS, Signatures
 from shieldwall.server.signer.errors import RevisionTakenError
 from shieldwall.server.storage import reusable_settings, secrets
 from shieldwall.server.storage.records import PolicyRevision
@@ -124,7 +124,7 @@ class Publishing:
     """Signs revisions of one policy, under numbers that nothing else was ever signed under."""
 
     catalog: Catalog
-    signer: PolicySigner
+    signatures: Signatures
     acting: Acting
     policy_id: PolicyId
 
@@ -163,7 +163,7 @@ class Publishing:
             policy_id=self.policy_id,
             revision=number,
             length=len(body),
-            envelope=strict_json.encode(self.signer.sign_policy(body)),
+            envelope=strict_json.encode(self.signatures.envelope_of(body)),
             created_at=now,
             created_by=self.acting.actor[:256],
             tenant_id=self.acting.tenant_id,

@@ -23,7 +23,7 @@ from shieldwall.server.manager.drafts import MAX_REASON_LENGTH, draft_of, reason
 from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.references import addresses_of
 from shieldwall.server.manager.saving import Saving
-from shieldwall.server.manager.signing import PolicySigner, Wants
+from shieldwall.server.manager.signing import Signatures, Wants
 from shieldwall.server.storage import policies, reusable_settings, targets
 from shieldwall.server.storage.aims import ChangeKind
 from shieldwall.server.storage.errors import NotFoundError
@@ -53,7 +53,7 @@ class ReusableSettings:
     """Saves reusable settings, and the policies that refer to them with them."""
 
     catalog: Catalog
-    signer: PolicySigner
+    signatures: Signatures
     server: ServerEndpoints | None = None
 
     def create(
@@ -135,7 +135,7 @@ class ReusableSettings:
     def _publish_policies(self, connection: Connection, acting: Acting, changed: ReusableSetting, reason: str) -> None:
         acting = acting.at_once()  # none of them was modified before another
         why = f"The reusable setting {changed.display_name} has changed{f': {reason}' if reason else '.'}"
-        saving = Saving(catalog=self.catalog, signer=self.signer, server=self.server)
+        saving = Saving(catalog=self.catalog, signatures=self.signatures, server=self.server)
         reach, wants = Reach(connection, acting), Wants()
         for before in referring_policies(connection, acting.tenant_id, changed.id):
             try:

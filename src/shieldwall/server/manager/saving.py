@@ -17,7 +17,7 @@ from shieldwall.server.manager.drafts import PolicyDraft, draft_of
 from shieldwall.server.manager.publishing import Published, Publishing, published
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.manager.secrets import sealed
-from shieldwall.server.manager.signing import PolicySigner
+from shieldwall.server.manager.signing import Signatures
 from shieldwall.server.storage import policies, reusable_settings, revisions
 from shieldwall.server.storage.records import Policy, PolicyRevision
 
@@ -37,7 +37,7 @@ class Saving:
     """
 
     catalog: Catalog
-    signer: PolicySigner
+    signatures: Signatures
     server: ServerEndpoints | None = None
 
     def add(
@@ -147,7 +147,7 @@ class Saving:
         return published(connection, self.catalog, acting.tenant_id, draft, reason, server=self.server)
 
     def _publishing(self, acting: Acting, policy_id: PolicyId) -> Publishing:
-        return Publishing(catalog=self.catalog, signer=self.signer, acting=acting, policy_id=policy_id)
+        return Publishing(catalog=self.catalog, signatures=self.signatures, acting=acting, policy_id=policy_id)
 
 
 def expect(policy: Policy, revision: int | None) -> None:

@@ -23,18 +23,33 @@ MOST_LOST_NUMBERS: Final = 32
 
 
 class PolicySigner(Protocol):
-    """What publishing needs of the signer."""
+    """Whoever is asked for signatures, while no transaction is open."""
 
     def sign_policy(self, document: bytes) -> Envelope:
         """Sign one revision of a policy. Raises: SignerError."""
         ...
 
 
+class Signatures(Protocol):
+    """Where publishing, which is inside a transaction, has signatures from: nothing that asks another process.
+
+    ``AtHand`` is one. So is a signer that works in this process, as simulators, tests and benchmarks have it. What asks
+    the signer's process is none.
+    """
+
+    def envelope_of(self, document: bytes) -> Envelope:
+        """Return one revision of a policy, signed. Raises: SignaturesWantedError, SignerError."""
+        ...
+
+
 class SignaturesWantedError(Exception):
-    """What runs has come to the point where it wants documents signed that were not signed yet."""
+    """What runs has come to the point where it wants documents signed that were not signed yet.
+
+    No error for people: whoever lets something publish catches it and runs it again (``authoring.signed_between``).
+    """
 
     def __init__(self, documents: Iterable[bytes]) -> None:
-        super().__init__()
+        super().__init__("Policies wait for signatures: what publishes them does not run in signed_between.")
         self.documents: Final = tuple(documents)
 
 
@@ -60,13 +75,13 @@ class Wants:
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
-    """Hands out the signatures that were asked for before; a ``PolicySigner`` that asks nobody."""
+    """Hands out the signatures that were asked for before, and asks nobody."""
 
     envelopes: dict[bytes, Envelope] = field(default_factory=dict)
     taken: set[bytes] = field(default_factory=set)
     """Documents whose number the signer gave to another one."""
 
-    def sign_policy(self, document: bytes) -> Envelope:
+    def envelope_of(self, document: bytes) -> Envelope:
         """Return the signed document. Raises: SignaturesWantedError, RevisionTakenError."""
         if document in self.taken:
             raise RevisionTakenError("Another document was already signed as this revision of this policy.")

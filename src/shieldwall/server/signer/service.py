@@ -79,6 +79,14 @@ class SignerService:
         )
         return seal(document, payload_types.POLICY, self.keys.roles[Role.POLICY])
 
+    def envelope_of(self, document: bytes) -> Envelope:
+        """Sign a policy's revision from inside a transaction of this process, as only what simulates a server does.
+
+        Raises:
+            SignerError: As ``sign_policy``.
+        """
+        return self.sign_policy(document)
+
     def sign_manifest(
         self,
         *,

@@ -79,7 +79,7 @@ class Administration:
 
     @property
     def _use_cases(self) -> Policies:
-        return Policies(catalog=self.server.catalog, signer=self.server.signer)
+        return Policies(catalog=self.server.catalog, signatures=self.server.signer)
 
     def begin(self) -> None:
         """Make groups and policies, as a tenant has them before its first device comes."""
