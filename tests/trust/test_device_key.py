@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +21,7 @@ from shieldwall.trust.device_key import (
     public_key_from_bytes,
     public_key_from_info,
     public_key_info,
+    signature_der,
     thumbprint,
 )
 
@@ -27,6 +31,40 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 def test_a_key_written_to_pem_is_the_same_key_when_read() -> None:
     assert DeviceKey.from_pem(KEY.to_pem()).thumbprint == KEY.thumbprint
+
+
+@given(st.integers(min_value=1, max_value=ORDER - 1))
+def test_a_key_is_written_as_the_library_writes_it_and_read_again(number: int) -> None:
+    key = ec.derive_private_key(number, ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    assert DeviceKey(key).to_pem() == pem
+    assert DeviceKey.from_pem(pem).private_key.private_numbers() == key.private_numbers()
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        KEY.private_key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+        KEY.to_pem().replace(b"\n", b"\r\n"),
+        b"Somebody's key\n" + KEY.to_pem(),
+    ],
+    ids=["SEC 1", "lines of Windows", "a text before it"],
+)
+def test_a_key_is_read_however_else_the_library_reads_it(pem: bytes) -> None:
+    assert DeviceKey.from_pem(pem).thumbprint == KEY.thumbprint
+
+
+def test_a_private_key_with_the_point_of_another_is_refused() -> None:
+    """In the very form that we write, which is read without the library."""
+    own, other = (b"".join(pem.splitlines()[1:-1]) for pem in (KEY.to_pem(), DeviceKey.generate().to_pem()))
+    mixed = base64.b64encode(base64.b64decode(own)[:-64] + base64.b64decode(other)[-64:])
+    pem = KEY.to_pem()
+    for start in range(0, len(own), 64):
+        pem = pem.replace(own[start : start + 64], mixed[start : start + 64])
+
+    with pytest.raises(BadDeviceKeyError):
+        DeviceKey.from_pem(pem)
 
 
 def test_the_thumbprint_is_the_one_of_rfc_7638_as_another_library_computes_it() -> None:
@@ -109,6 +147,14 @@ def test_only_a_p256_key_is_read_from_pem(pem: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_what_a_key_signs_it_recognises(data: bytes) -> None:
     assert is_signed_by(KEY.public_key, KEY.sign(data), data)
+
+
+@given(st.binary(max_size=50))
+def test_signatures_are_those_of_the_library_s_own_ecdsa(data: bytes) -> None:
+    r, s = decode_dss_signature(KEY.private_key.sign(data, ec.ECDSA(hashes.SHA256())))
+
+    assert is_signed_by(KEY.public_key, r.to_bytes(32, "big") + s.to_bytes(32, "big"), data)
+    KEY.public_key.verify(signature_der(KEY.sign(data)), data, ec.ECDSA(hashes.SHA256()))
 
 
 @given(st.binary(max_size=50), st.integers(min_value=0, max_value=511))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -15,12 +16,20 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import KeyThumbprint
 from shieldwall.trust import strict_base64
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
 PublicKey = ec.EllipticCurvePublicKey
 
 SIGNATURE_BYTES: Final = 64
 POINT_BYTES: Final = 65
 _SPKI_PREFIX: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
-_ECDSA: Final = ec.ECDSA(hashes.SHA256())
+_PKCS8_PREFIX: Final = bytes.fromhex("308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420")
+_PKCS8_POINT: Final = bytes.fromhex("a144034200")
+_PEM_BEGIN: Final = b"-----BEGIN PRIVATE KEY-----\n"
+_PEM_END: Final = b"-----END PRIVATE KEY-----\n"
+_PEM_LINE: Final = 64
+_SHA256: Final = hashes.SHA256()
 
 
 class BadDeviceKeyError(ShieldwallError):
@@ -28,6 +37,29 @@ class BadDeviceKeyError(ShieldwallError):
 
     code = "badDeviceKey"
     remedy = "Device keys are ECDSA keys on the curve P-256; let the agent make a new one."
+
+
+class _Ecdsa(ec.ECDSA):
+    """ECDSA with SHA-256 and random nonces.
+
+    The library's own constructor loads RSA and ciphers, half a megabyte, to ask whether nonces could be derived.
+    """
+
+    def __init__(self) -> None:
+        """Ask nobody."""
+
+    @property
+    def algorithm(self) -> hashes.HashAlgorithm:
+        """See ``ec.ECDSA.algorithm``."""
+        return _SHA256
+
+    @property
+    def deterministic_signing(self) -> bool:
+        """See ``ec.ECDSA.deterministic_signing``."""
+        return False
+
+
+_ECDSA: Final = _Ecdsa()
 
 
 KeyProtection = Literal["software", "tpm", "secureEnclave"]
@@ -77,25 +109,16 @@ class DeviceKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> DeviceKey:
         """Read an unencrypted PKCS #8 key. Raises: BadDeviceKeyError."""
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as in dsse
-
-        try:
-            key = load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise BadDeviceKeyError("The file does not hold an unencrypted private key in PEM.") from None
+        key = _from_our_pem(pem) or _from_any_pem(pem)
+        if key is None:
+            raise BadDeviceKeyError("The file does not hold an unencrypted private key in PEM.")
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise BadDeviceKeyError("The private key is not on the curve P-256.")
         return cls(key)
 
     def to_pem(self) -> bytes:
         """Write the key as unencrypted PKCS #8; the caller guards the file."""
-        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - as in dsse
-            Encoding,
-            NoEncryption,
-            PrivateFormat,
-        )
-
-        return self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return _pem(self.private_key)
 
     @property
     def public_key(self) -> PublicKey:
@@ -163,3 +186,34 @@ def thumbprint(public_key: PublicKey) -> KeyThumbprint:
     x, y = strict_base64.encode_url(point[1:33]), strict_base64.encode_url(point[33:])
     members = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
     return KeyThumbprint(strict_base64.encode_url(hashlib.sha256(members.encode()).digest()))
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Write a private key as unencrypted PKCS #8 (RFC 5958 and 5915), in the one form that the library has for it."""
+    number = key.private_numbers().private_value.to_bytes(32, "big")
+    text = base64.b64encode(_PKCS8_PREFIX + number + _PKCS8_POINT + public_key_bytes(key.public_key()))
+    lines = [text[start : start + _PEM_LINE] + b"\n" for start in range(0, len(text), _PEM_LINE)]
+    return b"".join((_PEM_BEGIN, *lines, _PEM_END))
+
+
+def _from_our_pem(pem: bytes) -> ec.EllipticCurvePrivateKey | None:
+    """Read a private key that is written as ``_pem`` writes it, byte for byte, and no other.
+
+    So a device loads what reads any key, keys of SSH and RSA too, only where somebody brought it one.
+    """
+    try:
+        content = base64.b64decode(pem.removeprefix(_PEM_BEGIN).removesuffix(_PEM_END))
+        number = int.from_bytes(content.removeprefix(_PKCS8_PREFIX)[:32], "big")
+        key = ec.derive_private_key(number, ec.SECP256R1())
+    except ValueError:
+        return None
+    return key if _pem(key) == pem else None
+
+
+def _from_any_pem(pem: bytes) -> PrivateKeyTypes | None:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as in dsse
+
+    try:
+        return load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None

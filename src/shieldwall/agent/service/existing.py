@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import Struct
 
 from shieldwall.agent.service.disk import Disk
@@ -222,6 +221,8 @@ class ExistingState(Struct, frozen=True, kw_only=True):
 
 
 def _holding(pem: bytes, key: ExistingPrivateKey, where: str) -> Holding:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - as above
+
     from shieldwall.trust.existing_keys import (  # noqa: PLC0415 - as above
         BadExistingCertificateError,
         read_certificate,
