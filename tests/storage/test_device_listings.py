@@ -6,14 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, and_, event
+from sqlalchemy import ColumnElement, and_, event, literal
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
 from shieldwall.server.storage import device_listings, devices
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.folding import Folded
 from shieldwall.server.storage.order_terms import OrderTerm, Tally
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, inventory
+from shieldwall.server.storage.schema import devices as devices_table
 
 SEEN = {1: 9, 2: None, 3: 5, 4: 8, 5: 0, 6: 7, 7: None, 8: 7, 9: 30}
 """How many days ago each was in touch."""
@@ -22,6 +24,14 @@ LATE = contact < NOON - timedelta(days=6)
 IN_TIME = contact >= NOON - timedelta(days=6)
 EVEN = inventory.c.device_id.in_([device_id(number) for number in (2, 4, 6, 8)])
 LINUX = inventory.c.os_folded == "linux"
+MAKERS = {1: "Contoso", 3: "CONTOSO", 4: "Stra\u00dfe 7", 6: "Contoso Ltd", 8: "\u212aelvin"}
+"""The others are made by Fabrikam. The last begins with a sign that is a small k, as letters are made small."""
+
+
+def made_by(maker: str) -> ColumnElement[bool]:
+    return Folded(devices_table.c.manufacturer) == literal(maker)
+
+
 ASKED: dict[str, tuple[tuple[ColumnElement[bool], ...], set[int]]] = {
     "silent": ((LATE,), {1, 4, 6, 8, 9}),
     "never": ((contact.is_(None),), {2, 7}),
@@ -30,6 +40,12 @@ ASKED: dict[str, tuple[tuple[ColumnElement[bool], ...], set[int]]] = {
     "silent, and some": ((LATE, EVEN), {4, 6, 8}),
     "as one": ((and_(LATE, LINUX, EVEN),), {4, 6, 8}),
     "nobody": ((and_(LATE, IN_TIME),), set()),
+    "a maker": ((made_by("contoso"),), {1, 3}),
+    "a maker, some": ((made_by("contoso"), LATE), {1}),
+    "a maker of other letters": ((made_by("stra\u00dfe 7"),), {4}),
+    "a maker of a sign": ((made_by("kelvin"),), {8}),
+    "no maker": ((made_by("contos"),), set()),
+    "no name": ((made_by(""),), set()),
 }
 ORDERS: dict[str, tuple[OrderTerm, ...]] = {
     "contact": (OrderTerm(contact, nullable=True),),
@@ -44,7 +60,8 @@ def fleet(tenant_database: Database) -> Database:
     """Nine devices; the names go the other way than the ids."""
     with tenant_database.write() as connection:
         for number, days in SEEN.items():
-            devices.add(connection, a_device(number, display_name=f"web-{20 - number}"))
+            maker = MAKERS.get(number, "Fabrikam")
+            devices.add(connection, a_device(number, display_name=f"web-{20 - number}", manufacturer=maker))
             seen = None if days is None else NOON - timedelta(days=days)
             row = {"device_id": device_id(number), "tenant_id": TENANT_ID, "epoch": 1, "seq": 1}
             connection.execute(check_ins.insert().values(last_check_in=seen, **row))
@@ -100,4 +117,5 @@ def test_of_few_silent_ones_no_others_are_read(fleet: Database, more: tuple[Colu
         event.remove(connection, "before_cursor_execute", explain)
 
     assert "ix_check_ins_tenant_id_last_check_in_device_id (tenant_id=? AND last_check_in<?)" in plans[0]
+    assert more or not any("inventory" in plan for plan in plans), plans
     assert not any("inventory USING" in plan and "(tenant_id=?" in plan for plan in plans), plans

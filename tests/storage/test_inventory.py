@@ -153,6 +153,8 @@ ASKED: tuple[tuple[dict[str, Any], list[int]], ...] = (
     ({"search": "web 1.1"}, [1]),
     ({"search": "100%"}, [7]),
     ({"search": "_"}, []),
+    ({"search": "\\"}, []),
+    ({"search": "5.1 web"}, [5]),
     ({"search": device_id(5)}, [5]),
     ({"health": frozenset({Health.INACTIVE})}, [1, 2]),
     ({"health": frozenset({Health.IMPAIRED})}, [4, 8]),
@@ -192,6 +194,10 @@ def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
         asked = replace(EVERYBODY, **changes)
         for by in (Sort.NAME, Sort.LAST_CHECK_IN, Sort.HEALTH, Sort.POLICY_STATE):
             assert sorted(numbers(listed(fleet, asked, Order(by=by)))) == expected, (changes, by)
+        with pytest.MonkeyPatch.context() as patch:  # as where many fit
+            patch.setattr(inventory, "_FEW", -1)
+            latest_first = Order(by=Sort.LAST_CHECK_IN, descending=True)
+            assert sorted(numbers(listed(fleet, asked, latest_first, 5))) == expected, changes
         with fleet.read() as connection:
             assert inventory.count(connection, TENANT_ID, asked) == len(expected)
             assert inventory.count(connection, TENANT_ID, asked, most=3) == min(3, len(expected))

@@ -7,15 +7,19 @@ A page never counts rows to skip: its cursor names the last row of the page befo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, FromClause, bindparam, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage.inventory_conditions import Condition, Question, following, ordered, question_of
-from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Position, Sort
+from shieldwall.server.storage import planning
+from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.inventory_conditions import Question, question_of
+from shieldwall.server.storage.inventory_phases import Condition, following, ordered
+from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Position, Sort
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, inventory
 
@@ -49,20 +53,26 @@ def portion(
     connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut, known: Collection[DeviceId] | None = None
 ) -> tuple[Found, ...]:
     """Return the next devices of a list, at most so many; ``known`` are those that fit, where somebody knows."""
+    planning.at_once(connection)
     question = question_of(connection, tenant_id, asked, cut.order)
     conditions: list[Condition] | None = None
     order, start, size = cut.order, cut.after or Position(), cut.size
     seen: FromClause = check_ins
     named: list[str] | None = None if known is None else list(known)
-    if named is None and (order.by is Sort.LAST_CHECK_IN or asked.search or asked.tags or asked.only):
+    is_apart = bool(asked.search or asked.tags or asked.only or asked.seen_before)
+    if order.by is Sort.LAST_CHECK_IN:
+        is_apart = not _is_of_check_ins(asked)
+    if named is None and is_apart:
         named = _few(connection, question)
     if named is not None:
-        conditions = [inventory.c.device_id.in_(named)]
+        if not named:
+            return ()
+        conditions = [is_one_of(connection, inventory.c.device_id, named)]
         if order.by is Sort.LAST_CHECK_IN:
-            seen, conditions = _seen(named), []
+            seen, conditions = _seen(connection, named), []
     found: list[Found] = []
     for phase in following(question.phases(order, seen), order, start):
-        fitting = question.conditions(phase.source) if conditions is None else conditions
+        fitting = question.conditions(phase) if conditions is None else conditions
         query = ordered(phase, fitting, order, start if phase.number == start.phase else Position())
         rows = connection.execute(query.limit(size - len(found)))
         found += [Found(DeviceId(device), Position(phase.number, key, DeviceId(device))) for device, key in rows]
@@ -73,6 +83,7 @@ def portion(
 
 def few(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[DeviceId, ...] | None:
     """Return the devices that fit where these are few, in no order; ``None`` where they are many."""
+    planning.at_once(connection)
     found = _few(connection, question_of(connection, tenant_id, asked))
     return None if found is None else tuple(map(DeviceId, found))
 
@@ -104,13 +115,22 @@ def _few(connection: Connection, question: Question) -> list[str] | None:
     _, *others = question.conditions()
     asked = question.filter
     is_indexed = asked.enrollment_codes or asked.attestation or asked.managed_by or asked.agent_version
+    is_exception = asked.is_drifted or DeviceState.ACTIVE not in asked.states
     mine = func.coalesce(inventory.c.tenant_id, "") == question.tenant_id
-    if is_indexed:
+    if is_indexed or is_exception:
         mine = inventory.c.tenant_id == question.tenant_id
     found = list(connection.scalars(select(inventory.c.device_id).where(mine, *others).limit(_FEW + 1)))
     return None if len(found) > _FEW else found
 
 
-def _seen(few: Sequence[str]) -> FromClause:
+def _is_of_check_ins(asked: Filter) -> bool:
+    """Whether all that is asked stands in the index of check-ins, so that a page in their order is a part of it."""
+    states = asked.states | {DeviceState.RETIRED}
+    of_others = replace(asked, states=states, health=frozenset(), seen_before=None, seen_after=None)
+    is_all = of_others == Filter(inactive_before=asked.inactive_before, states=frozenset(DeviceState))
+    return is_all and not asked.only and Health.IMPAIRED not in asked.health
+
+
+def _seen(connection: Connection, few: Sequence[str]) -> FromClause:
     """Return the check-ins of these devices; the limit keeps the engine from taking all check-ins in their order."""
-    return select(check_ins).where(check_ins.c.device_id.in_(few)).limit(_FEW).subquery()
+    return select(check_ins).where(is_one_of(connection, check_ins.c.device_id, few)).limit(_FEW).subquery()

@@ -14,17 +14,16 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, literal, not_, or_, select, true
+from sqlalchemy import Connection, Select, and_, func, literal, not_, or_, select, true
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.status import SettingState
 from shieldwall.server.storage.folding import fold
-from shieldwall.server.storage.inventory_conditions import DRIFTED, Question, following, ordered
-from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Order, Position, Sort
+from shieldwall.server.storage.inventory_conditions import Question
+from shieldwall.server.storage.inventory_phases import DRIFTED, Condition, following, ordered
+from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Order, Position, Sort
 from shieldwall.server.storage.inventory_rows import agent_key
 from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory, status_documents
-
-Condition = ColumnElement[bool]
 
 FEW: Final = 2_000
 """Devices that are named one by one."""
@@ -74,7 +73,7 @@ def look_through(connection: Connection, tenant_id: TenantId, asked: Filter, cut
             .limit(1)
             .offset(left - 1)
         ).first()
-        query = ordered(phase, question.conditions(phase.source), cut.order, after)
+        query = ordered(phase, question.conditions(phase), cut.order, after)
         last = None if end is None else Position(phase.number, end[1], DeviceId(end[0]))
         if last is not None:
             query = query.where(not_(phase.beyond(last, descending=cut.order.descending)))
@@ -140,17 +139,11 @@ class _RowByRow(Question):
             .exists()
         )
 
-    def of_health(self, health: Health) -> tuple[Condition, ...]:
+    @property
+    def silent(self) -> Condition:
         """Look at the device's check-in, or at when it was registered where there was none."""
         moment = func.coalesce(check_ins.c.last_check_in, inventory.c.registered_at)
-        silent = self.of_contact(moment < literal(self.filter.inactive_before, inventory.c.registered_at.type))
-        match health:
-            case Health.INACTIVE:
-                return (silent,)
-            case Health.IMPAIRED:
-                return (inventory.c.impaired == true(), ~silent)
-            case Health.ACTIVE:
-                return (inventory.c.impaired == false(), ~silent)
+        return self.of_contact(moment < literal(self.filter.inactive_before, inventory.c.registered_at.type))
 
     def in_states(self, states: Collection[SettingState]) -> Condition:
         """Look at the device's report: *pending* is one that is missing, or about another target."""

@@ -13,7 +13,7 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.device_schema import alerts, attestation_challenges, device_events, sightings
 from shieldwall.server.storage.identity_schema import authorization_codes, device_codes, refresh_tokens
-from shieldwall.server.storage.inventory_conditions import NOT_ACTIVE
+from shieldwall.server.storage.inventory_phases import NOT_ACTIVE
 from shieldwall.server.storage.report_schema import cached_reports, export_jobs, machine_actions
 from shieldwall.server.storage.schema import check_ins, devices, inventory, membership_events, used_nonces
 

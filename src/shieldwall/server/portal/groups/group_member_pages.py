@@ -37,7 +37,7 @@ from shieldwall.server.portal.work.tables import write_table
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage import devices as stored_devices
-from shieldwall.server.storage import group_members, inventory_conditions
+from shieldwall.server.storage import group_members, inventory_search
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.inventory_schema import inventory as inventory_rows
 from shieldwall.server.storage.records import MembershipEvent, Page, ProcessingState
@@ -62,7 +62,7 @@ def list_members(
         group = groups.get_group(connection, services.tenant.id, wanted)
         page = page_of(request)
         upto = _upto(connection, wanted, page) if asked["search"] else None
-        where = (*sight.listed_devices(), *inventory_conditions.searching(asked["search"]), *_as_far_as(upto))
+        where = (*sight.listed_devices(), *inventory_search.searching(asked["search"]), *_as_far_as(upto))
         ids = group_members.find_members(connection, wanted, replace(page, where=where))
         found = machines.describe(connection, ids, machines.filter_at(services.clock.now()).inactive_before)
         offered = _offered(services, connection, sight, group.id, asked["add"]) if asked["add"] else []
@@ -206,7 +206,7 @@ def _write(rows: Iterator[tuple[Any, ...]], kind: str, progress: Progress) -> Fi
 
 
 def _rows(services: AdminServices, sight: Sight, group_id: GroupId, search: str) -> Iterator[tuple[Any, ...]]:
-    page = Page(size=_AT_ONCE, where=(*sight.listed_devices(), *inventory_conditions.searching(search)))
+    page = Page(size=_AT_ONCE, where=(*sight.listed_devices(), *inventory_search.searching(search)))
     inactive_before = machines.filter_at(services.clock.now()).inactive_before
     while True:
         with services.database.read() as connection:
