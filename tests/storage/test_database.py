@@ -53,6 +53,14 @@ def test_a_block_that_raises_undoes_everything(database: Database) -> None:
     assert count(database) == 0
 
 
+def test_a_glance_shows_what_was_committed(database: Database) -> None:
+    with database.glance() as connection:
+        assert tenants.list_tenants(connection) == ()
+    add_tenant(database, 1)
+    with database.glance() as connection:
+        assert len(tenants.list_tenants(connection)) == 1
+
+
 def test_nobody_sees_a_write_before_its_end(database: Database) -> None:
     with database.write() as connection:
         tenants.add(connection, a_tenant())

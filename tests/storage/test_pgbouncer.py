@@ -74,6 +74,8 @@ def test_nothing_of_a_transaction_is_left_in_its_connection(through: Database, d
             assert connection.scalar(text("SHOW statement_timeout")) == "5s"
             assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "10s"
             connection.execute(select(tenants_table.c.id)).all()
+        with through.glance() as connection:
+            assert connection.scalar(text("SHOW statement_timeout")) == "5s"
 
     with psycopg.connect(_raw(through), autocommit=True) as other:  # on the connections that were used just now
         for setting, value in (("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")):

@@ -58,10 +58,32 @@ class Callers:
             UnauthenticatedError: The token, or the proof beside it, is not good.
             RevokedTokenError: It was good until somebody took it back.
         """
-        settings, now = self.services.settings, self.services.clock.now()
+        return self._caller_of(connection, transaction, tenant, self._verified(connection, tenant, token), token)
+
+    def principal_of(self, connection: Connection) -> Principal:
+        """Find out who sends a request. Raises: as ``caller_of``."""
+        token = token_of(connection)
+        tenant = self.services.tenancy.find(self.tokens.claimed(token).tenant_id)
+        if tenant is None:
+            raise UnauthenticatedError("The access token is not valid.")
+        verified = self._verified(connection, tenant, token)
+        # Of an application one row is read; what a person may is put together from several, in one view.
+        looking = self.services.database.glance if verified.person_id is None else self.services.database.read
+        with looking() as transaction:
+            caller = self._caller_of(connection, transaction, tenant, verified, token)
+            return _principal(transaction, caller, tenant)
+
+    def _verified(self, connection: Connection, tenant: Tenant, token: str) -> VerifiedToken:
+        settings = self.services.settings
         issuer = TokenIssuer.of(tenant, settings.public_url, settings.public_urls)
         keys = self.keys.of(tenant.id, self.tokens.claimed(token).key_id)
-        verified = issuer.verified(self.tokens.signed_claims(token, keys), now, _api_of(connection))
+        claims = self.tokens.signed_claims(token, keys)
+        return issuer.verified(claims, self.services.clock.now(), _api_of(connection))
+
+    def _caller_of(
+        self, connection: Connection, transaction: Transaction, tenant: Tenant, verified: VerifiedToken, token: str
+    ) -> Caller:
+        now = self.services.clock.now()
         app = find_app(transaction, tenant.id, verified.client_id)
         if app is None or not app.enabled:
             raise RevokedTokenError("The application is not there any more.", now)
@@ -75,15 +97,6 @@ class Callers:
             _refuse_older(verified, person.valid_from)
         prove_possession(self.services, connection, token, verified.key)
         return Caller(app=app, person=person, token=verified)
-
-    def principal_of(self, connection: Connection) -> Principal:
-        """Find out who sends a request. Raises: as ``caller_of``."""
-        token = token_of(connection)
-        tenant = self.services.tenancy.find(self.tokens.claimed(token).tenant_id)
-        if tenant is None:
-            raise UnauthenticatedError("The access token is not valid.")
-        with self.services.database.read() as transaction:
-            return _principal(transaction, self.caller_of(connection, transaction, tenant, token), tenant)
 
 
 def token_of(connection: Connection) -> str:

@@ -61,6 +61,7 @@ class Database:
         self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else postgresql.open_engine(parsed)
         outbox.follow_savepoints(self._engine)
         self._reading: Final[Engine] = self._engine if self.is_sqlite else _one_view(self._engine)
+        self._glancing: Final[Engine] = self._engine if self.is_sqlite else _statements_alone(self._engine)
         self._writing: Final[Engine] = self._engine.execution_options(**{_WRITE: True})
 
     @classmethod
@@ -77,6 +78,16 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a read transaction: one consistent view. Raises: StorageUnavailableError."""
         with translated(), self._reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """Open what one statement is read in: that sees one view by itself, and is spared a transaction around it.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+        """
+        with translated(), self._glancing.connect() as connection:
             yield connection
 
     @contextmanager
@@ -153,3 +164,8 @@ def _sqlite(url: str) -> Engine:
 def _one_view(engine: Engine) -> Engine:
     """PostgreSQL would otherwise show each statement what was committed meanwhile; SQLite never does."""
     return engine.execution_options(**{postgresql.READS: True})
+
+
+def _statements_alone(engine: Engine) -> Engine:
+    """PostgreSQL then needs no second message, which ends the transaction."""
+    return engine.execution_options(**{postgresql.GLANCES: True})

@@ -2,7 +2,8 @@
 
 *Transactions are ours to begin and to end*, as on SQLite, and nothing outlives one: limits are set in the message that
 begins it, no statement is prepared on the server, nothing is asked of a connection when it is made. So a pooler may
-give every transaction another connection (``pool_mode = transaction``).
+give every transaction another connection (``pool_mode = transaction``). How they begin is in
+``postgresql_connections``.
 
 *A commit is waited for without limit*: limits of time do not count for it. Where the database copies to another machine
 before it acknowledges (``synchronous_standby_names``), whoever asked waits as long as the copy is away.
@@ -14,11 +15,13 @@ before it acknowledges (``synchronous_standby_names``), whoever asked waits as l
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 STATEMENT_MILLISECONDS: Final = 5_000
 IDLE_MILLISECONDS: Final = 10_000
@@ -31,15 +34,17 @@ MORE_CONNECTIONS: Final = 10
 WAIT_FOR_CONNECTION_SECONDS: Final = 10.0
 READS: Final = "shieldwall_read"
 """Option of an engine whose transactions show one view and write nothing."""
+GLANCES: Final = "shieldwall_glance"
+"""Option of an engine whose statements are each a transaction of their own and write nothing."""
 _READ_ONLY_STATE: Final = "25006"
 """SQLSTATE read_only_sql_transaction: this host is not, or no more, the one that takes writes."""
-_WHOLE_MESSAGE: Final = {"no_parameters": True}
-"""Sent as it stands, so that it may hold more than one statement."""
 _LIMITS: Final = (
     f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS};"
     f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MILLISECONDS}"
 )
 _BEGIN_WRITING: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;{_LIMITS}"
+_GLANCE: Final = f"SET TRANSACTION READ ONLY;{_LIMITS}"
+"""What is sent in one message is one transaction; these hold for the rest of it."""
 _BEGIN_READING: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;{_LIMITS}"
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<start>[^:/?#]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>.*)", re.DOTALL
@@ -65,10 +70,12 @@ def parse(url: str) -> URL:
 
 def open_engine(url: URL) -> Engine:
     """Open the database that the URL names; nothing is connected yet."""
+    from shieldwall.server.storage import postgresql_connections  # noqa: PLC0415 - nobody on SQLite needs the driver
+
     connect_args: dict[str, Any] = {name: value for name, value in _DEFAULTS.items() if name not in url.query}
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # the one that was used last is warm on both sides, and known to be there
         pool_size=KEPT_CONNECTIONS,
         max_overflow=MORE_CONNECTIONS,
         pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
@@ -76,14 +83,28 @@ def open_engine(url: URL) -> Engine:
         connect_args=connect_args | {"prepare_threshold": None},
     )
 
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Dialect, _entry: ConnectionPoolEntry, words: list[Any], named: dict[str, Any]) -> Any:
+        return postgresql_connections.Connection.connect(*words, **named)
+
     @event.listens_for(engine, "connect")
     def prepare(raw: Any, _entry: ConnectionPoolEntry) -> None:
         raw.autocommit = True  # transactions are ours to begin and to end, see `begin`
 
+    @event.listens_for(engine, "checkout")
+    def look(raw: Any, _entry: ConnectionPoolEntry, _lent: PoolProxiedConnection) -> None:
+        if not raw.is_there():
+            raise InvalidatePoolError
+
+    @event.listens_for(engine, "checkin")
+    def rest(raw: Any, _entry: ConnectionPoolEntry) -> None:
+        if raw is not None:  # it was found out to be of no use
+            raw.rest()
+
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        reads = connection.get_execution_options().get(READS, False)
-        connection.exec_driver_sql(_BEGIN_READING if reads else _BEGIN_WRITING, execution_options=_WHOLE_MESSAGE)
+        raw: Any = connection.connection.driver_connection
+        raw.begin(_opening(connection.get_execution_options()))
 
     @event.listens_for(engine, "handle_error")
     def look_elsewhere(context: ExceptionContext) -> None:
@@ -91,3 +112,9 @@ def open_engine(url: URL) -> Engine:
             context.is_disconnect = True  # connections to this host are of no use any more
 
     return engine
+
+
+def _opening(options: Mapping[str, Any]) -> str:
+    if options.get(READS):
+        return _BEGIN_READING
+    return _GLANCE if options.get(GLANCES) else _BEGIN_WRITING
