@@ -24,6 +24,7 @@ from shieldwall.server.storage import (
     inventory,
     inventory_facets,
     inventory_states,
+    inventory_twins,
     inventory_windows,
     statuses,
     tenants,
@@ -201,6 +202,34 @@ def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
         with fleet.read() as connection:
             assert inventory.count(connection, TENANT_ID, asked) == len(expected)
             assert inventory.count(connection, TENANT_ID, asked, most=3) == min(3, len(expected))
+
+
+@pytest.mark.parametrize("most", [0, 5_000])
+def test_twins_are_those_whose_hardware_another_one_names(
+    tenant_database: Database, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory_twins, "MOST_NAMED", most)
+    disk, board, chip = (digest_of_bytes(each) for each in (b"disk", b"board", b"chip"))
+    changed: dict[int, dict[str, Any]] = {
+        1: {"machine_id_hash": disk},
+        2: {"machine_id_hash": disk, "smbios_uuid_hash": board},
+        3: {"smbios_uuid_hash": board, "tpm_ek_hash": chip},
+        4: {"tpm_ek_hash": chip, "state": DeviceState.RETIRED},
+        5: {"tpm_ek_hash": digest_of_bytes(b"other"), "machine_id_hash": digest_of_bytes(b"copied")},
+        6: {"machine_id_hash": digest_of_bytes(b"copied"), "state": DeviceState.RETIRED},
+        7: {},
+    }
+    for number, changes in changed.items():
+        own = {
+            "machine_id_hash": digest_of_bytes(b"m%d" % number),
+            "smbios_uuid_hash": digest_of_bytes(b"s%d" % number),
+        }
+        join(tenant_database, a_device(number, **own | changes))
+
+    for asked, expected in ((True, [1, 2, 3]), (False, [4, 5, 6, 7])):
+        for by in (Sort.NAME, Sort.LAST_CHECK_IN):
+            found = listed(tenant_database, replace(EVERYBODY, is_duplicate=asked), Order(by=by))
+            assert sorted(numbers(found)) == expected, (asked, by)
 
 
 def looked_through(database: Database, asked: Filter, order: Order, most: int) -> list[DeviceId]:

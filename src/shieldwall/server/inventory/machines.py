@@ -152,7 +152,7 @@ def _looked_through(connection: Connection, tenant_id: TenantId, wanted: Wanted)
 def _is_picked(asked: Filter) -> bool:
     """Whether a filter asks for something that few devices may have, in no order that an index knows."""
     texts = (asked.search, asked.os_version, asked.managed_by, asked.agent_version)
-    return any(texts) or bool(asked.tags or asked.attestation or asked.enrollment_codes)
+    return any(texts) or bool(asked.is_duplicate or asked.tags or asked.attestation or asked.enrollment_codes)
 
 
 def _listed(

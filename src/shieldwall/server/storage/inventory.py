@@ -59,7 +59,7 @@ def portion(
     order, start, size = cut.order, cut.after or Position(), cut.size
     seen: FromClause = check_ins
     named: list[str] | None = None if known is None else list(known)
-    is_apart = bool(asked.search or asked.tags or asked.only or asked.seen_before)
+    is_apart = bool(asked.search or asked.tags or asked.only or asked.seen_before or asked.is_duplicate)
     if order.by is Sort.LAST_CHECK_IN:
         is_apart = not _is_of_check_ins(asked)
     if named is None and is_apart:

@@ -27,7 +27,7 @@ from shieldwall.server.storage.inventory_queries import Filter, Health, Order, S
 from shieldwall.server.storage.inventory_rows import SEPARATOR, agent_key
 from shieldwall.server.storage.inventory_search import contains, searching
 from shieldwall.server.storage.inventory_states import MANY, Pair, of_states, pairs
-from shieldwall.server.storage.inventory_twins import duplicated
+from shieldwall.server.storage.inventory_twins import is_twin
 from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory
 
 
@@ -41,6 +41,8 @@ class Question:
     pairs: tuple[Pair, ...] = ()
     """What devices enforce and report, where the filter or the order asks for its state."""
     inactive: Select[Any] = field(init=False)
+    _twins: list[Condition] = field(init=False, default_factory=list)
+    """What says who has twins, once somebody asked: they are looked for once."""
 
     def __post_init__(self) -> None:
         """Say once who is silent."""
@@ -107,7 +109,9 @@ class Question:
 
     def of_twins(self) -> Condition:
         """Return what makes a row one of a device whose hardware another one names as well."""
-        return _in(duplicated(self.tenant_id))
+        if not self._twins:
+            self._twins.append(is_twin(self.connection, self.tenant_id, inventory.c.device_id))
+        return self._twins[0]
 
     def of_group(self, group: GroupId) -> Condition:
         """Return what makes a row one of a member of a group."""

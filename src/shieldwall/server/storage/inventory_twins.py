@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import devices
@@ -18,21 +19,45 @@ _SHARED: Final = {
     "smbios_uuid_hash": "smbiosUuid",
     "tpm_ek_hash": "tpmEndorsementKey",
 }
+MOST_NAMED: Final = 5_000
+"""So many kinds of hardware that several devices share are named one by one."""
 _MOST_TWINS: Final = 1_000
 """Pairs that a page of devices is shown with; a thousand clones of one disk need no more to be seen."""
 
 
-def duplicated(tenant_id: TenantId) -> Select[Any]:
-    """Select the ids of devices, not retired, whose hardware another one of the tenant names as well."""
-    here = (devices.c.tenant_id == tenant_id, devices.c.state != DeviceState.RETIRED.value)
-    shared = [
-        select(devices.c.id).where(
-            *here,
-            column.in_(select(column).where(*here, column.is_not(None)).group_by(column).having(func.count() > 1)),
-        )
-        for column in _HARDWARE
-    ]
-    return shared[0].union(*shared[1:]).subquery().select()
+def is_twin(connection: Connection, tenant_id: TenantId, device_id: Column[Any]) -> ColumnElement[bool]:
+    """Say that a column names a device, not retired, whose hardware another one of the tenant names as well.
+
+    What hardware is shared is asked of its index alone. Neither engine knows that it is hardly any, and would read all
+    devices for it: so that is asked first, and where it is little, the devices are named.
+    """
+    found: set[str] = set()
+    for column in _HARDWARE:
+        named = _shared(column, devices.c.tenant_id == tenant_id).limit(MOST_NAMED + 1)
+        shared = list(connection.scalars(named))
+        if len(shared) > MOST_NAMED:
+            return device_id.in_(_duplicated(tenant_id))
+        if shared:
+            alike: dict[str, list[str]] = {}
+            theirs = select(column, devices.c.id).where(*_counted(tenant_id), is_one_of(connection, column, shared))
+            for value, device in connection.execute(theirs):
+                alike.setdefault(value, []).append(device)
+            found.update(*(them for them in alike.values() if len(them) > 1))
+    return is_one_of(connection, device_id, found)
+
+
+def _duplicated(tenant_id: TenantId) -> Select[Any]:
+    here = _counted(tenant_id)
+    alike = [select(devices.c.id).where(*here, column.in_(_shared(column, *here))) for column in _HARDWARE]
+    return alike[0].union(*alike[1:]).subquery().select()
+
+
+def _shared(column: Column[Any], *among: ColumnElement[bool]) -> Select[Any]:
+    return select(column).where(*among, column.is_not(None)).group_by(column).having(func.count() > 1)
+
+
+def _counted(tenant_id: TenantId) -> tuple[ColumnElement[bool], ...]:
+    return devices.c.tenant_id == tenant_id, devices.c.state != DeviceState.RETIRED.value
 
 
 def shared_hardware(
