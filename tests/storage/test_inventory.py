@@ -204,7 +204,7 @@ def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
             assert inventory.count(connection, TENANT_ID, asked, most=3) == min(3, len(expected))
 
 
-@pytest.mark.parametrize("most", [0, 5_000])
+@pytest.mark.parametrize("most", [0, 2, 5_000])
 def test_twins_are_those_whose_hardware_another_one_names(
     tenant_database: Database, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ _SHARED: Final = {
     "tpm_ek_hash": "tpmEndorsementKey",
 }
 MOST_NAMED: Final = 5_000
-"""So many kinds of hardware that several devices share are named one by one."""
+"""So many devices that share hardware are named one by one."""
 _MOST_TWINS: Final = 1_000
 """Pairs that a page of devices is shown with; a thousand clones of one disk need no more to be seen."""
 
@@ -37,12 +38,14 @@ def is_twin(connection: Connection, tenant_id: TenantId, device_id: Column[Any])
         shared = list(connection.scalars(named))
         if len(shared) > MOST_NAMED:
             return device_id.in_(_duplicated(tenant_id))
-        if shared:
-            alike: dict[str, list[str]] = {}
-            theirs = select(column, devices.c.id).where(*_counted(tenant_id), is_one_of(connection, column, shared))
-            for value, device in connection.execute(theirs):
-                alike.setdefault(value, []).append(device)
-            found.update(*(them for them in alike.values() if len(them) > 1))
+        if not shared:
+            continue
+        theirs = select(column, devices.c.id).where(*_counted(tenant_id), is_one_of(connection, column, shared))
+        rows = connection.execute(theirs.limit(MOST_NAMED + 1)).all()
+        if len(rows) > MOST_NAMED:
+            return device_id.in_(_duplicated(tenant_id))
+        times = Counter(value for value, _ in rows)
+        found.update(device for value, device in rows if times[value] > 1)
     return is_one_of(connection, device_id, found)
 
 
