@@ -95,7 +95,7 @@ def scene(world: AdminWorld, graph: Client) -> Iterator[Scene]:
     fleets.follow()
     figures = FleetFigures(small=0, quicker=fleets)
     held = replace(world, services=replace(services, fleets=fleets, figures=figures))
-    assert held.services.fleet() is not None
+    assert fleets.current(TENANT_ID) is not None
     yield Scene(world, held, made)
     fleets.close()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
@@ -70,9 +71,18 @@ class AdminServices:
         settings = self.settings.reached_at(public_url)
         return self if settings is self.settings else replace(self, settings=settings)
 
-    def fleet(self) -> HeldFleet | None:
-        """Return the tenant's fleet in memory; ``None``: ask the database. Whoever asks holds no connection."""
-        return None if self.fleets is None else self.fleets.current(self.tenant.id)
+    @contextmanager
+    def fleet_view(self) -> Iterator[tuple[Connection, HeldFleet | None]]:
+        """Give a read transaction, and the tenant's fleet in memory as it is there; ``None``: ask the database.
+
+        Whoever asks holds no other connection. Raises: StorageUnavailableError.
+        """
+        if self.fleets is not None:
+            with self.fleets.view(self.tenant.id) as found:
+                yield found
+        else:
+            with self.database.read() as connection:
+                yield connection, None
 
     def rule_moves(self, group_id: GroupId, rule: str) -> Moves | None:
         """Say which devices a group would gain and lose by a rule; ``None``: ask the database.

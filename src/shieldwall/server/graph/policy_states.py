@@ -43,8 +43,8 @@ from shieldwall.server.sight import Sight, showing, sight_of
 )
 def status_summary(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Count the devices of a policy by state (ours)."""
-    query, sight, fleet = query_of(request), sight_of(request), services.fleet()
-    with services.database.read() as connection:
+    query, sight = query_of(request), sight_of(request)
+    with services.fleet_view() as (connection, fleet):
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
         if fleet is not None and fleet.has_only(policy.id, policy.digest):
             counts = fleet.counts_of_policy(policy.id, scopes=sight.access.scopes(ResourceAction.VIEW_REPORTS))

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -87,28 +87,34 @@ class FleetReports:
 
         Nobody should hold a connection meanwhile.
         """
-        followed = self._held.get(tenant_id)
-        if followed is None:
-            self._wanted.setdefault(tenant_id)
-            return None
-        followed.asked_at = self._monotonic()
-        if self._turn.acquire(timeout=_WAITED_SECONDS):
-            try:
-                self._try(tenant_id, lambda _: self._reading.catch_up(followed, MOST_AT_ONCE))
-            finally:
-                self._turn.release()
-        if self._held.get(tenant_id) is not followed:
-            return None
-        is_fresh = self._monotonic() - followed.fresh_at <= OLDEST_SECONDS
-        return followed.fleet if is_fresh and followed.fleet.is_explained else None
+        with self.view(tenant_id) as (_, fleet):
+            return fleet
+
+    @contextmanager
+    def view(self, tenant_id: TenantId) -> Iterator[tuple[Connection, HeldFleet | None]]:
+        """Give a read transaction, and the fleet as it is there, or was some seconds ago; ``None``: ask the database.
+
+        Nobody should hold another connection meanwhile.
+
+        Raises:
+            StorageUnavailableError: The database does not answer.
+        """
+        followed = self._asked_for(tenant_id)
+        with ExitStack() as opened:
+            connection = None
+            if followed is not None and self._turn.acquire(timeout=_WAITED_SECONDS):
+                try:
+                    connection = self._caught_up(tenant_id, followed, opened)
+                finally:
+                    self._turn.release()
+            if connection is None:
+                connection = opened.enter_context(self._database.read())
+            yield connection, None if followed is None else self._usable(tenant_id, followed)
 
     def figures(self, fleet: Fleet) -> Figures | None:
         """Return the figures of a fleet; ``None``: count it in the database."""
-        held = self.current(fleet.tenant_id)
-        if held is None:
-            return None
-        with self._database.read() as connection:
-            return figures_of(connection, held, fleet.eyes)
+        with self.view(fleet.tenant_id) as (connection, held):
+            return None if held is None else figures_of(connection, held, fleet.eyes)
 
     def follow(self) -> None:
         """Read what was asked for and is not held, and what changed. Call it again and again, from one thread."""
@@ -142,6 +148,29 @@ class FleetReports:
     def devices(self) -> int:
         """How many devices are held."""
         return sum(len(each.fleet.image) for each in list(self._held.values()))
+
+    def _asked_for(self, tenant_id: TenantId) -> Followed | None:
+        followed = self._held.get(tenant_id)
+        if followed is None:
+            self._wanted.setdefault(tenant_id)
+        else:
+            followed.asked_at = self._monotonic()
+        return followed
+
+    def _caught_up(self, tenant_id: TenantId, followed: Followed, opened: ExitStack) -> Connection | None:
+        """Bring a fleet to what it is now; return the transaction that shows it, ``None`` where that failed."""
+        shown: list[Connection] = []
+        self._try(
+            tenant_id,
+            lambda _: shown.append(opened.enter_context(self._reading.caught_up(followed, MOST_AT_ONCE))),
+        )
+        return shown[0] if shown else None
+
+    def _usable(self, tenant_id: TenantId, followed: Followed) -> HeldFleet | None:
+        if self._held.get(tenant_id) is not followed:
+            return None
+        is_fresh = self._monotonic() - followed.fresh_at <= OLDEST_SECONDS
+        return followed.fleet if is_fresh and followed.fleet.is_explained else None
 
     def _may_hold(self, tenant_id: TenantId) -> bool:
         if self._monotonic() < self._refused.get(tenant_id, float("-inf")) or tenant_id in self._held:

@@ -6,7 +6,8 @@ before. Whoever calls has to see to that: one caller at a time for each fleet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -93,21 +94,30 @@ class FleetReader:
 
     def catch_up(self, followed: Followed, most: int) -> bool:
         """Take in what changed, at most so much; say whether that was all."""
-        fleet = followed.fleet
         with self.database.read() as connection:
-            moment, steady = self.clock.now(), self.monotonic()
-            taken = 0
-            while taken < most:
-                portion = fleet_feed.read(connection, followed.place, _AT_ONCE)
-                if portion.changes:
-                    self._take(connection, fleet, portion.changes)
-                followed.place = portion.place
-                taken += len(portion.changes)
-                if portion.is_all:
-                    fleet.explain(connection)
-                    fleet.as_of = moment
-                    followed.fresh_at = steady
-                    return True
+            return self._catch_up(connection, followed, most)
+
+    @contextmanager
+    def caught_up(self, followed: Followed, most: int) -> Iterator[Connection]:
+        """Take in what changed, at most so much; give the read transaction that showed it."""
+        with self.database.read() as connection:
+            self._catch_up(connection, followed, most)
+            yield connection
+
+    def _catch_up(self, connection: Connection, followed: Followed, most: int) -> bool:
+        fleet, moment, steady = followed.fleet, self.clock.now(), self.monotonic()
+        taken = 0
+        while taken < most:
+            portion = fleet_feed.read(connection, followed.place, _AT_ONCE)
+            if portion.changes:
+                self._take(connection, fleet, portion.changes)
+            followed.place = portion.place
+            taken += len(portion.changes)
+            if portion.is_all:
+                fleet.explain(connection)
+                fleet.as_of = moment
+                followed.fresh_at = steady
+                return True
         return False
 
     def _take(self, connection: Connection, fleet: HeldFleet, changes: tuple[FleetChange, ...]) -> None:

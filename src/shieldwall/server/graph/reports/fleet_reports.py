@@ -159,10 +159,10 @@ ACTIONS: Final[Mapping[str, Making]] = {
 
 
 def _answered(services: AdminServices, sight: Sight, making: Making, asked: Asked) -> Response[bytes]:
-    found, fleet, now = sliced(asked), services.fleet(), services.clock.now()
+    found, now = sliced(asked), services.clock.now()
     named_policy = asked.fixed("PolicyId")
     policy = None if named_policy is None else parse_policy_id(named_policy)
-    with services.database.read() as connection:
+    with services.fleet_view() as (connection, fleet):
         _hold_seen(connection, sight, found)
         reading = Reading(connection=connection, catalog=services.catalog, tenant_id=services.tenant.id, fleet=fleet)
         rows = making(Part(services=services, reading=reading, sight=sight, sliced=found, policy=policy))

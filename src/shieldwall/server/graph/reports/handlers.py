@@ -40,8 +40,8 @@ def report_answer(services: AdminServices, making: Making, asked: Asked) -> Resp
         InvalidQueryError: The question cannot be asked of this report.
         NotFoundError, InvalidIdError: It is about something that is not there.
     """
-    fleet, now = services.fleet(), services.clock.now()
-    with services.database.read() as connection:
+    now = services.clock.now()
+    with services.fleet_view() as (connection, fleet):
         reading = Reading(connection=connection, catalog=services.catalog, tenant_id=services.tenant.id, fleet=fleet)
         source = making(reading, asked)
         checked = check(asked, source.columns)
