@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 from collections.abc import Sequence
 
 import pytest
@@ -106,3 +107,81 @@ def test_who_goes_away_while_it_waits_takes_nobody_along() -> None:
             await impatient
 
     asyncio.run(story())
+
+
+class Beat:
+    """Comes at moments of a loop whose time passes as it is told, with nobody waiting for it."""
+
+    def __init__(self, gaps: Sequence[float]) -> None:
+        self.gaps = gaps
+
+    def handed_over(self, **bounds: float) -> list[tuple[float, list[int]]]:
+        """Let one come after each gap; tell when how many of them were handed over, from the first on."""
+        loop = ImpatientLoop()
+        handed: list[tuple[float, list[int]]] = []
+
+        async def story() -> None:
+            async def carry_out(items: Sequence[int]) -> Sequence[int]:
+                handed.append((loop.time(), list(items)))
+                return items
+
+            gathering = Gathering(carry_out, **bounds)
+            coming = []
+            for number, gap in enumerate(self.gaps):
+                await asyncio.sleep(gap)
+                coming.append(gathering.submit(number))
+            await asyncio.gather(*coming)
+
+        try:
+            loop.run_until_complete(story())
+        finally:
+            loop.close()
+        return handed
+
+
+class ImpatientLoop(asyncio.SelectorEventLoop):
+    """A loop that does not wait for a time to come, but sets its clock on to it."""
+
+    def __init__(self) -> None:
+        self.moment = 0.0
+        super().__init__(_Nothing(self))
+
+    def time(self) -> float:
+        return self.moment
+
+
+class _Nothing(selectors.DefaultSelector):
+    def __init__(self, loop: ImpatientLoop) -> None:
+        super().__init__()
+        self.loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.moment += timeout or 0.0
+        return super().select(0)
+
+
+@given(st.lists(st.floats(0.0, 0.1), min_size=1, max_size=200), st.sampled_from([0.0, 0.1, 0.25]))
+def test_while_others_come_the_first_waits_for_them_but_not_for_ever(gaps: list[float], altogether: float) -> None:
+    came, moment = [], 0.0
+    for gap in gaps:
+        moment += gap
+        came.append(moment)
+    handed = Beat(gaps).handed_over(altogether=altogether)
+    assert [number for _, items in handed for number in items] == list(range(len(gaps)))
+    for at, items in handed:
+        assert at - came[items[0]] <= max(LONGEST_SECONDS, altogether) + 1e-6
+        assert at - came[items[-1]] <= LONGEST_SECONDS + 1e-6
+
+
+def test_devices_that_come_one_after_the_other_are_gathered_until_there_are_enough() -> None:
+    every = 1 / 185
+    short, long = (Beat([every] * 2_000).handed_over(altogether=altogether) for altogether in (0.0, 0.25))
+    assert {len(items) for at, items in short[:-1] if at > 1.0} <= {9, 10, 11}
+    assert {len(items) for at, items in long[:-1] if at > 1.0} <= set(range(ENOUGH, ENOUGH + 11))
+
+
+def test_a_few_who_come_at_once_wait_no_longer_for_those_who_do_not_come() -> None:
+    gaps = [*[0.001] * 64, 1.0, *[0.0] * 7]
+    (at, items) = Beat(gaps).handed_over(altogether=0.25)[-1]
+    assert len(items) >= 1
+    assert at <= sum(gaps) + LONGEST_SECONDS + 1e-6

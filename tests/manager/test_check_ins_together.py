@@ -21,7 +21,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint
 from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, Have
-from shieldwall.server.gateway.calls import SignedRequest
+from shieldwall.server.gateway.calls import Call, SignedRequest
 from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.check_in import Outcome, Unchanged, bringing_nothing
@@ -295,6 +295,13 @@ def signed(of: CallingDevice, request: CheckInRequest) -> SignedRequest:
     return SignedRequest(signature=signature, method="POST", authority="", path="", query="", body=body)
 
 
+def call(sent: SignedRequest) -> Call:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    return Call(request_id="", client="", parameters={}, body=sent.body, disconnected=never, signed=sent)
+
+
 def left_by(
     world: World, writer: GroupCommit, sent: Sequence[SignedRequest]
 ) -> list[CallingDevice | BaseException | None]:
@@ -306,7 +313,8 @@ def left_by(
 
     async def story() -> list[CallingDevice | BaseException | None]:
         quiet = QuietCheckIns(callers_of, writer, world.clock)
-        return await asyncio.gather(*map(quiet.left_by, sent), return_exceptions=True)
+        calls = [call(each) for each in sent]
+        return await asyncio.gather(*map(quiet.left_by, calls), return_exceptions=True)
 
     return asyncio.run(story())
 

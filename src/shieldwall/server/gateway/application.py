@@ -18,7 +18,7 @@ from granian._granian import RSGIProtocolClosed as ProtocolClosed  # the public 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.server.connections import ConnectionGuard
-from shieldwall.server.gateway.admission import Admission
+from shieldwall.server.gateway.admission import Admission, Work
 from shieldwall.server.gateway.authentication import Authentication, read_signature
 from shieldwall.server.gateway.calls import Answer, Call, SignedRequest
 from shieldwall.server.gateway.guard import BodyWatch, Protocol_, Scope, check_authority, check_framing, read_body
@@ -126,16 +126,16 @@ class Application:
         body = await read_body(transport, self.bodies, length, route.body_limit)
         self.connections.asked(scope.client)
         if lane not in _WAITS_TELL:
-            return await self._handled(scope, transport, match, request_id, body)
-        begun = self.admission.begin()
+            return await self._handled(scope, transport, match, request_id, body=body, work=None)
+        work = Work(self.admission)
         refused = route.access is Access.ANYONE  # who need not sign is not written down either
         try:
-            return await self._handled(scope, transport, match, request_id, body)
+            return await self._handled(scope, transport, match, request_id, body=body, work=work)
         except _REFUSED_AT_ONCE:
             refused = True
             raise
         finally:
-            self.admission.end(begun, refused=refused)
+            work.end(refused=refused)
 
     def _sent_away(self, lane: Lane, seconds: int, request_id: str) -> Answer:
         """Answer at the least cost: nothing was read, nothing is logged, the connection ends."""
@@ -146,7 +146,9 @@ class Application:
             headers=(_PROBLEM, ("retry-after", str(seconds)), ("connection", "close")),
         )
 
-    async def _handled(self, scope: Scope, transport: Protocol_, match: Match, request_id: str, body: bytes) -> Answer:
+    async def _handled(
+        self, scope: Scope, transport: Protocol_, match: Match, request_id: str, *, body: bytes, work: Work | None
+    ) -> Answer:
         route = match.route
         signed = caller = None
         if route.access is not Access.ANYONE:
@@ -173,6 +175,7 @@ class Application:
                 disconnected=transport.client_disconnect,
                 caller=caller,
                 signed=signed,
+                work=work,
             )
         )
 

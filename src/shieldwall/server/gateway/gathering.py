@@ -14,10 +14,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LONGEST_SECONDS: Final = 0.05
-"""How long somebody waits for others at most."""
+"""How long somebody waits for the next one at most."""
 ENOUGH: Final = 32
-"""Nobody waits longer than so many need to come. Where there is much to do that is soon, so what is waited of one's own
-will stays a small part of the waits by which ``admission`` tells that there is too much to do."""
+"""Nobody waits longer than so many need to come."""
 MOST: Final = 128
 """So many are enough: the next one starts anew."""
 _WEIGHT: Final = 1 / 8
@@ -52,16 +51,20 @@ class Gathering(Generic[Item, Result]):
         carry_out: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
         longest: float = LONGEST_SECONDS,
+        altogether: float = 0.0,
         most: int = MOST,
     ) -> None:
         """``carry_out`` returns a result for each item, in their order; what it raises, all of them get.
 
-        With 0 for ``longest`` those go together that come in one turn of the loop.
+        With 0 for ``longest`` those go together that come in one turn of the loop. With more for ``altogether`` who
+        came first waits so many seconds, while one after the other comes and it is not ``ENOUGH``.
         """
         self._carry_out = carry_out
+        self._altogether = altogether
         self._most = most
         self._pace = Pace(longest)
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._first = self._last = 0.0
         self._handle: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -70,12 +73,23 @@ class Gathering(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
-        self._pace.came(loop.time())
+        self._last = loop.time()
+        self._pace.came(self._last)
         if len(self._waiting) >= self._most:
             self._hand_over()
         elif self._handle is None:
-            self._handle = loop.call_later(self._pace.patience, self._hand_over)
+            self._first = self._last
+            self._handle = loop.call_later(self._pace.patience, self._waited)
         return future
+
+    def _waited(self) -> None:
+        """Hand over what has come, unless more may still be waited for."""
+        loop = asyncio.get_running_loop()
+        until = min(self._last + self._pace.patience, self._first + self._altogether)
+        if len(self._waiting) < ENOUGH and until > loop.time():
+            self._handle = loop.call_at(until, self._waited)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         if self._handle is not None:

@@ -93,7 +93,7 @@ class CheckingIn:
 
     async def post_check_in(self, call: Call) -> Answer:
         """Report and ask: 204 when nothing differs, else what to do next."""
-        device = await self.quiet.left_by(call.unverified)
+        device = await self.quiet.left_by(call)
         if device is None:
             return _UNCHANGED
         self.reading.of_device(device.id, call.body)
