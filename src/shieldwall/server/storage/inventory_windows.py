@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Select, and_, func, literal, not_, or_, selec
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.status import SettingState
+from shieldwall.server.storage import planning
 from shieldwall.server.storage.folding import fold
 from shieldwall.server.storage.inventory_conditions import Question
 from shieldwall.server.storage.inventory_phases import DRIFTED, Condition, following, ordered
@@ -62,6 +63,7 @@ def is_large(connection: Connection, tenant_id: TenantId, beyond: int) -> bool:
 
 def look_through(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut, most: int) -> Window:
     """Return the next devices that fit among the next ``most`` rows of a list, and where the page after it begins."""
+    planning.at_once(connection)
     question = _asked(connection, tenant_id, asked)
     start, left, found = cut.after or Position(), most, list[Found]()
     phases = following(question.phases(cut.order, check_ins), cut.order, start)
@@ -92,6 +94,7 @@ def look_through(connection: Connection, tenant_id: TenantId, asked: Filter, cut
 
 def known(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[DeviceId, ...] | None:
     """Return the devices that fit, where an index names them and few others; ``None`` where none does."""
+    planning.at_once(connection)
     for narrow in _narrow(tenant_id, asked):
         ids: list[str] = list(connection.scalars(narrow.limit(FEW + 1)))
         if len(ids) <= FEW:
