@@ -35,7 +35,7 @@ from shieldwall.contract.registration import (
 from shieldwall.server import connections
 from shieldwall.server.gateway import wait_channels
 from shieldwall.server.gateway.endpoints.discovery import DiscoverAnswer
-from shieldwall.server.gateway_composition import (
+from shieldwall.server.gateway_routing import (
     OF_ONE_DEVICE_AT_ONCE,
     OF_ONE_DEVICE_PER_MINUTE,
     TIMES_AT_ONCE,
