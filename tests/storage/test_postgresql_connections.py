@@ -159,6 +159,14 @@ def test_a_connection_that_was_ended_is_replaced_unseen(database: Database) -> N
     assert backend(database) != first
 
 
+def test_a_connection_that_is_known_to_be_closed_is_replaced_unseen(database: Database) -> None:
+    first = backend(database)
+    with database.read() as connection:
+        closed = raw(connection)
+    closed.close()
+    assert backend(database) != first
+
+
 def test_a_connection_that_has_news_is_asked_and_kept(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

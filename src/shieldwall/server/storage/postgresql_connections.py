@@ -54,10 +54,9 @@ class Connection(psycopg.Connection[_Row]):
 
     def is_there(self) -> bool:
         """Say whether the other side still answers; it is asked where that is not clear."""
-        if time.monotonic() - self._heard_at < BELIEVED_SECONDS and not self._has_news():
-            return True
         try:
-            self.execute("SELECT 1")
+            if time.monotonic() - self._heard_at >= BELIEVED_SECONDS or self._has_news():
+                self.execute("SELECT 1")
         except psycopg.OperationalError:
             return False
         return True
