@@ -1,9 +1,10 @@
 """What one decision about a whole fleet costs, and what it costs the devices to take it up.
 
 A decision that reaches many is committed by itself: a policy is assigned to all, changed, taken away; the rule of a
-dynamic group changes. Each device takes that up when it checks in, many with one commit, or when the server comes to
-it; both are measured for each device, in CPU. The enforcement scope says of every device at once whether it is managed,
-and so costs a pass over all of them. The devices are those of the device list's benchmark, on both engines.
+dynamic group changes; the enforcement scope says of every device whether it is managed. Each device takes that up when
+it checks in, many with one commit, or when the server comes to it; both are measured for each device, in CPU. A scope
+says whom it takes and releases, and so looks at all of them. The devices are those of the device list's benchmark, on
+both engines.
 """
 
 from __future__ import annotations
@@ -71,10 +72,13 @@ def _changes(measured: Measured) -> list[Figure]:
         costs = [_worked(measured, catch_up, deciding.acting, some) for some in behind(together)]
         what = f"caught up in a check-in, {together} at a time: for each device"
         figures.append(Figure.of(what, [each / together * 1e3 for each in costs], "ms CPU", engine=engine))
-    figures.append(_swept(measured, deciding))
+    figures.append(_swept(measured, deciding, "caught up"))
     for name, scope in (("nobody", _NOBODY), ("everybody", EnforcementScope())):
         took = _taken(database, save_scope, deciding.acting, scope)
-        figures.append(Figure(f"scope: {name}, {deciding.fleet:,} devices", took, "s", engine=engine, bar=Bar(5)))
+        figures.append(
+            Figure(f"scope: {name}: commit, {deciding.fleet:,} devices", took, "s", engine=engine, bar=Bar(5))
+        )
+        figures.append(_swept(measured, deciding, f"scope: {name}, taken up"))
     return figures
 
 
@@ -122,7 +126,7 @@ class _Deciding:
         return lambda together: (ids[start : start + together] for start in range(0, len(ids), together))
 
 
-def _swept(measured: Measured, deciding: _Deciding) -> Figure:
+def _swept(measured: Measured, deciding: _Deciding, what: str) -> Figure:
     """Let the server go round all that is behind, as it does beside everything else, but without a rest."""
     costs: list[float] = []
     while True:
@@ -133,7 +137,7 @@ def _swept(measured: Measured, deciding: _Deciding) -> Figure:
         cost = _worked(measured, sweep, deciding.acting, looked, "bench")
         if len(looked.device_ids) == PORTION:
             costs.append(cost)
-    what = f"caught up in a round, {PORTION} at a time: for each device"
+    what = f"{what} in a round, {PORTION} at a time: for each device"
     return Figure.of(what, [each / PORTION * 1e3 for each in costs], "ms CPU", engine=measured.engine)
 
 

@@ -61,7 +61,13 @@ _OF_GROUPS: Final = st.one_of(
     st.tuples(st.just("group_is_paused"), _few, _few),
     st.tuples(st.just("policy_is_assigned"), _few, _few, _few, _some),
 )
-_HISTORIES: Final = st.lists(st.one_of(_CHANGES, _OF_GROUPS, _SPEAKS, _BY_ITSELF), min_size=8, max_size=30)
+_OF_SCOPE: Final = st.one_of(
+    st.tuples(st.just("scope_changes"), _few),
+    st.tuples(st.just("group_is_made"), st.just(3), st.just(1)),
+    st.tuples(st.just("group_is_paused"), _few, _few),
+    st.tuples(st.just("is_tagged"), _number, _few),
+)
+_HISTORIES: Final = st.lists(st.one_of(_CHANGES, _OF_GROUPS, _OF_SCOPE, _SPEAKS, _BY_ITSELF), min_size=8, max_size=30)
 _BEGINNING: Final = (
     ("joins", 1, 1),
     ("joins", 2, 2),

@@ -19,7 +19,7 @@ from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, GroupId, PolicyId
 from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, Have
-from shieldwall.policy.enrollment import Coverage, EnforcementScope
+from shieldwall.policy.enrollment import Coverage, EnforcementScope, TagRule
 from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.directory import assigned_members, membership
 from shieldwall.server.directory import devices as directory
@@ -218,8 +218,10 @@ class Life:
         replace_rules(self.connection, self.acting, {} if kind % 2 else {family: sorted(ConflictRule)[kind % 3]})
 
     def scope_changes(self, kind: int) -> None:
-        coverage = (Coverage.ALL, Coverage.TAGGED, Coverage.OFF)[kind % 3]
-        save_scope(self.connection, self.acting, EnforcementScope(linux=coverage))
+        coverage = (Coverage.ALL, Coverage.TAGGED, Coverage.OFF, Coverage.TAGGED)[kind % 4]
+        web = TagRule(display_name="Web", rule=_RULES[0])
+        scope = EnforcementScope(linux=coverage, dynamic_tags=(web,) if kind % 4 == 3 else ())
+        save_scope(self.connection, self.acting, scope)
 
     # Devices that speak
 

@@ -14,7 +14,8 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.enrollment import enrolled_anew
 from shieldwall.server.directory.membership import leave_all_groups, matches_otherwise, reevaluate_device
 from shieldwall.server.directory.names import is_name, is_text
-from shieldwall.server.storage import devices, enrollments, targets
+from shieldwall.server.directory.recoding import decided_otherwise, recode
+from shieldwall.server.storage import aims, devices, enrollments, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
@@ -64,6 +65,8 @@ def get_device(connection: Connection, tenant_id: TenantId, device_id: DeviceId)
 def hold_device(connection: Connection, acting: Acting, device_id: DeviceId) -> Device:
     """Return a device of this tenant to be changed: nobody else changes it until this transaction ends.
 
+    It is enrolled as the scope says by now, also where it has not taken that up yet.
+
     Raises:
         NotFoundError: There is no such device.
     """
@@ -71,6 +74,9 @@ def hold_device(connection: Connection, acting: Acting, device_id: DeviceId) -> 
     device = devices.hold(connection, device_id)
     if device is None or device.tenant_id != acting.tenant_id:
         raise NotFoundError(f"There is no device {device_id}.")
+    if aims.is_scope_open(connection, acting.tenant_id):
+        recoded = recode(connection, decided_otherwise(connection, acting.tenant_id, [device_id]))
+        return devices.get(connection, device_id) if recoded else device
     return device
 
 

@@ -26,6 +26,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of, described_fleet
 from shieldwall.server.directory.filling import Why, decides, fill_among, move
 from shieldwall.server.directory.filter_rules import Narrowing, matching, narrowing
+from shieldwall.server.directory.recoding import ENROLLMENT_IN_RULES, decided_otherwise, recode
 from shieldwall.server.storage import aims, filters, fleets, group_members, groups, targets
 from shieldwall.server.storage.aims import AimsChange, ChangeKind
 from shieldwall.server.storage.device_records import Device, DeviceState
@@ -73,7 +74,8 @@ def settle_group(connection: Connection, acting: Acting, group: Group) -> frozen
     """Bring all devices into a dynamic group at once, whose members shall stay as its rule says for the last time.
 
     Nothing is to be done unless devices may have not taken up a change of its rule, or of a group that it asks for.
-    Returns those that joined or left it, or one of those groups.
+    Returns those that joined or left it, or one of those groups. Where the rule asks who is managed, all devices are
+    first decided that have not taken up another scope.
     """
     targets.lock(connection)
     if group.membership_rule is None or not decides(group):
@@ -83,10 +85,17 @@ def settle_group(connection: Connection, acting: Acting, group: Group) -> frozen
     if not opened:
         return frozenset()
     why = why_moved(aims.changes_since(connection, group.tenant_id, 0), Why(MembershipCause.RULE_CHANGED, ""))
+    named = groups.find_many(connection, opened - {group.id})
+    if aims.is_scope_open(connection, group.tenant_id) and any(map(_asks_for_enrollment, (group, *named))):
+        recode(connection, decided_otherwise(connection, group.tenant_id))
     moved: frozenset[DeviceId] = frozenset()
-    for each in groups.find_many(connection, opened - {group.id}):
+    for each in named:
         moved |= _fill(connection, acting, each, why(each.id)) if decides(each) else frozenset()
     return moved | _fill(connection, acting, group, why(group.id))
+
+
+def _asks_for_enrollment(group: Group) -> bool:
+    return group.membership_rule is not None and ENROLLMENT_IN_RULES in parse_rule(group.membership_rule).properties()
 
 
 def is_catching_up(connection: Connection, group: Group) -> bool:

@@ -1,8 +1,8 @@
 """Devices that are behind take up what changed, in their next check-in or when the server comes to them.
 
-Whichever way, the same is done for a handful of devices in one transaction: they join and leave the dynamic groups
-whose rules changed, policies are aimed at them anew, and their rows say as of which change that is right. What they get
-is what they would have got, had the change itself gone through all of them.
+Whichever way, the same is done for a handful of devices in one transaction: the scope decides them anew where it is
+another, they join and leave the dynamic groups whose rules changed, policies are aimed at them anew, and their rows say
+as of which change that is right. What they get is what they would have got, had the change itself gone through all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from shieldwall.policy.membership import MEMBER_OF, parse_rule
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.filling import Why, fill_among
 from shieldwall.server.directory.membership import why_moved
+from shieldwall.server.directory.recoding import ENROLLMENT_IN_RULES, decided_otherwise, recode
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import aims, groups, targets
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage import aims, enrollments, groups, targets
+from shieldwall.server.storage.aims import AimsChange, ChangeKind
 from shieldwall.server.storage.records import Group, MembershipCause
 
 CATCHING_UP: Final = "server"
@@ -73,24 +74,53 @@ def catch_up(
     """
     targets.lock(connection)
     newest = aims.version(connection, acting.tenant_id)
-    held = aims.hold_behind(connection, acting.tenant_id, device_ids, newest)
-    left = frozenset[DeviceId]()
-    if len(held) < len(device_ids):
-        left = frozenset(aims.behind(connection, device_ids).get(acting.tenant_id, {})) - held.keys()
-    if not held:
-        return CaughtUp(left=left)
-    same = unmoved(connection, acting.tenant_id, held.keys())
-    _move(connection, acting, held.keys(), min(held.values()), newest)
-    aimed_anew = retarget(connection, held.keys() - same, acting.clock.now())
-    aims.set_reached(connection, held, newest)
-    return CaughtUp(reached=frozenset(held), aimed_anew=aimed_anew, left=left)
-
-
-def _move(connection: Connection, acting: Acting, device_ids: Collection[DeviceId], since: int, newest: int) -> None:
-    """Let devices take up changes of rules: first of those that ask for no groups, then of those that ask for them."""
+    reached_by = aims.hold_behind(connection, acting.tenant_id, device_ids, newest)
+    since = min(reached_by.values(), default=newest)
     changes = aims.changes_since(connection, acting.tenant_id, since)
     is_whole = len(changes) == newest - since
+    held, wanted = frozenset(reached_by), dict[int, list[DeviceId]]()
+    if held and (not is_whole or any(each.is_of_scope for each in changes)):
+        held = enrollments.hold(connection, held)
+        wanted = decided_otherwise(connection, acting.tenant_id, held)
+    left = frozenset[DeviceId]()
+    if len(held) < len(device_ids):
+        left = frozenset(aims.behind(connection, device_ids).get(acting.tenant_id, {})) - held
+    if not held:
+        return CaughtUp(left=left)
+    same = unmoved(connection, acting.tenant_id, held.difference(*wanted.values()))
+    recode(connection, wanted)
+    _move(connection, acting, held, changes, is_whole=is_whole)
+    aimed_anew = retarget(connection, held - same, acting.clock.now())
+    aims.set_reached(connection, held, newest)
+    return CaughtUp(reached=held, aimed_anew=aimed_anew, left=left)
+
+
+def decide_anew(connection: Connection, acting: Acting, device_ids: Collection[DeviceId]) -> frozenset[DeviceId]:
+    """Bring devices to the scope of their tenant that are not behind and yet have another code than it gives them.
+
+    A program that does not know that there is something to decide took up for them what it knew. Returns those whose
+    target is another.
+    """
+    targets.lock(connection)
+    held = enrollments.hold(connection, device_ids)
+    recoded = recode(connection, decided_otherwise(connection, acting.tenant_id, held))
+    _move(connection, acting, recoded, (), is_whole=False)
+    return retarget(connection, recoded, acting.clock.now())
+
+
+def _move(
+    connection: Connection,
+    acting: Acting,
+    device_ids: Collection[DeviceId],
+    changes: Collection[AimsChange],
+    *,
+    is_whole: bool,
+) -> None:
+    """Let devices take up changes of rules: first of those that ask for no groups, then of those that ask for them."""
     changed = frozenset(GroupId(each.object_id) for each in changes if each.kind is ChangeKind.GROUP and each.object_id)
+    if any(each.is_of_scope for each in changes):
+        asking_who = groups.list_with_rule_like(connection, acting.tenant_id, ENROLLMENT_IN_RULES)
+        changed |= {each.id for each in asking_who}
     if is_whole and not changed:
         return
     plain, asking = _concerned(connection, acting.tenant_id, changed if is_whole else None)

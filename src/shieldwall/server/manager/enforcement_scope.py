@@ -1,14 +1,14 @@
 """The enforcement scope of a tenant: which devices may be managed, and what another scope would take and release.
 
 A device that is released shall enforce nothing any more, and so goes back to its state from before management; one that
-is taken gets the policies assigned to it. Both hear of it at once.
+is taken gets the policies assigned to it. Both hear of it at once, or in a large fleet one after the other.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import chain
 from operator import itemgetter
@@ -18,29 +18,25 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.messages import MANAGED_CODE
-from shieldwall.policy.device_sets import places
 from shieldwall.policy.enrollment import (
-    TAG,
     EnforcementScope,
     Enrollment,
     InvalidScopeError,
     Reason,
-    Standing,
     check,
     decide,
 )
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.directory.attributes import described_fleet
-from shieldwall.server.directory.enrollment import Deciding, deciding
+from shieldwall.server.directory.enrollment import deciding
 from shieldwall.server.directory.membership import reevaluate_asking
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import enrollments, fleets, targets, tenants
-from shieldwall.server.storage.device_records import SPEAKING, DeviceState
+from shieldwall.server.directory.recoding import ENROLLMENT_IN_RULES, parted, recode, standing, tagged_by_rules
+from shieldwall.server.storage import aims, enrollments, fleets, targets, tenants
+from shieldwall.server.storage.aims import SCOPE, ChangeKind
+from shieldwall.server.storage.device_records import SPEAKING
 from shieldwall.server.storage.enrollments import Alike
-from shieldwall.server.storage.fleets import Whose
 
 MOST_SAMPLES: Final = 5
-_MANAGEMENT_TYPE: Final = "managementType"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +135,8 @@ def change_scope(
 def save_scope(connection: Connection, acting: Acting, scope: EnforcementScope) -> ScopeEffect:
     """Make this the scope of the tenant: every device is decided anew, and those that moved get another target.
 
+    Where these are many, each takes that up when it checks in next or when the server comes to it, whichever is sooner.
+
     Raises: as ``preview_scope``.
     """
     targets.lock(connection)  # from here on no device is enrolled by the scope from before
@@ -169,10 +167,12 @@ class _Decided:
     ids: Sequence[DeviceId]
     before: Enrollment
     after: Enrollment
+    former: int
+    """The code they had, or shall have by now where they have not taken up the present scope yet."""
 
     @property
     def was_managed(self) -> bool:
-        return self.alike.code == MANAGED_CODE and self.alike.state in SPEAKING
+        return self.former == MANAGED_CODE and self.alike.state in SPEAKING
 
     @property
     def is_managed(self) -> bool:
@@ -188,49 +188,19 @@ def _checked(scope: EnforcementScope) -> EnforcementScope:
 def _decided(connection: Connection, tenant_id: TenantId, scope: EnforcementScope) -> list[_Decided]:
     """Decide every device. Devices that are alike are decided once."""
     now, then = deciding(tenants.enforcement_scope(connection, tenant_id)), deciding(scope)
-    was_tagged, will_be_tagged = (_tagged_by_rules(connection, tenant_id, each) for each in (now, then))
+    was_tagged, will_be_tagged = (tagged_by_rules(connection, tenant_id, each) for each in (now, then))
+    is_open = aims.is_scope_open(connection, tenant_id)
     return [
         _Decided(
             alike,
             ids,
-            decide(now.scope, _standing(alike, by_rule=was)),
-            decide(then.scope, _standing(alike, by_rule=will_be)),
+            before := decide(now.scope, standing(alike, by_rule=was)),
+            decide(then.scope, standing(alike, by_rule=will_be)),
+            before.code if is_open else alike.code,
         )
         for alike, together in enrollments.alike(connection, tenant_id)
-        for (was, will_be), ids in _parted(together, was_tagged, will_be_tagged)
+        for (was, will_be), ids in parted(together, was_tagged, will_be_tagged)
     ]
-
-
-def _parted(
-    device_ids: Sequence[DeviceId], was_tagged: Collection[DeviceId], will_be_tagged: Collection[DeviceId]
-) -> Iterable[tuple[tuple[bool, bool], Sequence[DeviceId]]]:
-    """Part devices by whether rules tag them, now and then."""
-    if not was_tagged and not will_be_tagged:
-        return [((False, False), device_ids)]
-    parts: defaultdict[tuple[bool, bool], list[DeviceId]] = defaultdict(list)
-    for device_id in device_ids:
-        parts[device_id in was_tagged, device_id in will_be_tagged].append(device_id)
-    return parts.items()
-
-
-def _tagged_by_rules(connection: Connection, tenant_id: TenantId, decided: Deciding) -> frozenset[DeviceId]:
-    """Find the devices that dynamic tags name; nobody is looked at where a scope asks for no tag."""
-    if not decided.asks_rules:
-        return frozenset()
-    fleet = described_fleet(connection, tenant_id, decided.rules, Whose.EXISTING)
-    named = (places(fleet.columns.matching(rule)) for rule in decided.rules)
-    return frozenset(fleet.ids[place] for each in named for place in each)
-
-
-def _standing(alike: Alike, *, by_rule: bool) -> Standing:
-    return Standing(
-        os_type=alike.os_type,
-        is_tagged=by_rule or TAG in alike.tags,
-        manager=alike.manager,
-        unsuitable=alike.unsuitable,
-        is_domain_controller=alike.is_domain_controller,
-        is_waiting=alike.state is DeviceState.PENDING,
-    )
 
 
 def _effect(connection: Connection, decided: Iterable[_Decided]) -> ScopeEffect:
@@ -268,7 +238,8 @@ def _moved(connection: Connection, groups: Mapping[tuple[str, Reason], list[_Dec
 def _carry_out(connection: Connection, acting: Acting, decided: Iterable[_Decided]) -> None:
     """Give all devices their code, let those that moved change groups, and aim policies at them anew.
 
-    One that stays unmanaged for another reason gets a target that says so.
+    One that stays unmanaged for another reason gets a target that says so. Where they are many, that is noted, and each
+    does so when it comes, or when the server comes to it (``catching_up``).
     """
     recoded: defaultdict[int, list[DeviceId]] = defaultdict(list)
     moved = False
@@ -277,8 +248,12 @@ def _carry_out(connection: Connection, acting: Acting, decided: Iterable[_Decide
             recoded[int(each.after.code)] += each.ids
             if MANAGED_CODE in {each.alike.code, each.after.code}:
                 moved = True
-    for code, device_ids in recoded.items():
-        enrollments.set_code(connection, device_ids, code)
-    if recoded:
-        joined = reevaluate_asking(connection, acting, _MANAGEMENT_TYPE) if moved else frozenset[DeviceId]()
-        acting.tell(connection, joined.union(*recoded.values()))
+    if sum(map(len, recoded.values())) > acting.most_at_once:
+        if moved:
+            reevaluate_asking(connection, replace(acting, most_at_once=0), ENROLLMENT_IN_RULES)
+        now, kind = acting.clock.now(), ChangeKind.DEVICES
+        aims.raise_version(connection, acting.tenant_id, kind, SCOPE, at=now, actor=acting.actor)
+    elif recoded:
+        changed = recode(connection, recoded)
+        joined = reevaluate_asking(connection, acting, ENROLLMENT_IN_RULES) if moved else frozenset[DeviceId]()
+        acting.tell(connection, joined | changed)

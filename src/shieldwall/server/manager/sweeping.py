@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain, islice
 from typing import Final
 
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.manager.catching_up import Unmoved, catch_up, not_known
+from shieldwall.server.directory.recoding import decided_otherwise
+from shieldwall.server.manager.catching_up import Unmoved, catch_up, decide_anew, not_known
 from shieldwall.server.storage import aims, rounds, targets
 from shieldwall.server.storage.rounds import Round
 
@@ -35,6 +37,10 @@ class Looked:
     at: Round
     """The same, begun anew where something changed since."""
     device_ids: tuple[DeviceId, ...]
+    is_last: bool = False
+    """Nobody is behind any more, and it was looked whether all are as the scope says."""
+    undecided: tuple[DeviceId, ...] = ()
+    """Some that are not: a program of the release before brought them up to date."""
 
 
 def look(connection: Connection, tenant_id: TenantId, portion: int = PORTION) -> Looked | None:
@@ -47,7 +53,10 @@ def look(connection: Connection, tenant_id: TenantId, portion: int = PORTION) ->
     if present is None or present.version < newest:
         present = _started(present, newest, aims.count_behind(connection, tenant_id, newest))
     found = aims.first_behind(connection, tenant_id, present.version, portion)
-    return Looked(before=before, at=present, device_ids=found)
+    if found or not aims.is_scope_open(connection, tenant_id):
+        return Looked(before=before, at=present, device_ids=found)
+    others = chain.from_iterable(decided_otherwise(connection, tenant_id).values())
+    return Looked(before=before, at=present, device_ids=(), is_last=True, undecided=tuple(islice(others, portion)))
 
 
 def sweep(
@@ -61,9 +70,12 @@ def sweep(
     present = rounds.find(connection, acting.tenant_id)
     if present != looked.before or _is_held_by_another(present, holder, acting):
         return None
+    if looked.undecided:
+        decide_anew(connection, acting, looked.undecided)
     caught = catch_up(connection, acting, looked.device_ids, unmoved)
     newest = aims.version(connection, acting.tenant_id)
-    if not aims.first_behind(connection, acting.tenant_id, newest, 1):
+    is_decided = (looked.is_last and not looked.undecided) or not aims.is_scope_open(connection, acting.tenant_id)
+    if is_decided and not aims.first_behind(connection, acting.tenant_id, newest, 1):
         aims.forget_changes(connection, acting.tenant_id, newest)
         rounds.remove(connection, acting.tenant_id)
         return caught.reached

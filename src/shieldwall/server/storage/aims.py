@@ -35,6 +35,13 @@ class ChangeKind(StrEnum):
     """Many devices themselves, whose groups are right already."""
 
 
+SCOPE: Final = "enforcementScope"
+"""What a change of many devices is about where these are still to be decided by the scope of their tenant.
+
+Not a kind of its own: programs of the release before know the kinds that there were.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AimsChange:
     """A change that devices take up one after the other; of one that moves devices, why they join and leave."""
@@ -45,6 +52,11 @@ class AimsChange:
     at: datetime
     cause: MembershipCause
     actor: str
+
+    @property
+    def is_of_scope(self) -> bool:
+        """Whether who takes it up is to be decided by the scope of the tenant."""
+        return self.kind is ChangeKind.DEVICES and self.object_id == SCOPE
 
 
 _VERSION: Final = select(tenants.c.aims_version).where(tenants.c.id == bindparam("tenant"))
@@ -59,6 +71,7 @@ _SINCE: Final = (
     select(aims_changes).where(_OF_TENANT, aims_changes.c.version > bindparam("since")).order_by(aims_changes.c.version)
 )
 _OPEN: Final = select(aims_changes.c.version).where(_OF_TENANT).limit(1)
+_OPEN_SCOPE: Final = _OPEN.where(aims_changes.c.kind == ChangeKind.DEVICES.value, aims_changes.c.object_id == SCOPE)
 _SET: Final = update(check_ins).where(is_named(check_ins.c.device_id)).values(aims_version=bindparam("reached"))
 _ARE_BEHIND: Final = (check_ins.c.tenant_id == bindparam("tenant"), check_ins.c.aims_version < bindparam("newest"))
 _BEHIND: Final = select(func.count()).where(*_ARE_BEHIND)
@@ -139,6 +152,11 @@ def changes_since(connection: Connection, tenant_id: TenantId, since: int) -> tu
 def is_open(connection: Connection, tenant_id: TenantId) -> bool:
     """Say whether devices of a tenant may be behind."""
     return connection.execute(_OPEN, {"tenant": tenant_id}).first() is not None
+
+
+def is_scope_open(connection: Connection, tenant_id: TenantId) -> bool:
+    """Say whether devices of a tenant may still have the enrollment code that a former scope gave them."""
+    return connection.execute(_OPEN_SCOPE, {"tenant": tenant_id}).first() is not None
 
 
 def open_groups(connection: Connection, tenant_id: TenantId, group_ids: Collection[GroupId]) -> frozenset[GroupId]:

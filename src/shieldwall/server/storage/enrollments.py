@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, literal_column, select, update
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage.bulk import MOST_AT_ONCE, apart, is_one_of, together
+from shieldwall.server.storage.bulk import MOST_AT_ONCE, apart, is_one_of, together, unsought
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.rows import portions, strings_from
 from shieldwall.server.storage.schema import devices
@@ -43,12 +43,28 @@ class Alike(NamedTuple):
     code: int
 
 
-def alike(connection: Connection, tenant_id: TenantId) -> Iterator[tuple[Alike, list[DeviceId]]]:
-    """Yield every device of a tenant that is not retired, those that are alike together, in no order."""
+def alike(
+    connection: Connection, tenant_id: TenantId, among: Collection[DeviceId] | None = None
+) -> Iterator[tuple[Alike, list[DeviceId]]]:
+    """Yield devices of a tenant, all or those ``among`` them, that are not retired; those alike together, unordered."""
     states = {state.value: state for state in DeviceState}
-    theirs = _PLACE.in_(_PLACES) if connection.dialect.name == "sqlite" else _OF_TENANT
+    if among is not None:
+        theirs = and_(is_one_of(connection, devices.c.id, among), unsought(devices.c.tenant_id) == bindparam("tenant"))
+    else:
+        theirs = _PLACE.in_(_PLACES) if connection.dialect.name == "sqlite" else _OF_TENANT
     for ids, state, os_type, tags, *others in connection.execute(_ALIKE.where(theirs), {"tenant": tenant_id}):
         yield Alike(states[state], os_type, strings_from(tags), *others), list(map(DeviceId, apart(ids)))
+
+
+def hold(connection: Connection, device_ids: Collection[DeviceId]) -> frozenset[DeviceId]:
+    """Hold the rows of these devices until the transaction ends, but for those that others hold; return whom."""
+    free = (
+        select(devices.c.id)
+        .where(is_one_of(connection, devices.c.id, device_ids))
+        .order_by(devices.c.id)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    return frozenset(map(DeviceId, connection.scalars(free)))
 
 
 def set_code(connection: Connection, device_ids: Collection[DeviceId], code: int) -> None:
