@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shieldwall.agent.host.local import LocalHost
-from shieldwall.agent.scanning import policy
-from shieldwall.agent.scanning.quarantine import DIRECTORY, Quarantine, check_allowed
 from shieldwall.agent.service.exit_codes import exit_code
 from shieldwall.cli.agent_app import JsonOption, RootOption, StateOption, app, places_of
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
+
+if TYPE_CHECKING:
+    from shieldwall.agent.scanning.quarantine import Quarantine
 
 quarantine = typer.Typer(
     name="quarantine",
@@ -55,6 +56,9 @@ def restore(
     state: StateOption = None,
 ) -> None:
     """Give a file back to where it was, unless a policy forbids it. Nothing that stands there is replaced."""
+    from shieldwall.agent.scanning import policy  # noqa: PLC0415 - for this command alone
+    from shieldwall.agent.scanning.quarantine import check_allowed  # noqa: PLC0415 - likewise
+
     with speaking_plainly("give the file back", exit_code=exit_code):
         host = _host(context, root, state)
         wanted = policy.of_values(policy.decode(host.read_file(policy.FILE)))
@@ -78,5 +82,6 @@ def _host(context: typer.Context, root: Path | None, state: Path | None) -> Loca
 
 def _quarantine(host: LocalHost) -> Quarantine:
     from shieldwall.agent.main import SystemClock  # noqa: PLC0415 - the whole agent, which no other command here needs
+    from shieldwall.agent.scanning.quarantine import DIRECTORY, Quarantine  # noqa: PLC0415 - for these commands alone
 
     return Quarantine(directory=host.locate(DIRECTORY), clock=SystemClock())

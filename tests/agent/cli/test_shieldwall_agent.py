@@ -227,6 +227,7 @@ def test_the_command_line_loads_what_one_command_needs_with_that_command() -> No
     assert "shieldwall.cli.agent_doctor" in loaded
     of_one = {f"shieldwall.agent.{name}" for name in ("main", "detections.handing", "doctor.examine", "doctor.bundle")}
     of_one |= {f"shieldwall.agent.{name}" for name in ("providers.registry", "selftest.asking", "service.assembly")}
+    of_one |= {"shieldwall.agent.scanning.quarantine"}
     assert not {"http", "ssl", *of_one} & set(loaded)
 
 
