@@ -70,7 +70,18 @@ service.give_back()
 print(first, after_nothing, len(looks))
 """
 
+USES_ITS_KEY = """
+import sys
+import shieldwall.agent.main
+from shieldwall.trust.device_key import DeviceKey, is_signed_by
+
+key = DeviceKey.from_pem(DeviceKey.generate().to_pem())
+assert is_signed_by(key.public_key, key.sign(b"x"), b"x")
+print(*sys.modules)
+"""
+
 SELDOM = {"argparse", "cryptography.x509", "importlib.resources", "rich", "tempfile", "typer"}
+SELDOM |= {"cryptography.hazmat.backends.openssl.backend", "cryptography.hazmat.primitives.serialization"}
 """Of libraries: what only a command line, a package, a registration or a test of a certificate asks for."""
 NOT_AT_REST = {
     "shieldwall.agent.applier_main": SELDOM
@@ -117,6 +128,14 @@ def test_a_service_does_not_load_what_is_needed_seldom(program: str) -> None:
 
     assert program in loaded
     assert not loaded & NOT_AT_REST[program]
+
+
+def test_using_the_device_key_loads_nothing_for_other_kinds_of_keys() -> None:
+    loaded = set(run(USES_ITS_KEY).split())
+
+    assert "cryptography.hazmat.primitives.asymmetric.ec" in loaded
+    assert not loaded & SELDOM
+    assert "cryptography.hazmat.primitives.ciphers" not in loaded
 
 
 def test_the_applier_gives_memory_back_while_nobody_asks(tmp_path: Path) -> None:
