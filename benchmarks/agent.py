@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -22,11 +19,11 @@ from benchmarks.programs import (
     resident_bytes,
     run,
     started,
+    unit,
     wait_until,
 )
 
 SAMPLES: Final = Path(__file__).parents[1] / "samples" / "policies"
-UNITS: Final = Path(__file__).parents[1] / "package" / "units"
 _REST_SECONDS: Final = 180.0
 """Three looks for drift, whenever it begins."""
 _NAMES: Final = ("agent", "applier")
@@ -44,7 +41,7 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
     (root / "etc/opt/microsoft/mdatp").mkdir(parents=True)
     socket = home / "run" / "applier.sock"
     places = ("--root", str(root), "--state", str(state), "--applier", str(socket))
-    (agent, surroundings), (applier, others) = map(_unit, _NAMES)
+    (agent, surroundings), (applier, others) = map(unit, _NAMES)
     agent += (str(root), str(state), str(socket))
     applier += ("--root", str(root), "--state", str(home / "applier"), "--socket", str(socket), "--agent-user", "0")
     with server.running(*_PERMISSIONS):
@@ -75,16 +72,6 @@ def _assign_samples(server: Server) -> None:
         for made in json.loads(said):
             words = ("policy", "assign", made["id"], "--group", "Everybody")
             run(SHIELDWALL, *words, environment=server.environment)
-
-
-def _unit(name: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return how a unit starts its program, up to the program's own words, and the environment that it gives."""
-    text = (UNITS / f"shieldwall-{name}.service").read_text()
-    (start,) = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
-    _, *words = shlex.split(start)
-    said = dict(pair.split("=", 1) for pair in re.findall(r"^Environment=(\S+)$", text, re.MULTILINE))
-    command = (sys.executable, *words[: words.index("-m") + 2])
-    return command, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **said}
 
 
 def _at_rest(agent: int, applier: int, seconds: float) -> list[Figure]:

@@ -1,16 +1,19 @@
 """From ``shieldwall-agent onboard`` to the first policy reported in effect: real programs, real TLS, a real server.
 
-A device is a file system root of its own with mdatp's managed file, and the policy is assigned to all devices. The
-clock starts with the program that onboards, and stops when the server holds a report on the target the device has:
-every setting written, read back and compared. On both engines, one after the other. On PostgreSQL the database's
-processor time is the server's too, whichever of its processes asks, but for what our own looks take there.
+A device is a file system root of its own with mdatp's managed file, and the policy is assigned to all devices. Its
+programs are started as its units start them: the applier runs since the package was installed, the agent begins when
+there is an identity. The clock starts with the program that onboards, and stops when the server holds a report on the
+target the device has: every setting written, read back and compared. On both engines, one after the other. On
+PostgreSQL the database's processor time is the server's too, whichever of its processes asks, but for what our own
+looks take there.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -22,7 +25,7 @@ from sqlalchemy.pool import StaticPool
 from benchmarks.clusters import Storage, on_each_engine
 from benchmarks.figures import Bar, Figure, percentile
 from benchmarks.gateways import parts
-from benchmarks.programs import AGENT, SHIELDWALL, Server, processor_seconds, run, started, wait_until
+from benchmarks.programs import AGENT, SHIELDWALL, Server, processor_seconds, run, started, unit, wait_until
 from shieldwall.server.storage.device_schema import check_ins, devices
 from shieldwall.server.storage.schema import status_documents
 
@@ -55,7 +58,30 @@ class _Device:
     @property
     def places(self) -> tuple[str, ...]:
         """What every word to its agent says."""
-        return ("--root", str(self.home / "root"), "--state", str(self.home / "state"))
+        return ("--root", str(self.home / "root"), "--state", str(self.home / "state"), "--applier", str(self.socket))
+
+    @property
+    def socket(self) -> Path:
+        """Where its applier listens."""
+        return self.home / "run" / "applier.sock"
+
+    @contextmanager
+    def enforcing(self) -> Iterator[None]:
+        """Run its applier, as its unit does."""
+        command, environment = unit("applier")
+        places = ("--root", str(self.home / "root"), "--state", str(self.home / "applier"))
+        whom = ("--socket", str(self.socket), "--agent-user", "0")
+        with started((*command, *places, *whom), self.home / "applier.log", environment):
+            wait_until(self.socket.exists, f"the applier of {self.name}")
+            yield
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Run its agent, as its unit does."""
+        command, environment = unit("agent")
+        words = (str(self.home / "root"), str(self.home / "state"), str(self.socket))
+        with started((*command, *words), self.home / "agent.log", environment):
+            yield
 
     def prepare(self, number: int) -> None:
         """Lay out its file system."""
@@ -86,10 +112,12 @@ def _measured(there: Storage, devices: int) -> list[Figure]:
             for number, device in enumerate(fleet):
                 device.prepare(number + at_once * 1_000)
             every = 0.05 * at_once  # whoever asks must not be what is measured
-            before = _worked(ours, there, looking)
-            with ThreadPoolExecutor(at_once) as pool:
+            with ExitStack() as appliers, ThreadPoolExecutor(at_once) as pool:
+                for device in fleet:
+                    appliers.enter_context(device.enforcing())
+                before = _worked(ours, there, looking)
                 taken = sorted(pool.map(lambda device, every=every: _enrol(server, looking, device, every), fleet))
-            worked = (_worked(ours, there, looking) - before) / devices
+                worked = (_worked(ours, there, looking) - before) / devices
             figures += [
                 Figure.of(
                     f"enrolled until the first policy is reported in effect, {label}",
@@ -109,8 +137,8 @@ def _worked(ours: list[int], there: Storage, looking: _Look) -> float:
 
 def _enrol(server: Server, looking: _Look, device: _Device, every: float) -> float:
     before = time.monotonic()
-    run(AGENT, "onboard", str(server.package), *device.places)
-    with started([AGENT, "run", *device.places], device.home / "agent.log"):
+    run(AGENT, *device.places, "onboard", str(server.package))
+    with device.serving():
         wait_until(
             lambda: looking.finds_in_effect(device.name), f"the first report of {device.name}", seconds=120, every=every
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -15,6 +17,7 @@ from pathlib import Path
 
 SHIELDWALL = str(Path(sys.executable).with_name("shieldwall"))
 AGENT = str(Path(sys.executable).with_name("shieldwall-agent"))
+_UNITS = Path(__file__).parents[1] / "package" / "units"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_SECONDS = 20
 
@@ -56,6 +59,16 @@ def gateway_and_signer(server: int) -> list[int]:
     """List the processes of a server that devices meet."""
     measured = ("gateway_process", "shieldwall.server.signer")
     return [child for child in children(server) if any(name in command_line(child) for name in measured)]
+
+
+def unit(name: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return how a unit starts its program, up to the program's own words, and the environment that it gives."""
+    text = (_UNITS / f"shieldwall-{name}.service").read_text()
+    (start,) = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
+    _, *words = shlex.split(start)
+    said = dict(pair.split("=", 1) for pair in re.findall(r"^Environment=(\S+)$", text, re.MULTILINE))
+    command = (sys.executable, *words[: words.index("-m") + 2])
+    return command, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **said}
 
 
 @contextmanager
