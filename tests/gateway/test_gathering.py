@@ -115,7 +115,7 @@ class Beat:
     def __init__(self, gaps: Sequence[float]) -> None:
         self.gaps = gaps
 
-    def handed_over(self, **bounds: float) -> list[tuple[float, list[int]]]:
+    def handed_over(self, altogether: float) -> list[tuple[float, list[int]]]:
         """Let one come after each gap; tell when how many of them were handed over, from the first on."""
         loop = ImpatientLoop()
         handed: list[tuple[float, list[int]]] = []
@@ -125,7 +125,7 @@ class Beat:
                 handed.append((loop.time(), list(items)))
                 return items
 
-            gathering = Gathering(carry_out, **bounds)
+            gathering = Gathering(carry_out, altogether=altogether)
             coming = []
             for number, gap in enumerate(self.gaps):
                 await asyncio.sleep(gap)
@@ -166,7 +166,7 @@ def test_while_others_come_the_first_waits_for_them_but_not_for_ever(gaps: list[
     for gap in gaps:
         moment += gap
         came.append(moment)
-    handed = Beat(gaps).handed_over(altogether=altogether)
+    handed = Beat(gaps).handed_over(altogether)
     assert [number for _, items in handed for number in items] == list(range(len(gaps)))
     for at, items in handed:
         assert at - came[items[0]] <= max(LONGEST_SECONDS, altogether) + 1e-6
@@ -175,13 +175,13 @@ def test_while_others_come_the_first_waits_for_them_but_not_for_ever(gaps: list[
 
 def test_devices_that_come_one_after_the_other_are_gathered_until_there_are_enough() -> None:
     every = 1 / 185
-    short, long = (Beat([every] * 2_000).handed_over(altogether=altogether) for altogether in (0.0, 0.25))
+    short, long = (Beat([every] * 2_000).handed_over(altogether) for altogether in (0.0, 0.25))
     assert {len(items) for at, items in short[:-1] if at > 1.0} <= {9, 10, 11}
     assert {len(items) for at, items in long[:-1] if at > 1.0} <= set(range(ENOUGH, ENOUGH + 11))
 
 
 def test_a_few_who_come_at_once_wait_no_longer_for_those_who_do_not_come() -> None:
     gaps = [*[0.001] * 64, 1.0, *[0.0] * 7]
-    (at, items) = Beat(gaps).handed_over(altogether=0.25)[-1]
+    (at, items) = Beat(gaps).handed_over(0.25)[-1]
     assert len(items) >= 1
     assert at <= sum(gaps) + LONGEST_SECONDS + 1e-6
