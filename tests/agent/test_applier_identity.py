@@ -100,7 +100,7 @@ def test_a_new_key_is_taken_once_it_is_proven_and_a_manifest_names_it(
     laptop: SimulatedAgent, gateway: SimulatedGateway
 ) -> None:
     former = laptop.state.get_key()
-    laptop.state.wish_rotation()
+    laptop.state.wishes.put_rotation()
     laptop.check_in()
     present = laptop.state.get_key()
 

@@ -13,7 +13,8 @@ from shieldwall.agent.host.macos.enclave import SecureEnclave, secure_enclave
 from shieldwall.agent.host.macos.frameworks import EnclaveError, Held
 from shieldwall.agent.macos.vault import KeyInEnclave, MacosVault
 from shieldwall.agent.service.disk import LocalDisk
-from shieldwall.agent.service.state import KEY, AgentState
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.state_files import KEY
 from shieldwall.testing.macos.security import PretendSecurity
 from shieldwall.trust.device_key import BadDeviceKeyError, DeviceKey, is_signed_by
 

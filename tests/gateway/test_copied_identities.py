@@ -139,7 +139,7 @@ def test_a_snapshot_from_before_a_key_change_has_a_spent_key_and_is_onboarded_ag
     life: Life, laptop: LifeDevice
 ) -> None:
     with laptop.set_back():
-        laptop.state.wish_rotation()
+        laptop.state.wishes.put_rotation()
         laptop.check_in()
     former = laptop.id
 

@@ -71,7 +71,7 @@ def keys_changed(life: Life, office: Office, ledger: Ledger) -> None:
     devices = newcomers(life, "rekeyed", 5)
     for device in devices:
         before = device.state.get_key()
-        device.state.wish_rotation()
+        device.state.wishes.put_rotation()
         device.check_in()
         device.check_in()
         assert device.state.get_key().thumbprint != before.thumbprint

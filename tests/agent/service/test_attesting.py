@@ -202,14 +202,14 @@ def test_the_state_of_a_device_is_of_no_use_on_another_machine(machine: Machine)
 
 
 def attest(machine: Machine) -> None:
-    machine.surroundings.state.wish_attestation()
+    machine.surroundings.state.wishes.put_attestation()
     machine.surroundings.enrolled().check_in()
 
 
 def test_a_new_key_is_attested_as_the_first_one_was(machine: Machine) -> None:
     identity = machine.onboard(machine.package())
     before = machine.stored(identity.device_id)
-    machine.surroundings.state.wish_rotation()
+    machine.surroundings.state.wishes.put_rotation()
 
     machine.surroundings.enrolled().check_in()
 
@@ -217,7 +217,7 @@ def test_a_new_key_is_attested_as_the_first_one_was(machine: Machine) -> None:
     assert after.key_thumbprint != before.key_thumbprint
     assert machine.surroundings.state.get_key().protection == "tpm"
     assert after.attestation_level is AttestationLevel.TRUST_ON_FIRST_USE
-    assert not machine.surroundings.state.is_attestation_wished()
+    assert not machine.surroundings.state.wishes.has_attestation()
 
 
 def test_a_new_key_in_a_file_does_not_inherit_what_was_proven_of_the_old_one(
@@ -232,13 +232,13 @@ def test_a_new_key_in_a_file_does_not_inherit_what_was_proven_of_the_old_one(
             raise TpmError("The TPM is full.")
 
     broken = replace(machine, open_tpm=lambda: Broken(chip.path))
-    broken.surroundings.state.wish_rotation()
+    broken.surroundings.state.wishes.put_rotation()
     broken.surroundings.enrolled().check_in()
     broken.surroundings.enrolled().check_in()
 
     stored = machine.stored(identity.device_id)
     assert (stored.attestation_level, stored.key_protection) == (AttestationLevel.NONE, "software")
-    assert not broken.surroundings.state.is_attestation_wished()
+    assert not broken.surroundings.state.wishes.has_attestation()
 
 
 def test_whoever_is_trusted_since_counts_when_the_device_attests_anew(machine: Machine) -> None:
@@ -271,7 +271,7 @@ def test_an_attestation_that_fails_for_now_is_tried_again(machine: Machine, chip
             raise TpmError("The TPM is moody.")
 
     attest(replace(machine, open_tpm=lambda: Moody(chip.path)))
-    assert machine.surroundings.state.is_attestation_wished()
+    assert machine.surroundings.state.wishes.has_attestation()
     assert machine.stored(identity.device_id).attestation_level is AttestationLevel.NONE
 
     machine.surroundings.enrolled().check_in()

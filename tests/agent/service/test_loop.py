@@ -222,7 +222,7 @@ def test_a_server_without_channels_is_asked_once_between_two_check_ins(life: Lif
 
 
 def test_sync_from_the_command_line_checks_in_at_once(life: Life) -> None:
-    life.laptop.state.put_wish("abc")
+    life.laptop.state.wishes.put_check_in("abc")
     life.pause.at[50.0] = lambda: Wake.SYNC
     life.pause.until = 200.0
 
@@ -234,7 +234,7 @@ def test_sync_from_the_command_line_checks_in_at_once(life: Life) -> None:
 
 def test_a_wish_is_answered_by_a_failed_check_in_too(life: Life) -> None:
     life.laptop.network.away = True
-    life.laptop.state.put_wish("abc")
+    life.laptop.state.wishes.put_check_in("abc")
     life.pause.until = 1.0
 
     life.run()

@@ -20,7 +20,8 @@ from shieldwall.agent.service import attesting
 from shieldwall.agent.service.device_keys import TpmKey, make_key, make_tpm_key, read_key, write_key
 from shieldwall.agent.service.disk import LocalDisk
 from shieldwall.agent.service.errors import StateCorruptError, UnusableAnswerError
-from shieldwall.agent.service.state import KEY, AgentState
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.state_files import KEY
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.registration import AttestationChallenge, AttestationOffer
 from shieldwall.trust import attestation, strict_base64, tpm

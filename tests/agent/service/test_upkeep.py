@@ -150,7 +150,7 @@ def test_a_key_is_changed_after_two_years(managed: SimulatedAgent, gateway: Simu
 def test_the_manifest_for_the_new_key_comes_in_the_same_check_in(
     managed: SimulatedAgent, gateway: SimulatedGateway
 ) -> None:
-    managed.state.wish_rotation()
+    managed.state.wishes.put_rotation()
     managed.check_in()
 
     stored = managed.enrolled().enforcement.stored()
@@ -163,7 +163,7 @@ def test_the_manifest_for_the_new_key_comes_in_the_same_check_in(
 
 def test_the_process_that_changed_the_key_goes_on_with_it(managed: SimulatedAgent, gateway: SimulatedGateway) -> None:
     enrolled = managed.enrolled()
-    managed.state.wish_rotation()
+    managed.state.wishes.put_rotation()
     enrolled.check_in()
     gateway.request_sync()
 
@@ -175,7 +175,7 @@ def test_the_process_that_changed_the_key_goes_on_with_it(managed: SimulatedAgen
 def test_a_key_change_that_somebody_waits_for_says_why_it_failed(
     managed: SimulatedAgent, monkeypatch: pytest.MonkeyPatch, gateway: SimulatedGateway
 ) -> None:
-    managed.state.wish_rotation()
+    managed.state.wishes.put_rotation()
     monkeypatch.setattr(type(gateway), "_change_key", refuse_key_changes)
 
     with pytest.raises(ProblemAnswerError) as refused:
@@ -223,7 +223,7 @@ def works(laptop: SimulatedAgent, gateway: SimulatedGateway, before: str) -> Non
 def prepared(directory: Path) -> tuple[SimulatedAgent, SimulatedGateway]:
     gateway = SimulatedGateway()
     laptop = manage(SimulatedAgent(directory=directory / "state", gateway=gateway, clock=gateway.clock), gateway)
-    laptop.state.wish_rotation()
+    laptop.state.wishes.put_rotation()
     return laptop, gateway
 
 
@@ -249,7 +249,7 @@ def test_a_key_change_may_end_at_every_step_on_disk(tmp_path_factory: pytest.Tem
         except (KilledError, DiskFullError):
             laptop.restart()
             assert laptop.enforcer.now == {FIREWALL: "on"}
-        laptop.state.wish_rotation() if laptop.state.get_key().thumbprint == before else None
+        laptop.state.wishes.put_rotation() if laptop.state.get_key().thumbprint == before else None
         laptop.check_in()
         laptop.check_in()
         works(laptop, gateway, before)
@@ -338,7 +338,7 @@ def test_somebody_changes_the_key_by_hand(managed: SimulatedAgent, gateway: Simu
     before = managed.state.get_key().thumbprint
     named = a_rotation(managed)()
     assert named == managed.state.get_key().thumbprint == thumbprint(gateway.device.key) != before
-    assert not managed.state.is_rotation_wished()
+    assert not managed.state.wishes.has_rotation()
 
 
 def test_a_key_that_could_not_be_changed_by_hand_is_not_changed_behind_the_back(managed: SimulatedAgent) -> None:

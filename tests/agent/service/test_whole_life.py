@@ -61,7 +61,7 @@ def live(laptop: SimulatedAgent, gateway: SimulatedGateway) -> None:
             laptop.check_in()
         return
     appears(laptop)
-    laptop.state.wish_rotation()
+    laptop.state.wishes.put_rotation()
     if laptop.check_in().promoted:
         laptop.check_in()
     assert laptop.enforcer.now == {FIREWALL: "on"}

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from shieldwall.agent.doctor.model import Check, Subject, error, ok, warning
 from shieldwall.agent.service.enrollment import view
-from shieldwall.agent.service.state import KEY
+from shieldwall.agent.service.state_files import KEY
 from shieldwall.contract.enrollment_errors import code_of_error
 from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.contract.status import SettingState

@@ -30,7 +30,8 @@ from shieldwall.agent.service.promoting import Promote
 from shieldwall.agent.service.proving import Prove
 from shieldwall.agent.service.records import Identity, Server
 from shieldwall.agent.service.resync import Resync
-from shieldwall.agent.service.state import ATTEMPTS, AgentState
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.state_files import ATTEMPTS
 from shieldwall.agent.service.telling import Telling
 from shieldwall.agent.service.transport import Transport, parse_proxy_url, parse_server_url
 from shieldwall.agent.service.troubleshooting import Troubleshooting

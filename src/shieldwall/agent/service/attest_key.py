@@ -26,7 +26,7 @@ class AttestKey(Struct, frozen=True, kw_only=True):
         self.state.get_identity()
         if self.state.get_key().protection != "tpm":
             raise KeyInFileError("The device key is in a file; there is nothing that a TPM could prove.")
-        self.state.wish_attestation()
+        self.state.wishes.put_attestation()
         self.sync()
-        if self.state.is_attestation_wished():
+        if self.state.wishes.has_attestation():
             raise CheckInFailedError("The agent checked in, and could not attest its key; its log says why.")

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from shieldwall.agent.service.attempts import Attempts
 from shieldwall.agent.service.own_files import OwnFiles
-from shieldwall.agent.service.state import MANIFEST, AgentState
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.state_files import MANIFEST
 from shieldwall.contract.messages import Manifest, Protection
 from shieldwall.contract.status import StatusReport
 

@@ -71,7 +71,7 @@ class SteadyCheckIn(Struct, frozen=True, kw_only=True):
         Raises:
             ShieldwallError: As ``CheckIn``; the trouble is on disk then, for ``status`` to show.
         """
-        wish = self.state.wish()
+        wish = self.state.wishes.find_check_in()
         try:
             if self.promote():
                 return _PROMOTED

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from shieldwall import __version__
 from shieldwall.agent.service.records import OwnFile, OwnFilesRecord
-from shieldwall.agent.service.state import IDENTITY, KEY, AgentState
+from shieldwall.agent.service.state import AgentState
+from shieldwall.agent.service.state_files import IDENTITY, KEY
 from shieldwall.contract.strict_json import digest_of_bytes
 
 _READ_WHOLE: Final = 64 * 1024

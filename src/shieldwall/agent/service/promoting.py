@@ -72,7 +72,7 @@ class Promote(Struct, frozen=True, kw_only=True):
         if identity is not None and identity.device_id == decided.synthetic_id:
             if (leaving := self.state.find_leaving(identity.device_id)) is not None:
                 self.state.put_leaving(replace(leaving, device_id=decided.answer.device_id))
-            self.state.wish_attestation()  # the server knows nothing of where the new key lives
+            self.state.wishes.put_attestation()  # the server knows nothing of where the new key lives
             self.state.put_key(read_key(decided.key.encode(), self.state.open_tpm, self.state.vault))
             self.state.put_identity(
                 replace(

@@ -25,11 +25,11 @@ class RotateKey(Struct, frozen=True, kw_only=True):
         """
         self.state.get_identity()
         before = self.state.get_key().thumbprint
-        self.state.wish_rotation()
+        self.state.wishes.put_rotation()
         try:
             self.sync()
         finally:
-            self.state.drop_rotation()
+            self.state.wishes.drop_rotation()
         present = self.state.get_key().thumbprint
         if present == before:
             raise CheckInFailedError("The agent checked in, and kept its key.")

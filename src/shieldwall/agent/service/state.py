@@ -1,39 +1,14 @@
-"""The state directory: everything the agent must find again after a crash.
-
-``device.key``        the private key, or what a TPM needs to use it; readable for its owner alone
-``device.key.next``   the key that shall follow; on disk before the server hears of it, gone once it is ``device.key``
-``pending.json``      a registration on its way; gone once ``identity.json`` is there
-``identity.json``     device id, certificate, server, trust root; written last when onboarding: its presence is the mark
-``instance.json``     the id of this installation, and the machine it was drawn for
-``sequence.json``     the last sequence number, on disk before the request that carries it is sent
-``manifest.json``     the manifest being enforced (signed envelope); replaced only after all its policies are stored
-``policies/DIGEST``   policy envelopes by the digest of their payload
-``report.json``       the last status report
-``standing.json``     acknowledged digests, last check-in, last trouble
-``time.json``         offset of trusted time, and its floor
-``wish``              names the last request to check in now, by ``shieldwall-agent sync``
-``leaving.json``      a departure that was ordered or allowed, and is carried through; removed last
-``troubleshooting.json``  how much time for troubleshooting is left
-``attempts/NAME``     attempts to undo what is managed, of which the server has not heard
-``seals.json``        digest of the identity as the agent wrote it, on disk before it is
-``own-files.json``    how the agent's program and unit looked
-``rotate``            there while somebody waits for a key change, by ``shieldwall-agent rotate-key``
-``attest``            there while the device key is to be attested: it is new, or somebody asked for it
-"""
+"""What the agent must find again after a crash, by what it means to it; ``state_files`` says which file holds what."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
-from pathlib import Path
-from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from shieldwall.agent.applier.window import Window
 from shieldwall.agent.service.device_keys import OpenTpm, make_key, read_key, write_key
-from shieldwall.agent.service.disk import Disk
 from shieldwall.agent.service.errors import NotOnboardedError, StateCorruptError
 from shieldwall.agent.service.key_vaults import KeyVault
 from shieldwall.agent.service.records import (
@@ -46,44 +21,32 @@ from shieldwall.agent.service.records import (
     Standing,
     TimeRecord,
 )
+from shieldwall.agent.service.state_files import (
+    ATTEMPTS,
+    IDENTITY,
+    INSTANCE,
+    KEY,
+    LEAVING,
+    MANIFEST,
+    NEXT_KEY,
+    OWN_FILES,
+    PENDING,
+    POLICIES,
+    REPORT,
+    SEALS,
+    SEQUENCE,
+    STANDING,
+    TIME,
+    TROUBLESHOOTING,
+    StateFiles,
+)
+from shieldwall.agent.service.wishes import Wishes
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.status import StatusReport
-from shieldwall.contract.strict_json import decode, digest_of_bytes, encode
+from shieldwall.contract.strict_json import decode
 from shieldwall.trust.device_key import BadDeviceKeyError, SigningKey
-
-T = TypeVar("T")
-
-KEY: Final = "device.key"
-NEXT_KEY: Final = "device.key.next"
-INSTANCE: Final = "instance.json"
-PENDING: Final = "pending.json"
-IDENTITY: Final = "identity.json"
-SEQUENCE: Final = "sequence.json"
-MANIFEST: Final = "manifest.json"
-POLICIES: Final = "policies"
-REPORT: Final = "report.json"
-STANDING: Final = "standing.json"
-TIME: Final = "time.json"
-WISH: Final = "wish"
-LEAVING: Final = "leaving.json"
-TROUBLESHOOTING: Final = "troubleshooting.json"
-ATTEMPTS: Final = "attempts"
-SEALS: Final = "seals.json"
-OWN_FILES: Final = "own-files.json"
-ROTATE: Final = "rotate"
-ATTEST: Final = "attest"
-
-
-_SMALL_BYTES: Final = 16 * 1024
-_place: Final = lru_cache(maxsize=64)(Path.joinpath)
-
-
-@lru_cache(maxsize=16)
-def _read(content: bytes, kind: type[T]) -> T:
-    """Understand a small document once: a check-in reads the same ones again and again, and their bytes tell all."""
-    return decode(content, kind)
 
 
 @lru_cache(maxsize=1)
@@ -92,18 +55,21 @@ def _read_report(content: bytes) -> StatusReport:
     return decode(content, StatusReport)
 
 
-class AgentState(Struct, frozen=True, kw_only=True):
+class AgentState(StateFiles, frozen=True, kw_only=True):
     """Typed access to the state directory; every write is on disk when it returns.
 
     Every method may raise ``HostError`` (the disk is full or fails), and every reading one ``StateCorruptError``.
     """
 
-    directory: Path
-    disk: Disk
     open_tpm: OpenTpm | None = None
     """Opens this machine's TPM, where it has one: keys are then made in it."""
     vault: KeyVault | None = None
     """Where keys are made on systems that have a place of their own for them."""
+
+    @property
+    def wishes(self) -> Wishes:
+        """What somebody on this machine waits for."""
+        return Wishes(directory=self.directory, disk=self.disk)
 
     # Identity
 
@@ -186,45 +152,18 @@ class AgentState(Struct, frozen=True, kw_only=True):
 
     def find_instance(self) -> InstanceRecord | None:
         """Read the id of this installation; a damaged record counts as none, for an id can be drawn again."""
-        try:
-            return self._find(INSTANCE, InstanceRecord)
-        except StateCorruptError:
-            return None
+        return self._find_sound(INSTANCE, InstanceRecord)
 
     def put_instance(self, record: InstanceRecord) -> None:
         """Keep the id of this installation."""
         self._put(INSTANCE, record)
 
-    def is_rotation_wished(self) -> bool:
-        """Say whether somebody waits for a key change."""
-        return self.disk.read(self.directory / ROTATE) is not None
-
-    def wish_rotation(self) -> None:
-        """Ask for a key change at the next check-in."""
-        self.disk.write(self.directory / ROTATE, b"")
-
-    def is_attestation_wished(self) -> bool:
-        """Say whether the device key is to be attested."""
-        return self.disk.read(self.directory / ATTEST) is not None
-
-    def wish_attestation(self) -> None:
-        """Ask for the device key to be attested at the next check-in."""
-        self.disk.write(self.directory / ATTEST, b"")
-
-    def drop_attestation(self) -> None:
-        """End the wait for an attestation."""
-        self.disk.remove(self.directory / ATTEST)
-
-    def drop_rotation(self) -> None:
-        """End the wait for a key change."""
-        self.disk.remove(self.directory / ROTATE)
-
     def forget(self) -> None:
         """Leave management: the identity goes first, so that nothing half remembered is ever used."""
         secret = (KEY, NEXT_KEY)
-        wishes = (WISH, ROTATE, ATTEST)
-        for name in (IDENTITY, PENDING, *secret, INSTANCE, SEQUENCE, MANIFEST, REPORT, STANDING, TIME, *wishes):
+        for name in (IDENTITY, PENDING, *secret, INSTANCE, SEQUENCE, MANIFEST, REPORT, STANDING, TIME):
             self.disk.remove(self.directory / name)
+        self.wishes.forget()
         self.keep_policies(())
         for waiting in self.disk.names(self.directory / ATTEMPTS):
             self.disk.remove(self.directory / ATTEMPTS / waiting)
@@ -266,32 +205,11 @@ class AgentState(Struct, frozen=True, kw_only=True):
 
     def find_own_files(self) -> OwnFilesRecord | None:
         """Read how the agent's files looked; a damaged record counts as none."""
-        try:
-            return self._find(OWN_FILES, OwnFilesRecord)
-        except StateCorruptError:
-            return None
+        return self._find_sound(OWN_FILES, OwnFilesRecord)
 
     def put_own_files(self, record: OwnFilesRecord) -> None:
         """Keep how the agent's files look."""
         self._put(OWN_FILES, record)
-
-    def is_seal_broken(self) -> bool:
-        """Say whether somebody else wrote in the place of the identity; each change is told once."""
-        content, accepted = self.disk.read(self.directory / IDENTITY), self._seals()
-        if content is None or digest_of_bytes(content) in accepted:
-            return False
-        self._put(SEALS, (digest_of_bytes(content),))
-        return bool(accepted)  # an identity that an older agent wrote is sealed as it is found
-
-    def _seal(self, content: bytes) -> None:
-        """Note what is about to be written; until it is, what stands there is right as well."""
-        self._put(SEALS, tuple(dict.fromkeys((*self._seals()[-1:], digest_of_bytes(content)))))
-
-    def _seals(self) -> tuple[Digest, ...]:
-        try:
-            return self._find(SEALS, tuple[Digest, ...]) or ()
-        except StateCorruptError:
-            return ()
 
     # Sequence
 
@@ -314,10 +232,7 @@ class AgentState(Struct, frozen=True, kw_only=True):
 
     def find_manifest(self) -> Envelope | None:
         """Read the manifest being enforced; a damaged one counts as none, for the server gives it again."""
-        try:
-            return self._find(MANIFEST, Envelope)
-        except StateCorruptError:
-            return None
+        return self._find_sound(MANIFEST, Envelope)
 
     def put_manifest(self, manifest: Envelope) -> None:
         """Switch to another manifest, whose policies are all stored."""
@@ -329,10 +244,7 @@ class AgentState(Struct, frozen=True, kw_only=True):
 
     def find_policy(self, digest: Digest) -> Envelope | None:
         """Read a policy envelope; a damaged one counts as none, for the server gives it again."""
-        try:
-            return self._find(f"{POLICIES}/{digest}", Envelope)
-        except StateCorruptError:
-            return None
+        return self._find_sound(f"{POLICIES}/{digest}", Envelope)
 
     def put_policy(self, digest: Digest, envelope: Envelope) -> None:
         """Store a policy envelope under the digest of its payload."""
@@ -374,15 +286,6 @@ class AgentState(Struct, frozen=True, kw_only=True):
         """Keep how trusted time stands to the local clock."""
         self._put(TIME, record)
 
-    def wish(self) -> str:
-        """Read the name of the last request to check in now."""
-        content = self.disk.read(self.directory / WISH) or b""
-        return content.decode("ascii", errors="replace")
-
-    def put_wish(self, name: str) -> None:
-        """Ask for a check-in, under a name by which its end can be recognised."""
-        self.disk.write(self.directory / WISH, name.encode("ascii"))
-
     def _find_key(self, name: str) -> SigningKey | None:
         content = self.disk.read(self.directory / name)
         if content is None:
@@ -391,21 +294,3 @@ class AgentState(Struct, frozen=True, kw_only=True):
             return read_key(content, self.open_tpm, self.vault)
         except BadDeviceKeyError as error:
             raise StateCorruptError(f"{self.directory / name} does not hold a device key.") from error
-
-    def _find(self, name: str, kind: type[T]) -> T | None:
-        content = self.disk.read(_place(self.directory, name))
-        if content is None:
-            return None
-        try:
-            if len(content) > _SMALL_BYTES:
-                return decode(content, kind)
-            found: T = _read(content, kind)  # type: ignore[arg-type]  # types are hashable
-        except ShieldwallError as error:  # not our JSON, or a trust root that contradicts itself
-            raise StateCorruptError(f"{self.directory / name} is damaged: {error.cause}") from error
-        return found
-
-    def _put(self, name: str, value: object) -> None:
-        content = encode(value)
-        if name == IDENTITY:
-            self._seal(content)
-        self.disk.write(_place(self.directory, name), content)

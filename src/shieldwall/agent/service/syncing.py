@@ -58,7 +58,7 @@ class Sync(Struct, frozen=True, kw_only=True):
         """Ask the running agent; false when it ended before it came to it."""
         state = self.surroundings.state
         wish = self.surroundings.randomness(16).hex()
-        state.put_wish(wish)
+        state.wishes.put_check_in(wish)
         ask_to_check_in(holder)
         deadline = self.monotonic() + PATIENCE_SECONDS
         while state.standing().answered_wish != wish:

@@ -76,13 +76,13 @@ class Upkeep(Struct, frozen=True, kw_only=True):
             ShieldwallError: Somebody waits for a key change, and it failed. What is merely due is tried again later.
         """
         has_changed = self._keep_identity()
-        if self.state.is_attestation_wished():
+        if self.state.wishes.has_attestation():
             self._attest()
         return has_changed
 
     def _keep_identity(self) -> bool:
-        if self.state.is_rotation_wished():
-            self.state.drop_rotation()
+        if self.state.wishes.has_rotation():
+            self.state.wishes.drop_rotation()
             self.change_key()
             return True
         identity, now = self.state.get_identity(), self.clock.now()
@@ -105,7 +105,7 @@ class Upkeep(Struct, frozen=True, kw_only=True):
             self.journal.trouble("attestationFailed", error)
             if not isinstance(error, ProblemAnswerError) or error.problem.status not in _FINAL:
                 return
-        self.state.drop_attestation()
+        self.state.wishes.drop_attestation()
 
     def renew(self) -> None:
         """Get a new certificate for the key in use. Raises: ShieldwallError."""
@@ -170,7 +170,7 @@ class Upkeep(Struct, frozen=True, kw_only=True):
         return True
 
     def _use(self, following: SigningKey, certificate: str | None = None) -> None:
-        self.state.wish_attestation()  # the server knows nothing of where the new key lives
+        self.state.wishes.put_attestation()  # the server knows nothing of where the new key lives
         self.state.put_key(following)
         self.gateway.key = following
         kept = self.state.get_identity().certificate if certificate is None else certificate
