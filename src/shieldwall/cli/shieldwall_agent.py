@@ -46,7 +46,7 @@ if sys.platform != "win32":
 
 @app.command()
 def run(context: typer.Context, root: RootOption = None, state: StateOption = None) -> None:
-    """Check in and enforce, until stopped. This is what the service runs."""
+    """Check in and enforce, until stopped. Where the package is installed, its service does the same."""
     socket = applier_of(context, root)
     root, state = places_of(context, root, state)
     with speaking_plainly("run the agent", exit_code=exit_code):
