@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import pytest
 from sqlalchemy import Connection
 from tests.manager.test_enforcement_scope import DEFAULT, OFF, code_of, counts, events
 from tests.manager.test_targeting import ALL, policies_of
+from tests.support.databases import on_postgresql_alone
 from tests.support.manager_world import World, a_draft
 from tests.support.samples import TENANT_ID
 
@@ -113,9 +113,8 @@ def test_a_device_that_the_program_before_brought_up_to_date_is_decided_at_the_e
         assert not aims.is_open(connection, TENANT_ID)
 
 
+@on_postgresql_alone
 def test_nobody_waits_for_a_device_that_somebody_else_holds(world: World) -> None:
-    if world.database.is_sqlite:
-        pytest.skip("one writer at a time")
     with world.database.write() as connection:
         acting, (held, free) = a_fleet(world, connection, 2)
         save_scope(connection, acting, OFF)
