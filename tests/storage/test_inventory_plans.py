@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,18 @@ KEYS: dict[Sort, Any] = {
 }
 OTHERS: dict[Sort, Any] = {Sort.EXPOSURE: 2, Sort.STATE: "pending"}
 INDEXES = {Sort.EXPOSURE: "ix_inventory_exposed", Sort.STATE: "ix_inventory_other_states"}
+
+
+@pytest.fixture
+def some_devices(tenant_database: Database) -> None:
+    """Devices that are all alike: PostgreSQL finds one index of an empty list as good as the other."""
+    if tenant_database.is_sqlite:
+        return
+    with tenant_database.write() as connection:
+        for number in range(1, 101):
+            devices.add(connection, a_device(number))
+    with closing(tenant_database.engine.raw_connection()) as outside:  # what is left of rows that are gone counts too
+        outside.cursor().execute("VACUUM (FULL, ANALYZE) inventory, devices, check_ins")
 
 
 @pytest.fixture
@@ -82,6 +95,7 @@ def test_who_goes_through_a_tenant_reads_nothing_of_the_others(
     assert not is_sorted(plan)
 
 
+@pytest.mark.usefixtures("some_devices")
 def test_those_that_are_not_like_the_others_are_found_without_reading_these(
     plans: tuple[Connection, list[str]],
 ) -> None:
