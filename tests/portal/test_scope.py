@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.support.samples import TENANT_ID, device_id
 
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, TagRule
 from shieldwall.server.manager.enforcement_scope import get_scope, save_scope
+from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.storage import devices
 
 RULE = 'device.displayName -startsWith "web"'
@@ -123,6 +125,30 @@ def test_a_preview_that_is_not_true_any_more_is_shown_anew(world: AdminWorld, ad
     assert "0 taken, 2 released" in text_of(again.text)
     assert scope_of(world) == EnforcementScope()
     assert sends(ada, "/scope", fields_of(again.text, "/scope")).status_code == 303
+
+
+def test_the_page_says_how_many_have_still_to_take_up_what_was_saved(world: AdminWorld, ada: Client) -> None:
+    with world.writing() as connection:
+        released = world.manager.join(connection, 1, tags=())
+        world.manager.join(connection, 2)
+        acting = replace(world.manager.acting, most_at_once=0)
+        save_scope(connection, acting, EnforcementScope(linux=Coverage.TAGGED))
+    assert "still taking up what changed" in text_of(ada.get("/scope").text)
+
+    with world.writing() as connection:
+        looked = look(connection, TENANT_ID, portion=1)
+        assert looked is not None
+        sweep(connection, acting, looked, "here")
+    assert "At most 1 device has still to take up what changed." in text_of(ada.get("/scope").text)
+
+    while looked is not None:
+        with world.writing() as connection:
+            looked = look(connection, TENANT_ID)
+            if looked is not None:
+                sweep(connection, acting, looked, "here")
+    assert "take up" not in text_of(ada.get("/scope").text)
+    with world.services.database.read() as connection:
+        assert devices.get(connection, released).enrollment_code == 2
 
 
 def test_what_somebody_else_saved_meanwhile_is_not_undone(world: AdminWorld, ada: Client) -> None:

@@ -42,7 +42,7 @@ def get_enforcement_scope(services: Services, request: GraphRequest) -> Response
 
 @patch(PATH, opt=_WRITE | needs(ResourceAction.UPDATE_SCOPE) | changes(SCOPE, takes=SCOPE_CHANGES), sync_to_thread=True)
 def update_enforcement_scope(services: Services, request: GraphRequest, body: RawBody) -> Response[bytes]:
-    """Change the members named; devices are taken and released at once, and `effect` says which (ours)."""
+    """Change the members named; `effect` says which devices are taken and released when they check in next (ours)."""
     members = members_of(request, body)
     with services.database.write() as connection:
         acting = acting_for(services, request)

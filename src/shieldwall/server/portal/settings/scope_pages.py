@@ -23,6 +23,7 @@ from shieldwall.server.authorization import needs
 from shieldwall.server.inventory.table_export import Table
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.manager.enforcement_scope import Moved, MovedDevice, ScopeEffect
+from shieldwall.server.manager.sweeping import still_to_come
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
@@ -30,8 +31,8 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.work.progress import File, Progress
 from shieldwall.server.portal.work.tables import write_table
-from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import targets
+from shieldwall.server.sight import caller_of, sight_of
+from shieldwall.server.storage import aims, targets
 
 PLATFORMS: Final = (
     ("windows", "Windows"),
@@ -63,7 +64,9 @@ def show_scope(services: Services, rendering: Renderer, request: PageRequest) ->
     """Show which devices may be managed."""
     with services.database.read() as connection:
         scope = enforcement_scope.get_scope(connection, services.tenant.id)
-    return _page(rendering, request, scope, seen=digest_of(scope))
+        is_open = aims.is_scope_open(connection, services.tenant.id)
+        to_come = still_to_come(connection, services.tenant.id) if is_open else 0
+    return _page(rendering, request, scope, seen=digest_of(scope), to_come=to_come)
 
 
 @post("/scope/preview", opt=SIGNED_IN | needs(ResourceAction.UPDATE_SCOPE), sync_to_thread=True, status_code=200)
@@ -124,6 +127,7 @@ def _page(
     form: Mapping[str, str] | None = None,
     problem: ShieldwallError | None = None,
     is_stale: bool = False,
+    to_come: int | None = 0,
 ) -> Response[str]:
     written = [f"{each.display_name}: {each.rule}" for each in scope.dynamic_tags]
     return rendering.page(
@@ -141,6 +145,8 @@ def _page(
         most=1 if effect is None else max(1, *(max(before, after) for _, before, after in effect.systems), 1),
         problem=problem,
         is_stale=is_stale,
+        is_catching_up=to_come != 0,
+        to_come=to_come if sight_of(request).access.may_everywhere(ResourceAction.READ_DEVICES) else None,
     )
 
 
