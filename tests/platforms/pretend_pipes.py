@@ -58,6 +58,10 @@ class PretendPipes:
     def close(self) -> None:
         self._come.put(None)
 
+    @property
+    def is_somebody_waiting(self) -> bool:
+        return not self._come.empty()
+
     def dial(self, path: Path, seconds: float) -> Wire:
         """Come in as ``number``; implements ``Dial``."""
         return self.dial_as(self.number)(path, seconds)

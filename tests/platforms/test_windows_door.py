@@ -17,7 +17,7 @@ from shieldwall.agent.applier.ports import Asker
 from shieldwall.agent.applier.refusals import StrangerError
 from shieldwall.agent.applier.server import Server
 from shieldwall.agent.service.remote_applier import SocketApplier
-from shieldwall.agent.windows.door import PipeDoor
+from shieldwall.agent.windows.door import MOST_PIPES, PipeDoor
 from shieldwall.agent.windows.identities import (
     AGENT_NUMBER,
     STRANGER_NUMBER,
@@ -108,6 +108,37 @@ def test_many_clients_come_at_once() -> None:
             client.close()
 
     assert len(asked) == 12
+
+
+def test_a_door_that_was_closed_takes_nobody_from_the_next_one() -> None:
+    pipes = PretendPipes()
+    for _ in range(200):  # a service that is stopped and started anew, as often as it takes to see two doors at once
+        with serving(pipes) as asked:
+            assert sum(each.name == "door" for each in threading.enumerate()) == 1
+            ask = asking(pipes)
+            assert ask(protocol.Refresh()) == protocol.Done()
+            ask.close()
+        assert len(asked) == 1
+
+
+def test_a_door_closes_though_every_pipe_is_taken() -> None:
+    pipes = PretendPipes()
+    door = PipeDoor(pipes, lambda *_, **__: None)
+    door.open()
+    clients = [pipes.dial(Path("pipe"), 10) for _ in range(MOST_PIPES)]
+    try:
+        for client in clients:
+            client.sendall(b"\0")
+        while pipes.is_somebody_waiting:
+            time.sleep(0.001)
+        closing = threading.Thread(target=door.close)
+        closing.start()
+        closing.join(10)
+        assert not closing.is_alive()
+        assert [client.recv(1) for client in clients] == [b""] * MOST_PIPES
+    finally:
+        for client in clients:
+            client.close()
 
 
 def test_a_service_has_the_sid_that_windows_gives_it() -> None:

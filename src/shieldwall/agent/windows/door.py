@@ -53,10 +53,12 @@ class PipeDoor(Struct):
     _numbers: dict[int, int] = field(default_factory=dict)
     _room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MOST_PIPES))
     _closed: threading.Event = field(default_factory=threading.Event)
+    _doorkeeper: threading.Thread | None = None
 
     def open(self) -> None:
         """Begin to let clients in."""
-        threading.Thread(target=self._let_in, name="door", daemon=True).start()
+        self._doorkeeper = threading.Thread(target=self._let_in, name="door", daemon=True)
+        self._doorkeeper.start()
 
     def fileno(self) -> int:
         """See ``Listener.fileno``."""
@@ -84,15 +86,21 @@ class PipeDoor(Struct):
             raise OSError("Nobody came by this connection.") from None
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Let nobody in any more: once this returns, whoever comes finds the next door, or none."""
         self._closed.set()
         self.pipes.close()
+        self._room.release()  # where all pipes are taken, it is room that the doorkeeper waits for
+        if self._doorkeeper is not None:
+            self._doorkeeper.join()
         for end in self._bell:
             end.close()
+        self._turn_away()
 
     def _let_in(self) -> None:
         while not self._closed.is_set():
             self._room.acquire()
+            if self._closed.is_set():
+                return
             try:
                 end = self.pipes.next()
             except OSError as error:
@@ -121,6 +129,8 @@ class PipeDoor(Struct):
             self._come.put((servers, number))
             with contextlib.suppress(OSError):
                 self._bell[1].send(b"\0")
+            if self._closed.is_set():
+                self._turn_away()
             back = threading.Thread(target=_to_pipe, args=(ours, end), name="pipe", daemon=True)
             back.start()
             with contextlib.suppress(OSError):
@@ -130,6 +140,12 @@ class PipeDoor(Struct):
             with contextlib.suppress(OSError):
                 ours.shutdown(socket.SHUT_RDWR)
             back.join()
+
+    def _turn_away(self) -> None:
+        """Close what nobody accepts any more."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._come.get_nowait()[0].close()
 
 
 def _to_pipe(ours: socket.socket, end: PipeEnd) -> None:
