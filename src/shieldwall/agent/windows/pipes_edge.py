@@ -23,7 +23,6 @@ import win32pipe
 import win32security
 import winerror
 
-from shieldwall.agent.windows.door import MOST_PIPES
 from shieldwall.agent.windows.identities import (
     ADMINISTRATORS_SID,
     AGENT_SERVICE,
@@ -134,11 +133,12 @@ class PipeWire:
 
 
 class NamedPipes:
-    """The applier's side; implements ``Pipes``. The first instance is refused where somebody has one of that name."""
+    """The applier's side, for so many clients at once; implements ``Pipes``. The first instance is refused where somebody has one of that name."""
 
-    def __init__(self, name: str, *, agent_service: str) -> None:
+    def __init__(self, name: str, *, agent_service: str, most: int) -> None:
         self._name = name
         self._agent_service = agent_service
+        self._most = most
         self._is_first = True
         self._stop = win32event.CreateEvent(None, True, False, None)
 
@@ -167,7 +167,7 @@ class NamedPipes:
         )
         mode = win32pipe.PIPE_ACCESS_DUPLEX | win32con.FILE_FLAG_OVERLAPPED | (_FIRST_INSTANCE if self._is_first else 0)
         kind = win32pipe.PIPE_TYPE_BYTE | win32pipe.PIPE_READMODE_BYTE | win32pipe.PIPE_WAIT | _REJECT_REMOTE_CLIENTS
-        handle = win32pipe.CreateNamedPipe(self._name, mode, kind, MOST_PIPES, _BUFFER, _BUFFER, 0, attributes)
+        handle = win32pipe.CreateNamedPipe(self._name, mode, kind, self._most, _BUFFER, _BUFFER, 0, attributes)
         self._is_first = False
         return handle
 

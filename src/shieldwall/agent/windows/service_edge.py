@@ -37,6 +37,7 @@ from shieldwall.agent.providers.windows_defender.landings import landings, prope
 from shieldwall.agent.service.waiting import Wake
 from shieldwall.agent.windows import system_edge
 from shieldwall.agent.windows.applying import WindowsApplier
+from shieldwall.agent.windows.door import MOST_PIPES
 from shieldwall.agent.windows.identities import AGENT_SERVICE, APPLIER_SERVICE, PIPE
 from shieldwall.agent.windows.pipes_edge import NamedPipes
 from shieldwall.agent.windows.working import WindowsAgent
@@ -75,7 +76,7 @@ class ApplierService(win32serviceutil.ServiceFramework):  # type: ignore[misc]
             registry=backend,
             management=Management(cim=cim, refusals=store.refusals),
             state=APPLIER_STATE,
-            pipes=NamedPipes(PIPE, agent_service=AGENT_SERVICE),
+            pipes=NamedPipes(PIPE, agent_service=AGENT_SERVICE, most=MOST_PIPES),
             clock=SystemClock(),
             journal=Journal(out=system_edge.EventLog(), clock=SystemClock()),
             monotonic=time.monotonic,
