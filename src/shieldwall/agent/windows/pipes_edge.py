@@ -133,7 +133,10 @@ class PipeWire:
 
 
 class NamedPipes:
-    """The applier's side, for so many clients at once; implements ``Pipes``. The first instance is refused where somebody has one of that name."""
+    """The applier's side, for ``most`` clients at once; implements ``Pipes``.
+
+    The first instance is refused where somebody has one of that name.
+    """
 
     def __init__(self, name: str, *, agent_service: str, most: int) -> None:
         self._name = name
