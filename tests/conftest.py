@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from tests.support.sharing import Sharing
     from xdist.remote import Producer
 
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+"""No property is a timed test, on a machine that is busy with something else least of all."""
+
 settings.register_profile(
     "campaign",
     max_examples=size(short=1_000, full=100_000),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 """``make campaign``: hours, on demand."""
 
