@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 from hypothesis import given
@@ -80,6 +82,20 @@ def test_all_of_it_may_be_asked_at_once_and_as_much_again_in_its_time() -> None:
     assert taken(throttle, a_call()) == 100
     watch.now += GRAPH_SECONDS / 2
     assert taken(throttle, a_call()) == 50
+
+
+def test_requests_are_let_in_one_after_the_other() -> None:
+    """Two threads that look before either takes would both have the last one there is."""
+    both_look = Barrier(2, timeout=0.05)
+
+    def watch() -> float:
+        with pytest.raises(BrokenBarrierError):
+            both_look.wait()
+        return 1_000.0
+
+    throttle = Throttle(Limits(app_requests=2), watch)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(throttle.admit, [a_call(), a_call()]))
 
 
 def test_one_application_does_not_pay_for_another_and_all_pay_for_the_tenant() -> None:

@@ -105,6 +105,7 @@ class Throttle:
 
     def __init__(self, limits: Limits, monotonic: Callable[[], float]) -> None:
         self._monotonic: Final = monotonic
+        self._lock: Final = threading.Lock()  # requests are let in on threads, where it is asked who sends them
         self._of_caller: Final = Meter(limits.app_requests, GRAPH_SECONDS)
         self._of_tenant: Final = Meter(limits.tenant_requests, GRAPH_SECONDS)
         self._writes_of_caller: Final = Meter(limits.app_writes, GRAPH_SECONDS)
@@ -118,7 +119,8 @@ class Throttle:
         Raises:
             TooManyRequestsError: Not now.
         """
-        _take_all(self._meters(call), self._monotonic(), "Too many requests were sent in a short time.")
+        with self._lock:
+            _take_all(self._meters(call), self._monotonic(), "Too many requests were sent in a short time.")
 
     def _meters(self, call: Call) -> list[tuple[Meter, str]]:
         caller = f"{call.tenant} {call.caller}"

@@ -16,7 +16,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.admin_requests import allowed_methods, record_of
-from shieldwall.server.authorization import Principal, authorization_of
+from shieldwall.server.authorization import Authorization, Principal, authorization_of
 from shieldwall.server.callers import Callers, Connection, issuer_of
 from shieldwall.server.claims_challenges import challenge_headers
 from shieldwall.server.gates import is_narrowed, pass_gates
@@ -74,7 +74,6 @@ from shieldwall.server.graph import (
     users,
     webhooks,
 )
-from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.defender import actions
 from shieldwall.server.graph.defender import machines as defender_machines
 from shieldwall.server.graph.defender.errors import defender_error, is_defender_path
@@ -82,7 +81,8 @@ from shieldwall.server.graph.errors import FailedError, error_body, error_of_htt
 from shieldwall.server.graph.reports import cached, exports, fleet_reports, history_reports
 from shieldwall.server.graph.reports import handlers as reports
 from shieldwall.server.graph.requests import JSON, GraphRequest
-from shieldwall.server.parts import part_of, providing
+from shieldwall.server.one_thread import InOneThread, called_there, is_in_thread
+from shieldwall.server.parts import part_of
 from shieldwall.server.possession_of_requests import by_proof
 from shieldwall.server.services import AdminServices
 from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
@@ -168,12 +168,10 @@ def create_routes() -> tuple[Router, ...]:
     return tuple(
         Router(
             path=path,
-            route_handlers=handlers,
-            dependencies={
-                "services": Provide(serving_tenant_of_caller, sync_to_thread=False),
-                "resources": providing(CatalogResources),
-            },
+            route_handlers=called_there(handlers),
+            dependencies={"services": Provide(serving_tenant_of_caller, sync_to_thread=False)},
             guards=[_guard],
+            middleware=[InOneThread],
             exception_handlers={ShieldwallError: answer_error, HTTPException: answer_error, Exception: answer_error},
         )
         for path, handlers in handlers_by_path
@@ -235,19 +233,25 @@ def is_graph_path(path: str) -> bool:
 
 
 async def _guard(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Find out who calls, from the bearer token, and ask whether they may: so much, and this."""
+    """Find out who calls, and ask whether they may: in a thread, where nearly every request is already."""
     if connection.scope.get("method") == "OPTIONS":
         return  # the framework answers, with the header Allow that a 405 tells anybody as well
+    if is_in_thread(handler):
+        _admit(connection, authorization_of(handler.opt))
+    else:
+        await sync_to_thread(_admit, connection, authorization_of(handler.opt))
+
+
+def _admit(connection: Connection, authorization: Authorization) -> None:
+    """Find out who calls, from the bearer token, and ask whether they may: so much, this, on what the path names."""
     services = part_of(connection.scope, AdminServices)
-    callers = part_of(connection.scope, Callers)
-    authorization = authorization_of(handler.opt)
-    principal = None if authorization.public else await sync_to_thread(callers.principal_of, connection)
+    principal = None if authorization.public else part_of(connection.scope, Callers).principal_of(connection)
     if principal is not None:
         part_of(connection.scope, Throttle).admit(_call_of(connection, principal))
     authorization.admit(principal, services.clock.now())
     connection.scope["user"] = principal
     if principal is not None and is_narrowed(authorization, principal):
-        await sync_to_thread(pass_gates, services, authorization, principal, connection.path_params)
+        pass_gates(services, authorization, principal, connection.path_params)
 
 
 def _call_of(connection: Connection, principal: Principal) -> Call:

@@ -22,12 +22,12 @@ from shieldwall.server.graph.policy_access import READ
 from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
     GraphRequest,
-    Resources,
     Services,
     answer,
     list_answer,
     page_answer,
     query_of,
+    resources_of,
 )
 from shieldwall.server.graph.schemas.definitions import CATEGORY, DEFINITION
 from shieldwall.server.graph.schemas.templates import SETTING_TEMPLATE, TEMPLATE
@@ -48,11 +48,11 @@ _BELOW: Final[Expandable] = {"settingTemplates": {"settingDefinitions": {}}}
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(TEMPLATE, expand=_WITH_SETTING_TEMPLATES),
     sync_to_thread=False,
 )
-def list_templates(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
+def list_templates(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the policy templates, in pages."""
     query = query_of(request, expandable=_BELOW)
-    listed = query.cut(query.fitting(TEMPLATE_FIELDS, resources.templates.values()), query.size)
-    rows = [(name, resources.template(found["id"], _expanded(query)) or found) for name, found in listed]
+    listed = query.cut(query.fitting(TEMPLATE_FIELDS, resources_of(request).templates.values()), query.size)
+    rows = [(name, resources_of(request).template(found["id"], _expanded(query)) or found) for name, found in listed]
     return page_answer(services, request, query, rows, TEMPLATE_FIELDS)
 
 
@@ -61,10 +61,10 @@ def list_templates(services: Services, resources: Resources, request: GraphReque
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(TEMPLATE, expand=_WITH_SETTING_TEMPLATES),
     sync_to_thread=False,
 )
-def get_template(resources: Resources, request: GraphRequest, template_id: FromPath[str]) -> Response[bytes]:
+def get_template(request: GraphRequest, template_id: FromPath[str]) -> Response[bytes]:
     """Return one policy template."""
     query = query_of(request, expandable=_BELOW)
-    found = _found(resources.template(template_id, _expanded(query)), "template", template_id)
+    found = _found(resources_of(request).template(template_id, _expanded(query)), "template", template_id)
     return answer(query.shape(found, TEMPLATE_FIELDS))
 
 
@@ -73,20 +73,18 @@ def get_template(resources: Resources, request: GraphRequest, template_id: FromP
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(SETTING_TEMPLATE, expand=_WITH_DEFINITIONS),
     sync_to_thread=False,
 )
-def list_setting_templates(
-    services: Services, resources: Resources, request: GraphRequest, template_id: FromPath[str]
-) -> Response[bytes]:
+def list_setting_templates(services: Services, request: GraphRequest, template_id: FromPath[str]) -> Response[bytes]:
     """List the settings that a template offers."""
     query = query_of(request, expandable=_WITH_DEFINITIONS)
-    found = _found(resources.setting_templates(template_id, query.expand), "template", template_id)
+    found = _found(resources_of(request).setting_templates(template_id, query.expand), "template", template_id)
     return list_answer(services, request, query, found, SETTING_TEMPLATE_FIELDS)
 
 
 @get(_SETTINGS, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(DEFINITION), sync_to_thread=False)
-def list_definitions(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
+def list_definitions(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the setting definitions, in pages."""
     query = query_of(request)
-    rows = query.cut(query.fitting(DEFINITION_FIELDS, resources.definitions.values()), query.size)
+    rows = query.cut(query.fitting(DEFINITION_FIELDS, resources_of(request).definitions.values()), query.size)
     return page_answer(services, request, query, rows, DEFINITION_FIELDS)
 
 
@@ -95,17 +93,19 @@ def list_definitions(services: Services, resources: Resources, request: GraphReq
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(DEFINITION),
     sync_to_thread=False,
 )
-def get_definition(resources: Resources, request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
+def get_definition(request: GraphRequest, setting_id: FromPath[str]) -> Response[bytes]:
     """Return one setting definition."""
     query = query_of(request)
-    return answer(query.shape(_found(resources.definitions.get(setting_id), "setting", setting_id), DEFINITION_FIELDS))
+    return answer(
+        query.shape(_found(resources_of(request).definitions.get(setting_id), "setting", setting_id), DEFINITION_FIELDS)
+    )
 
 
 @get(_CATEGORIES, opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | lists(CATEGORY), sync_to_thread=False)
-def list_categories(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
+def list_categories(services: Services, request: GraphRequest) -> Response[bytes]:
     """List the categories of settings, in pages."""
     query = query_of(request)
-    rows = query.cut(query.fitting(CATEGORY_FIELDS, resources.categories.values()), query.size)
+    rows = query.cut(query.fitting(CATEGORY_FIELDS, resources_of(request).categories.values()), query.size)
     return page_answer(services, request, query, rows, CATEGORY_FIELDS)
 
 
@@ -114,10 +114,12 @@ def list_categories(services: Services, resources: Resources, request: GraphRequ
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(CATEGORY),
     sync_to_thread=False,
 )
-def get_category(resources: Resources, request: GraphRequest, category_id: FromPath[str]) -> Response[bytes]:
+def get_category(request: GraphRequest, category_id: FromPath[str]) -> Response[bytes]:
     """Return one category."""
     query = query_of(request)
-    return answer(query.shape(_found(resources.categories.get(category_id), "category", category_id), CATEGORY_FIELDS))
+    return answer(
+        query.shape(_found(resources_of(request).categories.get(category_id), "category", category_id), CATEGORY_FIELDS)
+    )
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (

@@ -103,9 +103,8 @@ def count_machines(services: Services, request: GraphRequest) -> Response[bytes]
 @get(
     _PATH + "/export",
     opt=_READ | needs(ResourceAction.READ_DEVICES, Reach.LISTED) | answers(_FILE, asks=[*FITTING, *ORDER, FORMAT]),
-    sync_to_thread=True,
 )
-def export_machines(services: Services, request: GraphRequest) -> Stream:
+async def export_machines(services: Services, request: GraphRequest) -> Stream:
     """Write all devices that fit as one file, `format` csv or json (ours)."""
     asked = asked_in(request, _LISTING | {"format"}, only=True)
     kind = asked.get("format", ("csv",))

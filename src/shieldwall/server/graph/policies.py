@@ -39,7 +39,6 @@ from shieldwall.server.graph.policy_shapes import settings_resource
 from shieldwall.server.graph.preconditions import shown
 from shieldwall.server.graph.requests import (
     GraphRequest,
-    Resources,
     Services,
     answer,
     body_of,
@@ -48,6 +47,7 @@ from shieldwall.server.graph.requests import (
     members_of,
     page_answer,
     query_of,
+    resources_of,
 )
 from shieldwall.server.graph.schemas.policies import (
     NEW_POLICY,
@@ -82,7 +82,7 @@ class ReorderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     | lists(POLICY, expand=EXPANDABLE),
     sync_to_thread=True,
 )
-def list_policies(services: Services, resources: Resources, request: GraphRequest) -> Response[bytes]:
+def list_policies(services: Services, request: GraphRequest) -> Response[bytes]:
     """List policies, in pages; with the definitions of their settings a page is small."""
     query, fields = query_of(request, expandable=BELOW), policy_fields(services.catalog)
     if defines := query.expands("settings", "settingDefinitions"):
@@ -92,7 +92,7 @@ def list_policies(services: Services, resources: Resources, request: GraphReques
         rows = [(policy.id, resource_of(services, connection, policy, query.expand)) for policy in found]
     if defines:
         for policy, (_, resource) in zip(found, rows, strict=True):
-            resource["settings"] = defined(resources, policy, resource["settings"])
+            resource["settings"] = defined(resources_of(request), policy, resource["settings"])
     return page_answer(services, request, query, rows, fields)
 
 
@@ -132,16 +132,14 @@ def validate_policy(services: Services, request: GraphRequest, body: RawBody) ->
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | shows(POLICY, expand=EXPANDABLE, headers=ETAG),
     sync_to_thread=True,
 )
-def get_policy(
-    services: Services, resources: Resources, request: GraphRequest, policy_id: FromPath[str]
-) -> Response[bytes]:
+def get_policy(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """Return one policy."""
     query = query_of(request, expandable=BELOW)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
         resource, etag = resource_of(services, connection, policy, query.expand), etag_of(connection, policy)
     if query.expands("settings", "settingDefinitions"):
-        resource["settings"] = defined(resources, policy, resource["settings"])
+        resource["settings"] = defined(resources_of(request), policy, resource["settings"])
     return shown(request, query.shape(resource, policy_fields(services.catalog)), etag)
 
 
@@ -208,16 +206,14 @@ def delete_policy(services: Services, request: GraphRequest, policy_id: FromPath
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OBJECT) | lists(SETTING, expand=["settingDefinitions"]),
     sync_to_thread=True,
 )
-def list_settings(
-    services: Services, resources: Resources, request: GraphRequest, policy_id: FromPath[str]
-) -> Response[bytes]:
+def list_settings(services: Services, request: GraphRequest, policy_id: FromPath[str]) -> Response[bytes]:
     """List the settings of a policy."""
     query = query_of(request, expandable={"settingDefinitions": {}})
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
     settings = settings_resource(policy)
     if "settingDefinitions" in query.expand:
-        settings = defined(resources, policy, settings)
+        settings = defined(resources_of(request), policy, settings)
     return list_answer(services, request, query, settings, SETTING_FIELDS)
 
 

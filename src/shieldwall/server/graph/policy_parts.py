@@ -15,7 +15,7 @@ from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.graph.describing import shows
 from shieldwall.server.graph.policy_access import ONE, READ
 from shieldwall.server.graph.policy_shapes import assignments_resource, settings_resource
-from shieldwall.server.graph.requests import GraphRequest, Resources, Services, answer, query_of
+from shieldwall.server.graph.requests import GraphRequest, Services, answer, query_of, resources_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.policies import ASSIGNMENT
 from shieldwall.server.graph.schemas.settings import SETTING
@@ -54,12 +54,10 @@ def get_assignment(
     opt=READ | needs(ResourceAction.READ_POLICIES, Reach.OPEN) | shows(SETTING_TEMPLATE),
     sync_to_thread=False,
 )
-def get_setting_template(
-    resources: Resources, request: GraphRequest, template_id: FromPath[str], part: FromPath[str]
-) -> Response[bytes]:
+def get_setting_template(request: GraphRequest, template_id: FromPath[str], part: FromPath[str]) -> Response[bytes]:
     """Return one setting that a template offers; they are counted from 0."""
     query = query_of(request)
-    found = resources.setting_templates(template_id, frozenset())
+    found = resources_of(request).setting_templates(template_id, frozenset())
     if found is None:
         raise NotFoundError(f"There is no template {template_id[:128]!r}.")
     return answer(query.shape(_one(found, "setting template", part)))

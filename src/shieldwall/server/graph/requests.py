@@ -20,6 +20,7 @@ from shieldwall.server.graph.odata.fields import FieldMap
 from shieldwall.server.graph.odata.selection import Expandable
 from shieldwall.server.graph.query import MOST_DIGITS, Query, parse_query
 from shieldwall.server.graph.resources import Json, collection
+from shieldwall.server.parts import part_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import rows_of
 
@@ -27,7 +28,6 @@ T = TypeVar("T")
 
 GraphRequest: TypeAlias = Request[Any, Any, State]
 Services: TypeAlias = NamedDependency[AdminServices]
-Resources: TypeAlias = NamedDependency[CatalogResources]
 JSON: Final = "application/json"
 _PLACES: Final = frozenset({"$skip", "$skiptoken"})
 """Options that say where a page begins, and not what is asked for."""
@@ -57,6 +57,11 @@ def members_of(request: GraphRequest, body: bytes, *, annotations: bool = False)
 def is_annotation(name: str) -> bool:
     """Tell whether a member is an OData annotation, which says nothing that is not known."""
     return "@odata." in name or name.startswith("#")
+
+
+def resources_of(request: GraphRequest) -> CatalogResources:
+    """Return the catalog as resources."""
+    return part_of(request.scope, CatalogResources)
 
 
 def query_of(
