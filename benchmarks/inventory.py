@@ -18,6 +18,7 @@ from benchmarks.engines import Measured, on_both
 from benchmarks.figures import Bar, Engine, Figure
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.inventory import twins
 from shieldwall.server.inventory.machines import Wanted, facets, filter_at, list_machines
 from shieldwall.server.storage import inventory_rows, tenants
 from shieldwall.server.storage.database import Database
@@ -41,6 +42,7 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
 
 def _measured(measured: Measured, fleet: int) -> list[Figure]:
     fill(measured.database, fleet)
+    twins.clear_suspects(measured.database, TENANT)  # as a server does every five minutes (``server/sampling.py``)
     measured.settle()
     everybody = filter_at(NOW)
     plain = _pages(measured, everybody, Order())

@@ -1,6 +1,7 @@
 """Sampling: beside the administrators' front door every tenant is counted every five minutes, for charts over time.
 
-The first time is right after the start, so that pages of large tenants have figures soon.
+The first time is right after the start, so that pages of large tenants have figures soon. Whoever came since the last
+time is compared with the others, so that a list of duplicates has few to look at.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from shieldwall.server.inventory import twins
 from shieldwall.server.manager import samples
 from shieldwall.server.manager.figures import Fleet
 from shieldwall.server.services import AdminServices
@@ -47,9 +49,10 @@ class Sampling:
                 structlog.get_logger().exception("sampling_failed", tenant=tenant.id)
 
     def sample(self, tenant: Tenant) -> None:
-        """Count one tenant, and keep what its charts show."""
+        """Count one tenant, keep what its charts show, and see who of those that came has a twin."""
         services = self.services
         fleet = Fleet(database=services.database, catalog=services.catalog, tenant_id=tenant.id)
         figures = services.figures.count_now(fleet, services.clock.now())
         with services.database.write() as connection:
             samples.keep(connection, tenant.id, figures)
+        twins.clear_suspects(services.database, tenant.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -13,7 +13,10 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.inventory.pending import replace_device
 from shieldwall.server.storage import inventory_twins
+from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import SPEAKING, Device, DeviceState
+from shieldwall.server.storage.inventory_twins import Suspect
+from shieldwall.server.storage.walking import AT_ONCE, write_where_found
 
 
 class CannotMergeError(ShieldwallError):
@@ -44,6 +47,21 @@ def proposals(
         device_id: {other: tuple(sorted(shared)) for other, shared in sorted(others.items())}
         for device_id, others in found.items()
     }
+
+
+def clear_suspects(database: Database, tenant_id: TenantId) -> int:
+    """Compare those that may share hardware with the others, so that few stay to be looked at; return how many do not.
+
+    Raises:
+        StorageUnavailableError: The database cannot take it; what was cleared before stays.
+    """
+
+    def look(connection: Connection, after: str) -> tuple[Sequence[Suspect], str | None]:
+        suspected = inventory_twins.suspects(connection, tenant_id, int(after or 0), AT_ONCE)
+        found = inventory_twins.alone(connection, tenant_id, suspected)
+        return found, str(suspected[-1].number) if len(suspected) == AT_ONCE else None
+
+    return write_where_found(database, look, inventory_twins.clear)
 
 
 def merge(connection: Connection, acting: Acting, device_id: DeviceId, into: DeviceId) -> Device:

@@ -32,6 +32,7 @@ from shieldwall.server.storage import (
     identity_schema,
     portal_schema,
     report_schema,
+    twin_schema,
 )
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
@@ -54,6 +55,7 @@ __all__ = [
     "metadata",
     "portal_schema",
     "report_schema",
+    "twin_schema",
 ]
 
 tenants: Final = Table(
