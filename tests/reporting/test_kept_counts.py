@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final, TypeAlias
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyroaring import BitMap
 from tests.manager.test_statuses import to_all
 from tests.reporting.held import Following
 from tests.support.manager_world import World
 from tests.support.samples import TENANT_ID, device_id, group_id
 
 from shieldwall.server.access.grants import Scope
+from shieldwall.server.reporting import image
 from shieldwall.server.reporting.held import HeldFleet
+from shieldwall.server.reporting.image import FleetImage
 from shieldwall.server.reporting.slices import EVERYTHING
 from shieldwall.server.reporting.tallies import Tallies
 from shieldwall.server.storage import group_members, scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
+from shieldwall.server.storage.image_rows import LISTED, STOOD, ImageRow
 
+MOST: Final = 3
+DEVICES, KINDS = st.integers(0, MOST - 1), st.integers(0, 2_000)
 TAGGED = (Scope(tags=frozenset({"1"})),)
 
 
@@ -63,6 +73,40 @@ def test_what_is_kept_of_who_was_in_touch_ends_with_it(world: World) -> None:
     assert before is not None
     assert after is not None
     assert before.counts.health != after.counts.health
+
+
+def a_row(number: int, kind: int) -> ImageRow:
+    stood = None if kind % 3 == 0 else (kind,) * len(STOOD)
+    return ImageRow(device_id(number), (kind,) * len(LISTED), stood)
+
+
+Step: TypeAlias = tuple[str, int, int]
+STEPS: Final = st.lists(st.tuples(st.sampled_from(["put", "remove", "load", "compact"]), DEVICES, KINDS), min_size=8)
+
+
+@given(members=st.sets(st.integers(0, 2 * MOST)), steps=STEPS)
+def test_devices_that_are_followed_are_counted_as_those_that_are_chosen(members: set[int], steps: list[Step]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(image, "_COMPACT_FROM", 1)
+        fleet = FleetImage()
+        fleet.load([a_row(number, number) for number in range(MOST)])
+        followed, loaded = BitMap(members), MOST
+        for step, number, kind in steps:
+            match step:
+                case "put":
+                    fleet.put(a_row(number, kind))
+                case "remove":
+                    fleet.remove(device_id(number))
+                case "load":
+                    fleet.load([a_row(loaded, kind)])
+                    loaded += 1
+                case "compact":
+                    fleet.compact()
+            some = np.arange(len(fleet.listed_kinds)) % 2 == 0
+            for fits in (None, some):
+                found, expected = fleet.choose_followed(followed, fits), fleet.choose(followed, fits)
+                assert found.listed.tolist() == expected.listed.tolist()
+                assert found.stood.tolist() == expected.stood.tolist()
 
 
 def test_some_places_are_added_up_as_all_are() -> None:

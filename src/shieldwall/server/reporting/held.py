@@ -180,9 +180,13 @@ class HeldFleet:
             return None
         members, fits = self._among(asked, scopes)
         listed = self.image.choose(members, fits).listed
-        silent = self.image.choose(both(members, self.contact.inactive), fits).listed
+        silent = self.contact.inactive
+        if members is None:
+            silent_kinds = self.image.choose_followed(silent, fits).listed
+        else:
+            silent_kinds = self.image.choose(silent & members, fits).listed
         return DeviceFigures(
-            counts=counting.devices_of(self.image, listed, silent),
+            counts=counting.devices_of(self.image, listed, silent_kinds),
             agent_versions=counting.agent_versions(self.image, listed),
         )
 

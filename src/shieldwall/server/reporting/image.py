@@ -2,8 +2,8 @@
 
 ``listed`` holds what lists show and filter by, ``stood`` target, report, system and catalog of active devices that
 have a target. A device is of a pair of both. Counters by pair are kept along with every change, so the whole fleet is
-counted already, and every slice of it by what is listed; members of groups are looked at one by one. Groups and scope
-tags are roaring bitmaps of places.
+counted already, and every slice of it by what is listed, and so is one set of devices that is asked for again and
+again; members of groups are looked at one by one. Groups and scope tags are roaring bitmaps of places.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from shieldwall.contract.ids import DeviceId, GroupId
+from shieldwall.server.reporting.counters import Followed, grown, move
 from shieldwall.server.reporting.kinds import Counts, Kinds, Mask, Numbers
 from shieldwall.server.reporting.places import NOWHERE, Keys, Places
 from shieldwall.server.storage.device_records import DeviceState
@@ -67,6 +68,7 @@ class FleetImage:
         self.version = 0
         """Grows with every change."""
         self._everybody: tuple[int, Chosen] | None = None
+        self._followed: Followed | None = None
 
     @classmethod
     def restored(cls, state: ImageState) -> FleetImage:
@@ -81,7 +83,7 @@ class FleetImage:
             kinds.codes(iter(values))
         image._make_room(len(state.pair))
         image._pair[: len(state.pair)] = state.pair
-        image._counts = _grown(image._counts, len(state.pairs))
+        image._counts = grown(image._counts, len(state.pairs))
         image._counts += np.bincount(state.pair[state.pair >= 0], minlength=len(image._counts))
         image.groups.update(state.groups)
         image.tagged.update(state.tagged)
@@ -120,8 +122,9 @@ class FleetImage:
         stood = (self._stood_code(row.stood) for row in rows)
         codes = self._pairs.codes(zip(listed, stood, strict=True))
         self._pair[first : first + len(rows)] = codes
-        self._counts = _grown(self._counts, len(self._pairs))
+        self._counts = grown(self._counts, len(self._pairs))
         self._counts += np.bincount(codes, minlength=len(self._counts))
+        self._followed = None
         self.version += 1
 
     def put(self, row: ImageRow) -> None:
@@ -174,10 +177,15 @@ class FleetImage:
                 return self.everybody()
             counts = self._counts[: len(self._pairs)]
         else:
-            places = np.frombuffer(members.to_array(), dtype=np.uint32)
-            pairs = self._pair[places]
-            counts = np.bincount(pairs[pairs >= 0], minlength=len(self._pairs))
-        return self._by_kind(counts if fits is None else counts * fits[self._pairs.numbers("listed")])
+            counts = self._count(members)
+        return self._by_kind(self._fitting(counts, fits))
+
+    def choose_followed(self, members: BitMap, fits: Mask | None) -> Chosen:
+        """Count as ``choose`` does, devices that are asked for again: nobody may change the set meanwhile."""
+        if self._followed is None or self._followed.members is not members:
+            self._followed = Followed(members, self._count(members))
+        counts = self._followed.counts = grown(self._followed.counts, len(self._pairs))
+        return self._by_kind(self._fitting(counts[: len(self._pairs)], fits))
 
     @property
     def everyone(self) -> BitMap:
@@ -217,9 +225,18 @@ class FleetImage:
         for before, then in kept.all():
             self._pairs.code((int(listed[before]), NOTHING if then == NOTHING else int(stood[then])))
         self._pair = np.append(moved, np.int32(NOTHING))[self._pair]
-        self._counts = _grown(self._counts[:count][used], 1024)
+        self._counts = grown(self._counts[:count][used], 1024)
+        self._followed = None
         self.version += 1
         return True
+
+    def _count(self, members: BitMap) -> Counts:
+        places = np.frombuffer(members.to_array(), dtype=np.uint32)
+        pairs = self._pair[places]
+        return np.bincount(pairs[pairs >= 0], minlength=len(self._pairs))
+
+    def _fitting(self, counts: Counts, fits: Mask | None) -> Counts:
+        return counts if fits is None else counts * fits[self._pairs.numbers("listed")]
 
     def _by_kind(self, counts: Counts) -> Chosen:
         """Add up pairs by each of their halves; the first place of the latter is that of devices without one."""
@@ -244,12 +261,11 @@ class FleetImage:
         self.version += 1
 
     def _set(self, place: int, pair: int) -> None:
-        self._counts = _grown(self._counts, len(self._pairs))
-        before = int(self._pair[place])
-        if before >= 0:
-            self._counts[before] -= 1
-        if pair >= 0:
-            self._counts[pair] += 1
+        self._counts = grown(self._counts, len(self._pairs))
+        move(self._counts, int(self._pair[place]), pair)
+        if self._followed is not None and place in self._followed.members:
+            self._followed.counts = grown(self._followed.counts, len(self._pairs))
+            move(self._followed.counts, int(self._pair[place]), pair)
         self._pair[place] = pair
         self.version += 1
 
@@ -266,13 +282,6 @@ def union(bitmaps: Iterable[BitMap]) -> BitMap:
     for bitmap in bitmaps:
         found |= bitmap
     return found
-
-
-def _grown(counts: Counts, kinds: int) -> Counts:
-    """Return counters with room for so many kinds, and some more."""
-    if kinds <= len(counts):
-        return counts
-    return np.concatenate([counts, np.zeros(max(kinds, 2 * len(counts)) - len(counts), dtype=np.int64)])
 
 
 def _size_of(bitmap: BitMap) -> int:
