@@ -113,6 +113,7 @@ async def export_machines(services: Services, request: GraphRequest) -> Stream:
     fitting = _seen(request, read_filter(asked, services.clock.now()))
     found = machines.all_machines(services.database, services.tenant.id, fitting, read_order(asked))
     is_csv = kind[0] == "csv"
+    # Sent as it is read, which is on the loop: that is why this is a coroutine, though it waits for nothing itself.
     return Stream(
         (machine_export.as_csv if is_csv else machine_export.as_json)(found),
         media_type="text/csv" if is_csv else JSON,
