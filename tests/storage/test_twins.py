@@ -11,8 +11,9 @@ from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import Connection, delete, insert, select, update
-from tests.support.databases import migrated_database_url
+from tests.support.databases import database_url, migrated_database_url
 from tests.support.samples import TENANT_ID, a_device, a_tenant, device_id
+from tests.support.triggers import triggers
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
@@ -21,9 +22,10 @@ from shieldwall.server.storage import devices, inventory_twins, migrate, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.schema import devices as rows
+from shieldwall.server.storage.schema import metadata
 from shieldwall.server.storage.twin_schema import twin_suspects
 
-__all__ = ["migrated_database_url"]
+__all__ = ["database_url", "migrated_database_url"]
 
 OTHERS = TenantId("00000000-0000-4000-8000-00000000000c")
 TENANTS = (TENANT_ID, OTHERS)
@@ -166,6 +168,18 @@ def test_two_who_come_at_the_same_moment_are_found_whoever_is_seen_first(twins_d
         assert suspected(connection) == [device_id(1)]
         assert twins(connection, TENANT_ID) == [device_id(1), device_id(2)]
     assert clear_suspects(twins_database, TENANT_ID) == 0
+
+
+def test_the_triggers_of_a_migrated_database_are_those_of_a_new_one(database_url: str) -> None:
+    with closing(Database(database_url)) as database:
+        with database.write() as connection:
+            metadata.create_all(connection)
+            made = triggers(connection, "twins_")
+            metadata.drop_all(connection)
+        migrate.upgrade(database)
+        with database.read() as connection:
+            assert triggers(connection, "twins_") == made
+    assert len(made) == 2
 
 
 def test_those_that_were_there_before_are_suspected(migrated_database_url: str) -> None:
