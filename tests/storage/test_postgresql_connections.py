@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from tests.support.databases import on_postgresql_alone
@@ -157,55 +156,6 @@ def test_values_are_what_was_meant(database: Database) -> None:
 def test_a_connection_that_was_ended_is_replaced_unseen(database: Database) -> None:
     first = backend(database)
     end(database, first)
-    assert backend(database) != first
-
-
-def test_the_end_of_what_was_only_read_is_not_waited_for(database: Database) -> None:
-    """Its answer is still to come when the connection rests, and read before anything else is asked there."""
-    with database.read() as connection:
-        used = raw(connection)
-        pid = connection.scalar(text("SELECT pg_backend_pid()"))
-    assert used.pgconn.transaction_status == TransactionStatus.ACTIVE
-    assert backend(database) == pid
-    with suppress(Broken), database.write() as connection:
-        assert raw(connection) is used
-        connection.execute(insert(used_nonces).values(nonce(1)))
-        raise Broken
-    assert used.pgconn.transaction_status == TransactionStatus.IDLE, "who undoes what was written waits for that"
-
-
-def test_the_end_is_waited_for_before_a_connection_is_closed(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """PgBouncer would close its own connection as well, as nobody is left to read from it."""
-    ended: list[bool] = []
-    close = psycopg.Connection.close
-
-    def closing(connection: psycopg.Connection[object]) -> None:
-        ended.append(connection.pgconn.transaction_status == TransactionStatus.IDLE)
-        close(connection)
-
-    monkeypatch.setattr(psycopg.Connection, "close", closing)
-    backend(database)
-    database.close()
-    assert ended
-    assert all(ended)
-
-
-def test_reading_may_begin_again_where_it_ended(database: Database) -> None:
-    with database.read() as connection:
-        for end_it in (connection.rollback, connection.commit):
-            for _ in range(2):
-                assert connection.scalar(text("SHOW transaction_isolation")) == "repeatable read"
-                connection.rollback()
-            connection.begin()
-            end_it()
-
-
-def test_a_connection_that_ends_once_all_is_read_fails_nobody(database: Database) -> None:
-    with database.read() as connection:
-        first = connection.scalar(text("SELECT pg_backend_pid()"))
-        end(database, first)
     assert backend(database) != first
 
 

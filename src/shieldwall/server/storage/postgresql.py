@@ -38,11 +38,13 @@ GLANCES: Final = "shieldwall_glance"
 """Option of an engine whose statements are each a transaction of their own and write nothing."""
 _READ_ONLY_STATE: Final = "25006"
 """SQLSTATE read_only_sql_transaction: this host is not, or no more, the one that takes writes."""
-_STATEMENT_LIMIT: Final = f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS}"
-_LIMITS: Final = f"{_STATEMENT_LIMIT};SET LOCAL idle_in_transaction_session_timeout = {IDLE_MILLISECONDS}"
+_LIMITS: Final = (
+    f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS};"
+    f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MILLISECONDS}"
+)
 _BEGIN_WRITING: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;{_LIMITS}"
-_GLANCE: Final = f"SET TRANSACTION READ ONLY;{_STATEMENT_LIMIT}"
-"""What is sent in one message is one transaction, and never idle; these hold for the rest of it."""
+_GLANCE: Final = f"SET TRANSACTION READ ONLY;{_LIMITS}"
+"""What is sent in one message is one transaction; these hold for the rest of it."""
 _BEGIN_READING: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;{_LIMITS}"
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<start>[^:/?#]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>.*)", re.DOTALL
@@ -102,8 +104,7 @@ def open_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         raw: Any = connection.connection.driver_connection
-        options = connection.get_execution_options()
-        raw.begin(_opening(options), reads=options.get(READS, False))
+        raw.begin(_opening(connection.get_execution_options()))
 
     @event.listens_for(engine, "handle_error")
     def look_elsewhere(context: ExceptionContext) -> None:

@@ -3,8 +3,6 @@
 *A transaction begins in the message of its first statement.* Values are therefore written into statements on this side
 (``psycopg.ClientCursor``): a message that carries them apart has room for one statement.
 
-*The end of what was only read is not waited for.* It is sent, and whoever needs the connection next reads its answer.
-
 *Whether a connection is still there is seen*, and asked only where that says too little. Whoever ended it has left word
 of that, which waits to be read; a host that vanished says nothing, and is noticed by its silence.
 """
@@ -14,17 +12,15 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import psycopg
-from psycopg import generators
 from psycopg.pq import TransactionStatus
 
 BELIEVED_SECONDS: Final = 1.0
 """How long after its last word a host is taken to be there."""
 _SEPARATOR: Final = ";"
-_UNDER_WAY: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 _Row: TypeAlias = tuple[Any, ...]
 
 
@@ -36,36 +32,21 @@ class Connection(psycopg.Connection[_Row]):
         self.cursor_factory = _Cursor
         self.server_cursor_factory = _ServerCursor
         self._opening = ""
-        self._is_reading = False
-        self._is_ending = False
         self._heard_at = time.monotonic()
 
-    def begin(self, opening: str, *, reads: bool = False) -> None:
-        """Have the next statement begin a transaction, by these statements before it; say whether it only ``reads``."""
-        self._opening, self._is_reading = opening, reads
+    def begin(self, opening: str) -> None:
+        """Have the next statement begin a transaction, by these statements before it."""
+        self._opening = opening
 
     def commit(self) -> None:
         """Make durable what was done since ``begin``. Raises: psycopg.Error."""
         self._opening = ""  # nothing was asked since, so nothing has begun
-        self._hear_of_end()
         super().commit()
 
     def rollback(self) -> None:
-        """Undo what was done since ``begin``, or have what was only read be ended. Raises: psycopg.Error."""
+        """Undo what was done since ``begin``. Raises: psycopg.Error."""
         self._opening = ""
-        self._hear_of_end()
-        if self._is_reading and self.pgconn.transaction_status in _UNDER_WAY:
-            self.pgconn.send_query(b"ROLLBACK")
-            self.pgconn.flush()
-            self._is_ending = True
-        else:
-            super().rollback()
-
-    def close(self) -> None:
-        """Close it once the last transaction has ended: a pooler between would give its own connection up else."""
-        with suppress(psycopg.Error):
-            self._hear_of_end()
-        super().close()
+        super().rollback()
 
     def rest(self) -> None:
         """Note that the other side was there just now, and that nobody needs the connection for a while."""
@@ -74,7 +55,6 @@ class Connection(psycopg.Connection[_Row]):
     def is_there(self) -> bool:
         """Say whether the other side still answers; it is asked where that is not clear."""
         try:
-            self._hear_of_end()
             if time.monotonic() - self._heard_at >= BELIEVED_SECONDS or self._has_news():
                 self.execute("SELECT 1")
         except psycopg.OperationalError:
@@ -84,7 +64,6 @@ class Connection(psycopg.Connection[_Row]):
     @contextmanager
     def opened_by(self) -> Iterator[str]:
         """Give what has to stand before a statement that is sent now. It stays due where that began nothing."""
-        self._hear_of_end()
         try:
             yield self._opening
         finally:
@@ -96,14 +75,6 @@ class Connection(psycopg.Connection[_Row]):
         with self.opened_by() as opening:
             if opening:
                 psycopg.ClientCursor(self).execute(opening.encode())
-
-    def _hear_of_end(self) -> None:
-        """Read the answer to an end that was not waited for. Raises: psycopg.OperationalError: None will come."""
-        if self._is_ending:
-            self._is_ending = False
-            self.wait(generators.fetch_many(self.pgconn))
-            if self.pgconn.transaction_status != TransactionStatus.IDLE:
-                raise psycopg.OperationalError("The connection ended with the transaction.")
 
     def _has_news(self) -> bool:
         """Say whether something came that nobody waits for: the end of the connection, or word of a setting."""
