@@ -215,6 +215,26 @@ def test_who_waits_of_its_own_will_is_neither_under_way_nor_a_sign_of_a_queue() 
     assert admission.under_way == 0
 
 
+@pytest.mark.parametrize("stalls", [[10], [0], [10, 30, 50]])
+def test_a_disk_that_stands_still_for_a_moment_does_not_make_later_batches_look_like_a_queue(stalls: list[int]) -> None:
+    """Whoever rests for most of the time could do far more than what comes."""
+    hand = Hand()
+    admission = an_admission(hand)
+    for number in range(100):
+        batch = [Work(admission) for _ in range(64)]
+        for work in batch:
+            work.rest()
+        hand.moment += 0.33
+        for work in batch:
+            work.go_on()
+        hand.moment += 0.02
+        assert admission.sends_away(Lane.REST) is None or number == 0
+        assert admission.sends_away(Lane.QUIET) is None
+        hand.moment += 0.2 if number in stalls else 0.0
+        for work in batch:
+            work.end(refused=False)
+
+
 def test_what_rested_waits_like_all_others_once_it_goes_on() -> None:
     hand = Hand()
     admission = an_admission(hand)

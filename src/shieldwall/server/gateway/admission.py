@@ -101,8 +101,32 @@ class Returns:
 
 
 @dataclass(slots=True)
+class BusyTime:
+    """For how many seconds there was something to do."""
+
+    _worked: float = 0.0
+    _since: float = 0.0
+
+    def begin(self, now: float) -> None:
+        """Note that there is something to do from now on."""
+        self._since = now
+
+    def pause(self, now: float) -> None:
+        """Note that there is nothing to do from now on."""
+        self._worked += now - self._since
+
+    def at(self, now: float) -> float:
+        """Say how many seconds it is by now, while there is something to do."""
+        return self._worked + now - self._since
+
+
+@dataclass(slots=True)
 class Pace:
-    """How many pieces of work come to their end in a second while there is always more to do."""
+    """How many pieces of work come to their end in a second in which there is always something to do.
+
+    So it goes by ``BusyTime``: by the clock, a server that rests between two batches would know no more of itself than
+    how many come.
+    """
 
     interval: float = INTERVAL_SECONDS
     per_second: float = LEAST_PER_SECOND
@@ -110,24 +134,28 @@ class Pace:
     """Whether there ever was more to do than could be done. Until then so much is possible at least."""
     _from: float = 0.0
     _ended: int = 0
+    _was_full: bool = False
 
     def ended(self, now: float, *, is_full: bool) -> None:
         """Count one that ended; ``is_full`` says that even the luckiest waited.
 
         An interval with room for more teaches nothing but that so much is possible. Were it believed, a server that
-        sends away too many would think less of itself, and send away still more.
+        sends away too many would think less of itself, and send away still more. Nor does one interval, in which a disk
+        stood still for a moment, say what it can do, or take back what it could before.
         """
         self._ended += 1
         passed = now - self._from
         if passed < self.interval:
             return
-        if passed < _LONGEST_INTERVAL:  # else there was a gap between two bursts
+        if passed < _LONGEST_INTERVAL:  # else it stood still, which is no pace
             seen = self._ended / passed
-            if is_full and not self.is_known:
-                self.per_second, self.is_known = seen, True
+            is_found = is_full and self._was_full and not self.is_known
+            if is_found and seen > self.per_second:
+                self.per_second = seen
             elif is_full or seen > self.per_second:
                 self.per_second += (seen - self.per_second) * _LEARNT_EACH_INTERVAL
-        self._from, self._ended = now, 0
+            self.is_known = self.is_known or is_found
+        self._from, self._ended, self._was_full = now, 0, is_full
 
 
 class Admission:
@@ -148,6 +176,7 @@ class Admission:
         self._wait = StandingWait()
         self._returns = Returns()
         self._pace = Pace()
+        self._busy = BusyTime()
         self._owed = dict.fromkeys(Lane, 0.0)
         self._lags = [0.0] * _LAGS
         self.under_way = 0
@@ -207,12 +236,13 @@ class Admission:
         now = self._monotonic()
         if not self.under_way:
             self._wait.start(now)
+            self._busy.begin(now)
         self.under_way += 1
         return now
 
     def rest(self) -> None:
         """Note that one that was begun is not under way any more, and says nothing: its end is not this."""
-        self.under_way -= 1
+        self._leave(self._monotonic())
 
     def end(self, begun: float, *, refused: bool = False) -> None:
         """Note that a piece of work came to its end, good or bad.
@@ -221,12 +251,18 @@ class Admission:
         such in each interval would make every wait look short.
         """
         now = self._monotonic()
-        self.under_way -= 1
+        busy = self._busy.at(now)
+        self._leave(now)
         if refused:
             self._wait.moved(now)
             return
         self._wait.saw(now, now - begun)
-        self._pace.ended(now, is_full=self._wait.at(now) >= self._fullness)
+        self._pace.ended(busy, is_full=self._wait.at(now) >= self._fullness)
+
+    def _leave(self, now: float) -> None:
+        self.under_way -= 1
+        if not self.under_way:
+            self._busy.pause(now)
 
 
 class Work:
