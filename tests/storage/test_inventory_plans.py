@@ -128,6 +128,19 @@ def test_in_the_order_of_check_ins_these_lead_whatever_is_asked_of_devices(
             found.clear()
 
 
+# PostgreSQL asks by what a comparison costs; SQLite in the order in which it is told.
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_searches_is_asked_for_the_text_before_all_else(tenant_database: Database) -> None:
+    asked, told = replace(EVERYBODY, search="web", states=frozenset({DeviceState.ACTIVE})), list[str]()
+    with tenant_database.read() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *given: told.append(given[2]))
+        inventory.few(connection, TENANT_ID, asked)
+
+    (statement,) = told
+    conditions = statement.partition("WHERE")[2]
+    assert conditions.index("search") < min(conditions.index("state"), conditions.index("tenant_id"))
+
+
 @pytest.mark.parametrize("by", OTHERS)
 def test_a_place_says_by_itself_in_which_part_of_a_list_it_is(tenant_database: Database, by: Sort) -> None:
     """Programs that read such lists in one part, and others, take each other's places."""
