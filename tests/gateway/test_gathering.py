@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.server.gateway.gathering import ENOUGH, LONGEST_SECONDS, Gathering, Pace
+from shieldwall.server.gateway.gathering import ENOUGH, LONGEST_SECONDS, MOST, Gathering, Pace
 
 
 def paced(gaps: Sequence[float]) -> Pace:
@@ -160,7 +160,7 @@ class _Nothing(selectors.DefaultSelector):
         return super().select(0)
 
 
-@given(st.lists(st.floats(0.0, 0.1), min_size=1, max_size=200), st.sampled_from([0.0, 0.1, 0.25]))
+@given(st.lists(st.floats(0.0, 0.1), min_size=1, max_size=200), st.sampled_from([0.0, 0.1, 1 / 3]))
 def test_while_others_come_the_first_waits_for_them_but_not_for_ever(gaps: list[float], altogether: float) -> None:
     came, moment = [], 0.0
     for gap in gaps:
@@ -173,11 +173,22 @@ def test_while_others_come_the_first_waits_for_them_but_not_for_ever(gaps: list[
         assert at - came[items[-1]] <= LONGEST_SECONDS + 1e-6
 
 
-def test_devices_that_come_one_after_the_other_are_gathered_until_there_are_enough() -> None:
+def test_devices_that_come_one_after_the_other_are_gathered_as_long_as_the_first_may_wait() -> None:
     every = 1 / 185
-    short, long = (Beat([every] * 2_000).handed_over(altogether) for altogether in (0.0, 0.25))
-    assert {len(items) for at, items in short[:-1] if at > 1.0} <= {9, 10, 11}
-    assert {len(items) for at, items in long[:-1] if at > 1.0} <= set(range(ENOUGH, ENOUGH + 11))
+    short, long = (sizes([every] * 2_000, altogether) for altogether in (0.0, 0.25))
+    assert set() < short <= {9, 10, 11}
+    assert set() < long <= {46, 47, 48}
+
+
+def test_where_many_come_nobody_waits_for_more_than_enough_and_no_more_than_so_many_go_together() -> None:
+    quick, slower = (sizes([gap] * 4_000, altogether=1.0) for gap in (LONGEST_SECONDS / 50, LONGEST_SECONDS / 25))
+    assert set() < quick <= {ENOUGH, ENOUGH + 1, ENOUGH + 2}
+    assert slower == {MOST}
+
+
+def sizes(gaps: Sequence[float], altogether: float) -> set[int]:
+    """Say how many of those who come so are handed over together, once it is known how they come."""
+    return {len(items) for at, items in Beat(gaps).handed_over(altogether)[:-1] if at > 1.0}
 
 
 def test_a_few_who_come_at_once_wait_no_longer_for_those_who_do_not_come() -> None:

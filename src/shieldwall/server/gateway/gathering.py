@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 LONGEST_SECONDS: Final = 0.05
 """How long somebody waits for the next one at most."""
 ENOUGH: Final = 32
-"""Nobody waits longer than so many need to come."""
+"""Where so many come within the longest wait for the next one, nobody waits longer than they need to come."""
 MOST: Final = 128
 """So many are enough: the next one starts anew."""
 _WEIGHT: Final = 1 / 8
@@ -42,6 +42,11 @@ class Pace:
         """How many seconds to wait for others: none where nobody is expected to come meanwhile."""
         return min(self._longest, ENOUGH * self._gap) if self._gap < self._longest / 2 else 0.0
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether ``ENOUGH`` come before the longest wait is over: whoever waits then holds up what is to be done."""
+        return ENOUGH * self._gap < self._longest
+
 
 class Gathering(Generic[Item, Result]):
     """Gathers items on one event loop, and hands them over together; each asker gets its own result."""
@@ -57,7 +62,7 @@ class Gathering(Generic[Item, Result]):
         """``carry_out`` returns a result for each item, in their order; what it raises, all of them get.
 
         With 0 for ``longest`` those go together that come in one turn of the loop. With more for ``altogether`` who
-        came first waits so many seconds, while one after the other comes and it is not ``ENOUGH``.
+        came first waits so many seconds, while one after the other comes; where they come quickly ``ENOUGH`` are.
         """
         self._carry_out = carry_out
         self._altogether = altogether
@@ -86,7 +91,8 @@ class Gathering(Generic[Item, Result]):
         """Hand over what has come, unless more may still be waited for."""
         loop = asyncio.get_running_loop()
         until = min(self._last + self._pace.patience, self._first + self._altogether)
-        if len(self._waiting) < ENOUGH and until > loop.time():
+        is_enough = self._pace.is_quick and len(self._waiting) >= ENOUGH
+        if not is_enough and until > loop.time():
             self._handle = loop.call_at(until, self._waited)
         else:
             self._hand_over()

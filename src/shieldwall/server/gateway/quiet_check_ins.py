@@ -1,7 +1,7 @@
 """Check-ins as they come: looked at together, and taken together where they bring nothing, which nearly all do.
 
 They wait for each other once, and then go all the way side by side: keys and signatures, strict JSON, one statement,
-one commit. While one comes after the other the first waits a quarter of a second at most: each turn of a loop or thread
+one commit. While one comes after the other the first waits a third of a second at most: each turn of a loop or thread
 that is spared is a part of what a check-in costs, and a device that comes every 90 minutes does not mind. Each passes
 every check in its order all the same, and has a verdict of its own. What turns out to bring something, or to need an
 answer, is handed back to be decided alone.
@@ -31,7 +31,7 @@ from shieldwall.trust.request_signature import BadSignatureError
 _log: Final = structlog.get_logger("shieldwall.gateway")
 _PLAIN: Final = strict_json.Canonical(PlainCheckIn)
 
-ALTOGETHER_SECONDS: Final = 0.25
+ALTOGETHER_SECONDS: Final = 1 / 3
 """So long the first one waits at most, while one after the other comes."""
 
 CallersOf: TypeAlias = Callable[[Sequence[SignedRequest]], Awaitable[Sequence[CallingDevice | BadSignatureError]]]
