@@ -8,7 +8,7 @@ from tests.support.samples import TENANT_ID, a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage import tenants
-from shieldwall.server.storage.bulk import is_named, is_one_of
+from shieldwall.server.storage.bulk import is_named, is_one_of, where_few
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.schema import tenants as tenants_table
 
@@ -42,3 +42,15 @@ def test_statements_that_differ_in_the_column_alone_are_told_apart(database: Dat
         assert connection.scalars(BY_ID, {"ids": [OTHER]}).all() == [OTHER]
         assert connection.scalars(BY_DOMAIN, {"ids": [OTHER]}).all() == []
         assert connection.scalars(BY_DOMAIN, {"ids": ["other.example"]}).all() == [OTHER]
+
+
+@pytest.mark.parametrize("most", range(4))
+def test_ids_come_back_where_they_are_few(database: Database, most: int) -> None:
+    with database.write() as connection:
+        tenants.add(connection, a_tenant())
+        tenants.add(connection, a_tenant(id=OTHER, domain="other.example"))
+        both = select(tenants_table.c.id).where(is_one_of(connection, tenants_table.c.id, [OTHER, TENANT_ID]))
+
+        found = where_few(connection, both, most)
+        assert found is None if most < 2 else sorted(found or ()) == sorted([OTHER, TENANT_ID])
+        assert where_few(connection, both.where(tenants_table.c.domain == "nobody"), most) == []

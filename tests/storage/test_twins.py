@@ -30,6 +30,7 @@ __all__ = ["database_url", "migrated_database_url"]
 OTHERS = TenantId("00000000-0000-4000-8000-00000000000c")
 TENANTS = (TENANT_ID, OTHERS)
 HARDWARE = ("machine_id_hash", "smbios_uuid_hash", "tpm_ek_hash")
+WORDS = dict(zip(("machineId", "smbiosUuid", "tpmEndorsementKey"), HARDWARE, strict=True))
 OURS = rows.c.tenant_id.in_(TENANTS)
 NUMBERS = range(1, 7)
 VALUES = (None, digest_of_bytes(b"one"), digest_of_bytes(b"two"))
@@ -64,6 +65,22 @@ def twins(connection: Connection, tenant_id: TenantId) -> list[DeviceId]:
 def assert_true(connection: Connection) -> None:
     for tenant_id in TENANTS:
         assert twins(connection, tenant_id) == counted(connection, tenant_id)
+
+
+def assert_pairs_true(connection: Connection, tenant_id: TenantId) -> None:
+    """Who shares what with whom is what looking at every two devices says, whichever of them are asked about."""
+    here = rows.c.tenant_id == tenant_id, rows.c.state != DeviceState.RETIRED.value
+    there = devices.find_many(connection, connection.scalars(select(rows.c.id).where(*here)))
+    for asked in (there, there[::2][::-1]):
+        expected = [
+            (name, one.id, other.id)
+            for name in HARDWARE
+            for one in sorted(asked, key=lambda device: device.id)
+            for other in there
+            if one is not other and getattr(one, name) == getattr(other, name) is not None
+        ]
+        found = inventory_twins.shared_hardware(connection, tenant_id, asked)
+        assert [(WORDS[word], one, other) for one, other, word in found] == expected
 
 
 def suspected(connection: Connection, tenant_id: TenantId = TENANT_ID) -> list[DeviceId]:
@@ -101,6 +118,8 @@ def test_twins_are_those_that_counting_finds_whoever_looks_and_clears_late(
                 case _:
                     inventory_twins.clear(connection, looked)
             assert_true(connection)
+        for tenant_id in TENANTS:
+            assert_pairs_true(connection, tenant_id)
         connection.execute(update(rows).where(OURS).values(state=DeviceState.ACTIVE.value))
         assert_true(connection)
 

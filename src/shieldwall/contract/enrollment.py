@@ -249,8 +249,9 @@ STATUSES: Final[Mapping[EnrollmentCode, EnrollmentStatus]] = MappingProxyType(
     }
 )
 """Every code, in words."""
+_PUBLISHED: Final[Mapping[int, str]] = {code.value: status.published for code, status in STATUSES.items()}
 
 
 def status_in_words(code: int) -> str:
     """Name the group of the published table that a code stands in; a number that nobody published says so."""
-    return STATUSES[EnrollmentCode(code)].published if code in set(EnrollmentCode) else "Unknown"
+    return _PUBLISHED.get(code, "Unknown")

@@ -105,6 +105,8 @@ class Sight:
 
         The tenant is asked for in a way that no index answers: SQLite would go through all its devices for a few.
         """
+        if not device_ids:
+            return frozenset()
         mine = func.coalesce(devices.c.tenant_id, "") == self.tenant_id
         query = select(devices.c.id).where(mine, is_one_of(connection, devices.c.id, device_ids), *self.devices())
         return frozenset(map(DeviceId, connection.scalars(query)))

@@ -18,7 +18,7 @@ MANAGEMENT_TYPE: Final = "MicrosoftSense"
 
 def moment(at: datetime | None) -> str | None:
     """Write a time as Graph does: UTC, seven fractional digits, Z."""
-    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}0Z"
+    return None if at is None else f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}0Z"
 
 
 def group_resource(group: Group) -> Json:

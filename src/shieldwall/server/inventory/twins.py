@@ -36,9 +36,7 @@ def proposals(
     """
     alive = [device for device in devices if device.state is not DeviceState.RETIRED]
     found: dict[DeviceId, dict[DeviceId, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for device_id, other_id, shared in inventory_twins.shared_hardware(
-        connection, tenant_id, [each.id for each in alive]
-    ):
+    for device_id, other_id, shared in inventory_twins.shared_hardware(connection, tenant_id, alive):
         found[device_id][other_id].add(shared)
     for device in alive:
         if device.replaces is not None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Select,
     String,
     Text,
     TypeDecorator,
@@ -123,6 +124,17 @@ def together(column: ColumnElement[str]) -> ColumnElement[str]:
 def apart(ids: str) -> list[str]:
     """Read what ``together`` brought back."""
     return ids.split(_BETWEEN)
+
+
+def where_few(connection: Connection, query: Select[Any], most: int) -> list[str] | None:
+    """Return the ids that a query selects, in no order; ``None`` where these are more than ``most``.
+
+    They come as one text: where they are too many, which is the rule, nobody takes a row for each to learn that.
+    """
+    found = query.limit(most + 1).subquery()
+    told = select(func.count(), together(next(iter(found.c)))).select_from(found)
+    ((count, ids),) = connection.execute(told)
+    return None if count > most else apart(ids) if ids else []
 
 
 def _array(values: Collection[str]) -> ColumnElement[Any]:

@@ -130,6 +130,7 @@ _SET_PROTOCOL: Final = check_ins.update().where(bindparam("device") == _ID).valu
 _SYNC: Final = (
     check_ins.update().where(_ID.in_(bindparam("ids", expanding=True))).values(sync_requested_at=bindparam("at"))
 )
+_MANY: Final = select(check_ins).where(is_named(_ID))
 _DUE: Final = select(_ID).where(_ID.in_(bindparam("ids", expanding=True)), check_ins.c.sync_requested_at.is_not(None))
 
 
@@ -224,8 +225,7 @@ def find(connection: Connection, device_id: DeviceId) -> CheckInState | None:
 
 def find_many(connection: Connection, device_ids: Collection[DeviceId]) -> dict[DeviceId, CheckInState]:
     """Return where these devices stand, those that are there."""
-    query = select(check_ins).where(is_one_of(connection, check_ins.c.device_id, device_ids))
-    found = (_state(row) for row in connection.execute(query).mappings())
+    found = (_state(row._asdict()) for row in connection.execute(_MANY, {"ids": device_ids}))
     return {state.device_id: state for state in found}
 
 

@@ -29,7 +29,7 @@ from sqlalchemy.sql.visitors import iterate
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import paging, planning
 from shieldwall.server.storage.bounds import bounded
-from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.bulk import is_one_of, where_few
 from shieldwall.server.storage.folding import Folded
 from shieldwall.server.storage.inventory_search import holding
 from shieldwall.server.storage.records import Page
@@ -129,8 +129,7 @@ def _parts(conditions: Iterable[ColumnElement[bool]]) -> list[ColumnElement[bool
 def _few(connection: Connection, query: Select[Any]) -> list[str] | None:
     """Return the devices that fit, where these are few."""
     with bounded(connection):
-        found = list(connection.scalars(query.limit(FEW + 1)))
-    return None if len(found) > FEW else found
+        return where_few(connection, query, FEW)
 
 
 def _tables(*expressions: ColumnElement[Any]) -> frozenset[Table]:

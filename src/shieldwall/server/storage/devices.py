@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import DeviceId, Digest, KeyThumbprint, TenantId
 from shieldwall.server.storage import device_listings, inventory_rows
-from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.bulk import is_named, is_one_of
 from shieldwall.server.storage.device_records import SPEAKING, AttestationLevel, Device, DeviceState, Registration
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.rows import columns_of, map_from, portions, strings_from, to_text
+from shieldwall.server.storage.rows import columns_of, map_from, strings_from, to_text
 from shieldwall.server.storage.schema import devices
 
 _CREDENTIAL: Final = frozenset(
@@ -38,6 +38,7 @@ PARSED: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
 
 _ONE: Final = select(devices).where(devices.c.id == bindparam("device"))
 _HELD: Final = _ONE.with_for_update(key_share=True)
+_MANY: Final = select(devices).where(is_named(devices.c.id)).order_by(devices.c.id)
 
 
 def get(connection: Connection, device_id: DeviceId) -> Device:
@@ -85,11 +86,7 @@ def find_by_key(connection: Connection, thumbprint: KeyThumbprint) -> Device | N
 
 def find_many(connection: Connection, device_ids: Iterable[DeviceId]) -> tuple[Device, ...]:
     """Return those of the devices that exist, ordered by id."""
-    found: list[Device] = []
-    for portion in portions(sorted(set(device_ids))):
-        query = select(devices).where(devices.c.id.in_(portion)).order_by(devices.c.id)
-        found += map(_device, connection.execute(query))
-    return tuple(found)
+    return tuple(map(_device, connection.execute(_MANY, {"ids": sorted(set(device_ids))})))
 
 
 def list_devices(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Device, ...]:

@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, FromClause, bindparam, func, select
+from sqlalchemy import Connection, FromClause, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import planning
-from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.bulk import is_named, is_one_of, where_few
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_conditions import Question, question_of
 from shieldwall.server.storage.inventory_phases import Condition, following, ordered
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Position, Sort
-from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import check_ins, inventory
 
 _FEW: Final = 2_000
@@ -45,7 +44,7 @@ _STANDING: Final = (
         check_ins.c.last_check_in,
     )
     .join(check_ins, check_ins.c.device_id == inventory.c.device_id, isouter=True)
-    .where(inventory.c.device_id.in_(bindparam("ids", expanding=True)))
+    .where(is_named(inventory.c.device_id))
 )
 
 
@@ -99,11 +98,8 @@ def count(connection: Connection, tenant_id: TenantId, asked: Filter, *, most: i
 
 def standing(connection: Connection, device_ids: Collection[DeviceId]) -> Mapping[DeviceId, Standing]:
     """Return what is kept beside the records of these devices."""
-    return {
-        DeviceId(device): Standing(*values)
-        for portion_of_ids in portions(sorted(device_ids))
-        for device, *values in connection.execute(_STANDING, {"ids": portion_of_ids})
-    }
+    rows = connection.execute(_STANDING, {"ids": device_ids})
+    return {DeviceId(device): Standing(*values) for device, *values in rows}
 
 
 def _few(connection: Connection, question: Question) -> list[str] | None:
@@ -120,8 +116,7 @@ def _few(connection: Connection, question: Question) -> list[str] | None:
     mine = func.coalesce(inventory.c.tenant_id, "") == question.tenant_id
     if is_indexed or is_exception:
         mine = inventory.c.tenant_id == question.tenant_id
-    found = list(connection.scalars(select(inventory.c.device_id).where(*others, mine).limit(_FEW + 1)))
-    return None if len(found) > _FEW else found
+    return where_few(connection, select(inventory.c.device_id).where(*others, mine), _FEW)
 
 
 def _is_of_check_ins(asked: Filter) -> bool:

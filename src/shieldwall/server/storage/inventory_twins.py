@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, delete, exists, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, delete, exists, func, or_, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage.bulk import is_one_of, unsought
-from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.bulk import is_named, is_one_of, unsought
+from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import devices
 from shieldwall.server.storage.twin_schema import twin_suspects
@@ -27,6 +27,18 @@ MOST_SUSPECTED: Final = 2_000
 """So many suspects are looked at for a page."""
 _MOST_TWINS: Final = 1_000
 """Pairs that a page of devices is shown with; a thousand clones of one disk need no more to be seen."""
+_NAMING: Final = {
+    column.name: select(column, devices.c.id)
+    .where(
+        devices.c.tenant_id == bindparam("tenant"),
+        devices.c.state != DeviceState.RETIRED.value,
+        is_named(column, "named"),
+    )
+    .order_by(devices.c.id)
+    .limit(_MOST_TWINS)
+    for column in _HARDWARE
+}
+"""Devices, not retired, that name some of these hashes."""
 
 
 class Suspect(NamedTuple):
@@ -125,28 +137,15 @@ def _counted(tenant_id: TenantId) -> tuple[ColumnElement[bool], ...]:
 
 
 def shared_hardware(
-    connection: Connection, tenant_id: TenantId, device_ids: Collection[DeviceId]
+    connection: Connection, tenant_id: TenantId, these: Collection[Device]
 ) -> Iterator[tuple[DeviceId, DeviceId, str]]:
     """Yield each of these devices with another one, not retired, that names the same hardware, and what it is."""
     for column in _HARDWARE:
-        for few_ids in portions(sorted(device_ids)):
-            theirs = select(devices.c.id, column).where(devices.c.id.in_(few_ids), column.is_not(None))
-            known = [(DeviceId(device), value) for device, value in connection.execute(theirs.order_by(devices.c.id))]
-            if not known:
-                continue
-            named = {value for _, value in known}
-            others = (
-                select(column, devices.c.id)
-                .where(
-                    devices.c.tenant_id == tenant_id,
-                    column.in_(sorted(named)),
-                    devices.c.state != DeviceState.RETIRED.value,
-                )
-                .order_by(devices.c.id)
-                .limit(_MOST_TWINS)
-            )
-            alike = [(value, DeviceId(twin)) for value, twin in connection.execute(others)]
-            for device, value in known:
-                for of_value, twin in alike:
-                    if of_value == value and twin != device:
-                        yield device, twin, _SHARED[column.name]
+        known = [(each.id, value) for each in these if (value := getattr(each, column.name)) is not None]
+        for few in portions(sorted(known)):
+            named = {"tenant": tenant_id, "named": {value for _, value in few}}
+            alike: defaultdict[str, list[DeviceId]] = defaultdict(list)
+            for value, other in connection.execute(_NAMING[column.name], named):
+                alike[value].append(DeviceId(other))
+            for device, value in few:
+                yield from ((device, twin, _SHARED[column.name]) for twin in alike[value] if twin != device)

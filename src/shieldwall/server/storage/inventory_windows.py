@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Select, and_, func, literal, not_, or_, selec
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.status import SettingState
 from shieldwall.server.storage import planning
+from shieldwall.server.storage.bulk import where_few
 from shieldwall.server.storage.folding import fold
 from shieldwall.server.storage.inventory_conditions import Question
 from shieldwall.server.storage.inventory_phases import DRIFTED, Condition, following, ordered
@@ -96,8 +97,7 @@ def known(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[D
     """Return the devices that fit, where an index names them and few others; ``None`` where none does."""
     planning.at_once(connection)
     for narrow in _narrow(tenant_id, asked):
-        ids: list[str] = list(connection.scalars(narrow.limit(FEW + 1)))
-        if len(ids) <= FEW:
+        if (ids := where_few(connection, narrow, FEW)) is not None:
             return _fitting(connection, tenant_id, asked, ids)
     return None
 

@@ -26,12 +26,12 @@ def to_text(value: Any) -> str:
 
 def strings_from(text: str) -> tuple[str, ...]:
     """Read a list of strings back."""
-    return strict_json.decode(text.encode(), tuple[str, ...])
+    return strict_json.decode(text.encode(), tuple[str, ...]) if text != "[]" else ()
 
 
 def map_from(text: str) -> dict[str, str]:
     """Read a map of strings back."""
-    return strict_json.decode(text.encode(), dict[str, str])
+    return strict_json.decode(text.encode(), dict[str, str]) if text != "{}" else {}
 
 
 def portions(values: Sequence[T], size: int = _MOST_PARAMETERS) -> Iterator[Sequence[T]]:
