@@ -24,6 +24,7 @@ def ask(
     hosts: tuple[bytes, ...] = (b"localhost:8443",),
     headers: tuple[tuple[bytes, bytes], ...] = (),
     silent: bool = False,
+    version: str = "2",
 ) -> tuple[int | None, bytes]:
     """Send one request to a front; return the status and body of its answer, or what reached the application."""
     answered: list[Any] = []
@@ -41,6 +42,8 @@ def ask(
 
     async def application(_scope: Any, receive: Any, _send: Any) -> None:
         answered.extend([{"status": None}, {"body": (await receive())["body"]}])
+        if not silent:
+            assert (await receive())["type"] == "http.disconnect"
 
     front = AdminFront(
         application=application,
@@ -51,6 +54,7 @@ def ask(
         "type": "http",
         "path": "/",
         "client": ("127.0.0.1", 1),
+        "http_version": version,
         "headers": [*((b"host", host) for host in hosts), *headers],
     }
     asyncio.run(front(scope, receive, send))
@@ -64,6 +68,33 @@ def body(*parts: bytes) -> list[dict[str, Any]]:
 
 def test_a_body_that_comes_in_parts_reaches_the_application_as_a_whole() -> None:
     assert ask(body(b"one ", b"two"), headers=((b"content-length", b"7"),)) == (None, b"one two")
+
+
+def test_nobody_waits_for_the_end_of_a_body_whose_length_is_known() -> None:
+    begun = [{"type": "http.request", "body": part, "more_body": True} for part in (b"one ", b"two")]
+    assert ask(begun, headers=((b"content-length", b"7"),), silent=True) == (None, b"one two")
+    for headers, version in ((((b"content-length", b"0"),), "2"), ((), "1.1"), ((), "1.0")):
+        assert ask((), headers=headers, version=version, silent=True) == (None, b"")
+
+
+def test_the_end_of_a_body_that_nobody_waited_for_is_no_more_of_it() -> None:
+    """The application is told next that the client has gone, see ``ask``."""
+    end = {"type": "http.request", "body": b"", "more_body": False}
+    begun = {"type": "http.request", "body": b"one", "more_body": True}
+    assert ask([begun, end], headers=((b"content-length", b"3"),)) == (None, b"one")
+    assert ask([end], version="1.1") == (None, b"")
+
+
+def test_a_body_of_unknown_length_is_read_to_its_end() -> None:
+    parts = body(b"one ", b"two")
+    chunked = (b"transfer-encoding", b"chunked")
+    assert ask(parts, headers=(chunked,), version="1.1") == (None, b"one two")
+    assert ask(parts, headers=((b"content-length", b"4"), chunked), version="1.1") == (None, b"one two")
+    assert ask(parts, version="2") == (None, b"one two")
+
+
+def test_a_body_longer_than_was_said_never_reaches_the_application() -> None:
+    assert ask(body(b"one two", b""), headers=((b"content-length", b"3"),))[0] == 400
 
 
 @pytest.mark.parametrize("hosts", [(), (b"evil.example",), (b"localhost",), (b"localhost:8443", b"localhost:8443")])

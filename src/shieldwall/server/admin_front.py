@@ -22,6 +22,11 @@ ADDRESS: Final = "shieldwall.address"
 
 PATH: Final = "shieldwall.path"
 """Where it says which path was asked for, decoded, as the client wrote it."""
+_LENGTH: Final = b"content-length"
+_CODING: Final = b"transfer-encoding"
+_FRAMING: Final = frozenset({_LENGTH, _CODING})
+_WITHOUT_BODY_UNLESS_DECLARED: Final = frozenset({"1.0", "1.1"})
+"""Versions of HTTP in which a request has a body only where one of these headers says so."""
 
 
 def address_of(scope: Any, otherwise: str) -> str:
@@ -98,19 +103,26 @@ class _Replayed:
 
     async def __call__(self) -> Any:
         if self._body is None:
-            return await self._receive()
+            return await self._behind_the_body()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
 
+    async def _behind_the_body(self) -> Any:
+        message: Any = await self._receive()
+        while message["type"] == "http.request":  # the end of the body, which nobody waited for
+            message = await self._receive()
+        return message
+
 
 async def _read(scope: Any, receive: Receive) -> bytes:
-    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-    declared = int(lengths[0]) if lengths and lengths[0].isdigit() else None
+    declared = _declared_length(scope)
+    if declared == 0:
+        return b""
     if declared is not None and declared > MAX_BODY_BYTES:
         raise _too_large()
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            body = await _whole(receive)
+            body = await _whole(receive, declared)
     except TimeoutError:
         raise _RefusedError(
             HTTPStatus.REQUEST_TIMEOUT,
@@ -128,10 +140,21 @@ async def _read(scope: Any, receive: Receive) -> bytes:
     return body
 
 
-async def _whole(receive: Receive) -> bytes:
+def _declared_length(scope: Any) -> int | None:
+    """Return how long a body is; ``None``: its end says so, when it comes (RFC 9112 section 6.3)."""
+    framing = {name: value for name, value in scope["headers"] if name in _FRAMING}
+    if _CODING in framing:
+        return None
+    if _LENGTH not in framing:
+        return 0 if scope.get("http_version") in _WITHOUT_BODY_UNLESS_DECLARED else None
+    return int(framing[_LENGTH]) if framing[_LENGTH].isdigit() else None
+
+
+async def _whole(receive: Receive, declared: int | None) -> bytes:
+    """Read a body, and no further than it is long: word that it has ended comes from another thread."""
     body = bytearray()
     more = True
-    while more:
+    while more and (declared is None or len(body) < declared):
         message: Any = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
