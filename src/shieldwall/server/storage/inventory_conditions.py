@@ -63,17 +63,17 @@ class Question:
     def conditions(self, phase: Phase | None = None) -> list[Condition]:
         """Return what a row has to fit.
 
-        Where a phase is one of check-ins, these name the tenant, and no index here can be followed. What a search asks
-        stands first: hardly any row fits it, and SQLite asks the rest of those alone.
+        Where a phase is one of check-ins, these name the tenant, and no index here can be followed. Texts that are
+        looked for stand first: hardly any row has them, and SQLite asks the rest of those alone.
         """
         asked = self.filter
         found: list[Condition] = [] if phase is not None and phase.is_of_check_ins else [self.mine]
         found += searching(asked.search)
+        found += [contains(inventory.c.tags, f"{SEPARATOR}{tag.casefold()}{SEPARATOR}") for tag in asked.tags]
         if asked.states != frozenset(DeviceState):
             found.append(inventory.c.state.in_(sorted(state.value for state in asked.states)))
         if DeviceState.ACTIVE not in asked.states:
             found.append(NOT_ACTIVE)
-        found += [contains(inventory.c.tags, f"{SEPARATOR}{tag.casefold()}{SEPARATOR}") for tag in asked.tags]
         for column, values in (
             (inventory.c.enrollment_code, asked.enrollment_codes),
             (inventory.c.os_type, asked.os_types),
