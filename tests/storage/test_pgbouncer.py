@@ -89,7 +89,7 @@ def test_a_statement_is_given_up_after_its_time(
     through: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del database_url
-    monkeypatch.setattr(postgresql, "_BEGIN_WRITING", "BEGIN;SET LOCAL statement_timeout = 50")
+    monkeypatch.setattr(postgresql, "WRITING", "BEGIN;SET LOCAL statement_timeout = 50")
     with pytest.raises(StorageUnavailableError, match="statement timeout"), through.write() as connection:
         connection.execute(text("SELECT pg_sleep(5)"))
 

@@ -72,7 +72,7 @@ def open_gateway(settings: ServerSettings, *, monotonic: Callable[[], float]) ->
             settings, database=database, signers=signer, clock=SystemClock(), monotonic=monotonic, tracing=tracing
         ) as gateway,
     ):
-        tracing.follow(database.engine)
+        tracing.follow(database.followed)
         yield gateway
 
 

@@ -155,7 +155,7 @@ def open_admin(settings: ServerSettings, *, monotonic: Callable[[], float]) -> I
         closing(open_tracing(settings.telemetry, "admin", draw_between)) as tracing,
     ):
         services.outgoing.trust()  # so that an authority that cannot be read is told at the start
-        tracing.follow(services.database.engine)
+        tracing.follow(services.database.followed)
         previews = RulePreviews.of(services.database, settings.run, settings.targeting_rules_socket, monotonic)
         asking = replace(services, rule_previews=previews)
         yield compose_admin(asking, create_admin_routes(), monotonic=monotonic, tracing=tracing)

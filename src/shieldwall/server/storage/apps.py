@@ -12,13 +12,14 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.identity_records import App
+from shieldwall.server.storage.look_ups import LookUp
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import apps
 
 _LISTS: Final = ("permissions", "delegated", "redirect_uris")
 _MOST_READ: Final = 1_000
-_ONE: Final = select(apps).where(apps.c.client_id == bindparam("id"))
+_ONE: Final = LookUp(select(apps).where(apps.c.client_id == bindparam("id")))
 
 
 def get(connection: Connection, client_id: str) -> App:
@@ -30,8 +31,8 @@ def get(connection: Connection, client_id: str) -> App:
 
 def find(connection: Connection, client_id: str) -> App | None:
     """Return an application, or ``None``."""
-    row = connection.execute(_ONE, {"id": client_id}).one_or_none()
-    return None if row is None else _app(row)
+    row = _ONE.row(connection, {"id": client_id})
+    return None if row is None else _read(row)
 
 
 def find_by_object_id(connection: Connection, tenant_id: TenantId, object_id: str) -> App | None:

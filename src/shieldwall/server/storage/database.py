@@ -7,7 +7,7 @@ starts with ``BEGIN IMMEDIATE``, so that a reader never has to be upgraded and f
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -37,7 +37,6 @@ _BUSY_MILLISECONDS: Final = 10_000
 _CACHE_KIBIBYTES: Final = 32 * 1024
 """What a connection to SQLite keeps of the database. Its own default, 2 MiB, does not hold the upper pages of the
 indexes of a million devices, so that every look-up would read them anew."""
-_WRITE: Final = "shieldwall_write"
 _STATEMENT_ERRORS: Final = (
     *(DataError, IntegrityError, NotSupportedError, ProgrammingError),
     *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
@@ -59,10 +58,8 @@ class Database:
         parsed = postgresql.parse(url)
         self.is_sqlite: Final = parsed.get_backend_name() == "sqlite"
         self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else postgresql.open_engine(parsed)
-        outbox.follow_savepoints(self._engine)
-        self._reading: Final[Engine] = self._engine if self.is_sqlite else _one_view(self._engine)
-        self._glancing: Final[Engine] = self._engine if self.is_sqlite else _statements_alone(self._engine)
-        self._writing: Final[Engine] = self._engine.execution_options(**{_WRITE: True})
+        self._writing: Final[Engine] = _beginning(self._engine.execution_options(), self._begin_writing)
+        outbox.follow_savepoints(self._writing)
 
     @classmethod
     def at(cls, path: Path) -> Database:
@@ -71,13 +68,19 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """The engine, for migrations alone."""
+        """What begins and ends transactions that write, for who does that by hand."""
+        return self._writing
+
+    @property
+    def followed(self) -> Engine:
+        """What all statements go through, for who listens to them; of its own it begins no transaction."""
         return self._engine
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read transaction: one consistent view. Raises: StorageUnavailableError."""
-        with translated(), self._reading.connect() as connection:
+        with translated(), self._engine.connect() as connection:
+            self._begin(connection, "BEGIN", postgresql.READING)
             yield connection
 
     @contextmanager
@@ -87,7 +90,8 @@ class Database:
         Raises:
             StorageUnavailableError: The database does not answer.
         """
-        with translated(), self._glancing.connect() as connection:
+        with translated(), self._engine.connect() as connection:
+            self._begin(connection, "BEGIN", postgresql.GLANCING)
             yield connection
 
     @contextmanager
@@ -105,6 +109,16 @@ class Database:
     def close(self) -> None:
         """Let go of every pooled connection."""
         self._engine.dispose()
+
+    def _begin_writing(self, connection: Connection) -> None:
+        self._begin(connection, "BEGIN IMMEDIATE", postgresql.WRITING)
+
+    def _begin(self, connection: Connection, of_sqlite: str, of_postgresql: str) -> None:
+        if not self.is_sqlite:
+            postgresql.begin(connection, of_postgresql)
+            return
+        raw: Any = connection.connection.driver_connection  # asked by way of SQLAlchemy it would cost ten times as much
+        raw.execute(of_sqlite)
 
 
 def insert_ignoring(connection: Connection, table: Table) -> Insert:
@@ -147,25 +161,18 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        raw.isolation_level = None  # transactions are ours to begin, see `begin`
+        raw.isolation_level = None  # transactions are ours to begin, see `Database._begin`
         for pragma in pragmas:
             raw.execute(f"PRAGMA {pragma}")
         raw.create_function(FUNCTION, 1, fold_or_none, deterministic=True)
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes: Any = connection.get_execution_options().get(_WRITE, False)
-        raw: Any = connection.connection.driver_connection  # asked by way of SQLAlchemy it would cost ten times as much
-        raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-
     return engine
 
 
-def _one_view(engine: Engine) -> Engine:
-    """PostgreSQL would otherwise show each statement what was committed meanwhile; SQLite never does."""
-    return engine.execution_options(**{postgresql.READS: True})
+def _beginning(engine: Engine, begin: Callable[[Connection], None]) -> Engine:
+    """Have transactions of an engine begun so. What only reads is begun by hand: to listen costs at every step.
 
-
-def _statements_alone(engine: Engine) -> Engine:
-    """PostgreSQL then needs no second message, which ends the transaction."""
-    return engine.execution_options(**{postgresql.GLANCES: True})
+    SQLAlchemy asks at a dozen places of each statement who listens, as soon as somebody listens to its engine at all.
+    """
+    event.listen(engine, "begin", begin)
+    return engine

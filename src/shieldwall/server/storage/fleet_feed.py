@@ -37,6 +37,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.fleet_schema import fleet_changes, fleet_readers
 from shieldwall.server.storage.fleet_triggers import What
+from shieldwall.server.storage.look_ups import LookUp
 
 __all__ = ["FleetChange", "Place", "Portion", "What", "end", "forget_reader", "keep_place", "place_of", "read", "trim"]
 
@@ -91,7 +92,7 @@ def read(connection: Connection, after: Place, most: int) -> Portion:
     named = {"xid": after.xid, "number": after.number, "most": most + len(after.ahead) + 1}
     found: list[FleetChange] = []
     place, ahead, is_all = after, set[int](), True
-    for number, tenant_id, device_id, what, xid, is_settled in connection.execute(query, named):
+    for number, tenant_id, device_id, what, xid, is_settled in query.rows(connection, named):
         is_known = number in after.ahead
         if not is_known:
             if len(found) == most:
@@ -183,13 +184,13 @@ def _is_sqlite(connection: Connection) -> bool:
 
 _WHAT_CHANGED: Final = (_CHANGE.number, _CHANGE.tenant_id, _CHANGE.device_id, _CHANGE.what, _CHANGE.xid)
 _XID, _NUMBER, _MOST = (bindparam(name, type_=BigInteger()) for name in ("xid", "number", "most"))
-_CHANGES: Final = (
+_CHANGES: Final = LookUp(
     select(*_WHAT_CHANGED, _CHANGE.xid < _OLDEST_RUNNING)
     .where(_behind(_XID, _NUMBER))
     .order_by(_CHANGE.xid, _CHANGE.number)
     .limit(_MOST)
 )
-_CHANGES_OF_ONE_WRITER: Final = (
+_CHANGES_OF_ONE_WRITER: Final = LookUp(
     select(*_WHAT_CHANGED, literal(True)).where(_CHANGE.number > _NUMBER).order_by(_CHANGE.number).limit(_MOST)
 )
 """On SQLite, where nothing is committed behind what was read, and where a comparison of pairs goes through all rows."""

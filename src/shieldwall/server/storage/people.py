@@ -15,6 +15,7 @@ from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.identity_schema import people
+from shieldwall.server.storage.look_ups import LookUp
 from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.portal_schema import saved_views, unfinished_policies
 from shieldwall.server.storage.records import Page
@@ -23,14 +24,14 @@ from shieldwall.server.storage.schema import groups
 
 BY_NAME: Final = OrderTerm(people.c.display_name)
 """How people are listed for people."""
-_ONE: Final = select(people).where(people.c.id == bindparam("id"))
-_GROUPS: Final = select(group_people.c.group_id).where(group_people.c.person_id == bindparam("id"))
+_ONE: Final = LookUp(select(people).where(people.c.id == bindparam("id")))
+_GROUPS: Final = LookUp(select(group_people.c.group_id).where(group_people.c.person_id == bindparam("id")))
 
 
 def find(connection: Connection, person_id: str) -> Person | None:
     """Return a person, or ``None``."""
-    row = connection.execute(_ONE, {"id": person_id}).one_or_none()
-    return None if row is None else Person(**row._asdict())
+    row = _ONE.row(connection, {"id": person_id})
+    return None if row is None else Person(**dict(zip(people.c.keys(), row, strict=True)))
 
 
 def find_by_user_name(connection: Connection, tenant_id: TenantId, user_name: str) -> Person | None:
@@ -98,7 +99,7 @@ def signed_in(connection: Connection, person_id: str, at: datetime) -> None:
 
 def groups_of(connection: Connection, person_id: str) -> frozenset[GroupId]:
     """Return the groups that a person belongs to."""
-    return frozenset(map(GroupId, connection.scalars(_GROUPS, {"id": person_id})))
+    return frozenset(GroupId(group) for (group,) in _GROUPS.rows(connection, {"id": person_id}))
 
 
 def members_of(connection: Connection, group_id: GroupId, page: Page) -> tuple[Person, ...]:

@@ -12,17 +12,19 @@ from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.look_ups import LookUp
 from shieldwall.server.storage.records import Page, Policy, PolicyHead
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import policies
 
 _ONE: Final = select(policies).where(policies.c.id == bindparam("id"))
-_HEADS: Final = (
-    select(policies.c.id, policies.c.name, policies.c.platforms, policies.c.template_id, policies.c.digest)
+_OF_HEADS: Final = ("id", "name", "platforms", "template_id", "digest")
+_HEADS: Final = LookUp(
+    select(*(policies.c[name] for name in _OF_HEADS))
     .where(policies.c.tenant_id == bindparam("tenant"))
     .order_by(policies.c.id)
 )
-_HEAD: Final = _HEADS.where(policies.c.id == bindparam("id"))
+_HEAD: Final = LookUp(_HEADS.query.where(policies.c.id == bindparam("id")))
 
 
 def add(connection: Connection, policy: Policy) -> None:
@@ -65,8 +67,9 @@ def heads(
 ) -> tuple[PolicyHead, ...]:
     """Return what there is to say of all policies of a tenant, or of one, in the order of their ids."""
     query = _HEADS if policy_id is None else _HEAD
-    rows = connection.execute(query.where(*only) if only else query, {"tenant": tenant_id, "id": policy_id})
-    return tuple(PolicyHead(**row._asdict()) for row in rows)
+    named = {"tenant": tenant_id, "id": policy_id}
+    rows = connection.execute(query.query.where(*only), named) if only else query.rows(connection, named)
+    return tuple(PolicyHead(**dict(zip(_OF_HEADS, row, strict=True))) for row in rows)
 
 
 def names(connection: Connection, tenant_id: TenantId) -> dict[PolicyId, str]:

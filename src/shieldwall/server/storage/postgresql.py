@@ -15,7 +15,6 @@ before it acknowledges (``synchronous_standby_names``), whoever asked waits as l
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
@@ -32,20 +31,17 @@ SILENT_MILLISECONDS: Final = 10_000
 KEPT_CONNECTIONS: Final = 5
 MORE_CONNECTIONS: Final = 10
 WAIT_FOR_CONNECTION_SECONDS: Final = 10.0
-READS: Final = "shieldwall_read"
-"""Option of an engine whose transactions show one view and write nothing."""
-GLANCES: Final = "shieldwall_glance"
-"""Option of an engine whose statements are each a transaction of their own and write nothing."""
 _READ_ONLY_STATE: Final = "25006"
 """SQLSTATE read_only_sql_transaction: this host is not, or no more, the one that takes writes."""
 _LIMITS: Final = (
     f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS};"
     f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MILLISECONDS}"
 )
-_BEGIN_WRITING: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;{_LIMITS}"
-_GLANCE: Final = f"SET TRANSACTION READ ONLY;{_LIMITS}"
+WRITING: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;{_LIMITS}"
+READING: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;{_LIMITS}"
+"""Begins what shows one view and writes nothing."""
+GLANCING: Final = f"SET TRANSACTION READ ONLY;{_LIMITS}"
 """What is sent in one message is one transaction; these hold for the rest of it."""
-_BEGIN_READING: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;{_LIMITS}"
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<start>[^:/?#]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>.*)", re.DOTALL
 )
@@ -101,11 +97,6 @@ def open_engine(url: URL) -> Engine:
         if raw is not None:  # it was found out to be of no use
             raw.rest()
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        raw: Any = connection.connection.driver_connection
-        raw.begin(_opening(connection.get_execution_options()))
-
     @event.listens_for(engine, "handle_error")
     def look_elsewhere(context: ExceptionContext) -> None:
         if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY_STATE:
@@ -114,7 +105,7 @@ def open_engine(url: URL) -> Engine:
     return engine
 
 
-def _opening(options: Mapping[str, Any]) -> str:
-    if options.get(READS):
-        return _BEGIN_READING
-    return _GLANCE if options.get(GLANCES) else _BEGIN_WRITING
+def begin(connection: Connection, opening: str) -> None:
+    """Have the next statement begin a transaction: ``READING``, ``GLANCING`` or ``WRITING``."""
+    raw: Any = connection.connection.driver_connection
+    raw.begin(opening)

@@ -90,8 +90,7 @@ class _Cursor(psycopg.ClientCursor[_Row]):
             if not opening:
                 return super().execute(query, params, **how)
             super().execute(f"{opening}{_SEPARATOR}{query}", params, **how)
-        for _ in range(opening.count(_SEPARATOR) + 1):
-            self.nextset()
+        self.set_result(opening.count(_SEPARATOR) + 1)
         return self
 
     def executemany(self, query: Any, params_seq: Any, *, returning: bool = False) -> None:
