@@ -33,15 +33,13 @@ MORE_CONNECTIONS: Final = 10
 WAIT_FOR_CONNECTION_SECONDS: Final = 10.0
 _READ_ONLY_STATE: Final = "25006"
 """SQLSTATE read_only_sql_transaction: this host is not, or no more, the one that takes writes."""
-_LIMITS: Final = (
-    f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS};"
-    f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MILLISECONDS}"
-)
+_LIMIT: Final = f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS}"
+_LIMITS: Final = f"{_LIMIT};SET LOCAL idle_in_transaction_session_timeout = {IDLE_MILLISECONDS}"
 WRITING: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;{_LIMITS}"
 READING: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;{_LIMITS}"
 """Begins what shows one view and writes nothing."""
-GLANCING: Final = f"SET TRANSACTION READ ONLY;{_LIMITS}"
-"""What is sent in one message is one transaction; these hold for the rest of it."""
+GLANCING: Final = f"SET TRANSACTION READ ONLY;{_LIMIT}"
+"""What is sent in one message is one transaction; these hold for the rest of it, which is never idle."""
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<start>[^:/?#]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>.*)", re.DOTALL
 )
