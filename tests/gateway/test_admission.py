@@ -21,7 +21,6 @@ from shieldwall.server.gateway.admission import (
     Admission,
     Pace,
     Returns,
-    Work,
 )
 from shieldwall.server.gateway.lanes import QUIET_BYTES, Lane, lane_of
 
@@ -196,72 +195,20 @@ def test_who_waits_alone_keeps_nobody_out() -> None:
     assert [admission.sends_away(lane) is None for lane in Lane] == [True, False, False, False, False]
 
 
-def test_who_waits_of_its_own_will_is_neither_under_way_nor_a_sign_of_a_queue() -> None:
-    hand = Hand()
-    admission = an_admission(hand)
-    for _ in range(50):  # a batch every quarter of a second, of more than are taken on unasked
-        batch = [Work(admission) for _ in range(4 * ALWAYS_TAKEN)]
-        for work in batch:
-            work.rest()
-        assert admission.under_way == 0
-        hand.moment += 0.25
-        assert admission.sends_away(Lane.REST) is None
-        for work in batch:
-            work.go_on()
-        hand.moment += 0.01
-        assert admission.sends_away(Lane.REST) is None
-        for work in batch:
-            work.end(refused=False)
-    assert admission.under_way == 0
-
-
-@pytest.mark.parametrize("stalls", [[10], [0], [10, 30, 50]])
-def test_a_disk_that_stands_still_for_a_moment_does_not_make_later_batches_look_like_a_queue(stalls: list[int]) -> None:
+@pytest.mark.parametrize("stalls", [[], [10], [0], [10, 30, 50]])
+def test_batches_are_no_queue_and_a_disk_that_stands_still_for_a_moment_makes_them_none(stalls: list[int]) -> None:
     """Whoever rests for most of the time could do far more than what comes."""
     hand = Hand()
     admission = an_admission(hand)
-    for number in range(100):
-        batch = [Work(admission) for _ in range(64)]
-        for work in batch:
-            work.rest()
+    for number in range(100):  # a batch every third of a second, of more than are taken on unasked
         hand.moment += 0.33
-        for work in batch:
-            work.go_on()
+        batch = [admission.begin() for _ in range(4 * ALWAYS_TAKEN)]
         hand.moment += 0.02
-        assert admission.sends_away(Lane.REST) is None or number == 0
+        assert admission.sends_away(Lane.REST) is None
         assert admission.sends_away(Lane.QUIET) is None
         hand.moment += 0.2 if number in stalls else 0.0
-        for work in batch:
-            work.end(refused=False)
-
-
-def test_what_rested_waits_like_all_others_once_it_goes_on() -> None:
-    hand = Hand()
-    admission = an_admission(hand)
-    batch = [Work(admission) for _ in range(4 * ALWAYS_TAKEN)]
-    for work in batch:
-        work.rest()
-        work.go_on()
-    hand.moment += 2 * BOUNDS[Lane.QUIET]
-    assert admission.sends_away(Lane.QUIET) is not None
-
-
-@given(st.lists(st.sampled_from(["rest", "go on", "end"])))
-def test_whatever_becomes_of_a_piece_of_work_it_is_counted_once(steps: list[str]) -> None:
-    """Who goes away while it rests has ended, and is still among those that are handed over."""
-    admission = an_admission(Hand())
-    work = Work(admission)
-    for step in steps:
-        match step:
-            case "rest":
-                work.rest()
-            case "go on":
-                work.go_on()
-            case _:
-                work.end(refused=False)
-        assert admission.under_way in {0, 1}
-    work.end(refused=False)
-    work.go_on()
+        for each in batch:
+            admission.end(each)
     assert admission.under_way == 0
 
 

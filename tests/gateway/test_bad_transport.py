@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from tests.support.gateway_device import GatewayDevice
@@ -262,6 +262,17 @@ def test_a_body_that_stops_half_way_is_given_up(world: GatewayWorld, monkeypatch
         assert (reply.status, reply.code) == (408, "requestTimeout")
         assert reply.headers["connection"] == "close"
         assert is_closed(connection)
+
+
+def test_check_ins_do_not_wait_for_one_whose_body_does_not_come(world: GatewayWorld, device: GatewayDevice) -> None:
+    lines = ("Content-Type: application/json", "Content-Length: 50")
+    with ExitStack() as held:
+        waiting = [held.enter_context(world.connect()) for _ in range(40)]
+        for each in waiting:  # so many that those who come are taken for company
+            each.sendall(head(world, *lines, first=f"POST {CHECK_IN} HTTP/1.1") + b"{")
+        assert device.check_in().status in {200, 204}
+        waiting[0].sendall(b" " * 49)
+        assert read_reply(waiting[0]).status == 401, "it is not signed, and that is found as soon as it is there"
 
 
 def test_a_caller_that_leaves_in_the_middle_of_its_body_harms_nobody(world: GatewayWorld) -> None:

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.server.gateway.gathering import ENOUGH, LONGEST_SECONDS, MOST, Gathering, Pace
+from shieldwall.server.gateway.gathering import (
+    ALTOGETHER_SECONDS,
+    ENOUGH,
+    LONGEST_SECONDS,
+    MOST,
+    Company,
+    Gathering,
+    Pace,
+)
 
 
 def paced(gaps: Sequence[float]) -> Pace:
@@ -196,3 +205,29 @@ def test_a_few_who_come_at_once_wait_no_longer_for_those_who_do_not_come() -> No
     (at, items) = Beat(gaps).handed_over(0.25)[-1]
     assert len(items) >= 1
     assert at <= sum(gaps) + LONGEST_SECONDS + 1e-6
+
+
+def test_who_comes_one_by_one_goes_on_in_company_and_who_comes_alone_at_once() -> None:
+    loop, went = ImpatientLoop(), Counter[float]()
+
+    async def story() -> None:
+        company = Company()
+
+        async def one() -> None:
+            await company.joined()
+            went[loop.time()] += 1
+
+        await one()
+        assert went == {0.0: 1}
+        every = LONGEST_SECONDS / 5
+        coming = []
+        for _ in range(200):
+            await asyncio.sleep(every)
+            coming.append(asyncio.create_task(one()))
+        await asyncio.gather(*coming)
+        assert max(went.values()) == pytest.approx(ALTOGETHER_SECONDS / every, abs=2)
+
+    try:
+        loop.run_until_complete(story())
+    finally:
+        loop.close()

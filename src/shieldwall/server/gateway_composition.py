@@ -19,6 +19,7 @@ from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.application import Application
 from shieldwall.server.gateway.authentication import Authentication
 from shieldwall.server.gateway.catching_up import CatchingUp
+from shieldwall.server.gateway.gathering import Company
 from shieldwall.server.gateway.guard import BodyWatch, normal_authority
 from shieldwall.server.gateway.heartbeat import Heartbeat
 from shieldwall.server.gateway.measures import GatewayMeasures
@@ -135,6 +136,7 @@ def compose_gateway(
                 bodies=BodyWatch(),
                 measures=measures,
                 admission=admission,
+                company=Company(),
                 new_request_id=RequestIds(),
                 draw_between=draw_between,
                 tracing=tracing or NoTracing(),

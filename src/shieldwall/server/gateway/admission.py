@@ -240,10 +240,6 @@ class Admission:
         self.under_way += 1
         return now
 
-    def rest(self) -> None:
-        """Note that one that was begun is not under way any more, and says nothing: its end is not this."""
-        self._leave(self._monotonic())
-
     def end(self, begun: float, *, refused: bool = False) -> None:
         """Note that a piece of work came to its end, good or bad.
 
@@ -252,43 +248,11 @@ class Admission:
         """
         now = self._monotonic()
         busy = self._busy.at(now)
-        self._leave(now)
+        self.under_way -= 1
+        if not self.under_way:
+            self._busy.pause(now)
         if refused:
             self._wait.moved(now)
             return
         self._wait.saw(now, now - begun)
         self._pace.ended(busy, is_full=self._wait.at(now) >= self._fullness)
-
-    def _leave(self, now: float) -> None:
-        self.under_way -= 1
-        if not self.under_way:
-            self._busy.pause(now)
-
-
-class Work:
-    """A piece of work whose wait says something about all others, while it does not wait of its own will."""
-
-    __slots__ = ("_admission", "_begun", "_has_ended")
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-        self._begun: float | None = admission.begin()
-        self._has_ended = False
-
-    def rest(self) -> None:
-        """Wait of one's own will from here on: nothing is under way meanwhile, and nobody waits."""
-        if self._begun is not None:
-            self._admission.rest()
-            self._begun = None
-
-    def go_on(self) -> None:
-        """Take up again what rested. Of what ended meanwhile nothing is taken up."""
-        if self._begun is None and not self._has_ended:
-            self._begun = self._admission.begin()
-
-    def end(self, *, refused: bool) -> None:
-        """Note that it came to its end, as ``Admission.end`` does."""
-        self._has_ended = True
-        if self._begun is not None:
-            self._admission.end(self._begun, refused=refused)
-            self._begun = None

@@ -4,6 +4,8 @@
 signature; 4. its window; 5. the key it names; 6. digest and signature. Then the handler: strict JSON, and in one
 transaction whether that key is the device's present one, its state and the sequence number. Nothing is written before
 the signature holds, and nothing is acknowledged before it is on disk.
+
+Check-ins wait for each other after the second, while their bodies arrive, and go through all the rest in one turn.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from granian._granian import RSGIProtocolClosed as ProtocolClosed  # the public 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.server.connections import ConnectionGuard
-from shieldwall.server.gateway.admission import Admission, Work
+from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.authentication import Authentication, read_signature
 from shieldwall.server.gateway.calls import Answer, Call, SignedRequest
-from shieldwall.server.gateway.guard import BodyWatch, Protocol_, Scope, check_authority, check_framing, read_body
+from shieldwall.server.gateway.gathering import Company
+from shieldwall.server.gateway.guard import ArrivingBody, BodyWatch, Protocol_, Scope, check_authority, check_framing
 from shieldwall.server.gateway.lanes import Lane, lane_of
 from shieldwall.server.gateway.measures import GatewayMeasures
 from shieldwall.server.gateway.problems import (
@@ -77,6 +80,7 @@ class Application:
     bodies: BodyWatch
     measures: GatewayMeasures
     admission: Admission
+    company: Company
     new_request_id: Callable[[], str]
     draw_between: Callable[[int, int], int]
     tracing: Tracing = field(default_factory=NoTracing)
@@ -123,19 +127,22 @@ class Application:
         lane = lane_of(route.lane, length)
         if (seconds := self.admission.sends_away(lane)) is not None:
             return self._sent_away(lane, seconds, request_id)
-        body = await read_body(transport, self.bodies, length, route.body_limit)
+        arriving = ArrivingBody(transport, length, route.body_limit)
+        if route.access is Access.DEVICE_AMONG_OTHERS:
+            await self.company.joined()
+        body = await arriving.read(self.bodies)
         self.connections.asked(scope.client)
         if lane not in _WAITS_TELL:
-            return await self._handled(scope, transport, match, request_id, body=body, work=None)
-        work = Work(self.admission)
+            return await self._handled(scope, transport, match, request_id, body)
+        begun = self.admission.begin()
         refused = route.access is Access.ANYONE  # who need not sign is not written down either
         try:
-            return await self._handled(scope, transport, match, request_id, body=body, work=work)
+            return await self._handled(scope, transport, match, request_id, body)
         except _REFUSED_AT_ONCE:
             refused = True
             raise
         finally:
-            work.end(refused=refused)
+            self.admission.end(begun, refused=refused)
 
     def _sent_away(self, lane: Lane, seconds: int, request_id: str) -> Answer:
         """Answer at the least cost: nothing was read, nothing is logged, the connection ends."""
@@ -146,9 +153,7 @@ class Application:
             headers=(_PROBLEM, ("retry-after", str(seconds)), ("connection", "close")),
         )
 
-    async def _handled(
-        self, scope: Scope, transport: Protocol_, match: Match, request_id: str, *, body: bytes, work: Work | None
-    ) -> Answer:
+    async def _handled(self, scope: Scope, transport: Protocol_, match: Match, request_id: str, body: bytes) -> Answer:
         route = match.route
         signed = caller = None
         if route.access is not Access.ANYONE:
@@ -175,7 +180,6 @@ class Application:
                 disconnected=transport.client_disconnect,
                 caller=caller,
                 signed=signed,
-                work=work,
             )
         )
 

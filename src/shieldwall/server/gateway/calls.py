@@ -11,7 +11,6 @@ import msgspec
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest
 from shieldwall.server.connections import block_of
-from shieldwall.server.gateway.admission import Work
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.trust.device_key import PublicKey
 from shieldwall.trust.request_signature import RequestSignature
@@ -65,8 +64,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Returns when the caller has gone."""
     caller: CallingDevice | None = None
     signed: SignedRequest | None = None
-    work: Work | None = None
-    """What it is to the admission, where its wait says something about others."""
 
     @property
     def network(self) -> str:

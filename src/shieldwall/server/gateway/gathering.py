@@ -15,6 +15,8 @@ Result = TypeVar("Result")
 
 LONGEST_SECONDS: Final = 0.05
 """How long somebody waits for the next one at most."""
+ALTOGETHER_SECONDS: Final = 1 / 3
+"""So long the first one waits in ``Company`` at most, while one after the other comes."""
 ENOUGH: Final = 32
 """Where so many come within the longest wait for the next one, nobody waits longer than they need to come."""
 MOST: Final = 128
@@ -117,3 +119,22 @@ class Gathering(Generic[Item, Result]):
         for (_, future), result in zip(gathered, results, strict=True):
             if not future.done():
                 future.set_result(result)
+
+
+class Company:
+    """Lets those that come one after the other wait for each other, and then go on in one turn of the loop.
+
+    What each of them is does not matter here. Who waits may have something fetched meanwhile, as a body that arrives:
+    nobody wakes the loop for it.
+    """
+
+    def __init__(self, *, longest: float = LONGEST_SECONDS, altogether: float = ALTOGETHER_SECONDS) -> None:
+        self._waiting: Gathering[None, None] = Gathering(_go_on, longest=longest, altogether=altogether)
+
+    def joined(self) -> Awaitable[None]:
+        """Wait for others, as long as they come; who comes alone does not wait."""
+        return self._waiting.submit(None)
+
+
+async def _go_on(waiting: Sequence[None]) -> Sequence[None]:
+    return waiting

@@ -157,23 +157,35 @@ class BodyWatch:
         self._timer = None if following is None else loop.call_at(following, self._look)
 
 
-async def read_body(transport: Protocol_, watch: BodyWatch, length: int | None, limit: int) -> bytes:
-    """Read the body.
+class ArrivingBody:
+    """The body of a request, on its way from the moment this is made: while nobody waits for it, it wakes nobody."""
 
-    Raises:
-        RequestTimeoutError: It did not arrive within ``BODY_SECONDS``.
-        ContentTooLargeError: It turned out longer than ``limit``.
-        RefusedError: It came in chunks. Every body we ask for has a length known before it is sent; with chunks a proxy
-            and we could disagree where it ends, and Granian does not tell a broken chunk from the last one.
-    """
-    if length == 0:
-        return b""
-    if length is None:
-        return await watch.read(_refuse_chunks(transport, limit))
-    body = await watch.read(transport())
-    if len(body) != length:
-        raise RefusedError("The body is not as long as its Content-Length says.")
-    return body
+    __slots__ = ("_arriving", "_length", "_limit", "_transport")
+
+    def __init__(self, transport: Protocol_, length: int | None, limit: int) -> None:
+        """Let it come; ``length`` is what ``check_framing`` returned, ``limit`` the most bytes it may have."""
+        self._transport = transport
+        self._length = length
+        self._limit = limit
+        self._arriving = transport() if length else None
+
+    async def read(self, watch: BodyWatch) -> bytes:
+        """Wait until it is there.
+
+        Raises:
+            RequestTimeoutError: It did not arrive within ``BODY_SECONDS``.
+            ContentTooLargeError: It turned out longer than its limit.
+            RefusedError: It came in chunks. Every body we ask for has a length known before it is sent; with chunks a
+                proxy and we could disagree where it ends, and Granian does not tell a broken chunk from the last one.
+        """
+        if self._length is None:
+            return await watch.read(_refuse_chunks(self._transport, self._limit))
+        if self._arriving is None:
+            return b""
+        body = await watch.read(self._arriving)
+        if len(body) != self._length:
+            raise RefusedError("The body is not as long as its Content-Length says.")
+        return body
 
 
 async def _refuse_chunks(transport: Protocol_, limit: int) -> bytes:

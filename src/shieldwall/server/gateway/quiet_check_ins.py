@@ -1,10 +1,9 @@
 """Check-ins as they come: looked at together, and taken together where they bring nothing, which nearly all do.
 
-They wait for each other once, and then go all the way side by side: keys and signatures, strict JSON, one statement,
-one commit. While one comes after the other the first waits a third of a second at most: each turn of a loop or thread
-that is spared is a part of what a check-in costs, and a device that comes every 90 minutes does not mind. Each passes
-every check in its order all the same, and has a verdict of its own. What turns out to bring something, or to need an
-answer, is handed back to be decided alone.
+They have waited for each other (``Access.DEVICE_AMONG_OTHERS``), and go all the way side by side: keys and signatures,
+strict JSON, one statement, one commit. Each turn of a loop or thread that is spared is a part of what a check-in costs.
+Each passes every check in its order all the same, and has a verdict of its own. What turns out to bring something, or
+to need an answer, is handed back to be decided alone.
 """
 
 from __future__ import annotations
@@ -31,9 +30,6 @@ from shieldwall.trust.request_signature import BadSignatureError
 _log: Final = structlog.get_logger("shieldwall.gateway")
 _PLAIN: Final = strict_json.Canonical(PlainCheckIn)
 
-ALTOGETHER_SECONDS: Final = 1 / 3
-"""So long the first one waits at most, while one after the other comes."""
-
 CallersOf: TypeAlias = Callable[[Sequence[SignedRequest]], Awaitable[Sequence[CallingDevice | BadSignatureError]]]
 """Finds out who signed, as ``Authentication.callers_of`` does."""
 Verdict: TypeAlias = CallingDevice | BadSignatureError | StorageUnavailableError | None
@@ -47,7 +43,7 @@ class QuietCheckIns:
         self._callers_of = callers_of
         self._writer = writer
         self._clock = clock
-        self._gathering: Gathering[Call, Verdict] = Gathering(self._look_at, altogether=ALTOGETHER_SECONDS)
+        self._gathering: Gathering[Call, Verdict] = Gathering(self._look_at, longest=0.0)
 
     async def left_by(self, call: Call) -> CallingDevice | None:
         """Return the device that sent a check-in, if it is still to be decided; ``None``: it was taken, answer 204.
@@ -56,17 +52,12 @@ class QuietCheckIns:
             BadSignatureError: It is not signed by the key of a registered device.
             StorageUnavailableError: The database cannot take it.
         """
-        if call.work is not None:
-            call.work.rest()
         verdict = await self._gathering.submit(call)
         if isinstance(verdict, ShieldwallError):
             raise verdict
         return verdict
 
     async def _look_at(self, calls: Sequence[Call]) -> Sequence[Verdict]:
-        for call in calls:
-            if call.work is not None:
-                call.work.go_on()
         verdicts: list[Verdict] = [*await self._callers_of([call.unverified for call in calls])]
         quiet: dict[int, Asked] = {}
         for place, (call, caller) in enumerate(zip(calls, verdicts, strict=True)):

@@ -27,7 +27,8 @@ class Access(StrEnum):
     DEVICE = "device"
     """Signed by the key of a registered device."""
     DEVICE_AMONG_OTHERS = "deviceAmongOthers"
-    """As ``DEVICE``, but the handler has it verified, together with what others ask of it at the same time."""
+    """As ``DEVICE``, but those who come one after the other wait for each other first (``gathering.Company``), and the
+    handler has them verified together."""
 
 
 class UndeclaredAccessError(ShieldwallError):
