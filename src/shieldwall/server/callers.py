@@ -15,7 +15,7 @@ from shieldwall.server.directory.access_of_people import access_of
 from shieldwall.server.directory.access_tokens import TokenIssuer, VerifiedToken
 from shieldwall.server.directory.apps import find_app
 from shieldwall.server.directory.first_party import delegated_of
-from shieldwall.server.directory.known_tokens import KnownTokens
+from shieldwall.server.directory.known_tokens import Claimed, KnownTokens
 from shieldwall.server.directory.resource_names import OF_EVERYBODY, OPENID, Api
 from shieldwall.server.directory.verification_keys import VerificationKeys
 from shieldwall.server.possession_of_requests import SCHEME, prove_possession
@@ -58,25 +58,27 @@ class Callers:
             UnauthenticatedError: The token, or the proof beside it, is not good.
             RevokedTokenError: It was good until somebody took it back.
         """
-        return self._caller_of(connection, transaction, tenant, self._verified(connection, tenant, token), token)
+        verified = self._verified(connection, tenant, token, self.tokens.claimed(token))
+        return self._caller_of(connection, transaction, tenant, verified, token)
 
     def principal_of(self, connection: Connection) -> Principal:
         """Find out who sends a request. Raises: as ``caller_of``."""
         token = token_of(connection)
-        tenant = self.services.tenancy.find(self.tokens.claimed(token).tenant_id)
+        claimed = self.tokens.claimed(token)
+        tenant = self.services.tenancy.find(claimed.tenant_id)
         if tenant is None:
             raise UnauthenticatedError("The access token is not valid.")
-        verified = self._verified(connection, tenant, token)
+        verified = self._verified(connection, tenant, token, claimed)
         # Of an application one row is read; what a person may is put together from several, in one view.
         looking = self.services.database.glance if verified.person_id is None else self.services.database.read
         with looking() as transaction:
             caller = self._caller_of(connection, transaction, tenant, verified, token)
             return _principal(transaction, caller, tenant)
 
-    def _verified(self, connection: Connection, tenant: Tenant, token: str) -> VerifiedToken:
+    def _verified(self, connection: Connection, tenant: Tenant, token: str, claimed: Claimed) -> VerifiedToken:
         settings = self.services.settings
         issuer = TokenIssuer.of(tenant, settings.public_url, settings.public_urls)
-        keys = self.keys.of(tenant.id, self.tokens.claimed(token).key_id)
+        keys = self.keys.of(tenant.id, claimed.key_id)
         claims = self.tokens.signed_claims(token, keys)
         return issuer.verified(claims, self.services.clock.now(), _api_of(connection))
 

@@ -49,20 +49,20 @@ def parse_filter(text: str, *, option: str = "$filter") -> Node:
     Raises:
         InvalidQueryError: It is not one, or it is too long, too deep, or has too many parts; with the position.
     """
-    _bound(text, option)
     try:
-        return _parsed_before(text) if len(text) <= _LONGEST_KEPT else _parsed(text)
+        return _read_before(text, option) if len(text) <= _LONGEST_KEPT else _read(text, option)
     except UnexpectedInput as error:
         raise _refusal(error, text, option) from None
 
 
-def _parsed(text: str) -> Node:
+def _read(text: str, option: str) -> Node:
+    _bound(text, option)
     found: Node = _PARSER.parse(text)  # type: ignore[assignment]  # the transformer makes nodes of all
     return found
 
 
-_parsed_before: Final = lru_cache(_MOST_KEPT)(_parsed)
-"""Programs ask the same again and again, and a tree never changes."""
+_read_before: Final = lru_cache(_MOST_KEPT)(_read)
+"""Programs ask the same again and again, and a tree never changes. What is refused is not kept."""
 
 
 def _bound(text: str, option: str) -> None:
