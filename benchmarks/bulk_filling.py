@@ -64,8 +64,12 @@ class _Sqlite:
 class _Postgresql:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
+        self.numbered: set[str] = set()
+        """Tables whose rows brought their own numbers: what PostgreSQL gives next, it keeps apart."""
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
+        if table.autoincrement_column is not None and table.autoincrement_column.name in rows[0]:
+            self.numbered.add(table.name)
         columns = sql.SQL(", ").join(map(sql.Identifier, rows[0]))
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
@@ -131,8 +135,12 @@ def _postgresql(connection: psycopg.Connection[Any]) -> Iterator[Filling]:
     indexes = connection.execute(query).fetchall()
     for name, _ in indexes:
         connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+    writer = _Postgresql(connection)
     with connection.transaction():
-        yield _Postgresql(connection)
+        yield writer
+    for table in sorted(writer.numbered):
+        highest = sql.SQL("SELECT setval(pg_get_serial_sequence(%s, 'number'), max(number)) FROM {}")
+        connection.execute(highest.format(sql.Identifier(table)), (table,))
     for _, statement in indexes:
         connection.execute(statement)
     connection.execute("VACUUM ANALYZE")

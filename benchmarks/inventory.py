@@ -27,7 +27,7 @@ from shieldwall.server.storage.devices import columns_of_device
 from shieldwall.server.storage.inventory_facets import FACETS
 from shieldwall.server.storage.inventory_queries import Filter, Health, Order, Sort
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.storage.schema import check_ins, devices, inventory
+from shieldwall.server.storage.schema import check_ins, devices
 
 DEVICES, PAGE, PORTION, BAR_MILLISECONDS = 100_000, 50, 5_000, 50
 _TIMES = 3
@@ -88,7 +88,7 @@ def fill(database: Database, fleet: int) -> None:
         made = [_device(chance, number) for number in range(start, min(fleet, start + PORTION))]
         with database.write() as connection:
             connection.execute(devices.insert(), [columns_of_device(each) for each in made])
-            connection.execute(inventory.insert(), [_listed(chance, each) for each in made])
+            inventory_rows.add(connection, [_listed(chance, each) for each in made])
             connection.execute(check_ins.insert(), [_check_in(chance, each) for each in made])
 
 

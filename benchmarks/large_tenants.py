@@ -224,11 +224,12 @@ def _add_devices(
         seen = _check_in(chance, device, kind.target, digest if told else None)
         if seen["last_check_in"] is not None:
             device = replace(device, certificate="")  # it has it, and housekeeping forgot it
-        rows[devices].append(columns_of_device(device))
-        rows[inventory].append(_listed(device, counted if told else _NOTHING_TOLD))
+        numbered = {"number": number + 1}  # after those of the varieties, which the database numbered itself
+        rows[devices].append(columns_of_device(device) | numbered)
+        rows[inventory].append(_listed(device, counted if told else _NOTHING_TOLD) | numbered)
         rows[check_ins].append(seen)
         rows[group_members] += [
-            {"group_id": group_id(group), "device_id": device.id, "tenant_id": TENANT_ID} for group in kind.groups
+            {"group_number": group + 1, "device_number": number + 1} for group in sorted(kind.groups)
         ]
         if seen["last_check_in"] is not None:
             rows[check_in_answers].append(_answered(chance, device, kind.answer))

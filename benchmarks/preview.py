@@ -7,9 +7,11 @@ devices get the same policies. The change edits a policy and assigns it to every
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+
+from sqlalchemy import select
 
 from benchmarks.bulk_filling import filling
 from benchmarks.engines import Measured, on_both
@@ -41,7 +43,7 @@ from shieldwall.server.manager.policies import Policies
 from shieldwall.server.manager.preview import Proposal, preview
 from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.storage.schema import group_members, groups
+from shieldwall.server.storage.schema import devices, group_members, groups
 from shieldwall.server.system import SystemClock, new_id
 
 DEVICES, POLICIES, GROUPS, GROUPS_OF_A_DEVICE = 100_000, 100, 200, 6
@@ -114,8 +116,9 @@ def _fill(
             ]
             assign(connection, acting, policy, wanted)
         add_devices(connection, range(fleet), catalog_version=authoring.catalog.version)
+        numbers = [dict(connection.execute(select(each.c.id, each.c.number)).all()) for each in (groups, devices)]
     with filling(measured.database) as tables:
-        tables.write(group_members, list(_memberships(chance, fleet)))
+        tables.write(group_members, list(_memberships(chance, fleet, *numbers)))
     measured.settle()
     return policies
 
@@ -187,7 +190,9 @@ def _groups() -> Iterator[dict[str, object]]:
         }
 
 
-def _memberships(chance: random.Random, fleet: int) -> Iterator[dict[str, object]]:
+def _memberships(
+    chance: random.Random, fleet: int, of_groups: Mapping[str, int], of_devices: Mapping[str, int]
+) -> Iterator[dict[str, object]]:
     for number in range(fleet):
         for group in chance.sample(range(GROUPS), GROUPS_OF_A_DEVICE):
-            yield {"group_id": group_id(group), "device_id": device_id(number), "tenant_id": TENANT}
+            yield {"group_number": of_groups[group_id(group)], "device_number": of_devices[device_id(number)]}

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, ForeignKey, select
 from tests.support.manager_world import World, add_tenant
 from tests.support.samples import NOON, TENANT_ID, CountingIds, HandClock
 from tests.support.whole_life import RULES, Machine, WholeLife, furnish, instance
@@ -284,10 +284,12 @@ class Lives(RuleBasedStateMachine):
     def nothing_is_left_of_who_is_gone(self) -> None:
         there = set(self.connection.scalars(select(device_table.c.id)))
         gone = set(self.life.gone) - there
-        keys = (key for table in metadata.sorted_tables for key in table.foreign_keys)
-        columns = [key.parent for key in keys if key.column is device_table.c.id]
+        columns = [key.parent for key in _references() if key.column is device_table.c.id]
         for column in (*columns, device_table.c.replaces, alerts.c.device_id, membership_events.c.device_id):
             assert not gone & set(self.connection.scalars(select(column)))
+        numbers = set(self.connection.scalars(select(device_table.c.number)))
+        for column in (key.parent for key in _references() if key.column is device_table.c.number):
+            assert set(self.connection.scalars(select(column))) <= numbers
         assert not gone & set(protection_store.settings(self.connection, TENANT_ID).excluded)
 
     @invariant()
@@ -302,6 +304,10 @@ class Lives(RuleBasedStateMachine):
     def present(self) -> list[Device]:
         everybody = devices.list_devices(self.connection, TENANT_ID, Page(size=100))
         return [each for each in everybody if each.state is not DeviceState.RETIRED]
+
+
+def _references() -> list[ForeignKey]:
+    return [key for table in metadata.sorted_tables for key in table.foreign_keys]
 
 
 def _steps(device: Device) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from tests.manager.test_statuses import reports, to_all, told
 from tests.reporting.held import Following
 from tests.support.manager_world import CLOUD, DIAGNOSTIC, World, a_draft, a_firewall_draft
@@ -102,8 +102,8 @@ def slices() -> list[tuple[Slice, tuple[Any, Any]]]:
         ids = schema.inventory.select().with_only_columns(schema.inventory.c.device_id).where(*conditions)
         return conditions, (schema.check_ins.c.device_id.in_(ids),)
 
-    members = schema.group_members.select().with_only_columns(schema.group_members.c.device_id)
-    of_group = schema.inventory.c.device_id.in_(members.where(schema.group_members.c.group_id == group_id(1)))
+    members = select(schema.group_members.c.device_number).join(schema.groups).where(schema.groups.c.id == group_id(1))
+    of_group = schema.inventory.c.number.in_(members)
     linux = schema.inventory.c.os_type == "Linux"
     return [
         (Slice(os_type=frozenset({"Linux"})), among(linux)),

@@ -133,15 +133,59 @@ def test_devices_that_are_there_get_their_names_in_small_letters(empty: Database
     assert tuple(row) == ("web-\u00e4\u03c3", "macos", at)
 
 
+def test_memberships_become_numbers_and_nothing_else_is_lost(empty: Database) -> None:
+    with empty.rebuild() as connection:
+        command.upgrade(_config(connection), "0032_0023")
+        _fill_some(connection)
+        _add_alike(connection, "devices", {"id": "another", "object_id": "o2", "key_thumbprint": "k2"})
+        _add_alike(connection, "groups", {"id": "another"})
+        for device, group in (("another", "another"), ("another", "id")):
+            _add_alike(connection, "group_members", {"device_id": device, "group_id": group})
+        _add_alike(connection, "inventory", {"device_id": "another"})
+        before = _rows_of_some(connection)
+    upgrade(empty)
+    with empty.rebuild() as connection:
+        assert connection.execute(text(_MEMBERS)).all() == [("another", "another"), ("another", "id"), ("id", "id")]
+        listed = connection.execute(text("SELECT device_id, number FROM inventory ORDER BY 1")).all()
+        numbered = connection.execute(text("SELECT id, number FROM devices ORDER BY 1")).all()
+        assert listed == numbered
+        assert len({number for _, number in numbered}) == 2
+        _add_alike(connection, "devices", {"id": "new", "object_id": "o3", "key_thumbprint": "k3"}, "number")
+        assert len(set(connection.scalars(text("SELECT number FROM devices")))) == 3
+        connection.execute(text("DELETE FROM devices WHERE id = 'new'"))
+        command.downgrade(_config(connection), "0032_0023")
+        assert _rows_of_some(connection) == before
+    upgrade(empty)
+    with empty.write() as connection:  # where foreign keys do not rest
+        connection.execute(text("DELETE FROM check_ins"))
+        connection.execute(text("DELETE FROM devices WHERE id = 'id'"))
+        assert connection.scalars(text("SELECT device_id FROM inventory")).all() == ["another"]
+        assert connection.execute(text(_MEMBERS)).all() == [("another", "another"), ("another", "id")]
+
+
+def test_tables_are_not_made_anew_where_rows_would_go_with_them(empty: Database) -> None:
+    if not empty.is_sqlite:
+        return
+    with empty.rebuild() as connection:
+        command.upgrade(_config(connection), "0032_0023")
+        _fill_some(connection)
+    with pytest.raises(ValueError, match="rest"), empty.write() as connection:
+        command.upgrade(_config(connection), "0033_0023")
+    with empty.read() as connection:
+        assert connection.execute(text("SELECT device_id FROM inventory")).all() == [("id",)]
+
+
 def test_every_table_says_whose_its_rows_are() -> None:
     unowned = [
         table.name
         for table in metadata.sorted_tables
         if table.name != "tenants" and ("tenant_id" not in table.c or table.c.tenant_id.nullable)
     ]
-    assert unowned == []
+    assert unowned == ["group_members"]
+    named = {key.column.table for key in metadata.tables["group_members"].foreign_keys}
+    assert {table.name for table in named} == {"groups", "devices"}, "which say it"
     for table in metadata.sorted_tables:
-        if table.name != "tenants":
+        if table.name not in {"tenants", *unowned}:
             assert [key.target_fullname for key in table.c.tenant_id.foreign_keys] == ["tenants.id"], table.name
 
 
@@ -157,10 +201,39 @@ def _rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     reflected = MetaData()
     reflected.reflect(connection)
     return {
-        table.name: [dict(row) for row in connection.execute(table.select()).mappings()]
+        table.name: sorted((dict(row) for row in connection.execute(table.select()).mappings()), key=repr)
         for table in reflected.sorted_tables
         if table.name != "alembic_version"
     }
+
+
+_MEMBERS = (
+    "SELECT devices.id, groups.id FROM group_members JOIN devices ON devices.number = device_number"
+    " JOIN groups ON groups.number = group_number ORDER BY 1, 2"
+)
+
+
+_SOME = ("check_ins", "device_scope_tags", "devices", "group_members", "groups", "inventory", "tenants")
+
+
+def _fill_some(connection: Connection) -> None:
+    """Put a row into each table that has to do with memberships."""
+    reflected = MetaData()
+    reflected.reflect(connection, only=_SOME)
+    fill(connection, reflected)
+
+
+def _rows_of_some(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    return {table: rows for table, rows in _rows(connection).items() if table in _SOME}
+
+
+def _add_alike(connection: Connection, name: str, changes: dict[str, Any], *left_out: str) -> None:
+    """Add a row that is like another one of its table."""
+    reflected = MetaData()
+    reflected.reflect(connection, only=[name])
+    table = reflected.tables[name]
+    row = dict(connection.execute(table.select()).mappings().first() or {}) | changes
+    connection.execute(table.insert().values({key: value for key, value in row.items() if key not in left_out}))
 
 
 _POLICY = PolicyId("aaaaaaaa-0000-4000-8000-000000000001")

@@ -202,14 +202,14 @@ def test_the_triggers_of_a_migrated_database_are_those_of_a_new_one(database_url
 
 
 def test_those_that_were_there_before_are_suspected(migrated_database_url: str) -> None:
-    with closing(Database(migrated_database_url)) as database, database.write() as connection:
+    with closing(Database(migrated_database_url)) as database, database.rebuild() as connection:
         tenants.add(connection, a_tenant())
         tenants.add(connection, a_tenant(id=OTHERS, domain="third.example"))
         command.downgrade(migrate._config(connection), "0031_0023")
         for number in (1, 2, 3):
-            connection.execute(insert(rows).values(columns(number, machine_id_hash=VALUES[1])))
-        connection.execute(insert(rows).values(columns(4, smbios_uuid_hash=VALUES[1])))
-        connection.execute(insert(rows).values(columns(5, smbios_uuid_hash=VALUES[1], tenant_id=OTHERS)))
+            connection.execute(insert(rows).inline().values(columns(number, machine_id_hash=VALUES[1])))
+        connection.execute(insert(rows).inline().values(columns(4, smbios_uuid_hash=VALUES[1])))
+        connection.execute(insert(rows).inline().values(columns(5, smbios_uuid_hash=VALUES[1], tenant_id=OTHERS)))
         command.upgrade(migrate._config(connection), "head")
         assert sorted(suspected(connection)) == [device_id(number) for number in (1, 2, 3)]
         assert_true(connection)

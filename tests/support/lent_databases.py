@@ -17,7 +17,7 @@ from typing import Final
 
 from tests.support.postgresql import PostgresqlServer
 from tests.support.scratch import scratch
-from tests.support.second_tenant import FABRIKAM, Rows, add_fabrikam, rows_of_fabrikam
+from tests.support.second_tenant import Rows, add_fabrikam, is_fabrikams, rows_of_fabrikam
 
 from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.storage.schema import metadata
@@ -140,7 +140,7 @@ def furnish(database: Database) -> None:
 
 
 _EVERYTHING_ELSE: Final = ";".join(
-    f"DELETE FROM {table.name} WHERE {'id' if table.name == 'tenants' else 'tenant_id'} <> '{FABRIKAM}'"  # noqa: S608
-    for table in metadata.sorted_tables
+    f"DELETE FROM {table.name} WHERE NOT ({is_fabrikams(table)})"  # noqa: S608 - our own names
+    for table in reversed(metadata.sorted_tables)  # whose a membership is says its group
 )
 """Deletes all rows but Fabrikam's."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, Select, Table, select
+from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, Select, Table, select, text
 from tests.support.samples import NOON, a_device, a_group, a_package
 
 from shieldwall.contract import strict_json
@@ -119,8 +119,18 @@ def _rows(connection: Connection, table: Table) -> list[dict[str, Any]]:
 @cache
 def _of_fabrikam(table: Table) -> Select[Any]:
     """Build the query once: every test asks for every table."""
-    owner = table.c.id if table.name == "tenants" else table.c.tenant_id
-    return select(table).where(owner == FABRIKAM).order_by(*table.primary_key)
+    return select(table).where(text(is_fabrikams(table))).order_by(*table.primary_key)
+
+
+def is_fabrikams(table: Table) -> str:
+    """Say in SQL whose a row has to be; where it does not say so itself, what it names by a number does."""
+    if table.name == "tenants":
+        return f"tenants.id = '{FABRIKAM}'"
+    if "tenant_id" in table.c:
+        return f"{table.name}.tenant_id = '{FABRIKAM}'"
+    named = next(key for column in table.c for key in column.foreign_keys)
+    owned = f"SELECT number FROM {named.column.table.name} WHERE tenant_id = '{FABRIKAM}'"  # noqa: S608 - our own names
+    return f"{table.name}.{named.parent.name} IN ({owned})"
 
 
 def _fill(connection: Connection, table: Table) -> None:

@@ -21,11 +21,10 @@ from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, Have, TamperAttempt
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes, encode
+from shieldwall.server.storage import inventory_rows
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_schema import check_ins, sightings
 from shieldwall.server.storage.devices import columns_of_device
-from shieldwall.server.storage.inventory_rows import row_of
-from shieldwall.server.storage.inventory_schema import inventory
 from shieldwall.server.storage.schema import devices
 from shieldwall.server.storage.sightings import SightingKind
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
@@ -175,8 +174,7 @@ def _add(database: Database, tenant_id: TenantId, fleet: Iterable[StormDevice], 
     listed = [(each, _record(each, tenant_id, at)) for each in fleet]
     with database.write() as connection:
         connection.execute(insert(devices), [columns_of_device(record) for _, record in listed])
-        rows = (row_of(record) for _, record in listed)
-        connection.execute(insert(inventory), [row | {"impaired": row["engine_trouble"]} for row in rows])
+        inventory_rows.add(connection, (inventory_rows.row_of(record) for _, record in listed))
         connection.execute(insert(check_ins), [_standing(each, tenant_id, at) for each, _ in listed])
         connection.execute(insert(sightings), [_sighting(each, tenant_id, at) for each, _ in listed])
 

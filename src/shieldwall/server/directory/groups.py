@@ -171,7 +171,7 @@ def members(connection: Connection, tenant_id: TenantId, group_id: GroupId, page
     """Return one page of a group's members, ordered by id unless the page says otherwise. Raises: NotFoundError."""
     get_group(connection, tenant_id, group_id)
     if page.where or page.order:
-        belonging = replace(page, where=(group_members.members_among(group_id), *page.where))
+        belonging = replace(page, where=(group_members.members_among(connection, group_id), *page.where))
         return devices.list_devices(connection, tenant_id, belonging)
     return devices.find_many(connection, group_members.list_members(connection, group_id, page))
 

@@ -149,9 +149,9 @@ class FleetImage:
         """Say which scope tags devices have themselves: these and no others."""
         self._set_members(self.tagged, tags)
 
-    def add_members(self, group: GroupId, device_ids: Sequence[str]) -> None:
-        """Add devices to a group, as they are read in bulk."""
-        self.groups.setdefault(group, BitMap()).update(self.bitmap_of(device_ids))
+    def add_members(self, group: GroupId, places: Numbers) -> None:
+        """Add the devices at some places to a group, as they are read in bulk."""
+        self.groups.setdefault(group, BitMap()).update(BitMap(places.astype(np.uint32)))
         self.version += 1
 
     def add_tagged(self, tag: str, device_ids: Sequence[str]) -> None:

@@ -121,3 +121,29 @@ class Places:
             return
         self._order = np.argsort(self._keys, kind="stable").astype(np.int32)
         self._sorted = self._keys[self._order]
+
+
+class NumberedPlaces:
+    """The places of devices by the numbers that the database gave them, while a fleet is read for the first time."""
+
+    def __init__(self) -> None:
+        self._numbers: list[Numbers] = []
+        self._sorted: Numbers | None = None
+        self._places: Numbers = np.zeros(0, dtype=np.int32)
+
+    def append(self, numbers: Sequence[int]) -> None:
+        """Say which numbers the devices at the next places have."""
+        self._numbers.append(np.array(numbers, dtype=np.int32))
+        self._sorted = None
+
+    def find(self, numbers: Sequence[int]) -> Numbers:
+        """Return the places of these devices, those that are not known left out."""
+        if self._sorted is None:
+            every = np.concatenate([np.zeros(0, dtype=np.int32), *self._numbers])
+            self._places = np.argsort(every, kind="stable").astype(np.int32)
+            self._sorted = every[self._places]
+        wanted = np.array(numbers, dtype=np.int32)
+        found = np.searchsorted(self._sorted, wanted)
+        known = found < len(self._sorted)
+        known[known] = self._sorted[found[known]] == wanted[known]
+        return self._places[found[known]]

@@ -20,6 +20,7 @@ from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager.figures import IN_TOUCH
 from shieldwall.server.reporting.held import Contact, HeldFleet
 from shieldwall.server.reporting.kinds import TooVariedError
+from shieldwall.server.reporting.places import NumberedPlaces
 from shieldwall.server.storage import fleet_feed, fleet_images
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.fleet_feed import FleetChange, Place, What
@@ -64,13 +65,15 @@ class FleetReader:
         fleet = HeldFleet(tenant_id=tenant_id, catalog=self.catalog)
         with self.database.read() as connection:
             place = fleet_feed.end(connection)
-        for rows in fleet_images.all_devices(self.database, tenant_id):
+        loaded = NumberedPlaces()
+        for rows, numbers in fleet_images.all_devices(self.database, tenant_id):
             fleet.image.load(rows)
+            loaded.append(numbers)
             if len(fleet.image) > self.most_devices:
                 raise TooVariedError(f"The tenant has more than {self.most_devices} devices.")
         for group in fleet_images.groups_with_members(self.database, tenant_id):
             for members in fleet_images.members(self.database, group):
-                fleet.image.add_members(group, members)
+                fleet.image.add_members(group, loaded.find(members))
         with self.database.read() as connection:
             for tag, tagged in fleet_images.tagged(connection, tenant_id).items():
                 fleet.image.add_tagged(tag, tagged)

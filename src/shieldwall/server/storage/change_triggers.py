@@ -23,6 +23,7 @@ class Followed:
 
     ``key`` are the columns that name a row, ``shown`` those that are shown of it. ``id`` and ``other`` say what a
     change is about, as SQL with ``{row}`` for the row that changed; where ``other`` is null, nothing is written.
+    ``tenant`` says whose it is, and ``source`` where all this is read, if not in that row.
     """
 
     table: str
@@ -32,6 +33,10 @@ class Followed:
     id: str
     other: str
     shown: tuple[str, ...] = ()
+    tenant: str = "{row}.tenant_id"
+    source: str = ""
+    members: str = ""
+    """Of devices, where their memberships stand: these go with a device, and nobody could say afterwards of which."""
 
 
 FOLLOWED: Final = (
@@ -63,6 +68,10 @@ FOLLOWED: Final = (
             "physical_ids",
             "system_labels",
             "is_rooted",
+        ),
+        members=(
+            "SELECT OLD.tenant_id, 'member', groups.id, OLD.object_id FROM group_members"
+            " JOIN groups ON groups.number = group_members.group_number WHERE device_number = OLD.number"
         ),
     ),
     Followed(
@@ -98,9 +107,11 @@ FOLLOWED: Final = (
         table="group_members",
         feed="groups",
         kind="member",
-        key=("group_id", "device_id"),
-        id="{row}.group_id",
-        other="(SELECT object_id FROM devices WHERE id = {row}.device_id)",
+        key=("group_number", "device_number"),
+        id="groups.id",
+        other="devices.object_id",
+        tenant="groups.tenant_id",
+        source="groups JOIN devices ON groups.number = {row}.group_number AND devices.number = {row}.device_number",
     ),
 )
 """A column that comes to be shown in Graph belongs here, and into a migration that makes the triggers anew."""
@@ -140,7 +151,6 @@ _EVENTS: Final = ("added", "changed", "renamed", "removed")
 
 
 _REMOVED_WITH_DEVICE: Final = "follow_members_of_devices_removed"
-"""Where a device goes, and its memberships by a cascade with it, nobody could say afterwards which object it was."""
 
 
 def _created(each: Followed, dialect: str) -> Iterator[str]:
@@ -154,19 +164,18 @@ def _created(each: Followed, dialect: str) -> Iterator[str]:
     }
     for event_name, (cause, row, condition) in events.items():
         when = f" WHEN ({condition})" if condition else ""
-        values = f"SELECT {row}.tenant_id, '{each.kind}', {each.id.format(row=row)}, {each.other.format(row=row)}"
-        source = f"{values} WHERE {each.other.format(row=row)} IS NOT NULL"
+        tenant, changed, other = (part.format(row=row) for part in (each.tenant, each.id, each.other))
+        source = f" FROM {each.source.format(row=row)}" if each.source else ""
+        values = f"SELECT {tenant}, '{each.kind}', {changed}, {other}{source} WHERE {other} IS NOT NULL"
         yield from _trigger(
             _name(each, event_name),
             f"AFTER {cause} ON {each.table} FOR EACH ROW{when}",
-            _noted(each.feed, row, source),
+            _noted(each.feed, tenant, values),
             dialect,
         )
-    if each.table == "devices":
-        source = "SELECT OLD.tenant_id, 'member', group_id, OLD.object_id FROM group_members WHERE device_id = OLD.id"
-        yield from _trigger(
-            _REMOVED_WITH_DEVICE, "BEFORE DELETE ON devices FOR EACH ROW", _noted("groups", "OLD", source), dialect
-        )
+    if each.members:
+        noted = _noted("groups", "OLD.tenant_id", each.members)
+        yield from _trigger(_REMOVED_WITH_DEVICE, "BEFORE DELETE ON devices FOR EACH ROW", noted, dialect)
 
 
 def _trigger(name: str, cause: str, noted: str, dialect: str) -> Iterator[str]:
@@ -174,7 +183,7 @@ def _trigger(name: str, cause: str, noted: str, dialect: str) -> Iterator[str]:
     return triggers.create_statements(dialect, name, cause, noted if dialect == "sqlite" else locked)
 
 
-def _noted(feed: str, row: str, source: str) -> str:
+def _noted(feed: str, tenant: str, source: str) -> str:
     """Write the statement that notes a change, or several.
 
     A row that waits for its version already is not written again, but PostgreSQL locks it all the same, and so nobody
@@ -183,7 +192,7 @@ def _noted(feed: str, row: str, source: str) -> str:
     return (
         f"INSERT INTO directory_changes (tenant_id, kind, id, other) {source}"  # noqa: S608 - all names are our own
         f" AND EXISTS (SELECT 1 FROM directory_feeds"
-        f" WHERE tenant_id = {row}.tenant_id AND feed = '{feed}' AND is_followed)"
+        f" WHERE tenant_id = {tenant} AND feed = '{feed}' AND is_followed)"
         " ON CONFLICT (tenant_id, kind, id, other) DO UPDATE SET version = NULL, at = NULL"
         " WHERE directory_changes.version IS NOT NULL"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import BigInteger, Dialect, MetaData, String, TypeDecorator
+from sqlalchemy import BigInteger, Column, Dialect, Integer, MetaData, String, TypeDecorator
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,3 +43,12 @@ portions: what a portion left behind is free before the next comes, so a little 
 UUID: Final = String(36)
 DIGEST: Final = String(64)
 NAME: Final = String(256)
+
+
+def own_number() -> Column[int]:
+    """Return the column with the number that the database gives a row: what narrow rows name it by (decision 0091).
+
+    On SQLite it is the row's own place in its table and takes no room; a number may be given again once its row is
+    gone. Nobody outside of storage sees it.
+    """
+    return Column("number", Integer, primary_key=True)

@@ -106,6 +106,26 @@ class Database:
             yield connection
             outbox.flush(connection)  # last, because it takes the lock that puts commits in order
 
+    @contextmanager
+    def rebuild(self) -> Iterator[Connection]:
+        """Open a write transaction for migrations: on SQLite foreign keys rest in it, so tables can be made anew.
+
+        Raises:
+            StorageUnavailableError: The database cannot take it.
+        """
+        if not self.is_sqlite:
+            with self.write() as connection:
+                yield connection
+            return
+        with translated(), self._writing.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            raw.execute("PRAGMA foreign_keys=OFF")  # within a transaction it would do nothing
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                raw.execute("PRAGMA foreign_keys=ON")
+
     def close(self) -> None:
         """Let go of every pooled connection."""
         self._engine.dispose()

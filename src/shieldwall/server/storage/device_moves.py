@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Column, Connection, delete, select, update
@@ -29,8 +30,8 @@ def remove(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> 
     report = connection.execute(
         select(check_ins.c.status_digest).where(check_ins.c.device_id == device_id)
     ).scalar_one_or_none()
-    for column in (*_references(), alerts.c.device_id, membership_events.c.device_id):
-        connection.execute(delete(column.table).where(column == device_id))
+    for column, there, _ in _named(connection, device_id, device_id):
+        connection.execute(delete(column.table).where(column == there))
     _forget(connection, device_id)
     protection.hand_over_exclusion(connection, tenant_id, device_id)
     if report is not None:
@@ -46,10 +47,10 @@ def hand_over(connection: Connection, former: DeviceId, device: Device, *, epoch
     """
     device_rows.add(connection, device)
     connection.execute(delete(check_in_answers).where(check_in_answers.c.device_id == former))
-    for column in (*_references(), alerts.c.device_id, membership_events.c.device_id):
-        if column.primary_key and len(column.table.primary_key) == 1:
-            connection.execute(delete(column.table).where(column == device.id))  # written along with the new row
-        connection.execute(update(column.table).where(column == former).values({column.name: device.id}))
+    for column, before, now in _named(connection, former, device.id):
+        if column.unique or (column.primary_key and len(column.table.primary_key) == 1):
+            connection.execute(delete(column.table).where(column == now))  # written along with the new row
+        connection.execute(update(column.table).where(column == before).values({column.name: now}))
     connection.execute(
         update(check_ins).where(check_ins.c.device_id == device.id).values(epoch=epoch, seq=0, request_digest=None)
     )
@@ -74,8 +75,16 @@ def _forget(connection: Connection, device_id: DeviceId) -> None:
         raise NotFoundError(f"There is no device {device_id}.")
 
 
-def _references() -> tuple[Column[Any], ...]:
-    """Return every column that refers to a device, in tables of today and of later."""
-    return tuple(
-        key.parent for table in metadata.sorted_tables for key in table.foreign_keys if key.column is devices.c.id
-    )
+def _named(
+    connection: Connection, former: DeviceId, present: DeviceId
+) -> Iterator[tuple[Column[Any], DeviceId | int, DeviceId | int]]:
+    """Yield every column that names a device, in tables of today and of later, and by what it names each of these."""
+    rows = connection.execute(select(devices.c.id, devices.c.number).where(devices.c.id.in_([former, present])))
+    numbers: dict[str, int] = {device_id: number for device_id, number in rows}  # noqa: C416 - rows are no pairs to mypy
+    for key in (key for table in metadata.sorted_tables for key in table.foreign_keys):
+        if key.column is devices.c.id:
+            yield key.parent, former, present
+        elif key.column is devices.c.number and numbers.keys() >= {former, present}:
+            yield key.parent, numbers[former], numbers[present]
+    for column in (alerts.c.device_id, membership_events.c.device_id):
+        yield column, former, present

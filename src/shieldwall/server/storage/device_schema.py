@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from shieldwall.server.storage.columns import DIGEST, NAME, SOME_ROOM, UUID, Moment, metadata
+from shieldwall.server.storage.columns import DIGEST, NAME, SOME_ROOM, UUID, Moment, metadata, own_number
 
 _NOTHING: Final = text("''")
 _HAS_TPM: Final = text("tpm_ek_hash IS NOT NULL")
@@ -28,7 +28,7 @@ _HAS_TPM: Final = text("tpm_ek_hash IS NOT NULL")
 devices: Final = Table(
     "devices",
     metadata,
-    Column("id", UUID, primary_key=True),
+    Column("id", UUID, nullable=False, unique=True),
     Column("object_id", UUID, nullable=False, unique=True),
     Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
     Column("display_name", NAME, nullable=False),
@@ -77,6 +77,7 @@ devices: Final = Table(
     Column("troubleshooting_until", Moment),
     Column("notes", Text, nullable=False, server_default=_NOTHING),
     Column("managed_name", NAME),
+    own_number(),
     Index(None, "tenant_id", "machine_id_hash", "state"),
     Index(None, "tenant_id", "smbios_uuid_hash", "state"),
     Index(

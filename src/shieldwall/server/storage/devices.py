@@ -36,9 +36,10 @@ PARSED: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
 )
 """Columns that hold a field of a device in another form, and what makes the field of it."""
 
-_ONE: Final = select(devices).where(devices.c.id == bindparam("device"))
+_FIELDS: Final = tuple(column for column in devices.c if column is not devices.c.number)
+_ONE: Final = select(*_FIELDS).where(devices.c.id == bindparam("device"))
 _HELD: Final = _ONE.with_for_update(key_share=True)
-_MANY: Final = select(devices).where(is_named(devices.c.id)).order_by(devices.c.id)
+_MANY: Final = select(*_FIELDS).where(is_named(devices.c.id)).order_by(devices.c.id)
 
 
 def get(connection: Connection, device_id: DeviceId) -> Device:
@@ -66,13 +67,13 @@ def hold(connection: Connection, device_id: DeviceId) -> Device | None:
 
 def find_by_object_id(connection: Connection, object_id: str) -> Device | None:
     """Return the device whose directory object has this id, or ``None``."""
-    row = connection.execute(select(devices).where(devices.c.object_id == object_id)).one_or_none()
+    row = connection.execute(select(*_FIELDS).where(devices.c.object_id == object_id)).one_or_none()
     return None if row is None else _device(row)
 
 
 def find_objects(connection: Connection, tenant_id: TenantId, object_ids: Collection[str]) -> tuple[Device, ...]:
     """Return a tenant's devices of these directory objects."""
-    query = select(devices).where(
+    query = select(*_FIELDS).where(
         devices.c.tenant_id == tenant_id, is_one_of(connection, devices.c.object_id, object_ids)
     )
     return tuple(map(_device, connection.execute(query)))
@@ -80,7 +81,7 @@ def find_objects(connection: Connection, tenant_id: TenantId, object_ids: Collec
 
 def find_by_key(connection: Connection, thumbprint: KeyThumbprint) -> Device | None:
     """Return the device that registered this key, or ``None``. A key belongs to one device for ever."""
-    row = connection.execute(select(devices).where(devices.c.key_thumbprint == thumbprint)).one_or_none()
+    row = connection.execute(select(*_FIELDS).where(devices.c.key_thumbprint == thumbprint)).one_or_none()
     return None if row is None else _device(row)
 
 
@@ -117,7 +118,7 @@ def list_same_hardware(
     if not named:
         return ()
     query = (
-        select(devices)
+        select(*_FIELDS)
         .where(devices.c.tenant_id == tenant_id, devices.c.state != DeviceState.RETIRED.value, or_(*named))
         .order_by(devices.c.id)
     )

@@ -2,7 +2,8 @@
 
 Rows are read by the driver itself: an object per row and column would make a million of them slow. They are read in
 portions, each a view of its own, so that no long transaction keeps the database from tidying up; whatever changes
-meanwhile is in the feed, from before the first portion on.
+meanwhile is in the feed, from before the first portion on. Members are read as the numbers that came with the devices:
+an id of each would have to be looked up again for every group that it is in.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, exists, select
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.storage.access_schema import device_scope_tags, scope_tag_groups
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.image_rows import LISTED, ImageRow
+from shieldwall.server.storage.membership_conditions import number_of_group
 from shieldwall.server.storage.raw_rows import raw_rows
 from shieldwall.server.storage.rows import portions
-from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory
+from shieldwall.server.storage.schema import check_ins, devices, group_members, groups, inventory
 
 PORTION: Final = 20_000
 _FIRST: Final = ""
@@ -31,6 +33,7 @@ _STATE: Final = 1 + LISTED.index("state")
 _OS: Final = 1 + LISTED.index("os_type")
 _BOOL: Final = 1 + LISTED.index("impaired")
 _WIDTH: Final = 1 + len(LISTED)
+_NUMBER: Final = _WIDTH + 3
 
 
 def _rows() -> Select[Any]:
@@ -49,16 +52,30 @@ def _rows() -> Select[Any]:
     )
 
 
-_PORTION: Final = _rows().where(inventory.c.device_id > bindparam("after")).order_by(inventory.c.device_id)
-_THESE: Final = _rows().where(inventory.c.device_id.in_(bindparam("these", expanding=True)))
-_GROUPS: Final = select(group_members.c.group_id).where(group_members.c.tenant_id == bindparam("tenant")).distinct()
-_MEMBERS: Final = (
-    select(group_members.c.device_id)
-    .where(group_members.c.group_id == bindparam("group"), group_members.c.device_id > bindparam("after"))
-    .order_by(group_members.c.device_id)
+_PORTION: Final = (
+    _rows()
+    .add_columns(inventory.c.number)
+    .where(inventory.c.device_id > bindparam("after"))
+    .order_by(inventory.c.device_id)
 )
-_MEMBERSHIPS: Final = select(group_members.c.device_id, group_members.c.group_id).where(
-    group_members.c.tenant_id == bindparam("tenant"), group_members.c.device_id.in_(bindparam("these", expanding=True))
+_THESE: Final = _rows().where(inventory.c.device_id.in_(bindparam("these", expanding=True)))
+_GROUPS: Final = select(groups.c.id).where(
+    groups.c.tenant_id == bindparam("tenant"), exists().where(group_members.c.group_number == groups.c.number)
+)
+_MEMBERS: Final = (
+    select(group_members.c.device_number)
+    .where(
+        group_members.c.group_number == number_of_group(bindparam("group")),
+        group_members.c.device_number > bindparam("after"),
+    )
+    .order_by(group_members.c.device_number)
+)
+_MEMBERSHIPS: Final = (
+    select(devices.c.id, groups.c.id)
+    .select_from(devices)
+    .join(group_members, group_members.c.device_number == devices.c.number)
+    .join(groups, groups.c.number == group_members.c.group_number)
+    .where(groups.c.tenant_id == bindparam("tenant"), devices.c.id.in_(bindparam("these", expanding=True)))
 )
 
 
@@ -68,14 +85,14 @@ _TAGGED: Final = select(device_scope_tags.c.tag_id, device_scope_tags.c.device_i
 _TAGS: Final = _TAGGED.where(device_scope_tags.c.device_id.in_(bindparam("these", expanding=True)))
 
 
-def all_devices(database: Database, tenant_id: TenantId) -> Iterator[list[ImageRow]]:
-    """Yield every device in the order of ids, in portions."""
+def all_devices(database: Database, tenant_id: TenantId) -> Iterator[tuple[list[ImageRow], list[int]]]:
+    """Yield every device in the order of ids, in portions, and beside them the numbers that ``members`` names."""
     after = _FIRST
     while True:
         with database.read() as connection:
             rows = raw_rows(connection, _PORTION.limit(PORTION), {"tenant": tenant_id, "after": after})
         if rows:
-            yield [_row(row) for row in rows]
+            yield [_row(row) for row in rows], [row[_NUMBER] for row in rows]
             after = rows[-1][0]
         if len(rows) < PORTION:
             return
@@ -98,9 +115,9 @@ def groups_with_members(database: Database, tenant_id: TenantId) -> list[GroupId
         return sorted(map(GroupId, connection.scalars(_GROUPS, {"tenant": tenant_id})))
 
 
-def members(database: Database, group_id: GroupId, portion: int = 10 * PORTION) -> Iterator[list[str]]:
-    """Yield the ids of the devices of a group, in portions."""
-    after = _FIRST
+def members(database: Database, group_id: GroupId, portion: int = 10 * PORTION) -> Iterator[list[int]]:
+    """Yield the numbers of the devices of a group, in portions."""
+    after = 0
     while True:
         with database.read() as connection:
             rows = raw_rows(connection, _MEMBERS.limit(portion), {"group": group_id, "after": after})
@@ -172,6 +189,6 @@ def tags_of(connection: Connection, tenant_id: TenantId, device_ids: Collection[
 
 
 def _row(row: Any) -> ImageRow:
-    catalog_version, target, status = row[_WIDTH:]
+    catalog_version, target, status = row[_WIDTH:_NUMBER]
     stands = target is not None and row[_STATE] == _ACTIVE
     return ImageRow(row[0], tuple(row[1:_WIDTH]), (target, status, row[_OS], catalog_version) if stands else None)

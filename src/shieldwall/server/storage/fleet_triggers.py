@@ -53,6 +53,9 @@ class Watched:
     """When a row that comes counts, as SQL about ``NEW``; ``None``: never."""
     goes: bool = True
     columns: tuple[str, ...] = ()
+    number: str = ""
+    """The column with the device's number, where the row has neither its id nor its tenant: those are looked up. With a
+    device that goes such rows go too, and nothing is noted of them beside that."""
 
 
 WATCHED: Final = (
@@ -115,7 +118,7 @@ WATCHED: Final = (
         goes=False,
         columns=("engine_trouble", "report_trouble", "impaired", "repaired", "drifted"),
     ),
-    Watched(name="members", table="group_members", what=What.GROUPS),
+    Watched(name="members", table="group_members", what=What.GROUPS, number="device_number"),
     Watched(name="tags", table="device_scope_tags", what=What.TAGS),
     Watched(name="tagged_groups", table="scope_tag_groups", what=What.TAGS, device=""),
     Watched(name="groups", table="groups", what=What.AIMS, device="", columns=("membership_rule", "processing_state")),
@@ -183,11 +186,17 @@ def _trigger(each: Watched, event_name: str, cause: str, condition: str, *, dial
     cause = f"AFTER {cause} ON {each.table} FOR EACH ROW WHEN ({condition})"
     device = f"{row}.{each.device}" if each.device else "''"
     values = f"{row}.{each.tenant}, {device}, {each.what.value}"
+    if each.number:
+        values = f"tenant_id, id, {each.what.value}"
     if dialect == "sqlite":
-        noted = f"INSERT INTO fleet_changes (tenant_id, device_id, what) VALUES ({values})"  # noqa: S608 - our own names
+        noted = f"INSERT INTO fleet_changes (tenant_id, device_id, what) {_rows(each, row, values)}"
     else:
-        noted = (
-            "INSERT INTO fleet_changes (xid, tenant_id, device_id, what)"  # noqa: S608 - as above
-            f" VALUES (pg_current_xact_id()::text::bigint, {values}); RETURN NULL"
-        )
+        written = _rows(each, row, f"pg_current_xact_id()::text::bigint, {values}")
+        noted = f"INSERT INTO fleet_changes (xid, tenant_id, device_id, what) {written}; RETURN NULL"
     return triggers.create_statements(dialect, name, cause, noted)
+
+
+def _rows(each: Watched, row: str, values: str) -> str:
+    if not each.number:
+        return f"VALUES ({values})"
+    return f"SELECT {values} FROM devices WHERE number = {row}.{each.number}"  # noqa: S608 - our own names

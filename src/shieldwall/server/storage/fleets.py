@@ -14,6 +14,7 @@ from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.server.storage.bulk import is_one_of, unsought
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.devices import PARSED
+from shieldwall.server.storage.membership_conditions import number_of_group
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import devices, group_members
 
@@ -25,7 +26,11 @@ _MANAGED: Final = (
     .where(devices.c.tenant_id == bindparam("tenant"), _IS_MANAGED)
     .order_by(devices.c.id)
 )
-_MEMBERS: Final = select(group_members.c.device_id).where(group_members.c.group_id == bindparam("group"))
+_MEMBERS: Final = (
+    select(devices.c.id)
+    .join(group_members, group_members.c.device_number == devices.c.number)
+    .where(group_members.c.group_number == number_of_group(bindparam("group")))
+)
 
 
 class Whose(Enum):

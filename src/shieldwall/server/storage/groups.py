@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +16,8 @@ from shieldwall.server.storage.records import Group, Page, ProcessingState
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import groups
 
+_FIELDS: Final = tuple(column for column in groups.c if column is not groups.c.number)
+
 
 def get(connection: Connection, group_id: GroupId) -> Group:
     """Return a group. Raises: NotFoundError."""
@@ -26,13 +28,13 @@ def get(connection: Connection, group_id: GroupId) -> Group:
 
 def find(connection: Connection, group_id: GroupId) -> Group | None:
     """Return a group, or ``None``."""
-    row = connection.execute(select(groups).where(groups.c.id == group_id)).one_or_none()
+    row = connection.execute(select(*_FIELDS).where(groups.c.id == group_id)).one_or_none()
     return None if row is None else _group(row)
 
 
 def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Group, ...]:
     """Return one page of a tenant's groups, ordered by id unless the page says otherwise."""
-    query = select(groups).where(groups.c.tenant_id == tenant_id)
+    query = select(*_FIELDS).where(groups.c.tenant_id == tenant_id)
     return tuple(map(_group, paging.rows(connection, query, page, groups.c.id)))
 
 
@@ -59,7 +61,7 @@ def ids_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[GroupId,
 def list_with_rule_like(connection: Connection, tenant_id: TenantId, word: str) -> tuple[Group, ...]:
     """Return the groups of a tenant in whose rule a word stands, in any case; ordered by id. No word is in each."""
     query = (
-        select(groups)
+        select(*_FIELDS)
         .where(groups.c.tenant_id == tenant_id, func.lower(groups.c.membership_rule).contains(word.lower()))
         .order_by(groups.c.id)
     )
@@ -68,13 +70,13 @@ def list_with_rule_like(connection: Connection, tenant_id: TenantId, word: str) 
 
 def called(connection: Connection, tenant_id: TenantId, name: str) -> tuple[Group, ...]:
     """Return the groups of a tenant that have exactly this name; several may."""
-    query = select(groups).where(groups.c.tenant_id == tenant_id, groups.c.display_name == name).order_by(groups.c.id)
+    query = select(*_FIELDS).where(groups.c.tenant_id == tenant_id, groups.c.display_name == name).order_by(groups.c.id)
     return tuple(map(_group, connection.execute(query)))
 
 
 def find_many(connection: Connection, group_ids: Collection[GroupId]) -> tuple[Group, ...]:
     """Return those of the groups that exist, ordered by id."""
-    query = select(groups).where(is_one_of(connection, groups.c.id, sorted(group_ids))).order_by(groups.c.id)
+    query = select(*_FIELDS).where(is_one_of(connection, groups.c.id, sorted(group_ids))).order_by(groups.c.id)
     return tuple(map(_group, connection.execute(query)))
 
 

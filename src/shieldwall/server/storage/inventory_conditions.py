@@ -22,13 +22,14 @@ from sqlalchemy import (
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.contract.status import SEVERITY, SettingState
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.group_members import members_among
 from shieldwall.server.storage.inventory_phases import BY_COLUMN, DRIFTED, EXCEPTIONS, NOT_ACTIVE, Condition, Phase
 from shieldwall.server.storage.inventory_queries import Filter, Health, Order, Sort
 from shieldwall.server.storage.inventory_rows import SEPARATOR, agent_key
 from shieldwall.server.storage.inventory_search import contains, searching
 from shieldwall.server.storage.inventory_states import MANY, Pair, of_states, pairs
 from shieldwall.server.storage.inventory_twins import is_twin
-from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory
+from shieldwall.server.storage.schema import check_ins, devices, inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Question:
 
     def of_group(self, group: GroupId) -> Condition:
         """Return what makes a row one of a member of a group."""
-        return _in(select(group_members.c.device_id).where(group_members.c.group_id == group))
+        return members_among(self.connection, group)
 
     def of_contact(self, contact: Condition) -> Condition:
         """Return what makes a row one of a device with such a check-in."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shieldwall.contract.ids import DeviceId, Digest
@@ -14,7 +14,7 @@ from shieldwall.contract.status import SEVERITY, SettingState, SettingStatus, St
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.folding import fold
 from shieldwall.server.storage.inventory_schema import LONGEST_KEY, inventory
-from shieldwall.server.storage.schema import status_documents
+from shieldwall.server.storage.schema import devices, status_documents
 
 SEPARATOR: Final = "\x1f"
 """Stands around each tag and between what is searched: nobody can type it into a name."""
@@ -25,6 +25,9 @@ REPAIRED: Final = "repaired"
 MDE: Final = "MDE"
 _NUMBER: Final = re.compile(r"\d+")
 _DIGITS: Final = 6
+
+_OF: Final = "of_device"
+_ITS_NUMBER: Final = select(devices.c.number).where(devices.c.id == bindparam(_OF)).scalar_subquery()
 
 _TAKE_REPORT: Final = (
     update(inventory)
@@ -46,11 +49,17 @@ _TAKE_REPORT: Final = (
 def keep(connection: Connection, device: Device) -> None:
     """Write what is listed of a device that was added or changed; what it reported stays."""
     kept = row_of(device)
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(inventory)
-    changed: dict[str, Any] = {name: insert.excluded[name] for name in kept if name != "device_id"}
-    changed["impaired"] = or_(insert.excluded.engine_trouble, inventory.c.report_trouble)
-    statement = insert.on_conflict_do_update(index_elements=["device_id"], set_=changed)
-    connection.execute(statement, kept | {"impaired": kept["engine_trouble"]})
+    statement = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(inventory)
+    changed: dict[str, Any] = {name: statement.excluded[name] for name in kept if name != "device_id"}
+    changed["impaired"] = or_(statement.excluded.engine_trouble, inventory.c.report_trouble)
+    statement = statement.values(number=_ITS_NUMBER).on_conflict_do_update(index_elements=["number"], set_=changed)
+    connection.execute(statement, kept | {"impaired": kept["engine_trouble"], _OF: device.id})
+
+
+def add(connection: Connection, listed: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows of devices that were added and have none yet: what ``row_of`` says of them, and what is beside it."""
+    rows = [{"impaired": row["engine_trouble"], **row, _OF: row["device_id"]} for row in listed]
+    connection.execute(insert(inventory).values(number=_ITS_NUMBER), rows)
 
 
 def refresh(connection: Connection, changed: Iterable[Device]) -> None:

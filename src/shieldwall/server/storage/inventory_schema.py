@@ -30,7 +30,7 @@ _NOT_ACTIVE: Final = text("state <> 'active'")
 inventory: Final = Table(
     "inventory",
     metadata,
-    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False, unique=True),
     Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
     Column("state", String(16), nullable=False),
     Column("name_key", KEY, nullable=False),
@@ -54,6 +54,7 @@ inventory: Final = Table(
     Column("os_folded", FOLDED, nullable=False, server_default=text("''")),
     Column("registered_at", Moment, nullable=False, server_default="0"),
     Column("tags_key", KEY, nullable=False, server_default=text("''")),
+    Column("number", Integer, ForeignKey("devices.number", ondelete="CASCADE"), primary_key=True),  # the device's
     Index("ix_inventory_by_name", "tenant_id", "name_key", "device_id"),
     Index("ix_inventory_by_os", "tenant_id", "os_key", "device_id"),
     Index("ix_inventory_by_agent", "tenant_id", "agent_key", "device_id"),

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, or_, select
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.storage.inventory_rows import SEPARATOR
-from shieldwall.server.storage.schema import check_ins, group_members, inventory
+from shieldwall.server.storage.membership_conditions import ids_of_members, of_groups
+from shieldwall.server.storage.schema import check_ins, inventory
 
 Conditions: TypeAlias = tuple[ColumnElement[bool], ...]
 _ESCAPE = "\\"
@@ -24,8 +25,7 @@ def of_inventory(*, groups: Collection[GroupId], tags: Collection[str], **values
         inventory.c[column].in_(sorted(wanted)) for column, wanted in values.items() if wanted
     ]
     if groups:
-        members = select(group_members.c.device_id).where(group_members.c.group_id.in_(sorted(groups)))
-        found.append(inventory.c.device_id.in_(members))
+        found.append(inventory.c.device_id.in_(ids_of_members(of_groups(groups))))
     if tags:
         marks = [f"{SEPARATOR}{tag.casefold()}{SEPARATOR}" for tag in sorted(tags)]
         found.append(or_(*(inventory.c.tags.contains(mark, autoescape=True, escape=_ESCAPE) for mark in marks)))

@@ -11,7 +11,7 @@ and, for a search, those whose names begin with its first word, or whose id it i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, func, literal, not_, or_, select, true
@@ -21,11 +21,13 @@ from shieldwall.contract.status import SettingState
 from shieldwall.server.storage import planning
 from shieldwall.server.storage.bulk import where_few
 from shieldwall.server.storage.folding import fold
+from shieldwall.server.storage.group_members import count_members
 from shieldwall.server.storage.inventory_conditions import Question
 from shieldwall.server.storage.inventory_phases import DRIFTED, Condition, following, ordered
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Order, Position, Sort
 from shieldwall.server.storage.inventory_rows import agent_key
-from shieldwall.server.storage.schema import check_ins, devices, group_members, inventory, status_documents
+from shieldwall.server.storage.membership_conditions import belongs, ids_of_members, of_group
+from shieldwall.server.storage.schema import check_ins, devices, inventory, status_documents
 
 FEW: Final = 2_000
 """Devices that are named one by one."""
@@ -96,7 +98,8 @@ def look_through(connection: Connection, tenant_id: TenantId, asked: Filter, cut
 def known(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[DeviceId, ...] | None:
     """Return the devices that fit, where an index names them and few others; ``None`` where none does."""
     planning.at_once(connection)
-    for narrow in _narrow(tenant_id, asked):
+    is_large = asked.group is not None and count_members(connection, asked.group, most=FEW + 1) > FEW
+    for narrow in _narrow(connection, tenant_id, replace(asked, group=None) if is_large else asked):
         if (ids := where_few(connection, narrow, FEW)) is not None:
             return _fitting(connection, tenant_id, asked, ids)
     return None
@@ -130,8 +133,7 @@ class _RowByRow(Question):
 
     def of_group(self, group: GroupId) -> Condition:
         """Look whether the device is a member."""
-        member = group_members.c.device_id == inventory.c.device_id
-        return select(literal(1)).where(group_members.c.group_id == group, member).correlate(inventory).exists()
+        return belongs(inventory.c.device_id, of_group(self.connection, group))
 
     def of_contact(self, contact: Condition) -> Condition:
         """Look at the device's check-in."""
@@ -186,7 +188,7 @@ def _fitting(connection: Connection, tenant_id: TenantId, asked: Filter, ids: Se
     return tuple(found)
 
 
-def _narrow(tenant_id: TenantId, asked: Filter) -> Iterator[Select[Any]]:
+def _narrow(connection: Connection, tenant_id: TenantId, asked: Filter) -> Iterator[Select[Any]]:
     """Select the devices of each part of a filter that an index answers."""
     row = select(inventory.c.device_id).where(inventory.c.tenant_id == tenant_id)
     of_columns: tuple[tuple[object, Condition], ...] = (
@@ -198,7 +200,7 @@ def _narrow(tenant_id: TenantId, asked: Filter) -> Iterator[Select[Any]]:
     )
     yield from (row.where(condition) for is_asked, condition in of_columns if is_asked)
     if asked.group is not None:
-        yield select(group_members.c.device_id).where(group_members.c.group_id == asked.group)
+        yield ids_of_members(of_group(connection, asked.group))
     if asked.policy_states and SettingState.PENDING not in asked.policy_states:
         yield _reporting(tenant_id, asked.policy_states)
     contact = select(check_ins.c.device_id).where(check_ins.c.tenant_id == tenant_id)

@@ -58,7 +58,7 @@ def upgrade(database: Database) -> None:
         return
     for left in reversed(range(_ATTEMPTS)):
         try:
-            with database.write() as connection:
+            with database.rebuild() as connection:
                 _upgrade(connection)
         except StorageUnavailableError as error:
             if not left or not _is_lock_not_freed(error):

@@ -34,7 +34,7 @@ from shieldwall.server.storage import (
     report_schema,
     twin_schema,
 )
-from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
+from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata, own_number
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
 from shieldwall.server.storage.inventory_schema import inventory
 
@@ -139,7 +139,7 @@ used_nonces: Final = Table(
 groups: Final = Table(
     "groups",
     metadata,
-    Column("id", UUID, primary_key=True),
+    Column("id", UUID, nullable=False, unique=True),
     Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
     Column("display_name", NAME, nullable=False),
     Column("description", Text, nullable=False),
@@ -147,15 +147,16 @@ groups: Final = Table(
     Column("membership_rule", Text),
     Column("created_at", Moment, nullable=False),
     Column("processing_state", String(8), nullable=False, server_default="On"),
+    own_number(),
     Index(None, "tenant_id", "display_name"),
 )
 
 group_members: Final = Table(
     "group_members",
     metadata,
-    Column("group_id", UUID, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
-    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True, index=True),
-    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    Column("group_number", Integer, ForeignKey("groups.number", ondelete="CASCADE"), primary_key=True),
+    Column("device_number", Integer, ForeignKey("devices.number", ondelete="CASCADE"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
 )
 
 membership_events: Final = Table(

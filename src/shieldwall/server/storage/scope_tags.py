@@ -15,7 +15,7 @@ from shieldwall.server.storage.access_schema import device_scope_tags, role_defi
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.json_lists import values_of
 from shieldwall.server.storage.rows import columns_of
-from shieldwall.server.storage.schema import assignment_filters, group_members, policies
+from shieldwall.server.storage.schema import assignment_filters, devices, group_members, groups, policies
 
 _TAGGED = (policies, assignment_filters, role_definitions)
 MOST_CARRIERS: Final = 100
@@ -102,9 +102,11 @@ def of_devices(
         device_scope_tags.c.tenant_id == tenant_id, is_one_of(connection, device_scope_tags.c.device_id, device_ids)
     )
     by_group = (
-        select(group_members.c.device_id, scope_tag_groups.c.tag_id)
-        .join(scope_tag_groups, scope_tag_groups.c.group_id == group_members.c.group_id)
-        .where(scope_tag_groups.c.tenant_id == tenant_id, is_one_of(connection, group_members.c.device_id, device_ids))
+        select(devices.c.id, scope_tag_groups.c.tag_id)
+        .join(group_members, group_members.c.device_number == devices.c.number)
+        .join(groups, groups.c.number == group_members.c.group_number)
+        .join(scope_tag_groups, scope_tag_groups.c.group_id == groups.c.id)
+        .where(scope_tag_groups.c.tenant_id == tenant_id, is_one_of(connection, devices.c.id, device_ids))
     )
     found: defaultdict[DeviceId, set[str]] = defaultdict(set)
     for device_id, tag_id in connection.execute(union(own, by_group)):

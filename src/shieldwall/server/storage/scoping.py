@@ -17,7 +17,14 @@ from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.access.grants import DEFAULT_TAG, Scope
 from shieldwall.server.storage.access_schema import device_scope_tags, scope_tag_groups
 from shieldwall.server.storage.json_lists import values_of
-from shieldwall.server.storage.schema import group_members
+from shieldwall.server.storage.membership_conditions import (
+    belongs,
+    ids_of_members,
+    number_of_device,
+    of_groups,
+)
+from shieldwall.server.storage.schema import devices, group_members
+from shieldwall.server.storage.schema import groups as groups_table
 
 
 def sees_device(tenant_id: TenantId, scopes: Sequence[Scope], device_id: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -57,16 +64,20 @@ def group_tags_of_device(connection: Connection, tenant_id: TenantId, device_id:
     """Return the scope tags that a device has by its groups."""
     by_group = (
         select(scope_tag_groups.c.tag_id)
-        .join(group_members, group_members.c.group_id == scope_tag_groups.c.group_id)
-        .where(scope_tag_groups.c.tenant_id == tenant_id, group_members.c.device_id == device_id)
+        .join(groups_table, groups_table.c.id == scope_tag_groups.c.group_id)
+        .join(group_members, group_members.c.group_number == groups_table.c.number)
+        .join(devices, devices.c.number == group_members.c.device_number)
+        .where(scope_tag_groups.c.tenant_id == tenant_id, devices.c.id == device_id)
     )
     return frozenset(connection.scalars(by_group))
 
 
 def groups_of_device(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> frozenset[GroupId]:
     """Return the groups that a device belongs to."""
-    query = select(group_members.c.group_id).where(
-        group_members.c.tenant_id == tenant_id, group_members.c.device_id == device_id
+    query = (
+        select(groups_table.c.id)
+        .join(group_members, group_members.c.group_number == groups_table.c.number)
+        .where(groups_table.c.tenant_id == tenant_id, group_members.c.device_number == number_of_device(device_id))
     )
     return frozenset(map(GroupId, connection.scalars(query)))
 
@@ -89,7 +100,7 @@ def _device_has(tenant_id: TenantId, tags: frozenset[str] | None, device_id: Col
     own = select(device_scope_tags.c.device_id).where(
         device_scope_tags.c.tenant_id == tenant_id, device_scope_tags.c.tag_id.in_(sorted(tags))
     )
-    by_group = select(group_members.c.device_id).where(group_members.c.group_id.in_(_groups_with(tenant_id, tags)))
+    by_group = ids_of_members(of_groups(_groups_with(tenant_id, tags)))
     tagged = device_id.in_(union_all(own, by_group))
     return or_(tagged, _device_has_none(tenant_id, device_id)) if DEFAULT_TAG in tags else tagged
 
@@ -97,11 +108,8 @@ def _device_has(tenant_id: TenantId, tags: frozenset[str] | None, device_id: Col
 def _device_has_none(tenant_id: TenantId, device_id: ColumnElement[Any]) -> ColumnElement[bool]:
     # Asked by the device alone, which is one tenant's: named beside it, the tenant would be looked up in its place.
     own = exists().where(device_scope_tags.c.device_id == device_id)
-    by_group = exists().where(
-        group_members.c.device_id == device_id,
-        group_members.c.group_id.in_(_groups_with(tenant_id, None)),
-    )
-    return and_(~own, ~by_group)
+    members = of_groups(_groups_with(tenant_id, None))
+    return and_(~own, ~belongs(device_id, members))
 
 
 def _device_in(
@@ -109,11 +117,7 @@ def _device_in(
 ) -> ColumnElement[bool]:
     if groups is None:
         return true()
-    return device_id.in_(
-        select(group_members.c.device_id).where(
-            group_members.c.tenant_id == tenant_id, group_members.c.group_id.in_(sorted(groups))
-        )
-    )
+    return device_id.in_(ids_of_members(of_groups(groups, tenant_id)))
 
 
 def _group_has(tenant_id: TenantId, scope: Scope, group_id: ColumnElement[Any]) -> ColumnElement[bool]:

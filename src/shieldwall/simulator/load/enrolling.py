@@ -21,13 +21,11 @@ from shieldwall.contract.messages import PROTOCOL, DeviceFacts
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.storage import check_ins as check_in_rows
-from shieldwall.server.storage import statuses
+from shieldwall.server.storage import inventory_rows, statuses
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState, Registration
 from shieldwall.server.storage.device_schema import check_ins, devices, sightings
 from shieldwall.server.storage.devices import columns_of_device
-from shieldwall.server.storage.inventory_rows import row_of
-from shieldwall.server.storage.inventory_schema import inventory
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.sightings import SightingKind
 from shieldwall.server.system import SystemClock
@@ -101,8 +99,7 @@ class InTables:
                 return
             records = [self._record(each, now) for each in new]
             connection.execute(insert(devices), [columns_of_device(record) for record in records])
-            listed = [row_of(record) for record in records]
-            connection.execute(insert(inventory), [row | {"impaired": row["engine_trouble"]} for row in listed])
+            inventory_rows.add(connection, map(inventory_rows.row_of, records))
             connection.execute(insert(check_ins), [self._standing(each, now) for each in new])
             connection.execute(insert(sightings), [self._sighting(each, now) for each in new])
 

@@ -40,7 +40,6 @@ from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage.group_members import count_members
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import group_members
 from shieldwall.trust import moments
 
 MOST_COUNTED: Final = 2_000
@@ -58,7 +57,7 @@ def list_groups(services: Services, rendering: Renderer, request: PageRequest) -
     """Show the groups that fit what is asked."""
     sight = sight_of(request)
     asked = {name: request.query_params.get(name, "")[:_LONGEST_SEARCH] for name in ("search", "kind")}
-    members = sight.devices(group_members.c.device_id)
+    members = sight.devices()
     page = replace(page_of(request), where=(*sight.groups(), *_conditions(asked)))
     with services.database.read() as connection:
         found = groups.list_groups(connection, services.tenant.id, page)
@@ -163,7 +162,7 @@ def _write(services: AdminServices, sight: Sight, asked: dict[str, str], kind: s
 
 
 def _rows(services: AdminServices, sight: Sight, asked: dict[str, str]) -> Iterator[tuple[Any, ...]]:
-    members = sight.devices(group_members.c.device_id)
+    members = sight.devices()
     page = Page(size=PAGE_SIZE, where=(*sight.groups(), *_conditions(asked)))
     while True:
         with services.database.read() as connection:

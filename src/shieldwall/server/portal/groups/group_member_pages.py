@@ -39,7 +39,7 @@ from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage import devices as stored_devices
 from shieldwall.server.storage import group_members, inventory_search
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.inventory_schema import inventory as inventory_rows
+from shieldwall.server.storage.group_members import Placed
 from shieldwall.server.storage.records import MembershipEvent, Page, ProcessingState
 
 _ONE: Final = "/groups/{group_id:str}"
@@ -60,13 +60,15 @@ def list_members(
     asked = {name: request.query_params.get(name, "")[:_LONGEST_SEARCH].strip() for name in ("search", "add")}
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, wanted)
-        page = page_of(request)
-        upto = _upto(connection, wanted, page) if asked["search"] else None
+        behind = group_members.place_of(connection, _after(page_of(request)))
+        upto = group_members.place_behind(connection, wanted, behind, _LOOKED_AT) if asked["search"] else None
         where = (*sight.listed_devices(), *inventory_search.searching(asked["search"]), *_as_far_as(upto))
-        ids = group_members.find_members(connection, wanted, replace(page, where=where))
+        placed = group_members.find_members(connection, wanted, where, PAGE_SIZE, behind=behind)
+        ids = [each.device_id for each in placed]
         found = machines.describe(connection, ids, machines.filter_at(services.clock.now()).inactive_before)
         offered = _offered(services, connection, sight, group.id, asked["add"]) if asked["add"] else []
-    after = ids[-1] if len(ids) == PAGE_SIZE else upto
+    last = placed[-1] if len(placed) == PAGE_SIZE else upto
+    after = None if last is None else last.device_id
     following = None if after is None else f"?{urlencode({'search': asked['search'], 'after': after})}"
     return rendering.page(
         request,
@@ -171,14 +173,12 @@ def explain_membership(
 HANDLERS: Final[tuple[Any, ...]] = (list_members, add_members, remove_member, export_members, explain_membership)
 
 
-def _upto(connection: Connection, group_id: GroupId, page: Page) -> DeviceId | None:
-    """Return how far a search goes at a time; ``None`` where that is the end."""
-    after = None if page.after is None else DeviceId(page.after)
-    return group_members.place_behind(connection, group_id, after, _LOOKED_AT)
+def _after(page: Page) -> DeviceId | None:
+    return None if page.after is None else DeviceId(page.after)
 
 
-def _as_far_as(upto: DeviceId | None) -> tuple[ColumnElement[bool], ...]:
-    return () if upto is None else (inventory_rows.c.device_id <= upto,)
+def _as_far_as(upto: Placed | None) -> tuple[ColumnElement[bool], ...]:
+    return () if upto is None else (group_members.up_to(upto),)
 
 
 def _offered(
@@ -206,16 +206,17 @@ def _write(rows: Iterator[tuple[Any, ...]], kind: str, progress: Progress) -> Fi
 
 
 def _rows(services: AdminServices, sight: Sight, group_id: GroupId, search: str) -> Iterator[tuple[Any, ...]]:
-    page = Page(size=_AT_ONCE, where=(*sight.listed_devices(), *inventory_search.searching(search)))
+    where = (*sight.listed_devices(), *inventory_search.searching(search))
+    behind = 0
     inactive_before = machines.filter_at(services.clock.now()).inactive_before
     while True:
         with services.database.read() as connection:
-            ids = group_members.find_members(connection, group_id, page)
-            read = stored_devices.find_many(connection, ids)
+            placed = group_members.find_members(connection, group_id, where, _AT_ONCE, behind=behind)
+            read = stored_devices.find_many(connection, [each.device_id for each in placed])
             found = machines.describe_read(connection, read, inactive_before)
-        for device_id in ids:
+        for device_id, _ in placed:
             if device_id in found:
                 yield tuple(machine_export.row_of(found[device_id]).values())
-        if len(ids) < _AT_ONCE:
+        if len(placed) < _AT_ONCE:
             return
-        page = replace(page, after=ids[-1])
+        behind = placed[-1].place

@@ -31,7 +31,6 @@ from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage import fleets, people
 from shieldwall.server.storage.group_members import count_members
 from shieldwall.server.storage.records import Group, Page, ProcessingState
-from shieldwall.server.storage.schema import group_members
 
 MOST_COUNTED: Final = 50_000
 _MOST_PEOPLE: Final = 100
@@ -67,7 +66,7 @@ def show_group(services: Services, rendering: Renderer, request: PageRequest, gr
     tenant, wanted, sight = services.tenant.id, parse_group_id(group_id), sight_of(request)
     with services.database.read() as connection:
         group = groups.get_group(connection, tenant, wanted)
-        only = sight.devices(group_members.c.device_id)
+        only = sight.devices()
         count = count_members(connection, wanted, only, most=MOST_COUNTED + 1)
         is_catching_up = membership.is_catching_up(connection, group)
         sees_all = sight.access.may_everywhere(ResourceAction.READ_DEVICES)

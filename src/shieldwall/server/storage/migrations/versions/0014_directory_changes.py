@@ -43,6 +43,7 @@ _FOLLOWED = (
             "system_labels",
             "is_rooted",
         ),
+        members="SELECT OLD.tenant_id, 'member', group_id, OLD.object_id FROM group_members WHERE device_id = OLD.id",
     ),
     Followed(
         table="registrations",
