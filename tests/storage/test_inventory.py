@@ -22,6 +22,7 @@ from shieldwall.server.storage import (
     group_members,
     groups,
     inventory,
+    inventory_conditions,
     inventory_facets,
     inventory_states,
     inventory_twins,
@@ -197,6 +198,7 @@ def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
             assert sorted(numbers(listed(fleet, asked, Order(by=by)))) == expected, (changes, by)
         with pytest.MonkeyPatch.context() as patch:  # as where many fit
             patch.setattr(inventory, "_FEW", -1)
+            patch.setattr(inventory_conditions, "FEW", -1)
             latest_first = Order(by=Sort.LAST_CHECK_IN, descending=True)
             assert sorted(numbers(listed(fleet, asked, latest_first, 5))) == expected, changes
         with fleet.read() as connection:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -22,13 +23,14 @@ from sqlalchemy import (
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.contract.status import SEVERITY, SettingState
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.group_members import members_among
+from shieldwall.server.storage.group_members import FEW, count_members, members_among
 from shieldwall.server.storage.inventory_phases import BY_COLUMN, DRIFTED, EXCEPTIONS, NOT_ACTIVE, Condition, Phase
 from shieldwall.server.storage.inventory_queries import Filter, Health, Order, Sort
 from shieldwall.server.storage.inventory_rows import SEPARATOR, agent_key
 from shieldwall.server.storage.inventory_search import contains, searching
 from shieldwall.server.storage.inventory_states import MANY, Pair, of_states, pairs
 from shieldwall.server.storage.inventory_twins import is_twin
+from shieldwall.server.storage.membership_conditions import numbers_of_members, of_group
 from shieldwall.server.storage.schema import check_ins, devices, inventory
 
 
@@ -116,8 +118,11 @@ class Question:
         return self._twins[0]
 
     def of_group(self, group: GroupId) -> Condition:
-        """Return what makes a row one of a member of a group."""
-        return members_among(self.connection, group)
+        """Return what makes a row one of a member of a group; of a large one no index is followed: rows soon fit."""
+        if count_members(self.connection, group, most=FEW + 1) <= FEW:
+            return members_among(self.connection, group)
+        number = inventory.c.number + literal_column("0")
+        return number.in_(numbers_of_members(of_group(self.connection, group)))
 
     def of_contact(self, contact: Condition) -> Condition:
         """Return what makes a row one of a device with such a check-in."""

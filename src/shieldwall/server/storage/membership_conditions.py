@@ -48,6 +48,11 @@ def of_groups(group_ids: Collection[GroupId] | Select[Any], tenant_id: TenantId 
     )
 
 
+def numbers_of_members(membership: ColumnElement[bool]) -> Select[int]:
+    """Select the numbers of the devices whose memberships are so, for an expression that no index is taken for."""
+    return select(_MEMBERS.c.device_number).where(membership)
+
+
 def ids_of_members(membership: ColumnElement[bool]) -> Select[str]:
     """Select the ids of the devices whose memberships are so; a device may come several times."""
     joined = _MEMBERS.join(_DEVICES, _DEVICES.c.number == _MEMBERS.c.device_number)
