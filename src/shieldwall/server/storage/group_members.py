@@ -17,6 +17,7 @@ from shieldwall.server.storage.membership_conditions import (
     ids_of_members,
     number_of_device,
     number_of_group,
+    numbers_of_members,
     of_group,
 )
 from shieldwall.server.storage.records import Page
@@ -105,7 +106,10 @@ def list_members(connection: Connection, group_id: GroupId, page: Page) -> tuple
 
 def members_among(connection: Connection, group_id: GroupId) -> ColumnElement[bool]:
     """Say that a device of a listing belongs to a group."""
-    return inventory.c.device_id.in_(ids_of_members(of_group(connection, group_id)))
+    membership = of_group(connection, group_id)
+    if connection.dialect.name == "sqlite":
+        return inventory.c.device_id.in_(ids_of_members(membership))
+    return inventory.c.number.in_(numbers_of_members(membership))
 
 
 def member_ids(connection: Connection, group_id: GroupId, most: int | None = None) -> frozenset[DeviceId]:

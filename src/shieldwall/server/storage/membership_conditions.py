@@ -1,8 +1,8 @@
 """Who belongs to which groups, as conditions for queries about devices.
 
 Queries may read the same tables themselves: what is looked up here are aliases, so that it stays what it is wherever
-it is put. Sets of devices are ids: on SQLite a number is part of every index, and two sets in one query, one of ids and
-one of numbers, may be looked up there each by each.
+it is put. Sets of devices are ids on SQLite: there a number is part of every index, and two sets in one query, one of
+ids and one of numbers, may be looked up each by each.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def of_groups(group_ids: Collection[GroupId] | Select[Any], tenant_id: TenantId 
 
 
 def numbers_of_members(membership: ColumnElement[bool]) -> Select[int]:
-    """Select the numbers of the devices whose memberships are so, for an expression that no index is taken for."""
+    """Select the numbers of the devices whose memberships are so; on SQLite for what no index is taken for."""
     return select(_MEMBERS.c.device_number).where(membership)
 
 
