@@ -1,7 +1,7 @@
 """Filling tables with millions of rows in minutes, on either engine: without indexes and triggers, which come after.
 
 What is written this way may be lost until it is all there: it is made again. Rows go in as the driver takes them, so
-moments are milliseconds, and truth values what each engine keeps.
+moments are milliseconds, tenants numbers, and truth values what each engine keeps.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import psycopg
 from psycopg import sql
@@ -18,8 +18,10 @@ from sqlalchemy import Table
 
 from shieldwall.server.storage.columns import Moment
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.tenant_numbers import TENANT
 
 Row = Mapping[str, Any]
+_TENANTS: Final = "SELECT id, number FROM tenants"
 
 
 class Filling(Protocol):
@@ -53,36 +55,41 @@ def filling(database: Database) -> Iterator[Filling]:
 class _Sqlite:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._tenants = dict(connection.execute(_TENANTS).fetchall())
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
-        names = list(rows[0])
+        names = [table.columns[key].name for key in rows[0]]
         marks = ", ".join("?" * len(names))
         statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - names of our own
-        self._connection.executemany(statement, _values(table, rows))
+        self._connection.executemany(statement, _values(table, rows, self._tenants))
 
 
 class _Postgresql:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
+        self._tenants = dict(connection.execute(_TENANTS).fetchall())
         self.numbered: set[str] = set()
         """Tables whose rows brought their own numbers: what PostgreSQL gives next, it keeps apart."""
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
         if table.autoincrement_column is not None and table.autoincrement_column.name in rows[0]:
             self.numbered.add(table.name)
-        columns = sql.SQL(", ").join(map(sql.Identifier, rows[0]))
+        columns = sql.SQL(", ").join(sql.Identifier(table.columns[key].name) for key in rows[0])
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for values in _values(table, rows):
+            for values in _values(table, rows, self._tenants):
                 copy.write_row(values)
 
 
-def _values(table: Table, rows: Iterable[Row]) -> Iterator[list[Any]]:
+def _values(table: Table, rows: Iterable[Row], tenants: Mapping[str, int]) -> Iterator[list[Any]]:
     listed = iter(rows)
     first = next(listed)
     moments = [place for place, name in enumerate(first) if isinstance(table.columns[name].type, Moment)]
+    numbered = [place for place, name in enumerate(first) if table.columns[name].type is TENANT]
     for row in (first, *listed):
         values = list(row.values())
+        for place in numbered:
+            values[place] = tenants[values[place]]
         for place in moments:
             if values[place] is not None:
                 values[place] = milliseconds(values[place])

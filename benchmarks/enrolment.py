@@ -40,7 +40,7 @@ _IN_EFFECT: Final = (
     .join(
         status_documents,
         and_(
-            status_documents.c.tenant_id == check_ins.c.tenant_id,
+            status_documents.c.tenant_id == devices.c.tenant_id,
             status_documents.c.digest == check_ins.c.status_digest,
             status_documents.c.target == check_ins.c.target_digest,
         ),

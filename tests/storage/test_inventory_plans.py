@@ -92,7 +92,7 @@ def test_who_goes_through_a_tenant_reads_nothing_of_the_others(
     portion(connection, TENANT_ID, device_id(5), 50)
     (plan,) = found
     assert "ix_inventory_device_id" in plan
-    assert "tenant_id" in plan
+    assert "tenant_number" in plan
     assert not is_sorted(plan)
 
 
@@ -139,7 +139,7 @@ def test_texts_that_are_looked_for_are_asked_before_all_else(tenant_database: Da
 
     (statement,) = told
     conditions = statement.partition("WHERE")[2]
-    assert sorted(("search", "tags", "state", "tenant_id"), key=conditions.index)[:2] == ["search", "tags"]
+    assert sorted(("search", "tags", "state", "tenant_number"), key=conditions.index)[:2] == ["search", "tags"]
 
 
 @pytest.mark.parametrize("by", OTHERS)

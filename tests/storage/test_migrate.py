@@ -8,8 +8,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy.exc import IntegrityError
 from tests.support.full_database import fill
 from tests.support.samples import TENANT_ID, a_tenant
+from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.storage import assignments, revisions, tenants
@@ -17,6 +19,8 @@ from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.migrate import UnknownSchemaError, _config, is_current, upgrade
 from shieldwall.server.storage.records import Assignment, AssignmentKind, Page
 from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.schema import tenants as tenant_rows
+from shieldwall.server.storage.tenant_numbers import TENANT
 
 
 @pytest.fixture
@@ -93,7 +97,7 @@ def test_what_was_assigned_before_filters_came_stays_assigned_and_can_go_back(em
             values = {"tenant": TENANT_ID, "policy": _POLICY}
             connection.execute(text(row), {name: value for name, value in values.items() if f":{name}" in row})
     upgrade(empty)
-    with empty.write() as connection:
+    with empty.rebuild() as connection:
         assert assignments.of_policy(connection, _POLICY) == (
             Assignment(policy_id=_POLICY, kind=AssignmentKind.ALL_DEVICES, group_id=None),
         )
@@ -163,6 +167,31 @@ def test_memberships_become_numbers_and_nothing_else_is_lost(empty: Database) ->
         assert connection.execute(text(_MEMBERS)).all() == [("another", "another"), ("another", "id")]
 
 
+def test_each_row_stays_its_tenants_as_numbers_take_the_place_of_ids(empty: Database) -> None:
+    with empty.rebuild() as connection:
+        command.upgrade(_config(connection), "0032_0023")
+        _filled(connection)
+        command.upgrade(_config(connection), "0034_0033")
+        _add_alike(connection, "tenants", {"id": FABRIKAM, "domain": "fabrikam"})
+        alike = {"id": "another", "object_id": "o2", "key_thumbprint": "k2", "tenant_id": FABRIKAM}
+        _add_alike(connection, "devices", alike | {"number": 8})
+        _add_alike(connection, "inventory", {"device_id": "another", "tenant_id": FABRIKAM, "number": 8})
+        _add_alike(connection, "sightings", {"id": "another", "device_id": "another", "tenant_id": FABRIKAM})
+        for table in ("check_ins", "check_in_answers", "device_reports"):
+            _add_alike(connection, table, {"device_id": "another", "tenant_id": FABRIKAM})
+        before = _rows(connection)
+    upgrade(empty)
+    with empty.write() as connection:
+        for table in _OF_DEVICES:
+            joined = f"SELECT device_id, tenants.id FROM {table} JOIN tenants ON tenants.number = tenant_number"  # noqa: S608 - ours
+            assert connection.execute(text(f"{joined} ORDER BY 1")).all() == [("another", FABRIKAM), ("id", TENANT_ID)]
+            with pytest.raises(IntegrityError), connection.begin_nested():
+                connection.execute(text(f"UPDATE {table} SET tenant_number = 77"))  # noqa: S608 - written below
+    with empty.rebuild() as connection:
+        command.downgrade(_config(connection), "0034_0033")
+        assert _rows(connection) == before
+
+
 def test_tables_are_not_made_anew_where_rows_would_go_with_them(empty: Database) -> None:
     if not empty.is_sqlite:
         return
@@ -186,7 +215,8 @@ def test_every_table_says_whose_its_rows_are() -> None:
     assert {table.name for table in named} == {"groups", "devices"}, "which say it"
     for table in metadata.sorted_tables:
         if table.name not in {"tenants", *unowned}:
-            assert [key.target_fullname for key in table.c.tenant_id.foreign_keys] == ["tenants.id"], table.name
+            (whose,) = table.c.tenant_id.foreign_keys
+            assert whose.column is (tenant_rows.c.number if table.c.tenant_id.type is TENANT else tenant_rows.c.id)
 
 
 def _filled(connection: Connection) -> dict[str, list[dict[str, Any]]]:
@@ -236,6 +266,7 @@ def _add_alike(connection: Connection, name: str, changes: dict[str, Any], *left
     connection.execute(table.insert().values({key: value for key, value in row.items() if key not in left_out}))
 
 
+_OF_DEVICES = ("inventory", "check_ins", "check_in_answers", "device_reports", "sightings")
 _POLICY = PolicyId("aaaaaaaa-0000-4000-8000-000000000001")
 _OF_0002 = (
     "INSERT INTO tenants VALUES (:tenant, 'Contoso', 'contoso.example', 0)",

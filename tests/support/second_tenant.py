@@ -24,6 +24,7 @@ from shieldwall.server.storage.columns import Moment
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.tenant_numbers import TENANT
 
 
 def _id(number: int) -> str:
@@ -127,7 +128,8 @@ def is_fabrikams(table: Table) -> str:
     if table.name == "tenants":
         return f"tenants.id = '{FABRIKAM}'"
     if "tenant_id" in table.c:
-        return f"{table.name}.tenant_id = '{FABRIKAM}'"
+        column, number = table.c.tenant_id, f"(SELECT number FROM tenants WHERE id = '{FABRIKAM}')"  # noqa: S608 - as below
+        return f"{column} = {number}" if column.type is TENANT else f"{column} = '{FABRIKAM}'"
     named = next(key for column in table.c for key in column.foreign_keys)
     owned = f"SELECT number FROM {named.column.table.name} WHERE tenant_id = '{FABRIKAM}'"  # noqa: S608 - our own names
     return f"{table.name}.{named.parent.name} IN ({owned})"
@@ -139,15 +141,15 @@ def _fill(connection: Connection, table: Table) -> None:
     for column in table.c:
         parent = next((key.column for key in column.foreign_keys if key.column.table.name != "tenants"), None)
         if parent is not None:
-            row[column.name] = _rows(connection, parent.table)[0][parent.name]
-        elif column.server_default is None and (not column.nullable or column.name in _WORDS):
-            row[column.name] = _value(column)
+            row[column.key] = _rows(connection, parent.table)[0][parent.key]
+        elif column.server_default is None and (not column.nullable or column.key in _WORDS):
+            row[column.key] = _value(column)
     connection.execute(table.insert().values(row))
 
 
 def _value(column: Column[Any]) -> Any:
-    if column.name in _WORDS:
-        return _WORDS[column.name]
+    if column.key in _WORDS:
+        return _WORDS[column.key]
     length = getattr(column.type, "length", None) or 64
     match column.type:
         case Moment():

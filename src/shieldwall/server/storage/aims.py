@@ -86,7 +86,7 @@ def is_up_to_date() -> ColumnElement[bool]:
     Not "equal": PostgreSQL may look at the row anew after whoever brought it up to date, while it sees the tenant as it
     was before.
     """
-    reached = select(tenants.c.aims_version).where(tenants.c.id == check_ins.c.tenant_id).scalar_subquery()
+    reached = select(tenants.c.aims_version).where(tenants.c.number == check_ins.c.tenant_id).scalar_subquery()
     return check_ins.c.aims_version >= reached
 
 

@@ -33,6 +33,8 @@ from sqlalchemy.sql.functions import FunctionElement, aggregate_strings
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.sql.schema import Column
 
+from shieldwall.server.storage.tenant_numbers import TENANT
+
 MOST_AT_ONCE: Final = 20_000
 """Rows that one statement writes: none may come near the time that a statement has."""
 _TEXTS: Final = ARRAY(Text())
@@ -108,12 +110,13 @@ def _in_array(element: _IsNamed, compiler: SQLCompiler, **options: Any) -> str:
     return f"{column} = ANY (string_to_array({ids}, '{_BETWEEN}'))"
 
 
-def unsought(column: Column[Any]) -> ColumnElement[str]:
-    """Return a text column as an expression that no index is taken for, because another condition leaves few rows.
+def unsought(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column of texts or tenants as one that no index is taken for, because another condition leaves few rows.
 
     SQLite has no idea how many rows of a tenant there are, and would rather look at all of them than at those listed.
     """
-    return column + literal_column("''")
+    nothing: ColumnElement[Any] = literal_column("0" if column.type is TENANT else "''")
+    return column + nothing
 
 
 def together(column: ColumnElement[str]) -> ColumnElement[str]:

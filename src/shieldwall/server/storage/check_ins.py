@@ -6,10 +6,10 @@ is the device's present one, and the device may still speak; and it returns what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Insert, Update, bindparam, delete, exists, literal_column, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,7 +21,9 @@ from shieldwall.server.storage.bulk import is_named, is_one_of
 from shieldwall.server.storage.device_records import SPEAKING, CheckInState, DeviceState
 from shieldwall.server.storage.device_schema import sightings
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.rows import whole
 from shieldwall.server.storage.schema import check_in_answers, check_ins, devices, tenants
+from shieldwall.server.storage.tenant_numbers import NumberOf
 
 _ID: Final = check_ins.c.device_id
 _SPEAKING: Final[list[ColumnElement[str]]] = [literal_column(f"'{state.value}'") for state in sorted(SPEAKING)]
@@ -63,7 +65,7 @@ def _takes_number() -> Update:
     )
 
 
-_TENANT: Final = select(devices.c.tenant_id).where(devices.c.id == bindparam("of_device")).scalar_subquery()
+_TENANT: Final = NumberOf(select(devices.c.tenant_id).where(devices.c.id == bindparam("of_device")).scalar_subquery())
 _REACHED: Final = (
     select(tenants.c.aims_version)
     .join(devices, devices.c.tenant_id == tenants.c.id)
@@ -100,7 +102,7 @@ _CHECK_IN: Final = (
         check_ins.c.protocol,
     )
 )
-_ONE: Final = select(check_ins).where(bindparam("device") == _ID)
+_ONE: Final = select(*whole(check_ins)).where(bindparam("device") == _ID)
 _ANSWER: Final = select(check_in_answers.c.body).where(
     check_in_answers.c.device_id == bindparam("device"), check_in_answers.c.seq == bindparam("at_seq")
 )
@@ -130,7 +132,7 @@ _SET_PROTOCOL: Final = check_ins.update().where(bindparam("device") == _ID).valu
 _SYNC: Final = (
     check_ins.update().where(_ID.in_(bindparam("ids", expanding=True))).values(sync_requested_at=bindparam("at"))
 )
-_MANY: Final = select(check_ins).where(is_named(_ID))
+_MANY: Final = select(*whole(check_ins)).where(is_named(_ID))
 _DUE: Final = select(_ID).where(_ID.in_(bindparam("ids", expanding=True)), check_ins.c.sync_requested_at.is_not(None))
 
 
@@ -220,12 +222,12 @@ def get(connection: Connection, device_id: DeviceId) -> CheckInState:
 def find(connection: Connection, device_id: DeviceId) -> CheckInState | None:
     """Return where a device stands, ``None`` where there is no such device."""
     row = connection.execute(_ONE, {"device": device_id}).mappings().one_or_none()
-    return None if row is None else _state(row)
+    return None if row is None else CheckInState(**row)
 
 
 def find_many(connection: Connection, device_ids: Collection[DeviceId]) -> dict[DeviceId, CheckInState]:
     """Return where these devices stand, those that are there."""
-    found = (_state(row._asdict()) for row in connection.execute(_MANY, {"ids": device_ids}))
+    found = (CheckInState(**row._asdict()) for row in connection.execute(_MANY, {"ids": device_ids}))
     return {state.device_id: state for state in found}
 
 
@@ -292,7 +294,3 @@ def answered(connection: Connection, device_id: DeviceId) -> int | None:
 def find_answer(connection: Connection, device_id: DeviceId, seq: int) -> bytes | None:
     """Return the answer kept for a number, ``None`` when none is."""
     return connection.execute(_ANSWER, {"device": device_id, "at_seq": seq}).scalar_one_or_none()
-
-
-def _state(row: Mapping[Any, Any]) -> CheckInState:
-    return CheckInState(**row)

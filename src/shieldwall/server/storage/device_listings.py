@@ -22,14 +22,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList
 from sqlalchemy.sql.visitors import iterate
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import paging, planning
 from shieldwall.server.storage.bounds import bounded
-from shieldwall.server.storage.bulk import is_one_of, where_few
+from shieldwall.server.storage.bulk import is_one_of, unsought, where_few
 from shieldwall.server.storage.folding import Folded
 from shieldwall.server.storage.inventory_search import holding
 from shieldwall.server.storage.records import Page
@@ -92,7 +92,7 @@ def _in_contact(tenant_id: TenantId, conditions: Sequence[ColumnElement[bool]]) 
 
 def _in_search(tenant_id: TenantId, texts: Sequence[str]) -> Select[Any]:
     """Select the devices of a tenant that a search for all of these texts finds, in a way that no index answers."""
-    mine = func.coalesce(inventory.c.tenant_id, "") == tenant_id
+    mine = unsought(inventory.c.tenant_id) == tenant_id
     return select(inventory.c.device_id).where(mine, *holding(texts))
 
 

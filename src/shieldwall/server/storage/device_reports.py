@@ -19,6 +19,7 @@ from shieldwall.server.storage.database import insert_ignoring
 from shieldwall.server.storage.device_schema import device_reports
 from shieldwall.server.storage.inventory_rows import counts_in
 from shieldwall.server.storage.schema import status_documents
+from shieldwall.server.storage.tenant_numbers import TENANT
 
 MOST_KEPT: Final = 32
 """Of one device: a device that never says the same twice fills no disk."""
@@ -50,7 +51,7 @@ def add(connection: Connection, device_id: DeviceId, tenant_id: TenantId, digest
     told = select(
         literal(device_id),
         literal(at, Moment),
-        status_documents.c.tenant_id,
+        literal(tenant_id, TENANT),
         status_documents.c.states,
         status_documents.c.repaired,
         status_documents.c.drifted,

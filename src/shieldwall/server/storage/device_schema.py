@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from shieldwall.server.storage.columns import DIGEST, NAME, SOME_ROOM, UUID, Moment, metadata, own_number
+from shieldwall.server.storage.tenant_numbers import tenant_column
 
 _NOTHING: Final = text("''")
 _HAS_TPM: Final = text("tpm_ek_hash IS NOT NULL")
@@ -106,7 +107,7 @@ check_ins: Final = Table(
     Column("status_digest", DIGEST),
     Column("status_at", Moment),
     Column("sync_requested_at", Moment),
-    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    tenant_column(),
     Column("protocol", Integer, nullable=False, server_default="1"),
     Column("aims_version", BigInteger, nullable=False, server_default="0"),
     Index(None, "tenant_id", "last_check_in", "device_id"),
@@ -129,7 +130,7 @@ check_in_answers: Final = Table(
     Column("device_id", UUID, ForeignKey("devices.id"), primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    tenant_column(),
 )
 
 spent_keys: Final = Table(
@@ -181,7 +182,7 @@ sightings: Final = Table(
     "sightings",
     metadata,
     Column("id", UUID, primary_key=True),
-    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    tenant_column(),
     Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
     Column("at", Moment, nullable=False),
     Column("kind", String(16), nullable=False),
@@ -208,7 +209,7 @@ device_reports: Final = Table(
     metadata,
     Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
     Column("at", Moment, primary_key=True),
-    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    tenant_column(),
     Column("states", String(64), nullable=False),
     Column("repaired", Integer, nullable=False),
     Column("drifted", Integer, nullable=False),

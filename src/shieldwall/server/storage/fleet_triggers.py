@@ -49,6 +49,7 @@ class Watched:
     device: str = "device_id"
     """The column that names the device; empty where it is not about a device."""
     tenant: str = "tenant_id"
+    """The column that names the tenant: by its number, where it is ``tenant_number``."""
     comes: str | None = "1 = 1"
     """When a row that comes counts, as SQL about ``NEW``; ``None``: never."""
     goes: bool = True
@@ -97,15 +98,25 @@ WATCHED: Final = (
         name="targets",
         table="check_ins",
         what=What.TARGET,
+        tenant="tenant_number",
         comes="NEW.target_digest IS NOT NULL",
         goes=False,
         columns=("target_digest",),
     ),
-    Watched(name="protocols", table="check_ins", what=What.DEVICE, comes=None, goes=False, columns=("protocol",)),
+    Watched(
+        name="protocols",
+        table="check_ins",
+        what=What.DEVICE,
+        tenant="tenant_number",
+        comes=None,
+        goes=False,
+        columns=("protocol",),
+    ),
     Watched(
         name="statuses",
         table="check_ins",
         what=What.STATUS,
+        tenant="tenant_number",
         comes="NEW.status_digest IS NOT NULL",
         goes=False,
         columns=("status_digest",),
@@ -114,6 +125,7 @@ WATCHED: Final = (
         name="figures",
         table="inventory",
         what=What.STATUS,
+        tenant="tenant_number",
         comes=None,
         goes=False,
         columns=("engine_trouble", "report_trouble", "impaired", "repaired", "drifted"),
@@ -185,7 +197,10 @@ def _trigger(each: Watched, event_name: str, cause: str, condition: str, *, dial
     name, row = f"fleet_{each.name}_{event_name}", "OLD" if event_name == "gone" else "NEW"
     cause = f"AFTER {cause} ON {each.table} FOR EACH ROW WHEN ({condition})"
     device = f"{row}.{each.device}" if each.device else "''"
-    values = f"{row}.{each.tenant}, {device}, {each.what.value}"
+    tenant = f"{row}.{each.tenant}"
+    if each.tenant == "tenant_number":
+        tenant = f"(SELECT id FROM tenants WHERE number = {tenant})"  # noqa: S608 - our own names
+    values = f"{tenant}, {device}, {each.what.value}"
     if each.number:
         values = f"tenant_id, id, {each.what.value}"
     if dialect == "sqlite":

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, FromClause, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import planning
-from shieldwall.server.storage.bulk import is_named, is_one_of, where_few
+from shieldwall.server.storage.bulk import is_named, is_one_of, unsought, where_few
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_conditions import Question, question_of
 from shieldwall.server.storage.inventory_phases import Condition, following, ordered
@@ -113,7 +113,7 @@ def _few(connection: Connection, question: Question) -> list[str] | None:
     asked = question.filter
     is_indexed = asked.enrollment_codes or asked.attestation or asked.managed_by or asked.agent_version
     is_exception = asked.is_drifted or DeviceState.ACTIVE not in asked.states
-    mine = func.coalesce(inventory.c.tenant_id, "") == question.tenant_id
+    mine = unsought(inventory.c.tenant_id) == question.tenant_id
     if is_indexed or is_exception:
         mine = inventory.c.tenant_id == question.tenant_id
     return where_few(connection, select(inventory.c.device_id).where(*others, mine), _FEW)

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Select,
     and_,
     false,
-    func,
     literal_column,
     or_,
     select,
@@ -22,6 +21,7 @@ from sqlalchemy import (
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.contract.status import SEVERITY, SettingState
+from shieldwall.server.storage.bulk import unsought
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.group_members import FEW, count_members, members_among
 from shieldwall.server.storage.inventory_phases import BY_COLUMN, DRIFTED, EXCEPTIONS, NOT_ACTIVE, Condition, Phase
@@ -55,7 +55,7 @@ class Question:
     def mine(self) -> Condition:
         """Say that a row is of this tenant: in a way that no index answers where the rows are found otherwise."""
         if self.filter.health == {Health.INACTIVE} or self._is_named_by_state:
-            return func.coalesce(inventory.c.tenant_id, "") == self.tenant_id
+            return unsought(inventory.c.tenant_id) == self.tenant_id
         return inventory.c.tenant_id == self.tenant_id
 
     @property

@@ -14,7 +14,7 @@ from shieldwall.contract.status import SEVERITY, SettingState, SettingStatus, St
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.folding import fold
 from shieldwall.server.storage.inventory_schema import LONGEST_KEY, inventory
-from shieldwall.server.storage.schema import devices, status_documents
+from shieldwall.server.storage.schema import devices, status_documents, tenants
 
 SEPARATOR: Final = "\x1f"
 """Stands around each tag and between what is searched: nobody can type it into a name."""
@@ -33,7 +33,8 @@ _TAKE_REPORT: Final = (
     update(inventory)
     .where(
         inventory.c.device_id == bindparam("device"),
-        status_documents.c.tenant_id == inventory.c.tenant_id,
+        tenants.c.number == inventory.c.tenant_id,
+        status_documents.c.tenant_id == tenants.c.id,
         status_documents.c.digest == bindparam("report"),
     )
     .values(

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import DDL, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, event, false, text
 
 from shieldwall.server.storage.columns import NAME, SOME_ROOM, UUID, Moment, metadata
+from shieldwall.server.storage.tenant_numbers import tenant_column
 
 LONGEST_KEY: Final = 64
 KEY: Final = String(LONGEST_KEY).with_variant(String(LONGEST_KEY, collation="C"), "postgresql")
@@ -31,7 +32,7 @@ inventory: Final = Table(
     "inventory",
     metadata,
     Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False, unique=True),
-    Column("tenant_id", UUID, ForeignKey("tenants.id"), nullable=False),
+    tenant_column(),
     Column("state", String(16), nullable=False),
     Column("name_key", KEY, nullable=False),
     Column("os_key", KEY, nullable=False),

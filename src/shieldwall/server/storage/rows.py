@@ -6,12 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any, Final, TypeVar
 
+from sqlalchemy import Label, Table
+
 from shieldwall.contract import strict_json
 
 T = TypeVar("T")
 
 _MOST_PARAMETERS: Final = 500
 """Ids named in one statement; both engines bound how many parameters a statement may have."""
+
+
+def whole(table: Table) -> list[Label[Any]]:
+    """Return all columns of a table, for a query, under the names that they have here."""
+    return [column.label(column.key) for column in table.c]
 
 
 def columns_of(record: Any, **encoded: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from shieldwall.server.storage import (
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata, own_number
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
 from shieldwall.server.storage.inventory_schema import inventory
+from shieldwall.server.storage.tenant_numbers import stand_beside
 
 __all__ = [
     "Moment",
@@ -61,7 +62,7 @@ __all__ = [
 tenants: Final = Table(
     "tenants",
     metadata,
-    Column("id", UUID, primary_key=True),
+    Column("id", UUID, nullable=False, unique=True),
     Column("display_name", NAME, nullable=False),
     Column("domain", NAME, nullable=False, unique=True),
     Column("created_at", Moment, nullable=False),
@@ -70,7 +71,9 @@ tenants: Final = Table(
     Column("tamper_protection", Text, nullable=False, server_default="{}"),
     Column("clean_up", Text, nullable=False, server_default="{}"),
     Column("aims_version", BigInteger, nullable=False, server_default="0"),
+    own_number(),
 )
+stand_beside(tenants)
 
 target_documents: Final = Table(
     "target_documents",

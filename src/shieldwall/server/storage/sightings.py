@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage.device_schema import sightings
-from shieldwall.server.storage.rows import columns_of
+from shieldwall.server.storage.rows import columns_of, whole
 
 MOST_KEPT: Final = 64
 """A machine that never stands still (a boot a minute) keeps no more than this."""
@@ -53,7 +53,7 @@ def place(instance_id: str, boot_id: str) -> str:
 
 def of_device(connection: Connection, device_id: DeviceId) -> tuple[Sighting, ...]:
     """Return what is kept of a device, oldest first."""
-    query = select(sightings).where(sightings.c.device_id == device_id).order_by(sightings.c.at)
+    query = select(*whole(sightings)).where(sightings.c.device_id == device_id).order_by(sightings.c.at)
     return tuple(map(_sighting, connection.execute(query)))
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage import paging
+from shieldwall.server.storage.bulk import unsought
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, devices
@@ -137,7 +138,7 @@ def _is_of_tenant(*, unindexed: bool = False) -> ColumnElement[bool]:
 
 def _as_it_is(column: ColumnElement[Any], *, unindexed: bool) -> ColumnElement[Any]:
     """Return a column, or the same in a way that no index answers: devices are then read in their own order."""
-    return func.coalesce(column, "") if unindexed else column
+    return unsought(column) if unindexed else column
 
 
 def alike(kinds: Iterable[Counted]) -> ColumnElement[bool]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import paging, standings, targets
-from shieldwall.server.storage.bulk import is_one_of
+from shieldwall.server.storage.bulk import is_one_of, unsought
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import portions
@@ -30,7 +30,7 @@ def list_unreached(connection: Connection, tenant_id: TenantId, page: Page, *, f
     by_target = select(check_ins.c.device_id).where(check_ins.c.tenant_id == tenant_id, unreached).limit(few + 1)
     named = list(connection.scalars(by_target))
     if len(named) > few:  # the tenant is asked for in a way that no index answers, so that devices come in their order
-        return _page(connection, (func.coalesce(check_ins.c.tenant_id, "") == tenant_id, unreached), page)
+        return _page(connection, (unsought(check_ins.c.tenant_id) == tenant_id, unreached), page)
     found: tuple[DeviceId, ...] = ()
     for some in portions(sorted(each for each in named if each > (page.after or ""))):
         rest = replace(page, after=None, size=page.size - len(found))
