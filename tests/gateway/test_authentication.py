@@ -98,7 +98,7 @@ def test_unknown_keys_are_looked_up_with_one_query_and_known_ones_with_none(
     registered: Database, workers: Workers
 ) -> None:
     asked: list[str] = []
-    event.listen(registered.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+    event.listen(registered.followed, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
 
     async def story() -> None:
         asking = Authentication(registered, workers)
