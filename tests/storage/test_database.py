@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -213,3 +213,21 @@ def test_every_name_comes_back_as_it_was(database: Database, name: str) -> None:
         connection.execute(text("DELETE FROM tenants"))
         tenants.add(connection, a_tenant(display_name=name))
         assert tenants.list_tenants(connection)[0].display_name == name
+
+
+def test_what_is_made_anew_may_leave_no_row_that_names_what_is_not_there(tmp_path: Path) -> None:
+    with closing(Database.at(tmp_path / "server.db")) as database:
+        with database.write() as connection:
+            for statement in (
+                "CREATE TABLE owners (id INTEGER PRIMARY KEY)",
+                "CREATE TABLE things (owner INTEGER REFERENCES owners (id))",
+                "INSERT INTO owners VALUES (1)",
+                "INSERT INTO things VALUES (1)",
+            ):
+                connection.exec_driver_sql(statement)
+        refused = pytest.raises(StorageUnavailableError, match="things names one of owners")
+        with refused, database.rebuild() as connection:
+            connection.exec_driver_sql("DELETE FROM owners")
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM owners").scalar() == 1
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1, "they are held again"

@@ -110,8 +110,10 @@ class Database:
     def rebuild(self) -> Iterator[Connection]:
         """Open a write transaction for migrations: on SQLite foreign keys rest in it, so tables can be made anew.
 
+        At its end they are looked at once for all rows: nothing is committed that names what is not there.
+
         Raises:
-            StorageUnavailableError: The database cannot take it.
+            StorageUnavailableError: The database cannot take it, or a row would name what is not there.
         """
         if not self.is_sqlite:
             with self.write() as connection:
@@ -123,6 +125,11 @@ class Database:
             try:
                 with connection.begin():
                     yield connection
+                    if (astray := raw.execute("PRAGMA foreign_key_check").fetchone()) is not None:
+                        raise StorageUnavailableError(
+                            f"A row of {astray[0]} names one of {astray[2]} that is not there; nothing was changed.",
+                            remedy="Restore the backup made before the upgrade and report what this says.",
+                        )
             finally:
                 raw.execute("PRAGMA foreign_keys=ON")
 
