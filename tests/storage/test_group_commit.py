@@ -93,6 +93,7 @@ def test_a_work_that_fails_disturbs_no_other(database: Database, group_commit: G
     assert isinstance(results[2], AlreadyExistsError)
     assert results[3] == 3
     assert numbers(database) == {1, 3}
+    assert group_commit.acknowledged == 1 + 2, "who was refused is not counted among those acknowledged"
 
 
 def test_nothing_is_acknowledged_before_it_is_there_for_all(database: Database, group_commit: GroupCommit) -> None:
@@ -142,6 +143,7 @@ def test_a_commit_that_fails_fails_every_waiter_and_the_next_one_works(
     results = asyncio.run(together(group_commit, [adding(1), doom, adding(2)]))
     assert [type(result) for result in results] == [IntegrityError] * 3
     assert numbers(database) == set()
+    assert (group_commit.commits, group_commit.acknowledged) == (1, 1), "only what held the writer up is durable"
     assert asyncio.run(group_commit.submit(adding(3))) == 3
     assert numbers(database) == {3}
 

@@ -56,7 +56,9 @@ class GroupCommit:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self.commits = 0
+        """Batches of which at least a part is durable."""
         self.acknowledged = 0
+        """How many requests those were for; one that failed is none of them."""
         self.log: Final = WriteAheadLog(database)
         self._thread.start()
 
@@ -116,8 +118,9 @@ class GroupCommit:
             outcomes = self._one_by_one(works, aims=aims)
             for _ in range(_MOST_RUNS - 1):
                 self._run_again(works, outcomes, aims=aims)
-        self.commits += 1
-        self.acknowledged += sum(each.acknowledges for each in batch)
+        taken = [each.acknowledges for each, (_, failure) in zip(batch, outcomes, strict=True) if failure is None]
+        self.commits += bool(taken)
+        self.acknowledged += sum(taken)
         for loop in {each.loop for each in batch}:
             futures = [
                 (each.future, outcome) for each, outcome in zip(batch, outcomes, strict=True) if each.loop is loop
