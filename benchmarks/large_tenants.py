@@ -287,7 +287,6 @@ def _answered(chance: random.Random, device: Device, answer: bytes) -> Row:
 def _seen_at(device: Device, seen: Row) -> Row:
     """The one place where a device was seen."""
     return {
-        "id": counted_id("5", int(device.id.rpartition("-")[2], 16)),
         "tenant_id": TENANT_ID,
         "device_id": device.id,
         "at": device.registered_at,

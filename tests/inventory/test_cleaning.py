@@ -194,7 +194,6 @@ def a_cached_report(name: str, ends: datetime) -> CachedReport:
 
 def a_sighting(number: int, at: datetime) -> Sighting:
     return Sighting(
-        id=counted_id("5", number),
         tenant_id=TENANT_ID,
         device_id=device_id(1),
         at=at,

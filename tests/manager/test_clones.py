@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.samples import NOON, TENANT_ID, counted_id, device_id
+from tests.support.samples import NOON, TENANT_ID, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.manager.clones import ALTERNATIONS, RESYNC_WINDOW, CloneSign, sign_of_clone
@@ -29,7 +29,6 @@ class History:
         self.hours += after
         self.made.append(
             Sighting(
-                id=counted_id("f", len(self.made)),
                 tenant_id=TENANT_ID,
                 device_id=device_id(1),
                 at=NOON + timedelta(hours=self.hours),

@@ -180,7 +180,7 @@ def test_each_row_stays_its_tenants_as_numbers_take_the_place_of_ids(empty: Data
         for table in ("check_ins", "check_in_answers", "device_reports"):
             _add_alike(connection, table, {"device_id": "another", "tenant_id": FABRIKAM})
         before = _rows(connection)
-    upgrade(empty)
+        command.upgrade(_config(connection), "0036_0035")
     with empty.write() as connection:
         for table in _OF_DEVICES:
             joined = f"SELECT device_id, tenants.id FROM {table} JOIN tenants ON tenants.number = tenant_number"  # noqa: S608 - ours
@@ -190,6 +190,44 @@ def test_each_row_stays_its_tenants_as_numbers_take_the_place_of_ids(empty: Data
     with empty.rebuild() as connection:
         command.downgrade(_config(connection), "0034_0033")
         assert _rows(connection) == before
+
+
+def test_sightings_lose_their_ids_and_nothing_else(empty: Database) -> None:
+    with empty.rebuild() as connection:
+        command.upgrade(_config(connection), "0036_0035")
+        _filled(connection)
+        _add_alike(connection, "sightings", {"id": "another", "at": 77})
+        _add_alike(connection, "device_reports", {"at": 77})
+        before = _rows(connection)
+        command.upgrade(_config(connection), "0037_0035")
+        assert _rows(connection) == before
+        _add_alike(connection, "sightings", {"at": 78}, "id")
+        assert len(set(connection.scalars(text("SELECT id FROM sightings")))) == 3, "who gives no id is given one"
+        connection.execute(text("DELETE FROM sightings WHERE at = 78"))
+        command.upgrade(_config(connection), "0038_0037")
+        without = _without_ids(before)
+        assert _rows(connection) == without
+        with pytest.raises(IntegrityError), connection.begin_nested():
+            _add_alike(connection, "sightings", {})
+        command.downgrade(_config(connection), "0036_0035")
+        found = _rows(connection)
+        assert len({row["id"] for row in found["sightings"]}) == 2
+        assert _without_ids(found) == without
+    upgrade(empty)
+    with empty.write() as connection:  # where foreign keys do not rest
+        for table in ("sightings", "device_reports"):
+            if empty.is_sqlite:
+                made = connection.scalars(text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": table})
+                assert str(made.one()).endswith("WITHOUT ROWID")
+        connection.execute(text("DELETE FROM check_in_answers"))
+        connection.execute(text("DELETE FROM check_ins"))
+        connection.execute(text("DELETE FROM devices"))
+        assert not _rows(connection)["sightings"], "they go with their device"
+
+
+def _without_ids(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    kept = [{name: value for name, value in row.items() if name != "id"} for row in rows["sightings"]]
+    return {**rows, "sightings": sorted(kept, key=repr)}
 
 
 def test_tables_are_not_made_anew_where_rows_would_go_with_them(empty: Database) -> None:

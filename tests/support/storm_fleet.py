@@ -36,7 +36,6 @@ _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC6325
 """Of P-256 (FIPS 186-4, D.1.2.3): private keys lie below it."""
 _PORTION: Final = 2_000
 _DEVICES: Final = "aaaaaaaa"
-_SIGHTINGS: Final = "eeeeeeee"
 _OBJECTS: Final = "dddddddd"
 
 
@@ -214,7 +213,6 @@ def _standing(device: StormDevice, tenant_id: TenantId, at: datetime) -> dict[st
 
 def _sighting(device: StormDevice, tenant_id: TenantId, at: datetime) -> dict[str, Any]:
     return {
-        "id": counted(_SIGHTINGS, device.number),
         "tenant_id": tenant_id,
         "device_id": device.id,
         "at": at,

@@ -38,7 +38,6 @@ def saw(
     """Keep where a device was seen, and put it into quarantine if that gives a clone away; say whether it did."""
     before = sightings.of_device(connection, device_id)
     sighting = Sighting(
-        id=acting.new_id(),
         tenant_id=acting.tenant_id,
         device_id=device_id,
         at=acting.clock.now(),
@@ -68,7 +67,6 @@ def release(connection: Connection, acting: Acting, device_id: DeviceId) -> Devi
         raise WrongDeviceStateError(f"The device {device.display_name!r} is not in quarantine.")
     epoch = check_ins.start_epoch(connection, device_id)
     sighting = Sighting(
-        id=acting.new_id(),
         tenant_id=acting.tenant_id,
         device_id=device_id,
         at=acting.clock.now(),

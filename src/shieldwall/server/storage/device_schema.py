@@ -181,16 +181,15 @@ trusted_authorities: Final = Table(
 sightings: Final = Table(
     "sightings",
     metadata,
-    Column("id", UUID, primary_key=True),
     tenant_column(),
-    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("device_id", UUID, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", Moment, primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("instance_id", String(32), nullable=False),
     Column("boot_id", NAME, nullable=False),
     Column("request_digest", DIGEST, nullable=False),
     Column("epoch", BigInteger, nullable=False),
-    Index(None, "device_id", "at"),
+    sqlite_with_rowid=False,
 )
 
 attestation_challenges: Final = Table(
@@ -213,6 +212,7 @@ device_reports: Final = Table(
     Column("states", String(64), nullable=False),
     Column("repaired", Integer, nullable=False),
     Column("drifted", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 """What a device reported each time that it reported something else; ``states`` as in ``device_reports``."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select, tuple_
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.device_records import DeviceState
@@ -78,27 +78,15 @@ def remove_old(connection: Connection, tenant_id: TenantId, horizon: Horizon, mo
     """Remove old rows, at most so many of each kind; return how many of which."""
     removed = {}
     for table, old in _old(tenant_id, horizon).items():
-        key = _KEYS[table.name]
-        few = select(table.c[key]).where(old).limit(most)
+        few = select(*table.primary_key).where(old).limit(most)
         mine = table.c.tenant_id == tenant_id
-        removed[table.name] = connection.execute(delete(table).where(mine, table.c[key].in_(few))).rowcount
+        removed[table.name] = connection.execute(delete(table).where(mine, _key(table).in_(few))).rowcount
     return removed
 
 
-_KEYS: Final = {
-    "used_nonces": "digest",
-    "attestation_challenges": "device_id",
-    "sightings": "id",
-    "device_events": "id",
-    "membership_events": "id",
-    "alerts": "id",
-    "authorization_codes": "digest",
-    "refresh_tokens": "digest",
-    "device_codes": "digest",
-    "cached_reports": "id",
-    "export_jobs": "id",
-    "machine_actions": "id",
-}
+def _key(table: Table) -> ColumnElement[Any]:
+    columns = tuple(table.primary_key)
+    return columns[0] if len(columns) == 1 else tuple_(*columns)
 
 
 def _old(tenant_id: TenantId, horizon: Horizon) -> Mapping[Table, ColumnElement[bool]]:

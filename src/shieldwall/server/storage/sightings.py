@@ -35,7 +35,6 @@ class SightingKind(StrEnum):
 class Sighting:
     """One device was seen at one place: an installation (``instance_id``) in one of its boots."""
 
-    id: str
     tenant_id: TenantId
     device_id: DeviceId
     at: datetime
@@ -66,7 +65,8 @@ def add(connection: Connection, sighting: Sighting, before: tuple[Sighting, ...]
     connection.execute(insert(sightings).values(columns_of(sighting, at=at, kind=sighting.kind.value)))
     surplus = before[: max(0, len(before) + 1 - MOST_KEPT)]
     if surplus:
-        connection.execute(delete(sightings).where(sightings.c.id.in_([each.id for each in surplus])))
+        mine = sightings.c.device_id == sighting.device_id
+        connection.execute(delete(sightings).where(mine, sightings.c.at <= surplus[-1].at))
 
 
 def _sighting(row: Row[Any]) -> Sighting:

@@ -147,7 +147,6 @@ class InTables:
 
     def _sighting(self, device: LoadDevice, now: datetime) -> dict[str, Any]:
         return {
-            "id": f"51d0e5ee{device.id[8:]}",
             "tenant_id": self.settings.tenant_id,
             "device_id": device.id,
             "at": now,
