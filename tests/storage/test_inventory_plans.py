@@ -15,7 +15,7 @@ from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 from shieldwall.server.storage import devices, inventory, inventory_windows, kept_answers, kept_certificates, retention
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import Cut, Filter, Health, Order, Position, Sort
+from shieldwall.server.storage.inventory_queries import BY_ID, Cut, Filter, Health, Order, Position, Sort
 
 EVERYBODY = Filter(inactive_before=NOON - timedelta(days=7), states=frozenset(DeviceState))
 KEYS: dict[Sort, Any] = {
@@ -75,13 +75,29 @@ def is_sorted(plan: str) -> bool:
 def test_no_page_sorts_a_fleet(plans: tuple[Connection, list[str]], descending: bool) -> None:
     connection, found = plans
     for by, key in [*KEYS.items(), *OTHERS.items()]:
-        for after in (None, Position(0, key, device_id(5))):
+        for after in (None, Position(0, key, device_id(5) if by in BY_ID else 5)):
             cut = Cut(order=Order(by=by, descending=descending), after=after, size=50)
             inventory.portion(connection, TENANT_ID, EVERYBODY, cut)
             assert found
             assert not any(map(is_sorted, found)), (by, found)
             assert by not in INDEXES or any(INDEXES[by] in plan for plan in found), (by, found)
             found.clear()
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_page_goes_through_none_of_those_before_it_that_are_like_its_first(
+    plans: tuple[Connection, list[str]], descending: bool
+) -> None:
+    connection, found = plans
+    places = [each for each in KEYS.items() if each[0] not in BY_ID]
+    bound = "<" if descending else ">"
+    is_sqlite = connection.dialect.name == "sqlite"
+    for by, key in [*places, (Sort.HEALTH, "web-000001")]:
+        cut = Cut(order=Order(by=by, descending=descending), after=Position(0, key, 5), size=50)
+        inventory.portion(connection, TENANT_ID, EVERYBODY, cut)
+        there = f"AND rowid{bound}?" if is_sqlite else f"AND (number {bound} 5))"
+        assert any(there in plan for plan in found), (by, found)
+        found.clear()
 
 
 @pytest.mark.parametrize("portion", [kept_answers.portion, kept_certificates.portion])

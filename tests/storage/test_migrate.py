@@ -30,8 +30,12 @@ def empty(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def test_the_migrations_lead_to_the_schema(empty: Database) -> None:
+def test_the_migrations_lead_to_the_schema(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     upgrade(empty)
+    engine = empty.engine.dialect.name
+    for table in metadata.tables.values():  # of an index that differs by engine there is one for each
+        of_this_one = {index for index in table.indexes if index.info.get("engine", engine) == engine}
+        monkeypatch.setattr(table, "indexes", of_this_one)
     with empty.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []

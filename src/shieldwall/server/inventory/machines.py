@@ -17,7 +17,7 @@ from shieldwall.server.storage import devices, inventory, inventory_facets, inve
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.inventory import Standing
-from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Order, Position, Sort
+from shieldwall.server.storage.inventory_queries import BY_ID, Cut, Filter, Found, Health, Order, Position, Sort
 from shieldwall.trust import strict_base64
 
 INACTIVE_AFTER: Final = timedelta(days=7)
@@ -31,6 +31,8 @@ _EXPORT_PORTION: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,14}\Z")
+_LARGEST: Final = 2**31 - 1
+"""What a number may be that is no moment: PostgreSQL answers with an error where it is larger."""
 _PHASES: Final = frozenset(str(number) for number in range(max(len(Health), len(SEVERITY))))
 _ONBOARDING: Final[Mapping[DeviceState, str]] = {
     DeviceState.PENDING: "pending",
@@ -250,17 +252,18 @@ def write_cursor(position: Position, order: Order) -> str:
     """Write the place after a row as plain text, for this order alone."""
     key = position.key
     text = str((key - _EPOCH) // _MILLISECOND) if isinstance(key, datetime) else str(key)
-    return f"{_name(order)}.{position.phase}.{strict_base64.encode_url(text.encode())}.{position.device_id}"
+    return f"{_name(order)}.{position.phase}.{strict_base64.encode_url(text.encode())}.{position.last}"
 
 
 def read_cursor(cursor: str, order: Order) -> Position:
     """Read a place that ``write_cursor`` wrote. Raises: BadCursorError."""
     try:
-        name, phase, shown, device_id = cursor.split(".")
+        name, phase, shown, last = cursor.split(".")
         key = strict_base64.decode_url(shown).decode()
         if name != _name(order) or phase not in _PHASES or "\x00" in key:
             raise BadCursorError("The cursor is not one of this list in this order.")
-        return Position(int(phase), _key(key, order, int(phase)), parse_device_id(device_id))
+        which = parse_device_id(last) if order.by in BY_ID else _number(last, _LARGEST)
+        return Position(int(phase), _key(key, order, int(phase)), which)
     except (ValueError, OverflowError, InvalidIdError):
         raise BadCursorError("The cursor cannot be read.") from None
 
@@ -269,7 +272,7 @@ def _key(text: str, order: Order, phase: int) -> str | int | datetime:
     """Read what a row was sorted by: a number for the exposure, a moment for the last check-in, else a text."""
     match order.by:
         case Sort.EXPOSURE | Sort.ENROLLMENT_CODE:
-            return _number(text)
+            return _number(text, _LARGEST)
         case Sort.REGISTERED:
             return _EPOCH + _number(text) * _MILLISECOND
         case Sort.LAST_CHECK_IN if (phase == 1) is not order.descending:
@@ -278,8 +281,8 @@ def _key(text: str, order: Order, phase: int) -> str | int | datetime:
             return text
 
 
-def _number(text: str) -> int:
-    if not _NUMBER.match(text):
+def _number(text: str, most: int | None = None) -> int:
+    if not _NUMBER.match(text) or (most is not None and abs(int(text)) > most):
         raise ValueError("not a number of ours")
     return int(text)
 

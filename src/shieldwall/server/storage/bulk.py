@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Integer,
     Select,
     String,
     Text,
@@ -111,11 +112,12 @@ def _in_array(element: _IsNamed, compiler: SQLCompiler, **options: Any) -> str:
 
 
 def unsought(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a column of texts or tenants as one that no index is taken for, because another condition leaves few rows.
+    """Return a column as one that no index is taken for, because another condition leaves few rows.
 
     SQLite has no idea how many rows of a tenant there are, and would rather look at all of them than at those listed.
     """
-    nothing: ColumnElement[Any] = literal_column("0" if column.type is TENANT else "''")
+    is_number = column.type is TENANT or isinstance(column.type, Integer)
+    nothing: ColumnElement[Any] = literal_column("0" if is_number else "''")
     return column + nothing
 
 

@@ -1,7 +1,8 @@
 """Lists of a tenant's devices: searched, filtered, sorted and cut into pages, all in SQL.
 
-A page never counts rows to skip: its cursor names the last row of the page before, by what it was sorted by and its id
-(keyset), so pages stay true while devices come and go. ``portion`` reads the phases of a sort one after the other.
+A page never counts rows to skip: its cursor names the last row of the page before, by what it was sorted by and which
+one it is (keyset), so pages stay true while devices come and go. ``portion`` reads the phases of a sort one after the
+other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from shieldwall.server.storage import planning
 from shieldwall.server.storage.bulk import is_named, is_one_of, unsought, where_few
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_conditions import Question, question_of
-from shieldwall.server.storage.inventory_phases import Condition, following, ordered
+from shieldwall.server.storage.inventory_phases import Condition, found_in, ordered, steps
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Position, Sort
 from shieldwall.server.storage.schema import check_ins, inventory
 
@@ -70,11 +71,13 @@ def portion(
         if order.by is Sort.LAST_CHECK_IN:
             seen, conditions = _seen(connection, named), []
     found: list[Found] = []
-    for phase in following(question.phases(order, seen), order, start):
+    phases = question.phases(order, seen)
+    if conditions is not None or question.is_found_otherwise:
+        phases = tuple(replace(phase, is_apart=True) for phase in phases)
+    for phase, part in steps(phases, order, start):
         fitting = question.conditions(phase) if conditions is None else conditions
-        query = ordered(phase, fitting, order, start if phase.number == start.phase else Position())
-        rows = connection.execute(query.limit(size - len(found)))
-        found += [Found(DeviceId(device), Position(phase.number, key, DeviceId(device))) for device, key in rows]
+        query = ordered(phase, part, fitting, order).limit(size - len(found))
+        found += (found_in(phase, row) for row in connection.execute(query))
         if len(found) >= size:
             break
     return tuple(found)
@@ -92,7 +95,7 @@ def count(connection: Connection, tenant_id: TenantId, asked: Filter, *, most: i
     fitting = question_of(connection, tenant_id, asked).conditions()
     query = select(func.count()).select_from(inventory).where(*fitting)
     if most is not None:
-        query = select(func.count()).select_from(select(inventory.c.device_id).where(*fitting).limit(most).subquery())
+        query = select(func.count()).select_from(select(inventory.c.number).where(*fitting).limit(most).subquery())
     return connection.scalars(query).one()
 
 

@@ -25,7 +25,7 @@ from shieldwall.server.storage.bulk import unsought
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.group_members import FEW, count_members, members_among
 from shieldwall.server.storage.inventory_phases import BY_COLUMN, DRIFTED, EXCEPTIONS, NOT_ACTIVE, Condition, Phase
-from shieldwall.server.storage.inventory_queries import Filter, Health, Order, Sort
+from shieldwall.server.storage.inventory_queries import BY_ID, Filter, Health, Order, Sort
 from shieldwall.server.storage.inventory_rows import SEPARATOR, agent_key
 from shieldwall.server.storage.inventory_search import contains, searching
 from shieldwall.server.storage.inventory_states import MANY, Pair, of_states, pairs
@@ -54,14 +54,17 @@ class Question:
     @property
     def mine(self) -> Condition:
         """Say that a row is of this tenant: in a way that no index answers where the rows are found otherwise."""
-        if self.filter.health == {Health.INACTIVE} or self._is_named_by_state:
+        if self.is_found_otherwise:
             return unsought(inventory.c.tenant_id) == self.tenant_id
         return inventory.c.tenant_id == self.tenant_id
 
     @property
-    def _is_named_by_state(self) -> bool:
+    def is_found_otherwise(self) -> bool:
+        """Whether few rows fit, which are found by their check-ins and put in order by themselves."""
         states = self.filter.policy_states
-        return bool(states) and sum(pair.devices for pair in self.pairs if pair.state in states) <= MANY
+        return self.filter.health == {Health.INACTIVE} or (
+            bool(states) and sum(pair.devices for pair in self.pairs if pair.state in states) <= MANY
+        )
 
     def conditions(self, phase: Phase | None = None) -> list[Condition]:
         """Return what a row has to fit.
@@ -162,14 +165,14 @@ class Question:
 
     def _phases(self, by: Sort, seen: FromClause) -> tuple[Phase, ...]:
         if by in BY_COLUMN:
-            return (Phase(BY_COLUMN[by]),)
+            return (Phase(BY_COLUMN[by], by_id=by in BY_ID),)
         match by:
             case Sort.HEALTH:
                 return tuple(Phase(inventory.c.name_key, self.of_health(health)) for health in Health)
             case Sort.LAST_CHECK_IN:
                 moment, mine = seen.c.last_check_in, seen.c.tenant_id == self.tenant_id
-                never = Phase(seen.c.device_id, within=(mine, moment.is_(None)), source=seen)
-                return (never, Phase(moment, within=(mine, moment.is_not(None)), source=seen))
+                never = Phase(seen.c.device_id, within=(mine, moment.is_(None)), source=seen, by_id=True)
+                return (never, Phase(moment, within=(mine, moment.is_not(None)), source=seen, by_id=True))
             case _:
                 return tuple(Phase(inventory.c.name_key, (self.in_states([state]),)) for state in SEVERITY[::-1])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import ColumnElement
 
@@ -27,7 +28,7 @@ class Health(StrEnum):
 
 
 class Sort(StrEnum):
-    """What a list is sorted by; devices that are alike in it are in the order of their ids."""
+    """What a list is sorted by; devices that are alike in it are in the order in which they came, or ``BY_ID``."""
 
     NAME = "name"
     LAST_CHECK_IN = "lastCheckIn"
@@ -43,6 +44,10 @@ class Sort(StrEnum):
     ATTESTATION = "attestation"
     TAG = "tag"
     REGISTERED = "registered"
+
+
+BY_ID: Final = frozenset({Sort.LAST_CHECK_IN, Sort.EXPOSURE, Sort.STATE, Sort.REGISTERED})
+"""Sorts in which devices that are alike are in the order of their ids: their indexes have these for other lists too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +81,14 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """After which row a portion begins: the phase of the sort, what the row is sorted by, its id."""
+    """After which row a portion begins: the phase of the sort, what the row is sorted by, and which one it is.
+
+    ``last`` is its id in a sort ``BY_ID``, else its number, which stays what it is when the device is gone.
+    """
 
     phase: int = 0
     key: str | int | datetime | None = None
-    device_id: DeviceId | None = None
+    last: DeviceId | int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ its enrollment, its attestation and who manages it. Texts are written by ``inven
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import DDL, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, event, false, text
 
@@ -23,6 +23,20 @@ KEY: Final = String(LONGEST_KEY).with_variant(String(LONGEST_KEY, collation="C")
 
 FOLDED: Final = String(512).with_variant(String(512, collation="C"), "postgresql")
 """A whole name, folded (``folding``), for filters and orders that programs ask for; a letter may become two."""
+
+
+def _by_number(name: str, *columns: str, **where: Any) -> tuple[Index, Index]:
+    """Return an index in which rows that are alike are in the order of their numbers, for each engine.
+
+    On SQLite the number of its row ends each entry by itself: named, it would stand there twice.
+    """
+    lasts: dict[str, tuple[str, ...]] = {"sqlite": (), "postgresql": ("number",)}
+    of_sqlite, of_postgresql = (
+        Index(name, *columns, *last, info={"engine": engine}, **where).ddl_if(dialect=engine)
+        for engine, last in lasts.items()
+    )
+    return of_sqlite, of_postgresql
+
 
 _EXPOSED: Final = text("exposure > 0")
 _NOT_ACTIVE: Final = text("state <> 'active'")
@@ -56,9 +70,9 @@ inventory: Final = Table(
     Column("registered_at", Moment, nullable=False, server_default="0"),
     Column("tags_key", KEY, nullable=False, server_default=text("''")),
     Column("number", Integer, ForeignKey("devices.number", ondelete="CASCADE"), primary_key=True),  # the device's
-    Index("ix_inventory_by_name", "tenant_id", "name_key", "device_id"),
-    Index("ix_inventory_by_os", "tenant_id", "os_key", "device_id"),
-    Index("ix_inventory_by_agent", "tenant_id", "agent_key", "device_id"),
+    *_by_number("ix_inventory_by_name", "tenant_id", "name_key"),
+    *_by_number("ix_inventory_by_os", "tenant_id", "os_key"),
+    *_by_number("ix_inventory_by_agent", "tenant_id", "agent_key"),
     Index(
         "ix_inventory_exposed",
         "tenant_id",
@@ -67,12 +81,11 @@ inventory: Final = Table(
         sqlite_where=_EXPOSED,
         postgresql_where=_EXPOSED,
     ),
-    Index(
+    *_by_number(
         "ix_inventory_troubled",
         "tenant_id",
         "impaired",
         "name_key",
-        "device_id",
         sqlite_where=text("impaired = 1"),
         postgresql_where=text("impaired"),
     ),
@@ -99,10 +112,10 @@ inventory: Final = Table(
         sqlite_where=_NOT_ACTIVE,
         postgresql_where=_NOT_ACTIVE,
     ),
-    Index("ix_inventory_by_manager", "tenant_id", "managed_by", "device_id"),
-    Index("ix_inventory_by_enrollment", "tenant_id", "enrollment_code", "device_id"),
-    Index("ix_inventory_by_attestation", "tenant_id", "attestation_level", "device_id"),
-    Index("ix_inventory_by_tags", "tenant_id", "tags_key", "device_id"),
+    *_by_number("ix_inventory_by_manager", "tenant_id", "managed_by"),
+    *_by_number("ix_inventory_by_enrollment", "tenant_id", "enrollment_code"),
+    *_by_number("ix_inventory_by_attestation", "tenant_id", "attestation_level"),
+    *_by_number("ix_inventory_by_tags", "tenant_id", "tags_key"),
     postgresql_with=SOME_ROOM,
 )
 

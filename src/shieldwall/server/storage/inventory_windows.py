@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, func, literal, not_, or_, select, true
+from sqlalchemy import Connection, Select, and_, func, literal, or_, select, true
 
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.status import SettingState
@@ -23,7 +23,7 @@ from shieldwall.server.storage.bulk import where_few
 from shieldwall.server.storage.folding import fold
 from shieldwall.server.storage.group_members import count_members
 from shieldwall.server.storage.inventory_conditions import Question
-from shieldwall.server.storage.inventory_phases import DRIFTED, Condition, following, ordered
+from shieldwall.server.storage.inventory_phases import DRIFTED, Condition, found_in, ordered, passed, steps
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Order, Position, Sort
 from shieldwall.server.storage.inventory_rows import agent_key
 from shieldwall.server.storage.membership_conditions import belongs, ids_of_members, of_group
@@ -60,7 +60,7 @@ class Effort:
 
 def is_large(connection: Connection, tenant_id: TenantId, beyond: int) -> bool:
     """Whether a tenant has more than so many devices."""
-    some = select(inventory.c.device_id).where(inventory.c.tenant_id == tenant_id)
+    some = select(inventory.c.number).where(inventory.c.tenant_id == tenant_id)
     return connection.scalars(some.limit(1).offset(beyond)).first() is not None
 
 
@@ -69,28 +69,21 @@ def look_through(connection: Connection, tenant_id: TenantId, asked: Filter, cut
     planning.at_once(connection)
     question = _asked(connection, tenant_id, asked)
     start, left, found = cut.after or Position(), most, list[Found]()
-    phases = following(question.phases(cut.order, check_ins), cut.order, start)
-    for phase in phases:
-        after = start if phase.number == start.phase else Position()
-        looked = phase.plain()
-        end = connection.execute(
-            ordered(looked, (question.mine,) if looked.source is inventory else (), cut.order, after)
-            .limit(1)
-            .offset(left - 1)
-        ).first()
-        query = ordered(phase, question.conditions(phase), cut.order, after)
-        last = None if end is None else Position(phase.number, end[1], DeviceId(end[0]))
-        if last is not None:
-            query = query.where(not_(phase.beyond(last, descending=cut.order.descending)))
-        rows = connection.execute(query.limit(cut.size - len(found)))
-        found += [Found(DeviceId(device), Position(phase.number, key, DeviceId(device))) for device, key in rows]
-        if len(found) >= cut.size:
-            return Window(tuple(found), found[-1].position)
+    listed = steps(question.phases(cut.order, check_ins), cut.order, start)
+    for number, (phase, part) in enumerate(listed, start=1):
+        going = passed(phase, part, () if phase.is_of_check_ins else (question.mine,), cut.order)
+        end = connection.execute(going.limit(1).offset(left - 1)).first()
+        last = None if end is None else Position(phase.number, *end)
+        fitting = question.conditions(phase)
+        for looked in (part,) if last is None else phase.up_to(part, last, descending=cut.order.descending):
+            query = ordered(phase, looked, fitting, cut.order).limit(cut.size - len(found))
+            found += (found_in(phase, row) for row in connection.execute(query))
+            if len(found) >= cut.size:
+                return Window(tuple(found), found[-1].position)
         if last is not None:
             return Window(tuple(found), last)
-        if phase is not phases[-1]:
-            passed = ordered(looked, (question.mine,) if looked.source is inventory else (), cut.order, after)
-            left -= connection.scalars(select(func.count()).select_from(passed.limit(left).subquery())).one()
+        if number < len(listed):
+            left -= connection.scalars(select(func.count()).select_from(going.limit(left).subquery())).one()
             left = max(left, 1)
     return Window(tuple(found), None)
 
