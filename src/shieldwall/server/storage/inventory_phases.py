@@ -116,7 +116,7 @@ class Phase:
         """Return what comes after a position, which may be in another phase of the same number, in its order."""
         if after.last is None:
             return (Part(),)
-        if self.by_id:
+        if self.by_id or self.is_apart:
             return (Part((self._beyond(after, descending=descending),)),)
         further = _comparing(descending=descending)
         return (
@@ -144,7 +144,7 @@ class Phase:
         return self.column == self._key(here)
 
     def _beyond(self, here: Position, *, descending: bool) -> Condition:
-        """Say that a row comes after a position, where ids tell apart those that are alike."""
+        """Say that a row comes after a position, in one comparison: by an index that has ids, or by none."""
         if self.least is None:
             place, row = tuple_(self._key(here), literal(here.last)), tuple_(self.column, self.identity)
             return row < place if descending else row > place
