@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
@@ -17,7 +19,12 @@ from shieldwall.server.storage import check_ins, devices
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.inventory_queries import BY_ID, Order, Position, Sort
 
-KEYS = {Sort.EXPOSURE: 3, Sort.ENROLLMENT_CODE: 3, Sort.REGISTERED: NOON, Sort.LAST_CHECK_IN: NOON}
+KEYS: dict[Sort, int | datetime] = {
+    Sort.EXPOSURE: 3,
+    Sort.ENROLLMENT_CODE: 3,
+    Sort.REGISTERED: NOON,
+    Sort.LAST_CHECK_IN: NOON,
+}
 
 
 @pytest.mark.parametrize("by", Sort)

@@ -234,6 +234,19 @@ def _without_ids(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[s
     return {**rows, "sightings": sorted(kept, key=repr)}
 
 
+def test_lists_keep_their_rows_while_their_indexes_are_made_anew(empty: Database) -> None:
+    with empty.write() as connection:
+        command.upgrade(_config(connection), "0038_0037")
+        _filled(connection)
+        before, built = _rows(connection), _anatomy(connection)
+        command.upgrade(_config(connection), "0039_0037")
+        assert _rows(connection) == before
+        assert _anatomy(connection) != built
+        command.downgrade(_config(connection), "0038_0037")
+        assert _rows(connection) == before
+        assert _anatomy(connection) == built
+
+
 def test_tables_are_not_made_anew_where_rows_would_go_with_them(empty: Database) -> None:
     if not empty.is_sqlite:
         return

@@ -73,7 +73,7 @@ def portion(
     found: list[Found] = []
     phases = question.phases(order, seen)
     if conditions is not None or question.is_found_otherwise:
-        phases = tuple(replace(phase, is_apart=True) for phase in phases)
+        phases = tuple(phase.apart() for phase in phases)
     for phase, part in steps(phases, order, start):
         fitting = question.conditions(phase) if conditions is None else conditions
         query = ordered(phase, part, fitting, order).limit(size - len(found))

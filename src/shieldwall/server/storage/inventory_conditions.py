@@ -161,7 +161,8 @@ class Question:
         turned = found[::-1] if order.descending else found
         if order.by in EXCEPTIONS:
             return turned
-        return tuple(replace(phase, number=number) for number, phase in enumerate(turned))
+        is_split = self.connection.dialect.name == "sqlite" and order.by not in BY_ID
+        return tuple(replace(phase, number=number, is_split=is_split) for number, phase in enumerate(turned))
 
     def _phases(self, by: Sort, seen: FromClause) -> tuple[Phase, ...]:
         if by in BY_COLUMN:

@@ -7,8 +7,9 @@ Nearly all devices are active, and nothing of them has drifted. An index holds t
 are a phase of their own, in the order of their ids.
 
 Other devices that are alike in what is sorted are in the order of their numbers, which end every index (decision 0093).
-What comes after a row is then read in two parts: first those that are like it. SQLite finds no place in an index by
-comparing tuples that end in the row's own number; it would go through all that are alike, on every page.
+SQLite then reads in two parts what comes after a row, those that are like it first: it finds no place in an index by
+comparing tuples that end in the row's own number, and would go through all that are alike, on every page. PostgreSQL
+does; told in parts, it might go through all devices in the order of their numbers instead.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Phase:
     ``within`` is what its index knows of these devices, ``only`` what it does not. ``number`` is that of positions in
     it; two phases have the same where what a row is sorted by says which of them it is in. ``least`` is what all are
     sorted by in a phase of devices that are alike, and nobody by less. ``by_id`` says that those that are alike are in
-    the order of their ids, ``is_apart`` that few devices are put in order which something else has found.
+    the order of their ids, ``is_apart`` that few devices are put in order which something else has found, and
+    ``is_split`` that what comes after a row is two ranges of the index.
     """
 
     column: ColumnElement[Any]
@@ -76,6 +78,7 @@ class Phase:
     least: str | int | None = None
     by_id: bool = False
     is_apart: bool = False
+    is_split: bool = False
 
     @property
     def is_of_check_ins(self) -> bool:
@@ -102,6 +105,10 @@ class Phase:
         moment = self.source.c.last_check_in
         return (moment if self.column is moment else inventory.c.registered_at) < before
 
+    def apart(self) -> Phase:
+        """Return the phase for devices that something else has found."""
+        return replace(self, is_apart=True, is_split=False)
+
     def plain(self) -> Phase:
         """Return the phase without what its index does not know."""
         return replace(self, only=())
@@ -116,7 +123,7 @@ class Phase:
         """Return what comes after a position, which may be in another phase of the same number, in its order."""
         if after.last is None:
             return (Part(),)
-        if self.by_id or self.is_apart:
+        if not self.is_split:
             return (Part((self._beyond(after, descending=descending),)),)
         further = _comparing(descending=descending)
         return (
@@ -126,7 +133,7 @@ class Phase:
 
     def up_to(self, part: Part, last: Position, *, descending: bool) -> tuple[Part, ...]:
         """Return what of a part comes before a position in it, or is there."""
-        if self.by_id:
+        if not self.is_split:
             return (Part((*part.conditions, not_(self._beyond(last, descending=descending)))),)
         before, further = _comparing(descending=not descending), _comparing(descending=descending)
         is_there = not_(further(self.identity, last.last))
@@ -144,7 +151,7 @@ class Phase:
         return self.column == self._key(here)
 
     def _beyond(self, here: Position, *, descending: bool) -> Condition:
-        """Say that a row comes after a position, in one comparison: by an index that has ids, or by none."""
+        """Say in one comparison that a row comes after a position."""
         if self.least is None:
             place, row = tuple_(self._key(here), literal(here.last)), tuple_(self.column, self.identity)
             return row < place if descending else row > place

@@ -1,14 +1,14 @@
 """Devices that are alike in what a list is sorted by are in the order of their numbers, which are shorter than ids.
 
-Revision ID: 0037_0035
+Revision ID: 0039_0037
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0037_0035"
-down_revision = "0036_0035"
+revision = "0039_0037"
+down_revision = "0038_0037"
 
 _INDEXES = {
     "ix_inventory_by_name": ("name_key",),
