@@ -10,8 +10,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import tenants
+from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.storage import devices as stored_devices
+from shieldwall.server.storage import inventory_rows, tenants
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.storage.schema import check_ins, devices
 
@@ -27,6 +28,8 @@ def add_devices(connection: Connection, numbers: Iterable[int], *, catalog_versi
     """Add active devices, as if they had been there for long."""
     listed = list(numbers)
     connection.execute(devices.insert(), [_device(number, catalog_version) for number in listed])
+    added = stored_devices.find_many(connection, [DeviceId(device_id(number)) for number in listed])
+    inventory_rows.add(connection, map(inventory_rows.row_of, added))
     connection.execute(check_ins.insert(), [_check_in(number) for number in listed])
 
 
