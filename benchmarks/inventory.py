@@ -88,7 +88,7 @@ def fill(database: Database, fleet: int) -> None:
         made = [_device(chance, number) for number in range(start, min(fleet, start + PORTION))]
         with database.write() as connection:
             connection.execute(devices.insert(), [columns_of_device(each) for each in made])
-            inventory_rows.add(connection, [_listed(chance, each) for each in made])
+            inventory_rows.add(connection, made, lambda _: _reported(chance))
             connection.execute(check_ins.insert(), [_check_in(chance, each) for each in made])
 
 
@@ -154,10 +154,9 @@ def _device(chance: random.Random, number: int) -> Device:
     )
 
 
-def _listed(chance: random.Random, device: Device) -> dict[str, Any]:
+def _reported(chance: random.Random) -> dict[str, Any]:
     trouble, drifted = chance.random() < 0.002, int(chance.random() < 0.02) * chance.randint(1, 5)
-    said = {"report_trouble": trouble, "repaired": 0, "drifted": drifted, "exposure": drifted, "impaired": trouble}
-    return inventory_rows.row_of(device) | said
+    return {"report_trouble": trouble, "repaired": 0, "drifted": drifted, "exposure": drifted, "impaired": trouble}
 
 
 def _check_in(chance: random.Random, device: Device) -> dict[str, Any]:

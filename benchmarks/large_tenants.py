@@ -39,7 +39,14 @@ from shieldwall.server.storage.device_schema import device_reports, sightings
 from shieldwall.server.storage.devices import columns_of_device
 from shieldwall.server.storage.group_members import add_members
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.storage.schema import check_in_answers, check_ins, devices, group_members, inventory
+from shieldwall.server.storage.schema import (
+    check_in_answers,
+    check_ins,
+    device_texts,
+    devices,
+    group_members,
+    inventory,
+)
 from shieldwall.server.storage.sightings import SightingKind
 
 POLICIES, SETS_OF_GROUPS, PORTION = 60, 24, 10_000
@@ -48,7 +55,16 @@ _SYSTEMS: Final = (
     ("Windows", "windows10", ("10.0.22631", "10.0.26100", "Server 2022")),
     ("macOS", "macOS", ("14.6", "15.1")),
 )
-_WRITTEN: Final = (devices, inventory, check_ins, group_members, check_in_answers, sightings, device_reports)
+_WRITTEN: Final = (
+    devices,
+    inventory,
+    device_texts,
+    check_ins,
+    group_members,
+    check_in_answers,
+    sightings,
+    device_reports,
+)
 _CHECK_INS: Final = 2_000
 _NOTHING_TOLD: Final[Mapping[str, Any]] = {"trouble": False, "repaired": 0, "drifted": 0}
 _CERTIFICATE: Final = f"-----BEGIN CERTIFICATE-----\n{'MIIB' * 150}\n-----END CERTIFICATE-----\n"
@@ -227,6 +243,7 @@ def _add_devices(
         numbered = {"number": number + 1}  # after those of the varieties, which the database numbered itself
         rows[devices].append(columns_of_device(device) | numbered)
         rows[inventory].append(_listed(device, counted if told else _NOTHING_TOLD) | numbered)
+        rows[device_texts].append(inventory_rows.text_of(device) | numbered)
         rows[check_ins].append(seen)
         rows[group_members] += [
             {"group_number": group + 1, "device_number": number + 1} for group in sorted(kind.groups)

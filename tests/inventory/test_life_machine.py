@@ -41,7 +41,7 @@ from shieldwall.server.storage import protection as protection_store
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.device_schema import alerts, spent_keys
-from shieldwall.server.storage.inventory_schema import inventory
+from shieldwall.server.storage.inventory_schema import device_texts, inventory
 from shieldwall.server.storage.records import Page, ProcessingState
 from shieldwall.server.storage.schema import audit_events, membership_events, metadata
 from shieldwall.server.storage.schema import devices as device_table
@@ -274,6 +274,8 @@ class Lives(RuleBasedStateMachine):
             row = self.connection.execute(select(inventory).where(inventory.c.device_id == each.id)).one()._mapping
             derived = inventory_rows.row_of(each)
             assert {name: row[name] for name in derived} == derived
+            text = self.connection.execute(select(device_texts).where(device_texts.c.number == row["number"])).one()
+            assert text._mapping == inventory_rows.text_of(each) | {"number": row["number"]}
 
     @invariant()
     def a_spent_key_is_nobodys(self) -> None:

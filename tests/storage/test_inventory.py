@@ -33,6 +33,7 @@ from shieldwall.server.storage import (
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Health, Order, Sort
+from shieldwall.server.storage.inventory_schema import inventory as inventory_rows
 from shieldwall.server.storage.migrate import upgrade
 from shieldwall.server.storage.schema import check_ins as check_in_rows
 from shieldwall.server.storage.schema import devices as device_rows
@@ -158,6 +159,26 @@ ASKED: tuple[tuple[dict[str, Any], list[int]], ...] = (
     ({"search": "\\"}, []),
     ({"search": "5.1 web"}, [5]),
     ({"search": device_id(5)}, [5]),
+    ({"search": device_id(5).upper()}, [5]),
+    ({"search": "dddd"}, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+    ({"search": "ddd"}, []),
+    ({"search": device_id(5)[-12:]}, []),
+    ({"search": f"web {device_id(5)}"}, [5]),
+    ({"search": f"db {device_id(5)}"}, []),
+    ({"search": "dddddddd- db", "states": frozenset(DeviceState) - {DeviceState.RETIRED}}, [3, 6, 12]),
+    ({"search": "db", "states": frozenset({DeviceState.RETIRED})}, [9]),
+    ({"search": "web", "is_drifted": True}, [4]),
+    ({"search": "web", "tags": ("edge",)}, [7]),
+    ({"search": "web", "os_types": frozenset({"Linux"})}, [1, 5, 7, 11]),
+    ({"search": "web", "os_types": frozenset({"linux"})}, []),
+    ({"search": "web", "os_version": "5.1"}, [5]),
+    ({"search": "2", "agent_version": "0.2.0", "states": frozenset({DeviceState.ACTIVE})}, [2]),
+    ({"search": "db", "states": frozenset({DeviceState.PENDING})}, []),
+    ({"search": "db", "tags": ("edge",)}, []),
+    ({"search": "web", "managed_by": "Intune"}, []),
+    ({"search": "db", "health": frozenset({Health.ACTIVE}), "os_types": frozenset({"Linux"})}, [3, 9]),
+    ({"search": "db", "group": group_id(1)}, [3]),
+    ({"search": "web", "only": (inventory_rows.c.device_id.in_([device_id(3), device_id(4)]),)}, [4]),
     ({"health": frozenset({Health.INACTIVE})}, [1, 2]),
     ({"health": frozenset({Health.IMPAIRED})}, [4, 8]),
     ({"health": frozenset({Health.ACTIVE})}, [3, 5, 6, 7, 9, 10, 11, 12]),
@@ -201,6 +222,8 @@ def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
             patch.setattr(inventory_conditions, "FEW", -1)
             latest_first = Order(by=Sort.LAST_CHECK_IN, descending=True)
             assert sorted(numbers(listed(fleet, asked, latest_first, 5))) == expected, changes
+            with fleet.read() as connection:
+                assert inventory.count(connection, TENANT_ID, asked) == len(expected), changes
         with fleet.read() as connection:
             assert inventory.count(connection, TENANT_ID, asked) == len(expected)
             assert inventory.count(connection, TENANT_ID, asked, most=3) == min(3, len(expected))
@@ -264,7 +287,14 @@ def test_a_large_fleet_looked_through_in_parts_comes_to_the_same(fleet: Database
 
 
 def test_a_search_finds_beginnings_of_names_and_ids_first(fleet: Database) -> None:
-    for search, expected in (("WEB-1", [1, 11]), ("web 1.1", [1]), (device_id(5), [5]), ("eb-1", []), ("_", [])):
+    for search, expected in (
+        ("WEB-1", [1, 11]),
+        ("web 1.1", [1]),
+        (device_id(5), [5]),
+        ("DDDD db-2", [12]),
+        ("eb-1", []),
+        ("_", []),
+    ):
         with fleet.read() as connection:
             found = inventory_windows.beginning(connection, TENANT_ID, replace(EVERYBODY, search=search))
         assert sorted(numbers(list(found))) == expected, search
@@ -290,6 +320,8 @@ def test_facets_count_what_the_filter_lets_through(fleet: Database) -> None:
         counts = inventory_facets.count_facets(connection, TENANT_ID, EVERYBODY, inventory_facets.FACETS)
         of_linux = replace(EVERYBODY, os_types=frozenset({"Linux"}))
         assert inventory_facets.count_facets(connection, TENANT_ID, of_linux, ["os"]) == {"os": {"Linux": 6}}
+        of_web = replace(EVERYBODY, search="web", states=frozenset(DeviceState) - {DeviceState.RETIRED})
+        assert inventory_facets.count_facets(connection, TENANT_ID, of_web, ["os"]) == {"os": {"Linux": 4, "macOS": 4}}
 
     assert counts["health"] == {"active": 8, "impaired": 2, "inactive": 2}
     assert counts["os"] == {"Linux": 6, "macOS": 6}

@@ -146,16 +146,34 @@ def test_in_the_order_of_check_ins_these_lead_whatever_is_asked_of_devices(
 
 # PostgreSQL asks by what a comparison costs; SQLite in the order in which it is told.
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_texts_that_are_looked_for_are_asked_before_all_else(tenant_database: Database) -> None:
+def test_texts_that_are_looked_for_are_asked_before_all_else(
+    tenant_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told, active = list[str](), frozenset({DeviceState.ACTIVE})
-    asked = replace(EVERYBODY, search="web", tags=("edge",), states=active)
+    asked = replace(EVERYBODY, search="web", tags=("edge",), states=active, health=frozenset({Health.ACTIVE}))
     with tenant_database.read() as connection:
         event.listen(connection, "before_cursor_execute", lambda *given: told.append(given[2]))
         inventory.few(connection, TENANT_ID, asked)
+        (texts,) = told
+        monkeypatch.setattr(inventory, "_FEW", -1)  # as where many have them
+        inventory.few(connection, TENANT_ID, asked)
 
-    (statement,) = told
-    conditions = statement.partition("WHERE")[2]
-    assert sorted(("search", "tags", "state", "tenant_number"), key=conditions.index)[:2] == ["search", "tags"]
+    assert "inventory" not in texts
+    conditions = texts.partition("WHERE")[2]
+    assert sorted(("state", "LIKE", "tenant_number"), key=conditions.index) == ["LIKE", "state", "tenant_number"]
+    conditions = told[-1].partition("WHERE")[2]
+    assert min(("tags", "impaired", "inventory.tenant_number"), key=conditions.index) == "tags"
+
+
+@pytest.mark.usefixtures("some_devices")
+@pytest.mark.parametrize("word", [device_id(5), "1234", "9abc-"])
+def test_ids_are_found_by_how_they_begin_in_their_indexes(plans: tuple[Connection, list[str]], word: str) -> None:
+    connection, found = plans
+    inventory.few(connection, TENANT_ID, replace(EVERYBODY, search=word))
+    if connection.dialect.name == "sqlite":
+        assert all(f"({column}>? AND {column}<?)" in found[0] for column in ("id", "object_id")), found
+    else:
+        assert all(f"{index} on devices" in found[1] for index in ("uq_devices_id", "uq_devices_object_id")), found
 
 
 @pytest.mark.parametrize("by", OTHERS)

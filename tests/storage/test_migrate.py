@@ -247,6 +247,25 @@ def test_lists_keep_their_rows_while_their_indexes_are_made_anew(empty: Database
         assert _anatomy(connection) == built
 
 
+def test_what_is_searched_leaves_the_list_and_can_go_back(empty: Database) -> None:
+    with empty.rebuild() as connection:
+        command.upgrade(_config(connection), "0032_0023")
+        _filled(connection)
+        command.upgrade(_config(connection), "0038_0037")
+        _add_alike(connection, "devices", {"id": "ONE", "object_id": "two", "key_thumbprint": "k2", "number": 8})
+        search = "web\x1fone\x1ftwo\x1flinux\x1fone"
+        _add_alike(connection, "inventory", {"device_id": "ONE", "number": 8, "search": search, "state": "retired"})
+        before = _rows(connection)
+    upgrade(empty)
+    with empty.write() as connection:
+        rows = connection.execute(text("SELECT state, text FROM device_texts ORDER BY number")).all()
+        assert sorted(map(tuple, rows)) == [("retired", "web\x1flinux\x1fone"), ("state", "search")]
+        assert "search" not in {column["name"] for column in inspect(connection).get_columns("inventory")}
+    with empty.rebuild() as connection:
+        command.downgrade(_config(connection), "0038_0037")
+        assert _rows(connection) == before
+
+
 def test_tables_are_not_made_anew_where_rows_would_go_with_them(empty: Database) -> None:
     if not empty.is_sqlite:
         return

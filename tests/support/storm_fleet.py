@@ -173,7 +173,7 @@ def _add(database: Database, tenant_id: TenantId, fleet: Iterable[StormDevice], 
     listed = [(each, _record(each, tenant_id, at)) for each in fleet]
     with database.write() as connection:
         connection.execute(insert(devices), [columns_of_device(record) for _, record in listed])
-        inventory_rows.add(connection, (inventory_rows.row_of(record) for _, record in listed))
+        inventory_rows.add(connection, (record for _, record in listed))
         connection.execute(insert(check_ins), [_standing(each, tenant_id, at) for each, _ in listed])
         connection.execute(insert(sightings), [_sighting(each, tenant_id, at) for each, _ in listed])
 

@@ -26,7 +26,9 @@ SortBy: TypeAlias = Literal[
     "registered",
 ]
 
-SearchOption = Annotated[str | None, typer.Option("--search", help="Words in name, id, tag, system, model.")]
+SearchOption = Annotated[
+    str | None, typer.Option("--search", help="Words in name, tag, system, model; or how an id begins.")
+]
 HealthOption = Annotated[
     list[str] | None, typer.Option("--health", help="active, inactive or impaired; several times.")
 ]

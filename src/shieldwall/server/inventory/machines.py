@@ -82,7 +82,7 @@ def filter_at(now: datetime) -> Filter:
 
 def list_machines(connection: Connection, tenant_id: TenantId, wanted: Wanted) -> tuple[Machine, ...]:
     """Return one page. Raises: BadCursorError."""
-    return _listed(connection, tenant_id, wanted, None)
+    return _listed(connection, tenant_id, wanted, None, are_many=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +115,9 @@ def search(connection: Connection, tenant_id: TenantId, wanted: Wanted, most: in
     if asked == Filter(inactive_before=asked.inactive_before) and not asked.only:
         return _searched(connection, tenant_id, wanted, None, most)
     if asked.is_duplicate is not None or not inventory_windows.is_large(connection, tenant_id, LARGE):
-        known = inventory.few(connection, tenant_id, asked) if _is_picked(asked) else None
-        return _searched(connection, tenant_id, wanted, known, most)
+        is_picked = _is_picked(asked)
+        known = inventory.few(connection, tenant_id, asked) if is_picked else None
+        return _searched(connection, tenant_id, wanted, known, most, are_many=is_picked and known is None)
     looks_everywhere = (wanted.cursor or "").startswith(EVERYWHERE)
     if (known := inventory_windows.known(connection, tenant_id, asked)) is not None:
         return _searched(connection, tenant_id, wanted, known, most)
@@ -128,9 +129,15 @@ def search(connection: Connection, tenant_id: TenantId, wanted: Wanted, most: in
 
 
 def _searched(
-    connection: Connection, tenant_id: TenantId, wanted: Wanted, known: Collection[DeviceId] | None, most: int
+    connection: Connection,
+    tenant_id: TenantId,
+    wanted: Wanted,
+    known: Collection[DeviceId] | None,
+    most: int,
+    *,
+    are_many: bool = False,
 ) -> Searched:
-    found = _listed(connection, tenant_id, wanted, known)
+    found = _listed(connection, tenant_id, wanted, known, are_many=are_many)
     count = count_machines(connection, tenant_id, wanted.filter, most=most) if known is None else len(known)
     following = found[-1].cursor if len(found) == wanted.size else None
     return Searched(found=found, count=count, following=following)
@@ -158,11 +165,12 @@ def _is_picked(asked: Filter) -> bool:
 
 
 def _listed(
-    connection: Connection, tenant_id: TenantId, wanted: Wanted, known: Collection[DeviceId] | None
+    connection: Connection, tenant_id: TenantId, wanted: Wanted, known: Collection[DeviceId] | None, *, are_many: bool
 ) -> tuple[Machine, ...]:
     after = None if wanted.cursor is None else read_cursor(wanted.cursor, wanted.order)
     cut = Cut(order=wanted.order, after=after, size=wanted.size)
-    return _described(connection, wanted, inventory.portion(connection, tenant_id, wanted.filter, cut, known))
+    found = inventory.portion(connection, tenant_id, wanted.filter, cut, known, are_many=are_many)
+    return _described(connection, wanted, found)
 
 
 def _described(connection: Connection, wanted: Wanted, found: Collection[Found]) -> tuple[Machine, ...]:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
     any_,
     bindparam,
+    cast,
     func,
     literal,
     literal_column,
@@ -64,6 +65,15 @@ def is_one_of(connection: Connection, column: Column[Any], values: Collection[st
     if connection.dialect.name == "sqlite":
         return column.in_(select(listed(connection, values).value))
     return column == any_(_array(values))
+
+
+def is_numbered(connection: Connection, column: Column[int], numbers: Collection[int]) -> ColumnElement[bool]:
+    """Say that a column holds one of these numbers."""
+    if connection.dialect.name == "sqlite":
+        rows = func.json_each(literal(json.dumps(list(numbers)), String())).table_valued("value")
+        return column.in_(select(rows.c.value))
+    array = func.string_to_array(literal(_BETWEEN.join(map(str, numbers)), Text()), _BETWEEN, type_=_TEXTS)
+    return column == any_(cast(array, ARRAY(Integer())))
 
 
 def is_named(column: Column[Any], name: str = "ids") -> ColumnElement[bool]:

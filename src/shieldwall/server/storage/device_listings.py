@@ -11,8 +11,8 @@ Who is silent stands in the index of check-ins alone: it is asked first, and say
 are many. A query that left both indexes to follow would meet all check-ins of that time for each device. Where nothing
 else is asked and they come in the order of their check-ins, that index alone has the page.
 
-Who made a device stands in its whole record, and in the text that searches look through, which is much shorter: it is
-asked first too.
+Who made a device stands in its whole record, and in the text that searches look through, which is much shorter: that
+is asked first too.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from sqlalchemy.sql.visitors import iterate
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import paging, planning
 from shieldwall.server.storage.bounds import bounded
-from shieldwall.server.storage.bulk import is_one_of, unsought, where_few
+from shieldwall.server.storage.bulk import is_numbered, is_one_of, where_few
 from shieldwall.server.storage.folding import Folded
-from shieldwall.server.storage.inventory_search import holding
+from shieldwall.server.storage.inventory_search import few_found, found_at_once, holding
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.schema import check_ins, devices, inventory
 
@@ -51,7 +51,7 @@ def list_ids(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[D
         return _rows(connection, _in_contact(tenant_id, ()), page, check_ins)
     known = _few(connection, _in_contact(tenant_id, contact)) if contact else None
     if known is None and (searched := _searched(parts)):
-        known = _few(connection, _in_search(tenant_id, searched))
+        known = _few_searched(connection, tenant_id, searched)
     mine = inventory.c.tenant_id == tenant_id if known is None else is_one_of(connection, inventory.c.device_id, known)
     fitting = _joined(asked).where(mine, *page.where)
     if page.tally is not None:
@@ -90,12 +90,6 @@ def _in_contact(tenant_id: TenantId, conditions: Sequence[ColumnElement[bool]]) 
     return select(check_ins.c.device_id).where(check_ins.c.tenant_id == tenant_id, *conditions)
 
 
-def _in_search(tenant_id: TenantId, texts: Sequence[str]) -> Select[Any]:
-    """Select the devices of a tenant that a search for all of these texts finds, in a way that no index answers."""
-    mine = unsought(inventory.c.tenant_id) == tenant_id
-    return select(inventory.c.device_id).where(mine, *holding(texts))
-
-
 def _is_a_time(condition: ColumnElement[bool]) -> bool:
     """Whether a condition compares the last check-in, so that its index has whom it is about one after the other."""
     return isinstance(condition, BinaryExpression) and condition.left is check_ins.c.last_check_in
@@ -130,6 +124,16 @@ def _few(connection: Connection, query: Select[Any]) -> list[str] | None:
     """Return the devices that fit, where these are few."""
     with bounded(connection):
         return where_few(connection, query, FEW)
+
+
+def _few_searched(connection: Connection, tenant_id: TenantId, texts: Sequence[str]) -> list[str] | None:
+    """Return the devices of a tenant that have all of these texts, where these are few."""
+    with bounded(connection):
+        numbers = few_found(connection, found_at_once(tenant_id, holding(texts, exactly=True)), FEW)
+        if not numbers:
+            return numbers if numbers is None else []
+        those = is_numbered(connection, inventory.c.number, numbers)
+        return list(connection.scalars(select(inventory.c.device_id).where(those)))
 
 
 def _tables(*expressions: ColumnElement[Any]) -> frozenset[Table]:

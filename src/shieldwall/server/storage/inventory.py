@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, FromClause, func, select
+from sqlalchemy import Connection, FromClause, Select, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import planning
-from shieldwall.server.storage.bulk import is_named, is_one_of, unsought, where_few
+from shieldwall.server.storage.bulk import is_named, is_numbered, is_one_of, unsought, where_few
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_conditions import Question, question_of
 from shieldwall.server.storage.inventory_phases import Condition, found_in, ordered, steps
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Position, Sort
+from shieldwall.server.storage.inventory_search import few_found
 from shieldwall.server.storage.schema import check_ins, inventory
 
 _FEW: Final = 2_000
@@ -50,9 +51,18 @@ _STANDING: Final = (
 
 
 def portion(
-    connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut, known: Collection[DeviceId] | None = None
+    connection: Connection,
+    tenant_id: TenantId,
+    asked: Filter,
+    cut: Cut,
+    known: Collection[DeviceId] | None = None,
+    *,
+    are_many: bool = False,
 ) -> tuple[Found, ...]:
-    """Return the next devices of a list, at most so many; ``known`` are those that fit, where somebody knows."""
+    """Return the next devices of a list, at most so many.
+
+    ``known`` are those that fit, where somebody knows; ``are_many`` says that somebody knows that they are not ``few``.
+    """
     planning.at_once(connection)
     question = question_of(connection, tenant_id, asked, cut.order)
     conditions: list[Condition] | None = None
@@ -62,7 +72,7 @@ def portion(
     is_apart = bool(asked.search or asked.tags or asked.only or asked.seen_before or asked.is_duplicate)
     if order.by is Sort.LAST_CHECK_IN:
         is_apart = not _is_of_check_ins(asked)
-    if named is None and is_apart:
+    if named is None and is_apart and not are_many:
         named = _few(connection, question)
     if named is not None:
         if not named:
@@ -92,11 +102,14 @@ def few(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[Dev
 
 def count(connection: Connection, tenant_id: TenantId, asked: Filter, *, most: int | None = None) -> int:
     """Return how many devices fit; with ``most`` no further than so many are counted."""
-    fitting = question_of(connection, tenant_id, asked).conditions()
-    query = select(func.count()).select_from(inventory).where(*fitting)
+    question = question_of(connection, tenant_id, asked)
+    if question.is_search_alone:
+        fitting: Select[Any] = question.found_by_texts()
+    else:
+        fitting = select(inventory.c.number).where(*question.searched())
     if most is not None:
-        query = select(func.count()).select_from(select(inventory.c.number).where(*fitting).limit(most).subquery())
-    return connection.scalars(query).one()
+        fitting = fitting.limit(most)
+    return connection.scalars(select(func.count()).select_from(fitting.subquery())).one()
 
 
 def standing(connection: Connection, device_ids: Collection[DeviceId]) -> Mapping[DeviceId, Standing]:
@@ -108,17 +121,26 @@ def standing(connection: Connection, device_ids: Collection[DeviceId]) -> Mappin
 def _few(connection: Connection, question: Question) -> list[str] | None:
     """Return the devices that fit, where these are few and no index knows them by what is asked.
 
-    Where they are many, going through all devices in the order wanted meets enough of them soon. Going through them in
-    no order at all is twice as fast, so the tenant is asked for in a way that no index answers; and last, because most
-    rows are of one tenant: SQLite asks one after the other, and texts (``conditions``) rule out nearly all.
+    Texts are asked first, unless an index names few others: of few that have them all else is asked, and of none
+    nothing. Where they are many, going through all devices in the order wanted meets enough of them soon. Going through
+    them in no order at all is twice as fast, so the tenant is asked for in a way that no index answers; and last,
+    because most rows are of one tenant.
     """
+    indexed = question.indexed()
     _, *others = question.conditions()
-    asked = question.filter
-    is_indexed = asked.enrollment_codes or asked.attestation or asked.managed_by or asked.agent_version
-    is_exception = asked.is_drifted or DeviceState.ACTIVE not in asked.states
-    mine = unsought(inventory.c.tenant_id) == question.tenant_id
-    if is_indexed or is_exception:
-        mine = inventory.c.tenant_id == question.tenant_id
+    mine = inventory.c.tenant_id == question.tenant_id
+    if question.by_texts:
+        numbers = few_found(connection, select(inventory.c.number).where(mine, *indexed), _FEW) if indexed else None
+        if numbers is not None:
+            others.append(is_numbered(connection, inventory.c.number, numbers))
+        elif (numbers := question.few_by_texts(_FEW)) is not None:
+            others = question.beside_these(numbers)
+        if numbers is not None:
+            return list(connection.scalars(select(inventory.c.device_id).where(*others))) if numbers else []
+        if question.is_said_by_texts:
+            return None
+    if not indexed and (not question.by_texts or connection.dialect.name == "sqlite"):
+        mine = unsought(inventory.c.tenant_id) == question.tenant_id
     return where_few(connection, select(inventory.c.device_id).where(*others, mine), _FEW)
 
 

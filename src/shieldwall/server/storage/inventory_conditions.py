@@ -21,13 +21,13 @@ from sqlalchemy import (
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.contract.status import SEVERITY, SettingState
-from shieldwall.server.storage.bulk import unsought
+from shieldwall.server.storage.bulk import is_numbered, unsought
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.group_members import FEW, count_members, members_among
 from shieldwall.server.storage.inventory_phases import BY_COLUMN, DRIFTED, EXCEPTIONS, NOT_ACTIVE, Condition, Phase
 from shieldwall.server.storage.inventory_queries import BY_ID, Filter, Health, Order, Sort
 from shieldwall.server.storage.inventory_rows import SEPARATOR, agent_key
-from shieldwall.server.storage.inventory_search import contains, searching
+from shieldwall.server.storage.inventory_search import contains, few_found, found_at_once, holding, is_found, words_of
 from shieldwall.server.storage.inventory_states import MANY, Pair, of_states, pairs
 from shieldwall.server.storage.inventory_twins import is_twin
 from shieldwall.server.storage.membership_conditions import numbers_of_members, of_group
@@ -44,12 +44,15 @@ class Question:
     pairs: tuple[Pair, ...] = ()
     """What devices enforce and report, where the filter or the order asks for its state."""
     inactive: Select[Any] = field(init=False)
+    by_texts: tuple[Condition, ...] = field(init=False)
+    """What the text of a device holds that fits, where words or tags are asked for."""
     _twins: list[Condition] = field(init=False, default_factory=list)
     """What says who has twins, once somebody asked: they are looked for once."""
 
     def __post_init__(self) -> None:
-        """Say once who is silent."""
+        """Say once who is silent, and what texts hold."""
         object.__setattr__(self, "inactive", _inactive(self.tenant_id, self.filter.inactive_before))
+        object.__setattr__(self, "by_texts", _texts_of(self.filter))
 
     @property
     def mine(self) -> Condition:
@@ -69,14 +72,80 @@ class Question:
     def conditions(self, phase: Phase | None = None) -> list[Condition]:
         """Return what a row has to fit.
 
-        Where a phase is one of check-ins, these name the tenant, and no index here can be followed. Texts that are
-        looked for stand first: hardly any row has them, and SQLite asks the rest of those alone.
+        Where a phase is one of check-ins, these name the tenant, and no index here can be followed. Tags that are
+        looked for stand first: hardly any row has them, and SQLite asks the rest of those alone. What is searched is
+        asked of one row after another, as in a list whose beginning is wanted.
         """
-        asked = self.filter
         found: list[Condition] = [] if phase is not None and phase.is_of_check_ins else [self.mine]
-        found += searching(asked.search)
+        found += self.beside_a_search(phase)
+        if words := words_of(self.filter.search):
+            found.append(is_found(words, self._states_beside_a_text))
+        return found
+
+    def searched(self) -> list[Condition]:
+        """Return what a row has to fit where most are read: devices that fit by their texts are gathered first."""
+        if not self.by_texts:
+            return self.conditions()
+        numbers = self.few_by_texts(FEW)
+        if numbers is None:
+            return [self.mine, *self.beside_a_search(), inventory.c.number.in_(self.found_by_texts())]
+        return self.beside_these(numbers)
+
+    def few_by_texts(self, most: int) -> list[int] | None:
+        """Return the numbers of devices that fit by their texts, where texts are asked for and these are few."""
+        return few_found(self.connection, self.found_by_texts(), most) if self.by_texts else None
+
+    def beside_these(self, numbers: Collection[int]) -> list[Condition]:
+        """Return what a row has to fit that is one of these devices, which fit by their texts."""
+        return [is_numbered(self.connection, inventory.c.number, numbers), *self.beside_a_search()]
+
+    def found_by_texts(self) -> Select[int]:
+        """Select the numbers of devices that fit by their texts, and by what stands beside these."""
+        return found_at_once(self.tenant_id, self.by_texts, self._states_beside_a_text)
+
+    def indexed(self) -> list[Condition]:
+        """Return what an index of the list answers beside whose a row is; nothing where nothing of it is asked for."""
+        asked = self.filter
+        of_columns: tuple[tuple[object, Condition], ...] = (
+            (asked.managed_by is not None, inventory.c.managed_by == asked.managed_by),
+            (asked.agent_version is not None, inventory.c.agent_key == agent_key(asked.agent_version or "")),
+            (asked.enrollment_codes, inventory.c.enrollment_code.in_(sorted(asked.enrollment_codes))),
+            (asked.attestation, inventory.c.attestation_level.in_(sorted(asked.attestation))),
+            (asked.is_drifted, DRIFTED),
+            (DeviceState.ACTIVE not in asked.states, and_(NOT_ACTIVE, inventory.c.state.in_(sorted(asked.states)))),
+        )
+        return [condition for is_asked, condition in of_columns if is_asked]
+
+    @property
+    def is_said_by_texts(self) -> bool:
+        """Whether nothing is asked that the text of a device does not say, or nearly so."""
+        asked = self.filter
+        rest = replace(asked, search="", tags=(), os_version=None, states=frozenset(DeviceState))
+        if len(asked.os_types) == 1:
+            rest = replace(rest, os_types=frozenset())
+        return rest == Filter(inactive_before=asked.inactive_before, states=rest.states) and not asked.only
+
+    @property
+    def is_search_alone(self) -> bool:
+        """Whether nothing is asked but a search, and states of devices."""
+        asked = self.filter
+        alone = Filter(inactive_before=asked.inactive_before, search=asked.search, states=asked.states)
+        return bool(words_of(asked.search)) and asked == alone and not asked.only
+
+    @property
+    def _states_beside_a_text(self) -> frozenset[DeviceState]:
+        """Return the states that are asked for, where not all are."""
+        return frozenset() if self.filter.states == frozenset(DeviceState) else self.filter.states
+
+    def beside_a_search(self, phase: Phase | None = None) -> list[Condition]:
+        """Return what a row of the tenant has to fit beside a search; states that this one asks for are left to it.
+
+        An index holds those that are not active: where these are wanted, it can be followed in any case.
+        """
+        asked, found = self.filter, list[Condition]()
         found += [contains(inventory.c.tags, f"{SEPARATOR}{tag.casefold()}{SEPARATOR}") for tag in asked.tags]
-        if asked.states != frozenset(DeviceState):
+        is_left = bool(words_of(asked.search)) and DeviceState.ACTIVE in asked.states
+        if asked.states != frozenset(DeviceState) and not is_left:
             found.append(inventory.c.state.in_(sorted(state.value for state in asked.states)))
         if DeviceState.ACTIVE not in asked.states:
             found.append(NOT_ACTIVE)
@@ -204,6 +273,22 @@ def _inactive(tenant_id: TenantId, before: datetime) -> Select[Any]:
         .where(mine, check_ins.c.last_check_in.is_(None), devices.c.registered_at < before)
     )
     return silent.union_all(never).subquery().select()
+
+
+def _texts_of(asked: Filter) -> tuple[Condition, ...]:
+    """Return what the text of a device holds that fits, as far as it says so: more devices may have such texts.
+
+    A system alone is none of this: an index has it, and many have it.
+    """
+    words = words_of(asked.search)
+    if not words and not asked.tags:
+        return ()
+    held = [f"{SEPARATOR}{tag}" for tag in asked.tags]
+    if len(asked.os_types) == 1:
+        held += [f"{SEPARATOR}{system}{SEPARATOR}" for system in asked.os_types]
+    if asked.os_version is not None:
+        held.append(f"{SEPARATOR}{asked.os_version}{SEPARATOR}")
+    return (*holding(words), *holding(map(str.casefold, held), exactly=True))
 
 
 def _in(chosen: Select[Any]) -> Condition:

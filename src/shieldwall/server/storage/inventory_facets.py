@@ -35,7 +35,7 @@ def count_facets(
     columns = {name: column for name, column in _facet_columns(question).items() if name in facets}
     if not columns:
         return {}
-    query = select(*columns.values(), func.count()).where(*question.conditions()).group_by(*columns.values())
+    query = select(*columns.values(), func.count()).where(*question.searched()).group_by(*columns.values())
     counts: dict[str, dict[str, int]] = {name: {} for name in columns}
     for *values, number in connection.execute(query):
         for name, value in zip(columns, values, strict=True):

@@ -1,9 +1,9 @@
-"""Keeping the rows of ``inventory`` true: written with the device, and with the report that it sends."""
+"""Keeping the rows of ``inventory`` and ``device_texts`` true: written with a device, and with its reports."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
@@ -13,7 +13,7 @@ from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.status import SEVERITY, SettingState, SettingStatus, StatusReport, gravest
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.folding import fold
-from shieldwall.server.storage.inventory_schema import LONGEST_KEY, inventory
+from shieldwall.server.storage.inventory_schema import LONGEST_KEY, device_texts, inventory
 from shieldwall.server.storage.schema import devices, status_documents, tenants
 
 SEPARATOR: Final = "\x1f"
@@ -48,19 +48,39 @@ _TAKE_REPORT: Final = (
 
 
 def keep(connection: Connection, device: Device) -> None:
-    """Write what is listed of a device that was added or changed; what it reported stays."""
-    kept = row_of(device)
-    statement = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(inventory)
+    """Write what is listed and searched of a device that was added or changed; what it reported stays."""
+    kept, looked_through = row_of(device), text_of(device)
+    insert_into = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
+    statement = insert_into(inventory)
     changed: dict[str, Any] = {name: statement.excluded[name] for name in kept if name != "device_id"}
     changed["impaired"] = or_(statement.excluded.engine_trouble, inventory.c.report_trouble)
     statement = statement.values(number=_ITS_NUMBER).on_conflict_do_update(index_elements=["number"], set_=changed)
     connection.execute(statement, kept | {"impaired": kept["engine_trouble"], _OF: device.id})
+    statement = insert_into(device_texts)
+    text, state = statement.excluded.text, statement.excluded.state
+    statement = statement.values(number=_ITS_NUMBER).on_conflict_do_update(
+        index_elements=["number"],
+        set_={"text": text, "state": state},
+        where=or_(device_texts.c.text != text, device_texts.c.state != state),
+    )
+    connection.execute(statement, looked_through | {_OF: device.id})
 
 
-def add(connection: Connection, listed: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows of devices that were added and have none yet: what ``row_of`` says of them, and what is beside it."""
-    rows = [{"impaired": row["engine_trouble"], **row, _OF: row["device_id"]} for row in listed]
+def _nothing(_device: Device) -> Mapping[str, Any]:
+    return {}
+
+
+def add(
+    connection: Connection, added: Iterable[Device], reported: Callable[[Device], Mapping[str, Any]] = _nothing
+) -> None:
+    """Write the rows of devices that were added and have none yet; ``reported`` is what stands beside ``row_of``."""
+    devices_added = list(added)
+    rows = [row_of(each) | {_OF: each.id} for each in devices_added]
+    for each, row in zip(devices_added, rows, strict=True):
+        row |= {"impaired": row["engine_trouble"], **reported(each)}
     connection.execute(insert(inventory).values(number=_ITS_NUMBER), rows)
+    texts = [text_of(each) | {_OF: each.id} for each in devices_added]
+    connection.execute(insert(device_texts).values(number=_ITS_NUMBER), texts)
 
 
 def refresh(connection: Connection, changed: Iterable[Device]) -> None:
@@ -121,7 +141,6 @@ def row_of(device: Device) -> dict[str, Any]:
         "enrollment_code": device.enrollment_code,
         "attestation_level": device.attestation_level.value,
         "tags": SEPARATOR.join(("", *(tag.casefold() for tag in device.tags), "")) if device.tags else "",
-        "search": searched(device),
         "name_folded": fold(device.display_name),
         "os_folded": fold(device.os_type),
         "registered_at": device.registered_at,
@@ -130,17 +149,20 @@ def row_of(device: Device) -> dict[str, Any]:
     }
 
 
+def text_of(device: Device) -> dict[str, Any]:
+    """Return what a search looks at of a device."""
+    return {"tenant_id": device.tenant_id, "state": device.state.value, "text": searched(device)}
+
+
 def managed_by(device: Device) -> str:
     """Say who manages a device: this channel, another manager by its name, or nobody."""
     return MDE if device.is_managed else device.managed_elsewhere or device.manager or ""
 
 
 def searched(device: Device) -> str:
-    """Return everything of a device in which a search looks."""
+    """Return all texts of a device in which a search looks; ids have indexes of their own."""
     texts = (
         device.display_name,
-        device.id,
-        device.object_id,
         device.os_type,
         device.os_version,
         device.manufacturer,

@@ -1,7 +1,8 @@
-"""The table that lists of devices are read from: one narrow row per device, with what people search and sort by.
+"""The tables that lists of devices are read from: a narrow row per device, and a narrower one with what is searched.
 
 A row of ``devices`` holds a certificate and keys, so reading a hundred thousand of them to find fifty is slow, and
-texts that devices choose may be too long for an index. Here every key is bounded.
+texts that devices choose may be too long for an index. Here every key is bounded. No index answers a search: it steps
+over all rows, which is most of what it takes, so they hold nothing that it does not look at (decision 0093).
 
 What may be changed of a device in one statement, without anybody reading the device, is copied by a trigger: its state,
 its enrollment, its attestation and who manages it. Texts are written by ``inventory_rows.keep``.
@@ -58,7 +59,6 @@ inventory: Final = Table(
     Column("enrollment_code", Integer, nullable=False),
     Column("attestation_level", String(8), nullable=False),
     Column("tags", Text, nullable=False),
-    Column("search", Text, nullable=False),
     Column("engine_trouble", Boolean, nullable=False, server_default=false()),
     Column("report_trouble", Boolean, nullable=False, server_default=false()),
     Column("repaired", Integer, nullable=False, server_default="0"),
@@ -119,6 +119,16 @@ inventory: Final = Table(
     postgresql_with=SOME_ROOM,
 )
 
+device_texts: Final = Table(
+    "device_texts",
+    metadata,
+    Column("number", Integer, ForeignKey("devices.number", ondelete="CASCADE"), primary_key=True),
+    tenant_column(),
+    Column("state", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+)
+"""What a search looks through of each device (``inventory_rows.searched``), and what it asks beside that."""
+
 _FOLLOWING: Final = {
     "inventory_follows": (
         ("state", "enrollment_code", "managed_elsewhere", "manager"),
@@ -135,8 +145,14 @@ UPDATE inventory SET state = NEW.state, enrollment_code = NEW.enrollment_code,
 UPDATE inventory SET attestation_level = NEW.attestation_level WHERE device_id = NEW.id;
 """,
     ),
+    "device_texts_follow": (
+        ("state",),
+        """
+UPDATE device_texts SET state = NEW.state WHERE number = NEW.number;
+""",
+    ),
 }
-"""What a device has that its row here follows, and how. SQLite writes each index that names a column which is set, also
+"""What a device has that its rows here follow, and how. SQLite writes each index that names a column which is set, also
 where its value stays: so nothing is set beside what changed."""
 
 

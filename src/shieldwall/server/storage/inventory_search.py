@@ -1,34 +1,119 @@
-"""Searching through the list of devices: texts that stand somewhere in what is searched of a row.
+"""Searching through devices: texts that stand somewhere in what is searched of a device, or begin one of its ids.
 
-No index answers that, so every row is looked at, and most of that time is the comparison. Each engine has one that is
-quicker than others: SQLite's pattern begins to compare at once, PostgreSQL's ``strpos`` skips as many letters as a text
-has. Longer texts are looked for first: they are rarer, and quicker not to find.
+No index answers where a text stands, so every row of ``device_texts`` is looked at, and most of that time is stepping
+from row to row and comparing. Each engine has a comparison that is quicker than others: SQLite's pattern begins to
+compare at once, PostgreSQL's ``strpos`` skips as many letters as a text has. Longer texts are looked for first: they
+are rarer, and quicker not to find.
+
+Ids are not among these texts: a word that may be one is looked for in their indexes, by how it begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, Self
 
-from sqlalchemy import Boolean, ColumnElement, FunctionElement, literal
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    FunctionElement,
+    Select,
+    String,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.operators import OperatorType
 
-from shieldwall.server.storage.schema import inventory
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage.bulk import where_few
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.schema import device_texts, devices, inventory
 
 _ESCAPE: Final = "\\"
+_AN_ID: Final = re.compile("[0-9a-f-]{4,36}")
+_ONE_LETTER: Final = "adf"
+"""What may be one letter with what follows it, for a database that orders as Danish (aa) or Welsh (dd, ff) does."""
+_BEHIND: Final = "\u16ea"
+"""A letter that comes behind those of ids wherever a database orders texts as a language does."""
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a search, as they are looked for."""
+    return text.casefold().split()
 
 
 def searching(text: str) -> tuple[ColumnElement[bool], ...]:
-    """Say that every word of a search stands in what is searched of a row."""
-    return holding(text.casefold().split())
+    """Say that a search finds the device of a row of ``inventory``: asked of one row after another."""
+    return (is_found(words_of(text)),) if words_of(text) else ()
 
 
-def holding(texts: Iterable[str]) -> tuple[ColumnElement[bool], ...]:
-    """Say that every one of these texts, in small letters and not empty, stands in what is searched of a row."""
+def is_found(words: Iterable[str], states: Collection[DeviceState] = ()) -> ColumnElement[bool]:
+    """Say that all of these words find the device of a row of ``inventory``, and that it is in one of these states.
+
+    What no other column of the row is needed for is looked up beside the text: then SQLite need not read the row.
+    """
+    beside = exists().where(device_texts.c.number == inventory.c.number, *holding(words))
+    return beside.where(device_texts.c.state.in_(sorted(states))) if states else beside
+
+
+def found_at_once(
+    tenant_id: TenantId, conditions: Sequence[ColumnElement[bool]], states: Collection[DeviceState] = ()
+) -> Select[int]:
+    """Select the numbers of a tenant's devices whose texts are so: in one go through all of them."""
+    asked = (device_texts.c.state.in_(sorted(states)),) if states else ()
+    return select(device_texts.c.number).where(*conditions, *asked, device_texts.c.tenant_id == tenant_id)
+
+
+def few_found(connection: Connection, found: Select[int], most: int) -> list[int] | None:
+    """Return the numbers of devices that a query selects, where these are few; ``None`` where they are more."""
+    (number,) = found.selected_columns
+    few = where_few(connection, found.with_only_columns(cast(number, String)), most)
+    return None if few is None else list(map(int, few))
+
+
+def holding(texts: Iterable[str], *, exactly: bool = False) -> tuple[ColumnElement[bool], ...]:
+    """Say that each of these texts, in small letters and not empty, stands in a row of ``device_texts``.
+
+    Unless it shall be ``exactly`` so, the beginning of one of the device's ids does as well.
+    """
     longest_first = sorted(texts, key=len, reverse=True)
-    return tuple(_Holds(inventory.c.search, literal(each), literal(_pattern(each))) for each in longest_first)
+    return tuple(_stands(each) if exactly else _stands_or_begins_an_id(each) for each in longest_first)
+
+
+def beginning_ids(word: str) -> CompoundSelect[int] | None:
+    """Select the numbers of the devices of which an id begins with a word; ``None`` where none could."""
+    if _AN_ID.fullmatch(word) is None:
+        return None
+    return (
+        select(devices.c.number)
+        .where(begins(devices.c.id, word))
+        .union_all(select(devices.c.number).where(begins(devices.c.object_id, word)))
+    )
+
+
+def begins(column: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    """Say it as a range of an index, which on PostgreSQL orders as the database does, and exactly beside that."""
+    sure = word.rstrip(_ONE_LETTER)
+    return and_(column >= sure, column < sure + _BEHIND, func.substr(column, 1, len(word)) == word)
+
+
+def _stands(text: str) -> ColumnElement[bool]:
+    return _Holds(device_texts.c.text, literal(text), literal(_pattern(text)))
+
+
+def _stands_or_begins_an_id(word: str) -> ColumnElement[bool]:
+    begun = beginning_ids(word)
+    return _stands(word) if begun is None else or_(_stands(word), device_texts.c.number.in_(begun))
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

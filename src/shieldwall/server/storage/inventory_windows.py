@@ -5,7 +5,7 @@ may. Here a page looks at a bounded number of rows, in the order of the list, an
 more looks on from there. What more than the columns of a row is asked of is asked row by row, of those alone.
 
 Few devices that an index names are found by it, exactly: those of a group, of a manager, with one state of policies;
-and, for a search, those whose names begin with its first word, or whose id it is.
+and, for a search, those whose names or ids begin with its first word.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from sqlalchemy import Connection, Select, and_, func, literal, or_, select, tru
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.status import SettingState
 from shieldwall.server.storage import planning
-from shieldwall.server.storage.bulk import where_few
+from shieldwall.server.storage.bulk import unsought, where_few
 from shieldwall.server.storage.folding import fold
 from shieldwall.server.storage.group_members import count_members
 from shieldwall.server.storage.inventory_conditions import Question
-from shieldwall.server.storage.inventory_phases import DRIFTED, Condition, found_in, ordered, passed, steps
+from shieldwall.server.storage.inventory_phases import Condition, found_in, ordered, passed, steps
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Order, Position, Sort
-from shieldwall.server.storage.inventory_rows import agent_key
+from shieldwall.server.storage.inventory_search import beginning_ids
 from shieldwall.server.storage.membership_conditions import belongs, ids_of_members, of_group
-from shieldwall.server.storage.schema import check_ins, devices, inventory, status_documents
+from shieldwall.server.storage.schema import check_ins, inventory, status_documents
 
 FEW: Final = 2_000
 """Devices that are named one by one."""
@@ -99,20 +99,16 @@ def known(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[D
 
 
 def beginning(connection: Connection, tenant_id: TenantId, asked: Filter) -> tuple[DeviceId, ...]:
-    """Return devices that fit and whose name begins with the first word of the search, or that have it as an id."""
+    """Return devices that fit and whose name, or one of whose ids, begins with the first word of the search."""
     first = fold(asked.search.split()[0])
     name = inventory.c.name_folded
-    named = (
-        select(inventory.c.device_id)
-        .where(inventory.c.tenant_id == tenant_id, name >= first, name < first + _LAST)
-        .order_by(name, inventory.c.device_id)
-    )
+    row = select(inventory.c.device_id).where(inventory.c.tenant_id == tenant_id)
+    named = row.where(name >= first, name < first + _LAST).order_by(name, inventory.c.device_id)
     found: list[str] = list(connection.scalars(named.limit(BEGINNINGS)))
-    found += connection.scalars(
-        select(devices.c.id).where(
-            or_(devices.c.id == first, devices.c.object_id == first), devices.c.tenant_id == tenant_id
-        )
-    )
+    if (begun := beginning_ids(first)) is not None:
+        mine = unsought(inventory.c.tenant_id) == tenant_id
+        of_ids = select(inventory.c.device_id).where(inventory.c.number.in_(begun), mine)
+        found += connection.scalars(of_ids.limit(BEGINNINGS))
     return _fitting(connection, tenant_id, asked, found)[:FEW]
 
 
@@ -184,14 +180,7 @@ def _fitting(connection: Connection, tenant_id: TenantId, asked: Filter, ids: Se
 def _narrow(connection: Connection, tenant_id: TenantId, asked: Filter) -> Iterator[Select[Any]]:
     """Select the devices of each part of a filter that an index answers."""
     row = select(inventory.c.device_id).where(inventory.c.tenant_id == tenant_id)
-    of_columns: tuple[tuple[object, Condition], ...] = (
-        (asked.managed_by is not None, inventory.c.managed_by == asked.managed_by),
-        (asked.agent_version is not None, inventory.c.agent_key == agent_key(asked.agent_version or "")),
-        (asked.enrollment_codes, inventory.c.enrollment_code.in_(sorted(asked.enrollment_codes))),
-        (asked.attestation, inventory.c.attestation_level.in_(sorted(asked.attestation))),
-        (asked.is_drifted, DRIFTED),
-    )
-    yield from (row.where(condition) for is_asked, condition in of_columns if is_asked)
+    yield from (row.where(condition) for condition in _asked(connection, tenant_id, asked).indexed())
     if asked.group is not None:
         yield ids_of_members(of_group(connection, asked.group))
     if asked.policy_states and SettingState.PENDING not in asked.policy_states:

@@ -36,7 +36,7 @@ from shieldwall.server.storage import (
 )
 from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata, own_number
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
-from shieldwall.server.storage.inventory_schema import inventory
+from shieldwall.server.storage.inventory_schema import device_texts, inventory
 from shieldwall.server.storage.tenant_numbers import stand_beside
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "change_triggers",
     "check_in_answers",
     "check_ins",
+    "device_texts",
     "devices",
     "events_schema",
     "fleet_schema",

@@ -99,7 +99,7 @@ class InTables:
                 return
             records = [self._record(each, now) for each in new]
             connection.execute(insert(devices), [columns_of_device(record) for record in records])
-            inventory_rows.add(connection, map(inventory_rows.row_of, records))
+            inventory_rows.add(connection, records)
             connection.execute(insert(check_ins), [self._standing(each, now) for each in new])
             connection.execute(insert(sightings), [self._sighting(each, now) for each in new])
 

@@ -31,7 +31,7 @@ _YES_NO: Final = word("true", "false")
 _CELL: Final[Schema] = {"type": ["string", "integer", "null"]}
 _MANY: Final = 16
 _FORMS: Final[dict[str, tuple[str, Schema]]] = {
-    "search": ("Words that stand in the name, ids or facts of a device.", _TEXT),
+    "search": ("Words that stand in the name or facts of a device, or begin one of its ids.", _TEXT),
     "health": ("How a device is.", list_of(word(Health), maxItems=_MANY)),
     "onboardingStatus": ("Where onboarding stands.", list_of(word(ONBOARDING_STATUSES), maxItems=_MANY)),
     "state": ("Where a device is in its life.", list_of(word(DeviceState), maxItems=_MANY)),

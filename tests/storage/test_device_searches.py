@@ -1,0 +1,98 @@
+"""What a search looks through is what the devices are, and their ids by how they begin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Column, MetaData, String, Table, event, select, update
+from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, device_id
+
+from shieldwall.server.storage import devices, inventory, tenants
+from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.inventory_queries import Filter
+from shieldwall.server.storage.inventory_search import begins
+from shieldwall.server.storage.migrate import upgrade
+from shieldwall.server.storage.schema import device_texts, metadata
+from shieldwall.server.storage.schema import devices as device_rows
+
+EVERYBODY = Filter(inactive_before=NOON - timedelta(days=7), states=frozenset(DeviceState))
+IDS = (
+    "aaaa0000-0000",
+    "a1aa0000-0000",
+    "12aa3400-0000",
+    "1dddff00-0000",
+    "ffff0000-0000",
+    "fa000000-0000",
+    "0c410000-0",
+)
+
+
+def found(database: Database, search: str, asked: Filter = EVERYBODY) -> tuple[str, ...] | None:
+    with database.read() as connection:
+        return inventory.few(connection, TENANT_ID, replace(asked, search=search))
+
+
+def test_who_is_renamed_is_found_by_the_new_name_alone(tenant_database: Database) -> None:
+    device = a_device(1, display_name="Before")
+    with tenant_database.write() as connection:
+        devices.add(connection, device)
+        devices.add(connection, a_device(2, display_name="Before too"))
+        devices.put(connection, replace(device, display_name="After"))
+
+    assert found(tenant_database, "after") == (device.id,)
+    assert found(tenant_database, "before") == (device_id(2),)
+
+
+@pytest.mark.parametrize("migrated", [False, True])
+def test_a_state_that_is_written_to_devices_holds_for_searches(database_url: str, migrated: bool) -> None:
+    database = Database(database_url)
+    upgrade(database)
+    with database.write() as connection:
+        if not migrated:
+            metadata.drop_all(connection)
+            metadata.create_all(connection)
+        tenants.add(connection, a_tenant())
+        for number in (1, 2):
+            devices.add(connection, a_device(number, display_name="web"))
+        connection.execute(update(device_rows).where(device_rows.c.id == device_id(2)).values(state="retired"))
+        states = connection.scalars(select(device_texts.c.state).order_by(device_texts.c.number)).all()
+    present = replace(EVERYBODY, states=frozenset(DeviceState) - {DeviceState.RETIRED})
+
+    assert states == ["active", "retired"]
+    assert found(database, "web", present) == (device_id(1),)
+    with database.write() as connection:
+        connection.execute(device_rows.delete().where(device_rows.c.id == device_id(1)))
+        assert len(connection.execute(select(device_texts)).all()) == 1
+    database.close()
+
+
+def test_a_search_that_finds_nobody_reads_no_devices(tenant_database: Database) -> None:
+    with tenant_database.write() as connection:
+        devices.add(connection, a_device(1))
+    told: list[str] = []
+    with tenant_database.read() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *given: told.append(given[2]))
+        asked = replace(EVERYBODY, search="nobody's", os_types=frozenset({"Linux"}))
+        assert inventory.few(connection, TENANT_ID, asked) == ()
+
+    assert any("device_texts" in each for each in told)
+    assert not any("FROM inventory" in each or "FROM devices" in each for each in told)
+
+
+# SQLite compares texts by the numbers of their characters; PostgreSQL as whoever made the database said.
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("collation", ["C", "da-x-icu", "cy-x-icu", "ko-x-icu", "und-x-icu"])
+def test_beginnings_are_found_whatever_language_a_database_orders_by(database: Database, collation: str) -> None:
+    ids = Table("some_ids", MetaData(), Column("id", String(36, collation=collation)), prefixes=["TEMPORARY"])
+    with database.write() as connection:
+        ids.create(connection, checkfirst=False)
+        connection.execute(ids.insert(), [{"id": each} for each in IDS])
+        for each in IDS:
+            for length in range(1, len(each) + 1):
+                begun = each[:length]
+                expected = {other for other in IDS if other.startswith(begun)}
+                assert set(connection.scalars(select(ids.c.id).where(begins(ids.c.id, begun)))) == expected, begun
+        ids.drop(connection)
