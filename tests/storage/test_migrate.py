@@ -251,7 +251,7 @@ def test_what_is_searched_leaves_the_list_and_can_go_back(empty: Database) -> No
     with empty.rebuild() as connection:
         command.upgrade(_config(connection), "0032_0023")
         _filled(connection)
-        command.upgrade(_config(connection), "0038_0037")
+        command.upgrade(_config(connection), "0039_0037")
         _add_alike(connection, "devices", {"id": "ONE", "object_id": "two", "key_thumbprint": "k2", "number": 8})
         search = "web\x1fone\x1ftwo\x1flinux\x1fone"
         _add_alike(connection, "inventory", {"device_id": "ONE", "number": 8, "search": search, "state": "retired"})
@@ -262,7 +262,7 @@ def test_what_is_searched_leaves_the_list_and_can_go_back(empty: Database) -> No
         assert sorted(map(tuple, rows)) == [("retired", "web\x1flinux\x1fone"), ("state", "search")]
         assert "search" not in {column["name"] for column in inspect(connection).get_columns("inventory")}
     with empty.rebuild() as connection:
-        command.downgrade(_config(connection), "0038_0037")
+        command.downgrade(_config(connection), "0039_0037")
         assert _rows(connection) == before
 
 

@@ -2,7 +2,7 @@
 
 A row of ``devices`` holds a certificate and keys, so reading a hundred thousand of them to find fifty is slow, and
 texts that devices choose may be too long for an index. Here every key is bounded. No index answers a search: it steps
-over all rows, which is most of what it takes, so they hold nothing that it does not look at (decision 0093).
+over all rows, which is most of what it takes, so they hold nothing that it does not look at (decision 0094).
 
 What may be changed of a device in one statement, without anybody reading the device, is copied by a trigger: its state,
 its enrollment, its attestation and who manages it. Texts are written by ``inventory_rows.keep``.

@@ -43,8 +43,9 @@ _ESCAPE: Final = "\\"
 _AN_ID: Final = re.compile("[0-9a-f-]{4,36}")
 _ONE_LETTER: Final = "adf"
 """What may be one letter with what follows it, for a database that orders as Danish (aa) or Welsh (dd, ff) does."""
-_BEHIND: Final = "\u16ea"
-"""A letter that comes behind those of ids wherever a database orders texts as a language does."""
+_BEHIND: Final = ("\u16ea", "zz")
+"""What comes behind all letters of ids: one of both does, wherever a database orders as a language does. A rune comes
+behind Latin letters but where those come last, as in Korean; there no two of them are another one behind z."""
 
 
 def words_of(text: str) -> list[str]:
@@ -104,7 +105,8 @@ def beginning_ids(word: str) -> CompoundSelect[int] | None:
 def begins(column: ColumnElement[str], word: str) -> ColumnElement[bool]:
     """Say it as a range of an index, which on PostgreSQL orders as the database does, and exactly beside that."""
     sure = word.rstrip(_ONE_LETTER)
-    return and_(column >= sure, column < sure + _BEHIND, func.substr(column, 1, len(word)) == word)
+    behind = _Greater(*(literal(sure + each) for each in _BEHIND))
+    return and_(column >= sure, column < behind, func.substr(column, 1, len(word)) == word)
 
 
 def _stands(text: str) -> ColumnElement[bool]:
@@ -119,6 +121,24 @@ def _stands_or_begins_an_id(word: str) -> ColumnElement[bool]:
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     """Say that a short text of a row has another one in it."""
     return column.contains(text, autoescape=True, escape=_ESCAPE)
+
+
+class _Greater(FunctionElement[str]):
+    """That of two texts which comes last."""
+
+    name = "greatest"
+    type = String()
+    inherit_cache = True
+
+
+@compiles(_Greater, "sqlite")
+def _by_its_name_there(element: _Greater, compiler: SQLCompiler, **options: Any) -> str:
+    return f"max({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Greater, "postgresql")
+def _by_its_own_name(element: _Greater, compiler: SQLCompiler, **options: Any) -> str:
+    return f"greatest({compiler.process(element.clauses, **options)})"
 
 
 class _Holds(FunctionElement[bool]):

@@ -2,7 +2,7 @@
 
 Programs from before write and read it there, so they do not serve from here on.
 
-Revision ID: 0039_0038
+Revision ID: 0040_0039
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 from shieldwall.server.storage import triggers
 from shieldwall.server.storage.migrations.made_anew import columns_of, make_anew
 
-revision = "0039_0038"
-down_revision = "0038_0037"
+revision = "0040_0039"
+down_revision = "0039_0037"
 
 _COLUMN = "search TEXT NOT NULL, \n\t"
 _BESIDE = "tags TEXT NOT NULL, \n\t"
