@@ -1,7 +1,7 @@
 """Filling tables with millions of rows in minutes, on either engine: without indexes and triggers, which come after.
 
 What is written this way may be lost until it is all there: it is made again. Rows go in as the driver takes them, so
-moments are milliseconds, tenants numbers, and truth values what each engine keeps.
+moments are milliseconds, digests bytes, tenants numbers, and truth values what each engine keeps.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy import Table
 
 from shieldwall.server.storage.columns import Moment
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.digests import DIGEST, to_bytes
 from shieldwall.server.storage.tenant_numbers import TENANT
 
 Row = Mapping[str, Any]
@@ -85,11 +86,14 @@ def _values(table: Table, rows: Iterable[Row], tenants: Mapping[str, int]) -> It
     listed = iter(rows)
     first = next(listed)
     moments = [place for place, name in enumerate(first) if isinstance(table.columns[name].type, Moment)]
+    digests = [place for place, name in enumerate(first) if table.columns[name].type is DIGEST]
     numbered = [place for place, name in enumerate(first) if table.columns[name].type is TENANT]
     for row in (first, *listed):
         values = list(row.values())
         for place in numbered:
             values[place] = tenants[values[place]]
+        for place in digests:
+            values[place] = None if values[place] is None else to_bytes(values[place])
         for place in moments:
             if values[place] is not None:
                 values[place] = milliseconds(values[place])

@@ -56,6 +56,23 @@ def test_every_revision_is_listed_newest_first_with_who_when_why_and_what_it_did
     assert revisions[0]["digest"] == graph.get(path, params={"$expand": "shieldwall"}).json()["shieldwall"]["digest"]
 
 
+@pytest.mark.parametrize("asked", ["{} eq '{}'", "startswith({}, '{}')", "contains({}, '{}')"])
+def test_policies_and_revisions_are_found_by_the_digest_that_names_them(graph: Client, asked: str) -> None:
+    path = create(graph)
+    graph.patch(path, json=a_policy("Stricter"))
+    newest, first = (each["digest"] for each in listed(graph, path))
+
+    def found(collection: str, name: str, digest: str) -> list[Any]:
+        answer = graph.get(collection, params={"$filter": asked.format(name, digest)})
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["value"]]
+
+    assert found(POLICIES, "shieldwall/digest", newest) == [path.rpartition("/")[2]]
+    assert found(POLICIES, "shieldwall/digest", first) == []
+    assert found(f"{path}/revisions", "digest", first) == ["1"]
+    assert found(f"{path}/revisions", "digest", "no digest") == []
+
+
 def test_pages_of_revisions_say_the_same_as_the_whole(graph: Client) -> None:
     path = create(graph)
     for days in range(1, 5):

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from tests.support.migrated import migrated_sqlite
 
 from shieldwall.server.manager import check_in, clone_watch, fetch
 from shieldwall.server.manager.clones import CloneSign
 from shieldwall.server.storage import check_ins
 from shieldwall.server.storage.check_ins import Known
+from shieldwall.server.storage.schema import policy_revisions
 from shieldwall.simulator.core import watch
 from shieldwall.simulator.core.faults import NONE, Faults
 from shieldwall.simulator.core.plan import Outcome, Plan
@@ -91,7 +93,7 @@ def _answer_old_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _hand_out_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     def everything(connection: Any, *_arguments: Any) -> Any:
-        found = connection.exec_driver_sql("SELECT digest FROM policy_revisions").scalars()
+        found = connection.scalars(select(policy_revisions.c.digest))
         return SimpleNamespace(items=[SimpleNamespace(digest=digest) for digest in found])
 
     monkeypatch.setattr(fetch, "targets", SimpleNamespace(get=everything))

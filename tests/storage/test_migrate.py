@@ -16,6 +16,7 @@ from tests.support.second_tenant import FABRIKAM
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.storage import assignments, revisions, tenants
 from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.digests import DIGEST
 from shieldwall.server.storage.migrate import UnknownSchemaError, _config, is_current, upgrade
 from shieldwall.server.storage.records import Assignment, AssignmentKind, Page
 from shieldwall.server.storage.schema import metadata
@@ -98,7 +99,7 @@ def test_what_was_assigned_before_filters_came_stays_assigned_and_can_go_back(em
     with empty.write() as connection:
         command.upgrade(_config(connection), "0002")
         for row in _OF_0002:
-            values = {"tenant": TENANT_ID, "policy": _POLICY}
+            values = {"tenant": TENANT_ID, "policy": _POLICY, "digest": "d" * 64}
             connection.execute(text(row), {name: value for name, value in values.items() if f":{name}" in row})
     upgrade(empty)
     with empty.rebuild() as connection:
@@ -266,6 +267,29 @@ def test_what_is_searched_leaves_the_list_and_can_go_back(empty: Database) -> No
         assert _rows(connection) == before
 
 
+def test_digests_become_bytes_and_texts_again(empty: Database) -> None:
+    with empty.rebuild() as connection:
+        command.upgrade(_config(connection), "0040_0039")
+        _filled(connection)
+        changes = {"id": "another", "object_id": "o2", "key_thumbprint": "k2", "number": 8, "tpm_ek_hash": None}
+        _add_alike(connection, "devices", changes | {"machine_id_hash": "0f" * 32})
+        nothing = dict.fromkeys(("request_digest", "target_digest", "facts_digest"))
+        _add_alike(connection, "check_ins", {"device_id": "another", "status_digest": "e0" * 32, **nothing})
+        before = _rows(connection)
+        command.upgrade(_config(connection), "0041_0040")
+        for table, rows in _rows(connection).items():
+            digests = {column.name for column in metadata.tables[table].c if column.type is DIGEST}
+            expected = [_with_bytes(row, digests) for row in before[table]]
+            assert rows == sorted(expected, key=repr), table
+            assert all(row[name] for row in rows for name in digests if "another" not in row.values()), table
+        command.downgrade(_config(connection), "0040_0039")
+        assert _rows(connection) == before
+
+
+def _with_bytes(row: dict[str, Any], digests: set[str]) -> dict[str, Any]:
+    return {name: bytes.fromhex(value) if name in digests and value else value for name, value in row.items()}
+
+
 def test_tables_are_not_made_anew_where_rows_would_go_with_them(empty: Database) -> None:
     if not empty.is_sqlite:
         return
@@ -344,8 +368,8 @@ _OF_DEVICES = ("inventory", "check_ins", "check_in_answers", "device_reports", "
 _POLICY = PolicyId("aaaaaaaa-0000-4000-8000-000000000001")
 _OF_0002 = (
     "INSERT INTO tenants VALUES (:tenant, 'Contoso', 'contoso.example', 0)",
-    "INSERT INTO policies VALUES (:policy, :tenant, 'P', '', 'linux', 'x', 't_1', '[]', '', 1, 'digest', 0, 0)",
-    "INSERT INTO policy_revisions VALUES ('digest', :policy, 1, 2, '', 0, 'ada')",
+    "INSERT INTO policies VALUES (:policy, :tenant, 'P', '', 'linux', 'x', 't_1', '[]', '', 1, :digest, 0, 0)",
+    "INSERT INTO policy_revisions VALUES (:digest, :policy, 1, 2, '', 0, 'ada')",
     "INSERT INTO assignments VALUES (:policy, 'allDevices', 'allDevices', NULL)",
 )
 

@@ -10,7 +10,7 @@ import pytest
 from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Text, delete, insert, literal, select, update
 from tests.support.databases import database_url, migrated_database_url
 from tests.support.samples import TENANT_ID, a_device, a_tenant, device_id
 from tests.support.triggers import triggers
@@ -21,6 +21,7 @@ from shieldwall.server.inventory.twins import clear_suspects
 from shieldwall.server.storage import devices, inventory_twins, migrate, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.digests import DIGEST
 from shieldwall.server.storage.schema import devices as rows
 from shieldwall.server.storage.schema import metadata
 from shieldwall.server.storage.twin_schema import twin_suspects
@@ -90,6 +91,15 @@ def suspected(connection: Connection, tenant_id: TenantId = TENANT_ID) -> list[D
 def columns(number: int, **changes: Any) -> dict[str, Any]:
     plain = {"machine_id_hash": None, "smbios_uuid_hash": None, "tpm_ek_hash": None}
     return devices.columns_of_device(a_device(number, **(plain | changes)))
+
+
+def as_texts(number: int, **changes: Any) -> dict[str, Any]:
+    """The same as it was before digests were bytes."""
+    found = columns(number, **changes)
+    return {
+        name: literal(value, Text()) if value is not None and rows.c[name].type is DIGEST else value
+        for name, value in found.items()
+    }
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -207,9 +217,9 @@ def test_those_that_were_there_before_are_suspected(migrated_database_url: str) 
         tenants.add(connection, a_tenant(id=OTHERS, domain="third.example"))
         command.downgrade(migrate._config(connection), "0031_0023")
         for number in (1, 2, 3):
-            connection.execute(insert(rows).inline().values(columns(number, machine_id_hash=VALUES[1])))
-        connection.execute(insert(rows).inline().values(columns(4, smbios_uuid_hash=VALUES[1])))
-        connection.execute(insert(rows).inline().values(columns(5, smbios_uuid_hash=VALUES[1], tenant_id=OTHERS)))
+            connection.execute(insert(rows).inline().values(as_texts(number, machine_id_hash=VALUES[1])))
+        connection.execute(insert(rows).inline().values(as_texts(4, smbios_uuid_hash=VALUES[1])))
+        connection.execute(insert(rows).inline().values(as_texts(5, smbios_uuid_hash=VALUES[1], tenant_id=OTHERS)))
         command.upgrade(migrate._config(connection), "head")
         assert sorted(suspected(connection)) == [device_id(number) for number in (1, 2, 3)]
         assert_true(connection)

@@ -35,6 +35,7 @@ from sqlalchemy.sql.functions import FunctionElement, aggregate_strings
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.sql.schema import Column
 
+from shieldwall.server.storage.digests import DIGEST
 from shieldwall.server.storage.tenant_numbers import TENANT
 
 MOST_AT_ONCE: Final = 20_000
@@ -61,7 +62,9 @@ def listed(connection: Connection, values: Collection[str], *, start: int = 0) -
 
 
 def is_one_of(connection: Connection, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
-    """Say that a column holds one of these texts."""
+    """Say that a column holds one of these texts; digests are parameters each, so there may not be many thousands."""
+    if column.type is DIGEST:
+        return column.in_(list(values))
     if connection.dialect.name == "sqlite":
         return column.in_(select(listed(connection, values).value))
     return column == any_(_array(values))
@@ -124,8 +127,11 @@ def _in_array(element: _IsNamed, compiler: SQLCompiler, **options: Any) -> str:
 def unsought(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a column as one that no index is taken for, because another condition leaves few rows.
 
-    SQLite has no idea how many rows of a tenant there are, and would rather look at all of them than at those listed.
+    It is one of texts, numbers, tenants or digests. SQLite has no idea how many rows of a tenant there are, and would
+    rather look at all of them than at those listed.
     """
+    if column.type is DIGEST:
+        return func.coalesce(column, column)
     is_number = column.type is TENANT or isinstance(column.type, Integer)
     nothing: ColumnElement[Any] = literal_column("0" if is_number else "''")
     return column + nothing

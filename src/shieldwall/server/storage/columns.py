@@ -41,7 +41,6 @@ Without, every index of a table takes up each row anew, also those whose columns
 portions: what a portion left behind is free before the next comes, so a little room is enough.
 """
 UUID: Final = String(36)
-DIGEST: Final = String(64)
 NAME: Final = String(256)
 
 

@@ -19,7 +19,8 @@ from sqlalchemy import (
     text,
 )
 
-from shieldwall.server.storage.columns import DIGEST, NAME, SOME_ROOM, UUID, Moment, metadata, own_number
+from shieldwall.server.storage.columns import NAME, SOME_ROOM, UUID, Moment, metadata, own_number
+from shieldwall.server.storage.digests import DIGEST
 from shieldwall.server.storage.tenant_numbers import tenant_column
 
 _NOTHING: Final = text("''")

@@ -8,7 +8,7 @@ an id of each would have to be looked up again for every group that it is in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ _STATE: Final = 1 + LISTED.index("state")
 _OS: Final = 1 + LISTED.index("os_type")
 _BOOL: Final = 1 + LISTED.index("impaired")
 _WIDTH: Final = 1 + len(LISTED)
-_NUMBER: Final = _WIDTH + 3
+_CATALOG, _TARGET, _STATUS, _NUMBER = range(_WIDTH, _WIDTH + 4)
 
 
 def _rows() -> Select[Any]:
@@ -92,7 +92,7 @@ def all_devices(database: Database, tenant_id: TenantId) -> Iterator[tuple[list[
         with database.read() as connection:
             rows = raw_rows(connection, _PORTION.limit(PORTION), {"tenant": tenant_id, "after": after})
         if rows:
-            yield [_row(row) for row in rows], [row[_NUMBER] for row in rows]
+            yield _raw(rows), [row[_NUMBER] for row in rows]
             after = rows[-1][0]
         if len(rows) < PORTION:
             return
@@ -188,7 +188,22 @@ def tags_of(connection: Connection, tenant_id: TenantId, device_ids: Collection[
     return found
 
 
+def _raw(rows: Iterable[tuple[Any, ...]]) -> list[ImageRow]:
+    """Read rows as the driver has them. Few of their digests differ: each is written as a text once."""
+    texts = _Texts()
+    return [_image(row, texts[row[_TARGET]], texts[row[_STATUS]]) for row in rows]
+
+
+class _Texts(dict[bytes | None, str | None]):
+    def __missing__(self, kept: bytes | None) -> str | None:
+        text = self[kept] = None if kept is None else kept.hex()
+        return text
+
+
 def _row(row: Any) -> ImageRow:
-    catalog_version, target, status = row[_WIDTH:_NUMBER]
+    return _image(row, row[_TARGET], row[_STATUS])
+
+
+def _image(row: Any, target: str | None, status: str | None) -> ImageRow:
     stands = target is not None and row[_STATE] == _ACTIVE
-    return ImageRow(row[0], tuple(row[1:_WIDTH]), (target, status, row[_OS], catalog_version) if stands else None)
+    return ImageRow(row[0], tuple(row[1:_WIDTH]), (target, status, row[_OS], row[_CATALOG]) if stands else None)

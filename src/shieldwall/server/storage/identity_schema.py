@@ -20,7 +20,8 @@ from sqlalchemy import (
     true,
 )
 
-from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata
+from shieldwall.server.storage.columns import NAME, UUID, Moment, metadata
+from shieldwall.server.storage.digests import DIGEST
 
 _NO_LIST: Final = text("'[]'")
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, delete, exists, func, or_, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage.bulk import is_named, is_one_of, unsought
+from shieldwall.server.storage.bulk import is_one_of, unsought
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.schema import devices
@@ -32,7 +32,7 @@ _NAMING: Final = {
     .where(
         devices.c.tenant_id == bindparam("tenant"),
         devices.c.state != DeviceState.RETIRED.value,
-        is_named(column, "named"),
+        column.in_(bindparam("named", expanding=True)),
     )
     .order_by(devices.c.id)
     .limit(_MOST_TWINS)
@@ -143,7 +143,7 @@ def shared_hardware(
     for column in _HARDWARE:
         known = [(each.id, value) for each in these if (value := getattr(each, column.name)) is not None]
         for few in portions(sorted(known)):
-            named = {"tenant": tenant_id, "named": {value for _, value in few}}
+            named = {"tenant": tenant_id, "named": sorted({value for _, value in few})}
             alike: defaultdict[str, list[DeviceId]] = defaultdict(list)
             for value, other in connection.execute(_NAMING[column.name], named):
                 alike[value].append(DeviceId(other))

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    LargeBinary,
     Select,
     String,
     and_,
@@ -30,10 +31,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.digests import DIGEST, LENGTH, to_bytes
 from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.schema import check_ins, devices, inventory
 
 _NAME: Final = "standing"
+_NO_REPORT: Final = Digest("0" * 64)
+"""In place of the digest of a report where there is none."""
 STATE: Final[ColumnElement[int]] = literal_column(f"{_NAME}.state", Integer())
 """The state of a row, as a number, in conditions and orders."""
 DEVICE_ID: Final = inventory.c.device_id
@@ -102,7 +106,7 @@ def _of_policy(
     laid = _laid_out(connection, states)
     alike = and_(
         laid.c.target == check_ins.c.target_digest,
-        laid.c.status == func.coalesce(check_ins.c.status_digest, ""),
+        laid.c.status == func.coalesce(check_ins.c.status_digest, literal(_NO_REPORT, DIGEST)),
         laid.c.os_type == inventory.c.os_type,
         laid.c.catalog_version == devices.c.catalog_version,
     )
@@ -115,17 +119,26 @@ def _of_policy(
 
 
 def _laid_out(connection: Connection, states: Mapping[Alike, int]) -> CTE:
-    """Lay the states out as rows, once a statement: without that, SQLite would read them anew for every device."""
-    rows = json.dumps(
-        [[each.target, each.status or "", each.os_type, each.catalog_version, state] for each, state in states.items()]
-    )
-    names = ("target", "status", "os_type", "catalog_version")
+    """Lay the states out as rows, once a statement: without that, SQLite would read them anew for every device.
+
+    SQLite makes no bytes of texts. So digests come as one value in which they follow each other, as the rows do.
+    """
+    rows = json.dumps([[each.os_type, each.catalog_version, state] for each, state in states.items()])
+    told = [digest for each in states for digest in (each.target, each.status or _NO_REPORT)]
+    digests = literal(b"".join(map(to_bytes, told)), LargeBinary())
     if connection.dialect.name == "sqlite":
-        found = func.json_each(literal(rows, String())).table_valued("value").alias("each")
-        texts = [func.json_extract(found.c.value, f"$[{place}]").label(name) for place, name in enumerate(names)]
-        number: ColumnElement[Any] = func.json_extract(found.c.value, f"$[{len(names)}]")
+        found = func.json_each(literal(rows, String())).table_valued("key", "value").alias("each")
+        first: ColumnElement[int] = found.c.key
+        texts: list[ColumnElement[Any]] = [func.json_extract(found.c.value, f"$[{place}]") for place in range(2)]
+        number: ColumnElement[Any] = func.json_extract(found.c.value, "$[2]")
     else:
-        found = func.jsonb_array_elements(cast(literal(rows, String()), JSONB)).table_valued("value").alias("each")
-        texts = [found.c.value.op("->>")(literal_column(str(place))).label(name) for place, name in enumerate(names)]
-        number = cast(found.c.value.op("->>")(literal_column(str(len(names)))), Integer)
-    return select(*texts, number.label("state")).cte(_NAME).prefix_with("MATERIALIZED")
+        listed = func.jsonb_array_elements(cast(literal(rows, String()), JSONB))
+        found = listed.table_valued("value", with_ordinality="place").render_derived("each")
+        first = cast(found.c.place, Integer) - 1
+        texts = [found.c.value.op("->>")(literal_column(str(place))) for place in range(2)]
+        number = cast(found.c.value.op("->>")(literal_column("2")), Integer)
+    target, status = (
+        func.substr(digests, (first * 2 + place) * LENGTH + 1, LENGTH, type_=DIGEST) for place in range(2)
+    )
+    columns = {"target": target, "status": status, "os_type": texts[0], "catalog_version": texts[1], "state": number}
+    return select(*(each.label(name) for name, each in columns.items())).cte(_NAME).prefix_with("MATERIALIZED")

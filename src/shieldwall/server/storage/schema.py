@@ -34,8 +34,9 @@ from shieldwall.server.storage import (
     report_schema,
     twin_schema,
 )
-from shieldwall.server.storage.columns import DIGEST, NAME, UUID, Moment, metadata, own_number
+from shieldwall.server.storage.columns import NAME, UUID, Moment, metadata, own_number
 from shieldwall.server.storage.device_schema import check_in_answers, check_ins, devices
+from shieldwall.server.storage.digests import DIGEST
 from shieldwall.server.storage.inventory_schema import device_texts, inventory
 from shieldwall.server.storage.tenant_numbers import stand_beside
 

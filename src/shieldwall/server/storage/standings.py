@@ -24,9 +24,10 @@ FEW: Final = 20_000
 def _targets() -> Select[Any]:
     """Select the distinct targets by looking up the next one in the index, however many devices share each."""
     mine = check_ins.c.tenant_id == bindparam("tenant")
-    first = select(func.min(check_ins.c.target_digest).label("target")).where(mine)
-    found = first.cte("found", recursive=True)
-    following = select(func.min(check_ins.c.target_digest)).where(mine, check_ins.c.target_digest > found.c.target)
+    target = check_ins.c.target_digest
+    lowest = select(target).where(mine, target.is_not(None)).order_by(target).limit(1)
+    found = select(lowest.scalar_subquery().label("target")).cte("found", recursive=True)
+    following = select(target).where(mine, target > found.c.target).order_by(target).limit(1)
     found = found.union_all(select(following.scalar_subquery()).where(found.c.target.is_not(None)))
     return select(found.c.target).where(found.c.target.is_not(None))
 

@@ -11,9 +11,10 @@ the way there and back. Both are written from the same conditions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +42,7 @@ from shieldwall.server.storage import aims
 from shieldwall.server.storage.columns import Moment
 from shieldwall.server.storage.device_records import SPEAKING
 from shieldwall.server.storage.device_schema import sightings
+from shieldwall.server.storage.digests import DIGEST
 from shieldwall.server.storage.schema import check_ins, devices
 
 _SPEAKING: Final[list[ColumnElement[str]]] = [literal_column(f"'{state.value}'") for state in sorted(SPEAKING)]
@@ -64,8 +66,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 _KINDS: Final = {"epoch": BigInteger(), "seq": BigInteger(), "protocol": Integer()}
+_DIGESTS: Final = ("digest", "target", "facts", "status")
+_HEX: Final = literal_column("'hex'", Text())
 _NAMES: Final = Asked.__struct_fields__
-_FIELDS: Final = {name: _KINDS.get(name, Text()) for name in _NAMES}
 
 
 def _taking(asked: Mapping[str, ColumnElement[Any]]) -> Update:
@@ -106,25 +109,29 @@ def _taking(asked: Mapping[str, ColumnElement[Any]]) -> Update:
     )
 
 
-def _one_for_sqlite() -> tuple[str, Mapping[str, Any]]:
-    named = {name: bindparam(name, type_=kind) for name, kind in _FIELDS.items()}
-    compiled = _taking(named).compile(dialect=sqlite.dialect(paramstyle="named"))
+def _one_for_sqlite() -> tuple[str, Mapping[str, Any], Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """Return the statement, the values in it that nobody gives, and what takes all values in their order."""
+    kinds = {name: DIGEST if name in _DIGESTS else _KINDS.get(name, Text()) for name in _NAMES}
+    named = {name: bindparam(name, type_=kind) for name, kind in kinds.items()}
+    compiled = _taking(named).compile(dialect=sqlite.dialect(paramstyle="qmark"))
     constants = {name: value for name, value in compiled.params.items() if value is not None}
-    return str(compiled), constants
+    return str(compiled), constants, itemgetter(*compiled.positiontup or ())
 
 
 def _all_for_postgresql() -> str:
     document = cast(bindparam("asked", type_=Text()), JSON())
     rows = (
         func.json_to_recordset(document)
-        .table_valued(*(column(name, kind) for name, kind in _FIELDS.items()))
+        .table_valued(*(column(name, _KINDS.get(name, Text())) for name in _NAMES))
         .render_derived("asked", with_types=True)
     )
-    statement = _taking({name: rows.c[name] for name in _NAMES}).returning(rows.c.device)
+    given: dict[str, ColumnElement[Any]] = {name: rows.c[name] for name in _NAMES}
+    given |= {name: func.decode(given[name], _HEX, type_=DIGEST) for name in _DIGESTS}
+    statement = _taking(given).returning(rows.c.device)
     return str(statement.compile(dialect=postgresql.dialect(paramstyle="pyformat")))  # type: ignore[no-untyped-call]  # as SQLAlchemy leaves it
 
 
-_ONE, _CONSTANTS = _one_for_sqlite()
+_ONE, _CONSTANTS, _in_order = _one_for_sqlite()
 _ALL: Final = _all_for_postgresql()
 _encoder: Final = msgspec.json.Encoder()
 
@@ -148,6 +155,13 @@ def take(connection: Connection, asked: Sequence[Asked], at: datetime) -> list[b
 def _one_after_the_other(connection: Connection, asked: Iterable[Asked], at: int | None) -> set[DeviceId]:
     same = {**_CONSTANTS, "at": at}
     with closing(connection.connection.cursor()) as cursor:
-        return {
-            each.device for each in asked if cursor.execute(_ONE, msgspec.structs.asdict(each) | same).rowcount == 1
-        }
+        return {each.device for each in asked if cursor.execute(_ONE, _in_order(_as_kept(each, same))).rowcount == 1}
+
+
+def _as_kept(asked: Asked, same: dict[str, Any]) -> dict[str, Any]:
+    """Return its values as SQLite keeps them, bytes in arrays: of others the driver asks first what they become."""
+    values: dict[str, Any] = msgspec.structs.asdict(asked) | same
+    for name in _DIGESTS:
+        if (digest := values[name]) is not None:
+            values[name] = bytearray.fromhex(digest)
+    return values

@@ -15,6 +15,7 @@ from shieldwall.server.graph.schemas.filters import FILTER, REUSABLE
 from shieldwall.server.graph.schemas.policies import ASSIGNMENT, POLICY, POLICY_DEVICE
 from shieldwall.server.graph.schemas.revisions import CHANGE, REVISION
 from shieldwall.server.graph.schemas.settings import SETTING
+from shieldwall.server.storage.digests import InHex
 from shieldwall.server.storage.schema import (
     assignment_filters,
     assignments,
@@ -38,7 +39,9 @@ _FOUND: Final[tuple[Property, ...]] = (
     never("creationSource"),
     fields.texts("roleScopeTagIds", _policy.role_scope_tag_ids),
     fields.within("priorityMetaData", fields.number("priority", _policy.priority, nullable=True)),
-    fields.within("shieldwall", fields.number("revision", _policy.revision), fields.text("digest", _policy.digest)),
+    fields.within(
+        "shieldwall", fields.number("revision", _policy.revision), fields.text("digest", InHex(_policy.digest))
+    ),
     *fields.shown("settingCount", "disableEntraGroupPolicyAssignment", "settings", "assignments"),
 )
 _SEARCHED: Final = {"name": "name", "displayName": "name", "description": "description"}
@@ -78,7 +81,7 @@ REVISION_FIELDS: Final = described(
     fields.moment("createdDateTime", _revision.created_at),
     fields.text("createdBy", _revision.created_by),
     fields.text("reason", _revision.reason),
-    fields.text("digest", _revision.digest),
+    fields.text("digest", InHex(_revision.digest)),
 )
 POLICY_DEVICE_FIELDS: Final = described(
     POLICY_DEVICE,
