@@ -29,7 +29,7 @@ def add_devices(connection: Connection, numbers: Iterable[int], *, catalog_versi
     listed = list(numbers)
     connection.execute(devices.insert(), [_device(number, catalog_version) for number in listed])
     added = stored_devices.find_many(connection, [DeviceId(device_id(number)) for number in listed])
-    inventory_rows.add(connection, map(inventory_rows.row_of, added))
+    inventory_rows.add(connection, added)
     connection.execute(check_ins.insert(), [_check_in(number) for number in listed])
 
 

@@ -20,7 +20,8 @@ _COLUMN = "search TEXT NOT NULL, \n\t"
 _BESIDE = "tags TEXT NOT NULL, \n\t"
 _TRIGGER = "device_texts_follow"
 _CAUSE = "AFTER UPDATE OF state ON devices FOR EACH ROW WHEN (OLD.state {differs} NEW.state)"
-_FOLLOWING = "UPDATE device_texts SET state = NEW.state WHERE number = NEW.number"
+_FOLLOWING = "\nUPDATE device_texts SET state = NEW.state WHERE number = NEW.number;\n"
+"""To the letter as a new database has it."""
 _IDS = "{separator} || lower(devices.id) || {separator} || lower(devices.object_id) || {separator}"
 
 
@@ -50,11 +51,14 @@ def upgrade() -> None:
         op.execute("CLUSTER inventory USING pk_inventory")  # else what was dropped would stay in each row
         op.execute("ALTER TABLE inventory SET WITHOUT CLUSTER")
     differs = "IS NOT" if connection.dialect.name == "sqlite" else "IS DISTINCT FROM"
-    following = _FOLLOWING if connection.dialect.name == "sqlite" else f"{_FOLLOWING}; RETURN NULL"
-    cause = _CAUSE.format(differs=differs)
+    created = f"CREATE TRIGGER {_TRIGGER} {_CAUSE.format(differs=differs)}"
     triggers.drop(connection, _TRIGGER, "devices")
-    for statement in triggers.create_statements(connection.dialect.name, _TRIGGER, cause, following):
-        op.execute(statement)
+    if connection.dialect.name == "sqlite":
+        op.execute(f"{created} BEGIN {_FOLLOWING} END")
+    else:
+        body = f"BEGIN {_FOLLOWING} RETURN NULL; END"
+        op.execute(f"CREATE FUNCTION {_TRIGGER}() RETURNS trigger AS $$ {body} $$ LANGUAGE plpgsql")
+        op.execute(f"{created} EXECUTE FUNCTION {_TRIGGER}()")
 
 
 def downgrade() -> None:
