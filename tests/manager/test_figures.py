@@ -16,7 +16,7 @@ from shieldwall.server.manager import figures
 from shieldwall.server.manager.figures import Eyes, Figures, Fleet, FleetFigures
 from shieldwall.server.manager.policy_reports import counts_of_policies
 from shieldwall.server.manager.statuses import policy_counts
-from shieldwall.server.storage import alerts, check_ins, device_schema, fleet_counts, schema
+from shieldwall.server.storage import alerts, check_ins, device_schema, schema, tenant_sizes
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_queries import Health
@@ -132,8 +132,8 @@ def test_a_small_fleet_is_counted_whenever_somebody_asks(fleet: World) -> None:
 
 def test_small_is_as_many_devices_as_somebody_says_and_no_more(fleet: World) -> None:
     with fleet.database.read() as connection:
-        assert fleet_counts.is_small(connection, TENANT_ID, 4)
-        assert not fleet_counts.is_small(connection, TENANT_ID, 3)
+        assert not tenant_sizes.is_large(connection, TENANT_ID, 4)
+        assert tenant_sizes.is_large(connection, TENANT_ID, 3)
 
 
 def test_a_large_fleet_shows_what_was_counted_last_until_that_is_too_old(fleet: World) -> None:

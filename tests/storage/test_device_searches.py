@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Column, MetaData, String, Table, event, select, update
 from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, device_id
 
-from shieldwall.server.storage import devices, inventory, tenants
+from shieldwall.contract.ids import TenantId
+from shieldwall.server.storage import devices, inventory, tenant_sizes, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_queries import Filter
@@ -96,3 +97,22 @@ def test_beginnings_are_found_whatever_language_a_database_orders_by(database: D
                 expected = {other for other in IDS if other.startswith(begun)}
                 assert set(connection.scalars(select(ids.c.id).where(begins(ids.c.id, begun)))) == expected, begun
         ids.drop(connection)
+
+
+@pytest.mark.parametrize("few_rows", [tenant_sizes.FEW_ROWS, 0])
+def test_a_small_tenant_is_searched_by_its_index_and_a_large_one_in_a_pass(
+    tenant_database: Database, monkeypatch: pytest.MonkeyPatch, few_rows: int
+) -> None:
+    monkeypatch.setattr(tenant_sizes, "FEW_ROWS", few_rows)
+    other, told = TenantId("77777777-0000-4000-8000-000000000001"), list[str]()
+    with tenant_database.write() as connection:
+        tenants.add(connection, replace(a_tenant(), id=other, domain="other.example"))
+        devices.add(connection, a_device(1, display_name="web"))
+        devices.add(connection, a_device(2, display_name="web", tenant_id=other))
+    with tenant_database.read() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *given: told.append(given[2]))
+        assert inventory.few(connection, TENANT_ID, replace(EVERYBODY, search="web")) == (device_id(1),)
+        assert inventory.few(connection, other, replace(EVERYBODY, search="web")) == (device_id(2),)
+        assert inventory.few(connection, other, replace(EVERYBODY, is_duplicate=False)) == (device_id(2),)
+    plain = [each for each in told if "LIKE" in each and "device_texts.tenant_number =" in each]
+    assert bool(plain) == (few_rows > 0) or not tenant_database.is_sqlite, "an index answers only the plain column"

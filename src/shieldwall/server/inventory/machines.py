@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
 from shieldwall.contract.status import SEVERITY
-from shieldwall.server.storage import devices, inventory, inventory_facets, inventory_windows
+from shieldwall.server.storage import devices, inventory, inventory_facets, inventory_windows, tenant_sizes
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.inventory import Standing
@@ -114,7 +114,7 @@ def search(connection: Connection, tenant_id: TenantId, wanted: Wanted, most: in
     asked = wanted.filter
     if asked == Filter(inactive_before=asked.inactive_before) and not asked.only:
         return _searched(connection, tenant_id, wanted, None, most)
-    if asked.is_duplicate is not None or not inventory_windows.is_large(connection, tenant_id, LARGE):
+    if asked.is_duplicate is not None or not tenant_sizes.is_large(connection, tenant_id, LARGE):
         is_picked = _is_picked(asked)
         known = inventory.few(connection, tenant_id, asked) if is_picked else None
         return _searched(connection, tenant_id, wanted, known, most, are_many=is_picked and known is None)

@@ -28,7 +28,7 @@ from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager.contests import Contest, contests_of
 from shieldwall.server.manager.standing import Pair, SettingDrift, standing_of_fleet
 from shieldwall.server.manager.statuses import PolicyCounts
-from shieldwall.server.storage import fleet_counts
+from shieldwall.server.storage import fleet_counts, tenant_sizes
 from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
@@ -173,7 +173,7 @@ class Fleet:
     def is_small(self, most: int) -> bool:
         """Whether the tenant has at most so many devices."""
         with self.database.read() as connection:
-            return fleet_counts.is_small(connection, self.tenant_id, most)
+            return not tenant_sizes.is_large(connection, self.tenant_id, most)
 
 
 class Quicker(Protocol):

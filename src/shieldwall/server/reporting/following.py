@@ -31,7 +31,7 @@ from shieldwall.server.reporting.kinds import TooVariedError
 from shieldwall.server.reporting.quick_figures import figures_of
 from shieldwall.server.reporting.reading import MOST_AT_ONCE, FleetReader, Followed
 from shieldwall.server.reporting.snapshots import Snapshot
-from shieldwall.server.storage import fleet_counts, fleet_feed, fleet_images
+from shieldwall.server.storage import fleet_feed, fleet_images, tenant_sizes
 from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.storage.fleet_feed import Place
 
@@ -176,7 +176,7 @@ class FleetReports:
         if self._monotonic() < self._refused.get(tenant_id, float("-inf")) or tenant_id in self._held:
             return False
         with self._database.read() as connection:
-            return not fleet_counts.is_small(connection, tenant_id, self._from)
+            return tenant_sizes.is_large(connection, tenant_id, self._from)
 
     def read_now(self, tenant_id: TenantId) -> HeldFleet:
         """Return a fleet of any size as it is now, also where none is held: one that is read for this, and let go.

@@ -129,7 +129,7 @@ def _few(connection: Connection, query: Select[Any]) -> list[str] | None:
 def _few_searched(connection: Connection, tenant_id: TenantId, texts: Sequence[str]) -> list[str] | None:
     """Return the devices of a tenant that have all of these texts, where these are few."""
     with bounded(connection):
-        numbers = few_found(connection, found_at_once(tenant_id, holding(texts, exactly=True)), FEW)
+        numbers = few_found(connection, found_at_once(connection, tenant_id, holding(texts, exactly=True)), FEW)
         if not numbers:
             return numbers if numbers is None else []
         those = is_numbered(connection, inventory.c.number, numbers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, text
+from sqlalchemy import ColumnElement, Connection, Select, func, select, text
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage.alerts import Severity
@@ -42,12 +42,6 @@ def be_patient(connection: Connection) -> None:
     """Let the statements of this transaction take long: they are no page's, and nobody waits for them."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(_PATIENCE))
-
-
-def is_small(connection: Connection, tenant_id: TenantId, most: int) -> bool:
-    """Whether a tenant has at most so many devices, retired ones counted; costs no more than that many."""
-    some = select(literal(1)).select_from(inventory).where(inventory.c.tenant_id == tenant_id).limit(most + 1)
-    return connection.scalars(select(func.count()).select_from(some.subquery())).one() <= most
 
 
 def count_devices(

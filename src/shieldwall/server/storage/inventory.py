@@ -16,13 +16,14 @@ from sqlalchemy import Connection, FromClause, Select, func, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage import planning
-from shieldwall.server.storage.bulk import is_named, is_numbered, is_one_of, unsought, where_few
+from shieldwall.server.storage.bulk import is_named, is_numbered, is_one_of, where_few
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.inventory_conditions import Question, question_of
 from shieldwall.server.storage.inventory_phases import Condition, found_in, ordered, steps
 from shieldwall.server.storage.inventory_queries import Cut, Filter, Found, Health, Position, Sort
 from shieldwall.server.storage.inventory_search import few_found
 from shieldwall.server.storage.schema import check_ins, inventory
+from shieldwall.server.storage.tenant_sizes import gone_through
 
 _FEW: Final = 2_000
 
@@ -123,8 +124,8 @@ def _few(connection: Connection, question: Question) -> list[str] | None:
 
     Texts are asked first, unless an index names few others: of few that have them all else is asked, and of none
     nothing. Where they are many, going through all devices in the order wanted meets enough of them soon. Going through
-    them in no order at all is twice as fast, so the tenant is asked for in a way that no index answers; and last,
-    because most rows are of one tenant.
+    them in no order at all is twice as fast (``tenant_sizes``); and whose they are is asked last, because most rows are
+    of one tenant.
     """
     indexed = question.indexed()
     _, *others = question.conditions()
@@ -140,7 +141,7 @@ def _few(connection: Connection, question: Question) -> list[str] | None:
         if question.is_said_by_texts:
             return None
     if not indexed and (not question.by_texts or connection.dialect.name == "sqlite"):
-        mine = unsought(inventory.c.tenant_id) == question.tenant_id
+        mine = gone_through(connection, inventory.c.tenant_id, question.tenant_id)
     return where_few(connection, select(inventory.c.device_id).where(*others, mine), _FEW)
 
 

@@ -101,7 +101,7 @@ class Question:
 
     def found_by_texts(self) -> Select[int]:
         """Select the numbers of devices that fit by their texts, and by what stands beside these."""
-        return found_at_once(self.tenant_id, self.by_texts, self._states_beside_a_text)
+        return found_at_once(self.connection, self.tenant_id, self.by_texts, self._states_beside_a_text)
 
     def indexed(self) -> list[Condition]:
         """Return what an index of the list answers beside whose a row is; nothing where nothing of it is asked for."""

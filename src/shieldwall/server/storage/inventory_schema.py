@@ -126,6 +126,7 @@ device_texts: Final = Table(
     tenant_column(),
     Column("state", String(16), nullable=False),
     Column("text", Text, nullable=False),
+    Index(None, "tenant_id"),
 )
 """What a search looks through of each device (``inventory_rows.searched``), and what it asks beside that."""
 

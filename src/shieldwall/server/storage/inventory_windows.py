@@ -58,12 +58,6 @@ class Effort:
         return self.beside if is_beside or is_apart else self.columns
 
 
-def is_large(connection: Connection, tenant_id: TenantId, beyond: int) -> bool:
-    """Whether a tenant has more than so many devices."""
-    some = select(inventory.c.number).where(inventory.c.tenant_id == tenant_id)
-    return connection.scalars(some.limit(1).offset(beyond)).first() is not None
-
-
 def look_through(connection: Connection, tenant_id: TenantId, asked: Filter, cut: Cut, most: int) -> Window:
     """Return the next devices that fit among the next ``most`` rows of a list, and where the page after it begins."""
     planning.at_once(connection)

@@ -42,6 +42,7 @@ def upgrade() -> None:
         f"INSERT INTO device_texts SELECT inventory.number, tenant_number, inventory.state, {text} FROM inventory"  # noqa: S608 - ours
         " JOIN devices ON devices.number = inventory.number ORDER BY inventory.number"
     )
+    op.create_index("ix_device_texts_tenant_number", "device_texts", ["tenant_number"])
     connection = op.get_bind()
     if connection.dialect.name == "sqlite":
         kept = [column for column in columns_of(connection, "inventory") if column != "search"]
