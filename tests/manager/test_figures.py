@@ -12,6 +12,7 @@ from tests.support.samples import TENANT_ID, a_device, device_id
 
 from shieldwall.contract.ids import KeyThumbprint
 from shieldwall.contract.status import SettingState
+from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.manager import figures
 from shieldwall.server.manager.figures import Eyes, Figures, Fleet, FleetFigures
 from shieldwall.server.manager.policy_reports import counts_of_policies
@@ -33,7 +34,7 @@ def checks_in(world: World, connection: Connection, number: int, ago: timedelta)
         key=KeyThumbprint(f"{number:043d}"),
         epoch=1,
         seq=1,
-        digest=world.catalog.definition(CLOUD).id,  # type: ignore[arg-type]  # any text will do
+        digest=digest_of_bytes(b"request"),
         at=world.clock.now() - ago,
     )
     assert found is not None
