@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 import pytest
-from sqlalchemy import Column, MetaData, String, Table, event, select, update
+from sqlalchemy import Column, MetaData, String, Table, event, or_, select, update
 from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, device_id
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage import devices, inventory, tenant_sizes, tenants
 from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import Filter
-from shieldwall.server.storage.inventory_search import begins
+from shieldwall.server.storage.inventory_queries import Cut, Filter
+from shieldwall.server.storage.inventory_search import beginnings
 from shieldwall.server.storage.migrate import upgrade
 from shieldwall.server.storage.schema import device_texts, metadata
 from shieldwall.server.storage.schema import devices as device_rows
 
 EVERYBODY = Filter(inactive_before=NOON - timedelta(days=7), states=frozenset(DeviceState))
-IDS = (
-    "aaaa0000-0000",
-    "a1aa0000-0000",
-    "12aa3400-0000",
-    "1dddff00-0000",
-    "ffff0000-0000",
-    "fa000000-0000",
-    "0c410000-0",
-)
+IDS = tuple(map("".join, product("adf0-", repeat=5)))
+"""All letters that may be one with the next somewhere, in all orders, and two others."""
 
 
 def found(database: Database, search: str, asked: Filter = EVERYBODY) -> tuple[str, ...] | None:
@@ -91,12 +85,20 @@ def test_beginnings_are_found_whatever_language_a_database_orders_by(database: D
     with database.write() as connection:
         ids.create(connection, checkfirst=False)
         connection.execute(ids.insert(), [{"id": each} for each in IDS])
-        for each in IDS:
-            for length in range(1, len(each) + 1):
-                begun = each[:length]
-                expected = {other for other in IDS if other.startswith(begun)}
-                assert set(connection.scalars(select(ids.c.id).where(begins(ids.c.id, begun)))) == expected, begun
+        for begun in map("".join, product("adf0", repeat=4)):
+            expected = {each for each in IDS if each.startswith(begun)}
+            assert set(connection.scalars(select(ids.c.id).where(or_(*beginnings(ids.c.id, begun))))) == expected, begun
         ids.drop(connection)
+
+
+def test_of_no_state_nobody_is_found(tenant_database: Database) -> None:
+    nobody = replace(EVERYBODY, search="web", states=frozenset())
+    with tenant_database.write() as connection:
+        devices.add(connection, a_device(1, display_name="web"))
+    with tenant_database.read() as connection:
+        assert inventory.count(connection, TENANT_ID, nobody) == 0
+        assert inventory.few(connection, TENANT_ID, nobody) == ()
+        assert inventory.portion(connection, TENANT_ID, nobody, Cut()) == ()
 
 
 @pytest.mark.parametrize("few_rows", [tenant_sizes.FEW_ROWS, 0])

@@ -224,6 +224,11 @@ def test_a_filter_keeps_whom_it_is_about(fleet: Database) -> None:
             assert sorted(numbers(listed(fleet, asked, latest_first, 5))) == expected, changes
             with fleet.read() as connection:
                 assert inventory.count(connection, TENANT_ID, asked) == len(expected), changes
+            patch.setattr(inventory_conditions, "MANY", -1)
+            patch.setattr(inventory_states, "FEW", -1)
+            patch.setattr(inventory_states, "MANY", -1)
+            for by in (Sort.NAME, Sort.LAST_CHECK_IN):
+                assert sorted(numbers(listed(fleet, asked, Order(by=by), 5))) == expected, (changes, by)
         with fleet.read() as connection:
             assert inventory.count(connection, TENANT_ID, asked) == len(expected)
             assert inventory.count(connection, TENANT_ID, asked, most=3) == min(3, len(expected))

@@ -167,7 +167,7 @@ def test_texts_that_are_looked_for_are_asked_before_all_else(
 
 
 @pytest.mark.usefixtures("some_devices")
-@pytest.mark.parametrize("word", [device_id(5), "1234", "9abc-"])
+@pytest.mark.parametrize("word", [device_id(5), "1234", "9abc-", "ffff", "dada"])
 def test_ids_are_found_by_how_they_begin_in_their_indexes(plans: tuple[Connection, list[str]], word: str) -> None:
     connection, found = plans
     inventory.few(connection, TENANT_ID, replace(EVERYBODY, search=word))

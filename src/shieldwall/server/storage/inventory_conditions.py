@@ -133,9 +133,9 @@ class Question:
         return bool(words_of(asked.search)) and asked == alone and not asked.only
 
     @property
-    def _states_beside_a_text(self) -> frozenset[DeviceState]:
-        """Return the states that are asked for, where not all are."""
-        return frozenset() if self.filter.states == frozenset(DeviceState) else self.filter.states
+    def _states_beside_a_text(self) -> frozenset[DeviceState] | None:
+        """Return the states that are asked for, which may be none; ``None`` where all are."""
+        return None if self.filter.states == frozenset(DeviceState) else self.filter.states
 
     def beside_a_search(self, phase: Phase | None = None) -> list[Condition]:
         """Return what a row of the tenant has to fit beside a search; states that this one asks for are left to it.

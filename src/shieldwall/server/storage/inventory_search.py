@@ -29,6 +29,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    union_all,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -42,8 +43,8 @@ from shieldwall.server.storage.tenant_sizes import gone_through
 
 _ESCAPE: Final = "\\"
 _AN_ID: Final = re.compile("[0-9a-f-]{4,36}")
-_ONE_LETTER: Final = "adf"
-"""What may be one letter with what follows it, for a database that orders as Danish (aa) or Welsh (dd, ff) does."""
+_TWICE_IS_ANOTHER: Final = "adf"
+"""What is another letter where it stands twice, in a database that orders as Danish (aa) or Welsh (dd, ff) does."""
 _BEHIND: Final = ("\u16ea", "zz")
 """What comes behind all letters of ids: one of both does, wherever a database orders as a language does. A rune comes
 behind Latin letters but where those come last, as in Korean; there no two of them are another one behind z."""
@@ -59,26 +60,26 @@ def searching(text: str) -> tuple[ColumnElement[bool], ...]:
     return (is_found(words_of(text)),) if words_of(text) else ()
 
 
-def is_found(words: Iterable[str], states: Collection[DeviceState] = ()) -> ColumnElement[bool]:
-    """Say that all of these words find the device of a row of ``inventory``, and that it is in one of these states.
+def is_found(words: Iterable[str], states: Collection[DeviceState] | None = None) -> ColumnElement[bool]:
+    """Say that all of these words find the device of a row of ``inventory``, and that it is in one of the ``states``.
 
     What no other column of the row is needed for is looked up beside the text: then SQLite need not read the row.
     """
     beside = exists().where(device_texts.c.number == inventory.c.number, *holding(words))
-    return beside.where(device_texts.c.state.in_(sorted(states))) if states else beside
+    return beside if states is None else beside.where(device_texts.c.state.in_(sorted(states)))
 
 
 def found_at_once(
     connection: Connection,
     tenant_id: TenantId,
     conditions: Sequence[ColumnElement[bool]],
-    states: Collection[DeviceState] = (),
+    states: Collection[DeviceState] | None = None,
 ) -> Select[int]:
     """Select the numbers of a tenant's devices whose texts are so: in one go through all of them.
 
     PostgreSQL knows by itself how many of all texts are the tenant's.
     """
-    asked = (device_texts.c.state.in_(sorted(states)),) if states else ()
+    asked = () if states is None else (device_texts.c.state.in_(sorted(states)),)
     mine = device_texts.c.tenant_id == tenant_id
     if connection.dialect.name == "sqlite":
         mine = gone_through(connection, device_texts.c.tenant_id, tenant_id)
@@ -105,18 +106,22 @@ def beginning_ids(word: str) -> CompoundSelect[int] | None:
     """Select the numbers of the devices of which an id begins with a word; ``None`` where none could."""
     if _AN_ID.fullmatch(word) is None:
         return None
-    return (
-        select(devices.c.number)
-        .where(begins(devices.c.id, word))
-        .union_all(select(devices.c.number).where(begins(devices.c.object_id, word)))
-    )
+    ids = (devices.c.id, devices.c.object_id)
+    return union_all(*(select(devices.c.number).where(each) for column in ids for each in beginnings(column, word)))
 
 
-def begins(column: ColumnElement[str], word: str) -> ColumnElement[bool]:
-    """Say it as a range of an index, which on PostgreSQL orders as the database does, and exactly beside that."""
-    sure = word.rstrip(_ONE_LETTER)
-    behind = _Greater(*(literal(sure + each) for each in _BEHIND))
-    return and_(column >= sure, column < behind, func.substr(column, 1, len(word)) == word)
+def beginnings(column: ColumnElement[str], word: str) -> tuple[ColumnElement[bool], ...]:
+    """Say that a text begins with a word, as ranges of an index of which it is in one or more, and exactly beside that.
+
+    On PostgreSQL an index orders as the database does. Where the last letter and one like it behind it are another
+    letter, texts that go on with that are a range apart.
+    """
+    begun = (word, word + word[-1]) if word[-1] in _TWICE_IS_ANOTHER else (word,)
+    return tuple(and_(_range(column, each), func.substr(column, 1, len(word)) == word) for each in begun)
+
+
+def _range(column: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    return and_(column >= word, column < _Greater(*(literal(word + each) for each in _BEHIND)))
 
 
 def _stands(text: str) -> ColumnElement[bool]:

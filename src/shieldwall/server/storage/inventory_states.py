@@ -71,7 +71,8 @@ def of_states(
         return inventory.c.device_id.in_(list(connection.scalars(theirs)))
     if number <= MANY:
         return inventory.c.device_id.in_(theirs)
-    mine = select(check_ins.c.device_id).where(check_ins.c.device_id == inventory.c.device_id)
+    its_own = check_ins.c.device_id == inventory.c.device_id
+    mine = select(check_ins.c.device_id).where(its_own).correlate(inventory)  # a list may be one of check-ins itself
     if len(others) < len(chosen):
         return ~mine.where(_are(others)).exists()
     return mine.where(_are(chosen)).exists()

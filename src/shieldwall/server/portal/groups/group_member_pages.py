@@ -57,7 +57,7 @@ def list_members(
 ) -> Response[str]:
     """Show the devices of a group that fit a search, and devices that could be added."""
     wanted, sight = parse_group_id(group_id), sight_of(request)
-    asked = {name: request.query_params.get(name, "")[:_LONGEST_SEARCH].strip() for name in ("search", "add")}
+    asked = {name: _plain(request.query_params.get(name, "")) for name in ("search", "add")}
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, wanted)
         behind = group_members.place_of(connection, _after(page_of(request)))
@@ -171,6 +171,11 @@ def explain_membership(
 
 
 HANDLERS: Final[tuple[Any, ...]] = (list_members, add_members, remove_member, export_members, explain_membership)
+
+
+def _plain(text: str) -> str:
+    """Return what is searched for, without what no device can have in its name and one engine takes for an end."""
+    return text.replace("\0", " ")[:_LONGEST_SEARCH].strip()
 
 
 def _after(page: Page) -> DeviceId | None:
