@@ -7,8 +7,8 @@ are the elapsed time of a page of a hundred resources, with all that a listing s
 
 from __future__ import annotations
 
-import os
 import gc
+import os
 import statistics
 import time
 from collections.abc import Iterator
