@@ -226,6 +226,7 @@ def test_an_assigned_group_is_made_filled_and_emptied(world: AdminWorld, ada: Cl
     assert sends(ada, add, fields | {"devices": f"web-1\n{device_id(2)}", "device": ""}).status_code == 303
     assert members(world, new) == {device_id(1), device_id(2)}
     assert "db-1" not in one_line(ada, f"{path}/members?search=web")
+    assert "db-1" not in one_line(ada, f"{path}/members?search=%00web"), "which one engine takes for the end"
 
     remove = f"{path}/members/remove"
     fields = fields_of(ada.get(f"{path}/members").text, remove)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, exists, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.storage import tenant_sizes
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.schema import assignments, devices, onboarding_packages
 
@@ -53,5 +54,4 @@ def has_assignments(connection: Connection, tenant_id: TenantId) -> bool:
 
 def is_small(connection: Connection, tenant_id: TenantId, most: int = SMALL) -> bool:
     """Say whether a tenant has no more devices than a page may look at one by one whenever somebody opens it."""
-    counted = select(devices.c.id).where(devices.c.tenant_id == tenant_id).limit(most + 1).subquery()
-    return connection.scalars(select(func.count()).select_from(counted)).one() <= most
+    return not tenant_sizes.is_large(connection, tenant_id, most)
