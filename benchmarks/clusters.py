@@ -10,7 +10,7 @@ import pwd
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -52,8 +52,16 @@ class Cluster:
         return [self.postmaster, *children(self.postmaster)]
 
     def processor_seconds(self) -> float:
-        """Add up the work of all its processes, of those that have ended too."""
-        return processor_seconds([self.postmaster], with_children=True) + processor_seconds(children(self.postmaster))
+        """Add up the work of all its processes, of those that have ended too.
+
+        One that ends meanwhile is counted neither by itself nor with its parent, so all are looked at again.
+        """
+        while True:
+            there = children(self.postmaster)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                worked = processor_seconds(there) + processor_seconds([self.postmaster], with_children=True)
+                if set(there) <= set(children(self.postmaster)):
+                    return worked
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,10 @@ def apart(pids: Iterable[int]) -> Iterator[None]:
         return
     first = {min(cores)}
     for pid in pids:
-        for thread in _threads(pid):
-            with suppress(ProcessLookupError):  # it ended by itself just now
-                os.sched_setaffinity(thread, first)
+        with suppress(FileNotFoundError):  # a process that ended by itself just now
+            for thread in _threads(pid):
+                with suppress(ProcessLookupError):  # a thread that did
+                    os.sched_setaffinity(thread, first)
     os.sched_setaffinity(0, cores - first)
     try:
         yield
