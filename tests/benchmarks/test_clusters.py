@@ -34,7 +34,13 @@ def test_without_postgresql_what_has_a_bar_is_named_as_not_measured(
     assert missing == Figure.missing("lost", "", "needs PostgreSQL", engine=POSTGRESQL, bar=KILLS_LOST)
 
 
-_COMING_AND_GOING = "while :; do sh -c 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done' & wait; done"
+_COMING_AND_GOING = """
+n=0
+while [ $n -lt 20000 ]; do
+    n=$((n+1))
+    sh -c 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done' & wait
+done
+"""
 
 
 def test_work_is_counted_once_while_processes_end() -> None:
