@@ -94,6 +94,34 @@ def test_any_gateway_answers_any_device_and_the_end_of_one_is_noticed_by_none(
     assert set(again) <= {200, 204}
 
 
+def test_check_ins_without_news_go_on_while_no_gateway_is_ready(
+    scaled: ScaledServer, fleet: StormFleet, tmp_path: Path
+) -> None:
+    """The signer ends, so no ``/readyz`` says 200; longer than HAProxy needs to hear of it.
+
+    As it hears of it, it shuts what is under way at that moment: devices come again.
+    """
+    authority, at_once, rounds = scaled.server.authority, 16, list[Counter[int]]()
+    with haproxy(scaled.server.settings, gateways(scaled), tmp_path):
+        answered(scaled, [device.check_in(authority, time.time()) for device in fleet], fleet)
+        scaled.parts[0].kill()
+        try:
+            until = time.monotonic() + 8
+            while time.monotonic() < until:
+                with stormed(scaled.port) as storm:
+                    requests = [device.check_in(authority, time.time()) for device in fleet]
+                    outcomes = keep_up(storm, requests, at_once=at_once)
+                    rounds.append(Counter(outcome.status for outcome in outcomes))
+                time.sleep(0.5)
+        finally:
+            scaled.begin("signer")
+            scaled.until_ready()
+    assert rounds[-1] == {204: DEVICES}
+    found = sum(rounds, Counter[int]())
+    assert set(found) <= {204, 0}
+    assert found[0] <= at_once * len(gateways(scaled))
+
+
 def test_a_request_that_is_repeated_at_another_gateway_has_one_effect(scaled: ScaledServer, fleet: StormFleet) -> None:
     """The same check-in at both at once, over and over: what it tells of is counted one time."""
     device, authority = fleet.device(1), scaled.server.authority
