@@ -21,11 +21,11 @@ SERVICES = ("shieldwall.service", "shieldwall@.service", "shieldwall-gateway@.se
 PROGRAM = "/opt/shieldwall/bin/shieldwall"
 
 
-def service(name: str) -> configparser.SectionProxy:
+def service(name: str, section: str = "Service") -> configparser.SectionProxy:
     parsed = configparser.RawConfigParser(strict=False, interpolation=None)
     parsed.optionxform = str  # type: ignore[assignment,method-assign]  # names of directives are spelled as they are
     parsed.read(UNITS / name)
-    return parsed["Service"]
+    return parsed[section]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -82,6 +82,13 @@ def test_the_server_ends_its_processes_itself_and_comes_back_quickly() -> None:
 
     assert (found["Type"], found["KillMode"], found["StateDirectoryMode"]) == ("exec", "mixed", "0700")
     assert (found["Restart"], found["RestartSec"]) == ("on-failure", "1")
+
+
+@pytest.mark.parametrize("name", [each for each in SERVICES if "backup" not in each])
+def test_systemd_never_gives_up_on_a_server(name: str) -> None:
+    """It does by itself after five starts in ten seconds, and a start without a database takes less than one."""
+    assert service(name)["Restart"] == "on-failure"
+    assert service(name, "Unit")["StartLimitIntervalSec"] == "0"
 
 
 def test_the_documentation_names_every_unit() -> None:
