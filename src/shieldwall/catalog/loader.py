@@ -17,6 +17,7 @@ import msgspec
 from shieldwall.catalog.model import Catalog, Dependency, PolicyTemplate, SettingDefinition
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import SettingId, TemplateId
+from shieldwall.contract.kinds import learned
 
 T = TypeVar("T")
 
@@ -85,7 +86,7 @@ def assemble(version: str, profiles: list[Profile]) -> Catalog:
 
 def _read(folder: Path, name: str, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=kind)
+        return msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=learned(kind))
     except (OSError, msgspec.DecodeError) as error:
         raise BrokenCatalogError(f"{name}.json: {error}") from None
 

@@ -19,6 +19,7 @@ import msgspec.inspect
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import Digest
+from shieldwall.contract.kinds import learned
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class Canonical(Generic[T]):
     def __init__(self, kind: type[T]) -> None:
         """Prepare. Raises: TypeError where the kind has a number without bounds, or a part of any kind."""
         _refuse_unbounded(msgspec.inspect.type_info(kind))
-        self._decoder = msgspec.json.Decoder(kind, strict=True)
+        self._decoder = msgspec.json.Decoder(learned(kind), strict=True)
 
     def read(self, data: bytes) -> T | None:
         """Return the value, or ``None`` where ``decode`` has to find out what it is and what is wrong with it."""
@@ -70,7 +71,7 @@ class Canonical(Generic[T]):
 def convert(value: Any, kind: type[T]) -> T:
     """Give an already parsed JSON value its type, without coercion. Raises: InvalidJsonError."""
     try:
-        return msgspec.convert(value, kind, strict=True)
+        return msgspec.convert(value, learned(kind), strict=True)
     except msgspec.ValidationError as error:
         raise InvalidJsonError(_readable(str(error))) from None
 

@@ -18,6 +18,7 @@ import msgspec
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
+from shieldwall.contract.kinds import learned
 from shieldwall.server.storage import changes
 from shieldwall.server.storage.changes import Feed, FeedState, Place
 from shieldwall.server.storage.database import Database
@@ -127,7 +128,7 @@ def opened(token: str, feed: Feed, state: FeedState, now: datetime) -> State:
         seal, body = content[:_SEAL_BYTES], content[_SEAL_BYTES:]
         if _written(content) != token or not hmac.compare_digest(seal, _seal(state.key, body)):
             raise InvalidDeltaTokenError("The token is not one that we gave out.")
-        read = msgspec.msgpack.decode(body, type=State)
+        read = msgspec.msgpack.decode(body, type=learned(State))
     except (binascii.Error, ValueError):
         raise InvalidDeltaTokenError("The token is not one that we gave out.") from None
     if read.feed != feed:

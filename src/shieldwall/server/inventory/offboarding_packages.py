@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, PackageId, TenantId
+from shieldwall.contract.kinds import learned
 from shieldwall.contract.messages import Envelope
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device
@@ -112,7 +113,7 @@ def make(
                 "platforms": record.platforms,
                 "deviceIds": record.device_ids,
             },
-            OffboardingPackage,
+            learned(OffboardingPackage),
         )
     )
     return record, envelope

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PackageId, TenantId
+from shieldwall.contract.kinds import learned
 from shieldwall.contract.messages import Envelope
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
@@ -215,7 +216,7 @@ def _document(record: OnboardingPackageRecord, root: TrustRoot, address: ServerA
         "joinType": record.join_type,
     }
     try:
-        return msgspec.convert(members, OnboardingPackage)
+        return msgspec.convert(members, learned(OnboardingPackage))
     except msgspec.ValidationError as error:
         raise InvalidPackageDraftError(f"No device would accept the package: {error}.", member="serverUrls") from None
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import TenantId
+from shieldwall.contract.kinds import learned
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.storage import fleet_samples
 
@@ -72,7 +73,7 @@ def keep(connection: Connection, tenant_id: TenantId, figures: Figures) -> None:
 def history(connection: Connection, tenant_id: TenantId, since: datetime) -> tuple[tuple[datetime, Sample], ...]:
     """Return the samples of a tenant from a moment on, the oldest first."""
     found = fleet_samples.since(connection, tenant_id, since)
-    return tuple((at, msgspec.json.decode(text, type=Sample)) for at, text in found)
+    return tuple((at, msgspec.json.decode(text, type=learned(Sample))) for at, text in found)
 
 
 def ended(moments: Collection[datetime], now: datetime) -> frozenset[datetime]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId, TemplateId, TenantId
+from shieldwall.contract.kinds import learned
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.assignments import Assigned
@@ -245,7 +246,7 @@ def _read(record: UnfinishedRecord) -> Unfinished:
         tenant_id=record.tenant_id,
         person_id=record.person_id,
         policy_id=record.policy_id,
-        content=msgspec.json.decode(record.document, type=Content),
+        content=msgspec.json.decode(record.document, type=learned(Content)),
         created_at=record.created_at,
         updated_at=record.updated_at,
     )

@@ -19,6 +19,7 @@ from pyroaring import BitMap
 
 from shieldwall import __version__
 from shieldwall.contract.ids import GroupId
+from shieldwall.contract.kinds import learned
 from shieldwall.server.reporting.image import FleetImage, ImageState
 from shieldwall.server.settings import write_private
 from shieldwall.server.storage.fleet_feed import Place
@@ -82,7 +83,7 @@ def read(path: Path) -> Snapshot | None:
         digest, packed = content[:_DIGEST], content[_DIGEST:]
         if sha256(packed).digest() != digest:
             return None
-        found = msgspec.msgpack.decode(packed, type=_File)
+        found = msgspec.msgpack.decode(packed, type=learned(_File))
     except (OSError, msgspec.MsgspecError):
         return None
     if found.form != _FORM:
