@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
+from tests.support.ports import free_port
 from tests.support.samples import HandClock
 
 from shieldwall.server.push import waking
@@ -27,12 +28,29 @@ class GoneBroker:
     is_closed: bool = True
 
 
+def waker(home: Path, broker: str) -> Waking:
+    return Waking(
+        push=PushSettings(url=broker),
+        account=Ed25519PrivateKey.generate(),
+        context=ssl.create_default_context(),
+        database=Database.at(home / "empty.db"),
+        clock=HandClock(),
+        measures=PushMeasures(CollectorRegistry()),
+    )
+
+
 async def fails() -> None:
     raise ConnectionResetError("Connection lost")
 
 
 async def never_ends() -> None:
     await asyncio.Event().wait()
+
+
+def test_why_a_broker_is_not_reached_is_told(tmp_path: Path) -> None:
+    """The client itself would say that no servers are available."""
+    with pytest.raises(OSError, match="Connect call failed"):
+        asyncio.run(waker(tmp_path, f"tls://127.0.0.1:{free_port()}")._connected())
 
 
 @pytest.mark.parametrize("close", [fails, never_ends])
@@ -52,16 +70,7 @@ def test_a_connection_that_cannot_be_closed_is_followed_by_another(
 
         monkeypatch.setattr(waking, "_CONNECT_SECONDS", 0.01)
         monkeypatch.setattr(Waking, "_connected", connected)
-        waking_devices = asyncio.ensure_future(
-            Waking(
-                push=PushSettings(url="tls://broker.example:4222"),
-                account=Ed25519PrivateKey.generate(),
-                context=ssl.create_default_context(),
-                database=Database.at(tmp_path / "empty.db"),
-                clock=HandClock(),
-                measures=PushMeasures(CollectorRegistry()),
-            ).run()
-        )
+        waking_devices = asyncio.ensure_future(waker(tmp_path, "tls://broker.example:4222").run())
         async with asyncio.timeout(5):
             await another.wait()
         waking_devices.cancel()

@@ -57,6 +57,20 @@ def test_a_log_that_finds_no_room_ends_nothing() -> None:
     assert done.stdout == b"went on\n"
 
 
+def test_a_warning_that_is_repeated_at_once_takes_one_line() -> None:
+    program = (
+        "import structlog\n"
+        "from shieldwall.server.observability import log_as_json\n"
+        "log_as_json('test')\n"
+        "for _ in range(9):\n"
+        "    structlog.get_logger().warning('events_not_read', cause='No database.')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    (said,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (said["event"], said["cause"], said["level"]) == ("events_not_read", "No database.", "warning")
+
+
 HOSTILE = "\u202egnp.exe \x1b[31m =cmd() '; DROP TABLE devices; -- <script> \U0001f600 \r\nforged line \u2028 end"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -122,6 +123,21 @@ def test_a_ledger_that_is_gone_does_not_start_over_in_silence(data: Path) -> Non
 
     (data / "signer" / "ledger.sqlite3").write_bytes(b"")
     assert "A new ledger begins" in said(data)
+
+
+def test_the_signer_speaks_in_json_lines_as_all_processes_of_a_server_do(data: Path) -> None:
+    (warning,) = [json.loads(line) for line in said(data).encode().splitlines()]
+    assert (warning["process"], warning["level"]) == ("signer", "warning")
+    assert warning["timestamp"].endswith("Z")
+
+    (key,) = data.glob("keys/*/policy.key.pem")
+    key.chmod(0o644)
+    process = start(data)
+    _, text = process.communicate(timeout=20)
+    (failure,) = [json.loads(line) for line in text.splitlines()]
+    assert (process.returncode, failure["event"], failure["code"]) == (1, "signer_not_started", "signerKeyFiles")
+    assert failure["cause"]
+    assert failure["remedy"]
 
 
 def said(data: Path) -> str:

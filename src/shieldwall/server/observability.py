@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shieldwall.server.repetitions import Repetitions
 from shieldwall.server.replacements import Cause, counted
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.upkeep import Upkeep, failures, last_done
@@ -57,6 +59,7 @@ def log_as_json(process: str) -> None:
     ]
     structlog.configure(
         processors=[
+            Repetitions(time.monotonic),
             *shared,
             _TRACEBACKS,
             structlog.processors.JSONRenderer(),

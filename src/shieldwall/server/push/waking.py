@@ -92,7 +92,7 @@ class Waking:
             try:
                 client = await self._connected()
             except Exception as error:  # noqa: BLE001 - a foreign client: whatever it is, it is tried again
-                _log.warning("broker_not_reached", url=self.push.url, cause=str(error))
+                _log.warning("broker_not_reached", url=self.push.url, cause=str(error) or type(error).__name__)
                 await self.sleep(_CONNECT_SECONDS)
                 continue
             try:
@@ -139,24 +139,33 @@ class Waking:
 
     async def _connected(self) -> Client:
         import nats  # noqa: PLC0415 - loaded only where a server has a broker
+        from nats.errors import NoServersError  # noqa: PLC0415 - as above
 
         key = Ed25519PrivateKey.generate()
         name = name_of(KeyUse.USER, key.public_key())
 
-        async def ignored(_: Exception) -> None:
-            """Say nothing: a connection that fails is told of by whoever uses it."""
+        troubles: list[Exception] = []
 
-        return await nats.connect(
-            self.push.url,
-            tls=self.context,
-            user_jwt_cb=lambda: bytearray(publisher_token(self.account, name, self.clock.now()).encode("ascii")),
-            signature_cb=lambda nonce: base64.b64encode(key.sign(nonce.encode("ascii"))),
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            connect_timeout=_CONNECT_SECONDS,
-            error_cb=ignored,
-        )
+        async def note(trouble: Exception) -> None:
+            """Keep why a broker was not reached, and say nothing: what fails later is told of by whoever uses it."""
+            troubles[:] = [trouble]
+
+        try:
+            return await nats.connect(
+                self.push.url,
+                tls=self.context,
+                user_jwt_cb=lambda: bytearray(publisher_token(self.account, name, self.clock.now()).encode("ascii")),
+                signature_cb=lambda nonce: base64.b64encode(key.sign(nonce.encode("ascii"))),
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=_CONNECT_SECONDS,
+                error_cb=note,
+            )
+        except NoServersError:
+            if troubles:  # which say more than that none is left to try
+                raise troubles[-1] from None
+            raise
 
 
 async def _hang_up(client: Client) -> None:

@@ -24,6 +24,7 @@ from shieldwall.server.signer import dispatch, wire
 from shieldwall.server.signer.afar import door_context, role_of
 from shieldwall.server.signer.client import SignerClient
 from shieldwall.server.signer.errors import NotPermittedError, SignerError, UnsignableDocumentError
+from shieldwall.server.signer.saying import log_as_json
 
 MAX_CONNECTIONS: Final = 64
 HANDSHAKE_SECONDS: Final = 10.0
@@ -102,7 +103,7 @@ class Door:
 
 def main(data: Path, address: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="signer door: %(message)s")
+    log_as_json("signer-door")
     os.umask(0o077)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

@@ -20,6 +20,7 @@ from pathlib import Path
 from shieldwall.server.signer.errors import KeyFilesError, SignerError
 from shieldwall.server.signer.keys import held_tenants, load_keys
 from shieldwall.server.signer.ledger import Ledger
+from shieldwall.server.signer.saying import log_as_json
 from shieldwall.server.signer.serving import SignerServer
 from shieldwall.server.signer.sockets import listening
 from shieldwall.server.signer.tenants import TenantSigners
@@ -44,13 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="shieldwall-signer", description="Holds the keys and signs.")
     parser.add_argument("data", type=Path, help="the server's data directory")
     data: Path = parser.parse_args(arguments).data
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="signer: %(message)s")
+    log_as_json("signer")
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys shall not end in a core file
     try:
         return _serve(data)
     except SignerError as error:
-        logging.getLogger(__name__).critical("%s (%s) %s", error.cause, error.code, error.advice)
+        told = {"code": error.code, "cause": error.cause, "remedy": error.advice}
+        logging.getLogger(__name__).critical("signer_not_started", extra=told)
         return 1
 
 
