@@ -217,6 +217,16 @@ def test_a_token_that_somebody_wrote_breaks_nothing(office: tuple[AdminWorld, Cl
                 assert answer.status_code in {200, 400}, (path, order, values, answer.text)
 
 
+def test_the_next_page_is_asked_for_as_the_first_was(office: tuple[AdminWorld, Client, dict[str, str]]) -> None:
+    _, graph, _ = office
+    options = ["$top=1", "$orderby=displayName", "$count=true", "$select=id", "$format=json"]
+
+    for order in (options, options[::-1]):
+        asked = f"/v1.0/groups?{'&'.join(order)}"
+        following = graph.get(asked).json()["@odata.nextLink"]
+        assert following.partition("&$skiptoken=")[0] == f"{PUBLIC_URL}{asked}"
+
+
 @pytest.mark.parametrize("path", ["/v1.0/groups", "/beta/devices", "/v1.0/deviceManagement/managedDevices"])
 def test_a_count_is_a_number_alone(office: tuple[AdminWorld, Client, dict[str, str]], path: str) -> None:
     _, graph, _ = office

@@ -154,7 +154,7 @@ def _selected(resource: Json, state: State) -> Json:
 def _options(request: GraphRequest) -> dict[str, str]:
     """Read the query options. An empty token is none: so a client begins anew. Raises: InvalidQueryError."""
     found: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
+    for name, value in request.query_params.items():
         option = name.lower()
         if option not in _OPTIONS:
             raise InvalidQueryError(f"The query option {name[:64]!r} is not supported here.")

@@ -147,5 +147,6 @@ def _etag(state: str | None) -> dict[str, str]:
 
 
 def _options(request: GraphRequest) -> str:
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name.lower() not in _PLACES]
+    """Write the options down in the order in which they were asked: ``multi_items`` has another in each process."""
+    kept = [(name, value) for name, value in request.query_params.items() if name.lower() not in _PLACES]
     return "".join(f"{urlencode([option], safe='$,')}&" for option in kept)

@@ -233,7 +233,7 @@ def _close(services: AdminServices, request: PageRequest, purpose: Purpose, chal
 
 def _single(request: PageRequest) -> dict[str, str]:
     """Read the parameters of an answer, each of which stands once. Raises: FederationRefusedError."""
-    pairs = list(request.query_params.multi_items())
+    pairs = list(request.query_params.items())
     given = dict(pairs)
     if len(given) != len(pairs) or any(len(value) > _LONGEST_PARAMETER for value in given.values()):
         raise FederationRefusedError("The identity provider's answer cannot be read.")
