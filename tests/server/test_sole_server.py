@@ -9,6 +9,7 @@ import pytest
 from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.roles import Role
 from shieldwall.server.settings import resolved
 from shieldwall.server.settings_file import SettingsFile
 from shieldwall.server.sole_server import AlreadyRunningError, PortTakenError, sole_server
@@ -35,3 +36,21 @@ def test_one_data_directory_is_one_server(tmp_path: Path) -> None:
         sole_server(settings),
     ):
         pass
+
+
+def test_administrators_and_devices_have_ports_of_their_own(tmp_path: Path) -> None:
+    """Granian would let both listen there, and each get half of the other's requests."""
+    port = free_port()
+    settings = resolved(
+        tmp_path,
+        SettingsFile(
+            tenant_id=TenantId("00000000-0000-4000-8000-00000000000a"),
+            database="sqlite:///x",
+            public_port=port,
+            gateway_port=port,
+        ),
+    )
+    with pytest.raises(PortTakenError, match="administrators and of devices"), sole_server(settings):
+        pass
+    with sole_server(settings, [Role.GATEWAY]):
+        pass  # the other one may be on another machine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from time import monotonic
@@ -15,10 +14,9 @@ from shieldwall.server.plain_logging import structlog  # before all that would l
 # isort: split
 
 from shieldwall.server import main, settings
+from shieldwall.server.beginning import run_process
 from shieldwall.server.gateway_process import spare_collections, stop_signal
 from shieldwall.server.listener import Listener
-from shieldwall.server.observability import log_as_json
-from shieldwall.server.storage import failed_syncs
 
 
 async def serve(data: Path) -> None:
@@ -41,7 +39,4 @@ async def serve(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.umask(0o077)
-    log_as_json("admin")
-    failed_syncs.end_process_on_failure()
-    uvloop.run(serve(Path(sys.argv[1])))
+    run_process("admin", lambda: uvloop.run(serve(Path(sys.argv[1]))))

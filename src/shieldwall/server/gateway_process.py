@@ -21,9 +21,8 @@ from shieldwall.server.plain_logging import structlog  # before all that would l
 # isort: split
 
 from shieldwall.server import gateway_composition, settings
+from shieldwall.server.beginning import run_process
 from shieldwall.server.listener import Listener
-from shieldwall.server.observability import log_as_json
-from shieldwall.server.storage import failed_syncs
 
 _NEW_OBJECTS: Final = 20_000
 """So many more objects than before, and the collector looks at them: a millisecond's work."""
@@ -75,9 +74,10 @@ def stop_signal() -> asyncio.Event:
     return asked
 
 
-if __name__ == "__main__":
-    os.umask(0o077)
-    log_as_json("gateway")
-    failed_syncs.end_process_on_failure()
+def _run() -> None:
     let_others_finish()  # first, as threads take it from the one that starts them
     uvloop.run(serve(Path(sys.argv[1]), *map(int, sys.argv[2:3])))
+
+
+if __name__ == "__main__":
+    run_process("gateway", _run)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server import replacements
+from shieldwall.server import needed_files, replacements
 from shieldwall.server.roles import DEFAULT, Role
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.settings_file import SignerDoor
@@ -42,10 +42,11 @@ async def run(settings: ServerSettings, on_ready: Callable[[], None], roles: Col
     """Run a server, or the part of it that ``roles`` name, until SIGINT or SIGTERM.
 
     Raises:
-        AlreadyRunningError, PortTakenError: It cannot start here.
+        AlreadyRunningError, PortTakenError, NeededFileError: It cannot start here.
         StorageUnavailableError, UnknownSchemaError, LogNotSettledError: Not with this database.
         ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
     """
+    needed_files.check(settings, roles)
     with (
         sole_server(settings, roles),
         open_signers(settings) as signer,

@@ -43,6 +43,8 @@ def sole_server(settings: ServerSettings, roles: Collection[Role] = DEFAULT) -> 
         for role in roles:
             name = f"role-{role}-{settings.gateway_port}" if role is Role.GATEWAY else f"role-{role}"
             held.enter_context(_locked(settings, name, fcntl.LOCK_EX))
+        if {Role.ADMIN, Role.GATEWAY} <= set(roles) and settings.public_port == settings.gateway_port:
+            raise PortTakenError(f"Port {settings.public_port} cannot be that of administrators and of devices.")
         for role, port in ((Role.ADMIN, settings.public_port), (Role.GATEWAY, settings.gateway_port)):
             if role in roles:
                 _check_free(settings.listen, port)

@@ -24,9 +24,8 @@ from shieldwall.server.plain_logging import structlog  # before all that would l
 
 from shieldwall.contract.strict_json import encode
 from shieldwall.server import settings
-from shieldwall.server.observability import log_as_json
+from shieldwall.server.beginning import run_process
 from shieldwall.server.settings import ServerSettings
-from shieldwall.server.storage import failed_syncs
 from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.system import SystemClock, new_id
 from shieldwall.server.targeting.following import Following
@@ -213,7 +212,4 @@ async def _rest(asked: asyncio.Event, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    os.umask(0o077)
-    log_as_json("targeting")
-    failed_syncs.end_process_on_failure()
-    asyncio.run(serve(Path(sys.argv[1])))
+    run_process("targeting", lambda: asyncio.run(serve(Path(sys.argv[1]))))
