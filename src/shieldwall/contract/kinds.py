@@ -18,8 +18,11 @@ _learned: Final[set[Any]] = set()
 _turn: Final = threading.Lock()
 
 
-def learned(kind: type[T]) -> type[T]:
-    """Return the kind once msgspec knows all of it. Name it so wherever several threads may read or convert."""
+def learned(kind: T) -> T:
+    """Return a kind, a type or a union, once msgspec knows all of it.
+
+    Name it so wherever several threads may read or convert.
+    """
     if kind not in _learned:
         with _turn:
             msgspec.json.Decoder(kind)

@@ -18,6 +18,7 @@ from shieldwall.agent.applier.state import Stage
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.events import MAX_EVENTS, DeviceEvent
 from shieldwall.contract.ids import DigestField, TenantIdField
+from shieldwall.contract.kinds import learned
 from shieldwall.contract.messages import MAX_MANIFEST_ITEMS, Envelope, InstanceId, Sequence
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import convert, decode_any, encode
@@ -111,7 +112,7 @@ class _Verb(msgspec.Struct, frozen=True):
 
 
 Request: TypeAlias = Look | Adopt | Apply | Refresh | Confirm | Release | Examine | Events
-_shape: Final = msgspec.json.Decoder(Request)
+_shape: Final = msgspec.json.Decoder(learned(Request))
 _LONGEST_CAUSE: Final = 256
 VERBS: Final = ("look", "adopt", "apply", "refresh", "confirm", "release", "examine", "events")
 
@@ -205,7 +206,7 @@ def read_request(body: bytes) -> Request:
 def verb_of(body: bytes) -> str:
     """Return what a request asks for, as it says itself; empty for what is none. Cheap, and proves nothing."""
     try:
-        return msgspec.json.decode(body, type=_Verb).verb
+        return msgspec.json.decode(body, type=learned(_Verb)).verb
     except (msgspec.DecodeError, RecursionError):
         return ""
 

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from shieldwall.contract.kinds import learned
+
 CONFIGURATION: Final = PurePosixPath("/etc/shieldwall/clamav/broker.json")
 PROBE_DIRECTORY: Final = PurePosixPath("/var/lib/shieldwall-applier/probe")
 """Where the applier lays files to see whether they are denied; what is found there is told of apart."""
@@ -55,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def read(content: bytes) -> Settings:
     """Read the file. Raises: msgspec.DecodeError when it says anything else than settings."""
-    return msgspec.json.decode(content, type=Settings)
+    return msgspec.json.decode(content, type=learned(Settings))
 
 
 def write(settings: Settings) -> bytes:

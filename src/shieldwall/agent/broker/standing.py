@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from shieldwall.agent.broker.processes import start_of
+from shieldwall.contract.kinds import learned
 
 DIRECTORY: Final = PurePosixPath("/run/shieldwall")
 STATE: Final = DIRECTORY / "broker.state"
@@ -88,7 +89,7 @@ def read(root: Path) -> State | None:
     if pid is None:
         return None
     try:
-        state = msgspec.json.decode((root / STATE.relative_to("/")).read_bytes(), type=State)
+        state = msgspec.json.decode((root / STATE.relative_to("/")).read_bytes(), type=learned(State))
     except (OSError, msgspec.DecodeError):
         return None
     return state if state.pid == pid else None

@@ -21,6 +21,7 @@ from shieldwall.agent.detections.telling import STEMS, event_of, size_of
 from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
 from shieldwall.contract.events import MAX_EVENTS, DeviceEvent
 from shieldwall.contract.ids import TenantId
+from shieldwall.contract.kinds import learned
 
 TOLD: Final = "told.json"
 MOST_BYTES: Final = 200 * 1024
@@ -143,7 +144,7 @@ class Handing:
 
     def _told(self, tenant: TenantId) -> Told:
         try:
-            told = msgspec.json.decode((self.directory / TOLD).read_bytes(), type=Told)
+            told = msgspec.json.decode((self.directory / TOLD).read_bytes(), type=learned(Told))
         except FileNotFoundError:
             return Told(tenant=tenant)
         except msgspec.DecodeError:  # told again, which the server counts once

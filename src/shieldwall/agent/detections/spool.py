@@ -17,6 +17,7 @@ import msgspec
 from shieldwall.agent.detections.model import Detection
 from shieldwall.agent.host.locking import lock
 from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
+from shieldwall.contract.kinds import learned
 
 DIRECTORY: Final = PurePosixPath("/var/lib/shieldwall-applier/events")
 """Where events wait; root alone writes."""
@@ -71,7 +72,7 @@ def read(directory: Path) -> tuple[Detection, ...]:
             continue
         for line in content.split(b"\n"):
             try:
-                found.append(msgspec.json.decode(line, type=Detection))
+                found.append(msgspec.json.decode(line, type=learned(Detection)))
             except msgspec.DecodeError:
                 continue
     return tuple(found)

@@ -23,6 +23,7 @@ from shieldwall.contract.events import (
     DeviceEvent,
     EventSeverity,
 )
+from shieldwall.contract.kinds import learned
 from shieldwall.contract.strict_json import convert, encode
 
 STEMS: Final = (findings.STEM, spool.STEM, notices.STEM)
@@ -78,7 +79,7 @@ def size_of(event: DeviceEvent) -> int:
 
 
 def _of_finding(line: bytes) -> DeviceEvent:
-    found = msgspec.json.decode(line, type=Finding)
+    found = msgspec.json.decode(line, type=learned(Finding))
     return DeviceEvent(
         id="",
         at=found.at,
@@ -92,7 +93,7 @@ def _of_finding(line: bytes) -> DeviceEvent:
 
 
 def _of_detection(line: bytes) -> DeviceEvent:
-    found = msgspec.json.decode(line, type=Detection)
+    found = msgspec.json.decode(line, type=learned(Detection))
     kind, severity, title = _ACTIONS[found.action]
     if found.threat.startswith(_POTENTIALLY_UNWANTED):
         severity = EventSeverity.LOW
@@ -117,7 +118,7 @@ def _of_detection(line: bytes) -> DeviceEvent:
 
 
 def _of_notice(line: bytes) -> DeviceEvent:
-    found = msgspec.json.decode(line, type=Notice)
+    found = msgspec.json.decode(line, type=learned(Notice))
     severity, title = _NOTICES.get(found.kind, (EventSeverity.LOW, "What looks for threats has something to say"))
     return DeviceEvent(
         id="",

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from shieldwall.agent.edr.events import AuditEvent
 from shieldwall.contract.events import EventKind, EventSeverity
+from shieldwall.contract.kinds import learned
 
 KEY: Final = "shieldwall_edr_"
 """How the keys of our audit rules begin; the name of the pack follows."""
@@ -89,7 +90,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
 def load_rules() -> tuple[Rule, ...]:
     """Read the rules that ship with the agent. Raises: msgspec.ValidationError: they are broken."""
     content = (Path(__file__).parent / "rules.json").read_bytes()  # importlib.resources would cost half a megabyte
-    return msgspec.json.decode(content, type=tuple[Rule, ...])
+    return msgspec.json.decode(content, type=learned(tuple[Rule, ...]))
 
 
 def matching(rules: Iterable[Rule], event: AuditEvent, around: Surroundings) -> tuple[Rule, ...]:

@@ -10,6 +10,7 @@ import msgspec
 
 from shieldwall.agent.firewall_log.netlink import Note
 from shieldwall.agent.firewall_log.packets import described
+from shieldwall.contract.kinds import learned
 
 _WORDS: Final = ("zone", "direction", "action", "cause")
 _NAME: Final = "# name "
@@ -23,7 +24,7 @@ def names_in(script: str) -> dict[str, str]:
         rule, _, name = line.removeprefix(_NAME).partition(" ")
         if line.startswith(_NAME):
             try:
-                names[rule] = msgspec.json.decode(name, type=str)
+                names[rule] = msgspec.json.decode(name, type=learned(str))
             except msgspec.DecodeError:
                 continue
     return names

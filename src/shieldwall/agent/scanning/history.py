@@ -14,6 +14,7 @@ import msgspec
 from shieldwall.agent.detections.model import Source
 from shieldwall.agent.host.files import replace
 from shieldwall.contract.clock import Clock
+from shieldwall.contract.kinds import learned
 
 DIRECTORY: Final = PurePosixPath("/var/lib/shieldwall-applier/scans")
 FILE: Final = "history.jsonl"
@@ -62,7 +63,7 @@ def read(directory: Path) -> tuple[ScanResult, ...]:
     with contextlib.suppress(FileNotFoundError):
         for line in (directory / FILE).read_bytes().split(b"\n"):
             with contextlib.suppress(msgspec.DecodeError):
-                found.append(msgspec.json.decode(line, type=ScanResult))
+                found.append(msgspec.json.decode(line, type=learned(ScanResult)))
     return tuple(found)
 
 

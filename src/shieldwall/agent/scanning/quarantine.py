@@ -26,6 +26,7 @@ from shieldwall.agent.scanning import veil
 from shieldwall.agent.scanning.walking import OpenFile, open_parent
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.contract.kinds import learned
 
 DIRECTORY: Final = PurePosixPath("/var/lib/shieldwall-applier/quarantine")
 MAXIMUM_FILE_BYTES: Final = 1024**3
@@ -118,7 +119,7 @@ class Quarantine(Struct, frozen=True, kw_only=True):
         found: list[Item] = []
         for path in sorted(self.directory.glob("*.json")):
             with contextlib.suppress(OSError, msgspec.DecodeError):
-                item = msgspec.json.decode(path.read_bytes(), type=Item)
+                item = msgspec.json.decode(path.read_bytes(), type=learned(Item))
                 if item.id == path.stem and _ID.match(item.id):
                     found.append(item)
         return tuple(found)

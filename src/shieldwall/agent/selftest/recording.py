@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from shieldwall.agent.host.errors import HostError
+from shieldwall.contract.kinds import learned
 
 FORMAT: Final = 1
 _Text = Annotated[str, msgspec.Meta(max_length=64 * 1024)]
@@ -87,7 +88,7 @@ def write(recording: Recording) -> bytes:
 def read(content: bytes) -> Recording:
     """Read a recording. Raises: RecordingError."""
     try:
-        recording = msgspec.json.decode(content, type=Recording)
+        recording = msgspec.json.decode(content, type=learned(Recording))
     except msgspec.MsgspecError as error:
         raise RecordingError(f"This is no recording: {error}") from None
     if recording.format != FORMAT:

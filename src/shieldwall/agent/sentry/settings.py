@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from shieldwall.contract.kinds import learned
+
 CONFIGURATION: Final = PurePosixPath("/etc/shieldwall/sentry.json")
 PROBE: Final = PurePosixPath("/var/lib/shieldwall-applier/probe-names/agetty")
 """A program that pretends, laid there to see whether it is kept from starting."""
@@ -25,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def read(content: bytes) -> Settings:
     """Read the file. Raises: msgspec.DecodeError when it says anything else than settings."""
-    return msgspec.json.decode(content, type=Settings)
+    return msgspec.json.decode(content, type=learned(Settings))
 
 
 def write(settings: Settings) -> bytes:

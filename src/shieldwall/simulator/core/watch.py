@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import select
 
 from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.contract.kinds import learned
 from shieldwall.contract.messages import CheckInAnswer, CheckInRequest, FetchAnswer, FetchRequest, Manifest
 from shieldwall.contract.strict_json import decode, digest_of, digest_of_bytes
 from shieldwall.server.storage import check_ins, devices, statuses
@@ -67,7 +68,7 @@ class _Numbered(msgspec.Struct, frozen=True):
     epoch: int | None = None
 
 
-_numbered: Final = msgspec.json.Decoder(_Numbered)
+_numbered: Final = msgspec.json.Decoder(learned(_Numbered))
 
 
 @dataclass(frozen=True, slots=True)

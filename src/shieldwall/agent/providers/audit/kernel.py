@@ -14,6 +14,7 @@ from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.audit_rules import keys_in
 from shieldwall.agent.providers.base import ProviderError
+from shieldwall.contract.kinds import learned
 
 BEFORE: Final = PurePosixPath("/var/lib/shieldwall-applier/audit-before.json")
 """What the kernel kept before our rules came: given back when they go."""
@@ -121,6 +122,6 @@ def unavailable(host: Host) -> str | None:
 
 def _read(content: bytes) -> Mapping[str, str]:
     try:
-        return msgspec.json.decode(content, type=dict[str, str])
+        return msgspec.json.decode(content, type=learned(dict[str, str]))
     except msgspec.DecodeError:  # a crash while it was written: nothing is given back but the rules
         return {}

@@ -30,6 +30,7 @@ from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Observation
 from shieldwall.agent.providers.clamav import backend, canary, marks, onaccess
 from shieldwall.agent.providers.clamav.levels import Level
+from shieldwall.contract.kinds import learned
 
 _READERS: Final = ("cat", "head", "tail", "od", "cksum", "sum")
 _PATIENCE_SECONDS: Final = {"broker": 8.0, "clamonacc": 30.0}
@@ -185,7 +186,7 @@ def _is_told(host: Host, path: Path) -> bool:
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, msgspec.DecodeError):
             for line in reversed(file.read_bytes().splitlines()):
-                if msgspec.json.decode(line, type=Detection).path == str(path):
+                if msgspec.json.decode(line, type=learned(Detection)).path == str(path):
                     return True
         time.sleep(_POLL_SECONDS * 5)
     return False

@@ -18,6 +18,7 @@ from shieldwall.agent.broker import settings as broker
 from shieldwall.agent.providers.base import Files, ProviderError
 from shieldwall.agent.providers.clamav import canary, configuration, landings, levels
 from shieldwall.agent.providers.systemd import UNITS
+from shieldwall.contract.kinds import learned
 
 LOCAL: Final = PurePosixPath("/etc/shieldwall/clamav/local.json")
 """What the device's own administrator chose; read, and never written."""
@@ -63,7 +64,7 @@ def local(content: bytes | None) -> Local:
     if content is None:
         return Local()
     try:
-        return msgspec.json.decode(content, type=Local)
+        return msgspec.json.decode(content, type=learned(Local))
     except msgspec.DecodeError as error:
         raise ProviderError(
             f"{LOCAL} cannot be read: {error}.", remedy="Correct the file on the device, or remove it."

@@ -24,6 +24,7 @@ from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.agent.providers.marked_block import arguments
 from shieldwall.contract.clock import Clock
+from shieldwall.contract.kinds import learned
 
 CONFIGURATION: Final = PurePosixPath("/etc/clamav/freshclam.conf")
 RECORD: Final = PurePosixPath("/var/lib/shieldwall-applier/definitions/last.json")
@@ -112,7 +113,7 @@ def last(host: Host) -> Run | None:
     """Return the last run that was noted. Raises: HostError."""
     content = host.read_file(RECORD)
     try:
-        return None if content is None else msgspec.json.decode(content, type=Run)
+        return None if content is None else msgspec.json.decode(content, type=learned(Run))
     except msgspec.DecodeError:
         return None
 

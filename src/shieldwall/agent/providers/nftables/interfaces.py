@@ -18,6 +18,7 @@ from shieldwall.agent.providers.nftables.intervals import AddressRange
 from shieldwall.agent.providers.nftables.machine import InterfaceName
 from shieldwall.agent.providers.nftables.nft import NftablesError
 from shieldwall.contract.errors import InvalidJsonError
+from shieldwall.contract.kinds import learned
 from shieldwall.contract.strict_json import decode_any
 
 _SYSFS: Final = PurePosixPath("/sys/class/net")
@@ -101,7 +102,7 @@ def _device_type(host: Host, name: str) -> str:
 def _is_nameable(name: Any) -> bool:
     """Say whether a script can name it; an interface that it cannot name is in the zone public."""
     try:
-        msgspec.convert(name, InterfaceName)
+        msgspec.convert(name, learned(InterfaceName))
     except msgspec.ValidationError:
         return False
     return True

@@ -9,6 +9,7 @@ import msgspec
 
 from shieldwall.agent.providers.base import Kept
 from shieldwall.agent.providers.nftables.intervals import Family
+from shieldwall.contract.kinds import learned
 
 KEPT: Final = "machine"
 """Where it stands in what the provider keeps."""
@@ -76,7 +77,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def machine_in(kept: Kept) -> Machine:
     """Read what a survey found; nothing where there was none. Raises: msgspec.ValidationError."""
-    return msgspec.convert(kept.get(KEPT, {}), Machine)
+    return msgspec.convert(kept.get(KEPT, {}), learned(Machine))
 
 
 def plain(machine: Machine) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from shieldwall.agent.providers.nftables.zones import (
 )
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import SettingId
+from shieldwall.contract.kinds import learned
 from shieldwall.contract.strict_json import decode_any, encode
 from shieldwall.policy.values import Item, SettingValue
 
@@ -109,7 +110,7 @@ def _head(asked: Asked) -> str:
 
 def _asked(text: str) -> Asked | None:
     lines = text.split("\n")
-    machine = msgspec.convert(_first(lines, _MACHINE), Machine)
+    machine = msgspec.convert(_first(lines, _MACHINE), learned(Machine))
     settings: dict[SettingId, SettingValue] = {}
     for line in lines:
         if line.startswith(_SETTING):
