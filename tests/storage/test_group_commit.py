@@ -15,10 +15,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from tests.support.samples import a_tenant, counted_id
 
-from shieldwall.server.storage import targets, tenants
+from shieldwall.server.storage import postgresql, targets, tenants
 from shieldwall.server.storage.database import Database, StorageUnavailableError
 from shieldwall.server.storage.errors import AlreadyExistsError
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.group_commit import PATIENCE_SECONDS, GroupCommit
 
 
 @pytest.fixture
@@ -261,3 +261,35 @@ def is_locked(connection: Connection) -> bool:
     """Whether this very transaction holds an advisory lock."""
     mine = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
     return bool(connection.execute(text(mine)).scalar_one())
+
+
+def test_nobody_waits_for_all_who_wait_for_a_database_that_takes_nothing(
+    database: Database, group_commit: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shieldwall.server.storage.group_commit.PATIENCE_SECONDS", 0.0)
+    tries: list[int] = []
+
+    def locked(number: int) -> Callable[[Connection], None]:
+        def work(_: Connection) -> None:
+            tries.append(number)
+            raise StorageUnavailableError("It waited for a lock until its time was up.")
+
+        return work
+
+    results = asyncio.run(together(group_commit, [locked(number) for number in range(50)]))
+    assert [type(result) for result in results] == [StorageUnavailableError] * 50
+    assert tries == [0, 0], "tried with the others, then by itself, and the rest not at all"
+    assert asyncio.run(group_commit.submit(adding(1))) == 1
+    assert numbers(database) == {1}
+
+
+def test_one_that_waits_until_its_time_is_up_leaves_time_for_the_others(
+    database: Database, group_commit: GroupCommit
+) -> None:
+    def locked(_: Connection) -> None:
+        raise StorageUnavailableError("It waited for a lock until its time was up.")
+
+    results = asyncio.run(together(group_commit, [locked, adding(1), locked, adding(2)]))
+    assert [type(result) for result in results] == [StorageUnavailableError, int, StorageUnavailableError, int]
+    assert numbers(database) == {1, 2}
+    assert postgresql.STATEMENT_MILLISECONDS / 1_000 < PATIENCE_SECONDS < 2 * postgresql.STATEMENT_MILLISECONDS / 1_000

@@ -4,6 +4,9 @@ Requests that arrive while a commit is under way wait together and go into the n
 before the commit is on disk, and one that fails takes nothing else with it: the batch is then undone and run once more,
 each piece in a savepoint of its own. Mostly nothing fails, and savepoints cost more than the writes they guard.
 
+Where all that is asked waits for a lock until its time is up, each piece would do so once more, one after the other,
+and whoever asked would wait for minutes. So the rest is given up after ``PATIENCE_SECONDS``: it may come again.
+
 Where PostgreSQL had to choose between two who waited for each other's rows, whoever gave way is run once more, in a
 transaction of its own: only its end lets go of all that the other one waits for.
 
@@ -16,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +36,9 @@ T = TypeVar("T")
 _Outcome = tuple[Any, Exception | None]
 _MOST_PER_COMMIT: Final = 512
 _MOST_RUNS: Final = 3
+PATIENCE_SECONDS: Final = 7.0
+"""So long pieces are tried although the database does not take them. One that waits for a lock until its time is up
+takes nothing from the others: there is time for another."""
 _DEADLOCK: Final = "40P01"
 """SQLSTATE deadlock_detected: another gateway wrote to the same rows at this moment, in another order."""
 
@@ -135,7 +142,7 @@ class GroupCommit:
     def _one_by_one(self, works: list[Callable[[Connection], Any]], *, aims: bool) -> list[_Outcome]:
         try:
             with self._transaction(aims=aims) as connection:
-                return [_attempt(connection, work) for work in works]
+                return _attempts(connection, works)
         except Exception as failed_commit:  # noqa: BLE001 - every waiter must hear of it, whatever it is
             return [(None, failed_commit)] * len(works)
 
@@ -169,6 +176,18 @@ def _tell(futures: Sequence[tuple[asyncio.Future[Any], _Outcome]]) -> None:
 def _gave_way(failure: Exception | None) -> bool:
     database_said = None if failure is None else getattr(failure.__cause__, "orig", None)
     return getattr(database_said, "sqlstate", None) == _DEADLOCK
+
+
+def _attempts(connection: Connection, works: Sequence[Callable[[Connection], Any]]) -> list[_Outcome]:
+    """Try one after the other, as long as the database takes some of it or there is time."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    outcomes: list[_Outcome] = []
+    for work in works:
+        outcomes.append(_attempt(connection, work))
+        _, failure = outcomes[-1]
+        if isinstance(failure, StorageUnavailableError) and time.monotonic() >= until:
+            return outcomes + [(None, failure)] * (len(works) - len(outcomes))
+    return outcomes
 
 
 def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> _Outcome:
