@@ -64,10 +64,10 @@ def get_health() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@get("/readyz", opt={**PUBLIC, **tells(*PREPARED)}, sync_to_thread=True)
-def get_readiness(request: AnyRequest) -> Response[dict[str, str]]:
+@get("/readyz", opt={**PUBLIC, **tells(*PREPARED)})
+async def get_readiness(request: AnyRequest) -> Response[dict[str, str]]:
     """Say whether database and signer answer."""
-    report = part_of(request.scope, Readiness).check()
+    report = await part_of(request.scope, Readiness).check()
     return Response(report.shown(), status_code=READY if report.is_ready else NOT_READY)
 
 

@@ -102,7 +102,6 @@ class GatewayRouting:
         ).routes()
         yield from Health(
             readiness=Readiness(database=self.database, signer=self.signers.for_tenant(home)),
-            workers=self.beside_signer,
             registry=self.registry,
         ).routes()
 
