@@ -61,7 +61,7 @@ def test_every_figure_leads_to_the_devices_behind_it_and_every_list_is_there(ada
         "/devices?managedBy=MDE",
         "/devices?health=active",
         "/devices?enrollmentCode=3",
-        "/devices?policyState=conflict",
+        "/devices?state=active&policyState=conflict",
         "/devices?state=pending",
         "/devices?sort=lastCheckIn&descending=true",
     } <= found
@@ -73,6 +73,19 @@ def test_every_figure_leads_to_the_devices_behind_it_and_every_list_is_there(ada
     assert "Windows 1 25%" in words
     assert "Conflict: 1" in words
     assert "No policy: 1" in words
+
+
+def test_protection_leads_to_as_many_devices_as_it_counts(fleet: AdminWorld, ada: Client) -> None:
+    with fleet.writing() as connection:
+        for number, state in enumerate((DeviceState.ACTIVE, DeviceState.DISABLED, DeviceState.QUARANTINED), start=5):
+            joined = fleet.manager.join(connection, number, state=state)
+            reports(connection, joined, told(CLOUD, SettingState.CONFLICT))
+    page = ada.get("/").text
+    counts = re.findall(r'href="(/devices\?[^"]*policyState[^"]*)">\s*(?:Conflict|Pending|Succeeded): (\d+)', page)
+    assert ("/devices?state=active&amp;policyState=conflict", "2") in counts
+    counts.append((re.findall(r'"(/devices[^"]*=conflict)">[^<]*Need attention', page)[0], "2"))
+    for path, count in counts:
+        assert re.search(rf"\b{count} devices? fits?\.", text_of(ada.get(path.replace("&amp;", "&")).text)), path
 
 
 @pytest.mark.usefixtures("fleet")
@@ -136,10 +149,12 @@ def test_figures_of_a_large_fleet_say_of_when_they_are(
     fleet: AdminWorld, ada: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = replace(counted(fleet), as_of=fleet.clock.now() - timedelta(minutes=2), devices=1_234_567)
+    earlier = replace(earlier, protection={SettingState.ERROR: 4_321})
     monkeypatch.setattr(FleetFigures, "of", lambda *_: earlier)
     words = text_of(ada.get("/").text)
     assert "Counted 2 minutes ago" in words
     assert "1,234,567" in words
+    assert "Needs attention: 4,321 devices" in words
 
 
 def test_somebody_who_sees_one_device_gets_figures_of_it_and_of_no_policy_that_is_not_theirs(

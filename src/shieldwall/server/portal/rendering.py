@@ -138,7 +138,7 @@ def _text(context: Context, message: str, /, **values: Any) -> Markup:
 
 @pass_context
 def _counted(context: Context, one: str, many: str, count: int, /, **values: Any) -> Markup:
-    return _filled(_language(context).counted(one, many, count), {"num": count, **values})
+    return _filled(_language(context).counted(one, many, count), {"num": _number(context, count), **values})
 
 
 def _filled(text: str, values: dict[str, Any]) -> Markup:

@@ -16,6 +16,8 @@ from shieldwall.server.storage.inventory_queries import Health
 
 _MOST: Final = 8
 _MANAGED: Final = "1"
+_COUNTED: Final = "/devices?state=active"
+"""Those whose protection is counted: of others stands in the list what they said last, and in no figure."""
 _HEALTH_STYLES: Final[Mapping[Health, str]] = {
     Health.ACTIVE: "succeeded",
     Health.IMPAIRED: "error",
@@ -106,7 +108,7 @@ def by_protection(figures: Figures) -> Division:
             name=words,
             count=figures.protection.get(state, 0),
             part=_part(figures.protection.get(state, 0), whole),
-            path=f"/devices?{urlencode({'policyState': SettingState(state).value})}",
+            path=f"{_COUNTED}&{urlencode({'policyState': SettingState(state).value})}",
             style=SettingState(state).value,
             is_ours=True,
         )
