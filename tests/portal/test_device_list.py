@@ -158,6 +158,7 @@ def test_with_whom_it_could_not_be_done_stands_in_a_file(world: AdminWorld, ada:
     told = ada.get(f"{answer.headers['location']}/file").text
 
     assert "not-done.csv" in page
+    assert told.startswith("\ufeffid,cause,remedy\r\n"), "spreadsheets take it for UTF-8"
     assert device_id(2) in told
     assert device_id(1) not in told
     assert sends(ada, "/devices/bulk/sync", devices="").status_code == 400

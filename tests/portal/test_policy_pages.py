@@ -89,6 +89,9 @@ def test_what_the_list_shows_is_exported_and_no_formula(world: AdminWorld, ada: 
     table = ada.get("/policies/export/csv?q=1%2B1")
     assert table.headers["content-disposition"] == 'attachment; filename="policies.csv"'
     assert "'=1+1" in table.text
+    head = table.text.splitlines()[0]
+    assert head.startswith("\ufeffid,name,"), "spreadsheets take it for UTF-8"
+    assert ada.get("/policies/export/csv?q=nothing").text.splitlines() == [head]
     assert "Other" not in table.text
     (entry,) = json.loads(ada.get("/policies/export/json?q=Other").text)
     assert (entry["name"], entry["type"], entry["platform"], entry["assigned"]) == (
@@ -189,3 +192,4 @@ def test_the_devices_of_a_policy_are_exported(world: AdminWorld, ada: Client, fl
     (entry,) = json.loads(exported(ada, fleet, "json", state="error"))
     assert (entry["device"], entry["policy"], entry["state"]) == ("device-2", "Baseline", "error")
     assert json.loads(exported(ada, fleet, "json", state="conflict")) == []
+    assert exported(ada, fleet, "csv", state="conflict").splitlines() == table.splitlines()[:1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +15,7 @@ from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.gates import require_devices
 from shieldwall.server.inventory import machines
-from shieldwall.server.inventory.machine_export import cell
+from shieldwall.server.inventory.table_export import Table, as_csv
 from shieldwall.server.manager import in_bulk
 from shieldwall.server.manager.in_bulk import Refused
 from shieldwall.server.portal.devices.asking import Asked, read_query
@@ -158,9 +157,8 @@ def _told(progress: Progress, refused: list[Refused]) -> File:
     """Write down with which devices it could not be done, and why."""
     file = progress.new_file("not-done.csv", "text/csv")
     with file.open() as written:
-        rows = csv.writer(written, lineterminator="\r\n")
-        rows.writerow(_HEAD)
-        rows.writerows([cell(each.device_id), cell(each.cause), cell(each.remedy)] for each in refused)
+        rows = ((each.device_id, each.cause, each.remedy) for each in refused)
+        written.writelines(as_csv(Table(name="not-done", columns=_HEAD, rows=rows)))
     return file
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -18,7 +17,7 @@ from shieldwall.policy.words import name_of
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory.names import visible
-from shieldwall.server.inventory.machine_export import cell
+from shieldwall.server.inventory.table_export import Table, as_csv
 from shieldwall.server.manager.policy_devices import DevicesWanted, devices_wanted
 from shieldwall.server.manager.statuses import DeviceOfPolicy
 from shieldwall.server.portal.figures import figures_for
@@ -37,8 +36,7 @@ from shieldwall.server.storage.records import Page, Policy
 
 _PORTION: Final = 1_000
 _MEDIA: Final = {"csv": "text/csv", "json": "application/json"}
-_MARK: Final = "\ufeff"
-"""Without it, spreadsheets take UTF-8 for something else."""
+_COLUMNS: Final = ("deviceId", "device", "policy", "setting", "state", "lastCheckIn", "lastReport")
 
 
 @post(
@@ -67,7 +65,10 @@ def export_devices(  # noqa: PLR0917 - what the framework hands it, and two part
         file = progress.new_file(f"devices-of-policy.{kind}", _MEDIA[kind])
         with file.open() as written:
             rows = _rows(services, policy, sight, wanted, progress)
-            (_write_csv if kind == "csv" else _write_json)(written, rows)
+            if kind == "csv":
+                _write_csv(written, rows, setting=wanted.setting is not None)
+            else:
+                _write_json(written, rows)
         return file
 
     work = works.start(
@@ -113,13 +114,10 @@ def _told(device: DeviceOfPolicy, policy: Policy, setting: str) -> dict[str, Any
     }
 
 
-def _write_csv(written: TextIO, rows: Iterable[dict[str, Any]]) -> None:
-    written.write(_MARK)
-    writer = csv.writer(written)
-    for number, row in enumerate(rows):
-        if number == 0:
-            writer.writerow(row)
-        writer.writerow([cell(value) for value in row.values()])
+def _write_csv(written: TextIO, rows: Iterable[dict[str, Any]], *, setting: bool) -> None:
+    columns = [each for each in _COLUMNS if setting or each != "setting"]
+    table = Table(name="devices-of-policy", columns=columns, rows=([row[each] for each in columns] for row in rows))
+    written.writelines(as_csv(table))
 
 
 def _write_json(written: TextIO, rows: Iterable[dict[str, Any]]) -> None:

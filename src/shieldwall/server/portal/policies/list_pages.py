@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -14,7 +12,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.authorization import Reach, needs
-from shieldwall.server.inventory.machine_export import cell
+from shieldwall.server.inventory.table_export import Table, as_csv
 from shieldwall.server.manager import unfinished
 from shieldwall.server.portal.answer_headers import HEADERS
 from shieldwall.server.portal.figures import figures_for
@@ -23,6 +21,7 @@ from shieldwall.server.portal.policies import listing
 from shieldwall.server.portal.policies.links import asked_by, following, page_after
 from shieldwall.server.portal.policies.listing import ListedPolicy
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
+from shieldwall.server.portal.words import STATES
 from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
@@ -30,6 +29,20 @@ from shieldwall.server.storage.records import Page
 MOST_EXPORTED: Final = 5_000
 """Policies of one file; a tenant has far fewer."""
 _MEDIA: Final = {"csv": "text/csv", "json": "application/json"}
+_COLUMNS: Final = (
+    "id",
+    "name",
+    "description",
+    "type",
+    "profile",
+    "platform",
+    "assigned",
+    "priority",
+    "revision",
+    "modified",
+    *(str(state) for state in STATES),
+)
+"""The same whether or not any policy fits, and while devices are still being counted."""
 
 
 @get("/policies", opt=SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.LISTED), sync_to_thread=True)
@@ -101,10 +114,5 @@ def _told(row: ListedPolicy) -> dict[str, Any]:
 
 
 def _csv(rows: Iterable[dict[str, Any]]) -> bytes:
-    written = io.StringIO()
-    writer = csv.writer(written)
-    for number, row in enumerate(rows):
-        if number == 0:
-            writer.writerow(row)
-        writer.writerow([cell(value) for value in row.values()])
-    return written.getvalue().encode()
+    table = Table(name="policies", columns=_COLUMNS, rows=([row.get(each) for each in _COLUMNS] for row in rows))
+    return "".join(as_csv(table)).encode()
