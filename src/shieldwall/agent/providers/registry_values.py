@@ -16,13 +16,14 @@ from typing import TypeAlias
 import msgspec
 
 from shieldwall.agent.host.registry import RegistryValue, decode, encode
+from shieldwall.agent.host.registry.by_name import ByName
 from shieldwall.agent.host.registry.model import same_name
 from shieldwall.agent.providers.base import Kept
 from shieldwall.contract import strict_json
 
 Values: TypeAlias = Mapping[tuple[str, str], RegistryValue | None]
 """Values by the path of their key, relative to the document, and by name; ``None`` where there shall be no value."""
-_Tree: TypeAlias = dict[str, dict[str, RegistryValue]]
+_Tree: TypeAlias = ByName[ByName[RegistryValue]]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,18 +67,16 @@ def apply(
             changes += _taken(tree, key, name)
             continue
         for above in _path(key):
-            if _find(tree, above) is None:
-                tree[above] = {}
+            if above not in tree:
+                tree[above] = ByName()
                 made.append(above)
-        held = tree[_find(tree, key) or ""]
-        present = _find(held, name)
-        before = None if present is None else encode({"": {present: held.pop(present)}}).decode()
+        before = _document(tree[key].take(name))
         changes.append(Change(key=key, name=name, before=before, shared=shared(key)))
-        held[name] = value
+        tree[key][name] = value
     if not made and not changes:
         return content, {}
     kept: Kept = msgspec.to_builtins(Before(made=tuple(made), changes=tuple(changes)))
-    return encode(tree), kept
+    return _content(tree), kept
 
 
 def undo(content: bytes | None, kept: Kept) -> bytes | None:
@@ -89,44 +88,49 @@ def undo(content: bytes | None, kept: Kept) -> bytes | None:
     for change in reversed(before.changes):
         _undo_one(tree, change)
     for key in reversed(before.made):
-        found = _find(tree, key)
-        if found is not None and not tree[found] and not _has_children(tree, key):
-            del tree[found]
-    return encode(tree) if tree else None
+        if key in tree and not tree[key] and not _has_children(tree, key):
+            del tree[key]
+    return _content(tree) if tree else None
 
 
 def read(content: bytes | None) -> dict[tuple[str, str], RegistryValue]:
     """Return all values, by key and name as they are compared. Raises: HostError: as ``apply``."""
     return {
-        (same_name(key), same_name(name)): value for key, held in _tree(content).items() for name, value in held.items()
+        (same_name(key), same_name(name)): value
+        for key, held in ({} if content is None else decode(content)).items()
+        for name, value in held.items()
     }
 
 
 def _taken(tree: _Tree, key: str, name: str) -> list[Change]:
     """Take a value away where there is one."""
-    found = _find(tree, key)
-    present = None if found is None else _find(tree[found], name)
-    if found is None or present is None:
-        return []
-    before = encode({"": {present: tree[found].pop(present)}}).decode()
-    return [Change(key=key, name=name, before=before)]
+    before = _document(tree[key].take(name)) if key in tree else None
+    return [] if before is None else [Change(key=key, name=name, before=before)]
 
 
 def _undo_one(tree: _Tree, change: Change) -> None:
-    found = _find(tree, change.key)
-    if found is None:
+    if change.key not in tree:
         return  # somebody took the whole key away
-    present = _find(tree[found], change.name)
-    if change.shared and present is None:
+    held = tree[change.key]
+    if change.shared and change.name not in held:
         return  # somebody took the value away
-    if present is not None:
-        del tree[found][present]
+    held.take(change.name)
     if change.before is not None:
-        tree[found] |= decode(change.before.encode())[""]
+        held.update(decode(change.before.encode())[""])
+
+
+def _document(values: Mapping[str, RegistryValue]) -> str | None:
+    """Write values as a document of their own; ``None`` where there are none."""
+    return encode({"": dict(values)}).decode() if values else None
 
 
 def _tree(content: bytes | None) -> _Tree:
-    return {} if content is None else decode(content)
+    tree = {} if content is None else decode(content)
+    return ByName({key: ByName(held) for key, held in tree.items()})
+
+
+def _content(tree: _Tree) -> bytes:
+    return encode({key: dict(held) for key, held in tree.items()})
 
 
 def _path(key: str) -> list[str]:
@@ -138,11 +142,3 @@ def _path(key: str) -> list[str]:
 def _has_children(tree: _Tree, key: str) -> bool:
     prefix = same_name(f"{key}\\") if key else ""
     return any(same_name(each).startswith(prefix) and same_name(each) != same_name(key) for each in tree)
-
-
-def _find(names: Mapping[str, object], name: str) -> str | None:
-    """Return the name as it is spelled there; the registry does not tell cases apart."""
-    if name in names:
-        return name
-    folded = same_name(name)
-    return next((each for each in names if same_name(each) == folded), None)
