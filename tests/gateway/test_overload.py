@@ -19,15 +19,15 @@ TIME = b'{"nonce":"' + b"0" * 32 + b'"}'
 
 @contextmanager
 def overloaded(world: GatewayWorld) -> Iterator[None]:
-    """Let a hundred pieces of work be under way of which none comes to an end."""
+    """Let more pieces of work be under way than end in a second, of which none comes to an end."""
     admission = world.gateway.application.admission
-    begun = [admission.begin() for _ in range(100)]
+    begun = [admission.begin() for _ in range(100 + int(admission.per_second))]
     until(lambda: admission.wait() > 2 * max(BOUNDS.values()))
     try:
         yield
     finally:
         for each in begun:
-            admission.end(each)
+            admission.end(each, refused=True)  # or a gateway that ends so many at once believed that it can
         time.sleep(0.3)  # some intervals in which nobody waits
 
 
