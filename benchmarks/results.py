@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,7 +59,7 @@ def this_machine() -> Machine:
         cores=os.cpu_count() or 1,
         memory_gib=round(pages * size / 2**30, 1),
         system=_system(),
-        python=platform.python_version(),
+        python=_python(),
         load=round(os.getloadavg()[0], 1),
     )
 
@@ -115,6 +116,12 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _python() -> str:
+    """Name the interpreter: a system's own is built with profiles, which one that somebody compiled often is not."""
+    own = Path(sys.executable).resolve().is_relative_to("/usr/bin")
+    return f"{platform.python_version()} of the system" if own else platform.python_version()
 
 
 def _system() -> str:
