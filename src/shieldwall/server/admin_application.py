@@ -5,6 +5,7 @@ They hold nothing of a server, whose parts come with each request (``server.part
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
@@ -71,10 +72,12 @@ async def get_readiness(request: AnyRequest) -> Response[dict[str, str]]:
     return Response(report.shown(), status_code=READY if report.is_ready else NOT_READY)
 
 
-@get("/metrics", opt={**PUBLIC, **tells(NUMBERS)}, sync_to_thread=True)
-def get_metrics(request: AnyRequest) -> Response[bytes]:
+@get("/metrics", opt={**PUBLIC, **tells(NUMBERS)})
+async def get_metrics(request: AnyRequest) -> Response[bytes]:
     """Write all numbers for Prometheus."""
-    return Response(metrics_text(part_of(request.scope, CollectorRegistry)), media_type=METRICS_TYPE)
+    # Beside the threads of requests: when all of these wait for the database, the numbers are wanted most.
+    text = await asyncio.to_thread(metrics_text, part_of(request.scope, CollectorRegistry))
+    return Response(text, media_type=METRICS_TYPE)
 
 
 def create_admin_application(

@@ -17,6 +17,7 @@ from shieldwall.server import main, settings
 from shieldwall.server.beginning import run_process
 from shieldwall.server.gateway_process import spare_collections, stop_signal
 from shieldwall.server.listener import Listener
+from shieldwall.server.one_thread import give_requests_their_threads
 
 
 async def serve(data: Path) -> None:
@@ -38,5 +39,11 @@ async def serve(data: Path) -> None:
             await listener.serve(admin.application, Interfaces.ASGI, until)
 
 
+def begin(data: Path) -> None:
+    """Serve on a loop of its own."""
+    give_requests_their_threads()
+    uvloop.run(serve(data))
+
+
 if __name__ == "__main__":
-    run_process("admin", lambda: uvloop.run(serve(Path(sys.argv[1]))))
+    run_process("admin", lambda: begin(Path(sys.argv[1])))

@@ -7,16 +7,29 @@ framework with it: guard, handler and whatever writes errors are called there as
 The framework's functions are coroutines all the same, which wait for nothing there: the body was read before
 (``admin_front``), what is sent is collected, guards and handlers are plain functions. So one step takes each of them to
 its end, and no loop is needed. Handlers that are coroutines themselves, or send as they go, stay on the loop.
+
+These threads serve nobody else. Where the database stands still, requests take up all of them, for as long as they are
+patient; what watches over connections and what tells how the process does must not wait behind them.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Iterable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
-from litestar.concurrency import sync_to_thread
+from litestar.concurrency import set_asyncio_executor, sync_to_thread
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+
+REQUESTS_AT_ONCE: Final = min(32, (os.cpu_count() or 1) + 4)
+"""So many are answered at once; more would but wait for a processor or a connection to the database."""
+
+
+def give_requests_their_threads() -> None:
+    """Keep the threads of requests apart from those of the loop. It has to be called before a loop runs."""
+    set_asyncio_executor(ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="request"))
 
 
 class InOneThread:
