@@ -21,12 +21,18 @@ from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage import check_ins
 from shieldwall.server.storage.device_records import CheckInState
 
-LARGE = StatusReport(
-    settings=tuple(
-        SettingStatus(setting=f"setting-{number}", state=SettingState.SUCCEEDED, reason="x" * 400)  # type: ignore[arg-type]
-        for number in range(1_000)
+
+def large(filling: str) -> StatusReport:
+    """Make a report that the database has no room for, unless it has one that is the same."""
+    return StatusReport(
+        settings=tuple(
+            SettingStatus(setting=f"setting-{number}", state=SettingState.SUCCEEDED, reason=filling * 400)  # type: ignore[arg-type]
+            for number in range(1_000)
+        )
     )
-)
+
+
+LARGE = large("x")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +86,19 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing(world: GatewayWorld,
 
     assert device.send("/device/v1/checkin", body).status == 200
     assert standing(world, device).status_digest == digest_of(LARGE)
+
+
+def test_a_full_disk_is_not_ready_until_it_takes_something_again(world: GatewayWorld, device: GatewayDevice) -> None:
+    assert world.ask("GET", "/readyz").json == {"status": "ready", "database": "ok", "signer": "ok"}
+    body = device.check_in_request(report=large("y"))
+
+    with disk_full(world):
+        assert device.send("/device/v1/checkin", body).status == 503
+        refused = world.ask("GET", "/readyz")
+        assert (refused.status, refused.json["database"]) == (503, "storageUnavailable")
+
+    assert device.send("/device/v1/checkin", body).status == 200
+    assert world.ask("GET", "/readyz").status == 200
 
 
 def test_without_the_signer_the_check_in_is_kept_and_its_answer_comes_with_the_repeat(

@@ -46,8 +46,14 @@ def standing(patched: pytest.MonkeyPatch) -> Iterator[Standing]:
         made.may_answer.set()
 
 
+class Taking:
+    """A database that takes what is written."""
+
+    refuses_writes = False
+
+
 def over(part: Any) -> Readiness:
-    return Readiness(database=cast("Database", None), signer=part, patience=PATIENCE)
+    return Readiness(database=cast("Database", Taking()), signer=part, patience=PATIENCE)
 
 
 def test_a_part_that_stands_still_is_named_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,7 +279,9 @@ def test_nobody_waits_for_all_who_wait_for_a_database_that_takes_nothing(
     results = asyncio.run(together(group_commit, [locked(number) for number in range(50)]))
     assert [type(result) for result in results] == [StorageUnavailableError] * 50
     assert tries == [0, 0], "tried with the others, then by itself, and the rest not at all"
+    refuses_then = database.refuses_writes
     assert asyncio.run(group_commit.submit(adding(1))) == 1
+    assert (refuses_then, database.refuses_writes) == (True, False), "what was empty and committed is nothing taken"
     assert numbers(database) == {1}
 
 

@@ -1,4 +1,7 @@
-"""Can this process serve? It can when its database has the right schema and the signer answers.
+"""Can this process serve? If its database has the right schema and took what was written last, and the signer answers.
+
+Whether a database takes what is written, those know who write: a question of ours would find room for a small row where
+theirs find none, and no lock on the table that theirs wait for.
 
 Whoever asks is answered in bounded time, whatever the parts are about: one that stands still says nothing at all. Each
 part is asked once at a time, for all who want to know, in a thread of its own: else those who watch over a server would
@@ -86,9 +89,11 @@ class Readiness:
 
     def _database(self) -> str:
         try:
-            return OK if migrate.is_current(self.database) else "schemaNotCurrent"
+            if not migrate.is_current(self.database):
+                return "schemaNotCurrent"
         except ShieldwallError as error:
             return error.code
+        return StorageUnavailableError.code if self.database.refuses_writes else OK
 
     def _signer(self) -> str:
         try:

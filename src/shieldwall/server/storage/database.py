@@ -7,6 +7,7 @@ starts with ``BEGIN IMMEDIATE``, so that a reader never has to be upgraded and f
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -34,6 +35,9 @@ from shieldwall.server.storage import failed_syncs, outbox, postgresql
 from shieldwall.server.storage.folding import FUNCTION, fold_or_none
 
 _BUSY_MILLISECONDS: Final = 10_000
+REFUSED_SECONDS: Final = 12.0
+"""So long a database is taken to refuse writes after it refused one, unless it takes another. A little longer than a
+write waits for a lock: one that is refused after the other was refused all the time."""
 _CACHE_KIBIBYTES: Final = 32 * 1024
 """What a connection to SQLite keeps of the database. Its own default, 2 MiB, does not hold the upper pages of the
 indexes of a million devices, so that every look-up would read them anew."""
@@ -60,6 +64,7 @@ class Database:
         self._engine: Final[Engine] = _sqlite(url) if self.is_sqlite else postgresql.open_engine(parsed)
         self._writing: Final[Engine] = _beginning(self._engine.execution_options(), self._begin_writing)
         outbox.follow_savepoints(self._writing)
+        self._refused_at: float | None = None
 
     @classmethod
     def at(cls, path: Path) -> Database:
@@ -75,6 +80,16 @@ class Database:
     def followed(self) -> Engine:
         """What all statements go through, for who listens to them; of its own it begins no transaction."""
         return self._engine
+
+    @property
+    def refuses_writes(self) -> bool:
+        """Say whether what was written last found no room, no lock or nobody to take it: it is asked by doing alone."""
+        refused_at = self._refused_at
+        return refused_at is not None and time.monotonic() - refused_at < REFUSED_SECONDS
+
+    def refused(self) -> None:
+        """Note that something could not be written, though the transaction around it came to its end."""
+        self._refused_at = time.monotonic()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -101,10 +116,15 @@ class Database:
         Raises:
             StorageUnavailableError: The database cannot take it.
         """
-        with translated(), self._writing.begin() as connection:
-            outbox.begin(connection)
-            yield connection
-            outbox.flush(connection)  # last, because it takes the lock that puts commits in order
+        try:
+            with translated(), self._writing.begin() as connection:
+                outbox.begin(connection)
+                yield connection
+                outbox.flush(connection)  # last, because it takes the lock that puts commits in order
+        except StorageUnavailableError:
+            self.refused()
+            raise
+        self._refused_at = None
 
     @contextmanager
     def rebuild(self) -> Iterator[Connection]:

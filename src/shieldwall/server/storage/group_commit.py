@@ -125,6 +125,8 @@ class GroupCommit:
             outcomes = self._one_by_one(works, aims=aims)
             for _ in range(_MOST_RUNS - 1):
                 self._run_again(works, outcomes, aims=aims)
+        if all(isinstance(failure, StorageUnavailableError) for _, failure in outcomes):
+            self._database.refused()
         taken = [each.acknowledges for each, (_, failure) in zip(batch, outcomes, strict=True) if failure is None]
         self.commits += bool(taken)
         self.acknowledged += sum(taken)
