@@ -152,6 +152,23 @@ def test_nothing_that_is_listed_or_shown_tells_of_the_other_half(halves: Halves,
     assert not told, "\n".join(map(str, told))
 
 
+def test_a_policy_out_of_sight_that_reaches_a_seen_device_has_neither_name_nor_id(
+    halves: Halves, narrowed: Client
+) -> None:
+    with closing(token_client(halves.world, a_person(halves.world))) as admin:
+        for policy in (halves.own.policy, halves.foreign.policy):
+            body = {"assignments": [to_group(halves.own.group)]}
+            assert admin.post(f"{POLICIES}/{policy}/assign", json=body).status_code == 200
+
+    answer = narrowed.get(f"{MANAGED_DEVICES}/{halves.own.device}/effectiveSettings")
+
+    assert answer.status_code == 200
+    (setting,) = answer.json()["value"]
+    assert {each["id"] for each in setting["policies"]} == {halves.own.policy, None}
+    assert "foreign" not in answer.text
+    assert halves.foreign.policy not in answer.text
+
+
 def test_what_is_not_seen_is_answered_like_what_is_not_there(halves: Halves, narrowed: Client) -> None:
     wrong = []
     for route in routes_of(halves.world):

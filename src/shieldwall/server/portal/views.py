@@ -16,7 +16,7 @@ from shieldwall.policy.resolve import Conflict, Contender, Decided, Resolution
 from shieldwall.policy.values import Item, SettingValue
 from shieldwall.policy.words import category_of, lines_of, name_of
 from shieldwall.server.inventory.machines import Machine
-from shieldwall.server.manager.statuses import EffectiveSetting
+from shieldwall.server.manager.statuses import UNSEEN, EffectiveSetting
 from shieldwall.server.manager.summaries import DeviceSummary
 from shieldwall.server.portal.words import CONFLICTS, RULES, STATES, managed_by, plain, yes_no
 from shieldwall.server.storage.device_records import Device
@@ -54,9 +54,9 @@ class SettingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What one policy wants for a setting."""
+    """What one policy wants for a setting; without ``policy`` where it is not seen."""
 
-    policy: PolicyId
+    policy: PolicyId | None
     name: str
     lines: tuple[str, ...]
 
@@ -225,7 +225,8 @@ def _wishes(catalog: Catalog, resolution: Resolution) -> tuple[tuple[Wish, ...],
 
 
 def _wish(catalog: Catalog, setting: SettingId, contender: Contender) -> Wish:
-    return Wish(policy=contender.policy, name=contender.policy_name, lines=lines_of(catalog, setting, contender.value))
+    policy = None if contender.policy_name == UNSEEN else contender.policy
+    return Wish(policy=policy, name=contender.policy_name, lines=lines_of(catalog, setting, contender.value))
 
 
 def _code(reported: SettingStatus | None) -> str:

@@ -174,11 +174,12 @@ MANAGED_DEVICE: Final = resource(
 _ITEM: Final = record(
     {"item": TEXT, "state": word(SettingState), "code": TEXT, "reason": TEXT}, optional=["code", "reason"]
 )
+_POLICY_ID: Final = said(nullable(ID), "Null where the policy is outside the scope of whoever asks.")
 _CONTENDER: Final = Component(
     "Contender",
     record(
         {
-            "id": ID,
+            "id": _POLICY_ID,
             "name": TEXT,
             "revision": COUNT,
             "value": said(TEXT, "What it wants, in words."),
@@ -209,7 +210,7 @@ EFFECTIVE_SETTING: Final = resource(
         "explanation": text("Why it comes out as it does."),
         "decidedDateTime": nullable(MOMENT),
         "policies": list_of(_CONTENDER),
-        "losers": list_of(record({"id": ID, "name": TEXT})),
+        "losers": list_of(record({"id": _POLICY_ID, "name": TEXT})),
         "provider": nullable(TEXT),
         "code": nullable(TEXT),
         "reason": nullable(TEXT),

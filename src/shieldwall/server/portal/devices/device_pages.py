@@ -95,7 +95,7 @@ def show_policies(
         seen = frame.sight.policies_among(connection, [each.document.policy_id for each in frame.effect.policies])
     winning: Counter[str] = Counter()
     for row in effective_rows(services.catalog, frame.effect.settings):
-        winning.update(wish.policy for wish in row.winners)
+        winning.update(wish.policy for wish in row.winners if wish.policy is not None)
     return rendering.page(
         request, "devices/device_policies.html", **frame.shown("/policies"), winning=winning, seen=seen
     )

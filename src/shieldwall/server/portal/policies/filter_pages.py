@@ -17,6 +17,7 @@ from shieldwall.contract.ids import DeviceId, parse_assignment_filter_id
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.policy.membership import InvalidRuleError
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.tagging import tags_held
 from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import scope_tags
@@ -33,7 +34,7 @@ from shieldwall.server.portal.policies.words import FILTER_KINDS, FILTER_PLATFOR
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import sight_of
+from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage import assignments, fleets, groups, policies, targets
 from shieldwall.server.storage.records import AssignmentFilter
 
@@ -91,7 +92,7 @@ def create_filter(
     """Make a filter; it narrows nothing until an assignment names it."""
     check_form(services, request, form)
     try:
-        draft = _draft(form, None)
+        draft = _draft(request, form, None)
         with services.database.write() as connection:
             made = filters.create_filter(connection, acting_for(services, request), draft)
     except ShieldwallError as problem:
@@ -135,7 +136,7 @@ def save_filter(
             present = filters.get_filter(connection, services.tenant.id, wanted)
             if form.get("seen") != _state(present):
                 raise ChangedMeanwhileError(f"The filter {present.display_name} changed meanwhile.")
-            filters.update_filter(connection, acting, wanted, _draft(form, present))
+            filters.update_filter(connection, acting, wanted, _draft(request, form, present))
     except ShieldwallError as problem:
         return _page(services, rendering, request, kept, form, problem=problem, tried=True)
     return redirect(f"/filters/{filter_id}")
@@ -191,13 +192,14 @@ def _page(
     with services.database.read() as connection:
         try:
             if tried:
-                draft = _draft(form, kept)
+                draft = _draft(request, form, kept)
                 matched = _matched(services, connection, request, draft)
                 if kept is not None and previews:
                     effect = shown_effect(services, connection, request, Proposal(filter_rules={kept.id: draft.rule}))
         except ShieldwallError as wrong:
             problem = problem or wrong
-        tags = scope_tags.all_tags(connection, services.tenant.id)
+        held = _held(request, kept)
+        tags = [each for each in scope_tags.all_tags(connection, services.tenant.id) if held is None or each.id in held]
         uses = [] if kept is None else _uses(connection, request, kept)
     is_stale = isinstance(problem, ChangedMeanwhileError)
     place = problem.position if isinstance(problem, InvalidRuleError) else None
@@ -221,16 +223,27 @@ def _page(
     )
 
 
-def _draft(form: Mapping[str, str], kept: AssignmentFilter | None) -> FilterDraft:
-    """Read a filter; the platform of one that is there stays. Raises: InvalidFilterError, InvalidRuleError."""
+def _held(request: PageRequest, kept: AssignmentFilter | None) -> frozenset[str] | None:
+    action = ResourceAction.CREATE_FILTERS if kept is None else ResourceAction.UPDATE_FILTERS
+    return tags_held(caller_of(request).access, action)
+
+
+def _draft(request: PageRequest, form: Mapping[str, str], kept: AssignmentFilter | None) -> FilterDraft:
+    """Read a filter; what stays of one that is there is its platform, and tags that its author was not offered.
+
+    Raises:
+        InvalidFilterError, InvalidRuleError
+    """
     before = None if kept is None else draft_of_filter(kept)
-    tags = every_value(form).get("tag", ())
+    held, ticked = _held(request, kept), every_value(form).get("tag", ())
+    stay = () if before is None or held is None else set(before.role_scope_tag_ids) - held
+    tags = tuple(dict.fromkeys((*ticked, *sorted(stay)))) if ticked else ()
     return FilterDraft(
         display_name=form.get("display_name", "").strip(),
         description=form.get("description", "").strip(),
         platform=form.get("platform", "") if before is None else before.platform,
         rule=_on_one_line(form.get("rule", "")),
-        role_scope_tag_ids=tuple(tags) or ((before.role_scope_tag_ids) if before else ("0",)),
+        role_scope_tag_ids=tags or (before.role_scope_tag_ids if before else ()),
     )
 
 
