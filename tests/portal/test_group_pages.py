@@ -14,7 +14,7 @@ import pytest
 from tests.portal.test_pages import text_of
 from tests.portal.test_scope import fields_of, sends
 from tests.support.admin import AdminWorld, Client
-from tests.support.browsing import token_of
+from tests.support.browsing import sent, token_of
 from tests.support.long_work import file_of
 from tests.support.people import a_person, browser
 from tests.support.samples import TENANT_ID, device_id
@@ -26,6 +26,7 @@ from shieldwall.server.directory import group_rules, membership, scope_tags
 from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.portal.groups import group_member_pages
+from shieldwall.server.portal.paging import PAGE_SIZE
 from shieldwall.server.services import AdminServices
 from shieldwall.server.storage import audit, group_members, groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
@@ -207,6 +208,43 @@ def test_groups_are_found_by_name_and_kind(world: AdminWorld, ada: Client) -> No
     assert "startsWith" not in one_line(ada, "/groups?kind=assigned")
     assert "startsWith" in one_line(ada, "/groups?kind=dynamic")
     assert "No group fits" in one_line(ada, "/groups?kind=paused")
+
+
+def test_groups_stand_in_the_order_that_people_choose_page_by_page_and_in_files(world: AdminWorld, ada: Client) -> None:
+    many = [f"m{number:02}" for number in range(PAGE_SIZE)]
+    with world.writing() as connection:
+        for number, name in enumerate(("zeta", "Alpha", "Zebra", "beta", "Öl", *many)):
+            rule = WEB if name in {"Alpha", "Zebra"} else None
+            draft = GroupDraft(display_name=name, mail_nickname=f"n{number}", membership_rule=rule)
+            create_group(connection, world.services.acting("test"), draft)
+            world.clock.advance(seconds=1)
+    by_name = ["Alpha", "beta", *many, "Zebra", "zeta", "Öl"]
+
+    assert _all_pages(ada, "/groups") == by_name
+    assert _all_pages(ada, "/groups?sort=-name") == by_name[::-1]
+    assert _all_pages(ada, "/groups?sort=made") == ["zeta", "Alpha", "Zebra", "beta", "Öl", *many]
+    assert set(_all_pages(ada, "/groups?sort=-membership")[:2]) == {"Alpha", "Zebra"}
+    assert _all_pages(ada, "/groups?sort=nonsense&kind=dynamic") == ["Alpha", "Zebra"]
+    assert 'aria-sort="ascending"' in ada.get("/groups").text
+    begun = sent(ada, "/groups/export", format="csv", sort="-name")
+    written = csv.DictReader(io.StringIO(file_of(ada, begun.headers["Location"]).text))
+    assert [each["name"] for each in written] == by_name[::-1]
+
+
+def _all_pages(client: Client, path: str) -> list[str]:
+    """The names of a list in order, from page to page by the links."""
+    page = client.get(path).text
+    names = re.findall(r'<th scope="row"><a[^>]*><bdi>([^<]*)', page)
+    following = re.search(r'href="(\?[^"]*after=[^"]*)">Next page', page)
+    return names + (_all_pages(client, "/groups" + html.unescape(following[1])) if following else [])
+
+
+def test_groups_are_found_in_any_case_of_any_letters(world: AdminWorld, ada: Client) -> None:
+    with world.writing() as connection:
+        create_group(connection, world.services.acting("test"), GroupDraft(display_name="ÄRZTE", mail_nickname="x"))
+
+    for search in ("ÄRZTE", "Ärzte", "ärzte"):
+        assert _all_pages(ada, f"/groups?search={search}") == ["ÄRZTE"]
 
 
 @pytest.mark.usefixtures("group")

@@ -86,6 +86,9 @@ def test_protection_leads_to_as_many_devices_as_it_counts(fleet: AdminWorld, ada
     counts.append((re.findall(r'"(/devices[^"]*=conflict)">[^<]*Need attention', page)[0], "2"))
     for path, count in counts:
         assert re.search(rf"\b{count} devices? fits?\.", text_of(ada.get(path.replace("&amp;", "&")).text)), path
+    path, count = re.findall(r'href="([^"]*)">\s*No policy: (\d+)', page)[0]
+    rows = ada.get(path).text.count('<th scope="row">')
+    assert (path, rows) == ("/reports/coverage/devices", int(count))
 
 
 @pytest.mark.usefixtures("fleet")

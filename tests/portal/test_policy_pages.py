@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from sqlalchemy import Connection
@@ -53,6 +54,20 @@ def test_the_list_is_searched_narrowed_and_ordered(world: AdminWorld, ada: Clien
     assert "Alpha" in unassigned
     assert "Delta" not in unassigned
     assert "No policy fits what you look for." in text_of(ada.get("/policies?type=endpointSecurityFirewall").text)
+
+
+def test_case_of_letters_counts_neither_in_the_order_nor_in_a_search(world: AdminWorld, ada: Client) -> None:
+    with world.writing() as connection:
+        for name in ("beta", "Alpha", "Zebra", "ÄRZTE"):
+            made(world, connection, name)
+
+    for address, names in (
+        ("", ["Alpha", "beta", "Zebra", "ÄRZTE"]),
+        ("?sort=-name", ["ÄRZTE", "Zebra", "beta", "Alpha"]),
+        ("?q=ÄRZTE", ["ÄRZTE"]),
+        ("?q=ärzte", ["ÄRZTE"]),
+    ):
+        assert re.findall(r'<th scope="row"><a[^>]*><bdi>([^<]*)', ada.get(f"/policies{address}").text) == names
 
 
 def test_the_list_goes_on_page_by_page(world: AdminWorld, ada: Client) -> None:

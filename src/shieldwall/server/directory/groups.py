@@ -21,6 +21,7 @@ from shieldwall.server.directory.role_assigning import require_may_change_member
 from shieldwall.server.storage import devices, group_members, groups, membership_events, targets
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
+from shieldwall.server.storage.groups import GroupOrder
 from shieldwall.server.storage.records import Group, MembershipCause, MembershipEvent, Page, ProcessingState
 
 _NICKNAME: Final = re.compile(r"[^\s@()\\\[\]\";:<>,]{1,64}\Z", re.ASCII)
@@ -63,9 +64,16 @@ def nickname_of(name: str) -> str:
     return kept or "group"
 
 
-def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Group, ...]:
-    """Return one page of a tenant's groups, ordered by id."""
-    return groups.list_groups(connection, tenant_id, page)
+def list_groups(
+    connection: Connection,
+    tenant_id: TenantId,
+    page: Page,
+    order: GroupOrder | None = None,
+    *,
+    descending: bool = False,
+) -> tuple[Group, ...]:
+    """Return one page of a tenant's groups in an order; without one in that of the page, or of their ids."""
+    return groups.list_groups(connection, tenant_id, page, order, descending=descending)
 
 
 def get_group(connection: Connection, tenant_id: TenantId, group_id: GroupId) -> Group:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_schema import alerts
+from shieldwall.server.storage.folding import holds
 
 _ESCAPE: Final = "\\"
 
@@ -73,7 +74,7 @@ def _fitting(
     if asked.device_id is not None:
         query = query.where(alerts.c.device_id == asked.device_id)
     if asked.text:
-        query = query.where(func.lower(alerts.c.title).contains(asked.text.lower(), autoescape=True, escape=_ESCAPE))
+        query = query.where(holds(alerts.c.title, asked.text))
     return query
 
 

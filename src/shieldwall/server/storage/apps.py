@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
+from shieldwall.server.storage.folding import holds
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.look_ups import LookUp
 from shieldwall.server.storage.records import Page
@@ -50,8 +51,7 @@ def list_apps(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[
 
 def called_like(text: str) -> ColumnElement[bool]:
     """Say, as a condition, which applications have a text in their name, in any case, or are the one of that id."""
-    wanted = text.lower()
-    return or_(func.lower(apps.c.display_name).contains(wanted, autoescape=True), apps.c.client_id == wanted)
+    return or_(holds(apps.c.display_name, text), apps.c.client_id == text.lower())
 
 
 def add(connection: Connection, app: App) -> None:

@@ -40,6 +40,11 @@ class Folded(FunctionElement[str]):
         super().__init__(expression)
 
 
+def holds(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Say that a column has a text in it, whatever the case of either."""
+    return Folded(column).contains(fold(text), autoescape=True)
+
+
 @compiles(Folded, "sqlite")
 def _on_sqlite(element: Folded, compiler: SQLCompiler, **options: Any) -> str:
     return f"{FUNCTION}({compiler.process(element.clauses, **options)})"

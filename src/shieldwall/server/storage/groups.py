@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.storage import paging
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
+from shieldwall.server.storage.folding import Folded, holds
+from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 from shieldwall.server.storage.rows import columns_of
 from shieldwall.server.storage.schema import groups
 
+
+class GroupOrder(StrEnum):
+    """What people order a list of groups by."""
+
+    NAME = "name"
+    MEMBERSHIP = "membership"
+    MADE = "made"
+
+
+_ORDERS: Final[Mapping[GroupOrder, ColumnElement[Any]]] = {
+    GroupOrder.NAME: Folded(groups.c.display_name),
+    GroupOrder.MEMBERSHIP: case(
+        (groups.c.membership_rule.is_(None), 0), (groups.c.processing_state == ProcessingState.ON.value, 1), else_=2
+    ),
+    GroupOrder.MADE: groups.c.created_at,
+}
 _FIELDS: Final = tuple(column for column in groups.c if column is not groups.c.number)
 
 
@@ -32,10 +51,18 @@ def find(connection: Connection, group_id: GroupId) -> Group | None:
     return None if row is None else _group(row)
 
 
-def list_groups(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Group, ...]:
-    """Return one page of a tenant's groups, ordered by id unless the page says otherwise."""
+def list_groups(
+    connection: Connection,
+    tenant_id: TenantId,
+    page: Page,
+    order: GroupOrder | None = None,
+    *,
+    descending: bool = False,
+) -> tuple[Group, ...]:
+    """Return one page of a tenant's groups in an order; without one in that of the page, or of their ids."""
     query = select(*_FIELDS).where(groups.c.tenant_id == tenant_id)
-    return tuple(map(_group, paging.rows(connection, query, page, groups.c.id)))
+    term = None if order is None else OrderTerm(_ORDERS[order], descending=descending)
+    return tuple(map(_group, paging.rows_by(connection, query, page, term, groups.c.id)))
 
 
 def rules_in_force(connection: Connection, tenant_id: TenantId) -> tuple[tuple[GroupId, str], ...]:
@@ -118,7 +145,7 @@ def remove(connection: Connection, group_id: GroupId) -> None:
 
 def named_like(text: str) -> ColumnElement[bool]:
     """Say that a group of a listing has a text in its name, in any case."""
-    return func.lower(groups.c.display_name).contains(text.lower(), autoescape=True)
+    return holds(groups.c.display_name, text)
 
 
 def of_kind(*, dynamic: bool, paused: bool | None = None) -> ColumnElement[bool]:

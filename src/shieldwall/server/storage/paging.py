@@ -56,16 +56,25 @@ def newest_first(
 ) -> list[Row[Any]]:
     """Read one page as ``rows`` does; where no order is asked for, what happened last comes first.
 
-    ``at`` and ``identity`` are columns of one table, in which the row ``page.after`` is still there: where it is not,
-    nothing follows.
+    ``at`` and ``identity`` are columns of one table, as in ``rows_by``.
     """
-    if page.order:
+    term = None if page.order else OrderTerm(at, descending=True)
+    return rows_by(connection, query, page, term, identity)
+
+
+def rows_by(
+    connection: Connection, query: Select[Any], page: Page, term: OrderTerm | None, identity: ColumnElement[Any]
+) -> list[Row[Any]]:
+    """Read one page in the order of a term, whose value in the row ``page.after`` is looked up there.
+
+    Where that row is gone nothing follows. Without a term the page says by itself in which order and from where on.
+    """
+    if term is None:
         return rows(connection, query, page, identity)
-    order = (OrderTerm(at, descending=True),)
     if page.after is None:
-        return rows(connection, query, replace(page, order=order), identity)
-    last = connection.scalars(query.with_only_columns(at).where(identity == page.after)).one_or_none()
-    return [] if last is None else rows(connection, query, replace(page, order=order, place=(last,)), identity)
+        return rows(connection, query, replace(page, order=(term,)), identity)
+    last = connection.execute(query.with_only_columns(term.expression).where(identity == page.after)).one_or_none()
+    return [] if last is None else rows(connection, query, replace(page, order=(term,), place=tuple(last)), identity)
 
 
 def count(connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None) -> int:

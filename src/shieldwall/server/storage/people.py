@@ -13,6 +13,7 @@ from shieldwall.server.storage import paging
 from shieldwall.server.storage.access_schema import group_people
 from shieldwall.server.storage.bulk import is_one_of
 from shieldwall.server.storage.database import insert_ignoring
+from shieldwall.server.storage.folding import holds
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.identity_schema import people
 from shieldwall.server.storage.look_ups import LookUp
@@ -49,13 +50,7 @@ def list_people(connection: Connection, tenant_id: TenantId, page: Page) -> tupl
 
 def called_like(text: str) -> ColumnElement[bool]:
     """Say, as a condition, whose name or user name holds a text, in any case."""
-    wanted = text.lower()
-    return or_(
-        *(
-            func.lower(column).contains(wanted, autoescape=True)
-            for column in (people.c.display_name, people.c.user_name)
-        )
-    )
+    return or_(*(holds(column, text) for column in (people.c.display_name, people.c.user_name)))
 
 
 def find_many(connection: Connection, tenant_id: TenantId, person_ids: Collection[str]) -> Mapping[str, Person]:

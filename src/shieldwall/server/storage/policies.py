@@ -13,6 +13,7 @@ from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.storage import paging
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.look_ups import LookUp
+from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.records import Page, Policy, PolicyHead
 from shieldwall.server.storage.rows import columns_of, strings_from, to_text
 from shieldwall.server.storage.schema import policies
@@ -53,10 +54,12 @@ def get(connection: Connection, policy_id: PolicyId) -> Policy:
     return found
 
 
-def list_policies(connection: Connection, tenant_id: TenantId, page: Page) -> tuple[Policy, ...]:
-    """Return policies of a tenant in the order of their ids, unless the page says otherwise."""
+def list_policies(
+    connection: Connection, tenant_id: TenantId, page: Page, term: OrderTerm | None = None
+) -> tuple[Policy, ...]:
+    """Return policies of a tenant in the order of a term, without one in that of the page or of their ids."""
     query = select(policies).where(policies.c.tenant_id == tenant_id)
-    return tuple(map(_policy, paging.rows(connection, query, page, policies.c.id)))
+    return tuple(map(_policy, paging.rows_by(connection, query, page, term, policies.c.id)))
 
 
 def heads(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from shieldwall.contract.ids import PolicyId, TemplateId, TenantId
 from shieldwall.server.storage import policies as stored
+from shieldwall.server.storage.folding import Folded, holds
 from shieldwall.server.storage.order_terms import OrderTerm
 from shieldwall.server.storage.records import Page, Policy
 from shieldwall.server.storage.rows import portions
@@ -27,7 +28,7 @@ class PolicyOrder(StrEnum):
 
 
 _COLUMNS: Final[Mapping[PolicyOrder, ColumnElement[Any]]] = {
-    PolicyOrder.NAME: policies.c.name,
+    PolicyOrder.NAME: Folded(policies.c.name),
     PolicyOrder.MODIFIED: policies.c.modified_at,
     PolicyOrder.PLATFORM: policies.c.platforms,
     PolicyOrder.PRIORITY: policies.c.priority,
@@ -50,15 +51,7 @@ def conditions(wanted: PoliciesWanted) -> tuple[ColumnElement[bool], ...]:
     """Say which rows of policies are wanted."""
     found: list[ColumnElement[bool]] = []
     if wanted.text:
-        text = wanted.text.lower()
-        found.append(
-            or_(
-                *(
-                    func.lower(column).contains(text, autoescape=True)
-                    for column in (policies.c.name, policies.c.description)
-                )
-            )
-        )
+        found.append(or_(*(holds(column, wanted.text) for column in (policies.c.name, policies.c.description))))
     if wanted.templates is not None:
         found.append(policies.c.template_id.in_(sorted(wanted.templates)))
     if wanted.platform:
@@ -74,16 +67,8 @@ def list_page(
     connection: Connection, tenant_id: TenantId, page: Page, order: PolicyOrder, *, descending: bool = False
 ) -> tuple[Policy, ...]:
     """Return one page in an order; nothing where the policy ``page.after`` is gone."""
-    column = _COLUMNS[order]
-    asked = replace(page, order=(OrderTerm(column, descending=descending, nullable=order is PolicyOrder.PRIORITY),))
-    if page.after is not None:
-        last = connection.execute(
-            select(column).where(policies.c.id == page.after, policies.c.tenant_id == tenant_id)
-        ).one_or_none()
-        if last is None:
-            return ()
-        asked = replace(asked, place=(last[0],))
-    return stored.list_policies(connection, tenant_id, asked)
+    term = OrderTerm(_COLUMNS[order], descending=descending, nullable=order is PolicyOrder.PRIORITY)
+    return stored.list_policies(connection, tenant_id, page, term)
 
 
 def count_by_template(

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from litestar import Response, get, post
 from litestar.response import Redirect
@@ -29,7 +28,8 @@ from shieldwall.server.portal.groups.rule_forms import (
 )
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
-from shieldwall.server.portal.paging import PAGE_SIZE, page_of
+from shieldwall.server.portal.paging import PAGE_SIZE
+from shieldwall.server.portal.policies.links import Asked, asked_by, following, page_after
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.views import GroupRow
@@ -39,6 +39,7 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage import groups as stored_groups
 from shieldwall.server.storage.group_members import count_members
+from shieldwall.server.storage.groups import GroupOrder
 from shieldwall.server.storage.records import Page
 from shieldwall.trust import moments
 
@@ -49,18 +50,21 @@ KINDS: Final = {
     "paused": marked("Dynamic, paused"),
 }
 _COLUMNS: Final = ("id", "name", "description", "membership", "rule", "ruleProcessing", "devices", "created")
-_LONGEST_SEARCH: Final = 256
+_LONGEST_SEARCH: Final = 200
+_NAMES: Final = ("search", "kind", "sort")
+"""What the address of the list may say."""
+_SORTS: Final = tuple(f"{sign}{order}" for order in GroupOrder for sign in ("", "-"))
 
 
 @get("/groups", opt=SIGNED_IN | needs(ResourceAction.READ_GROUPS, Reach.LISTED), sync_to_thread=True)
 def list_groups(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """Show the groups that fit what is asked."""
-    sight = sight_of(request)
-    asked = {name: request.query_params.get(name, "")[:_LONGEST_SEARCH] for name in ("search", "kind")}
+    sight, asked = sight_of(request), asked_by(request, *_NAMES)
     members = sight.devices()
-    page = replace(page_of(request), where=(*sight.groups(), *_conditions(asked)))
+    page = replace(page_after(asked), where=(*sight.groups(), *_conditions(asked)))
+    order, descending = _order_of(asked)
     with services.database.read() as connection:
-        found = groups.list_groups(connection, services.tenant.id, page)
+        found = groups.list_groups(connection, services.tenant.id, page, order, descending=descending)
         rows = [
             GroupRow(
                 group=group,
@@ -68,7 +72,6 @@ def list_groups(services: Services, rendering: Renderer, request: PageRequest) -
             )
             for group in found
         ]
-    following = {**asked, "after": found[-1].id} if len(found) == PAGE_SIZE else None
     return rendering.page(
         request,
         "groups/groups.html",
@@ -76,11 +79,11 @@ def list_groups(services: Services, rendering: Renderer, request: PageRequest) -
         live=("groups",),
         groups=rows,
         asked=asked,
-        is_asked=any(asked.values()),
+        order=order.value,
+        descending=descending,
         kinds=KINDS,
         most_counted=MOST_COUNTED,
-        following=None if following is None else f"?{urlencode({k: v for k, v in following.items() if v})}",
-        paged="after" in request.query_params,
+        **following(asked, [group.id for group in found]),
     )
 
 
@@ -88,7 +91,7 @@ def list_groups(services: Services, rendering: Renderer, request: PageRequest) -
 def export_groups(services: Services, request: PageRequest, works: Working, form: Form) -> Redirect:
     """Begin to write the groups that fit to a file, csv or json."""
     check_form(services, request, form)
-    asked = {name: form.get(name, "")[:_LONGEST_SEARCH] for name in ("search", "kind")}
+    asked = Asked({name: form.get(name, "").strip()[:_LONGEST_SEARCH] for name in _NAMES})
     write = partial(_write, services, sight_of(request), asked, extension(form.get("format", "")))
     work = works.start(caller_of(request), marked("Export of groups"), write, origin="/groups")
     return redirect(f"/work/{work.id}")
@@ -143,8 +146,14 @@ def _form(
     )
 
 
-def _conditions(asked: dict[str, str]) -> tuple[ColumnElement[bool], ...]:
-    found = [stored_groups.named_like(asked["search"].strip())] if asked["search"].strip() else []
+def _order_of(asked: Asked) -> tuple[GroupOrder, bool]:
+    """Read in which order the list is wanted, and whether backwards; by name where nothing says so."""
+    sort = asked.one_of("sort", _SORTS) or GroupOrder.NAME
+    return GroupOrder(sort.removeprefix("-")), sort.startswith("-")
+
+
+def _conditions(asked: Asked) -> tuple[ColumnElement[bool], ...]:
+    found = [stored_groups.named_like(asked["search"])] if asked["search"] else []
     match asked["kind"]:
         case "assigned":
             found.append(stored_groups.of_kind(dynamic=False))
@@ -157,16 +166,17 @@ def _conditions(asked: dict[str, str]) -> tuple[ColumnElement[bool], ...]:
     return tuple(found)
 
 
-def _write(services: AdminServices, sight: Sight, asked: dict[str, str], kind: str, progress: Progress) -> File:
+def _write(services: AdminServices, sight: Sight, asked: Asked, kind: str, progress: Progress) -> File:
     return write_table(progress, Table("groups", _COLUMNS, _rows(services, sight, asked)), kind)
 
 
-def _rows(services: AdminServices, sight: Sight, asked: dict[str, str]) -> Iterator[tuple[Any, ...]]:
+def _rows(services: AdminServices, sight: Sight, asked: Asked) -> Iterator[tuple[Any, ...]]:
     members = sight.devices()
     page = Page(size=PAGE_SIZE, where=(*sight.groups(), *_conditions(asked)))
+    order, descending = _order_of(asked)
     while True:
         with services.database.read() as connection:
-            found = groups.list_groups(connection, services.tenant.id, page)
+            found = groups.list_groups(connection, services.tenant.id, page, order, descending=descending)
             counts = [count_members(connection, group.id, members) for group in found]
         for group, count in zip(found, counts, strict=True):
             membership = "dynamic" if group.is_dynamic else "assigned"

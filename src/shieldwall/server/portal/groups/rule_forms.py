@@ -21,6 +21,7 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight
 from shieldwall.server.storage import fleets
 from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.storage.groups import GroupOrder
 from shieldwall.server.storage.records import Group, Page
 
 SAMPLES: Final = 10
@@ -119,7 +120,7 @@ def groups_like(connection: Connection, sight: Sight, text: str) -> tuple[Group,
     """Return some groups that are seen, by a part of their name."""
     like = (stored_groups.named_like(text),) if text else ()
     page = Page(size=_MOST_GROUPS, where=(*sight.groups(), *like))
-    return stored_groups.list_groups(connection, sight.tenant_id, page)
+    return stored_groups.list_groups(connection, sight.tenant_id, page, GroupOrder.NAME)
 
 
 def choices() -> dict[str, Any]:

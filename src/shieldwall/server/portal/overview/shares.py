@@ -11,6 +11,7 @@ from shieldwall.contract.enrollment import status_in_words
 from shieldwall.contract.status import SettingState
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.portal.language import marked
+from shieldwall.server.portal.reports.words import WITHOUT_POLICY
 from shieldwall.server.portal.words import HEALTH, STATES
 from shieldwall.server.storage.inventory_queries import Health
 
@@ -118,6 +119,7 @@ def by_protection(figures: Figures) -> Division:
         name=marked("No policy"),
         count=figures.without_policy,
         part=_part(figures.without_policy, whole),
+        path=WITHOUT_POLICY.path,
         style="none",
         is_ours=True,
     )

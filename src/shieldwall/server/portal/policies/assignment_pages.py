@@ -33,6 +33,7 @@ from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage import assignments as stored
 from shieldwall.server.storage import filters, group_members, groups
+from shieldwall.server.storage.groups import GroupOrder
 from shieldwall.server.storage.records import AssignmentFilter, AssignmentKind, FilterKind, Group, Page, Policy
 
 _READS: Final = SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.OBJECT)
@@ -242,7 +243,7 @@ def _found(services: AdminServices, request: PageRequest, connection: Connection
     if not (access.may(ResourceAction.READ_GROUPS) and access.may(ResourceAction.ASSIGN_POLICIES)):
         return ()
     where = (*sight_of(request).groups(), *((groups.named_like(words),) if words.strip() else ()))
-    return groups.list_groups(connection, services.tenant.id, Page(size=_FOUND, where=where))
+    return groups.list_groups(connection, services.tenant.id, Page(size=_FOUND, where=where), GroupOrder.NAME)
 
 
 def _filters(services: AdminServices, request: PageRequest, connection: Connection) -> tuple[AssignmentFilter, ...]:

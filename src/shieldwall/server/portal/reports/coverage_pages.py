@@ -19,14 +19,13 @@ from shieldwall.server.portal.paging import PAGE_SIZE, page_of
 from shieldwall.server.portal.policies.links import Asked, asked_by
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
 from shieldwall.server.portal.reports.pages_of_rows import cut
-from shieldwall.server.portal.reports.words import COVERAGE, COVERED, COVERED_STYLES
+from shieldwall.server.portal.reports.words import COVERAGE, COVERED, COVERED_STYLES, WITHOUT_POLICY
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage import unreached
 from shieldwall.server.storage.records import Page
 
 FILTERS: Final = ("q", "type", "platform", "covered")
-WITHOUT_POLICY: Final = "/reports/coverage/devices"
 _AT_ONCE: Final = 500
 _REPORT: Final = SIGNED_IN | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED)
 
@@ -65,7 +64,7 @@ def report_coverage(services: Services, rendering: Renderer, request: PageReques
     )
 
 
-@get(WITHOUT_POLICY, opt=_REPORT, sync_to_thread=True)
+@get(WITHOUT_POLICY.path, opt=_REPORT, sync_to_thread=True)
 def devices_without_policy(services: Services, rendering: Renderer, request: PageRequest) -> Response[str]:
     """List the active devices that no policy reaches."""
     page = page_of(request)

@@ -17,12 +17,20 @@ from shieldwall.server.manager.figures import Figures
 from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.forms import InvalidFormError
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Services, Working
-from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.policies.links import Asked
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.reports import coverage_pages, device_report_pages, policy_report_pages
 from shieldwall.server.portal.reports.policy_rows import ContestLine
-from shieldwall.server.portal.reports.words import AGENTS, CONFLICTS, COVERAGE, DRIFT, POLICIES, SETTINGS, STALE
+from shieldwall.server.portal.reports.words import (
+    AGENTS,
+    CONFLICTS,
+    COVERAGE,
+    DRIFT,
+    POLICIES,
+    SETTINGS,
+    STALE,
+    WITHOUT_POLICY,
+)
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.views import counts_of
 from shieldwall.server.portal.work.progress import File, Progress
@@ -33,7 +41,6 @@ from shieldwall.server.sight import Sight, caller_of, sight_of
 _STATES: Final = tuple(state.value for state in counts_of({}))
 """In the order in which counts stand."""
 _LONGEST: Final = 200
-_WITHOUT_POLICY: Final = marked("Devices without a policy")
 
 
 @post("/reports/export", opt=SIGNED_IN | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED), sync_to_thread=True)
@@ -124,9 +131,9 @@ def _devices(services: AdminServices, sight: Sight, path: str, asked: Asked) -> 
             days = device_report_pages.days_of(asked)
             found = silence.all_stale(services.database, tenant, now, days, sight.onboarded_devices())
             title, name = STALE.title, "stale-devices"
-        case coverage_pages.WITHOUT_POLICY:
+        case WITHOUT_POLICY.path:
             found = coverage_pages.all_without_policy(services, sight)
-            title, name = _WITHOUT_POLICY, "devices-without-policy"
+            title, name = WITHOUT_POLICY.title, "devices-without-policy"
         case _:
             raise InvalidFormError("Report: one of the reports stands here.")
     rows = (tuple(machine_export.row_of(each).values()) for each in found)

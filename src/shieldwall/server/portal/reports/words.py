@@ -38,6 +38,12 @@ COVERAGE: Final = Report(
     marked("Coverage"),
     marked("Which settings could be set and are not, and which devices have no policy?"),
 )
+WITHOUT_POLICY: Final = Report(
+    "/reports/coverage/devices",
+    marked("Devices without a policy"),
+    marked("Which active devices does no policy reach?"),
+)
+"""A part of the report over coverage."""
 DRIFT: Final = Report(
     "/reports/drift",
     marked("Drift"),

@@ -40,6 +40,7 @@ from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage import filters as stored_filters
 from shieldwall.server.storage import group_members
 from shieldwall.server.storage import groups as stored_groups
+from shieldwall.server.storage.groups import GroupOrder
 from shieldwall.server.storage.records import AssignmentFilter, Group, Page
 
 MOST_COUNTED: Final = 10_000
@@ -158,7 +159,8 @@ def _found(services: Services, request: PageRequest, connection: Connection, wor
     if not caller_of(request).access.may(ResourceAction.READ_GROUPS):
         return ()
     conditions = (*sight_of(request).groups(), *((stored_groups.named_like(words),) if words.strip() else ()))
-    return stored_groups.list_groups(connection, services.tenant.id, Page(size=_FOUND, where=conditions))
+    page = Page(size=_FOUND, where=conditions)
+    return stored_groups.list_groups(connection, services.tenant.id, page, GroupOrder.NAME)
 
 
 def _members(connection: Connection, group: GroupId | None, seen: frozenset[GroupId]) -> int | None:
