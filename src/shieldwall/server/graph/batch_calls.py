@@ -21,6 +21,7 @@ from shieldwall.contract.strict_json import decode_any, encode
 from shieldwall.server.admin_front import ADDRESS
 from shieldwall.server.graph.batch_plan import METHODS, BatchItem
 from shieldwall.server.graph.errors import ContentTooLargeError, InvalidRequestError
+from shieldwall.server.graph.paths import normal_path
 from shieldwall.server.possession_of_requests import PROVEN
 
 BATCH: Final = "$batch"
@@ -159,7 +160,7 @@ def _address(url: str, version: str) -> tuple[str, bytes]:
         raise InvalidRequestError("The url of a request in a batch is relative to the version, such as /groups.")
     relative = parts.path.removeprefix("/").removeprefix(f"{version}/")
     path = unquote_to_bytes(f"/{version}/{relative}").decode("utf-8", "replace")
-    if path.rstrip("/").lower().endswith(f"/{BATCH}"):
+    if normal_path(path).lower().endswith(f"/{BATCH}"):  # in the form in which it is served, however it is written
         raise InvalidRequestError("A batch holds no other batch.")
     return path, parts.query.encode("ascii")
 
