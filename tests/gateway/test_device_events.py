@@ -84,6 +84,16 @@ def test_what_is_told_is_kept_once_and_raises_one_alert_that_counts(world: Gatew
     assert strict_json.decode_any(alert.details.encode())["details"] == {"path": "/tmp/b"}
 
 
+def test_what_happened_more_often_than_can_be_counted_is_told_all_the_same(
+    world: GatewayWorld, device: GatewayDevice
+) -> None:
+    often = 2**31 - 1
+
+    assert [tell(device, happened(number, times=often), lost=often).status for number in (1, 2, 3)] == [204, 204, 204]
+
+    assert {(alert.kind, alert.times) for alert in alerts_of(world)} == {("malware.blocked", often), (LOST, often)}
+
+
 def test_the_same_request_again_is_answered_again_and_adds_nothing(world: GatewayWorld, device: GatewayDevice) -> None:
     body = strict_json.encode(device.numbered(events=[happened()], lost=4))
 

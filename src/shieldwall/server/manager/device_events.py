@@ -104,7 +104,7 @@ def _raise_alerts(
                 details=strict_json.encode(_evidence(newest, about)).decode(),
                 first_at=now,
                 last_at=now,
-                times=min(sum(event.times for _, event in about), 2**31 - 1),
+                times=min(sum(event.times for _, event in about), alerts.MOST_TIMES),
             ),
         )
 

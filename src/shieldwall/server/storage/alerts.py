@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, func, insert, select, update
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, TenantId
@@ -17,6 +17,9 @@ from shieldwall.server.storage import outbox, paging
 from shieldwall.server.storage.device_schema import alerts
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.rows import columns_of
+
+MOST_TIMES: Final = 2**31 - 1
+"""Counted to at most: more is as much to look at, and PostgreSQL holds no more in an integer."""
 
 
 class Severity(StrEnum):
@@ -59,7 +62,7 @@ def raise_alert(connection: Connection, alert: Alert) -> None:
             alerts.c.title == alert.title,
             alerts.c.resolved_at.is_(None),
         )
-        .values(last_at=alert.last_at, times=alerts.c.times + alert.times, details=alert.details)
+        .values(last_at=alert.last_at, times=_counted_on(alert.times), details=alert.details)
     )
     if again.rowcount == 0:
         connection.execute(insert(alerts).values(columns_of(alert, severity=alert.severity.value)))
@@ -144,6 +147,11 @@ def resolve_of_device(
         outbox.note(
             connection, outbox.Event(id=event_id, tenant_id=tenant_id, at=at, kind="alert.resolved", details=told)
         )
+
+
+def _counted_on(times: int) -> ColumnElement[int]:
+    """Return how often it has happened by now; a sum beyond the most is never made, for making it would fail."""
+    return case((alerts.c.times > MOST_TIMES - times, MOST_TIMES), else_=alerts.c.times + times)
 
 
 def _alert(row: Row[Any]) -> Alert:
