@@ -306,6 +306,22 @@ def test_a_report_is_exported_as_a_file(graph: Client, world: AdminWorld, policy
         assert [list(each.values()) for each in json.loads(text)["values"]] == expected
 
 
+def test_no_log_tells_where_an_export_is(
+    graph: Client, world: AdminWorld, policy: PolicyId, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = {"reportName": "DeviceStatusesByConfigurationProfile", "filter": about(policy)}
+    url = graph.post(f"{REPORTS}/exportJobs", json=body).json()["url"]
+    place, _, token = url.removeprefix(world.services.settings.public_url).rpartition("/")
+
+    with world.client() as anybody:
+        asked = [anybody.get(url), anybody.post(url), anybody.get(f"{url}/more"), anybody.get(f"/beta/{place}/{token}")]
+
+    assert [answer.status_code for answer in asked] == [200, 405, 404, 404]
+    logged = capsys.readouterr().out
+    assert "/downloads/" in logged
+    assert token not in logged
+
+
 def test_an_export_of_nothing_is_refused_before_there_is_an_address(graph: Client) -> None:
     for body in (
         {"reportName": "Surprise"},

@@ -24,6 +24,8 @@ from shieldwall.server.authorization import Principal
 from shieldwall.server.tracing import NoTracing, Spanned, Tracing
 
 UNROUTED: Final = "none"
+UNLOGGED_BELOW: Final = "/downloads/"
+"""Below this an address opens by itself what it names, so nobody shall read the rest of it in a log."""
 _LOOKED_AT: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -122,12 +124,17 @@ class WatchedRequests:
             client_request_id=record.client_request_id,
             method=scope["method"][:16],
             route=route,
-            path=scope["path"][:256],
+            path=_shown(scope["path"]),
             status=record.status,
             error=record.error,
             caller=caller.actor if isinstance(caller, Principal) else None,
             milliseconds=round(seconds * 1000, 1),
         )
+
+
+def _shown(path: str) -> str:
+    place = path.find(UNLOGGED_BELOW)
+    return (path if place < 0 else path[: place + len(UNLOGGED_BELOW)])[:256]
 
 
 def _client_request_id(scope: Any) -> str:

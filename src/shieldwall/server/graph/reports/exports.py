@@ -16,6 +16,7 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.acting_callers import acting_for
+from shieldwall.server.admin_requests import UNLOGGED_BELOW
 from shieldwall.server.authorization import PUBLIC
 from shieldwall.server.graph.describing import answers, creates, lists, shows
 from shieldwall.server.graph.odata.fields import FieldMap, shown, text
@@ -35,7 +36,7 @@ from shieldwall.server.storage.kept_reports import ExportJob
 from shieldwall.server.storage.report_schema import export_jobs
 
 LIFETIME: Final = timedelta(hours=1)
-DOWNLOADS: Final = "/downloads/reports"
+DOWNLOADS: Final = f"{UNLOGGED_BELOW}reports"
 _ALL: Final = PATH + "/exportJobs"
 _ONE: Final = _ALL + "/{job_id:str}"
 _TOKEN_BYTES: Final = 32
