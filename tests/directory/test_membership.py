@@ -241,7 +241,7 @@ def test_a_rule_is_explained_with_what_was_found(connection: Connection, office:
     assigned_members.add_member(connection, office.acting, group.id, device_id(1))
     rule = parse_rule(f"{LINUX} -and ({WEB} -or {members_of(group.id)})")
 
-    verdict = evaluate(connection, TENANT_ID, device_id(1), rule)
+    verdict = evaluate(connection, TENANT_ID, device_id(1), rule, frozenset)
 
     assert verdict.holds
     system, joined = verdict.parts

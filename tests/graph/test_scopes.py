@@ -24,6 +24,7 @@ from tests.support.graph_bodies import (
     a_policy,
     to_group,
 )
+from tests.support.graph_bodies import narrowed as with_filter
 from tests.support.graph_routes import SOMETHING, Route, routes_of
 from tests.support.people import a_person, token_client
 from tests.support.samples import counted_id, device_id
@@ -290,6 +291,51 @@ def test_unseen_groups_are_unknown_to_assignments(halves: Halves, narrowed: Clie
 
     assert {answer.status_code for answer in answers} == {400}
     assert shape(answers[0], halves.foreign.ids) == shape(answers[1], {"group_id": SOMETHING})
+
+
+def test_a_rule_tells_nothing_of_unseen_groups(halves: Halves, narrowed: Client) -> None:
+    def members_of(group: str) -> str:
+        return f"device.memberOf -any (group.objectId -in ['{group}'])"
+
+    def tries(path: str, rule: str | None) -> Response:
+        wanted = {} if rule is None else {"membershipRule": rule}
+        return narrowed.post(f"/beta/groups/{path}", json={"memberId": halves.own.device} | wanted)
+
+    with closing(token_client(halves.world, a_person(halves.world))) as admin:
+        member = {"@odata.id": f"https://x/devices/{halves.own.device}"}
+        assert admin.post(f"{GROUPS}/{halves.foreign.group}/members/$ref", json=member).status_code == 204
+        asking = admin.post(GROUPS, json=a_group("foreign rule", members_of(halves.own.group))).json()["id"]
+        kept = admin.post(GROUPS, json=a_group("own rule", members_of(halves.foreign.group))).json()["id"]
+        targets = [to_group(group) for group in (halves.own.group, kept)]
+        assert admin.post(f"{TAGS}/{halves.own.tag}/assign", json={"assignments": targets}).status_code == 200
+
+    for path in ("evaluateDynamicMembership", f"{kept}/evaluateDynamicMembership"):
+        # Seen is the group that is asked for, and of the others that the device is in only what has the caller's tag.
+        seen = tries(path, members_of(halves.own.group))
+        assert seen.json()["membershipRuleEvaluationResult"] is True, seen.text
+        assert halves.own.group in seen.text
+        assert halves.foreign.group not in seen.text
+        absent = tries(path, members_of(SOMETHING))
+        assert absent.status_code == 400
+        for group in (halves.foreign.group, asking):
+            unseen = tries(path, members_of(group) + " ")
+            assert unseen.status_code == 400, unseen.text
+            assert shape(unseen, {"group_id": group}) == shape(absent, {"group_id": SOMETHING})
+
+    rule = tries(f"{kept}/evaluateDynamicMembership", None)  # that of a group which is seen is no secret
+    assert rule.json()["membershipRuleEvaluationResult"] is True, rule.text
+    assert asking not in rule.text
+
+
+def test_a_filter_tells_of_no_unseen_policy_that_it_narrows(halves: Halves, narrowed: Client) -> None:
+    assignment = {"assignments": [with_filter(to_group(halves.own.group), halves.own.filter)]}
+    with closing(token_client(halves.world, a_person(halves.world))) as admin:
+        for policy in (halves.own.policy, halves.foreign.policy):
+            assert admin.post(f"{POLICIES}/{policy}/assign", json=assignment).status_code == 200
+
+    payloads = narrowed.get(f"{FILTERS}/{halves.own.filter}/payloads").json()["value"]
+
+    assert [each["payloadId"] for each in payloads] == [halves.own.policy]
 
 
 def test_members_change_only_where_both_are_in_scope(halves: Halves, narrowed: Client) -> None:

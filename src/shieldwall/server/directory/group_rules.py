@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,10 +44,17 @@ class Trial:
     named: frozenset[DeviceId]
 
 
-def checked_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId | None, text: str) -> MembershipRule:
+def checked_rule(
+    connection: Connection,
+    tenant_id: TenantId,
+    group_id: GroupId | None,
+    text: str,
+    sees: Callable[[Collection[GroupId]], Collection[GroupId]] | None = None,
+) -> MembershipRule:
     """Read a rule for a group, new where it has no id yet, and see whether it may ask for the groups it names.
 
-    They are of the same tenant, and their own rules name no groups: so nobody waits for anybody in a circle.
+    They are of the same tenant, and their own rules name no groups: so nobody waits for anybody in a circle. Where
+    ``sees`` chooses the groups that the caller knows of, the others are not there.
 
     Raises:
         InvalidRuleError: The rule cannot be read.
@@ -55,8 +62,9 @@ def checked_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId 
     """
     rule = parse_rule(text)
     named = rule.groups()
+    known = named if sees is None else frozenset(sees(named))
     for each in sorted(named):
-        group = groups.find(connection, each)
+        group = groups.find(connection, each) if each in known else None
         if group is None or group.tenant_id != tenant_id:
             raise InvalidGroupError(f"The rule asks for the group {each}, which is not there.", member=_MEMBER)
         if each == group_id:
@@ -72,11 +80,24 @@ def checked_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId 
     return rule
 
 
-def evaluate(connection: Connection, tenant_id: TenantId, device_id: DeviceId, rule: MembershipRule) -> Verdict:
-    """Say what a rule says of a device, part by part. Raises: NotFoundError."""
+def evaluate(
+    connection: Connection,
+    tenant_id: TenantId,
+    device_id: DeviceId,
+    rule: MembershipRule,
+    sees: Callable[[Collection[GroupId]], Collection[GroupId]],
+) -> Verdict:
+    """Say what a rule says of a device, part by part; ``sees`` chooses the groups that whoever asks hears of.
+
+    Those that the rule itself names count as well: who reads the rule knows of them.
+
+    Raises:
+        NotFoundError: There is no such device.
+    """
     device = get_device(connection, tenant_id, device_id)
     belongs = group_members.memberships(connection, [device_id])[device_id]
-    return explain(rule, {**attributes_of(device), MEMBER_OF: tuple(sorted(belongs))})
+    told = belongs & {*rule.groups(), *sees(belongs)}
+    return explain(rule, {**attributes_of(device), MEMBER_OF: tuple(sorted(told))})
 
 
 def preview_rule(connection: Connection, tenant_id: TenantId, group_id: GroupId, rule: MembershipRule) -> Moves:

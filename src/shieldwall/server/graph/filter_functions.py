@@ -42,6 +42,7 @@ from shieldwall.server.graph.schemas.reports import (
 )
 from shieldwall.server.manager import filters
 from shieldwall.server.manager.filters import InvalidFilterError
+from shieldwall.server.sight import sight_of
 from shieldwall.server.storage import assignments, fleets
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.fleets import Whose
@@ -132,11 +133,15 @@ def list_filter_properties(services: Services, filter_id: FromPath[str]) -> Resp
     opt=READ | needs(ResourceAction.READ_FILTERS, Reach.OBJECT) | does(FILTER_PAYLOADS),
     sync_to_thread=True,
 )
-def list_filter_payloads(services: Services, filter_id: FromPath[str]) -> Response[bytes]:
-    """List the policies whose assignments a filter narrows, each with the group that it is narrowed for."""
+def list_filter_payloads(services: Services, request: GraphRequest, filter_id: FromPath[str]) -> Response[bytes]:
+    """List the policies whose assignments a filter narrows, each with the group that it is narrowed for.
+
+    Those alone that the caller sees.
+    """
     with services.database.read() as connection:
         kept = filters.get_filter(connection, services.tenant.id, parse_assignment_filter_id(filter_id))
         found = assignments.of_filter(connection, kept.id)
+        seen = sight_of(request).policies_among(connection, {each.policy_id for each in found})
     return answer(
         {
             "value": [
@@ -147,6 +152,7 @@ def list_filter_payloads(services: Services, filter_id: FromPath[str]) -> Respon
                     "assignmentFilterType": each.filter_kind.value,
                 }
                 for each in found
+                if each.policy_id in seen
             ]
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -63,7 +64,7 @@ def evaluate_rule(services: Services, request: GraphRequest, body: RawBody) -> R
         raise InvalidRequestError("membershipRule is missing: without a group there is no other rule.")
     with services.database.read() as connection:
         require_named(connection, request, "member_id", [asked.member_id])
-        return _evaluated(services, connection, asked.member_id, asked.membership_rule)
+        return _evaluated(services, connection, request, asked.member_id, asked.membership_rule)
 
 
 @post(
@@ -83,7 +84,8 @@ def evaluate_group(
         if rule is None:
             raise InvalidRequestError(f"{group.display_name} has no membership rule.")
         require_named(connection, request, "member_id", [asked.member_id])
-        return _evaluated(services, connection, asked.member_id, rule)
+        is_kept = rule == group.membership_rule
+        return _evaluated(services, connection, request, asked.member_id, rule, is_kept=is_kept)
 
 
 @get(
@@ -148,13 +150,23 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 )
 
 
-def _evaluated(services: AdminServices, connection: Connection, member: str, text: str) -> Response[bytes]:
+def _evaluated(
+    services: AdminServices,
+    connection: Connection,
+    request: GraphRequest,
+    member: str,
+    text: str,
+    *,
+    is_kept: bool = False,
+) -> Response[bytes]:
+    """Try a rule, which names no group that the caller does not see: unless it is kept by a group that they do."""
+    sees = partial(sight_of(request).groups_among, connection)
     device_id: DeviceId = member_named(services, connection, member)
     device = get_device(connection, services.tenant.id, device_id)
     if device.state is DeviceState.RETIRED:
         raise RetiredDeviceError(f"{device.display_name} was retired and belongs to no group.")
-    rule = checked_rule(connection, services.tenant.id, None, text)
-    verdict = evaluate(connection, services.tenant.id, device_id, rule)
+    rule = checked_rule(connection, services.tenant.id, None, text, None if is_kept else sees)
+    verdict = evaluate(connection, services.tenant.id, device_id, rule, sees)
     return answer(
         {
             "@odata.context": f"{services.settings.public_url}/beta/$metadata#{_RESULT}",

@@ -150,7 +150,8 @@ def explain_membership(
         if device is not None:
             belongs = group_members.is_member(connection, group.id, device.id)
             if group.membership_rule is not None:
-                verdict = evaluate(connection, tenant, device.id, parse_rule(group.membership_rule))
+                sees = partial(sight.groups_among, connection)
+                verdict = evaluate(connection, tenant, device.id, parse_rule(group.membership_rule), sees)
             every = groups.history_of_device(connection, tenant, device.id, Page(size=_AT_ONCE))
             moves = tuple(each for each in every if each.group_id == group.id)
     return rendering.page(

@@ -7,6 +7,7 @@ that moment. A rule that comes to an assigned group takes the choice of its memb
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -184,11 +185,12 @@ def _preview(
     chosen = named_devices(connection, sight, names, services.clock.now())
     if unseen := {device.id for device in chosen} - sight.devices_among(connection, [each.id for each in chosen]):
         raise NotFoundError(f"There is no device {min(unseen)}.")
+    sees = partial(sight.groups_among, connection)
     tried = tuple(
         Tried(
             device_id=device.id,
             name=device.display_name,
-            verdict=evaluate(connection, tenant, device.id, rule),
+            verdict=evaluate(connection, tenant, device.id, rule, sees),
         )
         for device in chosen
     )
