@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,6 +15,7 @@ from tests.support.samples import a_tenant, counted_id
 
 from shieldwall.server.storage import tenants
 from shieldwall.server.storage.database import Database, StorageUnavailableError
+from shieldwall.server.storage.errors import AlreadyExistsError
 from shieldwall.server.storage.schema import Moment
 
 
@@ -97,6 +99,18 @@ def test_a_reference_to_nothing_is_refused(database: Database) -> None:
     )
     with pytest.raises(Exception, match=r"(?i)foreign key"), database.write() as connection:
         connection.execute(statement)
+
+
+def test_what_was_to_be_written_stands_in_no_log(database: Database) -> None:
+    secret = a_tenant(id=counted_id("1", 2), domain="1.example", display_name="Known to nobody")
+    add_tenant(database, 1)
+
+    with pytest.raises(AlreadyExistsError) as failed, database.write() as connection:
+        tenants.add(connection, secret)
+
+    logged = "".join(traceback.format_exception(failed.value))
+    assert "INSERT INTO tenants" in logged
+    assert secret.display_name not in logged
 
 
 def test_a_database_that_is_away_says_so(tmp_path: Path) -> None:

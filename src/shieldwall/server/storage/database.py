@@ -200,7 +200,8 @@ def translated() -> Iterator[None]:
 def _sqlite(url: str) -> Engine:
     connecting = {"check_same_thread": False, "timeout": _BUSY_MILLISECONDS / 1000}
     # Last in, first out: the connection with the warmest cache goes next, and those that are not needed stay small.
-    engine = create_engine(url, connect_args=connecting, pool_use_lifo=True)
+    # What is stored is nobody's to read in a log: packages and policies hold secrets, and every failure is logged.
+    engine = create_engine(url, connect_args=connecting, pool_use_lifo=True, hide_parameters=True)
     pragmas = (
         *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
         *(f"busy_timeout={_BUSY_MILLISECONDS}", f"cache_size=-{_CACHE_KIBIBYTES}"),

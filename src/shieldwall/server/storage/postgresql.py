@@ -73,6 +73,7 @@ def open_engine(url: URL) -> Engine:
         pool_size=KEPT_CONNECTIONS,
         max_overflow=MORE_CONNECTIONS,
         pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
+        hide_parameters=True,  # from logs, as on SQLite
         use_native_hstore=False,  # or it would be looked up on each new connection
         connect_args=connect_args | {"prepare_threshold": None},
     )
