@@ -216,7 +216,7 @@ def test_a_document_is_nobody_elses(tenant_database: Database) -> None:
         target = targets.keep(connection, other, [an_item()])
 
         assert not statuses.exists(connection, TENANT_ID, theirs)
-        assert statuses.find_many(connection, TENANT_ID, [theirs]) == {}
+        assert statuses.find(connection, TENANT_ID, theirs) is None
         assert targets.get_many(connection, TENANT_ID, [target]) == {}
         with pytest.raises(NotFoundError):
             targets.get(connection, TENANT_ID, target)

@@ -6,24 +6,26 @@ target, report, system and catalog.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.contract.ids import Digest, PolicyId, SettingId, TenantId
+from shieldwall.contract.ids import PolicyId, SettingId, TenantId
 from shieldwall.contract.status import SettingState, StatusReport
+from shieldwall.server.manager.reported import with_reports
 from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import DeviceOfPolicy, PolicyView
-from shieldwall.server.storage import standings, statuses
+from shieldwall.server.storage import standings
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.standings import Counted, Standing
 
 MOST_KINDS: Final = 2_000
 """Kinds of alike devices that one question may name."""
+F = TypeVar("F", Counted, Standing)
 
 
 class TooManyKindsError(ShieldwallError):
@@ -77,12 +79,12 @@ def devices_wanted(
         page = replace(page, where=(*page.where, standings.alike(kinds)))
         many = sum(each.devices for each in kinds) > standings.FEW
     found = standings.list_devices(connection, tenant_id, view.items, page, many=many)
-    reports = _reports(connection, tenant_id, found)
+    states = {each.device_id: state for each, state in _states(connection, tenant_id, view, found, wanted.setting)}
     return tuple(
         DeviceOfPolicy(
             device_id=each.device_id,
             display_name=each.display_name,
-            state=_state(view, each, reports, wanted.setting),
+            state=states[each.device_id],
             last_check_in=each.last_check_in,
             status_at=each.status_at,
         )
@@ -94,25 +96,18 @@ def _states(
     connection: Connection,
     tenant_id: TenantId,
     view: PolicyView,
-    counted: tuple[Counted, ...],
+    found: tuple[F, ...],
     setting: SettingId | None,
-) -> Iterator[tuple[Counted, SettingState]]:
-    reports = _reports(connection, tenant_id, counted)
-    for each in counted:
-        yield each, _state(view, each, reports, setting)
+) -> Iterator[tuple[F, SettingState]]:
+    for each, report in with_reports(connection, tenant_id, found):
+        yield each, _state(view, each, report, setting)
 
 
 def _state(
-    view: PolicyView, alike: Counted | Standing, reports: Mapping[Digest, StatusReport], setting: SettingId | None
+    view: PolicyView, alike: Counted | Standing, report: StatusReport | None, setting: SettingId | None
 ) -> SettingState:
-    words = said(None if alike.status is None else reports.get(alike.status), alike.target)
+    words = said(report, alike.target)
     applying = view.applying(alike)
     if setting is None:
         return words.policy(view.items[alike.target], applying)
     return words.state(setting) if setting in applying else SettingState.NOT_APPLICABLE
-
-
-def _reports(
-    connection: Connection, tenant_id: TenantId, found: tuple[Counted, ...] | tuple[Standing, ...]
-) -> Mapping[Digest, StatusReport]:
-    return statuses.find_many(connection, tenant_id, {each.status for each in found if each.status is not None})

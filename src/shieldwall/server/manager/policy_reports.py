@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.contract.status import SettingState
+from shieldwall.server.manager.reported import with_reports
 from shieldwall.server.manager.standing import standing_of_fleet
 from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import PolicyCounts, PolicyView
-from shieldwall.server.storage import standings, statuses
+from shieldwall.server.storage import standings
 from shieldwall.server.storage.report_rows import Alike
 
 
@@ -31,15 +32,11 @@ def states_of_policy(
     """Return the state of a policy on devices that are alike, for each such set. Raises: NotFoundError."""
     view = PolicyView(connection, catalog, tenant_id, policy_id)
     counted = standings.count_by_report(connection, tenant_id, view.items)
-    reports = statuses.find_many(connection, tenant_id, {each.status for each in counted if each.status is not None})
     return {
         Alike(each.target, each.status, each.os_type, each.catalog_version): StateOfAlike(
-            said(reports.get(each.status) if each.status is not None else None, each.target).policy(
-                view.items[each.target], view.applying(each)
-            ),
-            each.devices,
+            said(report, each.target).policy(view.items[each.target], view.applying(each)), each.devices
         )
-        for each in counted
+        for each, report in with_reports(connection, tenant_id, counted)
     }
 
 

@@ -1,13 +1,13 @@
 """How a whole fleet stands in one pass: devices by their gravest state, and every policy by state and by setting.
 
 Devices that are alike (same target, same report, same system and catalog) are in one state, which is worked out once
-for all of them. Reports are read in portions and let go, so a fleet in which no two say the same needs no more memory.
+for all of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -20,12 +20,12 @@ from shieldwall.contract.target import Target
 from shieldwall.policy.applicability import Traits, traits_of
 from shieldwall.policy.prepared import PreparedPolicy, prepare
 from shieldwall.server.manager.policies import document_of
+from shieldwall.server.manager.reported import with_reports
 from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import PolicyCounts
 from shieldwall.server.manager.summaries import state_of
-from shieldwall.server.storage import revisions, standings, statuses, targets
+from shieldwall.server.storage import revisions, standings, targets
 from shieldwall.server.storage.inventory_rows import REPAIRED, is_drifted
-from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.standings import Counted
 
 TROUBLES: Final = (SettingState.ERROR, SettingState.CONFLICT)
@@ -68,7 +68,7 @@ def standing_of_fleet(
     in_use = targets.get_many(connection, tenant_id, standings.targets_in_use(connection, tenant_id))
     counted = standings.count_by_report(connection, tenant_id, in_use, only)
     tally = Tally(in_use, prepared_policies(connection, catalog, in_use.values()))
-    for each, report in _with_reports(connection, tenant_id, counted):
+    for each, report in with_reports(connection, tenant_id, counted):
         tally.add(each, report)
     return replace(tally.result(), alike=counted if len(counted) <= MOST_ALIKE else ())
 
@@ -80,23 +80,6 @@ def prepared_policies(
     digests = {item.digest for target in in_use for item in target.items}
     found = revisions.find_many(connection, sorted(digests))
     return {digest: prepare(catalog, document_of(revision)) for digest, revision in found.items()}
-
-
-def _with_reports(
-    connection: Connection, tenant_id: TenantId, counted: Collection[Counted]
-) -> Iterator[tuple[Counted, StatusReport | None]]:
-    """Yield what was counted, each with the report of its devices, portion by portion."""
-    by_report: defaultdict[Digest | None, list[Counted]] = defaultdict(list)
-    for each in counted:
-        by_report[each.status].append(each)
-    for each in by_report.pop(None, ()):
-        yield each, None
-    digests = sorted(digest for digest in by_report if digest is not None)
-    for few in portions(digests):
-        reports = statuses.find_many(connection, tenant_id, few)
-        for digest in few:
-            for each in by_report[digest]:
-                yield each, reports.get(digest)
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ from shieldwall.policy.prepared import PreparedPolicy, prepare
 from shieldwall.policy.resolve import resolve
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.manager.policies import document_of, get_policy
+from shieldwall.server.manager.reported import with_reports
 from shieldwall.server.manager.states import Said, said
 from shieldwall.server.storage import check_ins, revisions, standings, statuses, targets
 from shieldwall.server.storage.device_records import CheckInState
@@ -164,11 +165,10 @@ def policy_counts(
     """Count the devices of a policy by state; ``only`` are conditions on their check-ins. Raises: NotFoundError."""
     view = PolicyView(connection, catalog, tenant_id, policy_id)
     counted = standings.count_by_report(connection, tenant_id, view.items, only)
-    reports = statuses.find_many(connection, tenant_id, {each.status for each in counted if each.status is not None})
     devices: Counter[SettingState] = Counter()
     settings: dict[SettingId, Counter[SettingState]] = {setting: Counter() for setting in view.settings}
-    for each in counted:
-        words = said(_report(reports, each.status), each.target)
+    for each, report in with_reports(connection, tenant_id, counted):
+        words = said(report, each.target)
         applying = view.applying(each)
         devices[words.policy(view.items[each.target], applying)] += each.devices
         for setting, counts in settings.items():
@@ -183,12 +183,15 @@ def policy_devices(
     """Return one page of the devices of a policy, ordered by id. Raises: NotFoundError."""
     view = PolicyView(connection, catalog, tenant_id, policy_id)
     found = standings.list_devices(connection, tenant_id, view.items, page)
-    reports = statuses.find_many(connection, tenant_id, {each.status for each in found if each.status is not None})
+    states = {
+        each.device_id: said(report, each.target).policy(view.items[each.target], view.applying(each))
+        for each, report in with_reports(connection, tenant_id, found)
+    }
     return tuple(
         DeviceOfPolicy(
             device_id=each.device_id,
             display_name=each.display_name,
-            state=said(_report(reports, each.status), each.target).policy(view.items[each.target], view.applying(each)),
+            state=states[each.device_id],
             last_check_in=each.last_check_in,
             status_at=each.status_at,
         )
@@ -215,10 +218,6 @@ class PolicyView:
     def applying(self, devices: Counted | Standing) -> list[SettingId]:
         """Return the settings that devices like these have something for."""
         return _applying(self.policy, traits_of(devices.os_type, devices.catalog_version))
-
-
-def _report(reports: Mapping[Digest, StatusReport], digest: Digest | None) -> StatusReport | None:
-    return None if digest is None else reports.get(digest)
 
 
 def _documents(connection: Connection, items: tuple[ManifestItem, ...]) -> Mapping[Digest, PolicyDocument]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import DeviceId, Digest
+from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.status import SettingState, StatusReport, gravest
 from shieldwall.policy.enrollment import Enrollment
 from shieldwall.server.directory.enrollment import enrollments
@@ -29,22 +30,15 @@ def summaries(connection: Connection, device_list: Collection[Device]) -> Mappin
     """Return how each of these devices stands."""
     found = check_ins.find_many(connection, [device.id for device in device_list])
     enrolled = enrollments(connection, device_list)
-    sent = {(each.tenant_id, each.status_digest) for each in found.values() if each.status_digest}
-    reports = {
-        (tenant, digest): report
-        for tenant in {tenant for tenant, _ in sent}
-        for digest, report in statuses.find_many(
-            connection, tenant, {each for of, each in sent if of == tenant}
-        ).items()
-    }
-    return {
-        device: summary(
-            state,
-            reports.get((state.tenant_id, state.status_digest)) if state.status_digest else None,
-            enrolled[device],
-        )
-        for device, state in found.items()
-    }
+    senders: defaultdict[tuple[TenantId, Digest | None], list[DeviceId]] = defaultdict(list)
+    for device, state in found.items():
+        senders[state.tenant_id, state.status_digest].append(device)
+    summed = {device: summary(state, None, enrolled[device]) for device, state in found.items()}
+    for tenant in {tenant for tenant, _ in senders}:
+        sent = [digest for of, digest in senders if of == tenant and digest is not None]
+        for digest, report in statuses.read_each(connection, tenant, sent):
+            summed |= {each: summary(found[each], report, enrolled[each]) for each in senders[tenant, digest]}
+    return summed
 
 
 def summary(check_in: CheckInState, report: StatusReport | None, enrollment: Enrollment) -> DeviceSummary:

@@ -22,7 +22,6 @@ from shieldwall.server.manager.standing import Tally, prepared_policies
 from shieldwall.server.reporting.tallies import Slot, Tallies
 from shieldwall.server.storage import statuses, targets
 from shieldwall.server.storage.report_rows import Alike
-from shieldwall.server.storage.rows import portions
 from shieldwall.server.storage.standings import Counted
 
 STATE: Final = "state"
@@ -38,7 +37,6 @@ DRIFTED: Final = "drifted"
 """``(REPAIRED, setting)`` and ``(DRIFTED, setting)``: settings that drifted."""
 CONTEST: Final = "contest"
 """``(CONTEST, key)``: where policies want different values."""
-_MOST_REPORTS: Final = 500
 
 
 @dataclass(slots=True)
@@ -117,7 +115,9 @@ class Explaining:
     ) -> Iterator[tuple[Digest | None, StatusReport | None]]:
         if None in digests:
             yield None, None
-        for few in portions(sorted(digest for digest in digests if digest is not None), _MOST_REPORTS):
-            found = statuses.find_many(connection, self.tenant_id, few)
-            for digest in few:
-                yield digest, found.get(digest)
+        left = {digest for digest in digests if digest is not None}
+        for digest, report in statuses.read_each(connection, self.tenant_id, tuple(left)):
+            left.discard(digest)
+            yield digest, report
+        for digest in left:
+            yield digest, None

@@ -5,7 +5,7 @@ So a device that never says the same twice holds one report here, not one for ea
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -26,6 +26,8 @@ _BODIES: Final = select(status_documents.c.digest, status_documents.c.body).wher
 _POINTING: Final = select(check_ins.c.device_id).where(
     check_ins.c.tenant_id == bindparam("tenant"), check_ins.c.status_digest == bindparam("digest")
 )
+_AT_A_TIME: Final = 32
+"""Reports that are read at a time. Each may have a megabyte, and take twenty times as much once it is decoded."""
 _REMOVE: Final = delete(status_documents).where(
     _OF_TENANT, status_documents.c.digest == bindparam("digest"), ~_POINTING.exists()
 )
@@ -55,13 +57,16 @@ def exists(connection: Connection, tenant_id: TenantId, digest: Digest) -> bool:
 
 def find(connection: Connection, tenant_id: TenantId, digest: Digest) -> StatusReport | None:
     """Return a report, ``None`` when there is none of this name."""
-    return find_many(connection, tenant_id, [digest]).get(digest)
+    return next((report for _, report in read_each(connection, tenant_id, [digest])), None)
 
 
-def find_many(connection: Connection, tenant_id: TenantId, digests: Collection[Digest]) -> dict[Digest, StatusReport]:
-    """Return the reports that are there, by digest."""
-    return {
-        Digest(digest): strict_json.decode(body, StatusReport)
-        for portion in portions(sorted(digests))
-        for digest, body in connection.execute(_BODIES, {"tenant": tenant_id, "digests": portion})
-    }
+def read_each(
+    connection: Connection, tenant_id: TenantId, digests: Collection[Digest]
+) -> Iterator[tuple[Digest, StatusReport]]:
+    """Yield the reports that are there, one after the other: whoever keeps none needs no more memory for many.
+
+    A device says as much as it likes, and so do all that somebody with a package brings along.
+    """
+    for portion in portions(sorted(digests), _AT_A_TIME):
+        for digest, body in connection.execute(_BODIES, {"tenant": tenant_id, "digests": portion}).all():
+            yield Digest(digest), strict_json.decode(body, StatusReport)

@@ -73,7 +73,7 @@ class InTables:
             with database.read() as connection:
                 lost = 0
                 said = frozenset(each.acknowledged for each in fleet if each.acknowledged is not None)
-                kept = statuses.find_many(connection, self.settings.tenant_id, said).keys()
+                kept = {name for name, _ in statuses.read_each(connection, self.settings.tenant_id, said)}
                 for some in portions(fleet, _PORTION):
                     held = check_in_rows.find_many(connection, [each.id for each in some])
                     lost += sum(
