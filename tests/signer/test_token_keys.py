@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import stat
+import time
+from base64 import b64encode
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from joserfc.jwk import RSAKey
 from tests.support.trust import NOON
 
 from shieldwall.server.signer.errors import KeyFilesError
-from shieldwall.server.signer.token_keys import ROTATE_AFTER, TokenKey, TokenKeyRing
+from shieldwall.server.signer.token_keys import ROTATE_AFTER, TokenKey, TokenKeyRing, key_of
 
 FIRST = TokenKey.of(RSAKey.generate_key(2048), NOON)
 DAY = timedelta(days=1)
@@ -82,3 +85,37 @@ def test_the_files_are_for_the_owner_alone_and_others_are_not_taken(folder: Path
     file.rename(folder / "other.pem")
     with pytest.raises(KeyFilesError, match="no key of tokens"):
         TokenKeyRing.load(FIRST, folder)
+
+
+def test_no_byte_of_a_key_can_change_unseen() -> None:
+    sound = FIRST.key.as_der(private=True)
+    assert is_read(sound)
+    for place in range(len(sound)):
+        changed = bytearray(sound)
+        changed[place] ^= 1 << place % 8
+        assert not is_read(bytes(changed)), place
+
+
+def test_a_key_is_read_without_proving_its_factors_prime_again() -> None:
+    """The signer reads those of all tenants before it is ready, and has a minute for that."""
+    pem = FIRST.key.as_pem(private=True)
+    proving = shortest(lambda: RSAKey.import_key(pem))
+    assert shortest(lambda: key_of(pem)) < proving / 5
+
+
+def is_read(der: bytes) -> bool:
+    try:
+        key_of(b"-----BEGIN PRIVATE KEY-----\n" + b64encode(der) + b"\n-----END PRIVATE KEY-----\n")
+    except ValueError:
+        return False
+    return True
+
+
+def shortest(read: Callable[[], object]) -> float:
+    """Say how many seconds of the processor the quickest of a few takes."""
+    took = []
+    for _ in range(5):
+        begun = time.thread_time()
+        read()
+        took.append(time.thread_time() - begun)
+    return min(took)

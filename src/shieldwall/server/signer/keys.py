@@ -16,7 +16,7 @@ from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import TenantId, TenantIdField, parse_tenant_id
 from shieldwall.server.signer.errors import KeyFilesError, OtherTenantError
 from shieldwall.server.signer.key_files import check_private_directory, read_secret, sync_directory, write_secret
-from shieldwall.server.signer.token_keys import FOLDER, TOKEN_KEY_BITS, TokenKey, TokenKeyRing
+from shieldwall.server.signer.token_keys import FOLDER, TOKEN_KEY_BITS, TokenKey, TokenKeyRing, key_of
 from shieldwall.trust import moments
 from shieldwall.trust.certificates import DeviceAuthority
 from shieldwall.trust.dsse import EnvelopeKey
@@ -102,7 +102,7 @@ def load_keys(directory: Path, tenant_id: TenantId) -> SigningKeys:
     check_private_directory(folder)
     try:
         unit = strict_json.decode(read_secret(folder / UNIT_FILE), Unit)
-        first = TokenKey.of(RSAKey.import_key(read_secret(folder / _TOKEN_KEY)), moments.parse(unit.created))
+        first = TokenKey.of(key_of(read_secret(folder / _TOKEN_KEY)), moments.parse(unit.created))
         keys = SigningKeys(
             unit=unit,
             roles={role: EnvelopeKey.from_pem(read_secret(folder / _role_file(role))) for role in Role},
