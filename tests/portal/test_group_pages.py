@@ -448,3 +448,21 @@ def test_devices_of_a_group_are_written_to_a_file(world: AdminWorld, ada: Client
     listed = sends(ada, "/groups/export", fields | {"format": "csv"})
     [row] = csv.DictReader(io.StringIO(file_of(ada, listed.headers["location"]).text.removeprefix("\ufeff")))
     assert (row["name"], row["membership"], row["devices"]) == ("Web", "dynamic", "2")
+
+
+def test_a_description_of_several_lines_is_shown_and_sent_back_as_it_was_written(
+    world: AdminWorld, ada: Client
+) -> None:
+    told = "For the <wards>:\n\tall of them"
+    with world.writing() as connection:
+        draft = GroupDraft(display_name="Wards", mail_nickname="wards", description=told)
+        group = create_group(connection, world.services.acting("test"), draft).id
+    edit = f"/groups/{group}/edit"
+    page = ada.get(edit).text
+    (sent_back,) = re.findall(r'<textarea[^>]*name="description"[^>]*>([^<]*)', page)
+
+    fields = fields_of(page, edit) | {"name": "Wards", "description": html.unescape(sent_back)}
+
+    assert sends(ada, edit, fields).status_code == 303
+    assert stored(world, group).description == told
+    assert "U+" not in one_line(ada, f"/groups/{group}") + one_line(ada, "/groups")

@@ -122,7 +122,8 @@ def test_a_filter_is_changed_after_its_preview(world: AdminWorld, ada: Client, n
     fields = form_of(ada.get(path).text, f"{path}/preview")
     rule = 'device.deviceName -startsWith "db"'
 
-    preview = sends(ada, f"{path}/preview", [*fields, ("display_name", "Databases"), ("rule", rule)]).text
+    entered = [("display_name", "Databases"), ("description", "Where data\r\nis kept."), ("rule", rule)]
+    preview = sends(ada, f"{path}/preview", [*fields, *entered]).text
     words = text_of(preview)
     assert "2 devices get other settings" in words
     assert "db-1" in words
@@ -130,7 +131,7 @@ def test_a_filter_is_changed_after_its_preview(world: AdminWorld, ada: Client, n
 
     with world.services.database.read() as connection:
         kept = filters.get_filter(connection, TENANT_ID, narrowing)
-    assert (kept.display_name, kept.rule) == ("Databases", rule)
+    assert (kept.display_name, kept.description, kept.rule) == ("Databases", "Where data\nis kept.", rule)
     assert sends(ada, path, form_of(preview, path)).status_code == 409
 
 

@@ -8,6 +8,7 @@ from typing import Final
 LONGEST_NAME: Final = 256
 _JOINERS: Final = frozenset("\u200c\u200d")
 """Invisible characters that some scripts cannot be written without."""
+_DIVIDERS: Final = "\n\r\t"
 _NEVER: Final = frozenset({"Cc", "Cs"})
 """Control characters, which one engine does not even store, and halves of surrogate pairs, which are no characters."""
 
@@ -19,7 +20,7 @@ def is_name(text: str, longest: int = LONGEST_NAME) -> bool:
 
 def is_text(text: str, longest: int) -> bool:
     """Whether this can be a text of several lines, or none at all."""
-    return len(text) <= longest and _is_plain(text.translate({ord(character): None for character in "\n\r\t"}))
+    return len(text) <= longest and _is_plain(text.translate({ord(character): None for character in _DIVIDERS}))
 
 
 def visible(text: str) -> str:
@@ -27,6 +28,11 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(f"⟨U+{ord(character):04X}⟩" if _steers(character) else character for character in text)
+
+
+def visible_lines(text: str) -> str:
+    """Show a text of several lines as ``visible`` does, but for what divides it into lines and columns."""
+    return "".join(character if character in _DIVIDERS else visible(character) for character in text)
 
 
 def _steers(character: str) -> bool:

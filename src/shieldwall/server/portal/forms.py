@@ -87,6 +87,11 @@ def lines(form: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line.strip() for line in form.get(name, "").splitlines() if line.strip()))
 
 
+def description_of(form: Mapping[str, str]) -> str:
+    """Read a description as it is kept; browsers end its lines in two characters."""
+    return form.get("description", "").replace("\r\n", "\n").strip()
+
+
 def named_devices(connection: Connection, sight: Sight, names: Iterable[str], now: datetime) -> tuple[Device, ...]:
     """Find devices by their ids, or by their names among those that somebody sees: a name tells nothing of others.
 

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from shieldwall.server.authorization import Principal
 from shieldwall.server.directory.audit_trail import in_words
-from shieldwall.server.directory.names import visible
+from shieldwall.server.directory.names import visible, visible_lines
 from shieldwall.server.parts import part_of
 from shieldwall.server.portal.answer_headers import HEADERS
 from shieldwall.server.portal.assets import load_assets
@@ -122,6 +122,7 @@ def load_templates() -> Environment:
     environment.filters["plain"] = plain
     environment.filters["product_state"] = product_state
     environment.filters["who"] = who
+    environment.filters["written"] = _written
     environment.tests["opened_by"] = lambda path, may: may(path)
     environment.globals["states"] = STATES
     environment.globals["health_words"] = HEALTH
@@ -174,6 +175,11 @@ def _percent(context: Context, part: float) -> str:
 @pass_context
 def _number(context: Context, value: float) -> str:
     return format_decimal(value, locale=_language(context).tag.replace("-", "_"))
+
+
+def _written(value: Any) -> Any:
+    """Keep the lines of a text that people write in several: a form would send back how they are shown instead."""
+    return escape(visible_lines(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _inert(value: Any) -> Any:

@@ -16,7 +16,7 @@ from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import groups, scope_tags
 from shieldwall.server.directory.groups import GroupDraft
-from shieldwall.server.portal.forms import ticked
+from shieldwall.server.portal.forms import description_of, ticked
 from shieldwall.server.portal.groups.group_pages import seen_uses
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
@@ -42,7 +42,7 @@ def rename_group(
 ) -> Response[str] | Redirect:
     """Give a group another name or description."""
     check_form(services, request, form)
-    name, description = form.get("name", "").strip(), form.get("description", "").replace("\r\n", "\n").strip()
+    name, description = form.get("name", "").strip(), description_of(form)
     with services.database.read() as connection:
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
     try:

@@ -18,6 +18,7 @@ from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.inventory.table_export import Table, extension
+from shieldwall.server.portal.forms import description_of
 from shieldwall.server.portal.groups.rule_forms import (
     Said,
     choices,
@@ -118,7 +119,7 @@ def create_group(services: Services, rendering: Renderer, request: PageRequest, 
             return _form(rendering, request, {**form, "rule": rule, "membership": "dynamic"}, said)
         draft = GroupDraft(
             display_name=form.get("name", "").strip(),
-            description=form.get("description", "").replace("\r\n", "\n").strip(),
+            description=description_of(form),
             mail_nickname=groups.nickname_of(form.get("name", "")),
             membership_rule=rule if is_dynamic else None,
         )

@@ -15,6 +15,7 @@ from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.authoring import authoring, signed_between
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH
+from shieldwall.server.portal.forms import description_of
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of
@@ -46,11 +47,11 @@ def duplicate_policy(
     policy, name, description = (
         read_policy(services, policy_id),
         form.get("name", "").strip(),
-        form.get("description", ""),
+        description_of(form),
     )
     reason = form.get("reason", "").strip()
     try:
-        made = _copied(services, request, policy, name, description.strip(), reason=reason)
+        made = _copied(services, request, policy, name, description, reason=reason)
     except ShieldwallError as problem:
         return act_page(rendering, request, _duplicate(policy, name, description), problem=problem, reason=reason)
     return redirect(path_of(made.id))

@@ -25,7 +25,7 @@ from shieldwall.server.manager import filters
 from shieldwall.server.manager.filter_matches import matching_devices
 from shieldwall.server.manager.filters import FilterDraft, draft_of_filter
 from shieldwall.server.manager.preview import Proposal
-from shieldwall.server.portal.forms import every_value, many_fields
+from shieldwall.server.portal.forms import description_of, every_value, many_fields
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies.acting import ChangedMeanwhileError
 from shieldwall.server.portal.policies.links import asked_by, following, page_after
@@ -240,7 +240,7 @@ def _draft(request: PageRequest, form: Mapping[str, str], kept: AssignmentFilter
     tags = tuple(dict.fromkeys((*ticked, *sorted(stay)))) if ticked else ()
     return FilterDraft(
         display_name=form.get("display_name", "").strip(),
-        description=form.get("description", "").strip(),
+        description=description_of(form),
         platform=form.get("platform", "") if before is None else before.platform,
         rule=_on_one_line(form.get("rule", "")),
         role_scope_tag_ids=tags or (before.role_scope_tag_ids if before else ()),

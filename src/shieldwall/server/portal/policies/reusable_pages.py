@@ -23,7 +23,7 @@ from shieldwall.server.manager.change_plans import ChangeSet, Update
 from shieldwall.server.manager.drafts import draft_of
 from shieldwall.server.manager.preview import Proposal
 from shieldwall.server.manager.reusable_settings import ReusableDraft
-from shieldwall.server.portal.forms import choice, lines
+from shieldwall.server.portal.forms import choice, description_of, lines
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies import addresses
 from shieldwall.server.portal.policies.acting import ChangedMeanwhileError
@@ -209,7 +209,7 @@ def _draft(services: AdminServices, form: Mapping[str, str], kept: ReusableSetti
     kind = choice(form, "kind", "Kind", known) if kept is None else kept.setting_definition_id
     return ReusableDraft(
         display_name=form.get("display_name", "").strip(),
-        description=form.get("description", "").strip(),
+        description=description_of(form),
         setting_instance=addresses.written(services.catalog, kind, lines(form, "addresses")),
     )
 

@@ -17,7 +17,7 @@ from shieldwall.server.authorization import needs
 from shieldwall.server.directory import holdings, role_assigning, roles, scope_tags
 from shieldwall.server.directory.naming import named_groups, named_members
 from shieldwall.server.directory.role_assigning import AssignmentDraft, draft_of_assignment
-from shieldwall.server.portal.forms import choice, lines, many_fields, ticked
+from shieldwall.server.portal.forms import choice, description_of, lines, many_fields, ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
@@ -185,7 +185,7 @@ def _draft_of(connection: Connection, services: AdminServices, form: Mapping[str
     known = [tag.id for tag in scope_tags.all_tags(connection, services.tenant.id)]
     return AssignmentDraft(
         display_name=form.get("display_name", "").strip(),
-        description=form.get("description", "").strip(),
+        description=description_of(form),
         members=named_members(connection, services.tenant, lines(form, "members")),
         scope_type=_DEVICES[where],
         scope_groups=named_groups(connection, services.tenant.id, lines(form, "groups")) if where == "groups" else (),

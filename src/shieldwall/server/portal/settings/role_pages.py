@@ -20,7 +20,7 @@ from shieldwall.server.access.verdicts import OF_TENANT, Facts, Verdict, judge
 from shieldwall.server.authorization import Reach, needs
 from shieldwall.server.directory import roles, scope_tags
 from shieldwall.server.directory.roles import RoleDraft
-from shieldwall.server.portal.forms import many_fields, ticked
+from shieldwall.server.portal.forms import description_of, many_fields, ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
@@ -188,7 +188,7 @@ def _draft_of(services: AdminServices, form: Mapping[str, str]) -> RoleDraft:
         known = [tag.id for tag in scope_tags.all_tags(connection, services.tenant.id)]
     return RoleDraft(
         display_name=form.get("display_name", "").strip(),
-        description=form.get("description", "").strip(),
+        description=description_of(form),
         actions=frozenset(ticked(form, "action", ResourceAction)),
         scope_tag_ids=ticked(form, "tag", known) or ("0",),
     )
