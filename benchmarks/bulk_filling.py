@@ -16,10 +16,10 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Table
 
-from shieldwall.server.storage.columns import Moment
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.digests import DIGEST, to_bytes
-from shieldwall.server.storage.tenant_numbers import TENANT
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.columns import Moment
+from shieldwall.server.storage.tables.digests import DIGEST, to_bytes
+from shieldwall.server.storage.tables.tenant_numbers import TENANT
 
 Row = Mapping[str, Any]
 _TENANTS: Final = "SELECT id, number FROM tenants"

@@ -21,7 +21,7 @@ from benchmarks.bars import ACKS_PER_FSYNC
 from benchmarks.clusters import Storage, on_each_engine
 from benchmarks.figures import POSTGRESQL, Figure
 from benchmarks.gateways import Gateway, gateway
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 
 _AT_ONCE: Final = 256
 _DEVICES: Final = 2_000

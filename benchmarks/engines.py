@@ -18,8 +18,8 @@ import psycopg
 from benchmarks.clusters import Cluster, Storage, on_each_engine
 from benchmarks.figures import Engine, Figure
 from benchmarks.programs import processor_seconds
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from benchmarks.clusters import Storage, on_each_engine
 from benchmarks.figures import Bar, Figure, percentile
 from benchmarks.gateways import parts
 from benchmarks.programs import AGENT, SHIELDWALL, Server, processor_seconds, run, started, unit, wait_until
-from shieldwall.server.storage.device_schema import check_ins, devices
-from shieldwall.server.storage.schema import status_documents
+from shieldwall.server.storage.tables.device_schema import check_ins, devices
+from shieldwall.server.storage.tables.schema import status_documents
 
 DEVICES: Final = 20
 _BAR: Final = Bar(10)

@@ -33,8 +33,8 @@ from shieldwall.server.manager.policies import Policies
 from shieldwall.server.manager.sweeping import PORTION, look, sweep
 from shieldwall.server.manager.targeting import Retargeting
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import devices
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import AssignmentKind
 from shieldwall.server.system import SystemClock, new_id
 

@@ -11,10 +11,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage import devices as stored_devices
-from shieldwall.server.storage import inventory_rows, tenants
+from shieldwall.server.storage.devices import devices as stored_devices
+from shieldwall.server.storage.inventory import inventory_rows
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.storage.schema import check_ins, devices
+from shieldwall.server.storage.tables.schema import check_ins, devices
+from shieldwall.server.storage.tenants import tenants
 
 TENANT: Final = TenantId("00000000-0000-4000-8000-00000000000a")
 

@@ -23,7 +23,7 @@ from benchmarks.clusters import Storage
 from benchmarks.cores import apart
 from benchmarks.figures import POSTGRESQL, Engine
 from benchmarks.programs import SHIELDWALL, gateway_and_signer, processor_seconds, run, started, wait_for_port
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 
 _ALL_AT_ONCE: Final = 64
 

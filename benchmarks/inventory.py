@@ -20,14 +20,15 @@ from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.inventory import twins
 from shieldwall.server.inventory.machines import Wanted, facets, filter_at, list_machines
-from shieldwall.server.storage import inventory_rows, tenants
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState, Registration
-from shieldwall.server.storage.devices import columns_of_device
-from shieldwall.server.storage.inventory_facets import FACETS
-from shieldwall.server.storage.inventory_queries import Filter, Health, Order, Sort
+from shieldwall.server.storage.devices.devices import columns_of_device
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.inventory import inventory_rows
+from shieldwall.server.storage.inventory.inventory_facets import FACETS
+from shieldwall.server.storage.inventory.inventory_queries import Filter, Health, Order, Sort
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.storage.schema import check_ins, devices
+from shieldwall.server.storage.tables.schema import check_ins, devices
+from shieldwall.server.storage.tenants import tenants
 
 DEVICES, PAGE, PORTION, BAR_MILLISECONDS = 100_000, 50, 5_000, 50
 _TIMES = 3

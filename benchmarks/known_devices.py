@@ -10,9 +10,9 @@ from sqlalchemy import BindParameter, Connection, bindparam, select, update
 from tests.support.storm_fleet import StormDevice, StormRequest
 
 from shieldwall.contract.messages import Have
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.device_schema import check_ins, devices, sightings
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.device_schema import check_ins, devices, sightings
 from shieldwall.trust.device_key import public_key_bytes
 
 _PORTION: Final = 1_000

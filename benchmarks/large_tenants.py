@@ -33,13 +33,16 @@ from shieldwall.server.manager.check_in import ToAnswer
 from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.manager.statuses import effective_of
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import groups, inventory_rows, statuses, targets
+from shieldwall.server.storage.check_ins import statuses, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.device_schema import device_reports, sightings
-from shieldwall.server.storage.devices import columns_of_device
-from shieldwall.server.storage.group_members import add_members
+from shieldwall.server.storage.devices.devices import columns_of_device
+from shieldwall.server.storage.devices.sightings import SightingKind
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.groups.group_members import add_members
+from shieldwall.server.storage.inventory import inventory_rows
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.storage.schema import (
+from shieldwall.server.storage.tables.device_schema import device_reports, sightings
+from shieldwall.server.storage.tables.schema import (
     check_in_answers,
     check_ins,
     device_texts,
@@ -47,7 +50,6 @@ from shieldwall.server.storage.schema import (
     group_members,
     inventory,
 )
-from shieldwall.server.storage.sightings import SightingKind
 
 POLICIES, SETS_OF_GROUPS, PORTION = 60, 24, 10_000
 _SYSTEMS: Final = (

@@ -30,8 +30,8 @@ from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.odata.fields import FieldMap
 from shieldwall.server.graph.query import Query, parse_query
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import devices
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
 
 FLEET: Final = int(os.environ.get("SHIELDWALL_BENCHMARK_FLEET", "100000"))
 TIMES: Final = 20

@@ -31,8 +31,8 @@ from benchmarks.known_devices import KnownDevice, take_over
 from benchmarks.large_tenants import fill
 from benchmarks.programs import SHIELDWALL, gateway_and_signer, processor_seconds, run, started, wait_for_port
 from benchmarks.table_sizes import by_table, sizes
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 
 FLEET: Final = 1_000_000
 KEPT: Final = "SHIELDWALL_BENCHMARK_MILLION"

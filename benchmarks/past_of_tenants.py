@@ -11,9 +11,9 @@ from tests.support.manager_world import ACTOR
 from tests.support.samples import NOON, TENANT_ID, counted_id, group_id
 
 from benchmarks.bulk_filling import Filling
-from shieldwall.server.storage.alerts import Severity
-from shieldwall.server.storage.device_schema import alerts, device_events
-from shieldwall.server.storage.schema import audit_events, membership_events
+from shieldwall.server.storage.events.alerts import Severity
+from shieldwall.server.storage.tables.device_schema import alerts, device_events
+from shieldwall.server.storage.tables.schema import audit_events, membership_events
 
 GROUPS: Final = 80
 _PEOPLE: Final = ("person:Ada", "person:Grace", "person:Edsger", "app:Automation")

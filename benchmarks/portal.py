@@ -31,7 +31,7 @@ from benchmarks.large_tenants import fill
 from shieldwall.server.authorization import authorization_of, handlers_of
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.sampling import Sampling
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.system import new_id
 
 FLEET: Final = int(os.environ.get("SHIELDWALL_BENCHMARK_FLEET", "100000"))

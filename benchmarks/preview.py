@@ -43,7 +43,7 @@ from shieldwall.server.manager.policies import Policies
 from shieldwall.server.manager.preview import Proposal, preview
 from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.storage.schema import devices, group_members, groups
+from shieldwall.server.storage.tables.schema import devices, group_members, groups
 from shieldwall.server.system import SystemClock, new_id
 
 DEVICES, POLICIES, GROUPS, GROUPS_OF_A_DEVICE = 100_000, 100, 200, 6

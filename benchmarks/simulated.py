@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.bars import SIMULATED
 from benchmarks.clusters import Storage, on_each_engine
 from benchmarks.figures import Engine, Figure
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.simulator.core.plan import Outcome, Plan
 from shieldwall.simulator.core.server import in_memory
 from shieldwall.simulator.core.world import simulate

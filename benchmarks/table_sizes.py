@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 
 _SQLITE: Final = """
     SELECT master.tbl_name, master.type, dbstat.name, sum(dbstat.pgsize) FROM dbstat

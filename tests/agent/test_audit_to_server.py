@@ -24,7 +24,7 @@ from shieldwall.agent.providers.audit import AuditProvider
 from shieldwall.agent.providers.base import Desired
 from shieldwall.agent.service.assembly import Surroundings
 from shieldwall.server.manager import device_events
-from shieldwall.server.storage import alerts
+from shieldwall.server.storage.events import alerts
 from shieldwall.server.storage.records import Page
 
 __all__ = ["surroundings"]

@@ -21,7 +21,7 @@ from tests.support.scaled_server import ScaledServer
 from tests.support.steady_load import Ledger, Load, loaded
 from tests.support.storm_fleet import StormFleet
 
-from shieldwall.server.storage.device_schema import alerts, check_ins
+from shieldwall.server.storage.tables.device_schema import alerts, check_ins
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(0)]
 

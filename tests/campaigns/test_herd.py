@@ -25,7 +25,7 @@ from tests.support.storm_server import StormServer
 
 from shieldwall.contract.ids import Digest
 from shieldwall.server.gateway.admission import FIRST_BACK, LAST_BACK
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.simulator.load.processes import cpu_seconds
 
 SHARE = size(short=6, full=20) / 100

@@ -9,8 +9,8 @@ from tests.support.command_line import CommandLine
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.main import open_services
 from shieldwall.server.settings import load
-from shieldwall.server.storage import device_events
-from shieldwall.server.storage.device_events import EventRecord
+from shieldwall.server.storage.devices import device_events
+from shieldwall.server.storage.devices.device_events import EventRecord
 
 
 def tell(line: CommandLine, device_id: str, *titles: str) -> None:

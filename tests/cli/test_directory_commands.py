@@ -14,8 +14,9 @@ from tests.support.samples import a_device, device_id
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.main import open_services
 from shieldwall.server.settings import load
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 
 FULL = device_id(77)

@@ -16,7 +16,8 @@ from shieldwall.cli.machine_queries import address
 from shieldwall.cli.package_commands import Kind
 from shieldwall.server.main import open_services
 from shieldwall.server.settings import load
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
 from shieldwall.trust.onboarding_scripts import KINDS
 
 HOSTILE = ("\x1b[31mred\x1b[0m", "\u202egnp.exe", "=cmd()", "'; DROP TABLE devices; --", "<script>", "😀", "   ")

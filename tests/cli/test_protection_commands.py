@@ -15,8 +15,8 @@ from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import decode
 from shieldwall.server.main import open_services
 from shieldwall.server.settings import load
-from shieldwall.server.storage import alerts
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
 from shieldwall.trust import strict_base64
 from shieldwall.trust.offboarding import OffboardingPackage, PackageNotForDeviceError
 from shieldwall.trust.offboarding_scripts import make_offboarding_script

@@ -20,8 +20,9 @@ from tests.support.samples import a_device
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.permissions import PERMISSIONS, RESERVED
 from shieldwall.server.settings import load
-from shieldwall.server.storage import check_ins, devices
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
 
 REPOSITORY: Final = Path(__file__).parents[2]
 PYTHON: Final = REPOSITORY / ".venv-clients/bin/python"

@@ -8,8 +8,8 @@ from tests.support.databases import bare_database, database, database_url
 from tests.support.office import Office
 from tests.support.samples import a_tenant
 
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tenants import tenants
 
 __all__ = ["bare_database", "connection", "database", "database_url", "office"]
 

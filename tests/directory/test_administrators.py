@@ -11,9 +11,10 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import administrators, sessions
 from shieldwall.server.directory.administrators import InvalidAdministratorError
 from shieldwall.server.directory.one_time_codes import InvalidInvitationError
-from shieldwall.server.storage import audit, tenants
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.identity_records import Session
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tenants import tenants
 
 
 def sign_in(connection: Connection, office: Office) -> tuple[Session, str]:

@@ -12,12 +12,12 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import app_credentials, apps
 from shieldwall.server.directory.app_credentials import InvalidClientError
 from shieldwall.server.directory.invalid_app import InvalidAppError
-from shieldwall.server.storage import app_credentials as kept_credentials
-from shieldwall.server.storage import apps as app_store
-from shieldwall.server.storage import tenants
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.identity import app_credentials as kept_credentials
+from shieldwall.server.storage.identity import apps as app_store
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tenants import tenants
 
 
 def create(connection: Connection, office: Office, **changes: object) -> tuple[App, str]:

@@ -15,11 +15,13 @@ from shieldwall.server.directory import devices, groups
 from shieldwall.server.directory.devices import InvalidDeviceError
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.directory.registration import DuplicateKeyError, find_registration, register, same_hardware
-from shieldwall.server.storage import check_ins, group_members, tenants
-from shieldwall.server.storage import devices as device_store
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices as device_store
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tenants import tenants
 
 OTHER = TenantId(counted_id("1", 1))
 WEB = GroupDraft(display_name="Web", mail_nickname="web", membership_rule='(device.deviceTag -eq "web")')

@@ -13,10 +13,12 @@ from shieldwall.server.directory.attributes import values_in_use
 from shieldwall.server.directory.group_rules import preview_rule, try_rule
 from shieldwall.server.directory.group_uses import uses_of
 from shieldwall.server.directory.groups import GroupDraft
-from shieldwall.server.storage import devices, scoping, tenants
+from shieldwall.server.storage.access import scoping
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.records import Group
-from shieldwall.server.storage.schema import devices as device_rows
+from shieldwall.server.storage.tables.schema import devices as device_rows
+from shieldwall.server.storage.tenants import tenants
 
 LINUX = 'device.deviceOSType -eq "Linux"'
 OTHER = TenantId(counted_id("1", 1))

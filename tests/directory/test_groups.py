@@ -14,12 +14,13 @@ from shieldwall.server.directory.assigned_members import DynamicGroupError, Reti
 from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.directory.invalid_group import InvalidGroupError
-from shieldwall.server.storage import devices as device_store
-from shieldwall.server.storage import group_members, tenants
-from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices as device_store
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.groups import groups as group_store
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tenants import tenants
 
 LINUX = '(device.deviceOSType -eq "Linux")'
 WEB = '(device.deviceTag -eq "web")'

@@ -23,13 +23,14 @@ from shieldwall.server.directory.group_rules import evaluate
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import reevaluate_asking, reevaluate_device
-from shieldwall.server.storage import devices as device_store
-from shieldwall.server.storage import group_members, tenants
-from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState
+from shieldwall.server.storage.devices import devices as device_store
 from shieldwall.server.storage.errors import StillReferencedError
-from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.fleets.fleets import Whose
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.groups import groups as group_store
 from shieldwall.server.storage.records import Group, MembershipCause, Page, ProcessingState
+from shieldwall.server.storage.tenants import tenants
 
 LINUX = 'device.deviceOSType -eq "Linux"'
 WEB = 'device.tags -any (_ -eq "web")'

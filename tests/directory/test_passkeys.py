@@ -19,11 +19,12 @@ from shieldwall.server.directory.passkeys import (
     PasskeyNotRegisteredError,
 )
 from shieldwall.server.directory.relying_party import RelyingParty, allowed_of, registration_options, sign_in_options
-from shieldwall.server.storage import alerts, people
-from shieldwall.server.storage import passkeys as stored
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.identity import passkeys as stored
+from shieldwall.server.storage.identity import people
+from shieldwall.server.storage.identity.passkeys import Passkey
 from shieldwall.server.storage.identity_records import Person
-from shieldwall.server.storage.passkeys import Passkey
 from shieldwall.server.storage.records import Page
 
 PARTY = RelyingParty.at("https://localhost:8443")

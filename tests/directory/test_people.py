@@ -17,13 +17,15 @@ from shieldwall.server.access.roles import ADMINISTRATOR, READ_ONLY_OPERATOR
 from shieldwall.server.directory import administrators, challenges, one_time_codes, people, sessions
 from shieldwall.server.directory.challenges import SignInExpiredError
 from shieldwall.server.directory.people import LastAdministratorError, OutrankedError, PersonDraft
-from shieldwall.server.storage import invitations, role_assignments, tenants
-from shieldwall.server.storage import people as stored
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.access import role_assignments
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.identity import invitations
+from shieldwall.server.storage.identity import people as stored
+from shieldwall.server.storage.identity.sign_in_attempts import Purpose
 from shieldwall.server.storage.identity_records import Person, ProofMethod
-from shieldwall.server.storage.identity_schema import sign_in_attempts
-from shieldwall.server.storage.sign_in_attempts import Purpose
+from shieldwall.server.storage.tables.identity_schema import sign_in_attempts
+from shieldwall.server.storage.tenants import tenants
 
 
 def administrator(connection: Connection, office: Office, name: str = "Ada") -> Person:

@@ -23,14 +23,18 @@ from shieldwall.server.directory.registrations import (
     RegistrationInUseError,
     claim,
 )
-from shieldwall.server.storage import alerts, check_ins, device_moves, devices, group_members, tenants
-from shieldwall.server.storage import registrations as rows
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import device_moves, devices
+from shieldwall.server.storage.devices import registrations as rows
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.trusted_authorities import AuthorityKind
-from shieldwall.server.storage.trusted_authorities import list_of_kind as trusted
+from shieldwall.server.storage.tenants import tenants
+from shieldwall.server.storage.tenants.trusted_authorities import AuthorityKind
+from shieldwall.server.storage.tenants.trusted_authorities import list_of_kind as trusted
 
 OTHER = TenantId(counted_id("1", 1))
 

@@ -4,8 +4,8 @@ from tests.support.samples import TENANT_ID, a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.tenancy import Tenancy
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tenants import tenants
 
 
 def test_a_tenant_is_found_by_id_and_domain_in_any_case(bare_database: Database) -> None:

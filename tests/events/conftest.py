@@ -15,8 +15,8 @@ from tests.support.second_tenant import with_second_tenant
 from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.outgoing.rules import Address, OutgoingRules
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.schema import metadata
 
 __all__ = ["bare_database", "database", "database_url"]
 

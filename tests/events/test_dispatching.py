@@ -35,9 +35,10 @@ from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.signing import show_secret
 from shieldwall.server.events.webhooks import WebhookChange, change_webhook, delete_webhook, rotate_secret
 from shieldwall.server.housekeeping import Housekeeping
-from shieldwall.server.storage import alerts, outbox, receivers
-from shieldwall.server.storage.database import StorageUnavailableError
-from shieldwall.server.storage.receivers import DeliveryState
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.engine.database import StorageUnavailableError
+from shieldwall.server.storage.events import alerts, receivers
+from shieldwall.server.storage.events.receivers import DeliveryState
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from shieldwall.server.events.streams.streaming import BATCH, Stream, Streaming
 from shieldwall.server.events.streams.syslog import SD_ID
 from shieldwall.server.settings import InvalidSettingsError
 from shieldwall.server.settings_file import FileStream, SyslogStream
-from shieldwall.server.storage import stream_cursors
+from shieldwall.server.storage.events import stream_cursors
 from shieldwall.server.system import SystemClock
 
 NAME = "sdm.contoso.example"

@@ -19,7 +19,7 @@ from shieldwall.server.events.streams.syslog import (
     shown,
     syslog_message,
 )
-from shieldwall.server.storage.outbox import Event, told
+from shieldwall.server.storage.engine.outbox import Event, told
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 """What an event can hold: strict JSON and PostgreSQL have no NUL."""

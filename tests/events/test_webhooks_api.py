@@ -13,7 +13,8 @@ from tests.support.receivers import answering, receiving
 from tests.support.samples import counted_id
 
 from shieldwall.server.events.webhooks import MOST_WEBHOOKS
-from shieldwall.server.storage import audit, outbox, receivers
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.events import audit, receivers
 from shieldwall.server.storage.records import Page
 
 WEBHOOKS = "/beta/shieldwall/webhooks"

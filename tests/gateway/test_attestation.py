@@ -23,9 +23,9 @@ from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.messages import HardwareIds
 from shieldwall.contract.registration import AttestationChallenge, AttestRequest, PendingAnswer
 from shieldwall.server.inventory import endorsements
-from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
-from shieldwall.server.storage.schema import onboarding_packages
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.tables.schema import onboarding_packages
 from shieldwall.trust import strict_base64
 from shieldwall.trust.onboarding import OnboardingPackage
 

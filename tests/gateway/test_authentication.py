@@ -15,8 +15,10 @@ from shieldwall.server.gateway.authentication import Authentication
 from shieldwall.server.gateway.calls import SignedRequest
 from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import devices, schema, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables import schema
+from shieldwall.server.storage.tenants import tenants
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 from shieldwall.trust.request_signature import BadSignatureError, SignedHeaders, parse_signature, sign_request
 

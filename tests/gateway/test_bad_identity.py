@@ -31,7 +31,9 @@ from tests.support.gateway_device import GatewayDevice
 from tests.support.gateway_world import GatewayWorld, gateway_world
 
 from shieldwall.contract.messages import MAX_BODY_BYTES
-from shieldwall.server.storage import audit, check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 from shieldwall.trust.onboarding import OnboardingPackage
 

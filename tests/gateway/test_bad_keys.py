@@ -26,9 +26,12 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.messages import OffboardRequest
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import CLONED_IDENTITY
-from shieldwall.server.storage import audit, check_ins, device_states, devices, sightings, tenants
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import device_states, devices, sightings
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tenants import tenants
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 
 __all__ = ["shared_migrated_database_url"]

@@ -18,9 +18,11 @@ from tests.support.whole_database import everything
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.inventory.packages import revoke_package
-from shieldwall.server.storage import alerts, devices, packages
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import onboarding_packages
+from shieldwall.server.storage.tables.schema import onboarding_packages
 from shieldwall.trust.device_key import DeviceKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage
 

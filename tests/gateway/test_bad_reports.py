@@ -24,7 +24,7 @@ from shieldwall.contract.ids import Digest, PolicyId, SettingId
 from shieldwall.contract.messages import Have, ManifestItem, TamperAttempt
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.server.manager.statuses import effective_of, policy_counts
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.check_ins import check_ins
 
 __all__ = ["shared_migrated_database_url"]
 

@@ -343,7 +343,7 @@ def test_what_breaks_inside_is_said_without_details(world: GatewayWorld, monkeyp
 
 def test_readiness_names_the_part_that_is_missing(world: GatewayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.ask("GET", "/readyz").json == {"status": "ready", "database": "ok", "signer": "ok"}
-    monkeypatch.setattr("shieldwall.server.storage.migrate.is_current", lambda _database: False)
+    monkeypatch.setattr("shieldwall.server.storage.engine.migrate.is_current", lambda _database: False)
     reply = world.ask("GET", "/readyz")
     assert (reply.status, reply.json["database"]) == (503, "schemaNotCurrent")
 

@@ -29,9 +29,11 @@ from shieldwall.server.manager.check_in import Behind, ToAnswer
 from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import aims, devices, group_members
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.policies import aims
 from shieldwall.server.storage.records import AssignmentKind
 
 __all__ = ["database"]

@@ -16,7 +16,9 @@ from shieldwall.agent.service.errors import ProblemAnswerError, RegistrationPend
 from shieldwall.contract.ids import DeviceId, PolicyId
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies, PolicyDraft
-from shieldwall.server.storage import alerts, audit, check_ins, devices, sightings
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices, sightings
+from shieldwall.server.storage.events import alerts, audit
 from shieldwall.server.storage.records import AssignmentKind, Page
 
 __all__ = ["migrated_database_url"]

@@ -21,11 +21,12 @@ from shieldwall.contract.events import MAX_EVENTS, MAX_EVENTS_BYTES, DeviceEvent
 from shieldwall.server.inventory.cleaning import EVENTS_KEPT, Cleaning
 from shieldwall.server.manager import device_events as kept
 from shieldwall.server.manager.device_events import LOST, MOST_OPEN
-from shieldwall.server.storage import alerts, device_events
-from shieldwall.server.storage.alerts import Alert
-from shieldwall.server.storage.device_events import EventRecord
-from shieldwall.server.storage.device_schema import device_events as table
+from shieldwall.server.storage.devices import device_events
+from shieldwall.server.storage.devices.device_events import EventRecord
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tables.device_schema import device_events as table
 
 __all__ = ["database_url"]
 PATH = "/device/v1/events"

@@ -20,7 +20,7 @@ from shieldwall.server.gateway.reading import OF_A_DEVICE_AT_ONCE, OF_STRANGERS_
 from shieldwall.server.gateway.workers import THREADS
 from shieldwall.server.gateway_routing import UNSIGNED_AT_ONCE
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.check_ins import check_ins
 
 TIME = b'{"nonce":"' + b"0" * 32 + b'"}'
 ELSEWHERE = "127.0.1.1"

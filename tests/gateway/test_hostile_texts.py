@@ -21,7 +21,7 @@ from tests.support.life import Life, a_life
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import DeviceFacts, HardwareIds, OffboardRequest, TamperAttempt
 from shieldwall.contract.registration import ResyncRequest
-from shieldwall.server.storage import devices
+from shieldwall.server.storage.devices import devices
 
 __all__ = ["shared_migrated_database_url"]
 

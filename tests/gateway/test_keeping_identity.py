@@ -18,8 +18,10 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.messages import HardwareIds
 from shieldwall.contract.registration import CertificateRequest, KeyChangeRequest, ResyncRequest
 from shieldwall.server.manager.clone_watch import release
-from shieldwall.server.storage import alerts, audit, check_ins, devices, spent_keys
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices, spent_keys
+from shieldwall.server.storage.events import alerts, audit
 from shieldwall.server.storage.records import Page
 from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_certificate import read_certificate

@@ -35,8 +35,9 @@ from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
 from shieldwall.server.manager.enforcement_scope import save_scope
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
 from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_key import public_key_info
 from shieldwall.trust.onboarding import (

@@ -12,7 +12,7 @@ from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, unti
 
 from shieldwall.contract.status import StatusReport
 from shieldwall.server.gateway.admission import BOUNDS, FIRST_BACK, SPREAD, Admission
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.check_ins import check_ins
 
 TIME = b'{"nonce":"' + b"0" * 32 + b'"}'
 

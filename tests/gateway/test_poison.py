@@ -15,8 +15,9 @@ from tests.support.samples import a_tenant
 
 from shieldwall.contract.status import StatusReport
 from shieldwall.server.manager.check_in import CheckIn
-from shieldwall.server.storage import check_ins, tenants
-from shieldwall.server.storage.schema import tenants as table
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.tables.schema import tenants as table
+from shieldwall.server.storage.tenants import tenants
 
 OTHERS = 4
 REPORT = StatusReport(settings=())

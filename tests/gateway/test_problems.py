@@ -13,7 +13,7 @@ from shieldwall.server.gateway.problems import STATUS_OF, status_of
 from shieldwall.server.inventory import nonces, package_check, promotion
 from shieldwall.server.inventory.package_check import PackageRefusedError
 from shieldwall.server.manager import sequence, turns
-from shieldwall.server.storage import database
+from shieldwall.server.storage.engine import database
 from shieldwall.trust import certificate_request, request_signature
 
 REACHABLE = (

@@ -37,9 +37,12 @@ from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.inventory.offboarding_packages import OffboardingDraft, create_package
 from shieldwall.server.manager.protection import replace_settings, start_troubleshooting
-from shieldwall.server.storage import alerts, audit, check_ins, devices, group_members
-from shieldwall.server.storage.alerts import Alert
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import alerts, audit
+from shieldwall.server.storage.events.alerts import Alert
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Page
 
 __all__ = ["migrated_database_url"]

@@ -28,9 +28,10 @@ from shieldwall.contract.registration import (
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.inventory import pending
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Registration
-from shieldwall.server.storage.schema import onboarding_packages
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.tables.schema import onboarding_packages
 from shieldwall.trust.device_key import DeviceKey, public_key_info
 from shieldwall.trust.onboarding import OnboardingPackage, proof, proven_body
 from shieldwall.trust.strict_base64 import decode_url

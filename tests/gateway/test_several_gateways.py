@@ -24,10 +24,10 @@ from tests.support.storm_fleet import EPOCH, StormDevice, StormFleet, StormReque
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import TamperAttempt, WaitRequest
 from shieldwall.server.manager import sync
-from shieldwall.server.storage import devices as device_rows
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.device_schema import alerts
-from shieldwall.server.storage.device_states import move
+from shieldwall.server.storage.devices import devices as device_rows
+from shieldwall.server.storage.devices.device_states import move
+from shieldwall.server.storage.tables.device_schema import alerts
 from shieldwall.server.system import SystemClock
 
 __all__ = ["shared_database_url"]

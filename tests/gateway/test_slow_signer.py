@@ -19,8 +19,10 @@ from tests.support.identity_requests import key_change, own, renewal
 from shieldwall.server.inventory.packages import revoke_package
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import audit, devices, packages, spent_keys
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices, spent_keys
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import Page
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import DeviceKey

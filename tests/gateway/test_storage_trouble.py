@@ -18,7 +18,7 @@ from shieldwall.server.gateway.admission import FIRST_BACK, SPREAD
 from shieldwall.server.gateway.application import RETRY_AFTER
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import CheckInState
 
 

@@ -13,7 +13,8 @@ from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import Envelope, Have, TimeRequest
 from shieldwall.contract.status import StatusReport
 from shieldwall.server.adding_tenants import AddTenant
-from shieldwall.server.storage import devices, statuses
+from shieldwall.server.storage.check_ins import statuses
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.system import new_id
 from shieldwall.trust.refusals import RefusedTimeError
 from shieldwall.trust.verification import open_time

@@ -19,8 +19,8 @@ from tests.support.scaled_server import ScaledServer
 from tests.support.steady_load import Ledger, Load, loaded
 from tests.support.storm_server import SHIELDWALL
 
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 
 __all__ = ["migrated_database_url"]
 

@@ -10,8 +10,8 @@ from tests.support.databases import bare_database, database, database_url, share
 from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.schema import metadata
 
 __all__ = ["bare_database", "database", "database_url", "shared_database_url"]
 

@@ -19,7 +19,7 @@ from tests.support.samples import TENANT_ID
 from shieldwall.server.graph import batch_calls
 from shieldwall.server.graph.batch_plan import MOST_ITEMS, BatchItem, InvalidBatchError, stages
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage import audit
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 from shieldwall.server.throttling import Limits
 

@@ -21,9 +21,9 @@ from shieldwall.server.graph.defender.machines import UNSUPPORTED
 from shieldwall.server.inventory.machine_ids import device_id_of, machine_id_of
 from shieldwall.server.inventory.offboarding import offboard
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.schema import check_ins as rows
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.tables.schema import check_ins as rows
 
 MACHINES = "/api/machines"
 ACTIONS = "/api/machineactions"

@@ -15,8 +15,8 @@ from tests.support.samples import a_device, a_tenant, counted_id
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage import tenants
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.storage.tenants import tenants
 
 DEVICES = "/v1.0/devices"
 UNTRACKED = "approximateLastSignInDateTime"

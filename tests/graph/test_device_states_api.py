@@ -8,8 +8,9 @@ from tests.support.graph_bodies import MANAGED_DEVICES
 from tests.support.samples import device_id
 
 from shieldwall.server.directory.devices import CLONED_IDENTITY
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
 
 CLONED = {"state": DeviceState.QUARANTINED, "state_reason": CLONED_IDENTITY}
 

@@ -21,7 +21,8 @@ from tests.support.people import a_person, token_client
 from tests.support.samples import TENANT_ID, a_device, counted_id, device_id
 
 from shieldwall.contract import strict_json
-from shieldwall.server.storage import audit, check_ins
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 from shieldwall.trust.onboarding import open_package
 

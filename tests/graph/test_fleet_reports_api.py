@@ -22,7 +22,7 @@ from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.reporting.following import FleetReports
 from shieldwall.server.settings_file import HistorySettings
-from shieldwall.server.storage import scope_tags
+from shieldwall.server.storage.access import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.device_records import DeviceState
 

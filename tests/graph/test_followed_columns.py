@@ -12,9 +12,9 @@ from tests.support.samples import a_device, a_group
 
 from shieldwall.server.graph.directory_shapes import device_resource
 from shieldwall.server.graph.resources import group_resource
-from shieldwall.server.storage.change_triggers import FOLLOWED
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState, Registration
 from shieldwall.server.storage.records import ProcessingState
+from shieldwall.server.storage.tables.change_triggers import FOLLOWED
 
 OTHER: dict[str, Any] = {
     "registration": Registration.FULL,

@@ -19,8 +19,8 @@ from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.server.graph.absent_collections import ABSENT
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.schema import metadata
 
 EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 PREFIXES: Final = ("/",) if EXAMPLES > 3 else ("/beta/", "/healthz", "/readyz", "/openapi.json")

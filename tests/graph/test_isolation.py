@@ -29,8 +29,9 @@ from tests.support.second_tenant import FABRIKAM_DEVICE, FABRIKAM_GROUP, rows_of
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage import schema, tenants
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.tables import schema
+from shieldwall.server.storage.tables.schema import metadata
+from shieldwall.server.storage.tenants import tenants
 
 OWNED: Final[dict[str, Column[Any]]] = {
     "policy_id": schema.policies.c.id,

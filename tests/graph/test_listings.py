@@ -25,9 +25,11 @@ from shieldwall.server.graph.query import parse_query
 from shieldwall.server.openapi.description import DESCRIPTION, JSON, Description
 from shieldwall.server.openapi.shapes import Component
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage import check_ins, devices, packages
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.onboarding import packages
+from shieldwall.server.storage.tables.schema import metadata
 from shieldwall.server.throttling import Limits
 
 MOST: Final = 1_000_000

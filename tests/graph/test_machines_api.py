@@ -16,8 +16,9 @@ from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory.names import visible
-from shieldwall.server.storage import audit, check_ins, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 
 MACHINES = "/beta/deviceManagement/machines"

@@ -8,7 +8,7 @@ from tests.support.graph_bodies import MANAGED_DEVICES
 from tests.support.samples import device_id
 
 from shieldwall.server.graph.device_actions import UNSUPPORTED
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState, TrustType
 
 V1 = MANAGED_DEVICES.replace("beta", "v1.0")

@@ -14,9 +14,13 @@ from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage import alerts, check_ins, devices, people, tenants
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.identity import people
+from shieldwall.server.storage.tenants import tenants
 
 TENANTS = "/beta/tenantRelationships/managedTenants/tenants"
 ADATUM = TenantId(counted_id("9", 1))

@@ -22,13 +22,13 @@ from shieldwall.server.graph.odata.parse import parse_filter
 from shieldwall.server.graph.odata.places import read, written
 from shieldwall.server.graph.query import parse_query
 from shieldwall.server.graph.resources import moment
-from shieldwall.server.storage import paging
-from shieldwall.server.storage.columns import Moment
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.folding import Folded, fold
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.order_terms import OrderTerm, Tally
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.rows import to_text
+from shieldwall.server.storage.statements import paging
+from shieldwall.server.storage.statements.rows import to_text
+from shieldwall.server.storage.tables.columns import Moment
+from shieldwall.server.storage.tables.folding import Folded, fold
 
 things = Table(
     "things",

@@ -12,7 +12,7 @@ from tests.support.policies import LEVEL, RETENTION
 from tests.support.samples import counted_id
 
 from shieldwall.contract import strict_json
-from shieldwall.server.storage import audit
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 
 REASON = "x-shieldwall-reason"

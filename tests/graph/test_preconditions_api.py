@@ -13,7 +13,7 @@ from tests.support.graph_bodies import FILTERS, GROUPS, POLICIES, a_filter, a_gr
 from tests.support.samples import NOON, a_device
 
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage.schema import check_ins
+from shieldwall.server.storage.tables.schema import check_ins
 
 REUSABLE = "/beta/deviceManagement/reusablePolicySettings"
 A_REUSABLE = {

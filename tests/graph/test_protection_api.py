@@ -12,13 +12,14 @@ from tests.support.graph_bodies import GROUPS, MANAGED_DEVICES, a_group
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
 from shieldwall.contract import strict_json
-from shieldwall.server.storage import alerts, audit, devices
-from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.device_schema import alerts as schema_alerts
-from shieldwall.server.storage.device_schema import devices as schema_devices
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import alerts, audit
+from shieldwall.server.storage.events.alerts import Alert, Severity
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import groups
+from shieldwall.server.storage.tables.device_schema import alerts as schema_alerts
+from shieldwall.server.storage.tables.device_schema import devices as schema_devices
+from shieldwall.server.storage.tables.schema import groups
 from shieldwall.trust.offboarding import open_offboarding
 
 PROTECTION = "/beta/deviceManagement/tamperProtection"

@@ -12,8 +12,10 @@ from tests.support.other_directory import Holder, OtherDirectory, a_key
 from tests.support.samples import NOON, TENANT_ID, a_device, counted_id, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import audit, check_ins, devices, spent_keys
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices, spent_keys
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 

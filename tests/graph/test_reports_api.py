@@ -18,7 +18,7 @@ from shieldwall.contract.ids import DeviceId, PolicyId, SettingId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.graph.reports.exports import DOWNLOADS
 from shieldwall.server.graph.reports.known import ACTIONS, NAMED
-from shieldwall.server.storage import check_ins, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
 
 REPORTS = "/beta/deviceManagement/reports"
 LEVEL = SettingId("linux_mdatp_managed_antivirusengine_enforcementlevel")

@@ -19,7 +19,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.actions import EVERYTHING, ResourceAction
 from shieldwall.server.access.roles import BUILT_IN, Role
 from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.storage import tenants
+from shieldwall.server.storage.tenants import tenants
 
 CUSTOM = Role(
     id=counted_id("9", 77),

@@ -31,9 +31,10 @@ from tests.support.samples import counted_id, device_id
 
 from shieldwall.contract.ids import DeviceId, GroupId
 from shieldwall.server.access.roles import HELP_DESK_OPERATOR
-from shieldwall.server.storage import alerts, device_events
-from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.device_events import EventRecord
+from shieldwall.server.storage.devices import device_events
+from shieldwall.server.storage.devices.device_events import EventRecord
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
 
 TAGS = "/beta/deviceManagement/roleScopeTags"
 REACHES = {"OBJECT", "LISTED", "NAMED"}

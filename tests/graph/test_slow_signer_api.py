@@ -15,7 +15,7 @@ from shieldwall.contract.ids import PolicyId
 from shieldwall.server.inventory.pending import APPROVAL
 from shieldwall.server.manager.policies import draft_of, get_policy
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 

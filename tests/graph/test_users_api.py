@@ -8,7 +8,7 @@ from tests.support.authenticators import Authenticator
 from tests.support.browsing import ORIGIN, add_passkey
 from tests.support.graph_bodies import GROUPS, a_group
 
-from shieldwall.server.storage import alerts
+from shieldwall.server.storage.events import alerts
 
 USERS = "/v1.0/users"
 

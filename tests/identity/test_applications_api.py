@@ -11,7 +11,7 @@ from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.identity_clients import TOKEN, asked_with, certified, statement
 
 from shieldwall.server.directory.first_party import cli_client_id, ensure_cli
-from shieldwall.server.storage import apps
+from shieldwall.server.storage.identity import apps
 from shieldwall.server.storage.identity_records import App
 
 PATH = "/v1.0/applications"

@@ -13,8 +13,9 @@ from tests.support.samples import TENANT_ID, a_package, a_tenant
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import packages, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.onboarding import packages
+from shieldwall.server.storage.tenants import tenants
 
 __all__ = ["bare_database", "database", "database_url", "gate", "office", "signer", "tenant_database"]
 

@@ -28,8 +28,8 @@ from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.inventory.promotion import NotSyntheticError
 from shieldwall.server.manager.check_in import CheckIn
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.errors import NotFoundError
 
 __all__ = ["directory", "laptop"]

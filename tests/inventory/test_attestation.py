@@ -40,19 +40,15 @@ from shieldwall.server.inventory.attested import attested
 from shieldwall.server.inventory.nonces import NonceSealer
 from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import (
-    attestation_challenges,
-    device_states,
-    devices,
-    group_members,
-    packages,
-    trusted_authorities,
-)
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
-from shieldwall.server.storage.device_states import Credential
+from shieldwall.server.storage.devices import device_states, devices
+from shieldwall.server.storage.devices.device_states import Credential
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
-from shieldwall.server.storage.trusted_authorities import AuthorityKind, TrustedAuthority
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.onboarding import attestation_challenges, packages
+from shieldwall.server.storage.tenants import trusted_authorities
+from shieldwall.server.storage.tenants.trusted_authorities import AuthorityKind, TrustedAuthority
 from shieldwall.trust import strict_base64
 from shieldwall.trust.attestation import AttestationFailedError, AttestationMismatchError, UnsuitableTpmKeyError
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes

@@ -14,15 +14,18 @@ from tests.support.samples import NOON, TENANT_ID, counted_id, device_id
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.housekeeping import Housekeeping
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules, preview, put_rules
-from shieldwall.server.storage import alerts, audit, devices, kept_reports, nonces, sightings, spent_keys
-from shieldwall.server.storage import check_ins as check_in_rows
-from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins as check_in_rows
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
-from shieldwall.server.storage.kept_reports import CachedReport
+from shieldwall.server.storage.devices import devices, sightings, spent_keys
+from shieldwall.server.storage.devices.sightings import Sighting, SightingKind
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.events import alerts, audit
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.onboarding import nonces
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import check_ins
-from shieldwall.server.storage.sightings import Sighting, SightingKind
+from shieldwall.server.storage.reports import kept_reports
+from shieldwall.server.storage.reports.kept_reports import CachedReport
+from shieldwall.server.storage.tables.schema import check_ins
 
 DAY = timedelta(days=1)
 

@@ -15,9 +15,10 @@ from shieldwall.server.inventory.machines import (
     read_cursor,
     write_cursor,
 )
-from shieldwall.server.storage import check_ins, devices
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.inventory_queries import BY_ID, Order, Position, Sort
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.inventory.inventory_queries import BY_ID, Order, Position, Sort
 
 KEYS: dict[Sort, int | datetime] = {
     Sort.EXPOSURE: 3,

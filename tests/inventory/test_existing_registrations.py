@@ -30,9 +30,10 @@ from shieldwall.server.directory.registrations import (
     RegistrationUnknownError,
 )
 from shieldwall.server.inventory.package_check import FullJoinNotAllowedError
-from shieldwall.server.storage import check_ins, packages
-from shieldwall.server.storage import registrations as registration_rows
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState, Registration, TrustType
+from shieldwall.server.storage.devices import registrations as registration_rows
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.trust.existing_keys import BadExistingCertificateError
 from shieldwall.trust.key_proofs import BadExistingProofError
 from shieldwall.trust.onboarding import BadOnboardingProofError

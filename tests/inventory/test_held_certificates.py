@@ -14,10 +14,10 @@ from shieldwall.contract.registration import RegisterRequest
 from shieldwall.server.directory.registration import DuplicateKeyError
 from shieldwall.server.inventory import held_certificates
 from shieldwall.server.inventory.credentials import RENEWAL_GRACE
-from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.schema import check_ins
-from shieldwall.server.storage.schema import devices as device_rows
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.tables.schema import check_ins
+from shieldwall.server.storage.tables.schema import devices as device_rows
 from shieldwall.trust.device_certificate import read_certificate
 
 OTHER_TENANT = TenantId(counted_id("f", 1))

@@ -36,15 +36,18 @@ from shieldwall.server.inventory import offboarding, pending, twins
 from shieldwall.server.manager import clone_watch, enforcement_scope, protection
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import devices, group_members, inventory_rows, tenants
-from shieldwall.server.storage import protection as protection_store
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.device_schema import alerts, spent_keys
-from shieldwall.server.storage.inventory_schema import device_texts, inventory
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.inventory import inventory_rows
 from shieldwall.server.storage.records import Page, ProcessingState
-from shieldwall.server.storage.schema import audit_events, membership_events, metadata
-from shieldwall.server.storage.schema import devices as device_table
+from shieldwall.server.storage.tables.device_schema import alerts, spent_keys
+from shieldwall.server.storage.tables.inventory_schema import device_texts, inventory
+from shieldwall.server.storage.tables.schema import audit_events, membership_events, metadata
+from shieldwall.server.storage.tables.schema import devices as device_table
+from shieldwall.server.storage.tenants import protection as protection_store
+from shieldwall.server.storage.tenants import tenants
 
 SCOPES = (
     EnforcementScope(),

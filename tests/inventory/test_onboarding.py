@@ -28,9 +28,13 @@ from shieldwall.server.inventory.package_check import (
     PackageRevokedError,
     PlatformNotAllowedError,
 )
-from shieldwall.server.storage import check_ins, devices, group_members, packages, tenants
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState, Registration
-from shieldwall.server.storage.schema import used_nonces
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.onboarding import packages
+from shieldwall.server.storage.tables.schema import used_nonces
+from shieldwall.server.storage.tenants import tenants
 from shieldwall.trust.certificate_request import BadCertificateRequestError
 from shieldwall.trust.device_key import public_key_bytes
 from shieldwall.trust.onboarding import BadOnboardingProofError

@@ -13,8 +13,9 @@ from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.inventory.package_check import PackageRefusedError
 from shieldwall.server.inventory.package_watch import BURST
 from shieldwall.server.inventory.packages import devices_of_package
-from shieldwall.server.storage import alerts, devices
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import alerts
 from shieldwall.server.storage.records import Page
 
 

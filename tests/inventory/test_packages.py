@@ -11,11 +11,11 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.inventory import packages
 from shieldwall.server.inventory.packages import InvalidPackageDraftError, PackageDraft, ServerAddress
 from shieldwall.server.signer.service import SignerService
-from shieldwall.server.storage import packages as package_store
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.onboarding import packages as package_store
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tenants import tenants
 from shieldwall.trust.onboarding import PackageExpiredError, open_package
 
 ADDRESS = ServerAddress(urls=("https://localhost:8444",))

@@ -23,9 +23,12 @@ from shieldwall.server.inventory import pending
 from shieldwall.server.inventory.package_check import PackageRevokedError
 from shieldwall.server.inventory.packages import revoke_package
 from shieldwall.server.inventory.pending import NothingToReplaceError, NotPendingError
-from shieldwall.server.storage import alerts, audit, check_ins, devices, group_members
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import alerts, audit
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Group, Page
 
 EVERYBODY = '(device.displayName -startsWith "lap")'

@@ -35,19 +35,14 @@ from shieldwall.server.inventory.claims import Asked
 from shieldwall.server.inventory.nonces import BadNonceError
 from shieldwall.server.inventory.onboarding import read_certificate_request
 from shieldwall.server.inventory.promotion import NotSyntheticError, Promotion
-from shieldwall.server.storage import (
-    alerts,
-    check_ins,
-    devices,
-    group_members,
-    identities,
-    protection,
-    spent_keys,
-    statuses,
-)
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.check_ins import check_ins, statuses
 from shieldwall.server.storage.device_records import Registration, TrustType
+from shieldwall.server.storage.devices import devices, identities, spent_keys
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tenants import protection
 from shieldwall.trust import strict_base64
 from shieldwall.trust.certificate_request import build_request
 from shieldwall.trust.device_key import DeviceKey, public_key_info

@@ -13,12 +13,13 @@ from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
 from shieldwall.server.inventory import silence
 from shieldwall.server.inventory.machines import BadCursorError
-from shieldwall.server.storage import check_ins, devices
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import check_ins as check_in_rows
-from shieldwall.server.storage.schema import inventory
+from shieldwall.server.storage.tables.schema import check_ins as check_in_rows
+from shieldwall.server.storage.tables.schema import inventory
 
 LONG_AGO = NOON - timedelta(days=400)
 

@@ -10,7 +10,7 @@ from tests.support.samples import TENANT_ID, CountingIds, HandClock
 from shieldwall.catalog.loader import load
 from shieldwall.catalog.model import Catalog
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 
 __all__ = ["bare_database", "database", "database_url"]
 

@@ -10,8 +10,8 @@ from tests.support.samples import TENANT_ID, counted_id
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.manager import answers
-from shieldwall.server.storage import check_ins
-from shieldwall.server.storage.schema import check_in_answers
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.tables.schema import check_in_answers
 
 OTHER_TENANT = TenantId(counted_id("f", 1))
 

@@ -20,8 +20,8 @@ from shieldwall.server.directory import groups
 from shieldwall.server.manager.catching_up import catch_up_all
 from shieldwall.server.manager.fetch import fetch
 from shieldwall.server.manager.turns import OvertakenError
-from shieldwall.server.storage import policies
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.policies import policies
 from shieldwall.server.storage.records import MembershipCause, Page
 
 _DEVICES: Final = 6

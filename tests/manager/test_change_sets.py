@@ -29,10 +29,11 @@ from shieldwall.server.manager.change_plans import (
 from shieldwall.server.manager.change_sets import ChangeSets, Deleted, Outcome
 from shieldwall.server.manager.policies import PolicyDraft, PreconditionFailedError, get_policy, history, list_policies
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import audit, check_ins
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page, Policy
-from shieldwall.server.storage.schema import check_ins as check_ins_table
+from shieldwall.server.storage.tables.schema import check_ins as check_ins_table
 
 
 def apply(world: World, connection: Connection, *changes: Change, deletes: int = 0, **more: Any) -> tuple[Outcome, ...]:

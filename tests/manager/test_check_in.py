@@ -42,11 +42,12 @@ from shieldwall.server.manager.check_in import (
 from shieldwall.server.manager.fetch import fetch
 from shieldwall.server.manager.sequence import SequenceConflictError
 from shieldwall.server.manager.turns import DeviceNotActiveError
-from shieldwall.server.storage import check_ins, devices, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.group_commit import GroupCommit
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.storage.schema import status_documents
+from shieldwall.server.storage.tables.schema import status_documents
 from shieldwall.trust.verification import open_manifest, open_policy
 
 FACTS = DeviceFacts(display_name="laptop", os_type="Linux", os_version="Debian 12")

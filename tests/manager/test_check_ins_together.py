@@ -26,12 +26,12 @@ from shieldwall.server.gateway.quiet_check_ins import QuietCheckIns
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.check_in import Outcome, Unchanged, bringing_nothing
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import check_ins, unchanged
-from shieldwall.server.storage.database import StorageUnavailableError
+from shieldwall.server.storage.check_ins import check_ins, unchanged
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.unchanged import Asked
 from shieldwall.server.storage.device_records import CheckInState, DeviceState
-from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.storage.schema import devices, tenants
-from shieldwall.server.storage.unchanged import Asked
+from shieldwall.server.storage.engine.database import StorageUnavailableError
+from shieldwall.server.storage.tables.schema import devices, tenants
 from shieldwall.trust.request_signature import BadSignatureError, RequestSignature
 
 FACTS = DeviceFacts(display_name="laptop", os_type="Linux", os_version="Debian 12")

@@ -25,11 +25,14 @@ from shieldwall.server.manager.check_in import ToAnswer, Unchanged
 from shieldwall.server.manager.policies import PolicyDraft
 from shieldwall.server.manager.strengthening import strengthens
 from shieldwall.server.manager.turns import DeviceNotActiveError
-from shieldwall.server.storage import alerts, audit, check_ins, devices, group_members, sightings, targets
-from shieldwall.server.storage.alerts import Severity
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices, sightings
+from shieldwall.server.storage.devices.sightings import MOST_KEPT
+from shieldwall.server.storage.events import alerts, audit
+from shieldwall.server.storage.events.alerts import Severity
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import AssignmentKind, Page
-from shieldwall.server.storage.sightings import MOST_KEPT
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
 INSTANCES = {"a": "a" * 32, "b": "b" * 32}

@@ -13,7 +13,7 @@ from tests.support.samples import NOON, TENANT_ID, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.manager.clones import ALTERNATIONS, RESYNC_WINDOW, CloneSign, sign_of_clone
-from shieldwall.server.storage.sightings import MOST_KEPT, Sighting, SightingKind
+from shieldwall.server.storage.devices.sightings import MOST_KEPT, Sighting, SightingKind
 
 CHECK_IN, RESYNC, RELEASED = SightingKind.CHECK_IN, SightingKind.RESYNC, SightingKind.RELEASED
 

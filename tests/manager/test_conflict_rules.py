@@ -11,7 +11,8 @@ from shieldwall.contract.target import target_digest
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.assignments import assign
 from shieldwall.server.manager.conflict_rules import get_rules, replace_rules
-from shieldwall.server.storage import audit, check_ins, targets
+from shieldwall.server.storage.check_ins import check_ins, targets
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 
 RULES = {ConflictFamily.ANTIVIRUS: ConflictRule.PRIORITY, ConflictFamily.FIREWALL: ConflictRule.NOTHING}

@@ -25,12 +25,16 @@ from shieldwall.server.directory import devices as directory
 from shieldwall.server.directory import enrollment
 from shieldwall.server.manager.assignments import assign
 from shieldwall.server.manager.enforcement_scope import ScopeEffect, get_scope, preview_scope, save_scope
-from shieldwall.server.storage import audit, check_ins, devices, enrollments, group_members, groups, tenants
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.devices import columns_of_device
+from shieldwall.server.storage.devices import devices, enrollments
+from shieldwall.server.storage.devices.devices import columns_of_device
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.groups import group_members, groups
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import check_ins as check_ins_table
-from shieldwall.server.storage.schema import devices as devices_table
+from shieldwall.server.storage.tables.schema import check_ins as check_ins_table
+from shieldwall.server.storage.tables.schema import devices as devices_table
+from shieldwall.server.storage.tenants import tenants
 
 DEFAULT: Final = EnforcementScope()
 OFF: Final = EnforcementScope(is_allowed=False)

@@ -22,7 +22,7 @@ from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.manager.preview import Proposal, preview
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.manager.statuses import effective_of
-from shieldwall.server.storage import revisions
+from shieldwall.server.storage.policies import revisions
 from shieldwall.server.storage.records import AssignmentKind
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)

@@ -17,10 +17,13 @@ from shieldwall.server.manager import figures
 from shieldwall.server.manager.figures import Eyes, Figures, Fleet, FleetFigures
 from shieldwall.server.manager.policy_reports import counts_of_policies
 from shieldwall.server.manager.statuses import policy_counts
-from shieldwall.server.storage import alerts, check_ins, device_schema, schema, tenant_sizes
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import Health
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.inventory.inventory_queries import Health
+from shieldwall.server.storage.tables import device_schema, schema
+from shieldwall.server.storage.tenants import tenant_sizes
 
 
 def fleet_of(world: World, eyes: Eyes = figures.EVERYTHING) -> Fleet:

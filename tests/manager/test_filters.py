@@ -32,8 +32,9 @@ from shieldwall.server.manager.filters import (
     list_filters,
     update_filter,
 )
-from shieldwall.server.storage import audit, devices
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import FilterKind, Page
 
 WEB = FilterDraft(display_name="Web", platform="linux", rule='device.deviceTag -eq "web"')

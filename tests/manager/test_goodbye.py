@@ -16,11 +16,12 @@ from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.inventory.offboarding_packages import LATEST_GOODBYE
 from shieldwall.server.manager.goodbye import say_goodbye
 from shieldwall.server.manager.protection import replace_settings
-from shieldwall.server.storage import alerts, offboarding_packages
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.offboarding_packages import OffboardingPackageRecord
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.onboarding import offboarding_packages
+from shieldwall.server.storage.onboarding.offboarding_packages import OffboardingPackageRecord
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import offboarding_packages as package_table
+from shieldwall.server.storage.tables.schema import offboarding_packages as package_table
 
 WEEK = timedelta(days=7)
 

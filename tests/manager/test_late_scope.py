@@ -21,7 +21,8 @@ from shieldwall.server.manager.assignments import assign
 from shieldwall.server.manager.catching_up import catch_up
 from shieldwall.server.manager.enforcement_scope import get_scope, preview_scope, save_scope
 from shieldwall.server.manager.sweeping import look, sweep
-from shieldwall.server.storage import aims, devices
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.policies import aims
 
 HOLDER: Final = "00000000-0000-4000-8000-0000000000aa"
 NOT_ALLOWED: Final = 8

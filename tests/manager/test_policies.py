@@ -29,10 +29,13 @@ from shieldwall.server.manager.policies import (
     history,
     list_policies,
 )
-from shieldwall.server.storage import audit, check_ins, revisions, scope_tags, targets
-from shieldwall.server.storage import policies as stored
+from shieldwall.server.storage.access import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.policies import policies as stored
+from shieldwall.server.storage.policies import revisions
 from shieldwall.server.storage.records import AssignmentKind, Page, PolicyRevision
 from shieldwall.trust.verification import open_policy
 

@@ -41,7 +41,9 @@ from shieldwall.server.manager.filters import FilterDraft
 from shieldwall.server.manager.preview import GroupProposal, Preview, Proposal, preview
 from shieldwall.server.manager.publishing import PolicyTooLargeError
 from shieldwall.server.manager.revisions import document_of
-from shieldwall.server.storage import check_ins, devices, revisions, targets
+from shieldwall.server.storage.check_ins import check_ins, targets
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.policies import revisions
 from shieldwall.server.storage.records import AssignmentKind, FilterKind
 
 TO_SERVER = (

@@ -29,9 +29,12 @@ from shieldwall.server.manager.protection import (
     start_troubleshooting,
     stop_troubleshooting,
 )
-from shieldwall.server.storage import audit, check_ins, devices, group_members, targets
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Page
 
 ON = ProtectionSettings(enabled=True)

@@ -17,7 +17,7 @@ from shieldwall.server.manager.policy_reports import states_of_policy
 from shieldwall.server.manager.standing import standing_of_fleet
 from shieldwall.server.manager.statuses import policy_counts, policy_devices
 from shieldwall.server.manager.summaries import summaries
-from shieldwall.server.storage import devices
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.records import Page, Policy
 
 DEVICES = 64

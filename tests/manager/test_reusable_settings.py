@@ -28,8 +28,10 @@ from shieldwall.server.manager.reusable_settings import (
     referring_policies,
 )
 from shieldwall.server.manager.revisions import get_revision
-from shieldwall.server.storage import audit, check_ins, revisions, targets
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.policies import revisions
 from shieldwall.server.storage.records import Page
 
 OFFICES = ReusableDraft(display_name="Offices", setting_instance=address_group("192.0.2.0/24"))

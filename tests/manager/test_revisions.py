@@ -16,9 +16,11 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.manager.assignments import Assigned, assign, assignments_of
 from shieldwall.server.manager.policies import PreconditionFailedError, draft_of, get_policy
 from shieldwall.server.manager.revisions import compare_revisions, get_revision, history
-from shieldwall.server.storage import audit, check_ins, scope_tags, targets
+from shieldwall.server.storage.access import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import AssignmentKind, Page
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)

@@ -18,7 +18,8 @@ from tests.support.samples import TENANT_ID, CountingIds, device_id
 from shieldwall.contract.ids import DeviceId, GroupId
 from shieldwall.policy.membership import parse_rule
 from shieldwall.server.directory.group_rules import Moves, preview_rule
-from shieldwall.server.storage import aims, fleet_feed
+from shieldwall.server.storage.fleets import fleet_feed
+from shieldwall.server.storage.policies import aims
 from shieldwall.server.targeting.following import Following
 from shieldwall.server.targeting.hashes import Hasher
 from shieldwall.server.targeting.rule_previews import RulePreviews

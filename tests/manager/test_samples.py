@@ -11,7 +11,7 @@ from tests.support.samples import NOON, TENANT_ID
 from shieldwall.server.manager import samples
 from shieldwall.server.manager.figures import Figures, Fleet
 from shieldwall.server.manager.samples import EPOCH, Sample, ended, sample_of
-from shieldwall.server.storage import fleet_samples
+from shieldwall.server.storage.fleets import fleet_samples
 
 MINUTES = st.integers(min_value=0, max_value=800 * 24 * 60)
 MOMENTS = st.sets(MINUTES.map(lambda ago: NOON - timedelta(minutes=ago)), max_size=40)

@@ -25,7 +25,7 @@ from shieldwall.contract.settings import (
 from shieldwall.server.manager.policies import PolicyDraft, draft_of, get_policy, history
 from shieldwall.server.manager.revisions import get_revision
 from shieldwall.server.manager.secrets import TOKEN, is_token, revealed, tokens_in
-from shieldwall.server.storage import audit
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 
 KIND = SettingId("device_vendor_msft_windowsadvancedthreatprotection_configurationtype")

@@ -21,7 +21,7 @@ from shieldwall.server.manager import conflict_rules
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import effective_of, policy_counts, policy_devices
-from shieldwall.server.storage import check_ins, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import AssignmentKind, Page, Policy
 

@@ -29,12 +29,15 @@ from shieldwall.server.manager.assignments import (
 )
 from shieldwall.server.manager.filters import FilterDraft, create_filter, update_filter
 from shieldwall.server.manager.targeting import items_for, retarget
-from shieldwall.server.storage import check_ins, devices, group_members, policies, targets
-from shieldwall.server.storage.assignments import AssignedItem
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.policies import policies
+from shieldwall.server.storage.policies.assignments import AssignedItem
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind, Page
-from shieldwall.server.storage.schema import check_ins as check_ins_table
+from shieldwall.server.storage.tables.schema import check_ins as check_ins_table
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)
 

@@ -27,7 +27,8 @@ from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.manager.assignments import assign
 from shieldwall.server.manager.enforcement_scope import save_scope
 from shieldwall.server.manager.protection import replace_settings
-from shieldwall.server.storage import check_ins, devices, targets
+from shieldwall.server.storage.check_ins import check_ins, targets
+from shieldwall.server.storage.devices import devices
 from shieldwall.trust.strict_base64 import decode as from_base64
 
 NOTHING = target_digest(())

@@ -19,7 +19,7 @@ from tests.support.samples import CountingIds
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.manager import catching_up, sweeping
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import fleet_feed
+from shieldwall.server.storage.fleets import fleet_feed
 from shieldwall.server.targeting.following import Following
 from shieldwall.server.targeting.hashes import Hasher
 from shieldwall.server.targeting.shared import BoardReader, SharedBoards

@@ -7,7 +7,7 @@ import pytest
 from tests.support.admin import AdminWorld, Client, create_admin_world
 from tests.support.databases import bare_database, database, database_url
 
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 
 __all__ = ["bare_database", "database", "database_url"]
 

@@ -15,7 +15,7 @@ from tests.support.samples import TENANT_ID, device_id
 from shieldwall.contract.ids import GroupId
 from shieldwall.server.directory import groups, scope_tags
 from shieldwall.server.directory.groups import GroupDraft
-from shieldwall.server.storage import audit
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 
 PACKAGE = {

@@ -16,8 +16,8 @@ from tests.support.samples import TENANT_ID, counted_id, device_id
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import TamperAttempt
-from shieldwall.server.storage import alerts
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

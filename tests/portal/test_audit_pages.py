@@ -11,8 +11,8 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.long_work import file_of
 from tests.support.samples import counted_id
 
-from shieldwall.server.storage import audit, audit_search
-from shieldwall.server.storage.audit_search import AuditSearch
+from shieldwall.server.storage.events import audit, audit_search
+from shieldwall.server.storage.events.audit_search import AuditSearch
 from shieldwall.server.storage.records import AuditEvent
 
 HOSTILE = "=cmd|' /C calc'!A0<script>"

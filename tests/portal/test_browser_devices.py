@@ -12,8 +12,9 @@ from tests.support.samples import a_device
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.status import SettingState
-from shieldwall.server.storage import check_ins, devices
-from shieldwall.server.storage.schema import check_ins as check_in_rows
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.tables.schema import check_ins as check_in_rows
 
 __all__ = ["ada", "browser", "context", "office"]
 

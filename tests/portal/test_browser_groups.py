@@ -11,7 +11,8 @@ from tests.support.portal_walk import faults
 from tests.support.samples import a_device
 
 from shieldwall.contract.ids import DeviceId
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
 
 __all__ = ["ada", "browser", "context", "office"]
 

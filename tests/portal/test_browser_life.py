@@ -13,8 +13,9 @@ from tests.support.samples import a_device, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory.devices import CLONED_IDENTITY
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 from shieldwall.trust.onboarding import open_package
 

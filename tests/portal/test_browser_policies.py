@@ -14,7 +14,8 @@ from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.server.manager import conflict_rules
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies
-from shieldwall.server.storage import check_ins, policies
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.policies import policies
 from shieldwall.server.storage.records import AssignmentKind
 
 __all__ = ["ada", "browser", "context", "office"]

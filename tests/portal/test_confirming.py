@@ -10,7 +10,7 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.authenticators import Authenticator
 from tests.support.browsing import ORIGIN, add_passkey, confirm, sent, sign_in, token_of
 
-from shieldwall.server.storage import people
+from shieldwall.server.storage.identity import people
 
 COOKIE = "__Host-shieldwall"
 

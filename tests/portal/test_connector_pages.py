@@ -19,8 +19,8 @@ from shieldwall.server.events import subscriptions, trying
 from shieldwall.server.events.notifications import SubscriptionOptions
 from shieldwall.server.events.subscriptions import SubscriptionDraft
 from shieldwall.server.settings_file import FileStream, SyslogStream
-from shieldwall.server.storage import receivers
-from shieldwall.server.storage.receivers import Sort
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.receivers import Sort
 from shieldwall.server.storage.records import Page
 
 URL = "https://siem.invalid/hook"

@@ -16,8 +16,9 @@ from tests.support.second_tenant import FABRIKAM_DEVICE
 from shieldwall.server.directory.devices import CLONED_IDENTITY
 from shieldwall.server.manager.protection import get_settings
 from shieldwall.server.portal.devices.device_actions import ACTIONS, Action, possible
-from shieldwall.server.storage import audit, devices
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 
 FIRST, SECOND = f"/devices/{device_id(1)}", f"/devices/{device_id(2)}"

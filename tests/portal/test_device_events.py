@@ -10,8 +10,8 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.samples import NOON, TENANT_ID, counted_id
 
 from shieldwall.contract.ids import DeviceId
-from shieldwall.server.storage import device_events
-from shieldwall.server.storage.device_events import EventRecord
+from shieldwall.server.storage.devices import device_events
+from shieldwall.server.storage.devices.device_events import EventRecord
 
 
 def tell(world: AdminWorld, device: DeviceId, *titles: str) -> None:

@@ -16,9 +16,10 @@ from shieldwall.server.inventory import machines
 from shieldwall.server.inventory.machine_queries import InvalidMachineQueryError
 from shieldwall.server.portal.devices.asking import read_query
 from shieldwall.server.portal.devices.device_words import COLUMNS
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_windows import Effort
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.inventory.inventory_windows import Effort
 
 
 def join(world: AdminWorld, number: int, **changes: object) -> DeviceId:

@@ -10,8 +10,10 @@ from tests.support.samples import NOON, TENANT_ID, a_package, device_id, package
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import audit, devices, packages
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import Page
 
 

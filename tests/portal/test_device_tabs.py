@@ -14,7 +14,8 @@ from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.status import SettingState, StatusReport
 from shieldwall.server.manager import timeline
 from shieldwall.server.manager.timeline import Asked, Reported, Source
-from shieldwall.server.storage import check_ins, device_reports, devices, statuses
+from shieldwall.server.storage.check_ins import check_ins, device_reports, statuses
+from shieldwall.server.storage.devices import devices
 
 
 def a_device(world: AdminWorld) -> DeviceId:

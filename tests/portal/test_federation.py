@@ -24,10 +24,11 @@ from shieldwall.server.directory.federation import Admission, ProviderSettings
 from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.outgoing.resolving import SystemResolver
 from shieldwall.server.outgoing.rules import OutgoingRules
-from shieldwall.server.storage import groups, identity_providers
-from shieldwall.server.storage import people as stored_people
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.identity_providers import IdentityProvider
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.identity import identity_providers
+from shieldwall.server.storage.identity import people as stored_people
+from shieldwall.server.storage.identity.identity_providers import IdentityProvider
 
 CALLBACK = "/sign-in/federated/callback"
 RULES = OutgoingRules(loopback=True)

@@ -23,9 +23,10 @@ from shieldwall.contract.status import SettingState
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
 from shieldwall.server.manager.enforcement_scope import save_scope
 from shieldwall.server.portal.settings.ways_in import way_in
-from shieldwall.server.storage import devices, packages
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import check_ins
+from shieldwall.server.storage.tables.schema import check_ins
 from shieldwall.trust.onboarding import open_package
 
 LINUX = {"platform": "linux"}

@@ -28,7 +28,8 @@ from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.portal.groups import group_member_pages
 from shieldwall.server.portal.paging import PAGE_SIZE
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import audit, group_members, groups
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.groups import group_members, groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 
 WEB = 'device.displayName -startsWith "web"'

@@ -14,9 +14,10 @@ from shieldwall.contract.ids import DeviceId, SettingId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.portal.devices.device_actions import ACTIONS
-from shieldwall.server.storage import check_ins, membership_events, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.membership_events import Change
+from shieldwall.server.storage.groups import membership_events
+from shieldwall.server.storage.groups.membership_events import Change
 from shieldwall.server.storage.records import AssignmentKind, MembershipCause
 
 HOSTILE = (

@@ -14,8 +14,8 @@ from tests.support.second_tenant import rows_of_fabrikam
 
 from shieldwall.server.authorization import authorization_of
 from shieldwall.server.portal.sessions import ADMINISTRATOR
-from shieldwall.server.storage import schema
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.tables import schema
+from shieldwall.server.storage.tables.schema import metadata
 
 OWNED: Final[dict[str, Column[Any]]] = {
     "device_id": schema.devices.c.id,

@@ -14,8 +14,9 @@ from tests.support.samples import NOON, TENANT_ID, device_id
 
 from shieldwall.server.inventory import endorsements
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules
-from shieldwall.server.storage import audit, registrations
 from shieldwall.server.storage.device_records import TrustType
+from shieldwall.server.storage.devices import registrations
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
 
 

@@ -28,9 +28,12 @@ from shieldwall.server.portal.live.topics import MOST, permitted
 from shieldwall.server.portal.live.watching import MOST_OF_ONE, Stream, TooManyStreamsError, Watching
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.portal.work.progress import Page
-from shieldwall.server.storage import alerts, check_ins, packages, people, statuses
-from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.fingerprints import SIGNS, fingerprint
+from shieldwall.server.storage.check_ins import check_ins, statuses
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.identity import people
+from shieldwall.server.storage.onboarding import packages
+from shieldwall.server.storage.portal.fingerprints import SIGNS, fingerprint
 from shieldwall.server.storage.records import AssignmentKind
 
 DEVICE: Final = device_id(1)

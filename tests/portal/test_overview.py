@@ -21,8 +21,8 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import samples
 from shieldwall.server.manager.figures import Figures, Fleet, FleetFigures
 from shieldwall.server.portal.overview.today import changed_today
-from shieldwall.server.storage.access_schema import device_scope_tags
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.tables.access_schema import device_scope_tags
 
 TAG = "7"
 HOSTILE = "<script>alert(1)</script>"

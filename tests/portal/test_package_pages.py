@@ -18,7 +18,8 @@ from tests.support.second_tenant import FABRIKAM_DEVICE
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import decode
 from shieldwall.server.access.roles import ADMINISTRATOR
-from shieldwall.server.storage import audit, offboarding_packages, packages
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.onboarding import offboarding_packages, packages
 from shieldwall.server.storage.records import OnboardingPackageRecord, Page
 from shieldwall.trust import strict_base64
 from shieldwall.trust.offboarding import OffboardingPackage

@@ -18,8 +18,9 @@ from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatu
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.portal.devices.device_actions import ACTIONS
 from shieldwall.server.portal.words import STATES
-from shieldwall.server.storage import check_ins, packages, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import AssignmentKind, Policy
 
 ALL = Assigned(kind=AssignmentKind.ALL_DEVICES)

@@ -15,9 +15,10 @@ from tests.support.samples import counted_id
 from shieldwall.server.access.roles import HELP_DESK_OPERATOR, READ_ONLY_OPERATOR
 from shieldwall.server.directory import people
 from shieldwall.server.portal.settings.retention_pages import ROWS
-from shieldwall.server.storage import alerts, retention
-from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.retention import Horizon
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.reports import retention
+from shieldwall.server.storage.reports.retention import Horizon
 
 
 def names_in(page: str) -> list[str]:

@@ -24,9 +24,10 @@ from shieldwall.server.manager import conflict_rules
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.portal.policies import long_previews
 from shieldwall.server.portal.policies.assignment_pages import fields_of, pending_of
-from shieldwall.server.storage import assignments, scope_tags
-from shieldwall.server.storage import policies as stored
+from shieldwall.server.storage.access import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
+from shieldwall.server.storage.policies import assignments
+from shieldwall.server.storage.policies import policies as stored
 from shieldwall.server.storage.records import AssignmentKind, FilterKind, Policy
 
 Fields = list[tuple[str, str]]

@@ -16,7 +16,7 @@ from tests.support.samples import device_id
 
 from shieldwall.contract.status import SettingState
 from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.storage import standings
+from shieldwall.server.storage.check_ins import standings
 from shieldwall.server.storage.records import AssignmentKind, Policy
 
 

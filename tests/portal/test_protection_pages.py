@@ -18,8 +18,9 @@ from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.directory.assigned_members import add_member
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.manager.protection import get_settings, replace_settings
-from shieldwall.server.storage import alerts, audit, devices
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import alerts, audit
 from shieldwall.server.storage.records import Page
 
 LAPTOP = f"/devices/{device_id(1)}"

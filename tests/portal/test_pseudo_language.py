@@ -28,7 +28,7 @@ from shieldwall.server.openapi.permission_words import in_words as permission_wo
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.portal import rendering
 from shieldwall.server.portal.language import ENGLISH
-from shieldwall.server.storage.schema import audit_events, metadata
+from shieldwall.server.storage.tables.schema import audit_events, metadata
 
 STILL_TO_COME: Final[frozenset[str]] = frozenset()
 """Pages that still have texts that are not marked; each of them has at least one."""

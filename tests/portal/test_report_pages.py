@@ -28,8 +28,8 @@ from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.server.access.roles import ADMINISTRATOR
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.manager.assignments import Assigned, assign
-from shieldwall.server.storage import check_ins, statuses
-from shieldwall.server.storage.inventory_rows import REPAIRED, take_report
+from shieldwall.server.storage.check_ins import check_ins, statuses
+from shieldwall.server.storage.inventory.inventory_rows import REPAIRED, take_report
 from shieldwall.server.storage.records import AssignmentKind
 
 PATHS = (

@@ -13,8 +13,8 @@ from shieldwall.server.access.roles import ADMINISTRATOR, HELP_DESK_OPERATOR, RO
 from shieldwall.server.directory import people, roles, scope_tags
 from shieldwall.server.directory.access_of_people import access_of
 from shieldwall.server.portal.settings.action_words import AREAS, WORDS
-from shieldwall.server.storage import role_assignments
-from shieldwall.server.storage import roles as stored_roles
+from shieldwall.server.storage.access import role_assignments
+from shieldwall.server.storage.access import roles as stored_roles
 
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]+)"')
 

@@ -15,7 +15,7 @@ from tests.support.samples import TENANT_ID, device_id
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, TagRule
 from shieldwall.server.manager.enforcement_scope import get_scope, save_scope
 from shieldwall.server.manager.sweeping import look, sweep
-from shieldwall.server.storage import devices
+from shieldwall.server.storage.devices import devices
 
 RULE = 'device.displayName -startsWith "web"'
 

@@ -18,7 +18,10 @@ from shieldwall.server.directory import administrators
 from shieldwall.server.portal import app as portal
 from shieldwall.server.portal.assets import load_assets
 from shieldwall.server.portal.rendering import load_templates
-from shieldwall.server.storage import check_ins, devices, groups, tenants
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.tenants import tenants
 
 COOKIE = "__Host-shieldwall"
 OTHER_TENANT = TenantId("00000000-0000-4000-8000-00000000000b")

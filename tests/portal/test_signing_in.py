@@ -9,8 +9,9 @@ from tests.support.browsing import ORIGIN, add_passkey, asked, sent, sign_in, to
 
 from shieldwall.server.portal.sign_in.limits import QUESTIONS, SignInLimits
 from shieldwall.server.portal.sign_in.returning import safe_return
-from shieldwall.server.storage import alerts, people, sessions
-from shieldwall.server.storage import passkeys as stored_passkeys
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.identity import passkeys as stored_passkeys
+from shieldwall.server.storage.identity import people, sessions
 from shieldwall.server.throttling import Attempts, Limits, TooManyRequestsError
 
 COOKIE = "__Host-shieldwall"

@@ -8,7 +8,7 @@ from tests.support.samples import a_tenant, counted_id
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory import administrators
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import tenants
+from shieldwall.server.storage.tenants import tenants
 
 
 def enter(client: Client, services: AdminServices, *, sees_tenants: bool) -> None:

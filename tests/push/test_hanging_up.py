@@ -17,7 +17,7 @@ from tests.support.samples import HandClock
 from shieldwall.server.push import waking
 from shieldwall.server.push.waking import PushMeasures, Waking
 from shieldwall.server.settings_file import PushSettings
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 
 
 @dataclass

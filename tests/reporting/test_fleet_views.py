@@ -11,8 +11,8 @@ from tests.support.manager_world import World
 from tests.support.samples import TENANT_ID
 
 from shieldwall.server.reporting.held import HeldFleet
-from shieldwall.server.storage import fleet_feed
-from shieldwall.server.storage.schema import devices
+from shieldwall.server.storage.fleets import fleet_feed
+from shieldwall.server.storage.tables.schema import devices
 
 
 def in_database(connection: Connection) -> int:

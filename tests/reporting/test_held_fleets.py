@@ -30,19 +30,15 @@ from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.reporting.quick_figures import figures_of
 from shieldwall.server.reporting.slices import Slice
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import (
-    check_ins,
-    device_states,
-    devices,
-    group_members,
-    groups,
-    policies,
-    schema,
-    scope_tags,
-)
+from shieldwall.server.storage.access import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import device_states, devices
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.policies import policies
 from shieldwall.server.storage.records import AssignmentKind, Page
+from shieldwall.server.storage.tables import schema
 
 MOST = 12
 STATES = st.sampled_from(SettingState)

@@ -21,9 +21,10 @@ from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.reporting.image import FleetImage
 from shieldwall.server.reporting.slices import EVERYTHING
 from shieldwall.server.reporting.tallies import Tallies
-from shieldwall.server.storage import group_members, scope_tags
+from shieldwall.server.storage.access import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
-from shieldwall.server.storage.image_rows import LISTED, STOOD, ImageRow
+from shieldwall.server.storage.fleets.image_rows import LISTED, STOOD, ImageRow
+from shieldwall.server.storage.groups import group_members
 
 MOST: Final = 3
 DEVICES, KINDS = st.integers(0, MOST - 1), st.integers(0, 2_000)

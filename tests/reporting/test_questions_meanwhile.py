@@ -10,7 +10,7 @@ from tests.reporting.test_held_fleets import agree
 from tests.support.manager_world import World
 from tests.support.samples import TENANT_ID
 
-from shieldwall.server.storage import fleet_images
+from shieldwall.server.storage.fleets import fleet_images
 
 
 def test_questions_are_answered_while_it_is_read_who_is_in_touch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from tests.support.samples import TENANT_ID, device_id, group_id
 
 from shieldwall.contract.status import SettingState
 from shieldwall.server.reporting import snapshots
-from shieldwall.server.storage import fleet_feed, fleet_images, group_members
+from shieldwall.server.storage.fleets import fleet_feed, fleet_images
+from shieldwall.server.storage.groups import group_members
 
 
 @pytest.fixture

@@ -35,9 +35,9 @@ from shieldwall.server.initialise import Initialise
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
-from shieldwall.server.storage import devices
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import devices as devices_table
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.schema import devices as devices_table
 from shieldwall.server.system import new_id
 from shieldwall.server.upkeep import Upkeep, failures, last_done
 

@@ -28,7 +28,7 @@ from shieldwall.server.connections import (
     block_of,
     prepare,
 )
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 
 TRY_TO_LOCK = """
 import fcntl, sys

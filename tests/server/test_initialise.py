@@ -15,8 +15,9 @@ from shieldwall.server import settings as settings_file
 from shieldwall.server.initialise import AlreadyInitialisedError, DatabaseTakenError, Initialise
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.keys import load_keys
-from shieldwall.server.storage import migrate, tenants
-from shieldwall.server.storage.database import Database, StorageUnavailableError
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.tenants import tenants
 from shieldwall.server.system import new_id
 
 __all__ = ["database_url"]

@@ -14,8 +14,8 @@ import pytest
 from shieldwall.server import readiness
 from shieldwall.server.readiness import Readiness, ReadinessReport
 from shieldwall.server.signer.errors import SignerUnavailableError
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 
 PATIENCE = 0.2
 LONGEST_SECONDS = 60.0

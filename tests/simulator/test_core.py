@@ -14,9 +14,9 @@ from tests.support.migrated import migrated_sqlite
 
 from shieldwall.server.manager import check_in, clone_watch, fetch
 from shieldwall.server.manager.clones import CloneSign
-from shieldwall.server.storage import check_ins
-from shieldwall.server.storage.check_ins import Known
-from shieldwall.server.storage.schema import policy_revisions
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.check_ins.check_ins import Known
+from shieldwall.server.storage.tables.schema import policy_revisions
 from shieldwall.simulator.core import watch
 from shieldwall.simulator.core.faults import NONE, Faults
 from shieldwall.simulator.core.plan import Outcome, Plan

@@ -17,8 +17,8 @@ from tests.support.gateway_world import GatewayWorld, gateway_world
 from typer.testing import CliRunner
 
 from shieldwall.contract.ids import Digest
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.device_schema import check_ins
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.device_schema import check_ins
 from shieldwall.simulator.chance import chance_of
 from shieldwall.simulator.load.client import Answered, Client
 from shieldwall.simulator.load.devices import LoadDevice

@@ -10,12 +10,15 @@ from sqlalchemy import Connection, delete, update
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, device_id, group_id
 
 from shieldwall.contract.ids import DeviceId
-from shieldwall.server.storage import check_ins, devices, group_members, groups, inventory, inventory_windows
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import BY_ID, Cut, Filter, Health, Order, Position, Sort
-from shieldwall.server.storage.schema import check_ins as check_in_rows
-from shieldwall.server.storage.schema import devices as device_rows
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.inventory import inventory, inventory_windows
+from shieldwall.server.storage.inventory.inventory_queries import BY_ID, Cut, Filter, Health, Order, Position, Sort
+from shieldwall.server.storage.tables.schema import check_ins as check_in_rows
+from shieldwall.server.storage.tables.schema import devices as device_rows
 
 EVERYBODY = Filter(inactive_before=NOON - timedelta(days=7), states=frozenset(DeviceState))
 CAME = (7, 3, 9, 1, 8, 2, 6, 4, 5)

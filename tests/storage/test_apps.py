@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from tests.support.samples import NOON, TENANT_ID, counted_id
 
-from shieldwall.server.storage import apps
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
+from shieldwall.server.storage.identity import apps
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.records import Page
 

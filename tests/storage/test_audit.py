@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from tests.support.samples import NOON, TENANT_ID, counted_id
 
-from shieldwall.server.storage import audit
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import AuditEvent, Page
 
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from shieldwall.server.storage.bounds import bounded
-from shieldwall.server.storage.database import Database, StorageUnavailableError
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.statements.bounds import bounded
 
 ENDLESS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT count(*) FROM numbers"
 FINITE = ENDLESS.replace("FROM numbers)", "FROM numbers WHERE n < 500000)")

@@ -7,10 +7,10 @@ from sqlalchemy import select
 from tests.support.samples import TENANT_ID, a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.bulk import is_named, is_one_of, where_few
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import tenants as tenants_table
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.statements.bulk import is_named, is_one_of, where_few
+from shieldwall.server.storage.tables.schema import tenants as tenants_table
+from shieldwall.server.storage.tenants import tenants
 
 OTHER = TenantId(counted_id("1", 1))
 BY_ID = select(tenants_table.c.id).where(is_named(tenants_table.c.id)).order_by(tenants_table.c.id)

@@ -16,22 +16,16 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, 
 from tests.support.triggers import triggers
 
 from shieldwall.contract.ids import DeviceId
-from shieldwall.server.storage import (
-    changes,
-    check_ins,
-    device_moves,
-    devices,
-    enrollments,
-    group_members,
-    groups,
-    tenants,
-)
-from shieldwall.server.storage.change_schema import directory_changes
-from shieldwall.server.storage.changes import Change, Feed, Kind, Place
-from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.migrate import upgrade
-from shieldwall.server.storage.schema import devices as device_table
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import device_moves, devices, enrollments
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.engine.migrate import upgrade
+from shieldwall.server.storage.groups import changes, group_members, groups
+from shieldwall.server.storage.groups.changes import Change, Feed, Kind, Place
+from shieldwall.server.storage.tables.change_schema import directory_changes
+from shieldwall.server.storage.tables.schema import devices as device_table
+from shieldwall.server.storage.tables.schema import metadata
+from shieldwall.server.storage.tenants import tenants
 
 BOTH = (Kind.DEVICE, Kind.REGISTRATION)
 

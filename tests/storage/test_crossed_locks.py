@@ -11,10 +11,10 @@ from tests.storage.test_group_commit import together
 from tests.support.databases import on_postgresql_alone
 from tests.support.samples import a_tenant, counted_id
 
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.storage.schema import tenants as table
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.schema import tenants as table
+from shieldwall.server.storage.tenants import tenants
 
 ROUNDS = 2
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from tests.support.samples import a_tenant, counted_id
 
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.database import Database, StorageUnavailableError
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
 from shieldwall.server.storage.errors import AlreadyExistsError
-from shieldwall.server.storage.schema import Moment
+from shieldwall.server.storage.tables.schema import Moment
+from shieldwall.server.storage.tenants import tenants
 
 
 @pytest.fixture

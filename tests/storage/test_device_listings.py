@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import ColumnElement, and_, event, literal
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
-from shieldwall.server.storage import device_listings, devices
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.folding import Folded
+from shieldwall.server.storage.devices import device_listings, devices
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.order_terms import OrderTerm, Tally
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import check_ins, inventory
-from shieldwall.server.storage.schema import devices as devices_table
+from shieldwall.server.storage.tables.folding import Folded
+from shieldwall.server.storage.tables.schema import check_ins, inventory
+from shieldwall.server.storage.tables.schema import devices as devices_table
 
 SEEN = {1: 9, 2: None, 3: 5, 4: 8, 5: 0, 6: 7, 7: None, 8: 7, 9: 30}
 """How many days ago each was in touch."""

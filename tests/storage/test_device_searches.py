@@ -11,14 +11,16 @@ from sqlalchemy import Column, MetaData, String, Table, event, or_, select, upda
 from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, device_id
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import devices, inventory, tenant_sizes, tenants
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import Cut, Filter
-from shieldwall.server.storage.inventory_search import beginnings
-from shieldwall.server.storage.migrate import upgrade
-from shieldwall.server.storage.schema import device_texts, metadata
-from shieldwall.server.storage.schema import devices as device_rows
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.migrate import upgrade
+from shieldwall.server.storage.inventory import inventory
+from shieldwall.server.storage.inventory.inventory_queries import Cut, Filter
+from shieldwall.server.storage.inventory.inventory_search import beginnings
+from shieldwall.server.storage.tables.schema import device_texts, metadata
+from shieldwall.server.storage.tables.schema import devices as device_rows
+from shieldwall.server.storage.tenants import tenant_sizes, tenants
 
 EVERYBODY = Filter(inactive_before=NOON - timedelta(days=7), states=frozenset(DeviceState))
 IDS = tuple(map("".join, product("adf0-", repeat=5)))

@@ -7,11 +7,12 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, counted_i
 
 from shieldwall.contract.ids import KeyThumbprint
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import devices, tenants
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState, Registration
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.tenants import tenants
 
 
 @pytest.fixture(autouse=True)

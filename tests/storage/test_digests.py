@@ -8,11 +8,11 @@ from sqlalchemy.exc import StatementError
 from tests.support.samples import NOON, TENANT_ID
 
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import nonces
-from shieldwall.server.storage.bulk import is_one_of, unsought
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.digests import DIGEST, InHex
-from shieldwall.server.storage.schema import check_ins, metadata, used_nonces
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.onboarding import nonces
+from shieldwall.server.storage.statements.bulk import is_one_of, unsought
+from shieldwall.server.storage.tables.digests import DIGEST, InHex
+from shieldwall.server.storage.tables.schema import check_ins, metadata, used_nonces
 
 ONE, TWO = digest_of_bytes(b"one"), digest_of_bytes(b"two")
 kept = used_nonces.c.digest

@@ -14,8 +14,8 @@ from sqlalchemy import Column, MetaData, Table
 from tests.support.databases import database_url
 from tests.support.full_database import fill
 
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 
 __all__ = ["database_url"]
 
@@ -51,7 +51,7 @@ def test_a_revision_says_whom_it_serves() -> None:
         if revision[:4] < NAMED:
             continue
         found = re.fullmatch(r"(\d{4})_(\d{4})", revision)
-        assert found, f"{revision}: name it NUMBER_OLDEST, see storage/migrate.py"
+        assert found, f"{revision}: name it NUMBER_OLDEST, see storage/engine/migrate.py"
         assert found[2] <= found[1], f"{revision} serves nobody, not even its own program"
         assert found[2] >= (before[5:] or FIRST), f"{revision} brings back what {before} took away"
         assert found[2] in {name[:4] for name in names}, f"{revision} serves a program that there never was"

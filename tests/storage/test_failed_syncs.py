@@ -14,8 +14,9 @@ from sqlalchemy.exc import OperationalError
 from tests.support.migrated import migrated_sqlite
 from tests.support.samples import TENANT_ID, a_tenant
 
-from shieldwall.server.storage import failed_syncs, tenants
-from shieldwall.server.storage.database import Database, StorageUnavailableError, translated
+from shieldwall.server.storage.engine import failed_syncs
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError, translated
+from shieldwall.server.storage.tenants import tenants
 
 
 class Ended(BaseException):

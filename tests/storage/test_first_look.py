@@ -11,7 +11,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from tests.support.migrated import migrated_sqlite
 
-from shieldwall.server.storage import first_look
+from shieldwall.server.storage.engine import first_look
 
 KILLED_IN_THE_MIDDLE = """
 import os, signal, sqlite3, sys

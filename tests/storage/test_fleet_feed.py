@@ -19,14 +19,18 @@ from tests.support.triggers import triggers
 from shieldwall.contract.ids import Digest
 from shieldwall.server.directory.attributes import fields_asked
 from shieldwall.server.housekeeping import Housekeeping
-from shieldwall.server.storage import check_ins, devices, enrollments, fleet_feed, group_members, groups, tenants
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.fleet_feed import FEW, Place, What
-from shieldwall.server.storage.fleet_schema import fleet_changes
-from shieldwall.server.storage.fleet_triggers import WATCHED
-from shieldwall.server.storage.migrate import upgrade
-from shieldwall.server.storage.schema import devices as device_table
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices, enrollments
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.migrate import upgrade
+from shieldwall.server.storage.fleets import fleet_feed
+from shieldwall.server.storage.fleets.fleet_feed import FEW, Place, What
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.tables.fleet_schema import fleet_changes
+from shieldwall.server.storage.tables.fleet_triggers import WATCHED
+from shieldwall.server.storage.tables.schema import devices as device_table
+from shieldwall.server.storage.tables.schema import metadata
+from shieldwall.server.storage.tenants import tenants
 
 Change = Callable[[Connection], object]
 

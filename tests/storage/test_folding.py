@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Text, literal, select
 
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.folding import holds
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.folding import holds
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,12 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from tests.support.samples import a_tenant, counted_id
 
-from shieldwall.server.storage import postgresql, targets, tenants
-from shieldwall.server.storage.database import Database, StorageUnavailableError
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.check_ins.group_commit import PATIENCE_SECONDS, GroupCommit
+from shieldwall.server.storage.engine import postgresql
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
 from shieldwall.server.storage.errors import AlreadyExistsError
-from shieldwall.server.storage.group_commit import PATIENCE_SECONDS, GroupCommit
+from shieldwall.server.storage.tenants import tenants
 
 
 @pytest.fixture
@@ -266,7 +268,7 @@ def is_locked(connection: Connection) -> bool:
 def test_nobody_waits_for_all_who_wait_for_a_database_that_takes_nothing(
     database: Database, group_commit: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shieldwall.server.storage.group_commit.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("shieldwall.server.storage.check_ins.group_commit.PATIENCE_SECONDS", 0.0)
     tries: list[int] = []
 
     def locked(number: int) -> Callable[[Connection], None]:

@@ -7,12 +7,14 @@ from sqlalchemy import insert
 from tests.support.samples import TENANT_ID, a_device, a_group, a_tenant, counted_id, device_id, group_id
 
 from shieldwall.contract.ids import DeviceId, GroupId
-from shieldwall.server.storage import device_moves, devices, group_members, groups, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.devices import device_moves, devices
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError, StillReferencedError
+from shieldwall.server.storage.groups import group_members, groups
 from shieldwall.server.storage.order_terms import Tally
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import assignments, policies
+from shieldwall.server.storage.tables.schema import assignments, policies
+from shieldwall.server.storage.tenants import tenants
 
 
 @pytest.fixture(autouse=True)

@@ -16,28 +16,26 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.status import RefusedPolicy, SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import (
-    check_ins,
-    devices,
-    group_members,
-    groups,
+from shieldwall.server.storage.check_ins import check_ins, statuses
+from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.migrate import upgrade
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.inventory import (
     inventory,
     inventory_conditions,
     inventory_facets,
     inventory_states,
     inventory_twins,
     inventory_windows,
-    statuses,
-    tenants,
 )
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
-from shieldwall.server.storage.inventory_queries import Cut, Filter, Health, Order, Sort
-from shieldwall.server.storage.inventory_schema import inventory as inventory_rows
-from shieldwall.server.storage.migrate import upgrade
-from shieldwall.server.storage.schema import check_ins as check_in_rows
-from shieldwall.server.storage.schema import devices as device_rows
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.inventory.inventory_queries import Cut, Filter, Health, Order, Sort
+from shieldwall.server.storage.tables.inventory_schema import inventory as inventory_rows
+from shieldwall.server.storage.tables.schema import check_ins as check_in_rows
+from shieldwall.server.storage.tables.schema import devices as device_rows
+from shieldwall.server.storage.tables.schema import metadata
+from shieldwall.server.storage.tenants import tenants
 
 BY_NAME = Order()
 LONG_AGO = NOON - timedelta(days=30)

@@ -12,10 +12,13 @@ import pytest
 from sqlalchemy import Connection, event, text
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
-from shieldwall.server.storage import devices, inventory, inventory_windows, kept_answers, kept_certificates, retention
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import kept_answers, kept_certificates
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import BY_ID, Cut, Filter, Health, Order, Position, Sort
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.inventory import inventory, inventory_windows
+from shieldwall.server.storage.inventory.inventory_queries import BY_ID, Cut, Filter, Health, Order, Position, Sort
+from shieldwall.server.storage.reports import retention
 
 EVERYBODY = Filter(inactive_before=NOON - timedelta(days=7), states=frozenset(DeviceState))
 KEYS: dict[Sort, Any] = {

@@ -13,12 +13,12 @@ from tests.storage.test_apps import an_app
 from tests.support.databases import on_postgresql_alone, on_sqlite_alone
 from tests.support.samples import NOON
 
-from shieldwall.server.storage import apps
-from shieldwall.server.storage.columns import Moment
-from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.look_ups import LookUp
-from shieldwall.server.storage.schema import apps as apps_table
-from shieldwall.server.storage.schema import tenants as tenants_table
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.identity import apps
+from shieldwall.server.storage.statements.look_ups import LookUp
+from shieldwall.server.storage.tables.columns import Moment
+from shieldwall.server.storage.tables.schema import apps as apps_table
+from shieldwall.server.storage.tables.schema import tenants as tenants_table
 
 ECHO = LookUp(
     select(

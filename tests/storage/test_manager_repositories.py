@@ -24,23 +24,16 @@ from shieldwall.contract.settings import (
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes
 from shieldwall.contract.target import Target
-from shieldwall.server.storage import (
-    assignments,
-    check_ins,
-    devices,
-    groups,
-    policies,
-    revisions,
-    standings,
-    statuses,
-    targets,
-    tenants,
-)
-from shieldwall.server.storage.check_ins import Known
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins, standings, statuses, targets
+from shieldwall.server.storage.check_ins.check_ins import Known
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.policies import assignments, policies, revisions
 from shieldwall.server.storage.records import Assignment, AssignmentKind, Page, Policy, PolicyRevision
+from shieldwall.server.storage.tenants import tenants
 
 FIRST, SECOND = digest_of_bytes(b"first"), digest_of_bytes(b"second")
 KEY = a_device(1).key_thumbprint

@@ -9,12 +9,13 @@ from sqlalchemy import select
 from tests.support.samples import NOON, TENANT_ID, a_tenant, counted_id, device_id, group_id
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import membership_events, tenants
-from shieldwall.server.storage.bulk import is_one_of, listed
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.membership_events import Change
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import membership_events
+from shieldwall.server.storage.groups.membership_events import Change
 from shieldwall.server.storage.records import MembershipCause, MembershipEvent, Page
-from shieldwall.server.storage.schema import tenants as tenants_table
+from shieldwall.server.storage.statements.bulk import is_one_of, listed
+from shieldwall.server.storage.tables.schema import tenants as tenants_table
+from shieldwall.server.storage.tenants import tenants
 
 OTHER = TenantId(counted_id("1", 1))
 

@@ -14,14 +14,15 @@ from tests.support.samples import TENANT_ID, a_tenant
 from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import PolicyId
-from shieldwall.server.storage import assignments, revisions, tenants
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.digests import DIGEST
-from shieldwall.server.storage.migrate import UnknownSchemaError, _config, is_current, upgrade
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.migrate import UnknownSchemaError, _config, is_current, upgrade
+from shieldwall.server.storage.policies import assignments, revisions
 from shieldwall.server.storage.records import Assignment, AssignmentKind, Page
-from shieldwall.server.storage.schema import metadata
-from shieldwall.server.storage.schema import tenants as tenant_rows
-from shieldwall.server.storage.tenant_numbers import TENANT
+from shieldwall.server.storage.tables.digests import DIGEST
+from shieldwall.server.storage.tables.schema import metadata
+from shieldwall.server.storage.tables.schema import tenants as tenant_rows
+from shieldwall.server.storage.tables.tenant_numbers import TENANT
+from shieldwall.server.storage.tenants import tenants
 
 
 @pytest.fixture

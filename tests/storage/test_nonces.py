@@ -7,8 +7,9 @@ from tests.support.samples import NOON, TENANT_ID, a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import nonces, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.onboarding import nonces
+from shieldwall.server.storage.tenants import tenants
 
 FIRST, SECOND = digest_of_bytes(b"first"), digest_of_bytes(b"second")
 

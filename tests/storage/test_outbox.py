@@ -16,12 +16,14 @@ from tests.support.samples import NOON, TENANT_ID, a_tenant, counted_id
 from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import audit, outbox, tenants
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.storage.outbox import Event
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.outbox import Event
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import AuditEvent
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.tables.schema import metadata
+from shieldwall.server.storage.tenants import tenants
 
 
 def an_event(number: int, kind: str = "group.created", *, tenant_id: TenantId = TENANT_ID, hours: int = 0) -> Event:

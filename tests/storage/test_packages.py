@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from tests.support.samples import NOON, TENANT_ID, a_package, package_id
 
-from shieldwall.server.storage import packages
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import Page
 
 

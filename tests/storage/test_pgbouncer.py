@@ -15,10 +15,11 @@ from tests.support.databases import database_url
 from tests.support.pgbouncer import pooled
 from tests.support.samples import TENANT_ID, a_tenant
 
-from shieldwall.server.storage import migrate, postgresql, tenants
-from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.storage.schema import tenants as tenants_table
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine import migrate, postgresql
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.tables.schema import tenants as tenants_table
+from shieldwall.server.storage.tenants import tenants
 
 __all__ = ["database_url"]
 

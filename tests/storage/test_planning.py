@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection, text
 
-from shieldwall.server.storage import planning
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.statements import planning
 
 _SHOWN = text("SELECT current_setting('max_parallel_workers_per_gather'), current_setting('jit')")
 

@@ -12,17 +12,9 @@ from tests.support.samples import NOON, TENANT_ID, counted_id
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import AssignmentFilterId, ReusableSettingId, SettingId, TenantId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue, SimpleCollectionSetting, SimpleValue
-from shieldwall.server.storage import (
-    assignments,
-    filters,
-    policies,
-    reusable_settings,
-    revisions,
-    secrets,
-    tenants,
-)
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
+from shieldwall.server.storage.policies import assignments, filters, policies, reusable_settings, revisions, secrets
 from shieldwall.server.storage.records import (
     Assignment,
     AssignmentFilter,
@@ -31,6 +23,7 @@ from shieldwall.server.storage.records import (
     Page,
     ReusableSetting,
 )
+from shieldwall.server.storage.tenants import tenants
 
 STRANGER = TenantId("00000000-0000-4000-8000-00000000000b")
 

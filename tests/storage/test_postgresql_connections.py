@@ -16,10 +16,11 @@ from sqlalchemy.exc import DBAPIError
 from tests.support.databases import on_postgresql_alone
 from tests.support.samples import TENANT_ID, a_tenant
 
-from shieldwall.server.storage import postgresql_connections, tenants
-from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.schema import tenants as tenants_table
-from shieldwall.server.storage.schema import used_nonces
+from shieldwall.server.storage.engine import postgresql_connections
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.tables.schema import tenants as tenants_table
+from shieldwall.server.storage.tables.schema import used_nonces
+from shieldwall.server.storage.tenants import tenants
 
 pytestmark = on_postgresql_alone
 

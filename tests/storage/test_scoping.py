@@ -9,12 +9,15 @@ from sqlalchemy import ColumnElement, Connection, select
 from tests.support.samples import NOON, TENANT_ID, a_device, a_group, device_id, group_id
 
 from shieldwall.server.access.grants import DEFAULT_TAG, Scope
-from shieldwall.server.storage import check_ins, devices, group_members, groups, scope_tags, scoping
+from shieldwall.server.storage.access import scope_tags, scoping
 from shieldwall.server.storage.access_records import ScopeTag
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import check_ins as check_in_table
-from shieldwall.server.storage.schema import devices as device_table
-from shieldwall.server.storage.schema import inventory
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.tables.schema import check_ins as check_in_table
+from shieldwall.server.storage.tables.schema import devices as device_table
+from shieldwall.server.storage.tables.schema import inventory
 
 OWN, OF_GROUP = "1", "2"
 UNTAGGED = {device_id(1), device_id(4)}

@@ -8,10 +8,10 @@ import pytest
 from tests.support.samples import NOON, TENANT_ID, counted_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.storage import invitations, people, sessions
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.identity import invitations, people, sessions
+from shieldwall.server.storage.identity.invitations import Invitation
 from shieldwall.server.storage.identity_records import Person, ProofMethod, Session
-from shieldwall.server.storage.invitations import Invitation
 
 LATER = NOON + timedelta(minutes=15)
 TOKEN, CODE = digest_of_bytes(b"token"), digest_of_bytes(b"code")

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from shieldwall.server.backup.databases import _without_password
-from shieldwall.server.storage.postgresql import parse
+from shieldwall.server.storage.engine.postgresql import parse
 
 CASES = [
     (

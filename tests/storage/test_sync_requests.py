@@ -7,9 +7,10 @@ from datetime import timedelta
 from sqlalchemy import text
 from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
-from shieldwall.server.storage import check_ins, devices
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.sync_requests import Asked, asked
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.devices.sync_requests import Asked, asked
+from shieldwall.server.storage.engine.database import Database
 
 
 def test_pages_follow_each_other_and_leave_out_who_was_not_asked(tenant_database: Database) -> None:

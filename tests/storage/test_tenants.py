@@ -5,9 +5,9 @@ from tests.support.samples import TENANT_ID, a_tenant, counted_id
 from tests.support.second_tenant import fabrikam
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
+from shieldwall.server.storage.tenants import tenants
 
 OTHER = TenantId(counted_id("1", 1))
 

@@ -8,10 +8,12 @@ from typing import Any
 from sqlalchemy import Connection
 from tests.support.samples import NOON, TENANT_ID, counted_id, device_id, group_id
 
-from shieldwall.server.storage import alerts, membership_events, outbox
-from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.membership_events import Change
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.groups import membership_events
+from shieldwall.server.storage.groups.membership_events import Change
 from shieldwall.server.storage.records import MembershipCause
 
 

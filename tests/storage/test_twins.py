@@ -18,13 +18,16 @@ from tests.support.triggers import triggers
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.inventory.twins import clear_suspects
-from shieldwall.server.storage import devices, inventory_twins, migrate, tenants
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.digests import DIGEST
-from shieldwall.server.storage.schema import devices as rows
-from shieldwall.server.storage.schema import metadata
-from shieldwall.server.storage.twin_schema import twin_suspects
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.inventory import inventory_twins
+from shieldwall.server.storage.tables.digests import DIGEST
+from shieldwall.server.storage.tables.schema import devices as rows
+from shieldwall.server.storage.tables.schema import metadata
+from shieldwall.server.storage.tables.twin_schema import twin_suspects
+from shieldwall.server.storage.tenants import tenants
 
 __all__ = ["database_url", "migrated_database_url"]
 

@@ -9,11 +9,13 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, counted_i
 
 from shieldwall.contract.ids import Digest, PolicyId, TenantId
 from shieldwall.contract.messages import ManifestItem
-from shieldwall.server.storage import check_ins, devices, standings, targets, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins, standings, targets
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.unreached import list_unreached
+from shieldwall.server.storage.reports.unreached import list_unreached
+from shieldwall.server.storage.tenants import tenants
 
 OTHER = TenantId(counted_id("1", 1))
 KINDS = st.sampled_from(["none", "empty", "policy", "other policy", "retired", "of another"])

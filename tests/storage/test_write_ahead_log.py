@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from tests.support.samples import a_tenant, counted_id
 
-from shieldwall.server.storage import tenants, write_ahead_log
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.storage.write_ahead_log import WriteAheadLog
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine import write_ahead_log
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.write_ahead_log import WriteAheadLog
+from shieldwall.server.storage.tenants import tenants
 
 LARGE = 200_000
 

@@ -9,9 +9,9 @@ import sys
 from sqlalchemy import Connection
 from tests.support.samples import a_tenant, counted_id
 
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tenants import tenants
 
 _WRITERS = 8
 

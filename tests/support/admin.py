@@ -39,7 +39,7 @@ from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.signer.keys import SigningKeys, create_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.token_keys import TokenKeyRing
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.throttling import Limits
 from shieldwall.trust.certificates import LocalAuthority

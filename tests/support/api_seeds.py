@@ -15,9 +15,10 @@ from tests.support.samples import NOON, TENANT_ID, a_device, counted_id, device_
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.graph.setting_writing import write_instance
 from shieldwall.server.graph.threat_connectors import CONNECTOR_ID
-from shieldwall.server.storage import alerts, device_events
-from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.device_events import EventRecord
+from shieldwall.server.storage.devices import device_events
+from shieldwall.server.storage.devices.device_events import EventRecord
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
 
 _REUSABLE: Final = "/beta/deviceManagement/reusablePolicySettings"
 _ROLES: Final = "/beta/deviceManagement/roleDefinitions"

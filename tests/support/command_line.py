@@ -22,7 +22,8 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.main import open_services
 from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.settings import load
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
 
 PROGRAM: Final = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()")
 

@@ -22,8 +22,8 @@ from tests.support.lent_databases import LentDatabase, LentPostgresql, LentSqlit
 from tests.support.migrated import migrated_sqlite
 from tests.support.postgresql import PostgresqlServer, find_programs
 
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.schema import metadata
 
 _SERVER = pytest.StashKey[PostgresqlServer]()
 _LENT = pytest.StashKey[dict[str, LentDatabase]]()

@@ -18,7 +18,7 @@ from shieldwall.server.events.dispatching import Dispatching
 from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.events.webhooks import WebhookChange, create_webhook, get_webhook, list_deliveries
-from shieldwall.server.storage.receivers import Delivery, Receiver
+from shieldwall.server.storage.events.receivers import Delivery, Receiver
 
 
 def middle(least: int, most: int) -> int:

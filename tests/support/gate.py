@@ -15,10 +15,11 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.registration import PendingAnswer, RegisterAnswer, RegisterRequest
 from shieldwall.server.inventory.onboarding import Onboarding, read_certificate_request
-from shieldwall.server.storage import devices, packages
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.schema import onboarding_packages
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.onboarding import packages
+from shieldwall.server.storage.tables.schema import onboarding_packages
 
 
 @dataclass

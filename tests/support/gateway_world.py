@@ -36,7 +36,7 @@ from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.tenants import TenantSigners
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.supervise import is_listening
 from shieldwall.server.system import new_id

@@ -20,10 +20,10 @@ from tests.support.storm_fleet import StormDevice, StormFleet, StormRequest
 from shieldwall.contract.ids import Digest, SettingId
 from shieldwall.contract.messages import TamperAttempt
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
-from shieldwall.server.storage import check_ins, statuses
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.device_reports import MOST_KEPT
-from shieldwall.server.storage.device_schema import alerts, device_reports
+from shieldwall.server.storage.check_ins import check_ins, statuses
+from shieldwall.server.storage.check_ins.device_reports import MOST_KEPT
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.device_schema import alerts, device_reports
 
 AT_ONCE = 16
 AGAIN_SECONDS = 0.25

@@ -43,9 +43,11 @@ from shieldwall.server.manager.protection import (
 )
 from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.manager.targeting import Retargeting, retarget
-from shieldwall.server.storage import aims, check_ins, group_members, targets
-from shieldwall.server.storage import devices as device_store
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
+from shieldwall.server.storage.devices import devices as device_store
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.policies import aims
 from shieldwall.server.storage.records import AssignmentKind, FilterKind, ProcessingState
 
 TAGS: Final = ("web", "db")

@@ -19,8 +19,8 @@ from tests.support.postgresql import PostgresqlServer
 from tests.support.scratch import scratch
 from tests.support.second_tenant import Rows, add_fabrikam, is_fabrikams, rows_of_fabrikam
 
-from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.tables.schema import metadata
 
 
 class LentDatabase(ABC):

@@ -18,8 +18,11 @@ from shieldwall.server.manager.policies import Policies, PolicyDraft
 from shieldwall.server.manager.targeting import Retargeting, retarget
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.server.signer.in_process import InProcessSigner
-from shieldwall.server.storage import check_ins, devices, group_members, groups, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.tenants import tenants
 
 ANTIVIRUS = TemplateId("4cfd164c-5e8a-4ea9-b15d-9aa71e4ffff4_1")
 FIREWALL = TemplateId("d004203a-c7c2-43ec-ac22-605f2e0ffbff_1")

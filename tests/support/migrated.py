@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from tests.support.scratch import scratch
 
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 
 
 def migrated_sqlite(path: Path) -> str:

@@ -9,7 +9,7 @@ from tests.support.samples import TENANT_ID, CountingIds, HandClock
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.storage import audit
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import AuditEvent, Page
 
 

@@ -20,11 +20,12 @@ from shieldwall.server.directory.first_party import delegated_of, ensure_cli
 from shieldwall.server.directory.resource_names import Api
 from shieldwall.server.portal.sessions import COOKIE
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import people, role_assignments, roles
+from shieldwall.server.storage.access import role_assignments, roles
+from shieldwall.server.storage.access.roles import CustomRole
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person, ProofMethod
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.storage.roles import CustomRole
 
 
 def a_person(

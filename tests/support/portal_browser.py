@@ -35,9 +35,10 @@ from shieldwall.server.main import open_services
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import check_ins, devices, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.records import AssignmentKind
-from shieldwall.server.storage.schema import sessions
+from shieldwall.server.storage.tables.schema import sessions
 
 SHIELDWALL: Final = str(Path(sys.executable).with_name("shieldwall"))
 ARGUMENTS: Final = (

@@ -13,9 +13,9 @@ from shieldwall.server.events.notifications import SubscriptionOptions
 from shieldwall.server.events.subscriptions import SubscriptionDraft
 from shieldwall.server.events.webhooks import WebhookChange
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import receivers
-from shieldwall.server.storage.identity_providers import IdentityProvider
-from shieldwall.server.storage.receivers import Delivery, DeliveryState, Receiver
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.receivers import Delivery, DeliveryState, Receiver
+from shieldwall.server.storage.identity.identity_providers import IdentityProvider
 
 _CAUSE = "The name siem.invalid cannot be resolved."
 

@@ -16,8 +16,9 @@ from shieldwall.server.directory.assigned_members import join_members
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices
 
 DAYS: Final = 30
 """Over so many days the devices came in."""

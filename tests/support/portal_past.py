@@ -16,11 +16,14 @@ from shieldwall.contract import strict_json
 from shieldwall.server.manager import samples
 from shieldwall.server.manager.figures import count
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import alerts, check_ins, device_events, fleet_samples, statuses, targets
-from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.device_events import EventRecord
+from shieldwall.server.storage.check_ins import check_ins, statuses, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.schema import check_ins as check_in_rows
+from shieldwall.server.storage.devices import device_events
+from shieldwall.server.storage.devices.device_events import EventRecord
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.fleets import fleet_samples
+from shieldwall.server.storage.tables.schema import check_ins as check_in_rows
 
 _DAYS: Final = 30
 _DAY: Final = 24 * 60

@@ -19,8 +19,8 @@ from shieldwall.policy.outcomes import Conflict, Decided, Reason, Resolution
 from shieldwall.policy.prepared import PreparedPolicy, prepare
 from shieldwall.policy.resolve import resolve_prepared
 from shieldwall.server.manager.policies import document_of
-from shieldwall.server.storage import revisions
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.policies import revisions
 
 _PROVIDERS: Final = {
     ("Linux", True): "nftables",

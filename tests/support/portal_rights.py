@@ -16,10 +16,11 @@ from shieldwall.server.directory.role_assigning import AssignmentDraft, assign_r
 from shieldwall.server.directory.roles import RoleDraft, create_role
 from shieldwall.server.directory.scope_tags import create_tag
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import people, trusted_authorities
 from shieldwall.server.storage.access_records import ScopeType
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person
-from shieldwall.server.storage.trusted_authorities import AuthorityKind, TrustedAuthority
+from shieldwall.server.storage.tenants import trusted_authorities
+from shieldwall.server.storage.tenants.trusted_authorities import AuthorityKind, TrustedAuthority
 
 
 @dataclass(frozen=True, kw_only=True)

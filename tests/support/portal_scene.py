@@ -37,7 +37,7 @@ from shieldwall.server.manager.filters import FilterDraft, create_filter
 from shieldwall.server.manager.reusable_settings import ReusableDraft, ReusableSettings
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.tables.schema import metadata
 
 ACTOR: Final = "person:alan@contoso.example"
 NOBODYS: Final = "00000000-0000-4000-8000-000000000000"

@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 from tests.support.scratch import scratch
 
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 
 _UNPRIVILEGED = "postgres"
 _PATIENCE_SECONDS = 60.0

@@ -19,12 +19,16 @@ from tests.support.samples import NOON, a_device, a_group, a_package
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, PackageId, SettingId, TenantId
 from shieldwall.contract.settings import ChoiceSetting, ChoiceValue
-from shieldwall.server.storage import check_ins, devices, group_members, groups, packages, tenants
-from shieldwall.server.storage.columns import Moment
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.storage.schema import metadata
-from shieldwall.server.storage.tenant_numbers import TENANT
+from shieldwall.server.storage.tables.columns import Moment
+from shieldwall.server.storage.tables.schema import metadata
+from shieldwall.server.storage.tables.tenant_numbers import TENANT
+from shieldwall.server.storage.tenants import tenants
 
 
 def _id(number: int) -> str:

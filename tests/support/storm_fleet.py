@@ -21,12 +21,12 @@ from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.messages import PROTOCOL, CheckInRequest, DeviceFacts, Have, TamperAttempt
 from shieldwall.contract.status import StatusReport
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes, encode
-from shieldwall.server.storage import inventory_rows
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.device_schema import check_ins, sightings
-from shieldwall.server.storage.devices import columns_of_device
-from shieldwall.server.storage.schema import devices
-from shieldwall.server.storage.sightings import SightingKind
+from shieldwall.server.storage.devices.devices import columns_of_device
+from shieldwall.server.storage.devices.sightings import SightingKind
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.inventory import inventory_rows
+from shieldwall.server.storage.tables.device_schema import check_ins, sightings
+from shieldwall.server.storage.tables.schema import devices
 from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 from shieldwall.trust.request_signature import sign_request
 

@@ -19,7 +19,7 @@ from tests.support.storm_fleet import StormFleet, StormRequest, written
 
 from shieldwall.server.initialise import Initialise
 from shieldwall.server.settings import ServerSettings, authority_of
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.system import SystemClock, new_id
 
 SHIELDWALL = Path(sys.executable).with_name("shieldwall")

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import select
 
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.schema import metadata
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.tables.schema import metadata
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
 

@@ -46,7 +46,8 @@ from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.goodbye import say_goodbye
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import check_ins, packages
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import AssignmentKind
 from shieldwall.trust import strict_base64
 from shieldwall.trust.certificate_request import build_request

@@ -20,7 +20,7 @@ from shieldwall.contract.target import read_target, write_target
 from shieldwall.policy.membership import MEMBER_OF, Value, parse_rule
 from shieldwall.policy.protection import ProtectionSettings, protection_of
 from shieldwall.server.manager.targeting import Aim, items_for
-from shieldwall.server.storage.assignments import AssignedItem
+from shieldwall.server.storage.policies.assignments import AssignedItem
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind
 from shieldwall.server.targeting import index as index_module
 from shieldwall.server.targeting.definitions import AimedPolicy, Definitions

@@ -20,10 +20,13 @@ from shieldwall.contract.target import Target
 from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.settings import resolved, store
 from shieldwall.server.settings_file import SettingsFile
-from shieldwall.server.storage import check_ins, devices, group_members, groups, targets, tenants
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.fleet_feed import Place
-from shieldwall.server.storage.protection import set_window
+from shieldwall.server.storage.check_ins import check_ins, targets
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.fleets.fleet_feed import Place
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.tenants import tenants
+from shieldwall.server.storage.tenants.protection import set_window
 from shieldwall.server.targeting.hashes import Hasher
 from shieldwall.server.targeting.index_figures import NAMED_IN, IndexFigures
 from shieldwall.server.targeting.rule_previews import RulePreviews, asking

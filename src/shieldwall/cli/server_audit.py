@@ -17,7 +17,7 @@ from shieldwall.contract.errors import ShieldwallError
 
 if TYPE_CHECKING:
     from shieldwall.server.services import AdminServices
-    from shieldwall.server.storage.outbox import Event
+    from shieldwall.server.storage.engine.outbox import Event
 
 _EVERY_SECONDS: Final = 1.0
 _AT_ONCE: Final = 500
@@ -50,7 +50,8 @@ def show_audit(
 
 def _events(services: AdminServices, since: datetime, tenant: str | None, *, follow: bool) -> Iterator[Event]:
     """Read the trail as far as the outbox does not reach back, then the outbox, which has the order of commits."""
-    from shieldwall.server.storage import audit, outbox  # noqa: PLC0415 - see above
+    from shieldwall.server.storage.engine import outbox  # noqa: PLC0415 - see above
+    from shieldwall.server.storage.events import audit  # noqa: PLC0415 - see above
 
     wanted = None if tenant is None else services.tenant.id
     with services.database.read() as connection:

@@ -49,7 +49,7 @@ def list_tenants(
 ) -> None:
     """List the tenants of this server; the one it was made with stands first."""
     from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
-    from shieldwall.server.storage import tenants  # noqa: PLC0415 - as above
+    from shieldwall.server.storage.tenants import tenants  # noqa: PLC0415 - as above
 
     with speaking_plainly("list the tenants", as_json=as_json), main.open_services(settings.load(data)) as services:
         with services.database.read() as connection:

@@ -20,9 +20,9 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.services import AdminServices
 from shieldwall.server.signer.keys import create_keys
-from shieldwall.server.storage import tenants
 from shieldwall.server.storage.errors import AlreadyExistsError
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.storage.tenants import tenants
 
 _DOMAIN: Final = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 

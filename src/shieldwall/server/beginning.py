@@ -10,7 +10,7 @@ from typing import NoReturn
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.observability import log_as_json
 from shieldwall.server.plain_logging import structlog
-from shieldwall.server.storage import failed_syncs
+from shieldwall.server.storage.engine import failed_syncs
 
 
 def run_process(name: str, serve: Callable[[], None]) -> NoReturn:

@@ -20,7 +20,7 @@ from shieldwall.server.directory.resource_names import OF_EVERYBODY, OPENID, Api
 from shieldwall.server.directory.verification_keys import VerificationKeys
 from shieldwall.server.possession_of_requests import SCHEME, prove_possession
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import people
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import App, Person
 from shieldwall.server.storage.records import Tenant
 

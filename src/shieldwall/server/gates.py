@@ -36,13 +36,13 @@ from shieldwall.server.authorization import (
 from shieldwall.server.inventory.machine_ids import MACHINE_ID, device_id_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import scope_tags, scoping
-from shieldwall.server.storage.access_schema import role_definitions
-from shieldwall.server.storage.device_schema import alerts, device_events, registrations
+from shieldwall.server.storage.access import scope_tags, scoping
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.portal_schema import unfinished_policies
-from shieldwall.server.storage.rows import strings_from
-from shieldwall.server.storage.schema import (
+from shieldwall.server.storage.statements.rows import strings_from
+from shieldwall.server.storage.tables.access_schema import role_definitions
+from shieldwall.server.storage.tables.device_schema import alerts, device_events, registrations
+from shieldwall.server.storage.tables.portal_schema import unfinished_policies
+from shieldwall.server.storage.tables.schema import (
     assignment_filters,
     devices,
     groups,

@@ -34,8 +34,8 @@ from shieldwall.server.observability import new_registry
 from shieldwall.server.settings import ServerSettings, authority_of
 from shieldwall.server.signer.ports import Signers
 from shieldwall.server.signers import open_signers
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 from shieldwall.server.targeting.unmoved import Unmoved
 from shieldwall.server.tracing import NoTracing, Tracing, open_tracing

@@ -39,8 +39,8 @@ from shieldwall.server.push import key_files
 from shieldwall.server.readiness import Readiness
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.ports import Signers
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine.database import Database
 
 UNSIGNED_PER_SECOND: Final = 50.0
 UNSIGNED_AT_ONCE: Final = 200

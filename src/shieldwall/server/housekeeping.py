@@ -17,9 +17,10 @@ from shieldwall.server.inventory.cleaning import ACTOR, Cleaning, CleanUp, get_r
 from shieldwall.server.manager import answers, unfinished
 from shieldwall.server.manager.protection import end_troubleshooting
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import fleet_feed, tenants
-from shieldwall.server.storage.bulk import MOST_AT_ONCE
+from shieldwall.server.storage.fleets import fleet_feed
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.storage.statements.bulk import MOST_AT_ONCE
+from shieldwall.server.storage.tenants import tenants
 
 FIRST_AFTER_SECONDS: Final = 60.0
 EVERY_SECONDS: Final = 3_600.0

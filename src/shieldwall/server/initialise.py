@@ -26,9 +26,10 @@ from shieldwall.server.settings import (
 )
 from shieldwall.server.settings_file import SettingsFile
 from shieldwall.server.signer.keys import create_keys
-from shieldwall.server.storage import migrate, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.storage.tenants import tenants
 from shieldwall.trust.certificates import LocalAuthority
 
 NONCE_KEY_BYTES: Final = 32

@@ -21,8 +21,8 @@ from typing import Final
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database, StorageUnavailableError
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
 
 OK = "ok"
 PATIENCE_SECONDS: Final = 5.0

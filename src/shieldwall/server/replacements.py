@@ -18,7 +18,7 @@ class Cause(StrEnum):
     KILLED = "killed"
     """Somebody else ended it: the kernel for want of memory, say."""
     FAILED_SYNC = "failed_sync"
-    """It heard that the disk did not confirm what was written (``storage.failed_syncs``)."""
+    """It heard that the disk did not confirm what was written (``storage.engine.failed_syncs``)."""
 
 
 def count_one(run: Path, cause: Cause) -> None:

@@ -23,7 +23,7 @@ from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect
 from shieldwall.server.signers import open_signers
 from shieldwall.server.sole_server import sole_server
-from shieldwall.server.storage import failed_syncs, first_look
+from shieldwall.server.storage.engine import failed_syncs, first_look
 from shieldwall.server.supervise import ProcessPlan, is_listening, module_command, supervise
 
 _PROBE_SECONDS: Final = 1.0
@@ -69,8 +69,8 @@ def _bring_to_newest(url: str) -> None:
     """Bring the schema to the newest, and load what does that where a first look does not show that it is there."""
     if first_look.is_surely_newest(url):
         return
-    from shieldwall.server.storage import migrate  # noqa: PLC0415 - see above
-    from shieldwall.server.storage.database import Database  # noqa: PLC0415 - see above
+    from shieldwall.server.storage.engine import migrate  # noqa: PLC0415 - see above
+    from shieldwall.server.storage.engine.database import Database  # noqa: PLC0415 - see above
 
     with closing(Database(url)) as database:
         migrate.upgrade(database)

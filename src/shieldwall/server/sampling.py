@@ -17,8 +17,8 @@ from shieldwall.server.inventory import twins
 from shieldwall.server.manager import samples
 from shieldwall.server.manager.figures import Fleet
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import tenants
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.storage.tenants import tenants
 
 FIRST_AFTER_SECONDS: Final = 5.0
 EVERY_SECONDS: Final = samples.EVERY.total_seconds()

@@ -25,7 +25,7 @@ from shieldwall.server.reporting.history.files import HistoryFiles
 from shieldwall.server.reporting.history.reading import History
 from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.ports import Signer, Signers
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.targeting.rule_previews import RulePreviews
 

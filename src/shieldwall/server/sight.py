@@ -19,10 +19,10 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.grants import Access
 from shieldwall.server.access.verdicts import Facts, Verdict, judge
 from shieldwall.server.authorization import Principal, UnauthenticatedError
-from shieldwall.server.storage import scoping
-from shieldwall.server.storage.bulk import is_one_of
-from shieldwall.server.storage.device_schema import alerts, device_events
-from shieldwall.server.storage.schema import (
+from shieldwall.server.storage.access import scoping
+from shieldwall.server.storage.statements.bulk import is_one_of
+from shieldwall.server.storage.tables.device_schema import alerts, device_events
+from shieldwall.server.storage.tables.schema import (
     assignment_filters,
     check_ins,
     devices,

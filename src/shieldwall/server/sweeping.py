@@ -20,8 +20,9 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.manager.catching_up import CATCHING_UP, Unmoved, not_known
 from shieldwall.server.manager.sweeping import look, sweep
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import aims, tenants
+from shieldwall.server.storage.policies import aims
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.storage.tenants import tenants
 
 IDLE_SECONDS: Final = 2.0
 """How soon it is noticed that there is something to do."""

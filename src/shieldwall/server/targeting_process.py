@@ -26,7 +26,7 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.server import settings
 from shieldwall.server.beginning import run_process
 from shieldwall.server.settings import ServerSettings
-from shieldwall.server.storage.database import Database, StorageUnavailableError
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
 from shieldwall.server.system import SystemClock, new_id
 from shieldwall.server.targeting.following import Following
 from shieldwall.server.targeting.hashes import Hasher

@@ -40,9 +40,9 @@ pytest.importorskip("granian", reason="the server is not installed")
 from sqlalchemy import update
 from tests.support.gateway_world import GatewayWorld, gateway_world
 
-from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import AttestationLevel, Device
-from shieldwall.server.storage.schema import onboarding_packages
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.tables.schema import onboarding_packages
 
 __all__ = ["migrated_database_url"]
 pytestmark = pytest.mark.swtpm

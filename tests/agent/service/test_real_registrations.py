@@ -23,8 +23,9 @@ from tests.support.real_agent import package_of, surroundings_in
 from shieldwall.server.directory import registrations
 from shieldwall.server.directory.registrations import RegistrationDraft
 from shieldwall.server.inventory import pending
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device, Registration
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.records import Page
 
 __all__ = ["migrated_database_url"]

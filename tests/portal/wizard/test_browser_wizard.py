@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.support.portal_browser import Office, Watched, ada, browser, context, office
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import policies
+from shieldwall.server.storage.policies import policies
 from shieldwall.server.storage.records import Page as Rows
 from shieldwall.server.storage.records import Policy
 

@@ -24,7 +24,9 @@ from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.policies import long_previews
-from shieldwall.server.storage import assignments, audit, people, policies, revisions
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.identity import people
+from shieldwall.server.storage.policies import assignments, policies, revisions
 from shieldwall.server.storage.records import AssignmentKind, Page, Policy
 
 CATALOG: Final = catalog()

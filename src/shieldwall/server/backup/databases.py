@@ -19,8 +19,8 @@ from sqlalchemy.engine import URL
 
 from shieldwall.server.backup.archive import Progress
 from shieldwall.server.backup.errors import BadBackupError, DatabaseToolError, RestoreTargetError
-from shieldwall.server.storage.database import StorageUnavailableError
-from shieldwall.server.storage.postgresql import parse
+from shieldwall.server.storage.engine.database import StorageUnavailableError
+from shieldwall.server.storage.engine.postgresql import parse
 
 _PAGES: Final = 4_096
 """Copied at a time: 16 MiB. In between others have their turn at the disk, and progress is told."""

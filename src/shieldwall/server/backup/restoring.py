@@ -26,7 +26,7 @@ from shieldwall.server.settings import FILE, ServerSettings, default_database, r
 from shieldwall.server.settings_file import SettingsFile
 from shieldwall.server.signer.incarnations import begin_incarnation
 from shieldwall.server.signer.keys import held_tenants
-from shieldwall.server.storage import migrate
+from shieldwall.server.storage.engine import migrate
 
 _NEEDED: Final = (FILE, "nonce.key", "tls/server.pem", "tls/server.key", "tls/ca.pem")
 

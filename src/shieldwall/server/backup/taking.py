@@ -17,9 +17,9 @@ from shieldwall.contract.clock import Clock
 from shieldwall.server.backup.archive import POSTGRESQL, SQLITE, Contents, Progress, writing
 from shieldwall.server.backup.databases import copy_sqlite, dump_postgresql
 from shieldwall.server.settings import FILE, ServerSettings
-from shieldwall.server.storage import migrate
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.postgresql import parse
+from shieldwall.server.storage.engine import migrate
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.postgresql import parse
 
 LEDGER: Final = "signer/ledger.sqlite3"
 

@@ -10,8 +10,9 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.grants import Access, Grant, Scope
 from shieldwall.server.access.roles import ADMINISTRATOR, BUILT_IN, Role
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.storage import people, role_assignments, roles
+from shieldwall.server.storage.access import role_assignments, roles
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person
 
 

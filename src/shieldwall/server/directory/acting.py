@@ -13,8 +13,9 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.access.grants import FULL, Access
-from shieldwall.server.storage import aims, audit
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.policies import aims
+from shieldwall.server.storage.policies.aims import ChangeKind
 from shieldwall.server.storage.records import AuditEvent
 
 
@@ -62,7 +63,7 @@ class Acting:
     access: Access = FULL
     """What they may do; the server by itself, its console and applications may do everything here."""
     most_at_once: int = MOST_AT_ONCE
-    """A change that reaches more devices is noted, and they take it up one after the other (``storage.aims``)."""
+    """A change that reaches more devices is noted, and they take it up in turn (``storage.policies.aims``)."""
 
     def at_once(self) -> Acting:
         """Return the same somebody, to whom all that is done from here on happens in one moment."""

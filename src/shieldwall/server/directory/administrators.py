@@ -14,7 +14,7 @@ from shieldwall.server.directory.access_of_people import make_administrator
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.sessions import new_token
-from shieldwall.server.storage import people
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person, ProofMethod, Session
 
 

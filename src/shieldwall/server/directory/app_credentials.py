@@ -23,8 +23,8 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.invalid_app import InvalidAppError
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import app_credentials, apps
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.identity import app_credentials, apps
 from shieldwall.server.storage.identity_records import App, AppCredential, CredentialKind
 
 LONGEST_LIFETIME: Final = timedelta(days=730)

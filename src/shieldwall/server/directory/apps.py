@@ -19,8 +19,8 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.app_credentials import SECRET_LIFETIME, add_secret, new_secret
 from shieldwall.server.directory.invalid_app import InvalidAppError
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import apps
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.identity import apps
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.records import Page
 

@@ -13,9 +13,11 @@ from shieldwall.server.directory.devices import WrongDeviceStateError, hold_devi
 from shieldwall.server.directory.groups import get_group
 from shieldwall.server.directory.membership import add_members, remove_members
 from shieldwall.server.directory.role_assigning import require_administrator_without, require_may_change_members
-from shieldwall.server.storage import group_members, people, targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.records import Group, MembershipCause
 

@@ -17,9 +17,10 @@ from sqlalchemy import ColumnElement, Connection
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.policy.membership import MEMBER_OF, Attributes, MembershipRule, Value
-from shieldwall.server.storage import fleets, group_members
 from shieldwall.server.storage.device_records import SPEAKING, AttestationLevel, Device, DeviceState
-from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.fleets.fleets import Whose
+from shieldwall.server.storage.groups import group_members
 
 if TYPE_CHECKING:
     from shieldwall.policy.rule_columns import RuleColumns

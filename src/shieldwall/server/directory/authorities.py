@@ -10,8 +10,8 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.registrations import InvalidRegistrationError
-from shieldwall.server.storage import trusted_authorities
-from shieldwall.server.storage.trusted_authorities import AuthorityKind, TrustedAuthority
+from shieldwall.server.storage.tenants import trusted_authorities
+from shieldwall.server.storage.tenants.trusted_authorities import AuthorityKind, TrustedAuthority
 from shieldwall.trust.existing_keys import read_directory_authority
 
 MAX_AUTHORITIES: Final = 32

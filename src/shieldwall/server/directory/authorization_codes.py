@@ -20,8 +20,8 @@ from shieldwall.server.directory.access_tokens import SignIn
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.opaque_tokens import digest_of_token, new_opaque_token
 from shieldwall.server.directory.resource_names import WantedScopes
-from shieldwall.server.storage import authorization_codes, refresh_tokens
 from shieldwall.server.storage.grant_records import AuthorizationCode
+from shieldwall.server.storage.identity import authorization_codes, refresh_tokens
 from shieldwall.server.storage.identity_records import App
 
 LIFETIME: Final = timedelta(minutes=1)

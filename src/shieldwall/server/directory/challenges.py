@@ -17,8 +17,8 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.strict_json import digest_of
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.storage import sign_in_attempts
-from shieldwall.server.storage.sign_in_attempts import Purpose, SignInAttempt
+from shieldwall.server.storage.identity import sign_in_attempts
+from shieldwall.server.storage.identity.sign_in_attempts import Purpose, SignInAttempt
 
 CHALLENGE_LIFETIME: Final = timedelta(minutes=5)
 

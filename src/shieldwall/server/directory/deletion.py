@@ -12,7 +12,7 @@ from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.directory.membership import leave_all_groups
 from shieldwall.server.directory.registration import spend_key
 from shieldwall.server.directory.registrations import delete_registration
-from shieldwall.server.storage import device_moves, registrations
+from shieldwall.server.storage.devices import device_moves, registrations
 
 DELETED: Final = "deleted"
 """Why a key is spent whose device was deleted."""

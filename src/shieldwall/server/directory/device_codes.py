@@ -20,8 +20,8 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.opaque_tokens import digest_of_token, new_opaque_token
 from shieldwall.server.directory.refresh_tokens import PersonGrant, signed_in_person
 from shieldwall.server.directory.resource_names import WantedScopes
-from shieldwall.server.storage import device_codes
 from shieldwall.server.storage.grant_records import DeviceCode, DeviceCodeState
+from shieldwall.server.storage.identity import device_codes
 from shieldwall.server.storage.identity_records import App, ProofMethod
 
 LIFETIME: Final = timedelta(minutes=10)

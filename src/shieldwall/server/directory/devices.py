@@ -15,9 +15,11 @@ from shieldwall.server.directory.enrollment import enrolled_anew
 from shieldwall.server.directory.membership import leave_all_groups, matches_otherwise, reevaluate_device
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.directory.recoding import decided_otherwise, recode
-from shieldwall.server.storage import aims, devices, enrollments, targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices, enrollments
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.policies import aims
 from shieldwall.server.storage.records import Page
 
 MAX_TAGS: Final = 64

@@ -25,8 +25,9 @@ from shieldwall.policy.enrollment import (
 from shieldwall.policy.membership import MembershipRule
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import attributes_of
-from shieldwall.server.storage import targets, tenants
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.tenants import tenants
 
 
 @dataclass(frozen=True, slots=True)

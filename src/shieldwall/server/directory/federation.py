@@ -26,10 +26,11 @@ from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.openid import Expected, FederationRefusedError
 from shieldwall.server.outgoing.errors import InvalidReceiverError
 from shieldwall.server.outgoing.rules import OutgoingRules, check_url
-from shieldwall.server.storage import groups, identity_providers, passkeys
-from shieldwall.server.storage import people as stored_people
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
-from shieldwall.server.storage.identity_providers import FederatedIdentity, IdentityProvider
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.identity import identity_providers, passkeys
+from shieldwall.server.storage.identity import people as stored_people
+from shieldwall.server.storage.identity.identity_providers import FederatedIdentity, IdentityProvider
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.records import Page
 

@@ -13,9 +13,9 @@ from shieldwall.policy.device_sets import places
 from shieldwall.policy.membership import MembershipRule, parse_rule
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.attributes import described_fleet
-from shieldwall.server.storage import group_members, membership_events
-from shieldwall.server.storage.fleets import Whose
-from shieldwall.server.storage.membership_events import Change
+from shieldwall.server.storage.fleets.fleets import Whose
+from shieldwall.server.storage.groups import group_members, membership_events
+from shieldwall.server.storage.groups.membership_events import Change
 from shieldwall.server.storage.records import Group, MembershipCause, ProcessingState
 
 

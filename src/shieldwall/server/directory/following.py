@@ -19,9 +19,9 @@ import msgspec
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.kinds import learned
-from shieldwall.server.storage import changes
-from shieldwall.server.storage.changes import Feed, FeedState, Place
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.groups import changes
+from shieldwall.server.storage.groups.changes import Feed, FeedState, Place
 
 LIFETIME: Final = timedelta(days=30)
 """How long a client may stay away. Changes are kept a day longer."""

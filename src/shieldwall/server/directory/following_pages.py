@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.server.directory import registrations
 from shieldwall.server.directory.following import State
-from shieldwall.server.storage import changes, group_members, groups
-from shieldwall.server.storage import devices as device_rows
-from shieldwall.server.storage import registrations as registration_rows
-from shieldwall.server.storage.changes import KINDS, Change, Feed, FeedState, Kind
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.devices import devices as device_rows
+from shieldwall.server.storage.devices import registrations as registration_rows
+from shieldwall.server.storage.devices.registrations import ExistingRegistration
+from shieldwall.server.storage.groups import changes, group_members, groups
+from shieldwall.server.storage.groups.changes import KINDS, Change, Feed, FeedState, Kind
 from shieldwall.server.storage.records import Group, Page
-from shieldwall.server.storage.registrations import ExistingRegistration
 
 T = TypeVar("T")
 

@@ -16,8 +16,9 @@ from shieldwall.server.directory.attributes import attributes_of, described_flee
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import devices_named_by, groups_asking_for
-from shieldwall.server.storage import fleets, group_members, groups
-from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.fleets.fleets import Whose
+from shieldwall.server.storage.groups import group_members, groups
 
 _MEMBER = "membershipRule"
 TRIED: Final = 10_000

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import GroupId, PolicyId, TenantId
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.directory.membership import groups_asking_for
-from shieldwall.server.storage import assignments, policies, role_assignments, scoping
+from shieldwall.server.storage.access import role_assignments, scoping
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeTag
+from shieldwall.server.storage.policies import assignments, policies
 from shieldwall.server.storage.records import Assignment, Group
 
 

@@ -18,10 +18,12 @@ from shieldwall.server.directory.invalid_group import InvalidGroupError
 from shieldwall.server.directory.membership import groups_asking_for, reevaluate_group, remove_members, settle_group
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.directory.role_assigning import require_may_change_members, require_unnamed
-from shieldwall.server.storage import devices, group_members, groups, membership_events, targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
-from shieldwall.server.storage.groups import GroupOrder
+from shieldwall.server.storage.groups import group_members, groups, membership_events
+from shieldwall.server.storage.groups.groups import GroupOrder
 from shieldwall.server.storage.records import Group, MembershipCause, MembershipEvent, Page, ProcessingState
 
 _NICKNAME: Final = re.compile(r"[^\s@()\\\[\]\";:<>,]{1,64}\Z", re.ASCII)

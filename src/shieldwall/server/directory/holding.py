@@ -13,7 +13,7 @@ from shieldwall.server.access.tagging import require_tags, tags_held, tags_of_ne
 from shieldwall.server.access.verdicts import OutOfScopeError
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.scope_tags import require_known
-from shieldwall.server.storage import scoping
+from shieldwall.server.storage.access import scoping
 
 
 def require_scope(acting: Acting, action: ResourceAction, tags: Collection[str], what: str) -> None:

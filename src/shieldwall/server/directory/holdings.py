@@ -12,8 +12,9 @@ from shieldwall.contract.ids import GroupId, TenantId
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.roles import Role
 from shieldwall.server.directory.access_of_people import role_of
-from shieldwall.server.storage import people, role_assignments
+from shieldwall.server.storage.access import role_assignments
 from shieldwall.server.storage.access_records import RoleAssignment
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person
 
 

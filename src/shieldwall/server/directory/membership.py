@@ -27,10 +27,13 @@ from shieldwall.server.directory.attributes import attributes_of, described_flee
 from shieldwall.server.directory.filling import Why, decides, fill_among, move
 from shieldwall.server.directory.filter_rules import Narrowing, matching, narrowing
 from shieldwall.server.directory.recoding import ENROLLMENT_IN_RULES, decided_otherwise, recode
-from shieldwall.server.storage import aims, filters, fleets, group_members, groups, targets
-from shieldwall.server.storage.aims import AimsChange, ChangeKind
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.fleets.fleets import Whose
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.policies import aims, filters
+from shieldwall.server.storage.policies.aims import AimsChange, ChangeKind
 from shieldwall.server.storage.records import Group, MembershipCause
 
 _RuleTexts = tuple[tuple[GroupId, str], ...]

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import UUID_PATTERN, GroupId, TenantId
 from shieldwall.server.directory import people
-from shieldwall.server.storage import groups
-from shieldwall.server.storage import people as stored_people
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.identity import people as stored_people
 from shieldwall.server.storage.records import Tenant
 
 _SHOWN: Final = 64

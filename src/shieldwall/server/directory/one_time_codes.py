@@ -15,10 +15,11 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.sessions import digest_of_token, new_token
-from shieldwall.server.storage import alerts, invitations, passkeys, people
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.identity import invitations, passkeys, people
+from shieldwall.server.storage.identity.invitations import Invitation
 from shieldwall.server.storage.identity_records import Person
-from shieldwall.server.storage.invitations import Invitation
 
 INVITATION_LIFETIME: Final = timedelta(minutes=15)
 ALERT: Final = "recoveryCode"

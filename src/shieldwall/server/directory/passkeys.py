@@ -18,11 +18,12 @@ from shieldwall.contract.strict_json import decode_any, digest_of_bytes, encode
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.relying_party import TRANSPORTS, RelyingParty, user_handle
-from shieldwall.server.storage import alerts, passkeys, people
-from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.identity import passkeys, people
+from shieldwall.server.storage.identity.passkeys import Passkey
 from shieldwall.server.storage.identity_records import Person
-from shieldwall.server.storage.passkeys import Passkey
 
 MOST_PASSKEYS: Final = 20
 """How many one person may have."""

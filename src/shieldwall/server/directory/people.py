@@ -20,8 +20,10 @@ from shieldwall.server.access.roles import Role
 from shieldwall.server.directory.access_of_people import access_of, make_administrator
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import invitations, people, role_assignments, sessions, targets
+from shieldwall.server.storage.access import role_assignments
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
+from shieldwall.server.storage.identity import invitations, people, sessions
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.records import Page, Tenant
 

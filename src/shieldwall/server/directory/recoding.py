@@ -1,6 +1,7 @@
 """Deciding anew how devices that are there are enrolled, many at once: devices that are alike are decided once.
 
-A scope that reaches many devices is noted (``storage.aims``), and each of them is decided when it takes that up.
+A scope that reaches many devices is noted (``storage.policies.aims``), and each of them is decided when it takes
+that up.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from shieldwall.policy.device_sets import places
 from shieldwall.policy.enrollment import TAG, Standing, decide
 from shieldwall.server.directory.attributes import described_fleet
 from shieldwall.server.directory.enrollment import Deciding, deciding
-from shieldwall.server.storage import enrollments, tenants
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.enrollments import Alike
-from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.devices import enrollments
+from shieldwall.server.storage.devices.enrollments import Alike
+from shieldwall.server.storage.fleets.fleets import Whose
+from shieldwall.server.storage.tenants import tenants
 
 ENROLLMENT_IN_RULES: Final = "managementType"
 """The property by which rules ask whether a device is managed."""

@@ -17,8 +17,8 @@ from shieldwall.server.directory.access_tokens import SignIn
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.opaque_tokens import digest_of_token, new_opaque_token
 from shieldwall.server.directory.possession import InvalidProofError
-from shieldwall.server.storage import people, refresh_tokens
 from shieldwall.server.storage.grant_records import AuthorizationCode, RefreshToken
+from shieldwall.server.storage.identity import people, refresh_tokens
 from shieldwall.server.storage.identity_records import App, ProofMethod
 
 IDLE_LIFETIME: Final = timedelta(days=1)

@@ -12,11 +12,12 @@ from shieldwall.contract.messages import PROTOCOL
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.membership import reevaluate_device
-from shieldwall.server.storage import check_ins, device_moves, devices, spent_keys
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import device_moves, devices, spent_keys
+from shieldwall.server.storage.devices.spent_keys import SpentKey
 from shieldwall.server.storage.errors import AlreadyExistsError
 from shieldwall.server.storage.records import MembershipCause
-from shieldwall.server.storage.spent_keys import SpentKey
 
 FIRST_EPOCH: Final = 1
 """The epoch in which a new device counts its requests."""

@@ -14,13 +14,15 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import devices, registrations, spent_keys, targets, trusted_authorities
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import Device, DeviceState, TrustType
+from shieldwall.server.storage.devices import devices, registrations, spent_keys
+from shieldwall.server.storage.devices.registrations import ExistingRegistration, RegistrationSource
+from shieldwall.server.storage.devices.spent_keys import SpentKey
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.registrations import ExistingRegistration, RegistrationSource
-from shieldwall.server.storage.spent_keys import SpentKey
-from shieldwall.server.storage.trusted_authorities import AuthorityKind
+from shieldwall.server.storage.tenants import trusted_authorities
+from shieldwall.server.storage.tenants.trusted_authorities import AuthorityKind
 from shieldwall.trust.device_key import BadDeviceKeyError, public_key_from_info, thumbprint
 from shieldwall.trust.existing_keys import ExistingCertificate, is_issued_by, read_directory_authority
 

@@ -22,8 +22,8 @@ from webauthn.helpers.structs import (
 )
 
 from shieldwall.server.directory.challenges import CHALLENGE_LIFETIME
+from shieldwall.server.storage.identity.passkeys import Passkey
 from shieldwall.server.storage.identity_records import Person
-from shieldwall.server.storage.passkeys import Passkey
 
 TRANSPORTS: Final = frozenset(each.value for each in AuthenticatorTransport)
 """The ways to reach an authenticator that there are words for."""

@@ -23,10 +23,12 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.invalid_role import InvalidRoleError, NoAdministratorLeftError
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.directory.roles import get_role
-from shieldwall.server.storage import groups, role_assignments, targets
-from shieldwall.server.storage import scope_tags as stored_tags
+from shieldwall.server.storage.access import role_assignments
+from shieldwall.server.storage.access import scope_tags as stored_tags
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
+from shieldwall.server.storage.groups import groups
 
 MOST_ASSIGNMENTS: Final = 500
 MOST_NAMED: Final = 200

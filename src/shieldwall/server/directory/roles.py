@@ -16,9 +16,9 @@ from shieldwall.server.directory import scope_tags
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.invalid_role import BuiltInRoleError, InvalidRoleError
 from shieldwall.server.directory.names import is_name, is_text
-from shieldwall.server.storage import role_assignments, roles
+from shieldwall.server.storage.access import role_assignments, roles
+from shieldwall.server.storage.access.roles import CustomRole
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
-from shieldwall.server.storage.roles import CustomRole
 
 MOST_ROLES: Final = 200
 _MOST_DESCRIPTION: Final = 1_024

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import saved_views
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.saved_views import SavedView
+from shieldwall.server.storage.portal import saved_views
+from shieldwall.server.storage.portal.saved_views import SavedView
 
 MOST: Final = 50
 """Views of one list that one person keeps."""

@@ -16,9 +16,11 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.directory.invalid_role import BuiltInRoleError, InvalidRoleError, UnknownScopeTagError
 from shieldwall.server.directory.names import is_name, is_text
-from shieldwall.server.storage import groups, role_assignments, scope_tags, scoping, targets
+from shieldwall.server.storage.access import role_assignments, scope_tags, scoping
 from shieldwall.server.storage.access_records import ScopeTag
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import NotFoundError, StillReferencedError
+from shieldwall.server.storage.groups import groups
 
 MOST_TAGS: Final = 500
 MOST_GROUPS: Final = 100

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.storage import people, sessions
+from shieldwall.server.storage.identity import people, sessions
 from shieldwall.server.storage.identity_records import Person, ProofMethod, Session
 
 IDLE_LIFETIME: Final = timedelta(minutes=15)

@@ -6,10 +6,10 @@ from typing import Final
 
 from shieldwall.contract.errors import InvalidIdError
 from shieldwall.contract.ids import TenantId, parse_tenant_id
-from shieldwall.server.storage import tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Tenant
+from shieldwall.server.storage.tenants import tenants
 
 MOST_REMEMBERED: Final = 1_000
 _WHICHEVER: Final = frozenset({"organizations", "common"})

@@ -24,8 +24,8 @@ from shieldwall.server.events.sealing import SealedSecretError, SecretBox
 from shieldwall.server.events.sending import send
 from shieldwall.server.events.settling import Sent, settle
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import receivers
-from shieldwall.server.storage.receivers import Receiver
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.receivers import Receiver
 
 ACTOR: Final = "events"
 EVERY_SECONDS: Final = 1.0

@@ -12,8 +12,9 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import outbox, receivers, stream_cursors
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.events import receivers, stream_cursors
 
 KEPT: Final = timedelta(days=7)
 KEPT_AT_MOST: Final = timedelta(days=30)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from shieldwall.server.storage.receivers import Sort, Standing
+from shieldwall.server.storage.events.receivers import Sort, Standing
 
 
 class EventMeasures:

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from shieldwall.contract import strict_json
-from shieldwall.server.storage.outbox import Event
-from shieldwall.server.storage.receivers import Receiver
+from shieldwall.server.storage.engine.outbox import Event
+from shieldwall.server.storage.events.receivers import Receiver
 
 PATTERNS: Final = ("group.*",)
 MEMBERS_CHANGED: Final = frozenset(

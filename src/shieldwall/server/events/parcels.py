@@ -16,9 +16,9 @@ from shieldwall.server.events.kinds import MISSED
 from shieldwall.server.events.payloads import body_of
 from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.events.signing import signed_headers
-from shieldwall.server.storage import outbox
-from shieldwall.server.storage.outbox import Event, told
-from shieldwall.server.storage.receivers import Receiver, Sort
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.engine.outbox import Event, told
+from shieldwall.server.storage.events.receivers import Receiver, Sort
 
 NOTIFICATIONS_AT_ONCE: Final = 50
 _READ_AT_ONCE: Final = 500

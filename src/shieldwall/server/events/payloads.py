@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shieldwall.contract import strict_json
-from shieldwall.server.storage.outbox import Event
+from shieldwall.server.storage.engine.outbox import Event
 
 MOST_BYTES: Final = 64 * 1024
 """Of one body. What an event tells beyond that is left out and said to be."""

@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import outbox, receivers
+from shieldwall.server.storage.engine import outbox
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.receivers import Receiver, Sort
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.receivers import Receiver, Sort
 
 
 class TooManyReceiversError(ShieldwallError):

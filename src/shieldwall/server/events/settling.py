@@ -23,10 +23,10 @@ from shieldwall.server.events.judging import (
     judge,
 )
 from shieldwall.server.events.parcels import Parcel
-from shieldwall.server.storage import receivers
-from shieldwall.server.storage.alerts import Alert, Severity, raise_alert
-from shieldwall.server.storage.outbox import Event
-from shieldwall.server.storage.receivers import Delivery, DeliveryState, Receiver, Sort
+from shieldwall.server.storage.engine.outbox import Event
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.alerts import Alert, Severity, raise_alert
+from shieldwall.server.storage.events.receivers import Delivery, DeliveryState, Receiver, Sort
 
 SWITCHED_OFF_KIND: Final = "receiverSwitchedOff"
 """The kind of the alert about a receiver that nothing is sent to any more."""

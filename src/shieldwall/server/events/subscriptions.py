@@ -20,9 +20,10 @@ from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.outgoing.errors import InvalidReceiverError, ReceiverRefusedError, ReceiverUnreachableError
 from shieldwall.server.outgoing.rules import OutgoingRules, check_url
-from shieldwall.server.storage import groups, receivers
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.receivers import Receiver, Sort
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.receivers import Receiver, Sort
+from shieldwall.server.storage.groups import groups
 from shieldwall.server.storage.records import Page
 
 LONGEST: Final = timedelta(minutes=4_230)

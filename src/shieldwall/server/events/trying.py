@@ -12,8 +12,8 @@ from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.events.sending import send
 from shieldwall.server.events.settling import Sent, delivery_of
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import receivers
-from shieldwall.server.storage.receivers import DeliveryState
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.receivers import DeliveryState
 
 ATTEMPT_SECONDS: Final = 10.0
 

@@ -17,10 +17,11 @@ from shieldwall.server.events.receiving import beginning, get_receiver, place_of
 from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.events.signing import SECRET_BYTES
 from shieldwall.server.outgoing.rules import OutgoingRules, check_url
-from shieldwall.server.storage import outbox, receivers
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.engine.outbox import Event
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.outbox import Event
-from shieldwall.server.storage.receivers import Delivery, Receiver, Sort
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.receivers import Delivery, Receiver, Sort
 
 MOST_WEBHOOKS: Final = 50
 MOST_OVERLAP_HOURS: Final = 168

@@ -17,9 +17,9 @@ from shieldwall.server.gateway.gathering import Gathering
 from shieldwall.server.gateway.guard import Headers
 from shieldwall.server.gateway.workers import Workers
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import identities
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.identities import Identity
+from shieldwall.server.storage.devices import identities
+from shieldwall.server.storage.devices.identities import Identity
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.trust.device_key import BadDeviceKeyError, PublicKey, public_key_from_bytes
 from shieldwall.trust.request_signature import BadSignatureError, RequestSignature, SignedHeaders, parse_signature
 

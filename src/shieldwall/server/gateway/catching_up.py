@@ -12,9 +12,9 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.gathering import Gathering
 from shieldwall.server.manager.catching_up import CaughtUp, Unmoved, catch_up_all, not_known
-from shieldwall.server.storage.database import StorageUnavailableError
-from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.storage.rows import portions
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine.database import StorageUnavailableError
+from shieldwall.server.storage.statements.rows import portions
 
 _log: Final = structlog.get_logger("shieldwall.gateway")
 _MOST: Final = 128

@@ -12,7 +12,7 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.gateway.problems import TooManyRequestsError
 from shieldwall.server.gateway.rate_limit import TokenBuckets
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
 
 T = TypeVar("T")
 

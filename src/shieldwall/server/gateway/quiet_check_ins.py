@@ -21,10 +21,10 @@ from shieldwall.server.gateway.calls import Call, SignedRequest
 from shieldwall.server.gateway.gathering import Gathering
 from shieldwall.server.manager.check_in import bringing_nothing
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import unchanged
-from shieldwall.server.storage.database import StorageUnavailableError
-from shieldwall.server.storage.group_commit import GroupCommit
-from shieldwall.server.storage.unchanged import Asked
+from shieldwall.server.storage.check_ins import unchanged
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.unchanged import Asked
+from shieldwall.server.storage.engine.database import StorageUnavailableError
 from shieldwall.trust.request_signature import BadSignatureError
 
 _log: Final = structlog.get_logger("shieldwall.gateway")

@@ -12,7 +12,7 @@ import structlog
 
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.gateway.problems import ChannelsExhaustedError
-from shieldwall.server.storage.database import StorageUnavailableError
+from shieldwall.server.storage.engine.database import StorageUnavailableError
 
 _log: Final = structlog.get_logger("shieldwall.gateway")
 

@@ -21,9 +21,9 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import ALERT
 from shieldwall.server.manager import alerting
 from shieldwall.server.sight import Sight, showing
-from shieldwall.server.storage import devices
-from shieldwall.server.storage.alerts import Alert
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events.alerts import Alert
 
 PATH: Final = "/security/alerts_v2"
 _READ: Final = allow("SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All")

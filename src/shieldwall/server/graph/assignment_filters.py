@@ -36,7 +36,7 @@ from shieldwall.server.manager import filters
 from shieldwall.server.manager.filters import FilterDraft, draft_of_filter
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, showing
-from shieldwall.server.storage import targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import AssignmentFilter
 
 PATH: Final = "/deviceManagement/assignmentFilters"

@@ -14,8 +14,8 @@ from shieldwall.server.graph.audit_shapes import CATEGORIES, CATEGORY, FIELDS, a
 from shieldwall.server.graph.describing import does, lists, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.graph.schemas.audit import AUDIT_EVENT, WORDS
-from shieldwall.server.storage import audit
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import audit
 
 _READ: Final = allow("AuditLog.Read.All", "DeviceManagementApps.Read.All", "DeviceManagementApps.ReadWrite.All")
 _PATH: Final = "/deviceManagement/auditEvents"

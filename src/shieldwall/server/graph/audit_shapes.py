@@ -18,7 +18,7 @@ from shieldwall.server.graph.odata.fields import FieldMap, Many, guid, shown, te
 from shieldwall.server.graph.odata.fields import moment as moment_field
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.storage.records import AuditEvent
-from shieldwall.server.storage.schema import audit_events
+from shieldwall.server.storage.tables.schema import audit_events
 
 _LONGEST_VALUE: Final = 4_096
 

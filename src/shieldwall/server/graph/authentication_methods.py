@@ -29,9 +29,9 @@ from shieldwall.server.graph.requests import (
 from shieldwall.server.graph.schemas.people import NEW_CODE, ONE_TIME_CODE, PASSKEY
 from shieldwall.server.graph.user_shapes import code_resource, passkey_resource
 from shieldwall.server.graph.users import named_person, within_reach
-from shieldwall.server.storage import invitations
-from shieldwall.server.storage import passkeys as stored_passkeys
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.identity import invitations
+from shieldwall.server.storage.identity import passkeys as stored_passkeys
 
 _READ: Final = allow("UserAuthenticationMethod.Read.All", "UserAuthenticationMethod.ReadWrite.All") | needs(
     ResourceAction.READ_PEOPLE

@@ -22,7 +22,8 @@ from shieldwall.server.graph.requests import GraphRequest, Services, query_of
 from shieldwall.server.openapi.description import Answer, Description, described
 from shieldwall.server.openapi.shapes import COUNT
 from shieldwall.server.sight import Sight, showing
-from shieldwall.server.storage import devices, groups
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.groups import groups
 from shieldwall.server.storage.order_terms import Tally
 
 _READ_MANAGED: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")

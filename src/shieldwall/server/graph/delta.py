@@ -33,9 +33,9 @@ from shieldwall.server.graph.schemas.delta import follows
 from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.graph.schemas.groups import GROUP
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import check_ins
-from shieldwall.server.storage.changes import Feed, FeedState
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.groups.changes import Feed, FeedState
 
 T = TypeVar("T")
 Reader = Callable[[Connection, TenantId, State, FeedState], FollowedPage[T]]

@@ -21,9 +21,9 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import DEVICE_EVENT
 from shieldwall.server.manager import device_events
 from shieldwall.server.sight import Sight, showing
-from shieldwall.server.storage import devices
-from shieldwall.server.storage.device_events import EventRecord
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.devices.device_events import EventRecord
 
 PATH: Final = "/security/deviceEvents"
 _READ: Final = allow("SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All")

@@ -18,8 +18,8 @@ from shieldwall.server.graph.schemas.account import ACCOUNT, ACCOUNT_SETTINGS, O
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import onboarding_states
 from shieldwall.server.storage.device_records import SPEAKING
+from shieldwall.server.storage.onboarding import onboarding_states
 
 _PATH: Final = "/deviceManagement"
 _READ: Final = allow(

@@ -39,13 +39,13 @@ from shieldwall.server.graph.requests import (
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import check_ins, targets
-from shieldwall.server.storage import devices as device_rows
-from shieldwall.server.storage import registrations as registration_rows
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.devices import devices as device_rows
+from shieldwall.server.storage.devices import registrations as registration_rows
+from shieldwall.server.storage.devices.registrations import ExistingRegistration
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.order_terms import Tally
-from shieldwall.server.storage.registrations import ExistingRegistration
 
 READ: Final = allow("Device.Read.All", "Device.ReadWrite.All")
 _WRITE: Final = allow("Device.ReadWrite.All")

@@ -26,12 +26,13 @@ from shieldwall.server.graph.schemas.directory_objects import DIRECTORY_OBJECT, 
 from shieldwall.server.graph.schemas.groups import GROUP
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import check_ins, group_members
-from shieldwall.server.storage import devices as device_rows
-from shieldwall.server.storage import groups as group_rows
-from shieldwall.server.storage import registrations as registration_rows
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.devices import devices as device_rows
+from shieldwall.server.storage.devices import registrations as registration_rows
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.groups import groups as group_rows
 
 _READ: Final = allow("Directory.Read.All") | needs(ResourceAction.READ_DIRECTORY)
 _READ_DEVICES: Final = allow("Device.Read.All", "Device.ReadWrite.All")

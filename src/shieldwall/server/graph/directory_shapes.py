@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import hashes
 
 from shieldwall.server.graph.resources import MANAGEMENT_TYPE, Json, moment
 from shieldwall.server.storage.device_records import CheckInState, Device, DeviceState, Registration
-from shieldwall.server.storage.registrations import ExistingRegistration
-from shieldwall.server.storage.trusted_authorities import TrustedAuthority
+from shieldwall.server.storage.devices.registrations import ExistingRegistration
+from shieldwall.server.storage.tenants.trusted_authorities import TrustedAuthority
 from shieldwall.trust.existing_keys import read_directory_authority
 
 ALTERNATE_KEY: Final = "deviceId="

@@ -27,7 +27,7 @@ from shieldwall.server.graph.requests import (
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.packages import ENDORSEMENT
 from shieldwall.server.inventory import endorsements
-from shieldwall.server.storage.trusted_authorities import TrustedAuthority
+from shieldwall.server.storage.tenants.trusted_authorities import TrustedAuthority
 from shieldwall.trust import moments
 from shieldwall.trust.endorsement import read_endorsement_authority
 

@@ -8,7 +8,7 @@ from shieldwall.server.events.judging import in_words
 from shieldwall.server.events.notifications import options_of
 from shieldwall.server.events.settling import Sent
 from shieldwall.server.graph.resources import Json, moment
-from shieldwall.server.storage.receivers import Delivery, Receiver
+from shieldwall.server.storage.events.receivers import Delivery, Receiver
 
 
 def webhook_resource(webhook: Receiver) -> Json:

@@ -43,9 +43,10 @@ from shieldwall.server.graph.schemas.reports import (
 from shieldwall.server.manager import filters
 from shieldwall.server.manager.filters import InvalidFilterError
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import assignments, fleets
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.fleets.fleets import Whose
+from shieldwall.server.storage.policies import assignments
 
 _EVALUATE: Final = "/deviceManagement/evaluateAssignmentFilter"
 _PLATFORM: Final = "platform="

@@ -46,7 +46,8 @@ from shieldwall.server.graph.schemas.people import MEMBER, USER
 from shieldwall.server.graph.user_shapes import USER_TYPE, user_resource
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, showing
-from shieldwall.server.storage import check_ins, people
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.records import Page
 
 _WRITE: Final = allow("GroupMember.ReadWrite.All", "Group.ReadWrite.All")

@@ -36,7 +36,7 @@ from shieldwall.server.graph.resources import group_resource, processing_status
 from shieldwall.server.graph.schemas.groups import GROUP, GROUP_CHANGES, NEW_GROUP
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, showing
-from shieldwall.server.storage import targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import Group, ProcessingState
 
 READ: Final = allow("Group.Read.All", "Group.ReadWrite.All")

@@ -36,8 +36,8 @@ from shieldwall.server.graph.schemas.identity_providers import (
     NEW_IDENTITY_PROVIDER,
 )
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import identity_providers
-from shieldwall.server.storage.identity_providers import IdentityProvider
+from shieldwall.server.storage.identity import identity_providers
+from shieldwall.server.storage.identity.identity_providers import IdentityProvider
 from shieldwall.server.storage.records import Page
 
 _READ: Final = allow("IdentityProvider.Read.All", "IdentityProvider.ReadWrite.All") | needs(ResourceAction.READ_PEOPLE)

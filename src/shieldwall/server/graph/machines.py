@@ -43,7 +43,7 @@ from shieldwall.server.inventory.machine_queries import (
 from shieldwall.server.inventory.machines import Wanted
 from shieldwall.server.openapi.description import Answer
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage.inventory_queries import Filter
+from shieldwall.server.storage.inventory.inventory_queries import Filter
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")

@@ -11,7 +11,7 @@ from typing import Final
 from shieldwall.server.graph.resources import Json, enrollment_resource, moment
 from shieldwall.server.manager.summaries import DeviceSummary
 from shieldwall.server.storage.device_records import Device, DeviceState, TrustType
-from shieldwall.server.storage.inventory_rows import managed_by
+from shieldwall.server.storage.inventory.inventory_rows import managed_by
 
 BETA: Final = "/beta/"
 OWNERS: Final = {"Company": "company", "Personal": "personal"}

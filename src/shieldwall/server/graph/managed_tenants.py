@@ -21,9 +21,9 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import MANAGED_TENANT
 from shieldwall.server.inventory.tenant_overview import TenantOverview, overview, overview_of
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import Health
+from shieldwall.server.storage.events.alerts import Severity
+from shieldwall.server.storage.inventory.inventory_queries import Health
 
 PATH: Final = "/tenantRelationships/managedTenants/tenants"
 _READ: Final = allow("ManagedTenants.Read.All")

@@ -33,9 +33,9 @@ from shieldwall.server.graph.resources import Json, group_resource, moment
 from shieldwall.server.graph.schemas.groups import EVALUATION, GROUP, MEMBERSHIP_EVENT
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, showing, sight_of
-from shieldwall.server.storage import fleets
-from shieldwall.server.storage import groups as group_store
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.groups import groups as group_store
 from shieldwall.server.storage.records import MembershipEvent
 
 _READ_DEVICES: Final = allow("Device.Read.All", "Device.ReadWrite.All")

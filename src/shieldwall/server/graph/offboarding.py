@@ -35,7 +35,7 @@ from shieldwall.server.inventory.offboarding import order_to_leave
 from shieldwall.server.inventory.offboarding_packages import OffboardingDraft
 from shieldwall.server.inventory.packages import Platform
 from shieldwall.server.openapi.shapes import word
-from shieldwall.server.storage.offboarding_packages import OffboardingPackageRecord
+from shieldwall.server.storage.onboarding.offboarding_packages import OffboardingPackageRecord
 from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME, MAX_DEVICES
 
 PACKAGES: Final = "/deviceManagement/offboardingPackages"

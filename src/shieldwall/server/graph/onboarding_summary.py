@@ -18,9 +18,9 @@ from shieldwall.server.graph.requests import GraphRequest, Services, answer, pag
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.account import ONBOARDING_STATE, ONBOARDING_SUMMARY
 from shieldwall.server.sight import Sight, showing, sight_of
-from shieldwall.server.storage import onboarding_states
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.onboarding_states import OnboardedDevice
+from shieldwall.server.storage.onboarding import onboarding_states
+from shieldwall.server.storage.onboarding.onboarding_states import OnboardedDevice
 
 _READ: Final = allow("DeviceManagementConfiguration.Read.All", "DeviceManagementConfiguration.ReadWrite.All")
 _SUMMARY: Final = "/deviceManagement/advancedThreatProtectionOnboardingStateSummary"

@@ -26,7 +26,7 @@ from shieldwall.server.graph.resources import Json
 from shieldwall.server.manager import assignments, policies
 from shieldwall.server.manager.policies import PreconditionFailedError
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Policy
 

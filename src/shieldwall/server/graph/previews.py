@@ -43,8 +43,8 @@ from shieldwall.server.manager.change_plans import Change, ChangeSet, Create, De
 from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.manager.preview import GroupProposal, Proposal
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import assignments
 from shieldwall.server.storage.errors import StillReferencedError
+from shieldwall.server.storage.policies import assignments
 
 
 class GroupPreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

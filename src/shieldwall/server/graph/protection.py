@@ -32,8 +32,8 @@ from shieldwall.server.graph.schemas.protection import PROTECTION_EFFECT, TAMPER
 from shieldwall.server.manager import protection
 from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import groups
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.groups import groups
 
 PATH: Final = "/deviceManagement/tamperProtection"
 _DEVICE: Final = "/deviceManagement/managedDevices/{device_id:str}"

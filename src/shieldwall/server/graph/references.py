@@ -15,8 +15,8 @@ from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import is_annotation
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import people
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person
 
 MOST_BOUND: Final = 20

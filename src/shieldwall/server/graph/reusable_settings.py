@@ -41,7 +41,7 @@ from shieldwall.server.manager import reusable_settings
 from shieldwall.server.manager.reusable_settings import ReusableDraft, draft_of_setting
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import ReusableSetting
 
 _PATH: Final = "/deviceManagement/reusablePolicySettings"

@@ -32,7 +32,7 @@ from shieldwall.server.graph.role_shapes import AssignmentRequest, assignment_re
 from shieldwall.server.graph.schemas.roles import ASSIGNMENT, ASSIGNMENT_CHANGES, NEW_ASSIGNMENT
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import role_assignments
+from shieldwall.server.storage.access import role_assignments
 
 PATH: Final = "/deviceManagement/roleAssignments"
 ONE: Final = PATH + "/{assignment_id:str}"

@@ -35,8 +35,8 @@ from shieldwall.server.graph.schemas.roles import EFFECTIVE, NEW_ROLE, OPERATION
 from shieldwall.server.openapi.description import JSON, Answer
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import role_assignments
-from shieldwall.server.storage import roles as stored_roles
+from shieldwall.server.storage.access import role_assignments
+from shieldwall.server.storage.access import roles as stored_roles
 from shieldwall.server.storage.errors import NotFoundError
 
 READ: Final = allow("DeviceManagementRBAC.Read.All", "DeviceManagementRBAC.ReadWrite.All")

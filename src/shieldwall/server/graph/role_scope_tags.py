@@ -41,7 +41,7 @@ from shieldwall.server.graph.schemas.roles import (
 )
 from shieldwall.server.openapi.description import JSON, Answer
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import scope_tags as stored_tags
+from shieldwall.server.storage.access import scope_tags as stored_tags
 
 PATH: Final = "/deviceManagement/roleScopeTags"
 ONE: Final = PATH + "/{tag_id:str}"

@@ -36,7 +36,7 @@ from shieldwall.server.graph.requests import (
 )
 from shieldwall.server.graph.schemas.events import SUBSCRIPTION
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage.receivers import Receiver
+from shieldwall.server.storage.events.receivers import Receiver
 
 PATH: Final = "/subscriptions"
 MOST_CLIENT_STATE: Final = 128

@@ -39,8 +39,8 @@ from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.manager.channel import partner_state
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import onboarding_states
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.onboarding import onboarding_states
 
 CONNECTOR_ID: Final = "fc780465-2017-40d4-a0c5-307022471b92"
 """The published application id of Defender for Endpoint, by which its connector is known in every tenant."""

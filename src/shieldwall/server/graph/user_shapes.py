@@ -7,9 +7,9 @@ from datetime import datetime
 from shieldwall.server.directory.one_time_codes import INVITATION_LIFETIME
 from shieldwall.server.directory.people import principal_name
 from shieldwall.server.graph.resources import Json, moment
+from shieldwall.server.storage.identity.invitations import Invitation
+from shieldwall.server.storage.identity.passkeys import Passkey
 from shieldwall.server.storage.identity_records import Person
-from shieldwall.server.storage.invitations import Invitation
-from shieldwall.server.storage.passkeys import Passkey
 from shieldwall.server.storage.records import Tenant
 
 USER_TYPE = "#microsoft.graph.user"

@@ -33,8 +33,8 @@ from shieldwall.server.graph.schemas.groups import GROUP
 from shieldwall.server.graph.schemas.people import NEW_USER, USER, USER_CHANGES
 from shieldwall.server.graph.user_shapes import user_resource
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage import people as stored_people
+from shieldwall.server.storage.groups import groups as stored_groups
+from shieldwall.server.storage.identity import people as stored_people
 from shieldwall.server.storage.identity_records import Person
 
 _READ: Final = allow("User.Read.All", "User.ReadWrite.All")

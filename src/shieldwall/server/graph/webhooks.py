@@ -31,8 +31,8 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.schemas.events import ATTEMPT, DELIVERY, NEW_WEBHOOK, WEBHOOK
-from shieldwall.server.storage import receivers
-from shieldwall.server.storage.receivers import Sort
+from shieldwall.server.storage.events import receivers
+from shieldwall.server.storage.events.receivers import Sort
 
 PATH: Final = "/shieldwall/webhooks"
 _ONE: Final = PATH + "/{webhook_id:str}"

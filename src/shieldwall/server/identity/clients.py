@@ -13,8 +13,8 @@ from shieldwall.server.directory.app_credentials import InvalidClientError
 from shieldwall.server.directory.apps import find_app
 from shieldwall.server.identity.requests import Shown
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import nonces
 from shieldwall.server.storage.identity_records import App
+from shieldwall.server.storage.onboarding import nonces
 
 _USED: Final = "client assertion\x00"
 

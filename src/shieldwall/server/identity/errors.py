@@ -21,7 +21,7 @@ from shieldwall.server.directory.possession import InvalidProofError, NonceWante
 from shieldwall.server.directory.resource_names import InvalidScopeError
 from shieldwall.server.possession_of_requests import by_proof
 from shieldwall.server.signer.errors import SignerBusyError, SignerUnavailableError
-from shieldwall.server.storage.database import StorageUnavailableError
+from shieldwall.server.storage.engine.database import StorageUnavailableError
 from shieldwall.server.tenant_services import services_here
 from shieldwall.server.throttling import TooManyRequestsError
 

@@ -14,8 +14,8 @@ from shieldwall.server.directory.possession import InvalidProofError, NonceWante
 from shieldwall.server.identity.errors import IdentityRequest, error_of_proof
 from shieldwall.server.possession_of_requests import brings_proof, proof_of, require_nonce
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import nonces
 from shieldwall.server.storage.identity_records import App
+from shieldwall.server.storage.onboarding import nonces
 
 
 @contextmanager

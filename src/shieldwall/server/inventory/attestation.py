@@ -27,9 +27,10 @@ from shieldwall.contract.registration import (
 )
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.inventory.endorsements import trusted_by
-from shieldwall.server.storage import attestation_challenges, device_states
-from shieldwall.server.storage.attestation_challenges import OpenChallenge
 from shieldwall.server.storage.device_records import AttestationLevel, Device
+from shieldwall.server.storage.devices import device_states
+from shieldwall.server.storage.onboarding import attestation_challenges
+from shieldwall.server.storage.onboarding.attestation_challenges import OpenChallenge
 from shieldwall.server.storage.records import OnboardingPackageRecord
 from shieldwall.trust import moments, strict_base64
 from shieldwall.trust.attestation import (

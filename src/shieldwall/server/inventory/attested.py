@@ -13,8 +13,10 @@ from shieldwall.server.directory.registration import let_in, same_hardware
 from shieldwall.server.inventory.attestation import REQUIRED, AttestationRequiredError, NoOpenChallengeError, prove
 from shieldwall.server.inventory.onboarding import pending_answer, reason_to_wait, register_answer
 from shieldwall.server.inventory.pending import ATTESTATION, CertificateIssuer, certify
-from shieldwall.server.storage import check_ins, devices, packages
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.onboarding import packages
 
 
 def attested(

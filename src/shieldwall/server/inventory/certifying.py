@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.inventory.pending import CertificateIssuer
-from shieldwall.server.storage.database import StorageUnavailableError
+from shieldwall.server.storage.engine.database import StorageUnavailableError
 
 T = TypeVar("T")
 MOST_RUNS: Final = 4

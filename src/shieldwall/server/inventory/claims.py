@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.registration import ExistingRegistrationProof, PromoteRequest, RegisterRequest
 from shieldwall.server.directory.registrations import claim
-from shieldwall.server.storage.registrations import ExistingRegistration
+from shieldwall.server.storage.devices.registrations import ExistingRegistration
 from shieldwall.trust import strict_base64
 from shieldwall.trust.certificate_request import CertificateRequestFacts
 from shieldwall.trust.existing_keys import BadExistingCertificateError, read_certificate, read_existing_certificate

@@ -27,10 +27,13 @@ from shieldwall.server.inventory.pending import (
     may_replace_itself,
     replace_device,
 )
-from shieldwall.server.storage import check_ins, devices, retention, targets, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.retention import Horizon
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.reports import retention
+from shieldwall.server.storage.reports.retention import Horizon
+from shieldwall.server.storage.tenants import tenants
 
 SHORTEST_SILENCE, LONGEST_SILENCE = 30, 270
 PROFILE_DAYS: Final = 180

@@ -19,9 +19,10 @@ from shieldwall.server.directory.devices import follow, hold_device
 from shieldwall.server.directory.registration import DuplicateKeyError, spend_key
 from shieldwall.server.inventory.joining import find_join
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
-from shieldwall.server.storage import device_states, devices, nonces, spent_keys
 from shieldwall.server.storage.device_records import SPEAKING, Device, DeviceState
-from shieldwall.server.storage.device_states import Credential
+from shieldwall.server.storage.devices import device_states, devices, spent_keys
+from shieldwall.server.storage.devices.device_states import Credential
+from shieldwall.server.storage.onboarding import nonces
 from shieldwall.trust.certificate_request import CertificateRequestFacts
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import public_key_bytes, public_key_from_bytes, public_key_info, thumbprint

@@ -15,10 +15,11 @@ from shieldwall.contract.ids import Digest, TenantId, parse_digest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import follow
 from shieldwall.server.directory.names import is_name
-from shieldwall.server.storage import device_states, devices, trusted_authorities
 from shieldwall.server.storage.device_records import AttestationLevel
+from shieldwall.server.storage.devices import device_states, devices
 from shieldwall.server.storage.errors import AlreadyExistsError, NotFoundError
-from shieldwall.server.storage.trusted_authorities import AuthorityKind, TrustedAuthority
+from shieldwall.server.storage.tenants import trusted_authorities
+from shieldwall.server.storage.tenants.trusted_authorities import AuthorityKind, TrustedAuthority
 from shieldwall.trust.endorsement import TrustedEndorsements, read_endorsement_authority
 
 MAX_ENDORSEMENTS: Final = 2_000

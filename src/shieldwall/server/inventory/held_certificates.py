@@ -13,10 +13,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import kept_certificates
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.kept_certificates import Kept
-from shieldwall.server.storage.walking import AT_ONCE, write_where_found
+from shieldwall.server.storage.check_ins import kept_certificates
+from shieldwall.server.storage.check_ins.kept_certificates import Kept
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.walking import AT_ONCE, write_where_found
 from shieldwall.trust.device_certificate import BadDeviceCertificateError, read_certificate
 
 LONG_AFTER: Final = timedelta(days=1)

@@ -18,9 +18,9 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.registrations import add_registration
 from shieldwall.server.inventory.claims import Asked
 from shieldwall.server.inventory.pending import CertificateIssuer
-from shieldwall.server.storage import registrations
 from shieldwall.server.storage.device_records import TrustType
-from shieldwall.server.storage.registrations import ExistingRegistration, RegistrationSource
+from shieldwall.server.storage.devices import registrations
+from shieldwall.server.storage.devices.registrations import ExistingRegistration, RegistrationSource
 from shieldwall.trust.certificate_request import CertificateRequestFacts
 from shieldwall.trust.device_certificate import read_certificate
 

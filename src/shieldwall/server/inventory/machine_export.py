@@ -14,7 +14,7 @@ from typing import Any, Final
 from shieldwall.contract import strict_json
 from shieldwall.server.directory.names import visible
 from shieldwall.server.inventory.machines import Machine, onboarding_status
-from shieldwall.server.storage.inventory_rows import managed_by
+from shieldwall.server.storage.inventory.inventory_rows import managed_by
 from shieldwall.trust import moments
 
 COLUMNS: Final = (

@@ -19,10 +19,11 @@ from shieldwall.server.directory.devices import WrongDeviceStateError, hold_devi
 from shieldwall.server.directory.enrollment import enrolled_anew
 from shieldwall.server.directory.membership import add_members, reevaluate_device
 from shieldwall.server.inventory.offboarding import order_to_leave
-from shieldwall.server.storage import devices, group_members, groups, machine_actions
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices, machine_actions
+from shieldwall.server.storage.devices.machine_actions import MachineAction
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.machine_actions import MachineAction
+from shieldwall.server.storage.groups import group_members, groups
 from shieldwall.server.storage.records import MembershipCause
 
 

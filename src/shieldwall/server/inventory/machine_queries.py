@@ -14,8 +14,8 @@ from shieldwall.contract.ids import parse_group_id
 from shieldwall.contract.status import SettingState
 from shieldwall.server.inventory.machines import INACTIVE_AFTER, ONBOARDING_STATUSES, states_of
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState
-from shieldwall.server.storage.inventory_facets import FACETS
-from shieldwall.server.storage.inventory_queries import Filter, Health, Order, Sort
+from shieldwall.server.storage.inventory.inventory_facets import FACETS
+from shieldwall.server.storage.inventory.inventory_queries import Filter, Health, Order, Sort
 
 T = TypeVar("T")
 

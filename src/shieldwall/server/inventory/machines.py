@@ -13,11 +13,22 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
 from shieldwall.contract.status import SEVERITY
-from shieldwall.server.storage import devices, inventory, inventory_facets, inventory_windows, tenant_sizes
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.inventory import Standing
-from shieldwall.server.storage.inventory_queries import BY_ID, Cut, Filter, Found, Health, Order, Position, Sort
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.inventory import inventory, inventory_facets, inventory_windows
+from shieldwall.server.storage.inventory.inventory import Standing
+from shieldwall.server.storage.inventory.inventory_queries import (
+    BY_ID,
+    Cut,
+    Filter,
+    Found,
+    Health,
+    Order,
+    Position,
+    Sort,
+)
+from shieldwall.server.storage.tenants import tenant_sizes
 from shieldwall.trust import strict_base64
 
 INACTIVE_AFTER: Final = timedelta(days=7)

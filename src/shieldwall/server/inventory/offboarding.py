@@ -16,8 +16,8 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import hold_device, retire
 from shieldwall.server.directory.enrollment import enrolled_anew
 from shieldwall.server.directory.membership import leave_all_groups
-from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices
 
 
 def order_to_leave(connection: Connection, acting: Acting, device_id: DeviceId, *, force: bool = False) -> Device:

@@ -17,9 +17,9 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.inventory.packages import CLOCK_LAG, PLATFORMS, InvalidPackageDraftError, Platform
-from shieldwall.server.storage import offboarding_packages
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.offboarding_packages import OffboardingPackageRecord
+from shieldwall.server.storage.onboarding import offboarding_packages
+from shieldwall.server.storage.onboarding.offboarding_packages import OffboardingPackageRecord
 from shieldwall.server.storage.records import Page
 from shieldwall.trust import moments
 from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME, MAX_DEVICES, OffboardingPackage

@@ -52,10 +52,10 @@ from shieldwall.server.inventory.pending import (
     CertificateIssuer,
     tell_of_duplicates,
 )
-from shieldwall.server.storage import nonces, packages
 from shieldwall.server.storage.device_records import Device, DeviceState, Registration
+from shieldwall.server.storage.devices.registrations import ExistingRegistration
+from shieldwall.server.storage.onboarding import nonces, packages
 from shieldwall.server.storage.records import OnboardingPackageRecord
-from shieldwall.server.storage.registrations import ExistingRegistration
 from shieldwall.trust import moments, strict_base64
 from shieldwall.trust.certificate_request import BadCertificateRequestError, CertificateRequestFacts, read_request
 from shieldwall.trust.device_certificate import read_certificate

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PackageId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.storage import packages
-from shieldwall.server.storage.alerts import Alert, Severity, raise_alert
+from shieldwall.server.storage.events.alerts import Alert, Severity, raise_alert
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import OnboardingPackageRecord
 
 BURST_WITHIN: Final = timedelta(minutes=10)

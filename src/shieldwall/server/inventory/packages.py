@@ -18,9 +18,9 @@ from shieldwall.contract.messages import Envelope
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.inventory.pending import drop_pending_of
-from shieldwall.server.storage import packages
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.records import OnboardingPackageRecord, Page
 from shieldwall.trust import moments, strict_base64
 from shieldwall.trust.onboarding import MAX_USES, SECRET_BYTES, OnboardingKey, OnboardingPackage

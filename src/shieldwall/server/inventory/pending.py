@@ -16,9 +16,10 @@ from shieldwall.server.directory.devices import get_device, hold_device, retire
 from shieldwall.server.directory.enrollment import enrolled
 from shieldwall.server.directory.membership import add_members
 from shieldwall.server.directory.registration import PACKAGE_REVOKED, REJECTED, let_in, same_hardware
-from shieldwall.server.storage import device_moves, device_states, devices, group_members, groups
-from shieldwall.server.storage.alerts import Alert, Severity, raise_alert, resolve_of_device
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
+from shieldwall.server.storage.devices import device_moves, device_states, devices
+from shieldwall.server.storage.events.alerts import Alert, Severity, raise_alert, resolve_of_device
+from shieldwall.server.storage.groups import group_members, groups
 from shieldwall.server.storage.records import MembershipCause
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import public_key_from_bytes, public_key_info

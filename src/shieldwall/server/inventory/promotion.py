@@ -23,9 +23,11 @@ from shieldwall.server.inventory.joining import find_join
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
 from shieldwall.server.inventory.onboarding import register_answer
 from shieldwall.server.inventory.pending import CertificateIssuer
-from shieldwall.server.storage import check_ins, device_moves, devices, nonces, spent_keys
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState, Registration
+from shieldwall.server.storage.devices import device_moves, devices, spent_keys
 from shieldwall.server.storage.errors import AlreadyExistsError
+from shieldwall.server.storage.onboarding import nonces
 from shieldwall.trust.device_certificate import read_certificate
 from shieldwall.trust.device_key import public_key_bytes, thumbprint
 

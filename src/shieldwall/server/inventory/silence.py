@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Connection
 from shieldwall.contract.ids import UUID_PATTERN, TenantId
 from shieldwall.server.inventory import machines
 from shieldwall.server.inventory.machines import BadCursorError, Machine
-from shieldwall.server.storage import silence
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.devices import silence
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Page
 
 DAYS: Final = (7, 14, 30, 60, 90, 180)

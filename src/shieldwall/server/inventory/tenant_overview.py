@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
-from shieldwall.server.storage import tenant_figures, tenants
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.storage.tenant_figures import Figures
+from shieldwall.server.storage.reports import tenant_figures
+from shieldwall.server.storage.reports.tenant_figures import Figures
+from shieldwall.server.storage.tenants import tenants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

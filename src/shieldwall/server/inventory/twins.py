@@ -12,11 +12,11 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import hold_device
 from shieldwall.server.inventory.pending import replace_device
-from shieldwall.server.storage import inventory_twins
-from shieldwall.server.storage.database import Database
 from shieldwall.server.storage.device_records import SPEAKING, Device, DeviceState
-from shieldwall.server.storage.inventory_twins import Suspect
-from shieldwall.server.storage.walking import AT_ONCE, write_where_found
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.walking import AT_ONCE, write_where_found
+from shieldwall.server.storage.inventory import inventory_twins
+from shieldwall.server.storage.inventory.inventory_twins import Suspect
 
 
 class CannotMergeError(ShieldwallError):

@@ -6,9 +6,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.acting import Acting
-from shieldwall.server.storage import alerts
-from shieldwall.server.storage.alerts import Alert
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert
 from shieldwall.server.storage.records import Page
 
 

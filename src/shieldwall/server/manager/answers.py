@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage import kept_answers
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.walking import AT_ONCE, write_where_found
+from shieldwall.server.storage.check_ins import kept_answers
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.engine.walking import AT_ONCE, write_where_found
 
 
 def forget_superseded(database: Database, tenant_id: TenantId) -> int:

@@ -19,8 +19,10 @@ from shieldwall.server.manager.drafts import reason_findings
 from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.revisions import get_policy
 from shieldwall.server.manager.saving import record
-from shieldwall.server.storage import assignments, filters, groups, targets
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.policies import assignments, filters
+from shieldwall.server.storage.policies.aims import ChangeKind
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind, Policy
 
 MAX_ASSIGNMENTS: Final = 1_000

@@ -20,8 +20,11 @@ from shieldwall.server.directory.filling import Why, fill_among
 from shieldwall.server.directory.membership import why_moved
 from shieldwall.server.directory.recoding import ENROLLMENT_IN_RULES, decided_otherwise, recode
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import aims, enrollments, groups, targets
-from shieldwall.server.storage.aims import AimsChange, ChangeKind
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.devices import enrollments
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.policies import aims
+from shieldwall.server.storage.policies.aims import AimsChange, ChangeKind
 from shieldwall.server.storage.records import Group, MembershipCause
 
 CATCHING_UP: Final = "server"

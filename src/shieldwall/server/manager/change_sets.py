@@ -20,8 +20,9 @@ from shieldwall.server.manager.change_plans import ChangeSet, Planned, at, plan
 from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.saving import Saving
 from shieldwall.server.manager.signing import Signatures, Wants
-from shieldwall.server.storage import assignments, targets
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.policies import assignments
+from shieldwall.server.storage.policies.aims import ChangeKind
 from shieldwall.server.storage.records import Policy
 
 

@@ -14,7 +14,7 @@ Of a device that is told to leave nothing is kept any more: it gets its order. O
 that strengthens the one it has.
 
 Mostly everything is equal, and one narrow row is all that is written: ``bringing_nothing`` knows such check-ins by
-what they say, and many are taken at once (``storage.unchanged``); what turns out to need more is decided by ``record``
+what they say, and many are taken at once (``unchanged``); what turns out to need more is decided by ``record``
 like any other. Else ``answer`` signs the manifest after the commit, and ``keep`` stores the answer for a repeat.
 """
 
@@ -54,11 +54,13 @@ from shieldwall.server.manager.tampering import raise_tamper_alerts
 from shieldwall.server.manager.targeting import retarget
 from shieldwall.server.manager.turns import CallingDevice, OvertakenError, is_fresh, repeated
 from shieldwall.server.signer.ports import Signers
-from shieldwall.server.storage import aims, check_ins, devices, statuses, targets
-from shieldwall.server.storage.check_ins import Known
+from shieldwall.server.storage.check_ins import check_ins, statuses, targets
+from shieldwall.server.storage.check_ins.check_ins import Known
+from shieldwall.server.storage.check_ins.unchanged import Asked
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.sightings import SightingKind, place
-from shieldwall.server.storage.unchanged import Asked
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.devices.sightings import SightingKind, place
+from shieldwall.server.storage.policies import aims
 from shieldwall.trust import moments
 
 Part: TypeAlias = Literal["facts", "report"]

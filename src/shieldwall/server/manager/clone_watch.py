@@ -15,10 +15,12 @@ from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import CLONED_IDENTITY, WrongDeviceStateError, follow, hold_device
 from shieldwall.server.manager.clones import CloneSign, sign_of_clone
-from shieldwall.server.storage import alerts, check_ins, device_states, sightings
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.sightings import Sighting, SightingKind
+from shieldwall.server.storage.devices import device_states, sightings
+from shieldwall.server.storage.devices.sightings import Sighting, SightingKind
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
 
 _MOST_SHOWN: Final = 8
 _ALERT: Final = "The identity of this device is at work on two machines"

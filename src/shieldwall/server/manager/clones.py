@@ -21,7 +21,7 @@ from itertools import combinations, pairwise
 from operator import attrgetter
 from typing import Final
 
-from shieldwall.server.storage.sightings import Sighting, SightingKind
+from shieldwall.server.storage.devices.sightings import Sighting, SightingKind
 
 RESYNC_WINDOW: Final = timedelta(hours=24)
 ALTERNATIONS: Final = 3

@@ -8,8 +8,9 @@ from shieldwall.contract.conflicts import ConflictRules
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.reach import Reach
-from shieldwall.server.storage import targets, tenants
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.policies.aims import ChangeKind
+from shieldwall.server.storage.tenants import tenants
 
 
 def get_rules(connection: Connection, tenant_id: TenantId) -> ConflictRules:

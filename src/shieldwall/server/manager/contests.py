@@ -23,7 +23,7 @@ from shieldwall.policy.outcomes import Conflict, Decided, Resolution
 from shieldwall.policy.prepared import PreparedPolicy
 from shieldwall.policy.resolve import resolve_prepared
 from shieldwall.server.manager.standing import prepared_policies
-from shieldwall.server.storage import standings, targets
+from shieldwall.server.storage.check_ins import standings, targets
 
 Contested: TypeAlias = Conflict | Decided
 ContestKey: TypeAlias = tuple[Hashable, ...]

@@ -17,8 +17,8 @@ from sqlalchemy import ColumnElement, Connection
 from shieldwall.catalog.model import Catalog, Merge
 from shieldwall.contract.ids import PolicyId, SettingId, TemplateId, TenantId
 from shieldwall.contract.settings import walk
-from shieldwall.server.storage import policies as stored_policies
-from shieldwall.server.storage import policy_listings
+from shieldwall.server.storage.policies import policies as stored_policies
+from shieldwall.server.storage.policies import policy_listings
 from shieldwall.server.storage.records import Page
 
 _AT_ONCE: Final = 500

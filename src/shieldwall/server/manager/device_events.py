@@ -20,10 +20,11 @@ from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import alerts, device_events
-from shieldwall.server.storage.alerts import Alert, Severity
-from shieldwall.server.storage.device_events import EventRecord
+from shieldwall.server.storage.devices import device_events
+from shieldwall.server.storage.devices.device_events import EventRecord
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
 from shieldwall.server.storage.records import Page
 from shieldwall.trust import moments
 

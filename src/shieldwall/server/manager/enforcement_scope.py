@@ -31,10 +31,14 @@ from shieldwall.server.directory.enrollment import deciding
 from shieldwall.server.directory.membership import reevaluate_asking
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.recoding import ENROLLMENT_IN_RULES, parted, recode, standing, tagged_by_rules
-from shieldwall.server.storage import aims, enrollments, fleets, targets, tenants
-from shieldwall.server.storage.aims import SCOPE, ChangeKind
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import SPEAKING
-from shieldwall.server.storage.enrollments import Alike
+from shieldwall.server.storage.devices import enrollments
+from shieldwall.server.storage.devices.enrollments import Alike
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.policies import aims
+from shieldwall.server.storage.policies.aims import SCOPE, ChangeKind
+from shieldwall.server.storage.tenants import tenants
 
 MOST_SAMPLES: Final = 5
 

@@ -16,8 +16,9 @@ from shieldwall.contract.messages import Envelope, FetchAnswer, FetchRequest
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice, OvertakenError
-from shieldwall.server.storage import aims, check_ins, revisions, targets
+from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.policies import aims, revisions
 
 
 def fetch(

@@ -28,12 +28,13 @@ from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager.contests import Contest, contests_of
 from shieldwall.server.manager.standing import Pair, SettingDrift, standing_of_fleet
 from shieldwall.server.manager.statuses import PolicyCounts
-from shieldwall.server.storage import fleet_counts, tenant_sizes
-from shieldwall.server.storage.alerts import Severity
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins.standings import Counted
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import Health
-from shieldwall.server.storage.standings import Counted
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.events.alerts import Severity
+from shieldwall.server.storage.fleets import fleet_counts
+from shieldwall.server.storage.inventory.inventory_queries import Health
+from shieldwall.server.storage.tenants import tenant_sizes
 
 SMALL: Final = 1_000
 """Devices of a fleet that is counted whenever somebody asks."""

@@ -9,7 +9,7 @@ from shieldwall.policy.device_sets import places
 from shieldwall.server.directory.attributes import described_fleet
 from shieldwall.server.directory.filter_rules import PLATFORMS, read_filter_rule, rule_for
 from shieldwall.server.manager.filters import InvalidFilterError
-from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.fleets.fleets import Whose
 
 
 def matching_devices(connection: Connection, tenant_id: TenantId, platform: str, rule: str) -> tuple[DeviceId, ...]:

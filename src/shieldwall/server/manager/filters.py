@@ -15,9 +15,10 @@ from shieldwall.server.directory.filter_rules import PLATFORMS, read_filter_rule
 from shieldwall.server.directory.holding import require_scope, require_tag_change, tags_for_new
 from shieldwall.server.directory.names import is_name, is_text
 from shieldwall.server.manager.reach import Reach
-from shieldwall.server.storage import filters, targets
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.policies import filters
+from shieldwall.server.storage.policies.aims import ChangeKind
 from shieldwall.server.storage.records import AssignmentFilter, Page
 
 _DEFAULT_SCOPE: Final = ("0",)

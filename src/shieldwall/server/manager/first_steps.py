@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.status import SettingState
 from shieldwall.server.manager.summaries import DeviceSummary, summaries
-from shieldwall.server.storage import devices, first_steps
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.reports import first_steps
 
 MOST_DEVICES: Final = 20
 """Devices that are looked at: a tenant that has more is not at its first steps any more."""

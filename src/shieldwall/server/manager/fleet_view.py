@@ -17,8 +17,9 @@ from shieldwall.policy.fleet import Fleet
 from shieldwall.policy.membership import MembershipRule
 from shieldwall.server.directory.attributes import described_fleet
 from shieldwall.server.directory.filter_rules import Narrowing, narrowing
-from shieldwall.server.storage import filters, fleets
-from shieldwall.server.storage.fleets import Whose
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.fleets.fleets import Whose
+from shieldwall.server.storage.policies import filters
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind
 
 

@@ -11,9 +11,10 @@ from shieldwall.server.inventory.offboarding import offboard
 from shieldwall.server.inventory.offboarding_packages import lets_go
 from shieldwall.server.manager.protection import is_device_protected
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import alerts, devices
-from shieldwall.server.storage.alerts import Alert, Severity
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
 
 
 def say_goodbye(connection: Connection, acting: Acting, caller: CallingDevice, request: OffboardRequest) -> Device:

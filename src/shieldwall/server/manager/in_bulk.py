@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.inventory import machines
-from shieldwall.server.storage import inventory
-from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.inventory_queries import Cut, Filter, Order
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.inventory import inventory
+from shieldwall.server.storage.inventory.inventory_queries import Cut, Filter, Order
 
 _PORTION: Final = 500
 

@@ -12,8 +12,9 @@ from shieldwall.contract.ids import GroupId, PolicyId
 from shieldwall.server.directory.attributes import attributes_of
 from shieldwall.server.directory.filter_rules import lets_through, matching
 from shieldwall.server.directory.membership import narrowings_in_use
-from shieldwall.server.storage import assignments, group_members, groups
 from shieldwall.server.storage.device_records import Device
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.policies import assignments
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 
 

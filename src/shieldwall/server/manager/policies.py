@@ -26,8 +26,9 @@ from shieldwall.server.manager.revisions import (
 )
 from shieldwall.server.manager.saving import PreconditionFailedError, Saving, expect
 from shieldwall.server.manager.signing import Signatures
-from shieldwall.server.storage import policies, targets
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.policies import policies
+from shieldwall.server.storage.policies.aims import ChangeKind
 from shieldwall.server.storage.records import Page, Policy
 
 __all__ = [

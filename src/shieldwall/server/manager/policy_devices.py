@@ -19,9 +19,9 @@ from shieldwall.contract.status import SettingState, StatusReport
 from shieldwall.server.manager.reported import with_reports
 from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import DeviceOfPolicy, PolicyView
-from shieldwall.server.storage import standings
+from shieldwall.server.storage.check_ins import standings
+from shieldwall.server.storage.check_ins.standings import Counted, Standing
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.standings import Counted, Standing
 
 MOST_KINDS: Final = 2_000
 """Kinds of alike devices that one question may name."""

@@ -14,8 +14,8 @@ from shieldwall.server.manager.reported import with_reports
 from shieldwall.server.manager.standing import standing_of_fleet
 from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import PolicyCounts, PolicyView
-from shieldwall.server.storage import standings
-from shieldwall.server.storage.report_rows import Alike
+from shieldwall.server.storage.check_ins import standings
+from shieldwall.server.storage.reports.report_rows import Alike
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,10 @@ from shieldwall.server.manager.fleet_view import FleetView, Reaching
 from shieldwall.server.manager.lasting import irreversible, restarting
 from shieldwall.server.manager.publishing import body_of, document, published
 from shieldwall.server.manager.revisions import document_of
-from shieldwall.server.storage import assignments, fleets, revisions, tenants
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.policies import assignments, revisions
 from shieldwall.server.storage.records import Assignment, Policy, ProcessingState
+from shieldwall.server.storage.tenants import tenants
 
 MOST_EXAMPLES: Final = 5
 """Devices named for each finding."""

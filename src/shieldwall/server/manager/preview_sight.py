@@ -13,7 +13,7 @@ from shieldwall.contract.ids import DeviceId, PolicyId
 from shieldwall.policy.compare import Change, Clash, Comparison, Lapse
 from shieldwall.policy.device_sets import DeviceSet, of_places
 from shieldwall.server.manager.preview import Preview, examples_of
-from shieldwall.server.storage import fleets
+from shieldwall.server.storage.fleets import fleets
 
 F = TypeVar("F", Change, Clash, Lapse)
 

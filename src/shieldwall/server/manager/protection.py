@@ -27,9 +27,13 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.devices import get_device, hold_device
 from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import devices, fleets, group_members, groups, protection, targets
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import Device, DeviceState
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.policies.aims import ChangeKind
+from shieldwall.server.storage.tenants import protection
 from shieldwall.trust import moments
 
 

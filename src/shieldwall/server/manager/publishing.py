@@ -29,7 +29,7 @@ from shieldwall.server.manager.rewriting import Settings
 from shieldwall.server.manager.secrets import revealed, tokens_in
 from shieldwall.server.manager.signing import MOST_LOST_NUMBERS, Signatures
 from shieldwall.server.signer.errors import RevisionTakenError
-from shieldwall.server.storage import reusable_settings, secrets
+from shieldwall.server.storage.policies import reusable_settings, secrets
 from shieldwall.server.storage.records import PolicyRevision
 from shieldwall.trust import moments
 

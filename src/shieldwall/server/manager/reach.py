@@ -14,8 +14,11 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import AssignmentFilterId, DeviceId, PolicyId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.targeting import retarget
-from shieldwall.server.storage import aims, assignments, devices, group_members, targets
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.policies import aims, assignments
+from shieldwall.server.storage.policies.aims import ChangeKind
 from shieldwall.server.storage.records import Assignment, AssignmentKind
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import Digest, TenantId
 from shieldwall.contract.status import StatusReport
-from shieldwall.server.storage import statuses
+from shieldwall.server.storage.check_ins import statuses
 
 
 class Reporting(Protocol):

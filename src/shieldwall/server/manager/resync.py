@@ -14,8 +14,9 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.inventory.nonces import BadNonceError, NonceSealer
 from shieldwall.server.manager import clone_watch
 from shieldwall.server.manager.turns import CallingDevice, speaking
-from shieldwall.server.storage import check_ins, nonces
-from shieldwall.server.storage.sightings import SightingKind
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.devices.sightings import SightingKind
+from shieldwall.server.storage.onboarding import nonces
 
 
 def resync(

@@ -24,9 +24,10 @@ from shieldwall.server.manager.reach import Reach
 from shieldwall.server.manager.references import addresses_of
 from shieldwall.server.manager.saving import Saving
 from shieldwall.server.manager.signing import Signatures, Wants
-from shieldwall.server.storage import policies, reusable_settings, targets
-from shieldwall.server.storage.aims import ChangeKind
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.policies import policies, reusable_settings
+from shieldwall.server.storage.policies.aims import ChangeKind
 from shieldwall.server.storage.records import Page, Policy, ReusableSetting
 
 _MOST_DESCRIPTION: Final = 1_024

@@ -14,8 +14,8 @@ from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.server.manager.drafts import PolicyDraft
-from shieldwall.server.storage import policies, revisions
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.policies import policies, revisions
 from shieldwall.server.storage.records import Page, Policy, PolicyRevision
 from shieldwall.trust import strict_base64
 

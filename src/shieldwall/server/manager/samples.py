@@ -13,7 +13,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.ids import TenantId
 from shieldwall.contract.kinds import learned
 from shieldwall.server.manager.figures import Figures
-from shieldwall.server.storage import fleet_samples
+from shieldwall.server.storage.fleets import fleet_samples
 
 EVERY: Final = timedelta(minutes=5)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

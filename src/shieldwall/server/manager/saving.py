@@ -18,7 +18,7 @@ from shieldwall.server.manager.publishing import Published, Publishing, publishe
 from shieldwall.server.manager.revisions import document_of
 from shieldwall.server.manager.secrets import sealed
 from shieldwall.server.manager.signing import Signatures
-from shieldwall.server.storage import policies, reusable_settings, revisions
+from shieldwall.server.storage.policies import policies, reusable_settings, revisions
 from shieldwall.server.storage.records import Policy, PolicyRevision
 
 

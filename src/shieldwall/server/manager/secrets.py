@@ -16,7 +16,7 @@ from shieldwall.catalog.findings import Finding
 from shieldwall.contract.settings import SimpleValue
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.rewriting import Settings, rewritten
-from shieldwall.server.storage import secrets
+from shieldwall.server.storage.policies import secrets
 
 TOKEN: Final = "encryptedValueToken"  # noqa: S105 - the name of a state, not a secret
 """The state of a value that is the token of a secret."""

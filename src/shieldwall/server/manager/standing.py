@@ -24,9 +24,10 @@ from shieldwall.server.manager.reported import with_reports
 from shieldwall.server.manager.states import said
 from shieldwall.server.manager.statuses import PolicyCounts
 from shieldwall.server.manager.summaries import state_of
-from shieldwall.server.storage import revisions, standings, targets
-from shieldwall.server.storage.inventory_rows import REPAIRED, is_drifted
-from shieldwall.server.storage.standings import Counted
+from shieldwall.server.storage.check_ins import standings, targets
+from shieldwall.server.storage.check_ins.standings import Counted
+from shieldwall.server.storage.inventory.inventory_rows import REPAIRED, is_drifted
+from shieldwall.server.storage.policies import revisions
 
 TROUBLES: Final = (SettingState.ERROR, SettingState.CONFLICT)
 """States that somebody should look at, the gravest first."""

@@ -29,10 +29,11 @@ from shieldwall.server.directory.devices import get_device
 from shieldwall.server.manager.policies import document_of, get_policy
 from shieldwall.server.manager.reported import with_reports
 from shieldwall.server.manager.states import Said, said
-from shieldwall.server.storage import check_ins, revisions, standings, statuses, targets
+from shieldwall.server.storage.check_ins import check_ins, standings, statuses, targets
+from shieldwall.server.storage.check_ins.standings import Counted, Standing
 from shieldwall.server.storage.device_records import CheckInState
+from shieldwall.server.storage.policies import revisions
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.standings import Counted, Standing
 
 UNSEEN: Final = "a policy outside your scope"
 """The name of a policy that the caller does not see, where it has a part in what holds on a device."""

@@ -16,9 +16,10 @@ from shieldwall.policy.outcomes import Decided
 from shieldwall.policy.resolve import resolve
 from shieldwall.policy.values import SettingValue
 from shieldwall.server.manager.revisions import document_of
-from shieldwall.server.storage import revisions, targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.policies import revisions
 
 _NOTHING = Target(items=())
 

@@ -12,7 +12,7 @@ from shieldwall.contract.ids import DeviceId, Digest, TenantId
 from shieldwall.contract.status import SettingState, StatusReport, gravest
 from shieldwall.policy.enrollment import Enrollment
 from shieldwall.server.directory.enrollment import enrollments
-from shieldwall.server.storage import check_ins, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
 from shieldwall.server.storage.device_records import CheckInState, Device
 
 

@@ -19,8 +19,9 @@ from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.recoding import decided_otherwise
 from shieldwall.server.manager.catching_up import Unmoved, catch_up, decide_anew, not_known
-from shieldwall.server.storage import aims, rounds, targets
-from shieldwall.server.storage.rounds import Round
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.policies import aims, rounds
+from shieldwall.server.storage.policies.rounds import Round
 
 PORTION: Final = 500
 """Devices that are brought up to date in one transaction: some tens of milliseconds, in which nobody else writes."""

@@ -15,9 +15,10 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import aims, check_ins
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.rows import portions
+from shieldwall.server.storage.policies import aims
+from shieldwall.server.storage.statements.rows import portions
 
 REQUESTED: Final = "device.syncRequested"
 """What the audit trail calls it when somebody asks a device to check in."""

@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.manager.sync import REQUESTED
-from shieldwall.server.storage import audit, check_ins
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import CheckInState
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
-from shieldwall.server.storage.schema import audit_events
+from shieldwall.server.storage.tables.schema import audit_events
 
 SHOWN_FOR: Final = timedelta(hours=1)
 """How long the last sync is worth telling of; one that still waits is told of for ever."""

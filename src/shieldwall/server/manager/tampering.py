@@ -13,8 +13,8 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.messages import CheckInRequest, TamperAttempt
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage import alerts
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.events import alerts
+from shieldwall.server.storage.events.alerts import Alert, Severity
 
 MOST_SHOWN: Final = 20
 """Of the newest attempts so many stand in the details of an alert."""

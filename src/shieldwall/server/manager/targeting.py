@@ -28,13 +28,16 @@ from shieldwall.contract.messages import MANAGED_CODE, UNPROTECTED, WHOLE_MANIFE
 from shieldwall.policy.protection import ProtectionSettings, protection_of
 from shieldwall.server.directory.filter_rules import Narrowing, lets_through
 from shieldwall.server.directory.membership import matching_each, narrowings_in_use
-from shieldwall.server.storage import assignments, check_ins, group_members, protection, targets, tenants
-from shieldwall.server.storage.assignments import AssignedItem
-from shieldwall.server.storage.bulk import MOST_AT_ONCE
+from shieldwall.server.storage.check_ins import check_ins, targets
+from shieldwall.server.storage.check_ins.targets import Targeted
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.policies import assignments
+from shieldwall.server.storage.policies.assignments import AssignedItem
 from shieldwall.server.storage.records import Assignment, AssignmentKind
-from shieldwall.server.storage.rows import portions
-from shieldwall.server.storage.targets import Targeted
+from shieldwall.server.storage.statements.bulk import MOST_AT_ONCE
+from shieldwall.server.storage.statements.rows import portions
+from shieldwall.server.storage.tenants import protection, tenants
 
 
 def items_for(

@@ -15,22 +15,17 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection
 
 from shieldwall.contract.ids import DeviceId, GroupId
-from shieldwall.server.storage import (
-    audit,
-    check_ins,
-    device_events,
-    device_reports,
-    groups,
-    membership_events,
-    sightings,
-)
-from shieldwall.server.storage.device_events import EventRecord
+from shieldwall.server.storage.check_ins import check_ins, device_reports
+from shieldwall.server.storage.check_ins.device_reports import ReportedThen
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.device_reports import ReportedThen
+from shieldwall.server.storage.devices import device_events, sightings
+from shieldwall.server.storage.devices.device_events import EventRecord
+from shieldwall.server.storage.devices.sightings import Sighting, SightingKind
+from shieldwall.server.storage.events import audit
+from shieldwall.server.storage.groups import groups, membership_events
 from shieldwall.server.storage.records import AuditEvent, MembershipEvent, Page
-from shieldwall.server.storage.schema import audit_events
-from shieldwall.server.storage.schema import membership_events as membership_rows
-from shieldwall.server.storage.sightings import Sighting, SightingKind
+from shieldwall.server.storage.tables.schema import audit_events
+from shieldwall.server.storage.tables.schema import membership_events as membership_rows
 
 
 class Source(StrEnum):

@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
 from shieldwall.server.manager.sequence import Numbered, SequenceConflictError, Turn, decide
-from shieldwall.server.storage import check_ins, devices
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import SPEAKING, CheckInState, Device
+from shieldwall.server.storage.devices import devices
 
 AT_ONCE: Final = timedelta(0)
 

@@ -24,9 +24,10 @@ from shieldwall.server.manager.drafts import PolicyDraft, draft_of
 from shieldwall.server.manager.effects import Effect
 from shieldwall.server.manager.revisions import get_policy
 from shieldwall.server.manager.secrets import sealed
-from shieldwall.server.storage import assignments, unfinished_policies
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.unfinished_policies import UnfinishedRecord
+from shieldwall.server.storage.policies import assignments
+from shieldwall.server.storage.portal import unfinished_policies
+from shieldwall.server.storage.portal.unfinished_policies import UnfinishedRecord
 
 KEPT_FOR: Final = timedelta(days=30)
 """How long one is kept that nobody works at."""

@@ -16,7 +16,7 @@ from shieldwall.server.directory import sessions
 from shieldwall.server.directory.access_of_people import access_of
 from shieldwall.server.directory.sessions import SESSION_LIFETIME
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import people
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Session
 
 COOKIE: Final = "__Host-shieldwall"

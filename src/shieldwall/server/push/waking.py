@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from shieldwall.contract.clock import Clock
 from shieldwall.server.push.tokens import publisher_token, subject_of
 from shieldwall.server.settings_file import PushSettings
-from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.sync_requests import Asked, asked
+from shieldwall.server.storage.devices.sync_requests import Asked, asked
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
 from shieldwall.trust.nkeys import KeyUse, name_of
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from shieldwall.server.reporting.explaining import POLICY, SETTING, STATE, UNREA
 from shieldwall.server.reporting.image import FleetImage
 from shieldwall.server.reporting.kinds import Counts, Mask
 from shieldwall.server.reporting.tallies import UNKNOWN, Tallies
-from shieldwall.server.storage import fleet_counts
+from shieldwall.server.storage.check_ins.standings import Counted
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.fleet_counts import MOST_VERSIONS
-from shieldwall.server.storage.inventory_queries import Health
-from shieldwall.server.storage.report_rows import Alike
-from shieldwall.server.storage.standings import Counted
+from shieldwall.server.storage.fleets import fleet_counts
+from shieldwall.server.storage.fleets.fleet_counts import MOST_VERSIONS
+from shieldwall.server.storage.inventory.inventory_queries import Health
+from shieldwall.server.storage.reports.report_rows import Alike
 
 STATES: Final = tuple(SettingState)
 

@@ -20,9 +20,9 @@ from shieldwall.policy.prepared import PreparedPolicy
 from shieldwall.server.manager.contests import Contested, Contesting, ContestKey
 from shieldwall.server.manager.standing import Tally, prepared_policies
 from shieldwall.server.reporting.tallies import Slot, Tallies
-from shieldwall.server.storage import statuses, targets
-from shieldwall.server.storage.report_rows import Alike
-from shieldwall.server.storage.standings import Counted
+from shieldwall.server.storage.check_ins import statuses, targets
+from shieldwall.server.storage.check_ins.standings import Counted
+from shieldwall.server.storage.reports.report_rows import Alike
 
 STATE: Final = "state"
 """``(STATE, state)``: devices that a policy reaches, by their gravest setting."""

@@ -31,9 +31,10 @@ from shieldwall.server.reporting.kinds import TooVariedError
 from shieldwall.server.reporting.quick_figures import figures_of
 from shieldwall.server.reporting.reading import MOST_AT_ONCE, FleetReader, Followed
 from shieldwall.server.reporting.snapshots import Snapshot
-from shieldwall.server.storage import fleet_feed, fleet_images, tenant_sizes
-from shieldwall.server.storage.database import Database, StorageUnavailableError
-from shieldwall.server.storage.fleet_feed import Place
+from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
+from shieldwall.server.storage.fleets import fleet_feed, fleet_images
+from shieldwall.server.storage.fleets.fleet_feed import Place
+from shieldwall.server.storage.tenants import tenant_sizes
 
 FROM_DEVICES: Final = 1_000
 """Tenants with more devices are held; others are counted in the database in milliseconds."""

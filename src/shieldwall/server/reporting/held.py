@@ -25,8 +25,8 @@ from shieldwall.server.reporting.image import Chosen, FleetImage
 from shieldwall.server.reporting.kinds import Mask, Numbers
 from shieldwall.server.reporting.slices import EVERYTHING, Slice, both, fitting, members_of, seen_within
 from shieldwall.server.reporting.tallies import Tallies
-from shieldwall.server.storage.fleet_counts import Counts as DeviceCounts
-from shieldwall.server.storage.report_rows import Alike
+from shieldwall.server.storage.fleets.fleet_counts import Counts as DeviceCounts
+from shieldwall.server.storage.reports.report_rows import Alike
 
 T = TypeVar("T")
 EVERYWHERE: Final = (WHOLE,)

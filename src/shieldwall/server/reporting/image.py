@@ -19,7 +19,7 @@ from shieldwall.server.reporting.counters import Followed, grown, move
 from shieldwall.server.reporting.kinds import Counts, Kinds, Mask, Numbers
 from shieldwall.server.reporting.places import NOWHERE, Keys, Places
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.image_rows import LISTED, STOOD, ImageRow
+from shieldwall.server.storage.fleets.image_rows import LISTED, STOOD, ImageRow
 
 Name = TypeVar("Name", bound=str)
 MOST_LISTED: Final = 400_000

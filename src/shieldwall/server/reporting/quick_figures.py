@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from shieldwall.server.manager.figures import IN_TOUCH, Drift, Eyes, Figures
 from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.reporting.slices import EVERYTHING
-from shieldwall.server.storage import fleet_counts
+from shieldwall.server.storage.fleets import fleet_counts
 
 
 def figures_of(connection: Connection, fleet: HeldFleet, eyes: Eyes) -> Figures | None:

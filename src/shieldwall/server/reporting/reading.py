@@ -21,9 +21,9 @@ from shieldwall.server.manager.figures import IN_TOUCH
 from shieldwall.server.reporting.held import Contact, HeldFleet
 from shieldwall.server.reporting.kinds import TooVariedError
 from shieldwall.server.reporting.places import NumberedPlaces
-from shieldwall.server.storage import fleet_feed, fleet_images
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.fleet_feed import FleetChange, Place, What
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.fleets import fleet_feed, fleet_images
+from shieldwall.server.storage.fleets.fleet_feed import FleetChange, Place, What
 
 CONTACT_SECONDS: Final = 15.0
 MOST_AT_ONCE: Final = 20_000

@@ -12,7 +12,7 @@ from shieldwall.contract.ids import GroupId
 from shieldwall.server.access.grants import DEFAULT_TAG, Scope
 from shieldwall.server.reporting.image import FleetImage, union
 from shieldwall.server.reporting.kinds import Mask
-from shieldwall.server.storage.inventory_rows import SEPARATOR
+from shieldwall.server.storage.inventory.inventory_rows import SEPARATOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

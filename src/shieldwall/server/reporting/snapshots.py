@@ -22,8 +22,8 @@ from shieldwall.contract.ids import GroupId
 from shieldwall.contract.kinds import learned
 from shieldwall.server.reporting.image import FleetImage, ImageState
 from shieldwall.server.settings import write_private
-from shieldwall.server.storage.fleet_feed import Place
-from shieldwall.server.storage.image_rows import LISTED, STOOD
+from shieldwall.server.storage.fleets.fleet_feed import Place
+from shieldwall.server.storage.fleets.image_rows import LISTED, STOOD
 
 _DIGEST: Final = 32
 _FORM: Final = [__version__, 1, *LISTED, *STOOD]

@@ -221,7 +221,7 @@ class AuditEvent:
 class Page:
     """Which part of a listing: at most ``size`` rows after the row named ``after``, the last of the page before.
 
-    ``storage.paging`` reads it. ``where`` are conditions beside those of the listing itself, ``order`` what it is
+    ``statements.paging`` reads it. ``where`` are conditions beside those of the listing itself, ``order`` what it is
     ordered by before the names of its rows, ``place`` the values of the row ``after`` in that order, one a term.
     ``skip`` leaves out so many rows, and ``tally`` is where the number of all rows is asked for.
     """

@@ -12,10 +12,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage import fleet_feed, group_members, tenants
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.fleet_feed import FleetChange, Place, What
-from shieldwall.server.storage.rows import portions
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.fleets import fleet_feed
+from shieldwall.server.storage.fleets.fleet_feed import FleetChange, Place, What
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.statements.rows import portions
+from shieldwall.server.storage.tenants import tenants
 from shieldwall.server.targeting import reading
 from shieldwall.server.targeting.board import Buffer
 from shieldwall.server.targeting.fleet import Fleet

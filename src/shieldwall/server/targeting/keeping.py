@@ -7,10 +7,10 @@ from typing import Final
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.storage import fleet_feed
-from shieldwall.server.storage.bulk import MOST_AT_ONCE
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.fleet_feed import Place
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.fleets import fleet_feed
+from shieldwall.server.storage.fleets.fleet_feed import Place
+from shieldwall.server.storage.statements.bulk import MOST_AT_ONCE
 
 
 class Keeping:

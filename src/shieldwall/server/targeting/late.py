@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.contract.target import Target
-from shieldwall.server.storage.fleet_feed import Place
+from shieldwall.server.storage.fleets.fleet_feed import Place
 from shieldwall.server.targeting.index_figures import IndexFigures
 
 if TYPE_CHECKING:

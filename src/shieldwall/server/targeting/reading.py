@@ -15,11 +15,14 @@ from shieldwall.policy.membership import MembershipRule, parse_rule
 from shieldwall.server.directory.attributes import attributes_from, fields_asked
 from shieldwall.server.directory.filter_rules import Narrowing, narrowing
 from shieldwall.server.manager.targeting import aim_of
-from shieldwall.server.storage import assignments, filters, fleet_devices, group_members, groups, protection, tenants
+from shieldwall.server.storage.check_ins.targets import Targeted
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
-from shieldwall.server.storage.fleet_devices import ReadDevices
+from shieldwall.server.storage.fleets import fleet_devices
+from shieldwall.server.storage.fleets.fleet_devices import ReadDevices
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.policies import assignments, filters
 from shieldwall.server.storage.records import Assignment, AssignmentFilter
-from shieldwall.server.storage.targets import Targeted
+from shieldwall.server.storage.tenants import protection, tenants
 from shieldwall.server.targeting.definitions import AimedPolicy, Definitions
 from shieldwall.server.targeting.fleet import Devices, Trait
 

@@ -25,9 +25,10 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.policy.membership import parse_rule
 from shieldwall.policy.rule_tokens import InvalidRuleError
 from shieldwall.server.directory.group_rules import Moves, preview_among
-from shieldwall.server.storage import aims, fleet_feed
-from shieldwall.server.storage.database import Database
-from shieldwall.server.storage.fleet_feed import Place, What
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.fleets import fleet_feed
+from shieldwall.server.storage.fleets.fleet_feed import Place, What
+from shieldwall.server.storage.policies import aims
 from shieldwall.server.targeting.index_figures import NAMED_IN
 from shieldwall.server.targeting.rule_questions import MOST_UNSURE, RuleQuestion, read_answer
 from shieldwall.server.targeting.shared import BoardReader

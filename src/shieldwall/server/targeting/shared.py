@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.storage.fleet_feed import Place
+from shieldwall.server.storage.fleets.fleet_feed import Place
 from shieldwall.server.targeting.board import Board, BrokenBoardError, id_from
 from shieldwall.server.targeting.hashes import Hash
 from shieldwall.server.targeting.index_figures import IndexFigures

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, Digest, TenantId
-from shieldwall.server.storage import check_ins, fleet_feed, targets
-from shieldwall.server.storage.fleet_feed import What
+from shieldwall.server.storage.check_ins import check_ins, targets
+from shieldwall.server.storage.fleets import fleet_feed
+from shieldwall.server.storage.fleets.fleet_feed import What
 from shieldwall.server.targeting.index_figures import NAMED_IN
 from shieldwall.server.targeting.late import LateHasher, LateReader
 

@@ -22,7 +22,8 @@ from shieldwall.server.manager import sync
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.catching_up import catch_up_all
 from shieldwall.server.manager.policies import Policies, PolicyDraft
-from shieldwall.server.storage import devices, revisions
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.policies import revisions
 from shieldwall.server.storage.records import AssignmentKind, Policy
 from shieldwall.simulator.chance import Chance
 from shieldwall.simulator.core.history import History

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.simulator.chance import Chance
 from shieldwall.simulator.core.history import History
 

@@ -27,7 +27,7 @@ from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.service import SignerService
 from shieldwall.server.signer.tenants import TenantSigners
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
 from shieldwall.simulator.chance import Chance
 from shieldwall.simulator.core.virtual_time import VirtualTime
 

@@ -18,10 +18,11 @@ from shieldwall.contract.ids import DeviceId, Digest
 from shieldwall.contract.kinds import learned
 from shieldwall.contract.messages import CheckInAnswer, CheckInRequest, FetchAnswer, FetchRequest, Manifest
 from shieldwall.contract.strict_json import decode, digest_of, digest_of_bytes
-from shieldwall.server.storage import check_ins, devices, statuses
+from shieldwall.server.storage.check_ins import check_ins, statuses
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.device_schema import alerts as alerts_table
-from shieldwall.server.storage.device_schema import devices as devices_table
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.tables.device_schema import alerts as alerts_table
+from shieldwall.server.storage.tables.device_schema import devices as devices_table
 from shieldwall.simulator.core.administration import Administration
 from shieldwall.simulator.core.history import History
 from shieldwall.simulator.core.server import Reply, SimulatedServer

@@ -20,14 +20,15 @@ from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import PROTOCOL, DeviceFacts
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes
 from shieldwall.server.settings import ServerSettings
-from shieldwall.server.storage import check_ins as check_in_rows
-from shieldwall.server.storage import inventory_rows, statuses
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.check_ins import check_ins as check_in_rows
+from shieldwall.server.storage.check_ins import statuses
 from shieldwall.server.storage.device_records import Device, DeviceState, Registration
-from shieldwall.server.storage.device_schema import check_ins, devices, sightings
-from shieldwall.server.storage.devices import columns_of_device
-from shieldwall.server.storage.rows import portions
-from shieldwall.server.storage.sightings import SightingKind
+from shieldwall.server.storage.devices.devices import columns_of_device
+from shieldwall.server.storage.devices.sightings import SightingKind
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.inventory import inventory_rows
+from shieldwall.server.storage.statements.rows import portions
+from shieldwall.server.storage.tables.device_schema import check_ins, devices, sightings
 from shieldwall.server.system import SystemClock
 from shieldwall.simulator.core.applier import MemoryApplier
 from shieldwall.simulator.core.device import Nowhere

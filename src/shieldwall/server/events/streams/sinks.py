@@ -18,7 +18,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.events.payloads import payload
 from shieldwall.server.events.streams.syslog import MOST_DATAGRAM_BYTES, octet_counted, syslog_message
-from shieldwall.server.storage.outbox import Event
+from shieldwall.server.storage.engine.outbox import Event
 
 CONNECT_SECONDS: Final = 10.0
 WRITE_SECONDS: Final = 30.0

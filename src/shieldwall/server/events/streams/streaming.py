@@ -21,9 +21,10 @@ from shieldwall.server.events.kinds import MISSED
 from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.streams.sinks import Sink
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import outbox, stream_cursors
-from shieldwall.server.storage.outbox import Event
-from shieldwall.server.storage.stream_cursors import StreamCursor
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.engine.outbox import Event
+from shieldwall.server.storage.events import stream_cursors
+from shieldwall.server.storage.events.stream_cursors import StreamCursor
 
 BATCH: Final = 500
 EVERY_SECONDS: Final = 1.0

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from shieldwall.server.events.kinds import MISSED
 from shieldwall.server.events.payloads import payload
-from shieldwall.server.storage.outbox import Event
+from shieldwall.server.storage.engine.outbox import Event
 
 FACILITY: Final = 13
 SD_ID: Final = "shieldwall@32473"

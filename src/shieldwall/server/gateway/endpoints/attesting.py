@@ -31,9 +31,9 @@ from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered, Turn
 from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
-from shieldwall.server.storage import devices
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.devices import devices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,8 +38,8 @@ from shieldwall.server.manager.check_in import (
     Unchanged,
 )
 from shieldwall.server.manager.turns import CallingDevice, OvertakenError
-from shieldwall.server.storage.database import StorageUnavailableError
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
+from shieldwall.server.storage.engine.database import StorageUnavailableError
 
 Answered = TypeVar("Answered")
 

@@ -30,7 +30,7 @@ from shieldwall.server.manager import turns
 from shieldwall.server.manager.goodbye import say_goodbye
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice, DeviceNotActiveError
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
 from shieldwall.trust import moments
 from shieldwall.trust.device_key import thumbprint
 from shieldwall.trust.request_signature import BadSignatureError

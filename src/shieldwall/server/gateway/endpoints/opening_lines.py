@@ -15,7 +15,7 @@ from shieldwall.server.gateway.routes import Access, Route
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.push.tokens import DEVICE_LIFETIME, device_token, subject_of
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
 from shieldwall.trust.nkeys import KeyUse, check_name
 
 _NO_BROKER: Final = Answer(status=204)

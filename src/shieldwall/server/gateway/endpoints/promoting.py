@@ -23,7 +23,7 @@ from shieldwall.server.inventory.promotion import Promotion
 from shieldwall.server.manager import turns
 from shieldwall.server.manager.sequence import Numbered
 from shieldwall.server.manager.turns import CallingDevice
-from shieldwall.server.storage.group_commit import GroupCommit
+from shieldwall.server.storage.check_ins.group_commit import GroupCommit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from shieldwall.server.graph.defender.shapes import ACTION_FIELDS, action_resour
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, page_answer, query_of
 from shieldwall.server.inventory.machine_orders import cancel_order
-from shieldwall.server.storage import machine_actions
+from shieldwall.server.storage.devices import machine_actions
 from shieldwall.server.storage.errors import NotFoundError
 
 _PATH: Final = "/machineactions"

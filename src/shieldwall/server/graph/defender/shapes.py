@@ -16,10 +16,10 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.inventory.machine_ids import machine_id_of
 from shieldwall.server.inventory.machines import Machine
 from shieldwall.server.storage.device_records import Device, DeviceState
-from shieldwall.server.storage.inventory_queries import Health
-from shieldwall.server.storage.machine_actions import STATUS, MachineAction
-from shieldwall.server.storage.report_schema import machine_actions
-from shieldwall.server.storage.schema import check_ins, devices, inventory
+from shieldwall.server.storage.devices.machine_actions import STATUS, MachineAction
+from shieldwall.server.storage.inventory.inventory_queries import Health
+from shieldwall.server.storage.tables.report_schema import machine_actions
+from shieldwall.server.storage.tables.schema import check_ins, devices, inventory
 
 MANAGED_BY: Final = "MicrosoftDefenderForEndpoint"
 _PLATFORMS: Final = {"Windows Server": "WindowsServer"}

@@ -7,7 +7,7 @@ from typing import Final
 from shieldwall.server.graph.fields.described import described
 from shieldwall.server.graph.odata import fields
 from shieldwall.server.graph.schemas.applications import APP_ROLE_ASSIGNMENT, APPLICATION, SERVICE_PRINCIPAL
-from shieldwall.server.storage.schema import apps
+from shieldwall.server.storage.tables.schema import apps
 
 _app = apps.c
 _NAMED: Final = {"displayName": "displayName"}

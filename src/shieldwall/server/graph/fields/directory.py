@@ -11,8 +11,8 @@ from shieldwall.server.graph.odata import fields
 from shieldwall.server.graph.odata.fields import FieldMap, Kind, Property
 from shieldwall.server.graph.resources import MANAGEMENT_TYPE
 from shieldwall.server.storage.device_records import SPEAKING, DeviceState, Registration
-from shieldwall.server.storage.device_schema import registrations
-from shieldwall.server.storage.schema import check_ins, devices, groups, inventory, membership_events
+from shieldwall.server.storage.tables.device_schema import registrations
+from shieldwall.server.storage.tables.schema import check_ins, devices, groups, inventory, membership_events
 
 _row, _device, _known, _group = inventory.c, devices.c, registrations.c, groups.c
 _SEARCHED: Final = {"displayName": "displayName"}

@@ -22,8 +22,8 @@ from shieldwall.server.graph.managed_device_shapes import (
 from shieldwall.server.graph.odata import fields
 from shieldwall.server.graph.odata.fields import Complex, Field, FieldMap, Property, Shown
 from shieldwall.server.storage.device_records import SPEAKING
-from shieldwall.server.storage.folding import Folded
-from shieldwall.server.storage.schema import check_ins, devices, inventory
+from shieldwall.server.storage.tables.folding import Folded
+from shieldwall.server.storage.tables.schema import check_ins, devices, inventory
 
 _AGENTS: Final = (
     "eas",

@@ -9,8 +9,8 @@ from sqlalchemy import case, func, select
 from shieldwall.server.graph.fields.described import described
 from shieldwall.server.graph.odata import fields
 from shieldwall.server.graph.schemas.people import USER
-from shieldwall.server.storage.identity_schema import people
-from shieldwall.server.storage.schema import tenants
+from shieldwall.server.storage.tables.identity_schema import people
+from shieldwall.server.storage.tables.schema import tenants
 
 _person = people.c
 _DOMAIN: Final = select(func.lower(tenants.c.domain)).where(tenants.c.id == _person.tenant_id).scalar_subquery()

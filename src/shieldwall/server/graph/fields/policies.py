@@ -15,8 +15,8 @@ from shieldwall.server.graph.schemas.filters import FILTER, REUSABLE
 from shieldwall.server.graph.schemas.policies import ASSIGNMENT, POLICY, POLICY_DEVICE
 from shieldwall.server.graph.schemas.revisions import CHANGE, REVISION
 from shieldwall.server.graph.schemas.settings import SETTING
-from shieldwall.server.storage.digests import InHex
-from shieldwall.server.storage.schema import (
+from shieldwall.server.storage.tables.digests import InHex
+from shieldwall.server.storage.tables.schema import (
     assignment_filters,
     assignments,
     check_ins,

@@ -15,10 +15,10 @@ from shieldwall.server.graph.schemas.directory import AUTHORITY
 from shieldwall.server.graph.schemas.events import WEBHOOK
 from shieldwall.server.graph.schemas.packages import ENDORSEMENT, OFFBOARDING_PACKAGE, PACKAGE
 from shieldwall.server.graph.schemas.protection import CLEAN_UP_RULE
-from shieldwall.server.storage.alerts import Severity
-from shieldwall.server.storage.device_schema import alerts, device_events
-from shieldwall.server.storage.events_schema import receivers
-from shieldwall.server.storage.schema import devices, inventory, offboarding_packages, onboarding_packages
+from shieldwall.server.storage.events.alerts import Severity
+from shieldwall.server.storage.tables.device_schema import alerts, device_events
+from shieldwall.server.storage.tables.events_schema import receivers
+from shieldwall.server.storage.tables.schema import devices, inventory, offboarding_packages, onboarding_packages
 
 _alert, _package, _leaving, _receiver = alerts.c, onboarding_packages.c, offboarding_packages.c, receivers.c
 _event = device_events.c

@@ -9,7 +9,7 @@ from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.odata.checked import Plain
 from shieldwall.server.graph.odata.fields import Field, Kind
 from shieldwall.server.graph.odata.tree import Literal, LiteralKind
-from shieldwall.server.storage.folding import fold
+from shieldwall.server.storage.tables.folding import fold
 
 _LARGEST: Final = 2**63 - 1
 """What both engines can compare a number with."""

@@ -30,7 +30,7 @@ from shieldwall.server.graph.odata.checked import (
 from shieldwall.server.graph.odata.fields import Kind
 from shieldwall.server.graph.odata.literals import moment_from
 from shieldwall.server.graph.odata.ordering import Ordered
-from shieldwall.server.storage.folding import fold
+from shieldwall.server.storage.tables.folding import fold
 
 Json = dict[str, Any]
 _COMPARING: Final[Mapping[str, Callable[[Any, Any], bool]]] = {

@@ -48,9 +48,9 @@ from shieldwall.server.graph.odata.checked import (
     Value,
 )
 from shieldwall.server.graph.odata.fields import Field, Kind
-from shieldwall.server.storage.columns import Moment
-from shieldwall.server.storage.folding import Folded, fold
-from shieldwall.server.storage.json_lists import values_of
+from shieldwall.server.storage.statements.json_lists import values_of
+from shieldwall.server.storage.tables.columns import Moment
+from shieldwall.server.storage.tables.folding import Folded, fold
 
 _ESCAPE: Final = "\\"
 _MILLISECOND: Final = timedelta(milliseconds=1)

@@ -18,7 +18,7 @@ from shieldwall.server.graph.odata.ordering import Ordered, checked_order, parse
 from shieldwall.server.graph.odata.parse import parse_filter
 from shieldwall.server.graph.odata.tree import Comparison, Every, Literal, Node, Path
 from shieldwall.server.graph.reports.columns import LOCALIZED, MOST_KINDS, Column, Type
-from shieldwall.server.storage.folding import fold
+from shieldwall.server.storage.tables.folding import fold
 
 DEFAULT_ROWS: Final = 1_000
 MOST_ROWS: Final = 10_000

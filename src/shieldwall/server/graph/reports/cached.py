@@ -23,10 +23,10 @@ from shieldwall.server.graph.reports.known import named
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, empty, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.reports import CACHED_REPORT, TABLE_ANSWER
-from shieldwall.server.storage import kept_reports
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.kept_reports import CachedReport
-from shieldwall.server.storage.report_schema import cached_reports
+from shieldwall.server.storage.reports import kept_reports
+from shieldwall.server.storage.reports.kept_reports import CachedReport
+from shieldwall.server.storage.tables.report_schema import cached_reports
 
 LIFETIME: Final = timedelta(days=2)
 MOST_KEPT: Final = 500

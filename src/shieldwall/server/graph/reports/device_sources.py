@@ -23,9 +23,9 @@ from shieldwall.server.graph.reports.sources import (
 from shieldwall.server.graph.reports.tables import Row, grouped
 from shieldwall.server.graph.resources import moment
 from shieldwall.server.manager.policy_reports import StateOfAlike, states_of_policy
-from shieldwall.server.storage import report_rows
 from shieldwall.server.storage.order_terms import OrderTerm
-from shieldwall.server.storage.report_rows import Alike, DeviceRow, RowsWanted
+from shieldwall.server.storage.reports import report_rows
+from shieldwall.server.storage.reports.report_rows import Alike, DeviceRow, RowsWanted
 
 _MOST_GROUPED: Final = 1_000_000
 _STATES: Final = frozenset({"PolicyStatus", "ReportStatus"})

@@ -30,10 +30,10 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.reports import EXPORT_JOB
 from shieldwall.server.openapi.description import Answer
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import kept_reports
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.kept_reports import ExportJob
-from shieldwall.server.storage.report_schema import export_jobs
+from shieldwall.server.storage.reports import kept_reports
+from shieldwall.server.storage.reports.kept_reports import ExportJob
+from shieldwall.server.storage.tables.report_schema import export_jobs
 
 LIFETIME: Final = timedelta(hours=1)
 DOWNLOADS: Final = f"{UNLOGGED_BELOW}reports"

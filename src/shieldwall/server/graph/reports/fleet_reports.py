@@ -37,8 +37,10 @@ from shieldwall.server.reporting.counting import Protection
 from shieldwall.server.reporting.held import DeviceFigures
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import fleet_counts, inventory_slices, policies
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.fleets import fleet_counts
+from shieldwall.server.storage.inventory import inventory_slices
+from shieldwall.server.storage.policies import policies
 from shieldwall.server.storage.records import PolicyHead
 
 

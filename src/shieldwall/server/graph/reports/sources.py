@@ -15,8 +15,8 @@ from shieldwall.server.graph.reports.asking import Asked, Checked, check
 from shieldwall.server.graph.reports.columns import Column, Type, text
 from shieldwall.server.graph.reports.tables import Row, decided, fitting
 from shieldwall.server.reporting.held import HeldFleet
-from shieldwall.server.storage import policies
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.policies import policies
 from shieldwall.server.storage.records import PolicyHead
 
 NOBODY: Final[Row] = {"UPN": None, "UserId": None, "UserName": None}

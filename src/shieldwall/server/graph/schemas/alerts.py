@@ -22,9 +22,9 @@ from shieldwall.server.openapi.shapes import (
     said,
     word,
 )
-from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import Health
+from shieldwall.server.storage.events.alerts import Severity
+from shieldwall.server.storage.inventory.inventory_queries import Health
 
 ALERT: Final = resource(
     "Alert",

@@ -40,7 +40,7 @@ from shieldwall.server.openapi.shapes import (
     word,
 )
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState, Registration
-from shieldwall.server.storage.inventory_queries import Health
+from shieldwall.server.storage.inventory.inventory_queries import Health
 
 ENROLLMENT: Final = Component(
     "Enrollment",

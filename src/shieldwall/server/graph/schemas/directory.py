@@ -21,7 +21,7 @@ from shieldwall.server.openapi.shapes import (
     word,
 )
 from shieldwall.server.storage.device_records import DeviceState, Registration, TrustType
-from shieldwall.server.storage.registrations import RegistrationSource
+from shieldwall.server.storage.devices.registrations import RegistrationSource
 
 _IDENTIFIER: Final = record(
     {

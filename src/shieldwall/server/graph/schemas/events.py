@@ -21,7 +21,7 @@ from shieldwall.server.openapi.shapes import (
     text,
     word,
 )
-from shieldwall.server.storage.receivers import DeliveryState
+from shieldwall.server.storage.events.receivers import DeliveryState
 
 _WEBHOOK: Final = {
     "id": ID,

@@ -23,8 +23,8 @@ from shieldwall.server.openapi.shapes import (
     word,
 )
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState
-from shieldwall.server.storage.inventory_facets import FACETS
-from shieldwall.server.storage.inventory_queries import Health, Sort
+from shieldwall.server.storage.inventory.inventory_facets import FACETS
+from shieldwall.server.storage.inventory.inventory_queries import Health, Sort
 
 _TEXT: Final = text(minLength=1, maxLength=256)
 _YES_NO: Final = word("true", "false")

@@ -16,7 +16,7 @@ from shieldwall.server.inventory.machine_queries import (
     read_order,
 )
 from shieldwall.server.portal.devices.device_words import COLUMNS, Column
-from shieldwall.server.storage.inventory_queries import Filter, Order
+from shieldwall.server.storage.inventory.inventory_queries import Filter, Order
 
 _COLUMN: Final = "column"
 _AFTER: Final = "after"

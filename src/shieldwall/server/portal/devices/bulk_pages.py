@@ -28,9 +28,9 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.work.progress import File, Page, Progress, Run
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import devices
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.inventory_queries import Filter
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.inventory.inventory_queries import Filter
 
 _MOST_CHOSEN: Final = 200
 _MOST_SHOWN: Final = 20

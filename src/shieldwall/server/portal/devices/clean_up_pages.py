@@ -25,7 +25,7 @@ from shieldwall.server.portal.forms import whole
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.storage import first_steps
+from shieldwall.server.storage.reports import first_steps
 
 _PATH: Final = "/clean-up"
 _LIMITS: Final = {"shortest": SHORTEST_SILENCE, "longest": LONGEST_SILENCE, "profile": PROFILE_DAYS}

@@ -33,8 +33,9 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.views import EffectiveRow, counts_of, effective_rows
 from shieldwall.server.portal.words import STATES, enrollment, managed_by, registration
-from shieldwall.server.storage import device_reports, packages
+from shieldwall.server.storage.check_ins import device_reports
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.onboarding import packages
 
 _ONE: Final = "/devices/{device_id:str}"
 _READ: Final = SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.OBJECT)

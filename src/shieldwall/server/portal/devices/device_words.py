@@ -9,7 +9,7 @@ from typing import Final
 from shieldwall.server.manager.timeline import Source
 from shieldwall.server.portal.language import marked
 from shieldwall.server.storage.device_records import AttestationLevel, DeviceState
-from shieldwall.server.storage.inventory_queries import Health, Sort
+from shieldwall.server.storage.inventory.inventory_queries import Health, Sort
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,9 @@ from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, 
 from shieldwall.server.portal.views import machine_row
 from shieldwall.server.portal.words import STATES
 from shieldwall.server.sight import caller_of, sight_of
-from shieldwall.server.storage import groups, saved_views
-from shieldwall.server.storage.inventory_queries import Filter
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.inventory.inventory_queries import Filter
+from shieldwall.server.storage.portal import saved_views
 
 PAGE_SIZE: Final = 50
 PATH: Final = "/devices"

@@ -20,8 +20,8 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.paging import page_of, paging
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.storage import registrations as stored_registrations
 from shieldwall.server.storage.device_records import TrustType
+from shieldwall.server.storage.devices import registrations as stored_registrations
 
 _PATH: Final = "/registrations"
 _TRUST_TYPES: Final = (

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.directory.access_of_people import access_of
-from shieldwall.server.storage import first_steps
 from shieldwall.server.storage.identity_records import Person
+from shieldwall.server.storage.reports import first_steps
 
 WELCOME: Final = "/welcome"
 

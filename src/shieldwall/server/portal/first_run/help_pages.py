@@ -27,7 +27,7 @@ from shieldwall.server.portal.first_run.guides.model import SYSTEMS, Guide, Syst
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import check_ins
+from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError
 

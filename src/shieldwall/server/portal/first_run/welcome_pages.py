@@ -28,7 +28,7 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.handouts import handed_out
 from shieldwall.server.portal.settings.package_forms import PLATFORMS
-from shieldwall.server.storage import identity_providers, passkeys
+from shieldwall.server.storage.identity import identity_providers, passkeys
 
 _LIFETIME: Final = timedelta(days=7)
 _USES: Final = 100

@@ -22,7 +22,8 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import group_members, scoping
+from shieldwall.server.storage.access import scoping
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Group
 
 _ONE: Final = "/groups/{group_id:str}"

@@ -38,9 +38,9 @@ from shieldwall.server.portal.work.progress import File, Progress
 from shieldwall.server.portal.work.tables import write_table
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, caller_of, sight_of
-from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage.group_members import count_members
-from shieldwall.server.storage.groups import GroupOrder
+from shieldwall.server.storage.groups import groups as stored_groups
+from shieldwall.server.storage.groups.group_members import count_members
+from shieldwall.server.storage.groups.groups import GroupOrder
 from shieldwall.server.storage.records import Page
 from shieldwall.trust import moments
 

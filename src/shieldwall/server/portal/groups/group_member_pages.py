@@ -36,10 +36,11 @@ from shieldwall.server.portal.work.progress import File, Progress
 from shieldwall.server.portal.work.tables import write_table
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, caller_of, sight_of
-from shieldwall.server.storage import devices as stored_devices
-from shieldwall.server.storage import group_members, inventory_search
 from shieldwall.server.storage.device_records import Device
-from shieldwall.server.storage.group_members import Placed
+from shieldwall.server.storage.devices import devices as stored_devices
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.groups.group_members import Placed
+from shieldwall.server.storage.inventory import inventory_search
 from shieldwall.server.storage.records import MembershipEvent, Page, ProcessingState
 
 _ONE: Final = "/groups/{group_id:str}"

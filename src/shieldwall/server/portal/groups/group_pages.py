@@ -28,8 +28,9 @@ from shieldwall.server.portal.paging import page_of, paging
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import fleets, people
-from shieldwall.server.storage.group_members import count_members
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.groups.group_members import count_members
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.records import Group, Page, ProcessingState
 
 MOST_COUNTED: Final = 50_000

@@ -43,8 +43,9 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import group_members, targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Group, ProcessingState
 
 _PATH: Final = "/groups/{group_id:str}/rule"

@@ -19,9 +19,9 @@ from shieldwall.server.portal.forms import InvalidFormError
 from shieldwall.server.portal.groups.words import KIND_WORDS, OPERATOR_WORDS
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import fleets
-from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage.groups import GroupOrder
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.groups import groups as stored_groups
+from shieldwall.server.storage.groups.groups import GroupOrder
 from shieldwall.server.storage.records import Group, Page
 
 SAMPLES: Final = 10

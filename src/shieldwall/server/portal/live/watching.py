@@ -15,7 +15,7 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.portal.live.topics import WORK
 from shieldwall.server.portal.work.works import Works
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage.fingerprints import fingerprint
+from shieldwall.server.storage.portal.fingerprints import fingerprint
 
 EVERY_SECONDS: Final = 1.0
 SHARE: Final = 5

@@ -28,9 +28,10 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.words import plain
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import alert_lists, alerts, devices
-from shieldwall.server.storage.alert_lists import AlertFilter
-from shieldwall.server.storage.alerts import Alert, Severity
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.events import alert_lists, alerts
+from shieldwall.server.storage.events.alert_lists import AlertFilter
+from shieldwall.server.storage.events.alerts import Alert, Severity
 
 _READ: Final = ResourceAction.READ_ALERTS
 _MOST_COUNTED: Final = 10_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shieldwall.server.portal.language import marked
-from shieldwall.server.storage.alerts import Severity
+from shieldwall.server.storage.events.alerts import Severity
 
 SEVERITIES: Final[Mapping[Severity, str]] = {
     Severity.HIGH: marked("High"),

@@ -15,10 +15,10 @@ from shieldwall.server.manager.figures import Figures
 from shieldwall.server.manager.standing import TROUBLES
 from shieldwall.server.portal.views import counts_of
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import troubled
 from shieldwall.server.storage.records import Page, Policy
-from shieldwall.server.storage.schema import policies as policy_table
-from shieldwall.server.storage.troubled import Troubled
+from shieldwall.server.storage.reports import troubled
+from shieldwall.server.storage.reports.troubled import Troubled
+from shieldwall.server.storage.tables.schema import policies as policy_table
 
 _MOST_DEVICES: Final = 10
 _MOST_POLICIES: Final = 10

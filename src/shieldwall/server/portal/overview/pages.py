@@ -18,8 +18,8 @@ from shieldwall.server.portal.overview.needing import devices_in_trouble, polici
 from shieldwall.server.portal.overview.today import changed_today
 from shieldwall.server.portal.overview.trends import PERIODS, trends
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import alerts
 from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.events import alerts
 
 _AWAITING: Final = (DeviceState.PENDING, DeviceState.QUARANTINED)
 

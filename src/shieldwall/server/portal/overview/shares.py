@@ -13,7 +13,7 @@ from shieldwall.server.manager.figures import Figures
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.reports.words import WITHOUT_POLICY
 from shieldwall.server.portal.words import HEALTH, STATES
-from shieldwall.server.storage.inventory_queries import Health
+from shieldwall.server.storage.inventory.inventory_queries import Health
 
 _MOST: Final = 8
 _MANAGED: Final = "1"

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.directory.audit_trail import details_of, in_words, name_in
-from shieldwall.server.storage import audit
+from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import AuditEvent, Page
-from shieldwall.server.storage.schema import audit_events
+from shieldwall.server.storage.tables.schema import audit_events
 
 _LOOKED_AT: Final = 1_000
 """Events that are read at most; the audit log has them all."""

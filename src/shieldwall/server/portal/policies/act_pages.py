@@ -33,8 +33,8 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import policy_listings
-from shieldwall.server.storage.policy_listings import PoliciesWanted, PolicyOrder
+from shieldwall.server.storage.policies import policy_listings
+from shieldwall.server.storage.policies.policy_listings import PoliciesWanted, PolicyOrder
 from shieldwall.server.storage.records import Page, Policy
 
 _DELETES: Final = SIGNED_IN | needs(ResourceAction.DELETE_POLICIES, Reach.OBJECT)

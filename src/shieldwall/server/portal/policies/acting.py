@@ -21,7 +21,7 @@ from shieldwall.server.portal.handling import Form, PageRequest, Renderer
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
 from shieldwall.server.portal.policies.shown import path_of, seen_state
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import Policy
 
 T = TypeVar("T")

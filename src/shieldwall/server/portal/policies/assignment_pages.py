@@ -31,9 +31,10 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of, sight_of
-from shieldwall.server.storage import assignments as stored
-from shieldwall.server.storage import filters, group_members, groups
-from shieldwall.server.storage.groups import GroupOrder
+from shieldwall.server.storage.groups import group_members, groups
+from shieldwall.server.storage.groups.groups import GroupOrder
+from shieldwall.server.storage.policies import assignments as stored
+from shieldwall.server.storage.policies import filters
 from shieldwall.server.storage.records import AssignmentFilter, AssignmentKind, FilterKind, Group, Page, Policy
 
 _READS: Final = SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.OBJECT)

@@ -35,7 +35,10 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of, sight_of
-from shieldwall.server.storage import assignments, fleets, groups, policies, targets
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.fleets import fleets
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.policies import assignments, policies
 from shieldwall.server.storage.records import AssignmentFilter
 
 _READS: Final = SIGNED_IN | needs(ResourceAction.READ_FILTERS, Reach.OBJECT)

@@ -18,8 +18,8 @@ from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
 from shieldwall.server.portal.views import counts_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import policy_listings
-from shieldwall.server.storage.policy_listings import PoliciesWanted, PolicyOrder
+from shieldwall.server.storage.policies import policy_listings
+from shieldwall.server.storage.policies.policy_listings import PoliciesWanted, PolicyOrder
 from shieldwall.server.storage.records import Page, Policy
 
 NAMES: Final = ("q", "type", "profile", "platform", "assigned", "state", "sort")

@@ -28,8 +28,8 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.work.progress import Page, Progress
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of, sight_of
-from shieldwall.server.storage import fleets
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.fleets import fleets
 
 MOST_AT_ONCE: Final = 20_000
 """Devices whose preview is made while somebody waits for the page."""

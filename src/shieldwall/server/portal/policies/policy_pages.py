@@ -30,7 +30,7 @@ from shieldwall.server.portal.policies.shown import read_policy, shown_policy
 from shieldwall.server.portal.policies.targets import target_rows
 from shieldwall.server.portal.views import SettingRow, counts_of, setting_rows
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import revisions as stored_revisions
+from shieldwall.server.storage.policies import revisions as stored_revisions
 from shieldwall.server.storage.records import Page, Policy
 
 _OPEN: Final = SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.OBJECT)

@@ -33,7 +33,7 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import targets
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import Policy, ReusableSetting
 
 _LISTS: Final = SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.OPEN)

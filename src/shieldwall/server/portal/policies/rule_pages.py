@@ -24,7 +24,7 @@ from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_e
 from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES, CONFLICT_RULES
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.storage import targets
+from shieldwall.server.storage.check_ins import targets
 
 _WRITES: Final = SIGNED_IN | needs(ResourceAction.UPDATE_POLICIES)
 _PUBLISHED: Final = "published"

@@ -18,7 +18,7 @@ from shieldwall.server.portal.handling import PageRequest
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
 from shieldwall.server.portal.views import counts_of
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import assignments
+from shieldwall.server.storage.policies import assignments
 from shieldwall.server.storage.records import Assignment, Policy
 
 

@@ -12,7 +12,8 @@ from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.portal.handling import PageRequest
 from shieldwall.server.portal.policies.words import FILTER_KINDS, KINDS
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import assignments, filters, groups
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.policies import assignments, filters
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind, Group, Policy
 
 _ORDER: Final = (AssignmentKind.ALL_DEVICES, AssignmentKind.INCLUDE, AssignmentKind.EXCLUDE)

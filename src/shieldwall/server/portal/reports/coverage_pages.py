@@ -22,8 +22,8 @@ from shieldwall.server.portal.reports.pages_of_rows import cut
 from shieldwall.server.portal.reports.words import COVERAGE, COVERED, COVERED_STYLES, WITHOUT_POLICY
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage import unreached
 from shieldwall.server.storage.records import Page
+from shieldwall.server.storage.reports import unreached
 
 FILTERS: Final = ("q", "type", "platform", "covered")
 _AT_ONCE: Final = 500

@@ -21,8 +21,8 @@ from shieldwall.server.portal.policies.links import Asked, asked_by
 from shieldwall.server.portal.reports.words import AGENTS, DRIFT, STALE
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight, sight_of
-from shieldwall.server.storage.inventory_queries import Filter, Order, Sort
-from shieldwall.server.storage.inventory_rows import in_order
+from shieldwall.server.storage.inventory.inventory_queries import Filter, Order, Sort
+from shieldwall.server.storage.inventory.inventory_rows import in_order
 from shieldwall.server.storage.records import Page
 
 DRIFT_FILTERS: Final = ("q",)

@@ -26,7 +26,7 @@ from shieldwall.server.portal.reports.words import (
     STALE,
 )
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage.inventory_queries import Health
+from shieldwall.server.storage.inventory.inventory_queries import Health
 
 
 @get("/reports", opt=SIGNED_IN | needs(ResourceAction.VIEW_REPORTS, Reach.LISTED), sync_to_thread=True)

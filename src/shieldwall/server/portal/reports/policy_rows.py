@@ -23,9 +23,9 @@ from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES, CONFLICT_
 from shieldwall.server.portal.views import counts_of
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import policies as stored_policies
-from shieldwall.server.storage import policy_listings
-from shieldwall.server.storage.policy_listings import PoliciesWanted
+from shieldwall.server.storage.policies import policies as stored_policies
+from shieldwall.server.storage.policies import policy_listings
+from shieldwall.server.storage.policies.policy_listings import PoliciesWanted
 from shieldwall.server.storage.records import Page, Policy
 
 TROUBLES: Final = (SettingState.ERROR, SettingState.CONFLICT)

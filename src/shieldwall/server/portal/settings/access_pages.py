@@ -15,7 +15,7 @@ from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, 
 from shieldwall.server.portal.settings.action_words import AREAS, WORDS
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import granted_by, names_of
-from shieldwall.server.storage import people as stored_people
+from shieldwall.server.storage.identity import people as stored_people
 
 _READ: Final = SIGNED_IN | needs(ResourceAction.READ_ROLES)
 _MOST: Final = 500

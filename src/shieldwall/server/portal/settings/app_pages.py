@@ -30,7 +30,7 @@ from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import apps as stored_apps
+from shieldwall.server.storage.identity import apps as stored_apps
 from shieldwall.server.storage.identity_records import App, AppCredential
 from shieldwall.server.storage.records import Page
 

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection
 
 from shieldwall.server.portal.forms import InvalidFormError
-from shieldwall.server.storage import apps, people
-from shieldwall.server.storage.audit_search import AuditSearch
+from shieldwall.server.storage.events.audit_search import AuditSearch
+from shieldwall.server.storage.identity import apps, people
 from shieldwall.server.storage.records import Page, Tenant
 
 FIELDS: Final = ("who", "what", "object", "text", "from", "to")

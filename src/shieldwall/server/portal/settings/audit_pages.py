@@ -32,9 +32,9 @@ from shieldwall.server.portal.settings.audit_asking import asked_in, search_of
 from shieldwall.server.portal.settings.audit_export import KINDS, exporting
 from shieldwall.server.portal.words import plain
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import audit, audit_search
-from shieldwall.server.storage.audit_search import Found
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.events import audit, audit_search
+from shieldwall.server.storage.events.audit_search import Found
 from shieldwall.server.storage.records import AuditEvent
 
 _READ: Final = SIGNED_IN | needs(ResourceAction.READ_AUDIT)

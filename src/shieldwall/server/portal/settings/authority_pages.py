@@ -25,7 +25,7 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.storage.trusted_authorities import AuthorityKind, TrustedAuthority
+from shieldwall.server.storage.tenants.trusted_authorities import AuthorityKind, TrustedAuthority
 from shieldwall.trust.endorsement import read_endorsement_authority
 from shieldwall.trust.existing_keys import read_directory_authority
 

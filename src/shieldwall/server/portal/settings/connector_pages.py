@@ -29,9 +29,12 @@ from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.settings_file import FileStream
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import identity_providers, onboarding_states, outbox, receivers, stream_cursors
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.events import receivers, stream_cursors
+from shieldwall.server.storage.events.receivers import Receiver, Sort
+from shieldwall.server.storage.identity import identity_providers
 from shieldwall.server.storage.identity_records import App
-from shieldwall.server.storage.receivers import Receiver, Sort
+from shieldwall.server.storage.onboarding import onboarding_states
 from shieldwall.server.storage.records import Page
 
 _MANAGE: Final = SIGNED_IN | needs(ResourceAction.UPDATE_EVENTS)

@@ -13,8 +13,10 @@ from shieldwall.server.access.roles import BUILT_IN, Role
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.directory.holdings import Holding
 from shieldwall.server.portal.settings.action_words import AREAS, ActionWords
-from shieldwall.server.storage import groups, people, roles
+from shieldwall.server.storage.access import roles
 from shieldwall.server.storage.access_records import RoleAssignment
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person
 
 

@@ -31,7 +31,7 @@ from shieldwall.server.portal.settings.package_forms import PLATFORMS, WORDS
 from shieldwall.server.portal.settings.ways_in import way_out
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage.offboarding_packages import OffboardingPackageRecord
+from shieldwall.server.storage.onboarding.offboarding_packages import OffboardingPackageRecord
 from shieldwall.trust import strict_base64
 from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME, OffboardingPackage
 

@@ -29,9 +29,10 @@ from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import groups, identity_providers
-from shieldwall.server.storage import passkeys as stored_passkeys
-from shieldwall.server.storage import people as stored_people
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.identity import identity_providers
+from shieldwall.server.storage.identity import passkeys as stored_passkeys
+from shieldwall.server.storage.identity import people as stored_people
 from shieldwall.server.storage.identity_records import Person
 from shieldwall.server.storage.records import Page
 

@@ -16,7 +16,7 @@ from shieldwall.server.manager.protection import InvalidProtectionError
 from shieldwall.server.portal.forms import lines, named_devices
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import Sight
-from shieldwall.server.storage import groups
+from shieldwall.server.storage.groups import groups
 
 ON_OFF: Final = {"on": True, "off": False}
 FOLLOWS: Final = "follows"

@@ -24,7 +24,10 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.protection_forms import MOST_FIELDS, changed, read, written
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.sight import sight_of
-from shieldwall.server.storage import devices, first_steps, groups, targets
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.devices import devices
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.reports import first_steps
 
 _MANY: Final = many_fields(MOST_FIELDS)
 

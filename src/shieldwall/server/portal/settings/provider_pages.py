@@ -27,8 +27,8 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import groups
-from shieldwall.server.storage.identity_providers import IdentityProvider
+from shieldwall.server.storage.groups import groups
+from shieldwall.server.storage.identity.identity_providers import IdentityProvider
 
 _READ: Final = SIGNED_IN | needs(ResourceAction.READ_PEOPLE)
 _MAY: Final = SIGNED_IN | needs(ResourceAction.UPDATE_PEOPLE)

@@ -28,7 +28,7 @@ from shieldwall.server.portal.work.progress import Page, Progress, Run
 from shieldwall.server.portal.work.works import KEPT_FOR
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage.receivers import DELIVERIES_KEPT
+from shieldwall.server.storage.events.receivers import DELIVERIES_KEPT
 
 _READ: Final = SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.OPEN)
 _CLEAN: Final = SIGNED_IN | needs(ResourceAction.DELETE_DEVICES)

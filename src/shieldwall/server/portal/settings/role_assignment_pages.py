@@ -27,7 +27,7 @@ from shieldwall.server.portal.settings.names_of_access import Names, names_of, r
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import role_assignments
+from shieldwall.server.storage.access import role_assignments
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
 
 _PATH: Final = "/role-assignments"

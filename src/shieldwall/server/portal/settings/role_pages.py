@@ -31,7 +31,7 @@ from shieldwall.server.portal.settings.names_of_access import names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import role_assignments
+from shieldwall.server.storage.access import role_assignments
 
 _CREATE: Final = SIGNED_IN | needs(ResourceAction.CREATE_ROLES, sensitive=True)
 _UPDATE: Final = SIGNED_IN | needs(ResourceAction.UPDATE_ROLES, sensitive=True)

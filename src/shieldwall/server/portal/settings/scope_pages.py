@@ -32,7 +32,8 @@ from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.work.progress import File, Progress
 from shieldwall.server.portal.work.tables import write_table
 from shieldwall.server.sight import caller_of, sight_of
-from shieldwall.server.storage import aims, targets
+from shieldwall.server.storage.check_ins import targets
+from shieldwall.server.storage.policies import aims
 
 PLATFORMS: Final = (
     ("windows", "Windows"),

@@ -25,8 +25,9 @@ from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import groups, role_assignments
-from shieldwall.server.storage import scope_tags as stored_tags
+from shieldwall.server.storage.access import role_assignments
+from shieldwall.server.storage.access import scope_tags as stored_tags
+from shieldwall.server.storage.groups import groups
 
 _PATH: Final = "/scope-tags"
 _ONE: Final = _PATH + "/{tag_id:str}"

@@ -13,9 +13,9 @@ from shieldwall.server.inventory.tenant_overview import overview
 from shieldwall.server.portal.handling import PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.sessions import TENANTS
-from shieldwall.server.storage.alerts import Severity
 from shieldwall.server.storage.device_records import DeviceState
-from shieldwall.server.storage.inventory_queries import Health
+from shieldwall.server.storage.events.alerts import Severity
+from shieldwall.server.storage.inventory.inventory_queries import Health
 
 _SEVERITIES: Final = {
     Severity.HIGH: marked("%(num)s high"),

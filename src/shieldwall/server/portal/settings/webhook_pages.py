@@ -29,8 +29,8 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import outbox
-from shieldwall.server.storage.receivers import DeliveryState, Receiver
+from shieldwall.server.storage.engine import outbox
+from shieldwall.server.storage.events.receivers import DeliveryState, Receiver
 
 _READ: Final = SIGNED_IN | needs(ResourceAction.READ_EVENTS)
 _WRITE: Final = SIGNED_IN | needs(ResourceAction.UPDATE_EVENTS)

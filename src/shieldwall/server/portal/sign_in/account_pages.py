@@ -22,11 +22,11 @@ from shieldwall.server.portal.sign_in.browsers import acting_at, browser_in_word
 from shieldwall.server.portal.sign_in.proving import asked, close_question, options_answer, party_of
 from shieldwall.server.portal.sign_in.returning import safe_return
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import identity_providers
-from shieldwall.server.storage import passkeys as stored_passkeys
-from shieldwall.server.storage import sessions as stored_sessions
+from shieldwall.server.storage.identity import identity_providers
+from shieldwall.server.storage.identity import passkeys as stored_passkeys
+from shieldwall.server.storage.identity import sessions as stored_sessions
+from shieldwall.server.storage.identity.sign_in_attempts import Purpose
 from shieldwall.server.storage.identity_records import Person
-from shieldwall.server.storage.sign_in_attempts import Purpose
 
 _OWN: Final = SIGNED_IN | everybody()
 _OWN_SENSITIVE: Final = SIGNED_IN | everybody(sensitive=True)

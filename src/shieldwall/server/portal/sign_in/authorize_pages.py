@@ -46,7 +46,7 @@ from shieldwall.server.portal.sessions import check_form, find_session, principa
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.sign_in.returning import with_return
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import people
+from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import App
 
 _PATH: Final = "/{tenant:str}/oauth2/v2.0/authorize"

@@ -34,10 +34,10 @@ from shieldwall.server.portal.sign_in.proving import (
 )
 from shieldwall.server.portal.sign_in.returning import safe_return, with_return
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import identity_providers
-from shieldwall.server.storage import passkeys as stored_passkeys
+from shieldwall.server.storage.identity import identity_providers
+from shieldwall.server.storage.identity import passkeys as stored_passkeys
+from shieldwall.server.storage.identity.sign_in_attempts import Purpose
 from shieldwall.server.storage.identity_records import ProofMethod
-from shieldwall.server.storage.sign_in_attempts import Purpose
 
 FORM: Final = "shieldwall.form"
 """Where the guard leaves what a form said that it did not let through."""

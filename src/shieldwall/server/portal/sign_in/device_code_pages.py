@@ -21,8 +21,8 @@ from shieldwall.server.portal.rendering import Rendering
 from shieldwall.server.portal.sessions import check_form, find_session
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import people
 from shieldwall.server.storage.errors import NotFoundError
+from shieldwall.server.storage.identity import people
 
 _LONGEST_CODE: Final = 32
 _DECISIONS: Final = frozenset({"yes", "no"})

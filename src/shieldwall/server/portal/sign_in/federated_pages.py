@@ -52,9 +52,9 @@ from shieldwall.server.portal.sign_in.provider_client import ProviderClient
 from shieldwall.server.portal.sign_in.proving import asked
 from shieldwall.server.portal.sign_in.returning import safe_return
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage.identity_providers import IdentityProvider
+from shieldwall.server.storage.identity.identity_providers import IdentityProvider
+from shieldwall.server.storage.identity.sign_in_attempts import Purpose, SignInAttempt
 from shieldwall.server.storage.identity_records import ProofMethod, Session
-from shieldwall.server.storage.sign_in_attempts import Purpose, SignInAttempt
 
 Asking = NamedDependency[ProviderClient]
 CALLBACK: Final = "/sign-in/federated/callback"

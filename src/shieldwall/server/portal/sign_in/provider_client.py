@@ -27,7 +27,7 @@ from shieldwall.server.directory.openid import (
 )
 from shieldwall.server.outgoing.client import Answer, Outgoing
 from shieldwall.server.outgoing.errors import ReceiverUnreachableError
-from shieldwall.server.storage.identity_providers import IdentityProvider
+from shieldwall.server.storage.identity.identity_providers import IdentityProvider
 
 REMEMBERED: Final = timedelta(hours=1)
 ASKED_AGAIN: Final = timedelta(minutes=1)

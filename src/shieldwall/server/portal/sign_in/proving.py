@@ -17,8 +17,8 @@ from shieldwall.server.directory.relying_party import RelyingParty
 from shieldwall.server.portal.rendering import HEADERS
 from shieldwall.server.portal.sign_in.browsers import Connection, acting_at, secret_for, secret_of
 from shieldwall.server.services import AdminServices
+from shieldwall.server.storage.identity.sign_in_attempts import Purpose, SignInAttempt
 from shieldwall.server.storage.identity_records import Person
-from shieldwall.server.storage.sign_in_attempts import Purpose, SignInAttempt
 
 
 def party_of(services: AdminServices) -> RelyingParty:

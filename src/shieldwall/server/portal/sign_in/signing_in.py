@@ -34,11 +34,11 @@ from shieldwall.server.portal.sign_in.proving import (
 )
 from shieldwall.server.portal.sign_in.returning import OVERVIEW, safe_return, with_return
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import passkeys as stored_passkeys
-from shieldwall.server.storage import people as stored_people
+from shieldwall.server.storage.identity import passkeys as stored_passkeys
+from shieldwall.server.storage.identity import people as stored_people
+from shieldwall.server.storage.identity.sign_in_attempts import Purpose
 from shieldwall.server.storage.identity_records import ProofMethod, Session
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.storage.sign_in_attempts import Purpose
 
 _LONGEST_CODE: Final = 128
 _LONGEST_NAME: Final = 256

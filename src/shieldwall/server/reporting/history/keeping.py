@@ -15,8 +15,9 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.reporting.following import FleetReports
 from shieldwall.server.reporting.history.files import HistoryFiles, duckdb_connection
 from shieldwall.server.reporting.history.rows import day_of
-from shieldwall.server.storage import policies, tenants
-from shieldwall.server.storage.database import Database
+from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.policies import policies
+from shieldwall.server.storage.tenants import tenants
 
 FIRST_AFTER_SECONDS: Final = 120.0
 EVERY_SECONDS: Final = 900.0

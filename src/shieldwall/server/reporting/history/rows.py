@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.server.reporting import counting
 from shieldwall.server.reporting.held import HeldFleet
-from shieldwall.server.storage.image_rows import LISTED
+from shieldwall.server.storage.fleets.image_rows import LISTED
 
 NO_POLICY = "noPolicy"
 """The state of devices that no policy reaches."""

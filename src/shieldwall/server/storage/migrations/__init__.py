@@ -1,1 +1,1 @@
-"""How a database got to the schema of today: one revision after another in ``versions``, run by ``storage.migrate``."""
+"""How a database got to the schema of today: one revision after another in ``versions``, run by ``engine.migrate``."""

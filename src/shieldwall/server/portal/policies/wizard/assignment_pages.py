@@ -37,10 +37,10 @@ from shieldwall.server.portal.policies.wizard.steps import (
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.sight import caller_of, sight_of
-from shieldwall.server.storage import filters as stored_filters
-from shieldwall.server.storage import group_members
-from shieldwall.server.storage import groups as stored_groups
-from shieldwall.server.storage.groups import GroupOrder
+from shieldwall.server.storage.groups import group_members
+from shieldwall.server.storage.groups import groups as stored_groups
+from shieldwall.server.storage.groups.groups import GroupOrder
+from shieldwall.server.storage.policies import filters as stored_filters
 from shieldwall.server.storage.records import AssignmentFilter, Group, Page
 
 MOST_COUNTED: Final = 10_000

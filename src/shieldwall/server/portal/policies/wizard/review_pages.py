@@ -53,7 +53,7 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.services import AdminServices
-from shieldwall.server.storage import policies
+from shieldwall.server.storage.policies import policies
 
 SAVE: Final = "save"
 _AGAIN: Final = "again"

@@ -22,7 +22,7 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.sight import caller_of
-from shieldwall.server.storage import policies
+from shieldwall.server.storage.policies import policies
 
 ONE: Final = "/policies/unfinished/{unfinished_id:str}"
 OWN: Final = SIGNED_IN | needs(ResourceAction.READ_POLICIES, Reach.OBJECT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from shieldwall.server.storage.change_triggers import Followed, create, drop
+from shieldwall.server.storage.tables.change_triggers import Followed, create, drop
 
 revision = "0014"
 down_revision = "0013"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from shieldwall.server.storage.fleet_triggers import Watched, What, create, drop
+from shieldwall.server.storage.tables.fleet_triggers import Watched, What, create, drop
 
 revision = "0024"
 down_revision = "0023"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from shieldwall.server.storage.triggers import create_statements, drop
+from shieldwall.server.storage.tables.triggers import create_statements, drop
 
 revision = "0032_0023"
 down_revision = "0031_0023"

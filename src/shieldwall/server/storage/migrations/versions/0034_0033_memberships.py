@@ -10,11 +10,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from shieldwall.server.storage.change_triggers import Followed
-from shieldwall.server.storage.change_triggers import create as follow
-from shieldwall.server.storage.fleet_triggers import Watched, What
-from shieldwall.server.storage.fleet_triggers import create as watch
 from shieldwall.server.storage.migrations.made_anew import columns_of, make_anew
+from shieldwall.server.storage.tables.change_triggers import Followed
+from shieldwall.server.storage.tables.change_triggers import create as follow
+from shieldwall.server.storage.tables.fleet_triggers import Watched, What
+from shieldwall.server.storage.tables.fleet_triggers import create as watch
 
 revision = "0034_0033"
 down_revision = "0033_0023"

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from alembic import op
 
-from shieldwall.server.storage.fleet_triggers import Watched, What, create, drop
 from shieldwall.server.storage.migrations.made_anew import columns_of, make_anew
+from shieldwall.server.storage.tables.fleet_triggers import Watched, What, create, drop
 
 revision = "0036_0035"
 down_revision = "0035_0034"

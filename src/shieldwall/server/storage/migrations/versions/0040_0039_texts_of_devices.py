@@ -10,8 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from shieldwall.server.storage import triggers
 from shieldwall.server.storage.migrations.made_anew import columns_of, make_anew
+from shieldwall.server.storage.tables import triggers
 
 revision = "0040_0039"
 down_revision = "0039_0037"

@@ -13,9 +13,9 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Connection
 
-from shieldwall.server.storage import triggers
-from shieldwall.server.storage.fleet_triggers import Watched, What, create, drop
 from shieldwall.server.storage.migrations.made_anew import columns_of, make_anew
+from shieldwall.server.storage.tables import triggers
+from shieldwall.server.storage.tables.fleet_triggers import Watched, What, create, drop
 
 revision = "0041_0040"
 down_revision = "0040_0039"

@@ -1,0 +1,1 @@
+"""Who may what, and within which scope."""

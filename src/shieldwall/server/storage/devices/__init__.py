@@ -1,0 +1,1 @@
+"""Devices, who they are and what happened to them."""

@@ -1,0 +1,1 @@
+"""Whole fleets read in bulk, and which devices changed since then."""

@@ -1,0 +1,1 @@
+"""Lists of devices: searched, filtered, sorted, counted and cut into pages, all in SQL."""

@@ -1,0 +1,1 @@
+"""How devices come and go: packages, nonces, challenges, and how far each is."""

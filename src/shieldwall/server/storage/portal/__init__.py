@@ -1,0 +1,1 @@
+"""What the admin center keeps for people, and the signs by which its pages see that something changed."""
