@@ -287,6 +287,27 @@ def test_nobody_waits_for_all_who_wait_for_a_database_that_takes_nothing(
     assert numbers(database) == {1}
 
 
+def test_a_disk_that_is_full_is_told_as_that_where_the_whole_transaction_is_undone(
+    database: Database, group_commit: GroupCommit
+) -> None:
+    tries: list[int] = []
+
+    def filling(number: int) -> Callable[[Connection], None]:
+        def work(connection: Connection) -> None:
+            tries.append(number)
+            raw: Any = connection.connection.driver_connection
+            raw.execute("ROLLBACK")  # as SQLite itself does then (lang_transaction.html)
+            raise StorageUnavailableError("database or disk is full")
+
+        return work
+
+    results = asyncio.run(together(group_commit, [filling(1), adding(2), filling(3)]))
+    assert {str(result.cause) for result in results} == {"database or disk is full"}
+    assert tries == [1, 1], "what follows has nothing left to be written into"
+    assert asyncio.run(group_commit.submit(adding(4))) == 4
+    assert numbers(database) == {4}
+
+
 def test_one_that_waits_until_its_time_is_up_leaves_time_for_the_others(
     database: Database, group_commit: GroupCommit
 ) -> None:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
 
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.engine.database import Database, StorageUnavailableError, translated
@@ -198,7 +199,10 @@ def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> _Outc
         with translated():
             result = work(connection)
     except Exception as failure:  # noqa: BLE001 - handed to the one who asked
-        savepoint.rollback()
+        try:
+            savepoint.rollback()
+        except DatabaseError:  # a full disk: SQLite has undone the transaction, and with it what others wrote in it
+            raise failure from None
         return None, failure
     savepoint.commit()
     return result, None
