@@ -22,7 +22,7 @@ from shieldwall.server.inventory.cleaning import EVENTS_KEPT, Cleaning
 from shieldwall.server.manager import device_events as kept
 from shieldwall.server.manager.device_events import LOST, MOST_OPEN
 from shieldwall.server.storage.devices import device_events
-from shieldwall.server.storage.devices.device_events import EventRecord
+from shieldwall.server.storage.devices.device_events import MOST_KEPT, ROOM, EventRecord
 from shieldwall.server.storage.events import alerts
 from shieldwall.server.storage.events.alerts import Alert
 from shieldwall.server.storage.records import Page
@@ -62,6 +62,11 @@ def tell(device: GatewayDevice, *events: dict[str, Any], **members: Any) -> Repl
 def all_of(world: GatewayWorld) -> tuple[EventRecord, ...]:
     with world.services.database.read() as connection:
         return device_events.list_events(connection, world.services.tenant.id, Page(size=5_000))
+
+
+def bounded(monkeypatch: pytest.MonkeyPatch, **bounds: int) -> None:
+    """Keep less of a device than is kept else."""
+    monkeypatch.setattr(device_events.add_new, "__kwdefaults__", {"most": MOST_KEPT, "room": ROOM} | bounds)
 
 
 def alerts_of(world: GatewayWorld) -> tuple[Alert, ...]:
@@ -125,7 +130,7 @@ def test_two_devices_may_use_the_same_ids(world: GatewayWorld, device: GatewayDe
 def test_a_device_cannot_fill_the_server(
     world: GatewayWorld, device: GatewayDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_events.add_new, "__kwdefaults__", {"most": 250})
+    bounded(monkeypatch, most=250)
     quiet = registered(world)
     assert tell(quiet, happened(1, kind="edr.execution", severity="low")).status == 204
     for batch in range(3):
@@ -139,6 +144,27 @@ def test_a_device_cannot_fill_the_server(
     opened = alerts_of(world)
     assert len(opened) == MOST_OPEN + 1
     assert sum(alert.times for alert in opened) == 600
+
+
+@pytest.mark.parametrize("newest_come_last", [True, False])
+def test_a_device_cannot_fill_the_server_with_long_events_either(
+    world: GatewayWorld, device: GatewayDevice, newest_come_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = {f"part{number}": "€" * 2_000 for number in range(20)}
+    bounded(monkeypatch, room=5 * len(strict_json.encode(long).decode()))
+    quiet = registered(world)
+    assert tell(quiet, happened(1, details=long)).status == 204
+    minutes = list(range(8) if newest_come_last else reversed(range(8)))
+    for minute in minutes:
+        told = happened(minute, details=long, at=f"2026-11-20T10:{minute:02}:00Z")
+        assert tell(device, told).status == 204
+    short = [happened(number, at=f"2026-11-20T09:{number:02}:00Z") for number in range(10, 40)]
+    assert tell(device, *short).status == 204
+
+    kept = [each for each in all_of(world) if each.device_id == device.device_id]
+    assert sorted(each.at.minute for each in kept if each.at.hour == 10) == [3, 4, 5, 6, 7]
+    assert len(kept) == 5 + len(short), "what is short is not weighed"
+    assert len([each for each in all_of(world) if each.device_id == quiet.device_id]) == 1
 
 
 @pytest.mark.parametrize(

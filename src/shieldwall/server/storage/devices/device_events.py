@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.storage.records import Page
@@ -18,6 +18,10 @@ from shieldwall.server.storage.tables.device_schema import device_events
 
 MOST_KEPT: Final = 2_000
 """Of one device: what is older goes when more comes, so that none can fill the disk."""
+ORDINARY: Final = 2_048
+"""So many characters of details an event has at most, on average; more is weighed."""
+ROOM: Final = MOST_KEPT * ORDINARY
+"""So many characters of details are kept of one device where they are weighed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +42,16 @@ class EventRecord:
 
 
 def add_new(
-    connection: Connection, device_id: DeviceId, events: Sequence[EventRecord], *, most: int = MOST_KEPT
+    connection: Connection,
+    device_id: DeviceId,
+    events: Sequence[EventRecord],
+    *,
+    most: int = MOST_KEPT,
+    room: int = ROOM,
 ) -> tuple[EventRecord, ...]:
     """Add those events of a device that are not there yet, and return them; its oldest go when it has too many.
 
+    So they do when unusually long ones come, and all together need more ``room``.
     Whoever calls holds the device's row of check-ins, so no other request of the same device comes between.
     """
     distinct = {event.id: event for event in events}
@@ -52,13 +62,16 @@ def add_new(
     if not new:
         return ()
     connection.execute(insert(device_events), [columns_of(event) for event in new])
-    beyond = (
-        select(device_events.c.id)
-        .where(device_events.c.device_id == device_id)
-        .order_by(device_events.c.at.desc(), device_events.c.id)
-        .offset(most)
-    )
+    newest_first = (device_events.c.at.desc(), device_events.c.id)
+    of_device = device_events.c.device_id == device_id
+    beyond = select(device_events.c.id).where(of_device).order_by(*newest_first).offset(most)
     connection.execute(delete(device_events).where(device_events.c.id.in_(beyond)))
+    if sum(len(event.details) for event in new) > ORDINARY * len(new):
+        until = func.sum(func.length(device_events.c.details)).over(order_by=newest_first).label("until")
+        weighed = select(device_events.c.id, until).where(of_device).subquery()
+        connection.execute(
+            delete(device_events).where(device_events.c.id.in_(select(weighed.c.id).where(weighed.c.until > room)))
+        )
     return new
 
 
