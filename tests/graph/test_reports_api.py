@@ -322,6 +322,19 @@ def test_no_log_tells_where_an_export_is(
     assert token not in logged
 
 
+def test_exports_are_bounded_until_their_hour_is_over(
+    graph: Client, world: AdminWorld, policy: PolicyId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shieldwall.server.graph.reports.exports.MOST_KEPT", 2)
+    body = {"reportName": "DeviceStatusesByConfigurationProfile", "filter": about(policy)}
+    answers = [graph.post(f"{REPORTS}/exportJobs", json=body) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 400]
+    assert "At most 2 exports" in answers[2].text
+    assert len(graph.get(f"{REPORTS}/exportJobs").json()["value"]) == 2
+    world.clock.advance(hours=1)
+    assert graph.post(f"{REPORTS}/exportJobs", json=body).status_code == 201
+
+
 def test_an_export_of_nothing_is_refused_before_there_is_an_address(graph: Client) -> None:
     for body in (
         {"reportName": "Surprise"},

@@ -141,6 +141,19 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(tmp_path: Path) -> None:
     database.close()
 
 
+@pytest.mark.parametrize("statement", ["SELECT 1 FROM contracted", "SELECT contracted FROM tenants"])
+def test_who_asks_for_what_a_newer_program_took_away_is_told_to_be_the_older_one(
+    database: Database, statement: str
+) -> None:
+    with pytest.raises(StorageUnavailableError, match="another schema") as raised, database.read() as connection:
+        connection.execute(text(statement))
+    assert "contracted" in raised.value.cause
+    assert "LINE 1" not in raised.value.cause
+    assert "release" in raised.value.advice
+    with database.read() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
 def test_a_damaged_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "damaged.sqlite3").write_bytes(b"This is no database. " * 500)
     damaged = Database.at(tmp_path / "damaged.sqlite3")

@@ -19,6 +19,7 @@ from shieldwall.server.acting_callers import acting_for
 from shieldwall.server.admin_requests import UNLOGGED_BELOW
 from shieldwall.server.authorization import PUBLIC
 from shieldwall.server.graph.describing import answers, creates, lists, shows
+from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.odata.fields import FieldMap, shown, text
 from shieldwall.server.graph.reports.asking import ReportRequest, asked_in, check
 from shieldwall.server.graph.reports.files import ADDED, as_csv, as_json, zipped
@@ -36,6 +37,8 @@ from shieldwall.server.storage.reports.kept_reports import ExportJob
 from shieldwall.server.storage.tables.report_schema import export_jobs
 
 LIFETIME: Final = timedelta(hours=1)
+MOST_KEPT: Final = 1_000
+"""Of one tenant: one every four seconds."""
 DOWNLOADS: Final = f"{UNLOGGED_BELOW}reports"
 _ALL: Final = PATH + "/exportJobs"
 _ONE: Final = _ALL + "/{job_id:str}"
@@ -90,6 +93,8 @@ def create_export_job(services: Services, request: GraphRequest, body: RawBody) 
         _check(Reading(connection=connection, catalog=services.catalog, tenant_id=services.tenant.id), job)
     with services.database.write() as connection:
         kept_reports.remove_expired(connection, services.tenant.id, now)
+        if kept_reports.count_jobs(connection, services.tenant.id) >= MOST_KEPT:
+            raise InvalidRequestError(f"At most {MOST_KEPT} exports are kept at a time, each for an hour.")
         kept_reports.add_job(connection, job)
         acting_for(services, request).record(
             connection, "report.exported", "report", job.id, name=job.report_name, filter=job.filter

@@ -46,6 +46,9 @@ _STATEMENT_ERRORS: Final = (
     *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
 )
 """What is wrong with a statement or its values, and says nothing about the database's health."""
+_NOT_THERE: Final = frozenset({"42P01", "42703"})
+"""SQLSTATE undefined_table and undefined_column; SQLite has words for them alone."""
+_NOT_THERE_IN_WORDS: Final = ("no such table", "no such column")
 
 
 class StorageUnavailableError(ShieldwallError):
@@ -185,16 +188,24 @@ def translated() -> Iterator[None]:
     """Say in our words that the database cannot serve. Raises: StorageUnavailableError."""
     try:
         yield
-    except _STATEMENT_ERRORS:
-        raise
-    except (DatabaseError, InterfaceError) as error:
-        failed_syncs.heed(error.orig)
-        raise StorageUnavailableError(f"The database did not answer: {error.orig}.") from error
-    except sqlite3.DatabaseError as error:  # of what the driver was asked directly
-        failed_syncs.heed(error)
-        raise StorageUnavailableError(f"The database did not answer: {error}.") from error
+    except (DatabaseError, InterfaceError, sqlite3.DatabaseError) as error:  # the last of what was asked of the driver
+        said = getattr(error, "orig", None) or error
+        if _names_what_is_not_there(said):
+            raise StorageUnavailableError(
+                f"The database has another schema than this program: {str(said).splitlines()[0]}.",
+                remedy="Run the program of the release that the database was brought to. Then try again.",
+            ) from error
+        if isinstance(error, _STATEMENT_ERRORS):
+            raise
+        failed_syncs.heed(said)
+        raise StorageUnavailableError(f"The database did not answer: {' '.join(str(said).split())}.") from error
     except PoolTimeoutError as error:
         raise StorageUnavailableError("All connections to the database are in use.") from error
+
+
+def _names_what_is_not_there(said: BaseException) -> bool:
+    """Say whether a statement named a table or column that the database has not, or no longer: a newer program has."""
+    return getattr(said, "sqlstate", None) in _NOT_THERE or str(said).startswith(_NOT_THERE_IN_WORDS)
 
 
 def _sqlite(url: str) -> Engine:

@@ -83,6 +83,12 @@ def add_job(connection: Connection, job: ExportJob) -> None:
     connection.execute(insert(export_jobs).values(columns_of(job, selected=to_text(job.selected))))
 
 
+def count_jobs(connection: Connection, tenant_id: TenantId) -> int:
+    """Return how many jobs a tenant keeps."""
+    query = select(func.count()).select_from(export_jobs).where(export_jobs.c.tenant_id == tenant_id)
+    return connection.scalars(query).one()
+
+
 def find_job(connection: Connection, tenant_id: TenantId, job_id: str) -> ExportJob | None:
     """Return a job of this tenant, or ``None``."""
     query = select(export_jobs).where(export_jobs.c.tenant_id == tenant_id, export_jobs.c.id == job_id)
