@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import typer
@@ -37,6 +38,7 @@ from shieldwall.cli import (
     tenant_commands,
     webhook_commands,
 )
+from shieldwall.cli.starting import asked_for
 
 app: Final = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Open security settings management."
@@ -82,4 +84,4 @@ def shieldwall() -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    asked_for(app, sys.argv[1:])()
