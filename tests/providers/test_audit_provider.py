@@ -245,6 +245,35 @@ def test_rules_come_and_go_and_everything_else_is_as_it_was() -> None:
     assert host.files.get(BEFORE) is None
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_rules_that_auditctl_overlooks_are_taken_out_all_the_same(times: int) -> None:
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    before = dict(kernel.values)
+    rendered = apply(host, provider, ON)
+    kernel.overhears[f"{KEY}networkconfiguration"] = times
+
+    apply(host, provider, {}, dict(rendered.kept))
+
+    assert kernel.rules == []
+    assert kernel.values == before
+
+
+def test_rules_that_stay_are_named_and_taken_out_the_next_time() -> None:
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    before = dict(kernel.values)
+    rendered = apply(host, provider, ON)
+    kernel.overhears[f"{KEY}networkconfiguration"] = 3
+
+    with pytest.raises(AuditRefusedError, match=f"{KEY}networkconfiguration"):
+        apply(host, provider, {}, dict(rendered.kept))
+    provider.activate(host)
+
+    assert kernel.rules == []
+    assert kernel.values == before
+
+
 def test_what_holds_is_asked_of_the_kernel() -> None:
     kernel = Kernel()
     host, provider = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -80,6 +81,8 @@ class Kernel:
         self.values |= {"lost": "0", "backlog_wait_time": "15000", "loginuid_immutable": "0 unlocked"}
         self.rules = list(foreign)
         self.refuses = refuses
+        self.overhears: Counter[str] = Counter()
+        """How many times yet nothing is deleted of a key, though auditctl says so: the list of rules came too late."""
         self.read: Callable[[str], bytes | None] = lambda _path: None
 
     def __call__(self, words: Sequence[str], _stdin: bytes) -> Completed:
@@ -97,6 +100,8 @@ class Kernel:
             case ["-R", path]:
                 for line in (self.read(path) or b"").decode().splitlines():
                     self.take(line.split())
+            case ["-D", "-k", key] if self.overhears[key]:
+                self.overhears[key] -= 1
             case ["-D", "-k", key]:
                 self.rules = [rule for rule in self.rules if not rule.endswith((f"key={key}", f"-k {key}"))]
             case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -15,6 +15,7 @@ AUDITD: Final = PurePosixPath("/etc/audit/auditd.conf")
 """Where this is, there is an audit daemon that loads rules at every start and writes down what they find."""
 
 NOT_INSTALLED: Final = "Auditing needs auditd, which is not on this device."
+_ATTEMPTS: Final = 3
 _IMMUTABLE: Final = "The audit rules are locked until the next restart (auditctl -e 2); they are loaded then."
 
 
@@ -35,13 +36,30 @@ def load(host: Host, path: PurePosixPath, keys: Iterable[str]) -> None:
     if auditctl is None or _enabled(host, auditctl) == "2":
         return
     wanted = host.read_file(path)
-    loaded = _loaded(host, auditctl)
-    if wanted is None and not loaded & set(keys):
-        return
-    for key in sorted(loaded & set(keys)):
-        host.run([auditctl, "-D", "-k", key])
+    take_out(host, auditctl, frozenset(keys).__contains__)
     if wanted is not None:
         host.run([auditctl, "-R", str(host.locate(path))])
+
+
+def listing(host: Host, auditctl: str) -> str:
+    """Return what auditctl says of the rules that the kernel holds. Raises: HostError."""
+    return host.run([auditctl, "-l"]).stdout.decode(errors="replace")
+
+
+def take_out(host: Host, auditctl: str, is_ours: Callable[[str], bool]) -> frozenset[str]:
+    """Take all rules with keys of ours out of the kernel, and return the keys of those that stay.
+
+    Several times, if need be: on a machine under pressure auditctl has been seen to leave all rules of a key in place.
+
+    Raises:
+        HostError: auditctl did not run to its end.
+    """
+    for _ in range(_ATTEMPTS):
+        if not (held := _held(host, auditctl, is_ours)):
+            return held
+        for key in sorted(held):
+            host.run([auditctl, "-D", "-k", key])
+    return _held(host, auditctl, is_ours)
 
 
 def observe(host: Host, key: str) -> Observation:
@@ -71,4 +89,8 @@ def _enabled(host: Host, auditctl: str) -> str:
 
 
 def _loaded(host: Host, auditctl: str) -> frozenset[str]:
-    return keys_in(host.run([auditctl, "-l"]).stdout.decode(errors="replace"))
+    return keys_in(listing(host, auditctl))
+
+
+def _held(host: Host, auditctl: str, is_ours: Callable[[str], bool]) -> frozenset[str]:
+    return frozenset(filter(is_ours, _loaded(host, auditctl)))

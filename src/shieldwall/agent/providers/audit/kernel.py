@@ -12,6 +12,7 @@ from msgspec import Struct
 from shieldwall.agent.edr.rules import KEY
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
+from shieldwall.agent.providers.audit_loading import listing, take_out
 from shieldwall.agent.providers.audit_rules import keys_in
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.contract.kinds import learned
@@ -61,12 +62,11 @@ class Kernel(Struct, frozen=True, kw_only=True):
 
     def listing(self) -> Sequence[str]:
         """Return the rules that the kernel holds. Raises: HostError."""
-        said = self.host.run([self.auditctl, "-l"]).stdout.decode(errors="replace")
-        return [line for line in said.splitlines() if line.startswith("-")]
+        return [line for line in listing(self.host, self.auditctl).splitlines() if line.startswith("-")]
 
     def our_keys(self) -> frozenset[str]:
         """Return the keys of our rules that the kernel holds. Raises: HostError."""
-        return frozenset(key for key in keys_in("\n".join(self.listing())) if key.startswith(KEY))
+        return frozenset(key for key in keys_in(listing(self.host, self.auditctl)) if key.startswith(KEY))
 
     def load(self, rules: PurePosixPath, *, lock: bool) -> None:
         """Make the kernel hold the rules of a file in the place of all of ours, and write down what they find.
@@ -82,8 +82,14 @@ class Kernel(Struct, frozen=True, kw_only=True):
             self._tell("-e", LOCKED)
 
     def let_go(self) -> None:
-        """Take our rules out, and give back what was kept before them. Raises: HostError."""
-        self._remove()
+        """Take our rules out, and give back what was kept before them.
+
+        Raises:
+            AuditRefusedError: some rules stay; nothing is given back yet.
+            HostError: auditctl did not run to its end.
+        """
+        if left := self._remove():
+            raise AuditRefusedError(f"The kernel does not let go of the rules of {', '.join(sorted(left))}.")
         content = self.host.read_file(BEFORE)
         if content is None:
             return
@@ -100,9 +106,8 @@ class Kernel(Struct, frozen=True, kw_only=True):
             kept = {name: value for name, value in self.status().items() if name in {*_GIVEN_BACK, "enabled"}}
             self.host.write_file(BEFORE, msgspec.json.encode(kept), mode=0o600)
 
-    def _remove(self) -> None:
-        for key in sorted(self.our_keys()):
-            self._tell("-D", "-k", key)
+    def _remove(self) -> frozenset[str]:
+        return take_out(self.host, self.auditctl, lambda key: key.startswith(KEY))
 
     def _tell(self, *words: str) -> bool:
         return self.host.run([self.auditctl, *words]).returncode == 0
