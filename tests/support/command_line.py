@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.loaded_program import LoadedProgram
 from tests.support.ports import free_port
 from tests.support.samples import a_device
 from typer.testing import CliRunner
@@ -26,6 +27,8 @@ from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.devices import devices
 
 PROGRAM: Final = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()")
+_PLAIN: Final = {"COLUMNS": "200", "NO_COLOR": "1"}
+_SHIELDWALL: Final = LoadedProgram("shieldwall.cli.shieldwall:main", {**os.environ, **_PLAIN})
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,7 @@ class CommandLine:
     public_url: str
 
     def __call__(self, *words: str, status: int | None = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "SHIELDWALL_CONFIG": str(self.config), "COLUMNS": "200", "NO_COLOR": "1"}
-        done = subprocess.run(
-            [*PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False, env=environment, input=stdin
-        )
+        done = _SHIELDWALL(words, {**os.environ, **_PLAIN, "SHIELDWALL_CONFIG": str(self.config)}, stdin)
         assert status is None or done.returncode == status, f"{words}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.loaded_program import LoadedProgram
+
 SECONDS: Final = 60
+_ENVIRONMENT: Final = {"PATH": "/usr/bin"}
+_SHIELDWALL_AGENT: Final = LoadedProgram("shieldwall.cli.shieldwall_agent:main", _ENVIRONMENT)
 
 
 @dataclass
@@ -24,14 +28,15 @@ class Device:
     package: Path
 
     def command(self, *words: str) -> list[str]:
-        places = ["--root", str(self.root), "--state", str(self.state)]
         program = "from shieldwall.cli.shieldwall_agent import main; main()"
-        return [sys.executable, "-c", program, *words, *places]
+        return [sys.executable, "-c", program, *words, *self._places]
+
+    @property
+    def _places(self) -> list[str]:
+        return ["--root", str(self.root), "--state", str(self.state)]
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=SECONDS, check=False, env={"PATH": "/usr/bin"}
-        )
+        return _SHIELDWALL_AGENT([*words, *self._places], _ENVIRONMENT)
 
     def json(self, *words: str) -> Any:
         return json.loads(self(*words, "--json").stdout)

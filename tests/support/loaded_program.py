@@ -1,0 +1,141 @@
+"""A program that loads its modules once and then runs as often as it is asked to, each time in a process of its own.
+
+What a command does takes a tenth of a second, and loading what it is made of three times that; tests run hundreds of
+them. Such a run has its own arguments, environment, files and end, as one that was started has.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+_RUN: Final = "from tests.support.loaded_program import serve; serve({!r}, {})()"
+_MOST_BYTES: Final = 131_072
+_SECONDS: Final = 60
+
+
+class LoadedProgram:
+    """Starts what ``main``, a ``module:function``, does."""
+
+    def __init__(self, main: str, environment: Mapping[str, str]) -> None:
+        """``environment`` holds while it loads; each run has its own."""
+        self._main = main
+        self._environment = environment
+        self._asked: socket.socket | None = None
+
+    def __call__(
+        self, words: Sequence[str], environment: Mapping[str, str], stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end. Raises: TimeoutError: it did not end within a minute, and was killed."""
+        if self._asked is None:
+            self._asked = self._load()
+        files = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
+        here, there = socket.socketpair()
+        with here:
+            os.pwrite(files[0], stdin.encode(), 0)
+            request = json.dumps({"words": words, "environment": dict(environment), "directory": str(Path.cwd())})
+            with there:
+                socket.send_fds(self._asked, [request.encode()], [*files, there.fileno()])
+            here.settimeout(_SECONDS)
+            status = _status(here)
+        _, stdout, stderr = (_content(each) for each in files)
+        return subprocess.CompletedProcess(list(words), status, stdout, stderr)
+
+    def _load(self) -> socket.socket:
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with there:
+            loaded = subprocess.Popen(
+                [sys.executable, "-c", _RUN.format(self._main, there.fileno())],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[there.fileno()],
+            )
+        atexit.register(_end, loaded, here)
+        return here
+
+
+def _end(loaded: subprocess.Popen[bytes], asking: socket.socket) -> None:
+    asking.close()
+    loaded.wait()
+
+
+def _status(keeper: socket.socket) -> int:
+    """Return the exit status that the keeper of a run tells, after its process id."""
+    with keeper.makefile("r") as told:
+        process = int(told.readline())
+        try:
+            return int(told.readline())
+        except TimeoutError:
+            os.kill(process, signal.SIGKILL)
+            raise
+
+
+def _content(file: int) -> str:
+    with open(file, newline=None) as stream:
+        stream.seek(0)
+        return stream.read()
+
+
+def serve(main: str, asked: int) -> Callable[[], Any]:
+    """Load ``main``, and return it in each process that shall run it; end once nobody can ask any more."""
+    module, name = main.split(":")
+    found: Callable[[], Any] = getattr(import_module(module), name)
+    _rehearse(found)
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers
+    with socket.socket(fileno=asked) as requests:
+        while True:
+            request, files, _, _ = socket.recv_fds(requests, _MOST_BYTES, 4)
+            if not request:
+                sys.exit()
+            if os.fork() == 0:
+                break
+            for file in files:
+                os.close(file)
+    return _keep(found, json.loads(request), files)
+
+
+def _rehearse(main: Callable[[], Any]) -> None:
+    """Let it load what it loads when it runs."""
+    sys.argv = ["-c", "--help"]
+    with suppress(SystemExit):
+        main()
+    sys.stdout.flush()
+
+
+def _keep(main: Callable[[], Any], request: Mapping[str, Any], files: Sequence[int]) -> Callable[[], Any]:
+    """Return in the process that runs ``main``; the other one waits for its end and tells the status."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    *streams, told = files
+    process = os.fork()
+    if process:
+        _tell_end(process, told)
+    os.close(told)
+    for number, file in enumerate(streams):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(request["directory"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = ["-c", *request["words"]]
+    return main
+
+
+def _tell_end(process: int, told: int) -> NoReturn:
+    os.write(told, f"{process}\n".encode())
+    _, status = os.waitpid(process, 0)
+    os.write(told, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
