@@ -43,7 +43,9 @@ def measure(home: Path, *, quick: bool = False) -> list[Figure]:
 
 def _measured(measured: Measured, fleet: int) -> list[Figure]:
     fill(measured.database, fleet)
-    twins.clear_suspects(measured.database, TENANT)  # as a server does every five minutes (``server/sampling.py``)
+    twins.clear_suspects(
+        measured.database, TENANT
+    )  # as a server does every five minutes (``server/periodic/sampling.py``)
     measured.settle()
     everybody = filter_at(NOW)
     plain = _pages(measured, everybody, Order())

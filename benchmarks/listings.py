@@ -23,13 +23,13 @@ from benchmarks.engines import Measured, on_both
 from benchmarks.figures import Bar, Engine, Figure, percentile
 from benchmarks.inventory import NOW, TENANT, fill
 from shieldwall.server.access.grants import FULL
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.graph.directory_devices import directory_rows
 from shieldwall.server.graph.fields.directory import DEVICE_FIELDS
 from shieldwall.server.graph.fields.managed_devices import MANAGED_DEVICE_FIELDS
 from shieldwall.server.graph.machine_shapes import device_resources
 from shieldwall.server.graph.odata.fields import FieldMap
 from shieldwall.server.graph.query import Query, parse_query
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.engine.database import Database
 

@@ -28,9 +28,10 @@ from tests.support.admin import AdminWorld, Client, admin_world_over, create_adm
 from benchmarks.engines import Measured, on_both
 from benchmarks.figures import Bar, Engine, Figure
 from benchmarks.large_tenants import fill
-from shieldwall.server.authorization import authorization_of, handlers_of
+from shieldwall.server.access.authorization import authorization_of
+from shieldwall.server.admin.declared_routes import handlers_of
+from shieldwall.server.periodic.sampling import Sampling
 from shieldwall.server.portal.sessions import ADMINISTRATOR
-from shieldwall.server.sampling import Sampling
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.system import new_id
 

@@ -35,11 +35,11 @@ from benchmarks.engines import Measured, on_both
 from benchmarks.figures import Bar, Figure
 from benchmarks.portal import kept_tenant, opened_over
 from benchmarks.programs import SHIELDWALL, resident_bytes, run, wait_for_port
-from shieldwall.server.gateway_process import spare_collections
-from shieldwall.server.listener import Listener
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.listening.listener import Listener
 from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.manager.standing import standing_of_fleet
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.processes.gateway_process import spare_collections
 from shieldwall.server.reporting.following import FleetReports
 from shieldwall.server.reporting.held import HeldFleet
 

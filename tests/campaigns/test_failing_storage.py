@@ -28,7 +28,7 @@ from tests.support.postgresql import find_programs
 from tests.support.private_namespaces import mount, privately
 from tests.support.storm_server import StormServer
 
-from shieldwall.server.replacements import Cause, counted
+from shieldwall.server.observing.replacements import Cause, counted
 
 LONGEST_SECONDS = 60.0
 HEALS_SECONDS = 10.0

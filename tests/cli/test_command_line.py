@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 
 from shieldwall.cli.shieldwall import app
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.configuration.settings import load
 from shieldwall.server.main import open_services
-from shieldwall.server.settings import load
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.devices import devices
 
@@ -209,7 +209,8 @@ def test_the_command_line_loads_no_part_of_the_server_that_it_does_not_need() ->
     loaded = set(done.stdout.split())
     assert not loaded & {"httpx", "litestar", "sqlalchemy", "rich.table", "cryptography", "granian", "structlog"}
     # What a server can be told, and no more.
-    light = {f"shieldwall.server.{name}" for name in ("roles", "settings", "settings_file", "throttling")}
+    named = ("access", "access.throttling", "configuration", "configuration.roles", "configuration.settings")
+    light = {f"shieldwall.server.{name}" for name in (*named, "configuration.settings_file")}
     assert {name for name in loaded if name.startswith("shieldwall.server.")} <= light
     assert PROGRAM[0] == sys.executable
 

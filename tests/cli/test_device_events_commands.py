@@ -7,8 +7,8 @@ from tests.cli.test_machine_commands import added
 from tests.support.command_line import CommandLine
 
 from shieldwall.contract.ids import DeviceId
+from shieldwall.server.configuration.settings import load
 from shieldwall.server.main import open_services
-from shieldwall.server.settings import load
 from shieldwall.server.storage.devices import device_events
 from shieldwall.server.storage.devices.device_events import EventRecord
 

@@ -12,8 +12,8 @@ from tests.support.other_directory import OtherDirectory, a_key
 from tests.support.samples import a_device, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.configuration.settings import load
 from shieldwall.server.main import open_services
-from shieldwall.server.settings import load
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.devices import devices

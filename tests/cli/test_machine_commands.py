@@ -14,8 +14,8 @@ from tests.support.samples import a_device
 
 from shieldwall.cli.machine_queries import address
 from shieldwall.cli.package_commands import Kind
+from shieldwall.server.configuration.settings import load
 from shieldwall.server.main import open_services
-from shieldwall.server.settings import load
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.devices import devices
 from shieldwall.trust.onboarding_scripts import KINDS

@@ -13,8 +13,8 @@ from tests.support.simulated_gateway import SimulatedGateway
 
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import decode
+from shieldwall.server.configuration.settings import load
 from shieldwall.server.main import open_services
-from shieldwall.server.settings import load
 from shieldwall.server.storage.events import alerts
 from shieldwall.server.storage.events.alerts import Alert, Severity
 from shieldwall.trust import strict_base64

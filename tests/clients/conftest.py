@@ -18,8 +18,8 @@ from tests.support.ports import free_port
 from tests.support.samples import a_device
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.permissions import PERMISSIONS, RESERVED
-from shieldwall.server.settings import load
+from shieldwall.server.access.permissions import PERMISSIONS, RESERVED
+from shieldwall.server.configuration.settings import load
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.engine.database import Database

@@ -8,7 +8,7 @@ from joserfc.jwk import KeySet, RSAKey
 from tests.support.admin import PUBLIC_URL
 from tests.support.samples import TENANT_ID
 
-from shieldwall.server.authorization import UnauthenticatedError
+from shieldwall.server.access.authorization import UnauthenticatedError
 from shieldwall.server.directory.known_tokens import KnownTokens
 
 ONE, OTHER = (RSAKey.generate_key(2048, {"kid": name}) for name in ("one", "other"))

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.support.possession import encoded, holder
 from tests.support.samples import NOON
 
+from shieldwall.server.access.throttling import TooManyRequestsError
+from shieldwall.server.admin.proof_memory import NONCE_LIFETIME, SPAN, ProofMemory
 from shieldwall.server.directory.possession import KEPT, InvalidProofError, Proof, hash_of, normal_address, verify
 from shieldwall.server.directory.possession_keys import octets, read_key
-from shieldwall.server.proof_memory import NONCE_LIFETIME, SPAN, ProofMemory
-from shieldwall.server.throttling import TooManyRequestsError
 
 HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z]{2,5}){0,2}", fullmatch=True)
 PATHS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(lambda text: "/" + text)

@@ -15,8 +15,8 @@ from tests.support.documentation import DOCS, ROOT, table_rows
 from shieldwall.agent.doctor.examine import EXAMINATIONS
 from shieldwall.agent.doctor.known import KNOWN
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
+from shieldwall.server.configuration.settings_file import SettingsFile
 from shieldwall.server.directory import access_tokens, one_time_codes
-from shieldwall.server.settings_file import SettingsFile
 from shieldwall.server.signer.keys import create_keys, load_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.service import MANIFEST_LIFETIME, SignerService

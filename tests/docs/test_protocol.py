@@ -32,10 +32,9 @@ from shieldwall.contract.registration import (
     RegisterRequest,
     RenewAnswer,
 )
-from shieldwall.server import connections
 from shieldwall.server.gateway import wait_channels
 from shieldwall.server.gateway.endpoints.discovery import DiscoverAnswer
-from shieldwall.server.gateway_routing import (
+from shieldwall.server.gateway.routing import (
     OF_ONE_DEVICE_AT_ONCE,
     OF_ONE_DEVICE_PER_MINUTE,
     TIMES_AT_ONCE,
@@ -45,7 +44,8 @@ from shieldwall.server.gateway_routing import (
 )
 from shieldwall.server.inventory.attestation import CHALLENGE_LIFETIME
 from shieldwall.server.inventory.onboarding import read_certificate_request
-from shieldwall.server.listener import HEADER_BYTES, HEADER_MILLISECONDS
+from shieldwall.server.listening import connections
+from shieldwall.server.listening.listener import HEADER_BYTES, HEADER_MILLISECONDS
 from shieldwall.server.signer.service import MANIFEST_LIFETIME
 from shieldwall.trust import moments, request_signature
 from shieldwall.trust.attestation import check_answer, read_offer, secret_digest

@@ -20,7 +20,7 @@ from tests.support.gateway_world import GatewayWorld, until
 from tests.support.ports import free_port
 from tests.support.protocol_recorder import converse, named_world
 
-from shieldwall.server.settings import authority_of
+from shieldwall.server.configuration.settings import authority_of
 from shieldwall.trust.certificates import LocalAuthority
 
 OPERATIONS = DOCS / "operations.md"

@@ -12,9 +12,9 @@ from tests.support.databases import bare_database, database, database_url
 from tests.support.receivers import trusting_receivers
 from tests.support.second_tenant import with_second_tenant
 
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.outgoing.client import Outgoing
 from shieldwall.server.outgoing.rules import Address, OutgoingRules
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.tables.schema import metadata
 

@@ -34,7 +34,7 @@ from shieldwall.server.events.dispatching import Dispatching
 from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.signing import show_secret
 from shieldwall.server.events.webhooks import WebhookChange, change_webhook, delete_webhook, rotate_secret
-from shieldwall.server.housekeeping import Housekeeping
+from shieldwall.server.periodic.housekeeping import Housekeeping
 from shieldwall.server.storage.engine import outbox
 from shieldwall.server.storage.engine.database import StorageUnavailableError
 from shieldwall.server.storage.events import alerts, receivers

@@ -27,14 +27,14 @@ from tests.support.rfc5424 import Message, parse, split_counted
 from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.configuration.settings import InvalidSettingsError
+from shieldwall.server.configuration.settings_file import FileStream, SyslogStream
 from shieldwall.server.events import keeping
 from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.streams.opening import open_streams
 from shieldwall.server.events.streams.sinks import DatagramSink, FileSink, Sink, SinkFailedError, StreamSink
 from shieldwall.server.events.streams.streaming import BATCH, Stream, Streaming
 from shieldwall.server.events.streams.syslog import SD_ID
-from shieldwall.server.settings import InvalidSettingsError
-from shieldwall.server.settings_file import FileStream, SyslogStream
 from shieldwall.server.storage.events import stream_cursors
 from shieldwall.server.system import SystemClock
 

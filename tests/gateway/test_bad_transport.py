@@ -13,7 +13,7 @@ from tests.support.gateway_device import GatewayDevice
 from tests.support.gateway_world import GatewayWorld, gateway_world, read_reply, until
 
 from shieldwall.contract.messages import MAX_CHECK_IN_BYTES
-from shieldwall.server.connections import IDLE_SECONDS, SILENT_SECONDS, ConnectionGuard
+from shieldwall.server.listening.connections import IDLE_SECONDS, SILENT_SECONDS, ConnectionGuard
 
 CHECK_IN = "/device/v1/checkin"
 SIGNED_TIME = "/device/v1/time"
@@ -335,7 +335,7 @@ def test_what_breaks_inside_is_said_without_details(world: GatewayWorld, monkeyp
     def broken() -> None:
         raise RuntimeError("the secret is swordfish")
 
-    monkeypatch.setattr("shieldwall.server.readiness.Readiness.check", lambda _self: broken())
+    monkeypatch.setattr("shieldwall.server.observing.readiness.Readiness.check", lambda _self: broken())
     reply = world.ask("GET", "/readyz")
     assert (reply.status, reply.code) == (500, "internalError")
     assert b"swordfish" not in reply.body

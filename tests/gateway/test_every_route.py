@@ -23,7 +23,7 @@ from tests.support.gateway_world import GatewayWorld, Reply, gateway_world
 from tests.support.second_tenant import FABRIKAM_DEVICE
 from tests.support.whole_database import everything
 
-from shieldwall.server.adding_tenants import AddTenant
+from shieldwall.server.console.adding_tenants import AddTenant
 from shieldwall.server.gateway.routes import Route
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.system import new_id

@@ -17,8 +17,8 @@ from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, read
 from shieldwall.contract.events import MAX_EVENTS_BYTES
 from shieldwall.contract.messages import MAX_BODY_BYTES, MAX_CHECK_IN_BYTES, Envelope
 from shieldwall.server.gateway.reading import OF_A_DEVICE_AT_ONCE, OF_STRANGERS_AT_ONCE
+from shieldwall.server.gateway.routing import UNSIGNED_AT_ONCE
 from shieldwall.server.gateway.workers import THREADS
-from shieldwall.server.gateway_routing import UNSIGNED_AT_ONCE
 from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage.check_ins import check_ins
 

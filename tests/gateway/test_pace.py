@@ -13,7 +13,7 @@ from tests.support.gateway_world import GatewayWorld, gateway_world
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import DeviceFacts
-from shieldwall.server.gateway_routing import OF_ONE_DEVICE_AT_ONCE
+from shieldwall.server.gateway.routing import OF_ONE_DEVICE_AT_ONCE
 from shieldwall.trust.device_key import DeviceKey
 
 __all__ = ["migrated_database_url"]

@@ -12,7 +12,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.messages import Envelope, Have, TimeRequest
 from shieldwall.contract.status import StatusReport
-from shieldwall.server.adding_tenants import AddTenant
+from shieldwall.server.console.adding_tenants import AddTenant
 from shieldwall.server.storage.check_ins import statuses
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.system import new_id

@@ -9,7 +9,7 @@ from tests.support.admin import AdminWorld, Client, create_admin_world
 from tests.support.databases import bare_database, database, database_url, shared_database_url
 from tests.support.second_tenant import with_second_tenant
 
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.tables.schema import metadata
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.graph_bodies import GROUPS, a_group
 
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.access.permissions import PERMISSIONS
 
 ALIAS = "https://graph.example"
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from tests.support.api_document import api_document
 from tests.support.documentation import DOCS, generated, table_rows, write_generated
 
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.graph import imported_settings, importing
 from shieldwall.server.graph.errors import STATUS_OF
 from shieldwall.server.graph.query import LARGEST_PAGE
-from shieldwall.server.permissions import PERMISSIONS
 
 PAGE = DOCS / "api.md"
 CODE = re.compile(r"[a-z]+(?:[A-Z][a-z]+)+")

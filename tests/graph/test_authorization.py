@@ -7,8 +7,8 @@ from litestar import get
 from tests.support.admin import AdminWorld
 from tests.support.graph_routes import defender_routes_of, routes_of
 
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.main import create_admin_routes
-from shieldwall.server.permissions import PERMISSIONS
 
 
 def test_every_route_asks_for_a_token(embedded: AdminWorld) -> None:
@@ -64,7 +64,7 @@ def test_every_permission_that_can_be_given_is_asked_for_and_no_other(embedded: 
 
 
 def test_a_server_with_an_undeclared_route_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shieldwall.server.authorization import UndeclaredRouteError  # noqa: PLC0415 - beside its only use
+    from shieldwall.server.access.authorization import UndeclaredRouteError  # noqa: PLC0415 - beside its only use
     from shieldwall.server.graph import app  # noqa: PLC0415 - as above
 
     @get("/surprise", sync_to_thread=False)

@@ -22,7 +22,7 @@ from tests.support.graph_bodies import (
 )
 from tests.support.graph_requests import BAD_JSON, REUSABLE, SOMETHING, VALID, WRITES
 
-from shieldwall.server.admin_front import MAX_BODY_BYTES
+from shieldwall.server.listening.admin_front import MAX_BODY_BYTES
 
 JSON = {"Content-Type": "application/json"}
 

@@ -16,12 +16,12 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.graph_bodies import GROUPS, PACKAGES, POLICIES, a_group, a_policy
 from tests.support.samples import TENANT_ID
 
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.access.throttling import Limits
 from shieldwall.server.graph import batch_calls
 from shieldwall.server.graph.batch_plan import MOST_ITEMS, BatchItem, InvalidBatchError, stages
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.records import Page
-from shieldwall.server.throttling import Limits
 
 BATCH = "/v1.0/$batch"
 JSON = {"Content-Type": "application/json"}

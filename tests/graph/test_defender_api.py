@@ -15,12 +15,12 @@ from tests.support.second_tenant import FABRIKAM_DEVICE
 
 from shieldwall.contract.errors import InvalidIdError
 from shieldwall.contract.ids import DeviceId
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.directory.apps import create_app
 from shieldwall.server.directory.resource_names import Api
 from shieldwall.server.graph.defender.machines import UNSUPPORTED
 from shieldwall.server.inventory.machine_ids import device_id_of, machine_id_of
 from shieldwall.server.inventory.offboarding import offboard
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.tables.schema import check_ins as rows

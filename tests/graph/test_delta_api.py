@@ -14,7 +14,7 @@ from tests.support.graph_bodies import GROUPS, a_group
 from tests.support.samples import a_device, a_tenant, counted_id
 
 from shieldwall.contract.ids import DeviceId, TenantId
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.storage.records import Tenant
 from shieldwall.server.storage.tenants import tenants
 

@@ -15,13 +15,13 @@ from tests.support.people import a_person, token_client
 from tests.support.samples import TENANT_ID, device_id, group_id
 
 from shieldwall.contract.ids import PolicyId
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.configuration.settings_file import HistorySettings
 from shieldwall.server.graph.reports.fleet_reports import ACTIONS
 from shieldwall.server.graph.reports.known import ACTIONS as PUBLISHED
-from shieldwall.server.keeping_history import keeping_history
 from shieldwall.server.manager.figures import FleetFigures
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.periodic.keeping_history import keeping_history
 from shieldwall.server.reporting.following import FleetReports
-from shieldwall.server.settings_file import HistorySettings
 from shieldwall.server.storage.access import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.device_records import DeviceState

@@ -17,8 +17,8 @@ from tests.support.api_seeds import Seeds
 from tests.support.described import described
 from tests.support.second_tenant import with_second_tenant
 
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.graph.absent_collections import ABSENT
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.tables.schema import metadata
 

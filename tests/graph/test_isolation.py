@@ -28,7 +28,7 @@ from tests.support.samples import a_tenant, counted_id
 from tests.support.second_tenant import FABRIKAM_DEVICE, FABRIKAM_GROUP, rows_of_fabrikam
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.storage.tables import schema
 from shieldwall.server.storage.tables.schema import metadata
 from shieldwall.server.storage.tenants import tenants

@@ -19,18 +19,18 @@ from tests.support.graph_bodies import FILTERS, GROUPS, POLICIES, a_filter, a_gr
 from tests.support.samples import a_device, a_package, device_id, package_id
 from tests.support.second_tenant import with_second_tenant
 
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.access.throttling import Limits
 from shieldwall.server.graph.absent_collections import ABSENT
 from shieldwall.server.graph.odata.places import Place, token_of
 from shieldwall.server.graph.query import parse_query
 from shieldwall.server.openapi.description import DESCRIPTION, JSON, Description
 from shieldwall.server.openapi.shapes import Component
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.onboarding import packages
 from shieldwall.server.storage.tables.schema import metadata
-from shieldwall.server.throttling import Limits
 
 MOST: Final = 1_000_000
 """Requests that nobody asks to wait for; thousands are made here."""

@@ -13,7 +13,7 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_tenant, counted_i
 from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.devices import devices

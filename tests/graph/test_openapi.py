@@ -15,14 +15,14 @@ from tests.support.described import DescribedApi, UndescribedAnswerError, descri
 from tests.support.graph_bodies import POLICIES, a_policy
 from tests.support.graph_routes import SOMETHING
 
-from shieldwall.server.authorization import authorization_of
+from shieldwall.server.access.authorization import authorization_of
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.openapi.answers import HEADERS, MEANINGS
 from shieldwall.server.openapi.components import AmbiguousComponentError, Components
 from shieldwall.server.openapi.description import described_routes
 from shieldwall.server.openapi.document import SCHEME
 from shieldwall.server.openapi.permission_words import in_words
 from shieldwall.server.openapi.shapes import TEXT, Component, record
-from shieldwall.server.permissions import PERMISSIONS
 
 Operation = tuple[str, str, dict[str, Any]]
 

@@ -12,7 +12,7 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.graph_bodies import FILTERS, GROUPS, POLICIES, a_filter, a_group, a_policy
 from tests.support.samples import NOON, a_device
 
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.storage.tables.schema import check_ins
 
 REUSABLE = "/beta/deviceManagement/reusablePolicySettings"

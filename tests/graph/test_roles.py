@@ -17,8 +17,8 @@ from tests.support.samples import a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.actions import EVERYTHING, ResourceAction
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.access.roles import BUILT_IN, Role
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.tenants import tenants
 
 CUSTOM = Role(

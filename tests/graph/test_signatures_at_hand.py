@@ -12,7 +12,7 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.graph_bodies import POLICIES
 from tests.support.manager_world import a_draft
 
-from shieldwall.server.authoring import authoring, changing, reusing
+from shieldwall.server.admin.authoring import authoring, changing, reusing
 from shieldwall.server.manager.change_plans import ChangeSet, Create, Update
 from shieldwall.server.manager.reusable_settings import ReusableDraft
 from shieldwall.server.manager.signing import SignaturesWantedError

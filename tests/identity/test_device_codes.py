@@ -11,7 +11,7 @@ from tests.support.graph_bodies import GROUPS
 from tests.support.identity_clients import TOKEN, public_app
 from tests.support.samples import TENANT_ID
 
-from shieldwall.server.settings_file import IdentitySettings
+from shieldwall.server.configuration.settings_file import IdentitySettings
 from shieldwall.server.storage.identity_records import App
 
 START = f"/{TENANT_ID}/oauth2/v2.0/devicecode"

@@ -16,9 +16,9 @@ from tests.support.identity_clients import TOKEN, code_for, exchange, public_app
 from tests.support.possession import Holder, holder
 from tests.support.samples import TENANT_ID
 
+from shieldwall.server.configuration.settings_file import IdentitySettings
 from shieldwall.server.directory import apps
 from shieldwall.server.directory.possession import WINDOW
-from shieldwall.server.settings_file import IdentitySettings
 from shieldwall.server.storage.identity_records import App
 
 ENDPOINT: Final = PUBLIC_URL + TOKEN

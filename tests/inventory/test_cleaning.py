@@ -12,8 +12,8 @@ from tests.support.admin import AdminWorld, create_admin_world
 from tests.support.samples import NOON, TENANT_ID, counted_id, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server.housekeeping import Housekeeping
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules, preview, put_rules
+from shieldwall.server.periodic.housekeeping import Housekeeping
 from shieldwall.server.storage.check_ins import check_ins as check_in_rows
 from shieldwall.server.storage.device_records import AttestationLevel, Device, DeviceState
 from shieldwall.server.storage.devices import devices, sightings, spent_keys

@@ -14,7 +14,7 @@ from shieldwall.agent.service.errors import ProblemAnswerError, TamperProtectedE
 from shieldwall.agent.service.package_file import Leave
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import Envelope
-from shieldwall.server.housekeeping import Housekeeping
+from shieldwall.server.periodic.housekeeping import Housekeeping
 from shieldwall.trust.offboarding import open_offboarding
 from shieldwall.trust.onboarding import PackageExpiredError
 

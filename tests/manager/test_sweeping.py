@@ -11,11 +11,11 @@ from tests.support.samples import NOON, TENANT_ID, a_device, device_id
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.manager.sweeping import look, still_to_come, sweep
+from shieldwall.server.periodic.sweeping import SweepMeasures
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.policies import aims, rounds
 from shieldwall.server.storage.policies.aims import ChangeKind
-from shieldwall.server.sweeping import SweepMeasures
 
 HOLDER = "00000000-0000-4000-8000-0000000000aa"
 FEW, MANY = 40, 900

@@ -7,10 +7,10 @@ import pytest
 from tests.support.receivers import authority, receiving
 from tests.support.samples import TENANT_ID
 
+from shieldwall.server.configuration.settings import InvalidSettingsError, ServerSettings, load, resolved, store
+from shieldwall.server.configuration.settings_file import OutgoingSettings, SettingsFile
 from shieldwall.server.outgoing.errors import InvalidReceiverError, ReceiverRefusedError
 from shieldwall.server.outgoing.opening import open_outgoing
-from shieldwall.server.settings import InvalidSettingsError, ServerSettings, load, resolved, store
-from shieldwall.server.settings_file import OutgoingSettings, SettingsFile
 
 
 def settings(data: Path, outgoing: OutgoingSettings) -> ServerSettings:

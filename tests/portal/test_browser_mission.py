@@ -18,7 +18,7 @@ from tests.support.portal_browser import Office, Watched, _running
 from tests.support.ports import free_port
 
 from shieldwall.contract.ids import DeviceId, PolicyId
-from shieldwall.server import settings as settings_file
+from shieldwall.server.configuration import settings as settings_file
 from shieldwall.server.main import open_services
 
 __all__ = ["context", "page", "trusting"]

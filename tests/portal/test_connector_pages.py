@@ -13,12 +13,12 @@ from tests.support.people import a_person, browser
 
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.roles import READ_ONLY_OPERATOR, SECURITY_ADMINISTRATOR
+from shieldwall.server.configuration.settings_file import FileStream, SyslogStream
 from shieldwall.server.directory import federation
 from shieldwall.server.directory.federation import settings_of
 from shieldwall.server.events import subscriptions, trying
 from shieldwall.server.events.notifications import SubscriptionOptions
 from shieldwall.server.events.subscriptions import SubscriptionDraft
-from shieldwall.server.settings_file import FileStream, SyslogStream
 from shieldwall.server.storage.events import receivers
 from shieldwall.server.storage.events.receivers import Sort
 from shieldwall.server.storage.records import Page

@@ -16,7 +16,8 @@ from tests.support.people import a_person, browser
 from tests.support.portal_scene import Scene, furnish
 from tests.support.whole_database import everything
 
-from shieldwall.server.authorization import authorization_of, handlers_of
+from shieldwall.server.access.authorization import authorization_of
+from shieldwall.server.admin.declared_routes import handlers_of
 from shieldwall.server.portal.answer_headers import HEADERS
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 

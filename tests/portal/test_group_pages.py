@@ -22,12 +22,12 @@ from tests.support.second_tenant import FABRIKAM_DEVICE, FABRIKAM_GROUP
 
 from shieldwall.contract.ids import GroupId
 from shieldwall.server.access.roles import ADMINISTRATOR
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import group_rules, membership, scope_tags
 from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.portal.groups import group_member_pages
 from shieldwall.server.portal.paging import PAGE_SIZE
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.groups import group_members, groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState

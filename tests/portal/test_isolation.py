@@ -12,7 +12,7 @@ from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.samples import counted_id
 from tests.support.second_tenant import rows_of_fabrikam
 
-from shieldwall.server.authorization import authorization_of
+from shieldwall.server.access.authorization import authorization_of
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.storage.tables import schema
 from shieldwall.server.storage.tables.schema import metadata

@@ -18,8 +18,8 @@ from tests.support.second_tenant import FABRIKAM
 
 from shieldwall.contract.ids import PolicyId, TenantId
 from shieldwall.contract.status import StatusReport
+from shieldwall.server.access.authorization import PERSON, Principal
 from shieldwall.server.access.roles import HELP_DESK_OPERATOR
-from shieldwall.server.authorization import PERSON, Principal
 from shieldwall.server.directory.access_of_people import access_of
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.manager.assignments import Assigned, assign

@@ -12,7 +12,7 @@ from tests.support.samples import TENANT_ID
 
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule
 from shieldwall.contract.ids import AssignmentFilterId, GroupId, ReusableSettingId
-from shieldwall.server.authoring import reusing
+from shieldwall.server.admin.authoring import reusing
 from shieldwall.server.manager import conflict_rules, filters, reusable_settings
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.filters import FilterDraft, create_filter

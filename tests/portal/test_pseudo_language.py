@@ -22,10 +22,10 @@ from tests.support.portal_walk import pages
 from tests.support.translations import CLOSING, OPENING, PSEUDO_TAG, pseudo
 
 import shieldwall
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.access.roles import BUILT_IN
 from shieldwall.server.directory.audit_trail import in_words
 from shieldwall.server.openapi.permission_words import in_words as permission_words
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.portal import rendering
 from shieldwall.server.portal.language import ENGLISH
 from shieldwall.server.storage.tables.schema import audit_events, metadata

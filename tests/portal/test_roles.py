@@ -15,8 +15,8 @@ from tests.support.databases import on_sqlite_alone
 from tests.support.graph_routes import SOMETHING
 from tests.support.people import a_person, browser
 
+from shieldwall.server.access.authorization import Authorization, authorization_of
 from shieldwall.server.access.roles import ADMINISTRATOR, HELP_DESK_OPERATOR, Role
-from shieldwall.server.authorization import Authorization, authorization_of
 from shieldwall.server.portal.sessions import ADMINISTRATOR as SESSION
 
 _CSRF: Final = re.compile(r'name="csrf" value="([0-9a-f]+)"')

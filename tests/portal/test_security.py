@@ -12,8 +12,8 @@ from tests.support.admin import AUTHORITY, PUBLIC_URL, AdminWorld, Client
 from tests.support.samples import a_device, a_group, a_tenant, device_id
 
 from shieldwall.contract.ids import DeviceId, TenantId
+from shieldwall.server.access.authorization import Authorization, UndeclaredRouteError
 from shieldwall.server.admin_application import create_admin_application
-from shieldwall.server.authorization import Authorization, UndeclaredRouteError
 from shieldwall.server.directory import administrators
 from shieldwall.server.portal import app as portal
 from shieldwall.server.portal.assets import load_assets

@@ -7,12 +7,12 @@ from tests.support.admin import AdminWorld, Client
 from tests.support.authenticators import Authenticator, Lie
 from tests.support.browsing import ORIGIN, add_passkey, asked, sent, sign_in, token_of
 
+from shieldwall.server.access.throttling import Attempts, Limits, TooManyRequestsError
 from shieldwall.server.portal.sign_in.limits import QUESTIONS, SignInLimits
 from shieldwall.server.portal.sign_in.returning import safe_return
 from shieldwall.server.storage.events import alerts
 from shieldwall.server.storage.identity import passkeys as stored_passkeys
 from shieldwall.server.storage.identity import people, sessions
-from shieldwall.server.throttling import Attempts, Limits, TooManyRequestsError
 
 COOKIE = "__Host-shieldwall"
 ATTEMPT = "__Host-shieldwall-attempt"

@@ -6,8 +6,8 @@ from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 from tests.support.samples import a_tenant, counted_id
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import administrators
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.tenants import tenants
 
 

@@ -15,9 +15,9 @@ from tests.support.people import a_person, browser
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.access.authorization import PERSON, ForbiddenError, Principal
 from shieldwall.server.access.grants import NONE
 from shieldwall.server.access.roles import ADMINISTRATOR
-from shieldwall.server.authorization import PERSON, ForbiddenError, Principal
 from shieldwall.server.directory.access_of_people import access_of
 from shieldwall.server.portal.work.progress import File, Page, Progress
 from shieldwall.server.portal.work.works import MOST_KEPT, MOST_UNFINISHED, TooMuchWorkError, Work, Works, WorkState

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from tests.support.ports import free_port
 from tests.support.samples import HandClock
 
+from shieldwall.server.configuration.settings_file import PushSettings
 from shieldwall.server.push import waking
 from shieldwall.server.push.waking import PushMeasures, Waking
-from shieldwall.server.settings_file import PushSettings
 from shieldwall.server.storage.engine.database import Database
 
 

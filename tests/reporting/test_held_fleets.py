@@ -18,6 +18,7 @@ from shieldwall.contract.ids import Digest, GroupId, PolicyId
 from shieldwall.contract.status import SettingState
 from shieldwall.server.access.actions import EVERYTHING as EVERY_ACTION
 from shieldwall.server.access.grants import Access, Grant, Scope
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.manager import figures
 from shieldwall.server.manager.assignments import Assigned, assign
@@ -29,7 +30,6 @@ from shieldwall.server.portal.figures import eyes_of
 from shieldwall.server.reporting.held import HeldFleet
 from shieldwall.server.reporting.quick_figures import figures_of
 from shieldwall.server.reporting.slices import Slice
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.access import scope_tags
 from shieldwall.server.storage.access_records import ScopeTag
 from shieldwall.server.storage.check_ins import check_ins

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from litestar import get
 
-from shieldwall.server import admin_front
+from shieldwall.server.access.authorization import PUBLIC, UndeclaredRouteError
 from shieldwall.server.admin_application import create_admin_application
-from shieldwall.server.admin_front import MAX_BODY_BYTES, AdminFront
-from shieldwall.server.authorization import PUBLIC, UndeclaredRouteError
-from shieldwall.server.connections import ConnectionGuard
+from shieldwall.server.listening import admin_front
+from shieldwall.server.listening.admin_front import MAX_BODY_BYTES, AdminFront
+from shieldwall.server.listening.connections import ConnectionGuard
 from shieldwall.server.openapi.description import UndescribedRouteError
 
 

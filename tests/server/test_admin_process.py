@@ -13,14 +13,14 @@ from litestar import Router, get
 from litestar.concurrency import set_asyncio_executor
 from prometheus_client import CollectorRegistry, Counter
 
-from shieldwall.server import admin_process
+from shieldwall.server.access.authorization import PUBLIC
+from shieldwall.server.admin.parts import WithParts
 from shieldwall.server.admin_application import create_admin_application
-from shieldwall.server.admin_front import AdminFront
-from shieldwall.server.authorization import PUBLIC
-from shieldwall.server.connections import ConnectionGuard
-from shieldwall.server.one_thread import REQUESTS_AT_ONCE, InOneThread, called_there
+from shieldwall.server.listening.admin_front import AdminFront
+from shieldwall.server.listening.connections import ConnectionGuard
+from shieldwall.server.listening.one_thread import REQUESTS_AT_ONCE, InOneThread, called_there
 from shieldwall.server.openapi.own import ALIVE, tells
-from shieldwall.server.parts import WithParts
+from shieldwall.server.processes import admin_process
 
 PATIENCE_SECONDS = 20.0
 

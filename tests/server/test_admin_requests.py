@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shieldwall.server.admin_requests import AdminMeasures, WatchedRequests
+from shieldwall.server.listening.admin_requests import AdminMeasures, WatchedRequests
 
 
 class Log:

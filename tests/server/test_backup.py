@@ -25,21 +25,21 @@ from typer.testing import CliRunner
 from shieldwall.cli.shieldwall import app
 from shieldwall.contract.ids import PolicyId
 from shieldwall.contract.strict_json import digest_of_bytes
-from shieldwall.server import settings as settings_file
 from shieldwall.server.backup.archive import CONTENTS, SQLITE
 from shieldwall.server.backup.databases import copy_sqlite
 from shieldwall.server.backup.errors import BackupFileError, BadBackupError, RestoreTargetError
 from shieldwall.server.backup.restoring import Restore, Restored
 from shieldwall.server.backup.taking import TakeBackup
-from shieldwall.server.initialise import Initialise
-from shieldwall.server.settings import ServerSettings
+from shieldwall.server.configuration import settings as settings_file
+from shieldwall.server.configuration.settings import ServerSettings
+from shieldwall.server.console.initialise import Initialise
+from shieldwall.server.observing.upkeep import Upkeep, failures, last_done
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.tables.schema import devices as devices_table
 from shieldwall.server.system import new_id
-from shieldwall.server.upkeep import Upkeep, failures, last_done
 
 __all__ = ["database_url"]
 

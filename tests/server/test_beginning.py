@@ -9,7 +9,7 @@ import sys
 import pytest
 
 PROGRAM = """
-from shieldwall.server.beginning import run_process
+from shieldwall.server.processes.beginning import run_process
 from shieldwall.server.storage.errors import NotFoundError
 
 def serve():

@@ -13,8 +13,8 @@ from typing import Self
 
 import pytest
 
-from shieldwall.server import connections
-from shieldwall.server.connections import (
+from shieldwall.server.listening import connections
+from shieldwall.server.listening.connections import (
     ANSWERED_SECONDS,
     AT_LEAST_SECONDS,
     CROWDED_PATIENCE,

@@ -26,10 +26,10 @@ from tests.support.identity_clients import certified
 from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.configuration.settings import load
 from shieldwall.server.directory.administrators import redeem
 from shieldwall.server.directory.app_credentials import authenticate_by_secret
 from shieldwall.server.main import open_services
-from shieldwall.server.settings import load
 from shieldwall.server.signer.client import SignerClient
 from shieldwall.trust.verification import open_time
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shieldwall.server.gateway_process import let_others_finish
+from shieldwall.server.processes.gateway_process import let_others_finish
 
 
 def _policy_after(*steps: Callable[[], object]) -> int:

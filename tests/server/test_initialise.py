@@ -11,9 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.databases import database_url
 
-from shieldwall.server import settings as settings_file
-from shieldwall.server.initialise import AlreadyInitialisedError, DatabaseTakenError, Initialise
-from shieldwall.server.settings import ServerSettings
+from shieldwall.server.configuration import settings as settings_file
+from shieldwall.server.configuration.settings import ServerSettings
+from shieldwall.server.console.initialise import AlreadyInitialisedError, DatabaseTakenError, Initialise
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.storage.engine import migrate
 from shieldwall.server.storage.engine.database import Database, StorageUnavailableError

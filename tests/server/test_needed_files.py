@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server import needed_files
-from shieldwall.server.needed_files import NeededFileError
-from shieldwall.server.roles import DEFAULT, Role
-from shieldwall.server.settings import ServerSettings, resolved
-from shieldwall.server.settings_file import SettingsFile
+from shieldwall.server.configuration.roles import DEFAULT, Role
+from shieldwall.server.configuration.settings import ServerSettings, resolved
+from shieldwall.server.configuration.settings_file import SettingsFile
+from shieldwall.server.processes import needed_files
+from shieldwall.server.processes.needed_files import NeededFileError
 from shieldwall.trust.certificates import LocalAuthority
 
 

@@ -11,17 +11,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.observability import new_registry
-from shieldwall.server.replacements import Cause, count_one
-from shieldwall.server.settings import ServerSettings, resolved
-from shieldwall.server.settings_file import SettingsFile
-from shieldwall.server.upkeep import Upkeep, noted
+from shieldwall.server.configuration.settings import ServerSettings, resolved
+from shieldwall.server.configuration.settings_file import SettingsFile
+from shieldwall.server.observing.observability import new_registry
+from shieldwall.server.observing.replacements import Cause, count_one
+from shieldwall.server.observing.upkeep import Upkeep, noted
 from shieldwall.trust.certificates import SERVER_DAYS, LocalAuthority
 
 PROGRAM = """
 import logging
 import structlog
-from shieldwall.server.observability import log_as_json
+from shieldwall.server.observing.observability import log_as_json
 
 log_as_json("test")
 
@@ -60,7 +60,7 @@ def test_a_log_that_finds_no_room_ends_nothing() -> None:
 def test_a_warning_that_is_repeated_at_once_takes_one_line() -> None:
     program = (
         "import structlog\n"
-        "from shieldwall.server.observability import log_as_json\n"
+        "from shieldwall.server.observing.observability import log_as_json\n"
         "log_as_json('test')\n"
         "for _ in range(9):\n"
         "    structlog.get_logger().warning('events_not_read', cause='No database.')\n"
@@ -77,7 +77,7 @@ HOSTILE = "\u202egnp.exe \x1b[31m =cmd() '; DROP TABLE devices; -- <script> \U00
 def test_what_a_device_calls_itself_stays_on_its_line_and_steers_nothing() -> None:
     program = (
         "import structlog\n"
-        "from shieldwall.server.observability import log_as_json\n"
+        "from shieldwall.server.observing.observability import log_as_json\n"
         "log_as_json('test')\n"
         f"structlog.get_logger().warning('said', name={HOSTILE!a})\n"
     )

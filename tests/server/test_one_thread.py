@@ -20,12 +20,12 @@ from litestar.params import RawBody
 from litestar.types import ASGIApp, ControllerRouterHandler
 from tests.support.admin import admin_routes
 
-from shieldwall.server.admin_front import AdminFront
-from shieldwall.server.authorization import handlers_of
-from shieldwall.server.connections import ConnectionGuard
+from shieldwall.server.admin.declared_routes import handlers_of
 from shieldwall.server.graph.app import is_graph_path
 from shieldwall.server.graph.defender.errors import is_defender_path
-from shieldwall.server.one_thread import InOneThread, called_there, is_in_thread
+from shieldwall.server.listening.admin_front import AdminFront
+from shieldwall.server.listening.connections import ConnectionGuard
+from shieldwall.server.listening.one_thread import InOneThread, called_there, is_in_thread
 
 
 @dataclass

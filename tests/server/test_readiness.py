@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from shieldwall.server import readiness
-from shieldwall.server.readiness import Readiness, ReadinessReport
+from shieldwall.server.observing import readiness
+from shieldwall.server.observing.readiness import Readiness, ReadinessReport
 from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.storage.engine import migrate
 from shieldwall.server.storage.engine.database import Database

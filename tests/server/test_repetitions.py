@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from shieldwall.server.repetitions import SECONDS, Repetitions
+from shieldwall.server.observing.repetitions import SECONDS, Repetitions
 
 
 class Told:

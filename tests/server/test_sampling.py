@@ -11,7 +11,7 @@ from tests.support.samples import NOON, TENANT_ID, device_id
 
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.manager import samples
-from shieldwall.server.sampling import EVERY_SECONDS, FIRST_AFTER_SECONDS, Sampling
+from shieldwall.server.periodic.sampling import EVERY_SECONDS, FIRST_AFTER_SECONDS, Sampling
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.inventory import inventory_twins
 from shieldwall.server.storage.records import Tenant

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.settings import (
+from shieldwall.server.configuration.settings import (
     FILE,
     InvalidSettingsError,
     InvalidUrlError,
@@ -19,7 +19,7 @@ from shieldwall.server.settings import (
     port_of,
     store,
 )
-from shieldwall.server.settings_file import SettingsFile
+from shieldwall.server.configuration.settings_file import SettingsFile
 
 TENANT = TenantId("00000000-0000-4000-8000-00000000000a")
 

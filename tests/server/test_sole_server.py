@@ -9,10 +9,10 @@ import pytest
 from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
-from shieldwall.server.roles import Role
-from shieldwall.server.settings import resolved
-from shieldwall.server.settings_file import SettingsFile
-from shieldwall.server.sole_server import AlreadyRunningError, PortTakenError, sole_server
+from shieldwall.server.configuration.roles import Role
+from shieldwall.server.configuration.settings import resolved
+from shieldwall.server.configuration.settings_file import SettingsFile
+from shieldwall.server.processes.sole_server import AlreadyRunningError, PortTakenError, sole_server
 
 
 def test_one_data_directory_is_one_server(tmp_path: Path) -> None:

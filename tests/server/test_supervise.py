@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from shieldwall.server import supervise as module
-from shieldwall.server.replacements import Cause
-from shieldwall.server.supervise import (
+from shieldwall.server.observing.replacements import Cause
+from shieldwall.server.processes import supervise as module
+from shieldwall.server.processes.supervise import (
     MOST_KILLED,
     NotReadyError,
     ProcessEndedError,
@@ -43,7 +43,7 @@ while True:
 """
 SUPERVISOR = """
 import asyncio, pathlib, sys
-from shieldwall.server.supervise import ProcessPlan, supervise
+from shieldwall.server.processes.supervise import ProcessPlan, supervise
 
 home, program = pathlib.Path(sys.argv[1]), sys.argv[2]
 
@@ -285,8 +285,8 @@ def test_none_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "unused"),
     [
-        ("gateway_process", {"litestar", "alembic", "numpy", "rich", "httpx", "yaml"}),
-        ("running", {"litestar", "alembic", "numpy", "rich", "httpx", "yaml", "sqlalchemy", "granian"}),
+        ("processes.gateway_process", {"litestar", "alembic", "numpy", "rich", "httpx", "yaml"}),
+        ("processes.running", {"litestar", "alembic", "numpy", "rich", "httpx", "yaml", "sqlalchemy", "granian"}),
     ],
 )
 def test_what_has_to_be_there_again_soon_loads_nothing_that_it_may_never_need(part: str, unused: set[str]) -> None:

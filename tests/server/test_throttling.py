@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.server.throttling import (
+from shieldwall.server.access.throttling import (
     ATTEMPT_SECONDS,
     GRAPH_SECONDS,
     Attempts,

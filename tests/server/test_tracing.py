@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import decode
-from shieldwall.server.settings_file import TelemetrySettings
-from shieldwall.server.tracing import NoTracing, TelemetryMissingError, open_tracing
+from shieldwall.server.configuration.settings_file import TelemetrySettings
+from shieldwall.server.observing.tracing import NoTracing, TelemetryMissingError, open_tracing
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shieldwall.server.upkeep import Upkeep, failures, last_done, note
+from shieldwall.server.observing.upkeep import Upkeep, failures, last_done, note
 
 SERVICE_USER = 65_534
 HERE = Path()

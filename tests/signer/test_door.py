@@ -21,19 +21,19 @@ from tests.support.ports import free_port
 from tests.support.proxies import listens
 
 from shieldwall.contract import strict_json
-from shieldwall.server import hosts
-from shieldwall.server.hosts import InvalidHostError
-from shieldwall.server.initialise import Initialise
+from shieldwall.server.configuration.roles import Role
+from shieldwall.server.configuration.settings import FILE, ServerSettings, load, store
+from shieldwall.server.configuration.settings_file import PushSettings, SettingsFile, SignerPlace
+from shieldwall.server.configuration.signers import open_signers
+from shieldwall.server.console import hosts
+from shieldwall.server.console.hosts import InvalidHostError
+from shieldwall.server.console.initialise import Initialise
 from shieldwall.server.push import key_files
 from shieldwall.server.push.key_files import NoPushKeysError
-from shieldwall.server.roles import Role
-from shieldwall.server.settings import FILE, ServerSettings, load, store
-from shieldwall.server.settings_file import PushSettings, SettingsFile, SignerPlace
 from shieldwall.server.signer import wire
 from shieldwall.server.signer.afar import DOOR_NAME
 from shieldwall.server.signer.door import PERMITTED
 from shieldwall.server.signer.errors import NotPermittedError, SignerUnavailableError
-from shieldwall.server.signers import open_signers
 from shieldwall.server.system import SystemClock, new_id
 
 PORT = free_port()

@@ -18,7 +18,7 @@ from tests.support.triggers import triggers
 
 from shieldwall.contract.ids import Digest
 from shieldwall.server.directory.attributes import fields_asked
-from shieldwall.server.housekeeping import Housekeeping
+from shieldwall.server.periodic.housekeeping import Housekeeping
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.devices import devices, enrollments
 from shieldwall.server.storage.engine.database import Database

@@ -28,20 +28,20 @@ from tests.support.samples import TENANT_ID, CountingIds, HandClock, a_tenant
 from tests.support.scratch import scratch
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.access.throttling import Limits
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.configuration.settings import ServerSettings
 from shieldwall.server.directory import administrators, apps
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.main import Admin, compose_admin, create_admin_routes
 from shieldwall.server.outgoing.opening import outgoing_of
 from shieldwall.server.outgoing.resolving import SystemResolver
-from shieldwall.server.services import AdminServices
-from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.in_process import InProcessSigner
 from shieldwall.server.signer.keys import SigningKeys, create_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.token_keys import TokenKeyRing
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.throttling import Limits
 from shieldwall.trust.certificates import LocalAuthority
 
 AUTHORITY: Final = "localhost:8443"

@@ -17,12 +17,12 @@ from granian.constants import Interfaces
 from tests.support.admin import admin_routes
 from tests.support.gateway_world import GatewayWorld, Reply, gateway_world, read_reply
 
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.configuration.settings import ServerSettings, authority_of
 from shieldwall.server.directory import apps
-from shieldwall.server.listener import Listener
+from shieldwall.server.listening.listener import Listener
 from shieldwall.server.main import Admin, compose_admin
-from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.settings import ServerSettings, authority_of
-from shieldwall.server.supervise import is_listening
+from shieldwall.server.processes.supervise import is_listening
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from functools import cache
 from tests.support.admin import admin_routes
 from tests.support.documentation import table
 
+from shieldwall.server.access.authorization import Authorization, authorization_of
 from shieldwall.server.access.roles import BUILT_IN, Role
-from shieldwall.server.authorization import Authorization, authorization_of, handlers_of
+from shieldwall.server.admin.declared_routes import handlers_of
 
 _REACHES = {
     "OPEN": "the same for all",

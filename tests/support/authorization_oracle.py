@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Authorization
+from shieldwall.server.access.authorization import Authorization
 
 UNGATED = {"OPEN", "TENANT"}
 NAMING = {

@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from shieldwall.cli.shieldwall import app
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.configuration.settings import load
 from shieldwall.server.main import open_services
-from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.settings import load
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.devices import devices
 

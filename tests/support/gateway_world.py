@@ -23,22 +23,22 @@ from tests.support.second_tenant import with_second_tenant
 
 from shieldwall.catalog import loader
 from shieldwall.contract import strict_json
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.configuration.settings import ServerSettings
+from shieldwall.server.console.initialise import Initialise
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.tenancy import Tenancy
-from shieldwall.server.gateway_composition import Gateway, compose_gateway
-from shieldwall.server.initialise import Initialise
+from shieldwall.server.gateway.composition import Gateway, compose_gateway
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
-from shieldwall.server.listener import Listener
+from shieldwall.server.listening.listener import Listener
 from shieldwall.server.outgoing.opening import outgoing_of
 from shieldwall.server.outgoing.resolving import SystemResolver
-from shieldwall.server.services import AdminServices
-from shieldwall.server.settings import ServerSettings
+from shieldwall.server.processes.supervise import is_listening
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.tenants import TenantSigners
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.records import Tenant
-from shieldwall.server.supervise import is_listening
 from shieldwall.server.system import new_id
 from shieldwall.trust.onboarding import OnboardingPackage, open_package
 

@@ -9,7 +9,7 @@ from litestar.routes import HTTPRoute
 from tests.support.admin import AdminWorld
 from tests.support.samples import counted_id
 
-from shieldwall.server.authorization import Authorization, authorization_of
+from shieldwall.server.access.authorization import Authorization, authorization_of
 from shieldwall.server.graph.app import is_graph_path
 from shieldwall.server.graph.defender.errors import is_defender_path
 

@@ -38,9 +38,9 @@ from shieldwall.contract.messages import DeviceFacts, HardwareIds
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.directory import apps
 from shieldwall.server.main import compose_admin
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.trust.onboarding import OnboardingPackage, open_package
 
 BEFORE = {SettingId("local_setting"): "set by hand before management"}

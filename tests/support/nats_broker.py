@@ -12,10 +12,10 @@ from tests.support.gateway_world import until
 from tests.support.ports import free_port
 
 from shieldwall.contract.clock import Clock
-from shieldwall.server import settings as settings_file
+from shieldwall.server.configuration import settings as settings_file
+from shieldwall.server.configuration.settings import ServerSettings
+from shieldwall.server.configuration.settings_file import PushSettings
 from shieldwall.server.push.setting_up import SetUpPush
-from shieldwall.server.settings import ServerSettings
-from shieldwall.server.settings_file import PushSettings
 
 
 def with_broker(settings: ServerSettings, clock: Clock) -> ServerSettings:

@@ -13,13 +13,13 @@ from tests.support.admin import PUBLIC_URL, AdminWorld, Client
 
 from shieldwall.contract.ids import GroupId
 from shieldwall.server.access.roles import ADMINISTRATOR, Role
-from shieldwall.server.callers import issuer_of
+from shieldwall.server.admin.callers import issuer_of
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import sessions
 from shieldwall.server.directory.access_tokens import SignIn
 from shieldwall.server.directory.first_party import delegated_of, ensure_cli
 from shieldwall.server.directory.resource_names import Api
 from shieldwall.server.portal.sessions import COOKIE
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.access import role_assignments, roles
 from shieldwall.server.storage.access.roles import CustomRole
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType

@@ -28,13 +28,13 @@ from tests.support.signing_inside import SigningInside
 
 from shieldwall.contract.ids import DeviceId, GroupId, PolicyId
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
-from shieldwall.server import settings as settings_file
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.configuration import settings as settings_file
 from shieldwall.server.directory import administrators
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.main import open_services
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.check_ins import check_ins, statuses
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.records import AssignmentKind

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import federation
 from shieldwall.server.events import subscriptions, trying, webhooks
 from shieldwall.server.events.notifications import SubscriptionOptions
 from shieldwall.server.events.subscriptions import SubscriptionDraft
 from shieldwall.server.events.webhooks import WebhookChange
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.events import receivers
 from shieldwall.server.storage.events.receivers import Delivery, DeliveryState, Receiver
 from shieldwall.server.storage.identity.identity_providers import IdentityProvider

@@ -12,10 +12,10 @@ from tests.support.samples import a_device
 
 from shieldwall.contract.ids import GroupId, KeyThumbprint, PackageId
 from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.assigned_members import join_members
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.devices import devices

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, update
 from tests.support.portal_reports import Reports
 
 from shieldwall.contract import strict_json
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.manager import samples
 from shieldwall.server.manager.figures import count
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.check_ins import check_ins, statuses, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.devices import device_events

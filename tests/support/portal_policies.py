@@ -25,9 +25,9 @@ from tests.support.signing_inside import SigningInside
 from shieldwall.catalog.model import Catalog, Kind
 from shieldwall.contract.ids import GroupId, PolicyId, SettingId, TemplateId
 from shieldwall.contract.settings import SettingInstance
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies, PolicyDraft
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.records import AssignmentKind
 
 _WINDOWS_ANTIVIRUS: Final = TemplateId("804339ad-1553-4478-a742-138fb5807418_1")

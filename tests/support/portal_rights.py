@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 
 from shieldwall.server.access.grants import FULL
 from shieldwall.server.access.roles import HELP_DESK_OPERATOR
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import administrators
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.role_assigning import AssignmentDraft, assign_role
 from shieldwall.server.directory.roles import RoleDraft, create_role
 from shieldwall.server.directory.scope_tags import create_tag
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.access_records import ScopeType
 from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person

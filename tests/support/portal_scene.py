@@ -29,14 +29,15 @@ from shieldwall.contract.ids import (
     PolicyId,
     TenantId,
 )
-from shieldwall.server.authorization import authorization_of, handlers_of
+from shieldwall.server.access.authorization import authorization_of
+from shieldwall.server.admin.declared_routes import handlers_of
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import apps, people
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import unfinished
 from shieldwall.server.manager.filters import FilterDraft, create_filter
 from shieldwall.server.manager.reusable_settings import ReusableDraft, ReusableSettings
 from shieldwall.server.portal.sessions import ADMINISTRATOR
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.tables.schema import metadata
 
 ACTOR: Final = "person:alan@contoso.example"

@@ -51,8 +51,8 @@ from shieldwall.contract.registration import (
     ResyncRequest,
 )
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
+from shieldwall.server.console.initialise import Initialise
 from shieldwall.server.directory.registrations import RegistrationDraft, import_registration
-from shieldwall.server.initialise import Initialise
 from shieldwall.server.inventory.packages import PackageDraft, ServerAddress, create_package
 from shieldwall.server.manager.assignments import Assigned, assign
 from shieldwall.server.manager.policies import Policies, PolicyDraft

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.support.documentation import DOCS, blocks
 from tests.support.gateway_world import until
 
-from shieldwall.server.settings import ServerSettings
+from shieldwall.server.configuration.settings import ServerSettings
 from shieldwall.trust.certificates import LocalAuthority
 
 SCALE = DOCS / "scale.md"

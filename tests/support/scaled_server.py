@@ -16,10 +16,10 @@ from tests.support.ports import free_port
 from tests.support.storm_server import SHIELDWALL, StormServer
 
 from shieldwall.contract import strict_json
-from shieldwall.server import hosts
-from shieldwall.server.roles import Role
-from shieldwall.server.settings import FILE, store
-from shieldwall.server.settings_file import SettingsFile, SignerDoor, SignerPlace
+from shieldwall.server.configuration.roles import Role
+from shieldwall.server.configuration.settings import FILE, store
+from shieldwall.server.configuration.settings_file import SettingsFile, SignerDoor, SignerPlace
+from shieldwall.server.console import hosts
 from shieldwall.server.system import SystemClock
 
 

@@ -17,8 +17,8 @@ from tests.support.migrated import migrated_sqlite
 from tests.support.ports import free_port
 from tests.support.storm_fleet import StormFleet, StormRequest, written
 
-from shieldwall.server.initialise import Initialise
-from shieldwall.server.settings import ServerSettings, authority_of
+from shieldwall.server.configuration.settings import ServerSettings, authority_of
+from shieldwall.server.console.initialise import Initialise
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.system import SystemClock, new_id
 

@@ -17,9 +17,10 @@ from tests.support.samples import NOON, TENANT_ID, a_device, a_group, a_tenant, 
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.target import Target
+from shieldwall.server.configuration.settings import resolved, store
+from shieldwall.server.configuration.settings_file import SettingsFile
 from shieldwall.server.directory.group_rules import Moves
-from shieldwall.server.settings import resolved, store
-from shieldwall.server.settings_file import SettingsFile
+from shieldwall.server.processes.targeting_process import SNAPSHOT
 from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.engine.database import Database
@@ -33,7 +34,6 @@ from shieldwall.server.targeting.rule_previews import RulePreviews, asking
 from shieldwall.server.targeting.rule_questions import LONGEST_QUESTION, UNKNOWN
 from shieldwall.server.targeting.shared import BoardReader, SharedBoards
 from shieldwall.server.targeting.unmoved import Unmoved
-from shieldwall.server.targeting_process import SNAPSHOT
 
 WITHIN_SECONDS = 40.0
 SECRET = b"n" * 32
@@ -80,7 +80,7 @@ def _settings(data: Path) -> Any:
 
 @contextmanager
 def process(data: Path) -> Iterator[subprocess.Popen[bytes]]:
-    running = subprocess.Popen([sys.executable, "-m", "shieldwall.server.targeting_process", str(data)])
+    running = subprocess.Popen([sys.executable, "-m", "shieldwall.server.processes.targeting_process", str(data)])
     try:
         yield running
     finally:

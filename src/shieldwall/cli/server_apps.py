@@ -17,7 +17,7 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
 
 if TYPE_CHECKING:
-    from shieldwall.server.services import AdminServices
+    from shieldwall.server.admin.services import AdminServices
 
 app: Final = typer.Typer(no_args_is_help=True, help="Applications that may ask for tokens.")
 _DAYS: Final = 180
@@ -67,8 +67,8 @@ def create(
     ] = False,
 ) -> None:
     """Make an application and write its login, with the secret that is shown to nobody else."""
+    from shieldwall.server.access.permissions import check_permissions  # noqa: PLC0415 - as above
     from shieldwall.server.directory import app_credentials, apps  # noqa: PLC0415 - slow to import, and only needed here
-    from shieldwall.server.permissions import check_permissions  # noqa: PLC0415 - as above
 
     has_secret = not certificate and not public
     with speaking_plainly("make the application"):
@@ -224,7 +224,8 @@ def delete(data: DataOption, client_id: ClientId, tenant: TenantOption = None) -
 
 @contextmanager
 def _opened(data: Path, tenant: str | None) -> Iterator[AdminServices]:
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server import main  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
 
     with main.open_services(settings.load(data), tenant) as services:
         yield services

@@ -16,7 +16,7 @@ from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
 if TYPE_CHECKING:
-    from shieldwall.server.services import AdminServices
+    from shieldwall.server.admin.services import AdminServices
     from shieldwall.server.storage.engine.outbox import Event
 
 _EVERY_SECONDS: Final = 1.0
@@ -36,7 +36,8 @@ def show_audit(
 
     Example: shieldwall server audit --data /var/lib/shieldwall --since 2h --follow --json
     """
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server import main  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
 
     with speaking_plainly("show the audit trail", as_json=as_json):
         if as_json and as_syslog:
@@ -73,9 +74,9 @@ def _events(services: AdminServices, since: datetime, tenant: str | None, *, fol
 
 def _writer(services: AdminServices, *, as_json: bool, as_syslog: bool) -> Callable[[Event], str]:
     from shieldwall.contract import strict_json  # noqa: PLC0415 - see above
+    from shieldwall.server.configuration.settings import host_of  # noqa: PLC0415 - see above
     from shieldwall.server.events.payloads import payload  # noqa: PLC0415 - see above
     from shieldwall.server.events.streams.syslog import syslog_message  # noqa: PLC0415 - see above
-    from shieldwall.server.settings import host_of  # noqa: PLC0415 - see above
 
     if as_json:
         return lambda event: strict_json.encode(payload(event)).decode()

@@ -35,8 +35,9 @@ def backup(
 
       shieldwall server backup --data /var/lib/shieldwall --out - | age --recipient age1… > shieldwall.tar.age
     """
-    from shieldwall.server import settings, upkeep  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.backup.taking import TakeBackup  # noqa: PLC0415 - as above
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.observing import upkeep  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.system import SystemClock  # noqa: PLC0415 - as above
 
     os.umask(_OWNER_ALONE)

@@ -10,7 +10,7 @@ import typer
 
 from shieldwall.cli.presentation import show_json, show_table, speaking_plainly
 from shieldwall.cli.server_tenants import DataOption
-from shieldwall.server.roles import Role
+from shieldwall.server.configuration.roles import Role
 
 app: Final = typer.Typer(no_args_is_help=True, help="Further machines of this server; the keys stay on this one.")
 
@@ -24,8 +24,9 @@ def add_host(
     out: Annotated[Path, typer.Option(help="Empty directory for its data directory.", file_okay=False)],
 ) -> None:
     """Write the data directory of one more machine."""
-    from shieldwall.server import hosts, settings  # noqa: PLC0415 - slow to import, and only needed here
-    from shieldwall.server.settings_file import SignerPlace  # noqa: PLC0415 - as above
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration.settings_file import SignerPlace  # noqa: PLC0415 - as above
+    from shieldwall.server.console import hosts  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.system import SystemClock  # noqa: PLC0415 - as above
 
     os.umask(0o077)
@@ -44,7 +45,8 @@ def remove_host(
     data: DataOption, name: Annotated[str, typer.Argument(help="What the machine is called here.")]
 ) -> None:
     """Let a machine ask the signer nothing more, from its next question on."""
-    from shieldwall.server import hosts, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.console import hosts  # noqa: PLC0415 - slow to import, and only needed here
 
     with speaking_plainly("remove a machine"):
         hosts.remove_host(settings.load(data), name)
@@ -56,7 +58,8 @@ def list_hosts(
     data: DataOption, *, as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False
 ) -> None:
     """Show the machines that may ask the signer."""
-    from shieldwall.server import hosts, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.console import hosts  # noqa: PLC0415 - slow to import, and only needed here
 
     with speaking_plainly("list the machines"):
         found = hosts.list_hosts(settings.load(data))

@@ -29,7 +29,7 @@ def init(
 
     Example: shieldwall server push init --data /var/lib/shieldwall --url tls://nats.contoso.example:4222 --out nats
     """
-    from shieldwall.server import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.push.setting_up import SetUpPush, broker_at  # noqa: PLC0415 - as above
     from shieldwall.server.system import SystemClock  # noqa: PLC0415 - as above
 

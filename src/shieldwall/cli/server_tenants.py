@@ -28,8 +28,9 @@ def add_tenant(
     domain: Annotated[str, typer.Option("--domain", help="Domain name of the organisation; no two tenants share one.")],
 ) -> None:
     """Make a tenant with keys of its own. A server that runs knows it at once."""
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
-    from shieldwall.server.adding_tenants import AddTenant  # noqa: PLC0415 - as above
+    from shieldwall.server import main  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.console.adding_tenants import AddTenant  # noqa: PLC0415 - as above
     from shieldwall.server.system import SystemClock, new_id  # noqa: PLC0415 - as above
 
     os.umask(0o077)
@@ -48,7 +49,8 @@ def list_tenants(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """List the tenants of this server; the one it was made with stands first."""
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server import main  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.storage.tenants import tenants  # noqa: PLC0415 - as above
 
     with speaking_plainly("list the tenants", as_json=as_json), main.open_services(settings.load(data)) as services:

@@ -19,7 +19,8 @@ def rotate_token_key(
     ] = False,
 ) -> None:
     """Make the next key of a tenant's tokens, while the server runs. It does so by itself every ninety days."""
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server import main  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
 
     with speaking_plainly("make the next key"), main.open_services(settings.load(data), tenant) as services:
         name = services.signer.rotate_token_key(at_once=at_once)

@@ -24,8 +24,8 @@ from shieldwall.cli import (
 )
 from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.cli.server_tenants import ACTOR, DataOption, TenantOption
-from shieldwall.server.roles import DEFAULT, Role
-from shieldwall.server.settings_file import DEFAULT_GATEWAY_URL, DEFAULT_PUBLIC_URL
+from shieldwall.server.configuration.roles import DEFAULT, Role
+from shieldwall.server.configuration.settings_file import DEFAULT_GATEWAY_URL, DEFAULT_PUBLIC_URL
 
 app: Final = typer.Typer(no_args_is_help=True, help="Make and run a server (on its own console).")
 administrators: Final = typer.Typer(no_args_is_help=True, help="People who may sign in to the admin center.")
@@ -58,7 +58,7 @@ def init(
     domain: Annotated[str, typer.Option(help="Domain name of your organisation.")] = "shieldwall.localhost",
 ) -> None:
     """Make a server: keys, certificate, database, settings."""
-    from shieldwall.server.initialise import Initialise  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.console.initialise import Initialise  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.system import SystemClock, new_id  # noqa: PLC0415 - as above
 
     os.umask(0o077)
@@ -93,8 +93,9 @@ def run(
     ] = None,
 ) -> None:
     """Run the server until Ctrl-C; the log goes to standard error, one JSON object a line."""
-    from shieldwall.server import running, settings  # noqa: PLC0415 - slow to import, and only needed here
-    from shieldwall.server.observability import log_as_json  # noqa: PLC0415 - as above
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.observing.observability import log_as_json  # noqa: PLC0415 - as above
+    from shieldwall.server.processes import running  # noqa: PLC0415 - slow to import, and only needed here
 
     log_as_json("supervisor")
     with speaking_plainly("run the server"):
@@ -124,7 +125,8 @@ def invite(
     ] = False,
 ) -> None:
     """Print a link that lets one person sign in once, within fifteen minutes."""
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server import main  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
     from shieldwall.server.directory import administrators as directory_administrators  # noqa: PLC0415 - as above
 
     with speaking_plainly("invite an administrator"):
@@ -147,8 +149,9 @@ def clean_up(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be cleaned up; change nothing.")] = False,
 ) -> None:
     """Clean up now, as the running server does every hour: by the rules of each tenant."""
-    from shieldwall.server import main, settings  # noqa: PLC0415 - slow to import, and only needed here
-    from shieldwall.server.housekeeping import Housekeeping  # noqa: PLC0415 - as above
+    from shieldwall.server import main  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.configuration import settings  # noqa: PLC0415 - slow to import, and only needed here
+    from shieldwall.server.periodic.housekeeping import Housekeeping  # noqa: PLC0415 - as above
 
     with speaking_plainly("clean up"), main.open_services(settings.load(data)) as services:
         housekeeping = Housekeeping(services=services)

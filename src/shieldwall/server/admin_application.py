@@ -1,6 +1,6 @@
 """All routes on the public port: health and metrics, and the front doors for administrators.
 
-They hold nothing of a server, whose parts come with each request (``server.parts``).
+They hold nothing of a server, whose parts come with each request (``server.admin.parts``).
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from prometheus_client import CollectorRegistry
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.messages import Problem
-from shieldwall.server.admin_front import MAX_BODY_BYTES
-from shieldwall.server.admin_requests import allowed_methods
-from shieldwall.server.authorization import PUBLIC, require_declarations
-from shieldwall.server.gates import require_gates
-from shieldwall.server.observability import METRICS_TYPE, metrics_text
+from shieldwall.server.access.authorization import PUBLIC
+from shieldwall.server.admin.declared_routes import require_declarations
+from shieldwall.server.admin.gates import require_gates
+from shieldwall.server.admin.parts import part_of
+from shieldwall.server.listening.admin_front import MAX_BODY_BYTES
+from shieldwall.server.listening.admin_requests import allowed_methods
+from shieldwall.server.observing.observability import METRICS_TYPE, metrics_text
+from shieldwall.server.observing.readiness import Readiness
 from shieldwall.server.openapi import publishing
 from shieldwall.server.openapi.description import described_routes
 from shieldwall.server.openapi.own import ALIVE, NUMBERS, PREPARED, tells
-from shieldwall.server.parts import part_of
-from shieldwall.server.readiness import Readiness
 
 READY: Final = 200
 NOT_READY: Final = 503

@@ -1,7 +1,7 @@
 """The composition root: read this and you know what a server is made of.
 
 Three processes share one data directory. The **signer** alone holds keys (``shieldwall.server.signer``). The
-**gateway** talks to devices (``gateway_composition``). The **admin** process talks to administrators and their tools,
+**gateway** talks to devices (``gateway.composition``). The **admin** process talks to administrators and their tools,
 ``open_admin``. ``running.run`` starts the three and watches over them.
 """
 
@@ -18,7 +18,11 @@ from prometheus_client import CollectorRegistry
 
 from shieldwall import __version__
 from shieldwall.catalog import loader
-from shieldwall.server.connections import ConnectionGuard
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.access.throttling import Attempts, Throttle
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.configuration.settings import ServerSettings, authority_of
+from shieldwall.server.configuration.signers import open_signers
 from shieldwall.server.directory.tenancy import Tenancy
 from shieldwall.server.directory.verification_keys import VerificationKeys
 from shieldwall.server.events.dispatching import Dispatching
@@ -26,32 +30,28 @@ from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.events.streams.opening import open_streams
 from shieldwall.server.events.streams.streaming import Streaming
+from shieldwall.server.gateway.composition import beside, opened_database
 from shieldwall.server.gateway.guard import normal_authority
-from shieldwall.server.gateway_composition import beside, opened_database
-from shieldwall.server.housekeeping import Housekeeping
-from shieldwall.server.keeping_history import keeping_history
+from shieldwall.server.listening.connections import ConnectionGuard
 from shieldwall.server.manager.figures import FleetFigures
-from shieldwall.server.observability import new_registry
+from shieldwall.server.observing.observability import new_registry
+from shieldwall.server.observing.readiness import Readiness
+from shieldwall.server.observing.tracing import NoTracing, Tracing, open_tracing
+from shieldwall.server.observing.upkeep import Upkeep
 from shieldwall.server.outgoing.opening import open_outgoing
-from shieldwall.server.permissions import PERMISSIONS
+from shieldwall.server.periodic.housekeeping import Housekeeping
+from shieldwall.server.periodic.keeping_history import keeping_history
+from shieldwall.server.periodic.sampling import Sampling
+from shieldwall.server.periodic.sweeping import Sweeping, SweepMeasures
 from shieldwall.server.push import key_files
 from shieldwall.server.push.waking import PushMeasures, Waking
-from shieldwall.server.readiness import Readiness
 from shieldwall.server.reporting.following import FleetReports
 from shieldwall.server.reporting.history.keeping import KeepingHistory
 from shieldwall.server.reporting.running import Following
-from shieldwall.server.sampling import Sampling
-from shieldwall.server.services import AdminServices
-from shieldwall.server.settings import ServerSettings, authority_of
-from shieldwall.server.signers import open_signers
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.sweeping import Sweeping, SweepMeasures
 from shieldwall.server.system import RequestIds, SystemClock, draw_between, new_id
 from shieldwall.server.targeting.rule_previews import RulePreviews
 from shieldwall.server.targeting.unmoved import Unmoved
-from shieldwall.server.throttling import Attempts, Throttle
-from shieldwall.server.tracing import NoTracing, Tracing, open_tracing
-from shieldwall.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -201,16 +201,16 @@ def compose_admin(
 ) -> Admin:
     """Put the administrators' application together from parts that are open, and the routes that find them."""
     # Here, so that the gateway's process does not load a web framework that it never uses.
-    from shieldwall.server.admin_front import AdminFront  # noqa: PLC0415 - see above
-    from shieldwall.server.admin_requests import AdminMeasures, WatchedRequests  # noqa: PLC0415 - see above
-    from shieldwall.server.callers import Callers  # noqa: PLC0415 - see above
+    from shieldwall.server.admin.callers import Callers  # noqa: PLC0415 - see above
+    from shieldwall.server.admin.parts import WithParts  # noqa: PLC0415 - see above
     from shieldwall.server.graph.batch import Inside  # noqa: PLC0415 - see above
     from shieldwall.server.graph.catalog_resources import CatalogResources  # noqa: PLC0415 - see above
     from shieldwall.server.graph.paths import NormalPaths, names_in  # noqa: PLC0415 - see above
+    from shieldwall.server.listening.admin_front import AdminFront  # noqa: PLC0415 - see above
+    from shieldwall.server.listening.admin_requests import AdminMeasures, WatchedRequests  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.document import About, create_document  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.permission_words import in_words  # noqa: PLC0415 - see above
     from shieldwall.server.openapi.publishing import Publishing  # noqa: PLC0415 - see above
-    from shieldwall.server.parts import WithParts  # noqa: PLC0415 - see above
     from shieldwall.server.portal.live.watching import Watching  # noqa: PLC0415 - see above
     from shieldwall.server.portal.sign_in.limits import SignInLimits  # noqa: PLC0415 - see above
     from shieldwall.server.portal.sign_in.provider_client import ProviderClient  # noqa: PLC0415 - see above

@@ -18,7 +18,7 @@ from shieldwall.agent.service.package_file import read_package
 from shieldwall.agent.service.transport import parse_server_url, tls_context
 from shieldwall.cli.presentation import show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server import settings as server_settings
+from shieldwall.server.configuration import settings as server_settings
 from shieldwall.server.system import SystemClock
 from shieldwall.simulator.chance import chance_of
 from shieldwall.simulator.core_commands import JsonOption, SeedOption

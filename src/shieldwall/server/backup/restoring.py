@@ -22,8 +22,8 @@ from shieldwall.contract.ids import TenantId
 from shieldwall.server.backup.archive import POSTGRESQL, SQLITE, Contents, Progress, extract
 from shieldwall.server.backup.databases import check_sqlite, load_postgresql
 from shieldwall.server.backup.errors import BadBackupError, RestoreTargetError
-from shieldwall.server.settings import FILE, ServerSettings, default_database, resolved, write_private
-from shieldwall.server.settings_file import SettingsFile
+from shieldwall.server.configuration.settings import FILE, ServerSettings, default_database, resolved, write_private
+from shieldwall.server.configuration.settings_file import SettingsFile
 from shieldwall.server.signer.incarnations import begin_incarnation
 from shieldwall.server.signer.keys import held_tenants
 from shieldwall.server.storage.engine import migrate

@@ -16,7 +16,7 @@ from shieldwall import __version__
 from shieldwall.contract.clock import Clock
 from shieldwall.server.backup.archive import POSTGRESQL, SQLITE, Contents, Progress, writing
 from shieldwall.server.backup.databases import copy_sqlite, dump_postgresql
-from shieldwall.server.settings import FILE, ServerSettings
+from shieldwall.server.configuration.settings import FILE, ServerSettings
 from shieldwall.server.storage.engine import migrate
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.engine.postgresql import parse

@@ -21,7 +21,7 @@ from joserfc.jwk import KeySet
 from shieldwall.contract.errors import InvalidIdError, InvalidJsonError
 from shieldwall.contract.ids import TenantId, parse_tenant_id
 from shieldwall.contract.strict_json import decode_any, encode
-from shieldwall.server.authorization import UnauthenticatedError
+from shieldwall.server.access.authorization import UnauthenticatedError
 from shieldwall.server.directory.resource_names import Api, ResourceNames
 from shieldwall.server.storage.identity_records import App, Person, ProofMethod
 from shieldwall.server.storage.records import Tenant

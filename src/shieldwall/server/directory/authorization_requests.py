@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import PROOF_LIFETIME
+from shieldwall.server.access.authorization import PROOF_LIFETIME
 from shieldwall.server.directory.apps import is_loopback, may_redirect_to
 from shieldwall.server.directory.authorization_codes import CHALLENGE
 from shieldwall.server.directory.resource_names import InvalidScopeError, ResourceNames, WantedScopes, wanted_scopes

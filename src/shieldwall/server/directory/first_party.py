@@ -12,10 +12,10 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.apps import find_app, register_app
 from shieldwall.server.directory.invalid_app import InvalidAppError
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.storage.identity_records import App
 
 CLI_CLIENT_ID: Final = "5d1e1da1-0000-4000-8000-000000000001"

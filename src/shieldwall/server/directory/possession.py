@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.strict_json import decode_any, digest_of_bytes
-from shieldwall.server.authorization import UnauthenticatedError
+from shieldwall.server.access.authorization import UnauthenticatedError
 from shieldwall.server.directory.possession_keys import PossessionKey, encoded, octets, read_key
 
 TYPE: Final = "dpop+jwt"

@@ -17,13 +17,13 @@ import structlog
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.events.judging import Attempt, Delivered, Draw, LeaveOut, Verdict
 from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.parcels import Nothing, Parcel, next_parcel, unsent
 from shieldwall.server.events.sealing import SealedSecretError, SecretBox
 from shieldwall.server.events.sending import send
 from shieldwall.server.events.settling import Sent, settle
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.events import receivers
 from shieldwall.server.storage.events.receivers import Receiver
 

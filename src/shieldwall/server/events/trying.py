@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.events import webhooks
 from shieldwall.server.events.parcels import Parcel, webhook_parcel
 from shieldwall.server.events.sealing import SecretBox
 from shieldwall.server.events.sending import send
 from shieldwall.server.events.settling import Sent, delivery_of
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.events import receivers
 from shieldwall.server.storage.events.receivers import DeliveryState
 

@@ -19,7 +19,6 @@ from granian._granian import RSGIProtocolClosed as ProtocolClosed  # the public 
 
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
-from shieldwall.server.connections import ConnectionGuard
 from shieldwall.server.gateway.admission import Admission
 from shieldwall.server.gateway.authentication import Authentication, read_signature
 from shieldwall.server.gateway.calls import Answer, Call, SignedRequest
@@ -37,8 +36,9 @@ from shieldwall.server.gateway.problems import (
 )
 from shieldwall.server.gateway.reading import Reading
 from shieldwall.server.gateway.routes import Access, Match, Router
+from shieldwall.server.listening.connections import ConnectionGuard
 from shieldwall.server.manager.turns import DeviceNotActiveError
-from shieldwall.server.tracing import NoTracing, Spanned, Tracing
+from shieldwall.server.observing.tracing import NoTracing, Spanned, Tracing
 from shieldwall.trust import moments
 from shieldwall.trust.certificate_request import BadCertificateRequestError
 from shieldwall.trust.request_signature import BadSignatureError, ClockSkewError

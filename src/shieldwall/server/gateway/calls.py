@@ -10,7 +10,7 @@ import msgspec
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import Digest
-from shieldwall.server.connections import block_of
+from shieldwall.server.listening.connections import block_of
 from shieldwall.server.manager.turns import CallingDevice
 from shieldwall.trust.device_key import PublicKey
 from shieldwall.trust.request_signature import RequestSignature

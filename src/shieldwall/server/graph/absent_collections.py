@@ -17,7 +17,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
 from shieldwall.server.graph.describing import asked, lists
 from shieldwall.server.graph.requests import GraphRequest, Services, answer
 from shieldwall.server.graph.resources import collection

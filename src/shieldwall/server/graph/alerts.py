@@ -12,15 +12,15 @@ from sqlalchemy import Connection
 
 from shieldwall.contract import strict_json
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import Sight, showing
 from shieldwall.server.graph.describing import changes, lists, shows
 from shieldwall.server.graph.fields.security import ALERT_FIELDS
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import ALERT
 from shieldwall.server.manager import alerting
-from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.events.alerts import Alert

@@ -15,11 +15,15 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
-from shieldwall.server.admin_requests import allowed_methods, record_of
-from shieldwall.server.authorization import Authorization, Principal, authorization_of
-from shieldwall.server.callers import Callers, Connection, issuer_of
-from shieldwall.server.claims_challenges import challenge_headers
-from shieldwall.server.gates import is_narrowed, pass_gates
+from shieldwall.server.access.authorization import Authorization, Principal, authorization_of
+from shieldwall.server.access.throttling import Call, Throttle, TooManyRequestsError
+from shieldwall.server.admin.callers import Callers, Connection, issuer_of
+from shieldwall.server.admin.claims_challenges import challenge_headers
+from shieldwall.server.admin.gates import is_narrowed, pass_gates
+from shieldwall.server.admin.parts import part_of
+from shieldwall.server.admin.possession_of_requests import by_proof
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.tenant_services import services_here, serving_tenant_of_caller
 from shieldwall.server.graph import (
     absent_collections,
     alerts,
@@ -81,12 +85,8 @@ from shieldwall.server.graph.errors import FailedError, error_body, error_of_htt
 from shieldwall.server.graph.reports import cached, exports, fleet_reports, history_reports
 from shieldwall.server.graph.reports import handlers as reports
 from shieldwall.server.graph.requests import JSON, GraphRequest
-from shieldwall.server.one_thread import InOneThread, called_there, is_in_thread
-from shieldwall.server.parts import part_of
-from shieldwall.server.possession_of_requests import by_proof
-from shieldwall.server.services import AdminServices
-from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
-from shieldwall.server.throttling import Call, Throttle, TooManyRequestsError
+from shieldwall.server.listening.admin_requests import allowed_methods, record_of
+from shieldwall.server.listening.one_thread import InOneThread, called_there, is_in_thread
 
 VERSIONS: Final = ("/v1.0", "/beta")
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (

@@ -9,10 +9,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import UUID_PATTERN
-from shieldwall.server.authorization import Principal
+from shieldwall.server.access.authorization import Principal
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.apps import get_app, get_by_object_id, giving_of_person
 from shieldwall.server.graph.requests import GraphRequest
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.identity_records import App
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from shieldwall.contract.ids import UUID_PATTERN
+from shieldwall.server.access.permissions import check_permissions
 from shieldwall.server.directory.app_credentials import SECRET_LIFETIME
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.permission_ids import BY_ID, Sort
-from shieldwall.server.permissions import check_permissions
 from shieldwall.server.storage.identity_records import App, AppCredential, CredentialKind
 
 Guid = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN)]

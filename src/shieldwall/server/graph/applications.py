@@ -11,8 +11,9 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import app_credentials, apps
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.first_party import require_not_ours
@@ -46,7 +47,6 @@ from shieldwall.server.graph.schemas.applications import (
     PASSWORD,
     REMOVE_PASSWORD,
 )
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity_records import App
 
 _READ: Final = allow("Application.Read.All", "Application.ReadWrite.All")

@@ -14,8 +14,10 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import AssignmentFilterId, parse_assignment_filter_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, showing
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.policies import FILTER_FIELDS
@@ -34,8 +36,6 @@ from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.filters import FILTER, FILTER_CHANGES, NEW_FILTER
 from shieldwall.server.manager import filters
 from shieldwall.server.manager.filters import FilterDraft, draft_of_filter
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import AssignmentFilter
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
 from shieldwall.server.graph.audit_shapes import CATEGORIES, CATEGORY, FIELDS, audit_event_resource
 from shieldwall.server.graph.describing import does, lists, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of

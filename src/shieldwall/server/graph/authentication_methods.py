@@ -13,8 +13,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Principal, allow, needs
+from shieldwall.server.access.authorization import Principal, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.directory import one_time_codes, passkeys
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.requests import (

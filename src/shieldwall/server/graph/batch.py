@@ -13,17 +13,17 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.strict_json import convert
-from shieldwall.server.admin_requests import record_of
-from shieldwall.server.authorization import allow, everybody
+from shieldwall.server.access.authorization import allow, everybody
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.admin.parts import part_of
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.batch_calls import BATCH, Answered, content_of, scope_of
 from shieldwall.server.graph.batch_plan import BatchItem, BatchRequest, InvalidBatchError, stages
 from shieldwall.server.graph.describing import does
 from shieldwall.server.graph.errors import error_body, status_of
 from shieldwall.server.graph.requests import JSON, GraphRequest, Services, answer, members_of
 from shieldwall.server.graph.schemas.batch import BATCH_ANSWER, BATCH_REQUEST
-from shieldwall.server.parts import part_of
-from shieldwall.server.permissions import PERMISSIONS
-from shieldwall.server.services import AdminServices
+from shieldwall.server.listening.admin_requests import record_of
 
 SIDE_BY_SIDE: Final = 4
 """Requests of one batch at a time: so that a batch is no way to more of the server than others get."""

@@ -18,11 +18,11 @@ import msgspec
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import decode_any, encode
-from shieldwall.server.admin_front import ADDRESS
+from shieldwall.server.admin.possession_of_requests import PROVEN
 from shieldwall.server.graph.batch_plan import METHODS, BatchItem
 from shieldwall.server.graph.errors import ContentTooLargeError, InvalidRequestError
 from shieldwall.server.graph.paths import normal_path
-from shieldwall.server.possession_of_requests import PROVEN
+from shieldwall.server.listening.admin_front import ADDRESS
 
 BATCH: Final = "$batch"
 LARGEST_ANSWER: Final = 4 * 1024 * 1024

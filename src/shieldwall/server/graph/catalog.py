@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
 from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.fields.catalog import (
     CATEGORY_FIELDS,

@@ -11,10 +11,11 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import changing, signed_between
-from shieldwall.server.authorization import Reach, needs
-from shieldwall.server.gates import require_named
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import changing, signed_between
+from shieldwall.server.admin.gates import require_named
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.change_set_bodies import read_change_set
 from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of
@@ -23,7 +24,6 @@ from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.revisions import CHANGE_SET, CHANGED
 from shieldwall.server.manager.change_plans import ChangeSet, Delete, Update
 from shieldwall.server.manager.change_sets import Deleted, Outcome
-from shieldwall.server.services import AdminServices
 
 
 @post(

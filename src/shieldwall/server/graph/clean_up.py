@@ -15,8 +15,9 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.describing import changes, does, lists, shows
 from shieldwall.server.graph.fields.security import CLEAN_UP_RULE_FIELDS
 from shieldwall.server.graph.requests import (
@@ -31,7 +32,6 @@ from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.protection import CLEAN_UP, CLEAN_UP_RULE
 from shieldwall.server.inventory import cleaning
 from shieldwall.server.inventory.cleaning import CleanUp, CleanUpRules, HistoryDays, RetiredDays
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 
 PATH: Final = "/deviceManagement/managedDeviceCleanupRules"

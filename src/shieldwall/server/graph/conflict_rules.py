@@ -12,8 +12,8 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.conflicts import ConflictFamily, ConflictRule, ConflictRules
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.graph.describing import changes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.policy_access import READ, WRITE

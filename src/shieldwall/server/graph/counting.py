@@ -9,7 +9,8 @@ from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.sight import Sight, showing
 from shieldwall.server.graph.describing import FILTER, GRAPH, SEARCH
 from shieldwall.server.graph.directory_devices import READ as READ_DIRECTORY
 from shieldwall.server.graph.directory_devices import directory_rows
@@ -21,7 +22,6 @@ from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import GraphRequest, Services, query_of
 from shieldwall.server.openapi.description import Answer, Description, described
 from shieldwall.server.openapi.shapes import COUNT
-from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.groups import groups
 from shieldwall.server.storage.order_terms import Tally

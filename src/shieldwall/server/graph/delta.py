@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import following
 from shieldwall.server.directory.following import State
 from shieldwall.server.directory.following_pages import (
@@ -32,7 +33,6 @@ from shieldwall.server.graph.resources import Json, group_resource
 from shieldwall.server.graph.schemas.delta import follows
 from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.graph.schemas.groups import GROUP
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.groups.changes import Feed, FeedState

@@ -14,7 +14,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.describing import does
 from shieldwall.server.graph.errors import NotSupportedError

@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.sight import Sight, showing
 from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.fields.security import DEVICE_EVENT_FIELDS
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import DEVICE_EVENT
 from shieldwall.server.manager import device_events
-from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.devices.device_events import EventRecord

@@ -10,14 +10,14 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.graph.describing import shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.account import ACCOUNT, ACCOUNT_SETTINGS, OVERVIEW
 from shieldwall.server.inventory.cleaning import CleanUpRules, get_rules
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.device_records import SPEAKING
 from shieldwall.server.storage.onboarding import onboarding_states
 

@@ -10,8 +10,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.directory.devices import set_enabled
 from shieldwall.server.graph.describing import does
 from shieldwall.server.graph.requests import GraphRequest, Services, empty

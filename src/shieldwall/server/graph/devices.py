@@ -13,8 +13,9 @@ from msgspec import UNSET, UnsetType
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import Sight, showing, sight_of
 from shieldwall.server.directory import devices, scope_tags
 from shieldwall.server.directory.scope_tags import MOST_OF_DEVICE
 from shieldwall.server.graph.describing import changes, does, lists, shows
@@ -41,7 +42,6 @@ from shieldwall.server.graph.schemas.devices import EFFECTIVE_SETTING, MANAGED_D
 from shieldwall.server.manager import sync
 from shieldwall.server.manager.origins import origins_of
 from shieldwall.server.manager.statuses import effective_of
-from shieldwall.server.sight import Sight, showing, sight_of
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")
 _WRITE: Final = allow("DeviceManagementManagedDevices.ReadWrite.All")

@@ -10,8 +10,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.directory import authorities
 from shieldwall.server.graph.describing import creates, lists, removes
 from shieldwall.server.graph.directory_shapes import authority_resource

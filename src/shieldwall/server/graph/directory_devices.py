@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, TenantId, parse_device_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import devices, registrations
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
@@ -38,7 +39,6 @@ from shieldwall.server.graph.requests import (
 )
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.directory import DEVICE
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.devices import devices as device_rows

@@ -13,7 +13,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import GroupId, parse_device_id, parse_group_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.directory import groups
 from shieldwall.server.graph.describing import does, lists, shows
 from shieldwall.server.graph.directory_shapes import device_resource, registration_resource
@@ -24,8 +26,6 @@ from shieldwall.server.graph.requests import GraphRequest, Services, answer, bod
 from shieldwall.server.graph.resources import Json, group_resource
 from shieldwall.server.graph.schemas.directory_objects import DIRECTORY_OBJECT, DIRECTORY_OBJECTS, GROUP_IDS
 from shieldwall.server.graph.schemas.groups import GROUP
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.devices import devices as device_rows

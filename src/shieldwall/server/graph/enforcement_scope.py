@@ -16,15 +16,15 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.strict_json import convert
 from shieldwall.policy.enrollment import EnforcementScope, Enrollment
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import allow, needs, require_fresh_proof
+from shieldwall.server.access.authorization import allow, needs, require_fresh_proof
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.graph.describing import changes, does, shows
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, members_of, query_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.protection import SCOPE, SCOPE_CHANGES, SCOPE_EFFECT
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.manager.enforcement_scope import Moved, ScopeEffect
-from shieldwall.server.sight import caller_of
 
 PATH: Final = "/deviceManagement/enforcementScope"
 _READ: Final = allow("DeviceManagementServiceConfig.Read.All", "DeviceManagementServiceConfig.ReadWrite.All")

@@ -18,7 +18,8 @@ from shieldwall.policy.device_sets import places
 from shieldwall.policy.membership import MEMBER_OF, InvalidRuleError, MembershipRule
 from shieldwall.policy.rule_tree import KINDS, Kind, Operator
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.directory.attributes import described_fleet
 from shieldwall.server.directory.filter_rules import PLATFORMS, read_filter_rule, rule_for
 from shieldwall.server.graph.assignment_filters import ONE, PATH
@@ -42,7 +43,6 @@ from shieldwall.server.graph.schemas.reports import (
 )
 from shieldwall.server.manager import filters
 from shieldwall.server.manager.filters import InvalidFilterError
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.fleets import fleets
 from shieldwall.server.storage.fleets.fleets import Whose

@@ -12,8 +12,7 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import GroupId, parse_group_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import (
+from shieldwall.server.access.authorization import (
     ForbiddenError,
     Principal,
     Reach,
@@ -21,9 +20,12 @@ from shieldwall.server.authorization import (
     needs,
     require_fresh_proof,
 )
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_named
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, showing
 from shieldwall.server.directory import assigned_members, groups
 from shieldwall.server.directory.role_assigning import carries_roles
-from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import does, lists, removes
 from shieldwall.server.graph.directory_shapes import device_resource
 from shieldwall.server.graph.fields.directory import DEVICE_FIELDS
@@ -44,8 +46,6 @@ from shieldwall.server.graph.schemas.directory import DEVICE
 from shieldwall.server.graph.schemas.groups import MEMBER_REFERENCE, REFERENCE
 from shieldwall.server.graph.schemas.people import MEMBER, USER
 from shieldwall.server.graph.user_shapes import USER_TYPE, user_resource
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.records import Page

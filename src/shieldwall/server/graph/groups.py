@@ -13,11 +13,13 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, GroupId, parse_group_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_named
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, showing
 from shieldwall.server.directory import assigned_members, groups, membership
 from shieldwall.server.directory.groups import GroupDraft
-from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.directory import GROUP_FIELDS
@@ -34,8 +36,6 @@ from shieldwall.server.graph.requests import (
 )
 from shieldwall.server.graph.resources import group_resource, processing_status
 from shieldwall.server.graph.schemas.groups import GROUP, GROUP_CHANGES, NEW_GROUP
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, showing
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import Group, ProcessingState
 

@@ -15,8 +15,9 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import federation
 from shieldwall.server.directory.federation import ProviderSettings, settings_of
 from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
@@ -35,7 +36,6 @@ from shieldwall.server.graph.schemas.identity_providers import (
     IDENTITY_PROVIDER_CHANGES,
     NEW_IDENTITY_PROVIDER,
 )
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.identity import identity_providers
 from shieldwall.server.storage.identity.identity_providers import IdentityProvider
 from shieldwall.server.storage.records import Page

@@ -8,13 +8,13 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.directory.scope_tags import tags_of_devices
 from shieldwall.server.graph.managed_device_shapes import managed_device_resource
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.inventory.machines import Machine, describe_read, filter_at, onboarding_status
 from shieldwall.server.inventory.twins import proposals
 from shieldwall.server.manager.summaries import summaries
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.device_records import Device
 
 

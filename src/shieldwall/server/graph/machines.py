@@ -13,9 +13,10 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId, parse_device_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
-from shieldwall.server.gates import require_devices
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_devices
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.graph.describing import ORDER_BY, SKIP, answers, does, lists
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.fields.managed_devices import MACHINE_FIELDS
@@ -42,7 +43,6 @@ from shieldwall.server.inventory.machine_queries import (
 )
 from shieldwall.server.inventory.machines import Wanted
 from shieldwall.server.openapi.description import Answer
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.inventory.inventory_queries import Filter
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")

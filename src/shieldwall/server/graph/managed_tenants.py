@@ -13,14 +13,14 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_tenant_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import ForbiddenError, allow, needs
+from shieldwall.server.access.authorization import ForbiddenError, allow, needs
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.fields.security import MANAGED_TENANT_FIELDS
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, list_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.alerts import MANAGED_TENANT
 from shieldwall.server.inventory.tenant_overview import TenantOverview, overview, overview_of
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.events.alerts import Severity
 from shieldwall.server.storage.inventory.inventory_queries import Health

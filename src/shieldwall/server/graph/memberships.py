@@ -17,12 +17,14 @@ from shieldwall.contract.strict_json import encode
 from shieldwall.policy.rule_predicates import Value
 from shieldwall.policy.rule_verdicts import Verdict
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.gates import require_named
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, showing, sight_of
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.assigned_members import RetiredDeviceError
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.group_rules import checked_rule, evaluate
-from shieldwall.server.gates import require_named
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.directory import GROUP_FIELDS, MEMBERSHIP_EVENT_FIELDS
@@ -31,8 +33,6 @@ from shieldwall.server.graph.references import member_named
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, list_answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json, group_resource, moment
 from shieldwall.server.graph.schemas.groups import EVALUATION, GROUP, MEMBERSHIP_EVENT
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, showing, sight_of
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.fleets import fleets
 from shieldwall.server.storage.groups import groups as group_store

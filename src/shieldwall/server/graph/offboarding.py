@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
-from shieldwall.server.gates import require_devices, require_everywhere
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_devices, require_everywhere
 from shieldwall.server.graph.describing import asked, creates, does, lists, removes
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.fields.security import OFFBOARDING_PACKAGE_FIELDS

@@ -11,13 +11,13 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.enrollment import EnrollmentCode
 from shieldwall.contract.messages import MANAGED_CODE
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.sight import Sight, showing, sight_of
 from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.fields.security import ONBOARDING_STATE_FIELDS
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, page_answer, query_of
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.schemas.account import ONBOARDING_STATE, ONBOARDING_SUMMARY
-from shieldwall.server.sight import Sight, showing, sight_of
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.onboarding import onboarding_states
 from shieldwall.server.storage.onboarding.onboarding_states import OnboardedDevice

@@ -12,8 +12,10 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.package_handout import hand_out_package
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.graph.describing import creates, does, lists, shows
 from shieldwall.server.graph.fields.managed_devices import MANAGED_DEVICE_FIELDS
 from shieldwall.server.graph.fields.security import PACKAGE_FIELDS
@@ -39,8 +41,6 @@ from shieldwall.server.inventory.packages import (
     PackageDraft,
     Platform,
 )
-from shieldwall.server.package_handout import hand_out_package
-from shieldwall.server.sight import sight_of
 from shieldwall.trust.onboarding_scripts import ScriptKind
 
 _WRITE: Final = allow(

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.managed_device_shapes import managed_device_resource
 from shieldwall.server.graph.requests import (
@@ -32,7 +33,6 @@ from shieldwall.server.inventory.certifying import with_certificates
 from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.manager.summaries import summaries
 from shieldwall.server.openapi.description import Body
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.device_records import Device
 
 _READ: Final = allow("DeviceManagementManagedDevices.Read.All", "DeviceManagementManagedDevices.ReadWrite.All")

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid5
 
+from shieldwall.server.access.permissions import PERMISSIONS, RESERVED
 from shieldwall.server.directory.resource_names import GRAPH_APP_ID
-from shieldwall.server.permissions import PERMISSIONS, RESERVED
 
 NAMES: Final = tuple(sorted((*PERMISSIONS, *RESERVED)))
 

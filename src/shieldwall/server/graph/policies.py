@@ -12,9 +12,10 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import authoring, server_of, signed_between
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import authoring, server_of, signed_between
+from shieldwall.server.admin.sight import Sight, showing
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, does, lists, removes, shows
 from shieldwall.server.graph.fields.policies import (
     SETTING_FIELDS,
@@ -58,7 +59,6 @@ from shieldwall.server.graph.schemas.settings import SETTING
 from shieldwall.server.manager import policies
 from shieldwall.server.manager.policies import draft_of
 from shieldwall.server.manager.publishing import published
-from shieldwall.server.sight import Sight, showing
 
 
 class CopyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import PolicyId
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.authorization import allow
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.odata.selection import Expandable
@@ -25,7 +26,6 @@ from shieldwall.server.graph.requests import GraphRequest
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.manager import assignments, policies
 from shieldwall.server.manager.policies import PreconditionFailedError
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Policy

@@ -10,8 +10,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, does, lists
 from shieldwall.server.graph.fields.policies import (
     ASSIGNMENT_FIELDS,

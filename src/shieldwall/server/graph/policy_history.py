@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import PolicyId, TenantId, parse_policy_id
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import authoring, signed_between
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import authoring, signed_between
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, asked, does, lists, shows
 from shieldwall.server.graph.fields.policies import CHANGE_FIELDS, REVISION_FIELDS
 from shieldwall.server.graph.policy_access import (
@@ -47,7 +48,6 @@ from shieldwall.server.manager import revisions
 from shieldwall.server.manager.revision_changes import changes_between, class_between
 from shieldwall.server.manager.revisions import RevisionContent
 from shieldwall.server.openapi.shapes import COUNT
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
 

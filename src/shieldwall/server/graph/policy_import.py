@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import authoring, server_of, signed_between
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import authoring, server_of, signed_between
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.describing import REASON, does
 from shieldwall.server.graph.importing import Imported, import_policy
 from shieldwall.server.graph.policy_access import EXPANDABLE, PATH, WRITE, reason_of, resource_of
@@ -25,7 +26,6 @@ from shieldwall.server.graph.schemas.policies import CHECKED_IMPORT, EXPORT, IMP
 from shieldwall.server.manager.policies import PolicyDraft
 from shieldwall.server.manager.publishing import published
 from shieldwall.server.manager.secrets import concealed
-from shieldwall.server.services import AdminServices
 
 
 @post(

@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
 from shieldwall.server.graph.describing import shows
 from shieldwall.server.graph.policy_access import ONE, READ
 from shieldwall.server.graph.policy_shapes import assignments_resource, settings_resource

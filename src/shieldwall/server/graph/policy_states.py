@@ -11,7 +11,8 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_policy_id
 from shieldwall.contract.status import SettingState
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import Sight, showing, sight_of
 from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.fields.policies import (
     POLICY_DEVICE_FIELDS,
@@ -33,7 +34,6 @@ from shieldwall.server.graph.schemas.policies import (
     STATUS_SUMMARY,
 )
 from shieldwall.server.manager import policies, statuses
-from shieldwall.server.sight import Sight, showing, sight_of
 
 
 @get(

@@ -13,10 +13,10 @@ from litestar import Response
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.requests import JSON, GraphRequest, answer
 from shieldwall.server.graph.resources import Json
 from shieldwall.server.manager.policies import PreconditionFailedError
-from shieldwall.server.services import AdminServices
 
 _CHANGING: Final = frozenset({"PATCH", "PUT", "DELETE"})
 _ANY: Final = "*"

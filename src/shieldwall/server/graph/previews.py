@@ -15,9 +15,10 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, PolicyId, parse_assignment_filter_id, parse_group_id, parse_policy_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import server_of
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import server_of
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.assigned_members import DynamicGroupError
 from shieldwall.server.directory.group_rules import checked_rule
@@ -42,7 +43,6 @@ from shieldwall.server.manager import filters, preview
 from shieldwall.server.manager.change_plans import Change, ChangeSet, Create, Delete, Update
 from shieldwall.server.manager.drafts import PolicyDraft
 from shieldwall.server.manager.preview import GroupProposal, Proposal
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import StillReferencedError
 from shieldwall.server.storage.policies import assignments
 

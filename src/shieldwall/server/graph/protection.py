@@ -21,8 +21,9 @@ from shieldwall.policy.protection import (
     ProtectionSettings,
 )
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs, require_fresh_proof
+from shieldwall.server.access.authorization import Reach, allow, needs, require_fresh_proof
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.graph.describing import changes, does, shows
 from shieldwall.server.graph.policy_access import READ, WRITE
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, query_of
@@ -31,7 +32,6 @@ from shieldwall.server.graph.schemas.devices import PROTECTION
 from shieldwall.server.graph.schemas.protection import PROTECTION_EFFECT, TAMPER_PROTECTION
 from shieldwall.server.manager import protection
 from shieldwall.server.manager.protection import InvalidProtectionError, ProtectionEffect
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.groups import groups
 

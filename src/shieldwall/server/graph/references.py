@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, parse_device_id
 from shieldwall.contract.strict_json import convert
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.directory_shapes import ALTERNATE_KEY
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import is_annotation
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Person

@@ -13,6 +13,9 @@ from litestar.di import NamedDependency
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import convert, decode_any, encode
+from shieldwall.server.admin.parts import part_of
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import rows_of
 from shieldwall.server.graph.catalog_resources import CatalogResources
 from shieldwall.server.graph.errors import InvalidQueryError, UnsupportedMediaTypeError
 from shieldwall.server.graph.fields.described import fields_of_route
@@ -20,9 +23,6 @@ from shieldwall.server.graph.odata.fields import FieldMap
 from shieldwall.server.graph.odata.selection import Expandable
 from shieldwall.server.graph.query import MOST_DIGITS, Query, parse_query
 from shieldwall.server.graph.resources import Json, collection
-from shieldwall.server.parts import part_of
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import rows_of
 
 T = TypeVar("T")
 

@@ -14,9 +14,11 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import ReusableSettingId, parse_reusable_setting_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import reusing, signed_between
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import reusing, signed_between
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.graph.describing import ETAG, IF_MATCH, REASON, changes, creates, lists, removes, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.fields.policies import REUSABLE_FIELDS, policy_fields
@@ -39,8 +41,6 @@ from shieldwall.server.graph.setting_reading import read_instance
 from shieldwall.server.graph.setting_writing import write_instance
 from shieldwall.server.manager import reusable_settings
 from shieldwall.server.manager.reusable_settings import ReusableDraft, draft_of_setting
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import ReusableSetting
 

@@ -11,8 +11,10 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import role_assigning, roles
 from shieldwall.server.directory.invalid_role import InvalidRoleError
 from shieldwall.server.directory.role_assigning import draft_of_assignment
@@ -30,8 +32,6 @@ from shieldwall.server.graph.role_definitions import ONE as ROLE
 from shieldwall.server.graph.role_definitions import READ, WRITE
 from shieldwall.server.graph.role_shapes import AssignmentRequest, assignment_resource, bound, plain
 from shieldwall.server.graph.schemas.roles import ASSIGNMENT, ASSIGNMENT_CHANGES, NEW_ASSIGNMENT
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.access import role_assignments
 
 PATH: Final = "/deviceManagement/roleAssignments"

@@ -11,13 +11,15 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.authorization import Reach, allow, everybody, needs
 from shieldwall.server.access.roles import BUILT_IN, Role
 from shieldwall.server.access.verdicts import OF_TENANT, Facts, Verdict, judge
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, everybody, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_everywhere
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import roles
 from shieldwall.server.directory.roles import draft_of_role
-from shieldwall.server.gates import require_everywhere
 from shieldwall.server.graph.describing import answers, changes, creates, lists, removes, shows
 from shieldwall.server.graph.query import Query
 from shieldwall.server.graph.requests import (
@@ -33,8 +35,6 @@ from shieldwall.server.graph.resources import Json
 from shieldwall.server.graph.role_shapes import RoleRequest, assignment_resource, plain, role_resource
 from shieldwall.server.graph.schemas.roles import EFFECTIVE, NEW_ROLE, OPERATION, ROLE, ROLE_CHANGES
 from shieldwall.server.openapi.description import JSON, Answer
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.access import role_assignments
 from shieldwall.server.storage.access import roles as stored_roles
 from shieldwall.server.storage.errors import NotFoundError

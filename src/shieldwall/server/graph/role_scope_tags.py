@@ -12,8 +12,9 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_group_id
 from shieldwall.contract.strict_json import convert
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.directory.invalid_role import InvalidRoleError
 from shieldwall.server.graph.describing import answers, changes, creates, does, lists, removes, shows
@@ -40,7 +41,6 @@ from shieldwall.server.graph.schemas.roles import (
     TAGS_FOUND,
 )
 from shieldwall.server.openapi.description import JSON, Answer
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.access import scope_tags as stored_tags
 
 PATH: Final = "/deviceManagement/roleScopeTags"

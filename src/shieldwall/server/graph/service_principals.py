@@ -10,7 +10,8 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.apps import get_app, list_apps
 from shieldwall.server.directory.resource_names import GRAPH_APP_ID
 from shieldwall.server.graph.application_shapes import (
@@ -23,7 +24,6 @@ from shieldwall.server.graph.describing import lists, shows
 from shieldwall.server.graph.fields.applications import APP_ROLE_ASSIGNMENT_FIELDS, SERVICE_PRINCIPAL_FIELDS
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, list_answer, query_of
 from shieldwall.server.graph.schemas.applications import APP_ROLE_ASSIGNMENT, SERVICE_PRINCIPAL
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.records import Page
 

@@ -9,15 +9,15 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Principal, allow, everybody, needs
+from shieldwall.server.access.authorization import Principal, allow, everybody, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import people
 from shieldwall.server.graph.describing import does
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import GraphRequest, Services, answer
 from shieldwall.server.graph.schemas.applications import SIGN_INS_ENDED
 from shieldwall.server.graph.users import within_reach
-from shieldwall.server.services import AdminServices
 
 _ENDING: Final = "User.RevokeSessions.All"
 

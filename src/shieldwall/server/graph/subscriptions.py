@@ -16,8 +16,9 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Principal, UnauthenticatedError, allow, needs
+from shieldwall.server.access.authorization import Principal, UnauthenticatedError, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.events import subscriptions
 from shieldwall.server.events.notifications import SubscriptionOptions
@@ -35,7 +36,6 @@ from shieldwall.server.graph.requests import (
     query_of,
 )
 from shieldwall.server.graph.schemas.events import SUBSCRIPTION
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.events.receivers import Receiver
 
 PATH: Final = "/subscriptions"

@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.strict_json import convert
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.describing import changes, lists, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.requests import (
@@ -38,7 +39,6 @@ from shieldwall.server.graph.schemas.resource import body, resource
 from shieldwall.server.inventory.machines import INACTIVE_AFTER
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.manager.channel import partner_state
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.onboarding import onboarding_states
 

@@ -11,8 +11,9 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Principal, allow, everybody, needs
+from shieldwall.server.access.authorization import Principal, allow, everybody, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import people
 from shieldwall.server.directory.people import PersonDraft
 from shieldwall.server.graph.describing import changes, creates, lists, removes, shows
@@ -32,7 +33,6 @@ from shieldwall.server.graph.resources import group_resource
 from shieldwall.server.graph.schemas.groups import GROUP
 from shieldwall.server.graph.schemas.people import NEW_USER, USER, USER_CHANGES
 from shieldwall.server.graph.user_shapes import user_resource
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.groups import groups as stored_groups
 from shieldwall.server.storage.identity import people as stored_people
 from shieldwall.server.storage.identity_records import Person

@@ -11,8 +11,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.events import trying, webhooks
 from shieldwall.server.events.signing import show_secret
 from shieldwall.server.events.trying import box_of

@@ -7,12 +7,12 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.access.throttling import Attempts
+from shieldwall.server.admin.parts import providing
+from shieldwall.server.admin.tenant_services import serving_tenant_named
 from shieldwall.server.identity import device_code, discovery, token
 from shieldwall.server.identity.errors import answer_error
 from shieldwall.server.identity.user_info import user_info
-from shieldwall.server.parts import providing
-from shieldwall.server.tenant_services import serving_tenant_named
-from shieldwall.server.throttling import Attempts
 
 
 def create_routes() -> Router:

@@ -7,12 +7,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import app_credentials, client_assertions
 from shieldwall.server.directory.access_tokens import TokenIssuer
 from shieldwall.server.directory.app_credentials import InvalidClientError
 from shieldwall.server.directory.apps import find_app
 from shieldwall.server.identity.requests import Shown
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.onboarding import nonces
 

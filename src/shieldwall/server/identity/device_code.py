@@ -8,7 +8,7 @@ from litestar import Response, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.access.authorization import PUBLIC
 from shieldwall.server.directory import device_codes
 from shieldwall.server.directory.apps import find_app
 from shieldwall.server.directory.first_party import delegated_of, ensure_cli, known_client_id

@@ -9,12 +9,12 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.access.authorization import PUBLIC
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.possession_keys import ALGORITHMS
 from shieldwall.server.identity.describing import AUTHORIZATION_ENDPOINT, DISCOVERY, INSTANCE, KEYS, says
 from shieldwall.server.identity.errors import IdentityRequest, TokenRequestError
 from shieldwall.server.identity.requests import Services, answer, issuer_for
-from shieldwall.server.services import AdminServices
 
 _ALGORITHMS: Final = ["RS256", "PS256", "ES256"]
 

@@ -12,18 +12,18 @@ from litestar.exceptions import HTTPException
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
-from shieldwall.server.admin_requests import allowed_methods, record_of
-from shieldwall.server.authorization import UnauthenticatedError
-from shieldwall.server.callers import issuer_of
-from shieldwall.server.claims_challenges import challenge_headers
+from shieldwall.server.access.authorization import UnauthenticatedError
+from shieldwall.server.access.throttling import TooManyRequestsError
+from shieldwall.server.admin.callers import issuer_of
+from shieldwall.server.admin.claims_challenges import challenge_headers
+from shieldwall.server.admin.possession_of_requests import by_proof
+from shieldwall.server.admin.tenant_services import services_here
 from shieldwall.server.directory.app_credentials import InvalidClientError
 from shieldwall.server.directory.possession import InvalidProofError, NonceWantedError
 from shieldwall.server.directory.resource_names import InvalidScopeError
-from shieldwall.server.possession_of_requests import by_proof
+from shieldwall.server.listening.admin_requests import allowed_methods, record_of
 from shieldwall.server.signer.errors import SignerBusyError, SignerUnavailableError
 from shieldwall.server.storage.engine.database import StorageUnavailableError
-from shieldwall.server.tenant_services import services_here
-from shieldwall.server.throttling import TooManyRequestsError
 
 IdentityRequest: TypeAlias = Request[Any, Any, State]
 JSON: Final = "application/json"

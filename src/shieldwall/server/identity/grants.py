@@ -13,8 +13,9 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection
 
 from shieldwall.contract.strict_json import encode
-from shieldwall.server.authorization import PROOF_LIFETIME
-from shieldwall.server.claims_challenges import fresh_proof
+from shieldwall.server.access.authorization import PROOF_LIFETIME
+from shieldwall.server.admin.claims_challenges import fresh_proof
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import authorization_codes, device_codes, refresh_tokens
 from shieldwall.server.directory.access_tokens import LIFETIME, TokenIssuer, bound_to, client_info
 from shieldwall.server.directory.acting import Acting, Origin
@@ -33,7 +34,6 @@ from shieldwall.server.directory.resource_names import (
 from shieldwall.server.identity.errors import TokenRequestError, invalid_grant, invalid_request
 from shieldwall.server.identity.possession import use_up
 from shieldwall.server.identity.requests import wants_fresh_proof
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity_records import App
 
 Body: TypeAlias = dict[str, Any]

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
+from shieldwall.server.admin.possession_of_requests import brings_proof, proof_of, require_nonce
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.possession import InvalidProofError, NonceWantedError, Proof
 from shieldwall.server.identity.errors import IdentityRequest, error_of_proof
-from shieldwall.server.possession_of_requests import brings_proof, proof_of, require_nonce
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity_records import App
 from shieldwall.server.storage.onboarding import nonces
 

@@ -14,14 +14,14 @@ from litestar.di import NamedDependency
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import UUID_PATTERN
 from shieldwall.contract.strict_json import decode_any, encode
-from shieldwall.server.callers import issuer_of
-from shieldwall.server.claims_challenges import asks_for_fresh_proof
+from shieldwall.server.access.throttling import Attempts
+from shieldwall.server.admin.callers import issuer_of
+from shieldwall.server.admin.claims_challenges import asks_for_fresh_proof
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.access_tokens import TokenIssuer
 from shieldwall.server.directory.client_assertions import ASSERTION_TYPE, claimed_client
 from shieldwall.server.directory.first_party import known_client_id
 from shieldwall.server.identity.errors import JSON, NO_STORE, IdentityRequest, invalid_request, unknown_tenant
-from shieldwall.server.services import AdminServices
-from shieldwall.server.throttling import Attempts
 
 Services: TypeAlias = NamedDependency[AdminServices]
 Guarding: TypeAlias = NamedDependency[Attempts]

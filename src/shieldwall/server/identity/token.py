@@ -10,7 +10,9 @@ from litestar import Response, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.access.authorization import PUBLIC
+from shieldwall.server.access.throttling import Attempts
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import refresh_tokens
 from shieldwall.server.identity.clients import authenticated
 from shieldwall.server.identity.describing import (
@@ -26,8 +28,6 @@ from shieldwall.server.identity.errors import NO_STORE, IdentityRequest, TokenRe
 from shieldwall.server.identity.grants import Exchange, for_code, for_device_code, for_itself, for_refresh_token
 from shieldwall.server.identity.possession import refusing_proofs, shown_proof
 from shieldwall.server.identity.requests import Guarding, Services, answer, form_of, issuer_for, shown_by
-from shieldwall.server.services import AdminServices
-from shieldwall.server.throttling import Attempts
 
 _DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _GRANTS: Final[Mapping[str, Callable[[Exchange], dict[str, Any]]]] = {

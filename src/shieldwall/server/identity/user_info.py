@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from litestar import Response, route
 
-from shieldwall.server.authorization import PUBLIC, UnauthenticatedError
-from shieldwall.server.callers import Callers, token_of
+from shieldwall.server.access.authorization import PUBLIC, UnauthenticatedError
+from shieldwall.server.admin.callers import Callers, token_of
+from shieldwall.server.admin.parts import part_of
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.access_tokens import claimed_tenant, person_claims
 from shieldwall.server.directory.resource_names import OPENID
 from shieldwall.server.identity.describing import USER_INFO, says
 from shieldwall.server.identity.errors import IdentityRequest, TokenRequestError
 from shieldwall.server.identity.requests import answer
-from shieldwall.server.parts import part_of
-from shieldwall.server.services import AdminServices
 
 
 @route(

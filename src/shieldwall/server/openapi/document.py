@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from litestar.routes import BaseRoute
 
-from shieldwall.server.authorization import Authorization, authorization_of
+from shieldwall.server.access.authorization import Authorization, authorization_of
 from shieldwall.server.openapi.answers import header_components, responses
 from shieldwall.server.openapi.components import Components
 from shieldwall.server.openapi.description import Body, Described, Parameter, described_routes

@@ -16,11 +16,11 @@ from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract import strict_json
-from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.access.authorization import PUBLIC
+from shieldwall.server.admin.parts import part_of
 from shieldwall.server.openapi.description import JSON, PAGES, Answer
 from shieldwall.server.openapi.own import DOCUMENT, IF_NONE_MATCH, tells
 from shieldwall.server.openapi.page import Page, create_page
-from shieldwall.server.parts import part_of
 
 PATH: Final = "/openapi.json"
 PAGE: Final = "/docs/api"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from shieldwall.server.configuration.settings import InvalidSettingsError, ServerSettings
 from shieldwall.server.outgoing.client import Outgoing, trusting
 from shieldwall.server.outgoing.resolving import Resolver, SystemResolver
 from shieldwall.server.outgoing.rules import OutgoingRules
-from shieldwall.server.settings import InvalidSettingsError, ServerSettings
 
 
 @contextmanager

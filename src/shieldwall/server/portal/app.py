@@ -16,21 +16,24 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.access.giving import EscalationError
-from shieldwall.server.access.tagging import ScopeTagRefusedError
-from shieldwall.server.access.verdicts import OutOfScopeError
-from shieldwall.server.admin_requests import record_of
-from shieldwall.server.authorization import (
+from shieldwall.server.access.authorization import (
     ForbiddenError,
     StepUpRequiredError,
     UnauthenticatedError,
     authorization_of,
 )
+from shieldwall.server.access.giving import EscalationError
+from shieldwall.server.access.tagging import ScopeTagRefusedError
+from shieldwall.server.access.throttling import TooManyRequestsError
+from shieldwall.server.access.verdicts import OutOfScopeError
+from shieldwall.server.admin.gates import is_narrowed, pass_gates
+from shieldwall.server.admin.parts import part_of, providing
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.tenant_services import services_here, serving_tenant_of_caller
 from shieldwall.server.directory.passkeys import LastPasskeyError
 from shieldwall.server.directory.people import LastAdministratorError, OutrankedError
-from shieldwall.server.gates import is_narrowed, pass_gates
+from shieldwall.server.listening.admin_requests import record_of
 from shieldwall.server.openapi.description import PAGES
-from shieldwall.server.parts import part_of, providing
 from shieldwall.server.portal import appearance
 from shieldwall.server.portal.assets import static_file
 from shieldwall.server.portal.devices import routes as devices
@@ -52,10 +55,7 @@ from shieldwall.server.portal.sign_in.limits import SignInLimits
 from shieldwall.server.portal.sign_in.provider_client import ProviderClient
 from shieldwall.server.portal.work import routes as work
 from shieldwall.server.portal.work.works import TooMuchWorkError, Works
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
-from shieldwall.server.tenant_services import services_here, serving_tenant_of_caller
-from shieldwall.server.throttling import TooManyRequestsError
 
 _MOST_FIELDS: Final = 20
 _TITLES: Final = {

@@ -9,7 +9,7 @@ from litestar import post
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import everybody
+from shieldwall.server.access.authorization import everybody
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form

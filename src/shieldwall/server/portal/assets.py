@@ -16,7 +16,7 @@ from litestar import Request, Response, get
 from litestar.params import FromPath
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.access.authorization import PUBLIC
 from shieldwall.server.portal.answer_headers import HEADERS
 from shieldwall.server.storage.errors import NotFoundError
 

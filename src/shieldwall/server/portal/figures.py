@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.manager.figures import EVERYTHING, Eyes, Figures, Fleet
 from shieldwall.server.portal.handling import PageRequest
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 
 _COUNTED: Final = (ResourceAction.READ_DEVICES, ResourceAction.VIEW_REPORTS, ResourceAction.READ_ALERTS)
 

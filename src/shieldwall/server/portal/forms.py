@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import UUID_PATTERN, parse_device_id
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.inventory.machine_queries import read_filter
 from shieldwall.server.inventory.machines import Wanted, list_machines
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.device_records import Device
 
 T = TypeVar("T", bound=str)

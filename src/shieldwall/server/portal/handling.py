@@ -8,12 +8,12 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 
-from shieldwall.server.authorization import allow
+from shieldwall.server.access.authorization import allow
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.portal.forms import SentForm
 from shieldwall.server.portal.rendering import Rendering
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.portal.work.works import Works
-from shieldwall.server.services import AdminServices
 
 PageRequest: TypeAlias = Request[Any, Any, State]
 Services: TypeAlias = NamedDependency[AdminServices]

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from litestar import Litestar, Request
 
-from shieldwall.server.authorization import Authorization, Principal, authorization_of, handlers_of
+from shieldwall.server.access.authorization import Authorization, Principal, authorization_of
+from shieldwall.server.admin.declared_routes import handlers_of
 
 _DECLARED: Final = "shieldwall.portal.declared"
 """Where an application keeps what its routes declare: with itself, so that it can be forgotten with it."""

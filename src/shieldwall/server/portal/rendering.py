@@ -15,10 +15,12 @@ from litestar.datastructures import Cookie
 from litestar.response import Redirect
 from markupsafe import Markup, escape
 
-from shieldwall.server.authorization import Principal
+from shieldwall.server.access.authorization import Principal
+from shieldwall.server.admin.parts import part_of
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.tenant_services import services_of_caller
 from shieldwall.server.directory.audit_trail import in_words
 from shieldwall.server.directory.names import visible, visible_lines
-from shieldwall.server.parts import part_of
 from shieldwall.server.portal.answer_headers import HEADERS
 from shieldwall.server.portal.assets import load_assets
 from shieldwall.server.portal.language import Language, language_of, languages
@@ -30,8 +32,6 @@ from shieldwall.server.portal.sessions import TENANTS, form_token
 from shieldwall.server.portal.themes import THEMES, theme_of
 from shieldwall.server.portal.words import HEALTH, STATES, ago, plain, product_state, who
 from shieldwall.server.portal.work.works import Works
-from shieldwall.server.services import AdminServices
-from shieldwall.server.tenant_services import services_of_caller
 
 __all__ = ["HEADERS", "Rendering", "load_templates", "redirect"]
 

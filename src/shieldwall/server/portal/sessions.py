@@ -11,11 +11,11 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import PERSON, Principal, UnauthenticatedError
+from shieldwall.server.access.authorization import PERSON, Principal, UnauthenticatedError
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import sessions
 from shieldwall.server.directory.access_of_people import access_of
 from shieldwall.server.directory.sessions import SESSION_LIFETIME
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import Session
 

@@ -9,7 +9,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.settings import write_private
+from shieldwall.server.configuration.settings import write_private
 
 _OPERATOR: Final = "operator.key"
 ACCOUNT: Final = "account.key"

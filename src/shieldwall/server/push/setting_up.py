@@ -16,9 +16,9 @@ import msgspec
 from shieldwall.contract import strict_json
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
+from shieldwall.server.configuration.settings import FILE, ServerSettings, store, write_private
+from shieldwall.server.configuration.settings_file import PushSettings, SettingsFile
 from shieldwall.server.push import key_files, tokens
-from shieldwall.server.settings import FILE, ServerSettings, store, write_private
-from shieldwall.server.settings_file import PushSettings, SettingsFile
 from shieldwall.trust.certificates import LocalAuthority
 from shieldwall.trust.nkeys import KeyUse, name_of
 

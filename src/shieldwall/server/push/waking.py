@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from shieldwall.contract.clock import Clock
+from shieldwall.server.configuration.settings_file import PushSettings
 from shieldwall.server.push.tokens import publisher_token, subject_of
-from shieldwall.server.settings_file import PushSettings
 from shieldwall.server.storage.devices.sync_requests import Asked, asked
 from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
 from shieldwall.trust.nkeys import KeyUse, name_of

@@ -20,8 +20,8 @@ from pyroaring import BitMap
 from shieldwall import __version__
 from shieldwall.contract.ids import GroupId
 from shieldwall.contract.kinds import learned
+from shieldwall.server.configuration.settings import write_private
 from shieldwall.server.reporting.image import FleetImage, ImageState
-from shieldwall.server.settings import write_private
 from shieldwall.server.storage.fleets.fleet_feed import Place
 from shieldwall.server.storage.fleets.image_rows import LISTED, STOOD
 

@@ -17,12 +17,12 @@ from typing import Any, Final
 
 from shieldwall.catalog import loader
 from shieldwall.catalog.model import Catalog
+from shieldwall.server.configuration.settings import ServerSettings
+from shieldwall.server.console.initialise import Initialise
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.gateway.application import Application
-from shieldwall.server.gateway_composition import compose_gateway
-from shieldwall.server.initialise import Initialise
+from shieldwall.server.gateway.composition import compose_gateway
 from shieldwall.server.manager.targeting import Retargeting
-from shieldwall.server.settings import ServerSettings
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.service import SignerService

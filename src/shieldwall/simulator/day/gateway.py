@@ -20,9 +20,9 @@ from typing import Final
 
 import numpy as np
 
-from shieldwall.server.connections import PLACES, QUEUE
 from shieldwall.server.gateway.admission import ALWAYS_TAKEN, Admission
 from shieldwall.server.gateway.lanes import Lane
+from shieldwall.server.listening.connections import PLACES, QUEUE
 from shieldwall.simulator.day.people import Floats, Whole
 
 TAKEN: Final = -1

@@ -19,7 +19,7 @@ from shieldwall.agent.service.transport import HttpsTransport, tls_context
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.messages import PROTOCOL, DeviceFacts
 from shieldwall.contract.strict_json import digest_of, digest_of_bytes
-from shieldwall.server.settings import ServerSettings
+from shieldwall.server.configuration.settings import ServerSettings
 from shieldwall.server.storage.check_ins import check_ins as check_in_rows
 from shieldwall.server.storage.check_ins import statuses
 from shieldwall.server.storage.device_records import Device, DeviceState, Registration

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.configuration.settings import InvalidSettingsError, host_of
+from shieldwall.server.configuration.settings_file import FileStream, SyslogStream
 from shieldwall.server.events.streams.sinks import DatagramSink, FileSink, Sink, StreamSink
 from shieldwall.server.events.streams.streaming import Stream
-from shieldwall.server.services import AdminServices
-from shieldwall.server.settings import InvalidSettingsError, host_of
-from shieldwall.server.settings_file import FileStream, SyslogStream
 
 
 def open_streams(services: AdminServices) -> tuple[Stream, ...]:

@@ -16,11 +16,11 @@ import structlog
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.events.judging import Draw
 from shieldwall.server.events.kinds import MISSED
 from shieldwall.server.events.measures import EventMeasures
 from shieldwall.server.events.streams.sinks import Sink
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.engine import outbox
 from shieldwall.server.storage.engine.outbox import Event
 from shieldwall.server.storage.events import stream_cursors

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from shieldwall.server.gateway.calls import Answer, Call, answer_json
 from shieldwall.server.gateway.lanes import Lane
 from shieldwall.server.gateway.routes import Access, Route
-from shieldwall.server.observability import METRICS_TYPE, metrics_text
-from shieldwall.server.readiness import Readiness
+from shieldwall.server.observing.observability import METRICS_TYPE, metrics_text
+from shieldwall.server.observing.readiness import Readiness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

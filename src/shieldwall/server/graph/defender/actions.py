@@ -10,8 +10,8 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.graph.defender.describing import ACTION, DEFENDER
 from shieldwall.server.graph.defender.machines import READ
 from shieldwall.server.graph.defender.shapes import ACTION_FIELDS, action_resource

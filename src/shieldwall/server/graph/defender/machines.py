@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidIdError
 from shieldwall.contract.ids import DeviceId
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, allow, needs
+from shieldwall.server.access.authorization import Reach, allow, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import devices
 from shieldwall.server.graph.defender.describing import ACTION, DEFENDER, MACHINE, MACHINES
 from shieldwall.server.graph.defender.shapes import action_resource, machine_fields, machine_resource
@@ -35,7 +36,6 @@ from shieldwall.server.graph.resources import Json
 from shieldwall.server.inventory.machine_ids import device_id_of
 from shieldwall.server.inventory.machine_orders import order_offboarding
 from shieldwall.server.inventory.machines import describe, filter_at
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.errors import NotFoundError
 

@@ -15,9 +15,9 @@ from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.admin_requests import UNLOGGED_BELOW
-from shieldwall.server.authorization import PUBLIC
+from shieldwall.server.access.authorization import PUBLIC
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.describing import answers, creates, lists, shows
 from shieldwall.server.graph.errors import InvalidRequestError
 from shieldwall.server.graph.odata.fields import FieldMap, shown, text
@@ -29,8 +29,8 @@ from shieldwall.server.graph.reports.sources import Reading, in_portions
 from shieldwall.server.graph.requests import GraphRequest, Services, answer, body_of, page_answer, query_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.reports import EXPORT_JOB
+from shieldwall.server.listening.admin_requests import UNLOGGED_BELOW
 from shieldwall.server.openapi.description import Answer
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.reports import kept_reports
 from shieldwall.server.storage.reports.kept_reports import ExportJob

@@ -17,8 +17,10 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import PolicyId, parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.authorization import Reach, needs
 from shieldwall.server.access.grants import Scope
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.graph.describing import answers
 from shieldwall.server.graph.reports import slicing
 from shieldwall.server.graph.reports.asking import Asked, ReportRequest, asked_in, check
@@ -35,8 +37,6 @@ from shieldwall.server.manager.standing import FleetStanding, standing_of_fleet
 from shieldwall.server.manager.statuses import PolicyCounts
 from shieldwall.server.reporting.counting import Protection
 from shieldwall.server.reporting.held import DeviceFigures
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.fleets import fleet_counts
 from shieldwall.server.storage.inventory import inventory_slices

@@ -12,7 +12,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.describing import answers
 from shieldwall.server.graph.reports.asking import Asked, ReportRequest, asked_in, check
 from shieldwall.server.graph.reports.known import ACTIONS
@@ -21,7 +22,6 @@ from shieldwall.server.graph.reports.tables import table
 from shieldwall.server.graph.requests import GraphRequest, Services, body_of
 from shieldwall.server.graph.resources import Json, moment
 from shieldwall.server.graph.schemas.reports import OCTETS, TABLE_ANSWER
-from shieldwall.server.services import AdminServices
 
 PATH: Final = "/deviceManagement/reports"
 READ: Final = allow(

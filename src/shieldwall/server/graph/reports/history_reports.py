@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.ids import parse_device_id, parse_policy_id
 from shieldwall.contract.status import SettingState
 from shieldwall.policy.words import name_of
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.graph.describing import answers
 from shieldwall.server.graph.errors import InvalidQueryError
 from shieldwall.server.graph.odata.tree import Comparison, Every, Literal, Node, Path
@@ -26,7 +27,6 @@ from shieldwall.server.graph.requests import GraphRequest, Services, body_of
 from shieldwall.server.graph.resources import moment as written
 from shieldwall.server.graph.schemas.reports import TABLE_ANSWER
 from shieldwall.server.reporting.history.reading import History
-from shieldwall.server.services import AdminServices
 
 DEFAULT_DAYS: Final = 31
 """Days that are read where the filter does not say from which on."""

@@ -11,9 +11,11 @@ from litestar.response import Redirect
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, parse_device_id
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
-from shieldwall.server.gates import require_devices
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_devices
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.inventory import machines
 from shieldwall.server.inventory.table_export import Table, as_csv
 from shieldwall.server.manager import in_bulk
@@ -26,8 +28,6 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.work.progress import File, Page, Progress, Run
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.inventory.inventory_queries import Filter

@@ -11,8 +11,8 @@ from litestar.response import Redirect
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import convert, digest_of
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.inventory import cleaning
 from shieldwall.server.inventory.cleaning import (
     LONGEST_SILENCE,

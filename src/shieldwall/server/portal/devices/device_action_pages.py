@@ -14,10 +14,11 @@ from litestar.response import Redirect
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import DeviceId, parse_device_id
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_devices
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.directory.devices import WrongDeviceStateError, get_device
-from shieldwall.server.gates import require_devices
 from shieldwall.server.inventory.certifying import with_certificates
 from shieldwall.server.inventory.pending import CertificateIssuer
 from shieldwall.server.manager import protection
@@ -27,7 +28,6 @@ from shieldwall.server.portal.devices.device_twins import TwinRow, twin_rows
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.device_records import Device
 
 _HOURS: Final = (1, 4, 8, 24)

@@ -17,8 +17,8 @@ from shieldwall.contract.enrollment import STATUSES, EnrollmentCode, EnrollmentS
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.contract.status import SettingState
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.directory import devices, groups
 from shieldwall.server.directory.devices import WrongDeviceStateError
 from shieldwall.server.inventory.machine_queries import InvalidMachineQueryError

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.inventory import twins
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.device_records import Device
 
 

@@ -9,7 +9,8 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.inventory import machine_export, machines
 from shieldwall.server.inventory.machine_queries import InvalidMachineQueryError
 from shieldwall.server.manager import in_bulk
@@ -20,7 +21,6 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import HEADERS, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.work.progress import File, Progress
-from shieldwall.server.sight import caller_of
 
 _KINDS: Final = {"csv": "text/csv", "json": "application/json"}
 _EXPORT: Final = marked("Export of devices")

@@ -14,9 +14,11 @@ from shieldwall.contract.status import SettingState, gravest
 from shieldwall.policy.enrollment import Enrollment
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.verdicts import Facts
+from shieldwall.server.admin.gates import facts_of_device
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.directory import devices
 from shieldwall.server.directory.enrollment import enrollments
-from shieldwall.server.gates import facts_of_device
 from shieldwall.server.inventory import machines
 from shieldwall.server.inventory.machines import Machine
 from shieldwall.server.manager import protection, statuses, sync_progress
@@ -26,8 +28,6 @@ from shieldwall.server.portal.devices import device_words as words
 from shieldwall.server.portal.devices.device_actions import Action, possible
 from shieldwall.server.portal.handling import PageRequest
 from shieldwall.server.portal.language import marked
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage.device_records import Device, DeviceState
 
 _TABS: Final = (

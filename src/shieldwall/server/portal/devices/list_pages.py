@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from shieldwall.contract.enrollment import status_in_words
 from shieldwall.contract.ids import TenantId, parse_group_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import caller_of, sight_of
 from shieldwall.server.inventory import machines
 from shieldwall.server.inventory.machines import Wanted
 from shieldwall.server.manager.figures import Figures
@@ -24,7 +25,6 @@ from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.views import machine_row
 from shieldwall.server.portal.words import STATES
-from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.groups import groups
 from shieldwall.server.storage.inventory.inventory_queries import Filter
 from shieldwall.server.storage.portal import saved_views

@@ -9,8 +9,8 @@ from litestar.response import Redirect
 
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.directory import registrations
 from shieldwall.server.directory.certificate_texts import read_certificate_text
 from shieldwall.server.directory.registrations import RegistrationDraft

@@ -8,15 +8,15 @@ from litestar import post
 from litestar.response import Redirect
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import saved_views
 from shieldwall.server.portal.devices.asking import read_query
 from shieldwall.server.portal.devices.list_pages import PATH
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.sight import caller_of
 
 _WANTED: Final = SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.LISTED)
 

@@ -17,16 +17,16 @@ from shieldwall.contract.enrollment_errors import errors_of_code
 from shieldwall.contract.ids import parse_device_id
 from shieldwall.policy.enrollment import Enrollment
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, everybody, needs
+from shieldwall.server.access.authorization import Reach, everybody, needs
+from shieldwall.server.admin.gates import facts_of_device
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.directory.devices import get_device
 from shieldwall.server.directory.enrollment import enrollments
-from shieldwall.server.gates import facts_of_device
 from shieldwall.server.portal.first_run.guides import ALL_GUIDES
 from shieldwall.server.portal.first_run.guides.decided_here import STEP_OF_REASON
 from shieldwall.server.portal.first_run.guides.model import SYSTEMS, Guide, System, filled
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.check_ins import check_ins
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.errors import NotFoundError

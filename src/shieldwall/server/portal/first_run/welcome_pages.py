@@ -13,14 +13,14 @@ from typing import Any, Final
 from litestar import Response, get, post
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Principal, needs
+from shieldwall.server.access.authorization import Principal, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.package_handout import hand_out_package
 from shieldwall.server.directory import people
 from shieldwall.server.inventory.packages import PackageDraft, Platform
 from shieldwall.server.manager import first_steps
 from shieldwall.server.manager.enforcement_scope import get_scope
 from shieldwall.server.manager.first_steps import FirstSteps
-from shieldwall.server.package_handout import hand_out_package
 from shieldwall.server.portal.first_run.beginning import WELCOME
 from shieldwall.server.portal.forms import choice
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services

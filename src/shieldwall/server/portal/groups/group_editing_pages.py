@@ -11,9 +11,10 @@ from litestar.response import Redirect
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import parse_group_id
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.authorization import Reach, needs
 from shieldwall.server.access.grants import DEFAULT_TAG
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.directory import groups, scope_tags
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.portal.forms import description_of, ticked
@@ -21,7 +22,6 @@ from shieldwall.server.portal.groups.group_pages import seen_uses
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.access import scoping
 from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Group

@@ -13,8 +13,10 @@ from sqlalchemy import ColumnElement
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, caller_of, sight_of
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.inventory.table_export import Table, extension
@@ -36,8 +38,6 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.views import GroupRow
 from shieldwall.server.portal.work.progress import File, Progress
 from shieldwall.server.portal.work.tables import write_table
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage.groups import groups as stored_groups
 from shieldwall.server.storage.groups.group_members import count_members
 from shieldwall.server.storage.groups.groups import GroupOrder

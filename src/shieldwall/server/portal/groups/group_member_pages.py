@@ -17,11 +17,13 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import DeviceId, GroupId, parse_device_id, parse_group_id
 from shieldwall.policy.membership import parse_rule
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_devices
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, caller_of, sight_of
 from shieldwall.server.directory import assigned_members, groups
 from shieldwall.server.directory.group_rules import evaluate
-from shieldwall.server.gates import require_devices
 from shieldwall.server.inventory import machine_export, machines
 from shieldwall.server.inventory.machines import Machine, Wanted
 from shieldwall.server.inventory.table_export import Table, extension
@@ -34,8 +36,6 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.work.progress import File, Progress
 from shieldwall.server.portal.work.tables import write_table
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage.device_records import Device
 from shieldwall.server.storage.devices import devices as stored_devices
 from shieldwall.server.storage.groups import group_members

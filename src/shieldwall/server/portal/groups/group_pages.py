@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import DeviceId, TenantId, parse_group_id
 from shieldwall.policy.membership import parse_rule
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.directory import groups, membership
 from shieldwall.server.directory.assigned_members import DynamicGroupError
 from shieldwall.server.directory.group_rules import Moves, preview_rule
@@ -27,7 +28,6 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.paging import page_of, paging
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage.fleets import fleets
 from shieldwall.server.storage.groups.group_members import count_members
 from shieldwall.server.storage.identity import people

@@ -20,8 +20,10 @@ from shieldwall.contract.ids import DeviceId, parse_group_id
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.policy.rule_verdicts import Verdict
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.group_rules import Moves, checked_rule, evaluate, preview_rule
 from shieldwall.server.portal.forms import InvalidFormError, lines, named_devices
@@ -41,8 +43,6 @@ from shieldwall.server.portal.groups.rule_forms import (
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.groups import group_members

@@ -13,12 +13,12 @@ from shieldwall.contract.ids import DeviceId, GroupId
 from shieldwall.policy.rule_building import JOINING, condition, joined
 from shieldwall.policy.rule_tokens import InvalidRuleError
 from shieldwall.policy.rule_tree import KINDS, MEMBER_OF, Operator, Quantifier
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.directory.group_rules import Trial, checked_rule, try_rule
 from shieldwall.server.directory.names import visible
 from shieldwall.server.portal.forms import InvalidFormError
 from shieldwall.server.portal.groups.words import KIND_WORDS, OPERATOR_WORDS
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.fleets import fleets
 from shieldwall.server.storage.groups import groups as stored_groups
 from shieldwall.server.storage.groups.groups import GroupOrder

@@ -12,7 +12,9 @@ from shieldwall.policy.rule_completion import Expected, Part, expected_at
 from shieldwall.policy.rule_syntax import MAX_LENGTH
 from shieldwall.policy.rule_tree import MEMBER_OF, quoted
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.directory import groups
 from shieldwall.server.directory.attributes import values_in_use
 from shieldwall.server.directory.names import visible
@@ -22,8 +24,6 @@ from shieldwall.server.portal.groups.words import note_of
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import language_of, languages
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 
 _MOST_OFFERED: Final = 12
 """Words that a list shows without being scrolled; typing on narrows them."""

@@ -11,13 +11,13 @@ from litestar.di import NamedDependency
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import ForbiddenError, UnauthenticatedError, everybody
+from shieldwall.server.access.authorization import ForbiddenError, UnauthenticatedError, everybody
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Services, Working
 from shieldwall.server.portal.live.streaming import EventStream
 from shieldwall.server.portal.live.topics import permitted
 from shieldwall.server.portal.live.watching import Watching
 from shieldwall.server.portal.sessions import UNNOTED, principal_of
-from shieldwall.server.sight import caller_of
 
 _MARK: Final = re.compile(r"[0-9a-f]{32}\Z")
 

@@ -7,11 +7,11 @@ from typing import Final
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Authorization, Demand, Principal, Reach
-from shieldwall.server.gates import is_narrowed, pass_gates
+from shieldwall.server.access.authorization import Authorization, Demand, Principal, Reach
+from shieldwall.server.admin.gates import is_narrowed, pass_gates
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.portal.sessions import ADMINISTRATOR
 from shieldwall.server.portal.work.works import Works
-from shieldwall.server.services import AdminServices
 
 MOST: Final = 12
 """Topics of one page."""

@@ -12,9 +12,9 @@ import structlog
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.portal.live.topics import WORK
 from shieldwall.server.portal.work.works import Works
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.portal.fingerprints import fingerprint
 
 EVERY_SECONDS: Final = 1.0

@@ -18,7 +18,8 @@ from shieldwall.contract import strict_json
 from shieldwall.contract.ids import UUID_PATTERN, DeviceId
 from shieldwall.contract.messages import TamperAttempt
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.manager import alerting
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.overview.alert_words import AREAS, SEVERITIES, STYLES, AreaWords, words_of
@@ -27,7 +28,6 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.words import plain
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.events import alert_lists, alerts
 from shieldwall.server.storage.events.alert_lists import AlertFilter

@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import PolicyId
 from shieldwall.contract.status import SettingState
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.manager import policies
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.manager.standing import TROUBLES
 from shieldwall.server.portal.views import counts_of
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.records import Page, Policy
 from shieldwall.server.storage.reports import troubled
 from shieldwall.server.storage.reports.troubled import Troubled

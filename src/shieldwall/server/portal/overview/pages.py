@@ -8,7 +8,8 @@ from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import everybody
+from shieldwall.server.access.authorization import everybody
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.manager.standing import TROUBLES
 from shieldwall.server.portal.figures import figures_for, sees_everything
@@ -17,7 +18,6 @@ from shieldwall.server.portal.overview import shares
 from shieldwall.server.portal.overview.needing import devices_in_trouble, policies_in_trouble
 from shieldwall.server.portal.overview.today import changed_today
 from shieldwall.server.portal.overview.trends import PERIODS, trends
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.device_records import DeviceState
 from shieldwall.server.storage.events import alerts
 

@@ -17,8 +17,10 @@ from shieldwall.contract.ids import parse_policy_id
 from shieldwall.contract.settings import LOWEST_PRIORITY
 from shieldwall.policy.families import conflict_family
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authoring import authoring
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.authoring import authoring
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.manager import conflict_rules, policies
 from shieldwall.server.manager.change_plans import Delete, Update
 from shieldwall.server.manager.drafts import PolicyDraft
@@ -31,8 +33,6 @@ from shieldwall.server.portal.policies.shown import path_of, read_policy, seen_s
 from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.policies import policy_listings
 from shieldwall.server.storage.policies.policy_listings import PoliciesWanted, PolicyOrder
 from shieldwall.server.storage.records import Page, Policy

@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import parse_policy_id
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import signed_between
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import signed_between
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import policies
 from shieldwall.server.manager.change_plans import Change, ChangeSet, Delete
@@ -20,7 +21,6 @@ from shieldwall.server.manager.preview import Proposal
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
 from shieldwall.server.portal.policies.shown import path_of, seen_state
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import Policy
 

@@ -14,7 +14,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import InvalidIdError, ShieldwallError
 from shieldwall.contract.ids import GroupId, parse_group_id, parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of, sight_of
 from shieldwall.server.manager import policies
 from shieldwall.server.manager.assignments import MAX_ASSIGNMENTS, Assigned, assign, assignment
 from shieldwall.server.manager.change_plans import Update
@@ -29,8 +31,6 @@ from shieldwall.server.portal.policies.wizard.assigned_form import ADD, ALL, EVE
 from shieldwall.server.portal.policies.words import FILTER_KINDS
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.groups import group_members, groups
 from shieldwall.server.storage.groups.groups import GroupOrder
 from shieldwall.server.storage.policies import assignments as stored

@@ -17,7 +17,8 @@ from shieldwall.policy.families import conflict_family
 from shieldwall.policy.outcomes import Conflict, Contender, Decided
 from shieldwall.policy.words import category_of, lines_of, name_of
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.manager import conflict_rules, policies
 from shieldwall.server.manager.contests import Contest, RuleOutcome, other_rules
 from shieldwall.server.manager.statuses import UNSEEN
@@ -25,7 +26,6 @@ from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies.links import Asked, asked_by
 from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES, CONFLICT_RULES, WHY, WHY_NOT
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.errors import NotFoundError
 
 _SIZE: Final = 25

@@ -11,9 +11,10 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import authoring, signed_between
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import authoring, signed_between
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH
 from shieldwall.server.portal.forms import description_of
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -22,7 +23,6 @@ from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of
 from shieldwall.server.portal.policies.shown import path_of, read_policy
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.records import Policy
 
 _COPIES: Final = SIGNED_IN | needs(ResourceAction.CREATE_POLICIES, Reach.OBJECT)

@@ -15,7 +15,9 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.contract.status import SettingState
 from shieldwall.policy.words import name_of
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, caller_of, sight_of
 from shieldwall.server.directory.names import visible
 from shieldwall.server.inventory.table_export import Table, as_csv
 from shieldwall.server.manager.policy_devices import DevicesWanted, devices_wanted
@@ -29,8 +31,6 @@ from shieldwall.server.portal.policies.shown import path_of, read_policy
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.work.progress import File, Progress
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, caller_of, sight_of
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page, Policy
 

@@ -17,9 +17,11 @@ from shieldwall.contract.ids import DeviceId, parse_assignment_filter_id
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.policy.membership import InvalidRuleError
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.authorization import Reach, needs
 from shieldwall.server.access.tagging import tags_held
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of, sight_of
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.manager import filters
 from shieldwall.server.manager.filter_matches import matching_devices
@@ -33,8 +35,6 @@ from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_e
 from shieldwall.server.portal.policies.words import FILTER_KINDS, FILTER_PLATFORMS
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.fleets import fleets
 from shieldwall.server.storage.groups import groups

@@ -19,8 +19,9 @@ from shieldwall.policy.classify import ChangeClass
 from shieldwall.policy.values import SettingValue
 from shieldwall.policy.words import category_of, lines_of, name_of
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authoring import authoring
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.authoring import authoring
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.manager import policies, revisions
 from shieldwall.server.manager.change_plans import Update
 from shieldwall.server.manager.revision_changes import changes_between, class_between
@@ -34,7 +35,6 @@ from shieldwall.server.portal.policies.preview_views import CLASSES
 from shieldwall.server.portal.policies.shown import path_of, read_policy, seen_state, shown_policy
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page, Policy
 

@@ -11,7 +11,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import caller_of, sight_of
 from shieldwall.server.inventory.table_export import Table, as_csv
 from shieldwall.server.manager import unfinished
 from shieldwall.server.portal.answer_headers import HEADERS
@@ -22,7 +23,6 @@ from shieldwall.server.portal.policies.links import asked_by, following, page_af
 from shieldwall.server.portal.policies.listing import ListedPolicy
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
 from shieldwall.server.portal.words import STATES
-from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.records import Page
 

@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import PolicyId, TemplateId
 from shieldwall.contract.status import SettingState
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.portal.policies.links import Asked
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
 from shieldwall.server.portal.views import counts_of
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.policies import policy_listings
 from shieldwall.server.storage.policies.policy_listings import PoliciesWanted, PolicyOrder
 from shieldwall.server.storage.records import Page, Policy

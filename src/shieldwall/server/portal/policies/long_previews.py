@@ -17,8 +17,10 @@ from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Principal, Reach, needs
+from shieldwall.server.access.authorization import Principal, Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of, sight_of
 from shieldwall.server.manager.change_plans import Change
 from shieldwall.server.manager.unfinished import PREVIEW_HOLDS
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services, Working
@@ -26,8 +28,6 @@ from shieldwall.server.portal.policies.acting import Act, act_page, proposal_of
 from shieldwall.server.portal.policies.preview_views import ShownEffect, effect_for
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.work.progress import Page, Progress
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.fleets import fleets
 

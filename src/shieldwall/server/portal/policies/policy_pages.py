@@ -18,7 +18,8 @@ from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.status import SEVERITY, SettingState
 from shieldwall.policy.words import category_of, name_of
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.manager import policies, revisions
 from shieldwall.server.manager.policy_devices import DevicesWanted, devices_wanted
@@ -29,7 +30,6 @@ from shieldwall.server.portal.policies.links import Asked, asked_by, following, 
 from shieldwall.server.portal.policies.shown import read_policy, shown_policy
 from shieldwall.server.portal.policies.targets import target_rows
 from shieldwall.server.portal.views import SettingRow, counts_of, setting_rows
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.policies import revisions as stored_revisions
 from shieldwall.server.storage.records import Page, Policy
 

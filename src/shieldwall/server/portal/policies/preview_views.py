@@ -18,16 +18,16 @@ from sqlalchemy import Connection
 
 from shieldwall.policy.classify import ChangeClass
 from shieldwall.policy.outcomes import Reason
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import server_of
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import server_of
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager.effects import ChangeInWords, Effect, LapseInWords, effect_of
 from shieldwall.server.manager.preview import Proposal, preview
 from shieldwall.server.manager.preview_sight import Eyes, as_seen
 from shieldwall.server.portal.handling import PageRequest
 from shieldwall.server.portal.language import marked
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 
 MOST_SHOWN: Final = 100
 """Changes that one page lists; those that lower protection come first."""

@@ -15,9 +15,11 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import ReusableSettingId, SettingId, parse_reusable_setting_id
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authoring import reusing, signed_between
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.authoring import reusing, signed_between
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.manager import reusable_settings
 from shieldwall.server.manager.change_plans import ChangeSet, Update
 from shieldwall.server.manager.drafts import draft_of
@@ -31,8 +33,6 @@ from shieldwall.server.portal.policies.links import asked_by, following, page_af
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import Policy, ReusableSetting
 

@@ -13,8 +13,8 @@ from shieldwall.contract.conflicts import ConflictFamily, ConflictRule, Conflict
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.manager import conflict_rules
 from shieldwall.server.manager.preview import Proposal
 from shieldwall.server.portal.forms import InvalidFormError

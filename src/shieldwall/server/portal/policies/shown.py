@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 from shieldwall.contract.ids import PolicyId, SettingId, parse_policy_id
 from shieldwall.contract.status import SettingState
 from shieldwall.contract.strict_json import digest_of_bytes
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.manager import policies
 from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import PageRequest
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
 from shieldwall.server.portal.views import counts_of
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.policies import assignments
 from shieldwall.server.storage.records import Assignment, Policy
 

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import AssignmentFilterId, GroupId
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.portal.handling import PageRequest
 from shieldwall.server.portal.policies.words import FILTER_KINDS, KINDS
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.groups import groups
 from shieldwall.server.storage.policies import assignments, filters
 from shieldwall.server.storage.records import Assignment, AssignmentKind, FilterKind, Group, Policy

@@ -9,7 +9,9 @@ from litestar import Response, get
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.inventory import machines
 from shieldwall.server.inventory.machines import Machine
 from shieldwall.server.manager.coverage import Coverage, Covered, coverage, policies_of_tenant, summary
@@ -20,8 +22,6 @@ from shieldwall.server.portal.policies.links import Asked, asked_by
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
 from shieldwall.server.portal.reports.pages_of_rows import cut
 from shieldwall.server.portal.reports.words import COVERAGE, COVERED, COVERED_STYLES, WITHOUT_POLICY
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.reports import unreached
 

@@ -10,7 +10,9 @@ from litestar import Response, get
 from shieldwall.contract.ids import SettingId
 from shieldwall.policy.words import category_of, name_of
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.inventory import machines, silence
 from shieldwall.server.inventory.machines import Wanted
 from shieldwall.server.manager.figures import Figures
@@ -19,8 +21,6 @@ from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, 
 from shieldwall.server.portal.paging import PAGE_SIZE
 from shieldwall.server.portal.policies.links import Asked, asked_by
 from shieldwall.server.portal.reports.words import AGENTS, DRIFT, STALE
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 from shieldwall.server.storage.inventory.inventory_queries import Filter, Order, Sort
 from shieldwall.server.storage.inventory.inventory_rows import in_order
 from shieldwall.server.storage.records import Page

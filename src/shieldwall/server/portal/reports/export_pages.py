@@ -9,7 +9,9 @@ from litestar import post
 from litestar.response import Redirect
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, caller_of, sight_of
 from shieldwall.server.inventory import machine_export, machines, silence
 from shieldwall.server.inventory.machines import Machine
 from shieldwall.server.inventory.table_export import Table, extension
@@ -35,8 +37,6 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.views import counts_of
 from shieldwall.server.portal.work.progress import File, Progress
 from shieldwall.server.portal.work.tables import write_table
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, caller_of, sight_of
 
 _STATES: Final = tuple(state.value for state in counts_of({}))
 """In the order in which counts stand."""

@@ -7,7 +7,8 @@ from typing import Any, Final
 from litestar import Response, get
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.manager.coverage import Covered
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.portal.figures import figures_for
@@ -25,7 +26,6 @@ from shieldwall.server.portal.reports.words import (
     SETTINGS,
     STALE,
 )
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.inventory.inventory_queries import Health
 
 

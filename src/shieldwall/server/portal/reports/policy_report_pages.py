@@ -8,7 +8,9 @@ from typing import Any, Final
 from litestar import Response, get
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight, sight_of
 from shieldwall.server.manager.conflict_rules import get_rules
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.portal.figures import figures_for
@@ -26,8 +28,6 @@ from shieldwall.server.portal.reports.policy_rows import (
     total,
 )
 from shieldwall.server.portal.reports.words import CONFLICTS, POLICIES, SETTINGS, Report
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight, sight_of
 
 FILTERS: Final = ("q", "type", "platform", "state")
 CONTEST_FILTERS: Final = ("q", "show")

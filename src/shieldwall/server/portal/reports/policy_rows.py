@@ -15,14 +15,14 @@ from shieldwall.contract.status import SettingState
 from shieldwall.policy.families import conflict_family
 from shieldwall.policy.outcomes import Conflict, Contender, Decided
 from shieldwall.policy.words import category_of, lines_of, name_of
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.manager.contests import Contest, RuleOutcome, other_rules
 from shieldwall.server.manager.figures import Figures
 from shieldwall.server.manager.statuses import UNSEEN
 from shieldwall.server.portal.policies.links import Asked
 from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES, CONFLICT_RULES, WHY, WHY_NOT
 from shieldwall.server.portal.views import counts_of
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.policies import policies as stored_policies
 from shieldwall.server.storage.policies import policy_listings
 from shieldwall.server.storage.policies.policy_listings import PoliciesWanted

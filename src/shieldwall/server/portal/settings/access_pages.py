@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
 from shieldwall.server.directory import holdings, people
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.settings.action_words import AREAS, WORDS

@@ -11,7 +11,8 @@ from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import app_credentials, apps
 from shieldwall.server.directory.apps import giving_of_person
 from shieldwall.server.directory.first_party import require_not_ours
@@ -21,7 +22,6 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.errors import NotFoundError
 
 _MAY: Final = SIGNED_IN | needs(ResourceAction.UPDATE_APPLICATIONS)

@@ -14,12 +14,14 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.access.permissions import PERMISSIONS
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import app_credentials, apps
 from shieldwall.server.directory.apps import giving_of_person
 from shieldwall.server.directory.first_party import delegated_of, is_first_party, require_not_ours
 from shieldwall.server.openapi.permission_words import in_words
-from shieldwall.server.permissions import PERMISSIONS
 from shieldwall.server.portal.forms import choice, lines, many_fields, ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
@@ -28,8 +30,6 @@ from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.identity import apps as stored_apps
 from shieldwall.server.storage.identity_records import App, AppCredential
 from shieldwall.server.storage.records import Page

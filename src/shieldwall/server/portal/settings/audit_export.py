@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from shieldwall.contract import strict_json
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.audit_trail import details_of, name_in
 from shieldwall.server.inventory.machine_export import cell
 from shieldwall.server.portal.work.progress import File, Progress, Run
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.events import audit_search
 from shieldwall.server.storage.events.audit_search import AuditSearch
 from shieldwall.server.storage.records import AuditEvent

@@ -13,7 +13,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory.audit_trail import (
     Change,
     apart,
@@ -31,7 +32,6 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.audit_asking import asked_in, search_of
 from shieldwall.server.portal.settings.audit_export import KINDS, exporting
 from shieldwall.server.portal.words import plain
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.events import audit, audit_search
 from shieldwall.server.storage.events.audit_search import Found

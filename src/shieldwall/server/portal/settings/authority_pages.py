@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.acting_callers import acting_for
 from shieldwall.server.directory import authorities
 from shieldwall.server.inventory import endorsements
 from shieldwall.server.portal.forms import choice

@@ -13,7 +13,10 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
+from shieldwall.server.configuration.settings_file import FileStream
 from shieldwall.server.directory import apps
 from shieldwall.server.events import subscriptions
 from shieldwall.server.events.notifications import options_of
@@ -26,9 +29,6 @@ from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
-from shieldwall.server.settings_file import FileStream
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.engine import outbox
 from shieldwall.server.storage.events import receivers, stream_cursors
 from shieldwall.server.storage.events.receivers import Receiver, Sort

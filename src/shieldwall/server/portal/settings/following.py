@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.portal.handling import PageRequest
-from shieldwall.server.sight import caller_of
 
 
 def audited(request: PageRequest) -> tuple[str, ...]:

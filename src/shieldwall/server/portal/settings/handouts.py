@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import encode
-from shieldwall.server.package_handout import HandedOut
+from shieldwall.server.admin.package_handout import HandedOut
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.settings.ways_in import way_in
 from shieldwall.trust.offboarding import OffboardingPackage

@@ -14,9 +14,11 @@ from shieldwall.contract.ids import DeviceId
 from shieldwall.contract.messages import Envelope
 from shieldwall.contract.strict_json import decode
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import Reach, needs
-from shieldwall.server.gates import require_devices, require_everywhere
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_devices, require_everywhere
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.inventory import offboarding_packages
 from shieldwall.server.inventory.offboarding_packages import OffboardingDraft
 from shieldwall.server.inventory.packages import InvalidPackageDraftError, Platform
@@ -29,8 +31,6 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.handouts import offboarding_files
 from shieldwall.server.portal.settings.package_forms import PLATFORMS, WORDS
 from shieldwall.server.portal.settings.ways_in import way_out
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.onboarding.offboarding_packages import OffboardingPackageRecord
 from shieldwall.trust import strict_base64
 from shieldwall.trust.offboarding import DEFAULT_LIFETIME, LONGEST_LIFETIME, OffboardingPackage

@@ -11,10 +11,10 @@ from litestar.response import Redirect
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import parse_package_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.acting_callers import acting_for
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.package_handout import hand_out_package
 from shieldwall.server.inventory import packages
-from shieldwall.server.package_handout import hand_out_package
 from shieldwall.server.portal.forms import ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked

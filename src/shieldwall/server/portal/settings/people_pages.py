@@ -15,7 +15,8 @@ from sqlalchemy import Connection as Transaction
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Principal, needs
+from shieldwall.server.access.authorization import Principal, needs
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import holdings, one_time_codes, passkeys, people, sessions
 from shieldwall.server.directory.one_time_codes import INVITATION_LIFETIME
 from shieldwall.server.directory.people import OutrankedError, PersonDraft
@@ -28,7 +29,6 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.groups import groups
 from shieldwall.server.storage.identity import identity_providers
 from shieldwall.server.storage.identity import passkeys as stored_passkeys

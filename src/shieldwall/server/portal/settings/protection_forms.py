@@ -12,10 +12,10 @@ from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.ids import DeviceId, GroupId, TenantId
 from shieldwall.contract.strict_json import decode, encode
 from shieldwall.policy.protection import ProtectionSettings
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import Sight
 from shieldwall.server.manager.protection import InvalidProtectionError
 from shieldwall.server.portal.forms import lines, named_devices
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import Sight
 from shieldwall.server.storage.groups import groups
 
 ON_OFF: Final = {"on": True, "off": False}

@@ -14,7 +14,8 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import digest_of
 from shieldwall.policy.protection import ProtectionSettings
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.manager import protection
 from shieldwall.server.manager.protection import ProtectionEffect
 from shieldwall.server.portal.forms import many_fields
@@ -23,7 +24,6 @@ from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.protection_forms import MOST_FIELDS, changed, read, written
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.sight import sight_of
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.groups import groups

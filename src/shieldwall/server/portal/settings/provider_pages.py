@@ -15,7 +15,9 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import federation
 from shieldwall.server.directory.federation import Admission, InvalidProviderError, ProviderSettings, settings_of
 from shieldwall.server.directory.naming import named_group
@@ -25,8 +27,6 @@ from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.groups import groups
 from shieldwall.server.storage.identity.identity_providers import IdentityProvider
 

@@ -12,7 +12,9 @@ from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import access_tokens, following, one_time_codes, refresh_tokens, sessions
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.events import keeping
@@ -26,8 +28,6 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.work.progress import Page, Progress, Run
 from shieldwall.server.portal.work.works import KEPT_FOR
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.events.receivers import DELIVERIES_KEPT
 
 _READ: Final = SIGNED_IN | needs(ResourceAction.READ_DEVICES, Reach.OPEN)

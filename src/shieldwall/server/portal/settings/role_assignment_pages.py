@@ -13,7 +13,9 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import holdings, role_assigning, roles, scope_tags
 from shieldwall.server.directory.naming import named_groups, named_members
 from shieldwall.server.directory.role_assigning import AssignmentDraft, draft_of_assignment
@@ -25,8 +27,6 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import Names, names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.access import role_assignments
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
 

@@ -14,10 +14,12 @@ from sqlalchemy import Connection
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import READING, ResourceAction
+from shieldwall.server.access.authorization import Reach, needs
 from shieldwall.server.access.grants import Access
 from shieldwall.server.access.roles import Role
 from shieldwall.server.access.verdicts import OF_TENANT, Facts, Verdict, judge
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import roles, scope_tags
 from shieldwall.server.directory.roles import RoleDraft
 from shieldwall.server.portal.forms import description_of, many_fields, ticked
@@ -29,8 +31,6 @@ from shieldwall.server.portal.settings.action_words import AREAS, chosen_in
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.access import role_assignments
 
 _CREATE: Final = SIGNED_IN | needs(ResourceAction.CREATE_ROLES, sensitive=True)

@@ -19,7 +19,8 @@ from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import digest_of
 from shieldwall.policy.enrollment import Coverage, EnforcementScope, Enrollment, InvalidScopeError, TagRule
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.sight import caller_of, sight_of
 from shieldwall.server.inventory.table_export import Table
 from shieldwall.server.manager import enforcement_scope
 from shieldwall.server.manager.enforcement_scope import Moved, MovedDevice, ScopeEffect
@@ -31,7 +32,6 @@ from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.work.progress import File, Progress
 from shieldwall.server.portal.work.tables import write_table
-from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.policies import aims
 

@@ -12,8 +12,10 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.authorization import Reach, needs
 from shieldwall.server.access.grants import DEFAULT_TAG
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.admin.services import AdminServices
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory import scope_tags
 from shieldwall.server.directory.naming import named_groups
 from shieldwall.server.portal.forms import lines
@@ -23,8 +25,6 @@ from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.access import role_assignments
 from shieldwall.server.storage.access import scope_tags as stored_tags
 from shieldwall.server.storage.groups import groups

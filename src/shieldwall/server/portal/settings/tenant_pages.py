@@ -8,7 +8,7 @@ from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import allow, needs
+from shieldwall.server.access.authorization import allow, needs
 from shieldwall.server.inventory.tenant_overview import overview
 from shieldwall.server.portal.handling import PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked

@@ -14,7 +14,8 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import needs
+from shieldwall.server.access.authorization import needs
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.events import trying, webhooks
 from shieldwall.server.events.judging import in_words
 from shieldwall.server.events.settling import Sent
@@ -28,7 +29,6 @@ from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.engine import outbox
 from shieldwall.server.storage.events.receivers import DeliveryState, Receiver
 

@@ -11,7 +11,8 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection as Transaction
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import Principal, everybody
+from shieldwall.server.access.authorization import Principal, everybody
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import federation, holdings, passkeys, people, sessions
 from shieldwall.server.directory.relying_party import registration_options
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -21,7 +22,6 @@ from shieldwall.server.portal.settings.names_of_access import granted_by, names_
 from shieldwall.server.portal.sign_in.browsers import acting_at, browser_in_words
 from shieldwall.server.portal.sign_in.proving import asked, close_question, options_answer, party_of
 from shieldwall.server.portal.sign_in.returning import safe_return
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity import identity_providers
 from shieldwall.server.storage.identity import passkeys as stored_passkeys
 from shieldwall.server.storage.identity import sessions as stored_sessions

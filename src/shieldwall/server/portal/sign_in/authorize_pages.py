@@ -20,9 +20,10 @@ from markupsafe import Markup, escape
 
 from shieldwall.contract.errors import InvalidJsonError
 from shieldwall.contract.strict_json import decode_any
-from shieldwall.server.authorization import PUBLIC, UnauthenticatedError
-from shieldwall.server.callers import issuer_of
-from shieldwall.server.claims_challenges import asks_for_fresh_proof
+from shieldwall.server.access.authorization import PUBLIC, UnauthenticatedError
+from shieldwall.server.admin.callers import issuer_of
+from shieldwall.server.admin.claims_challenges import asks_for_fresh_proof
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import authorization_codes
 from shieldwall.server.directory.access_tokens import SignIn
 from shieldwall.server.directory.apps import find_app
@@ -45,7 +46,6 @@ from shieldwall.server.portal.rendering import HEADERS, Rendering, redirect
 from shieldwall.server.portal.sessions import check_form, find_session, principal_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.sign_in.returning import with_return
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity import people
 from shieldwall.server.storage.identity_records import App
 

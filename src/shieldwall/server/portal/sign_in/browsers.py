@@ -11,12 +11,12 @@ from uuid import NAMESPACE_OID, uuid5
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
-from shieldwall.server.admin_requests import record_of
-from shieldwall.server.authorization import Principal
+from shieldwall.server.access.authorization import Principal
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.acting import Acting, Origin
 from shieldwall.server.directory.challenges import CHALLENGE_LIFETIME
 from shieldwall.server.directory.sessions import new_token
-from shieldwall.server.services import AdminServices
+from shieldwall.server.listening.admin_requests import record_of
 
 ATTEMPT_COOKIE: Final = "__Host-shieldwall-attempt"
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}\Z")

@@ -15,7 +15,8 @@ from markupsafe import escape
 
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.strict_json import decode, encode
-from shieldwall.server.authorization import Principal, UnauthenticatedError, everybody
+from shieldwall.server.access.authorization import Principal, UnauthenticatedError, everybody
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import federation, one_time_codes, sessions
 from shieldwall.server.directory.one_time_codes import InvalidInvitationError
 from shieldwall.server.directory.relying_party import allowed_of, sign_in_options
@@ -33,7 +34,6 @@ from shieldwall.server.portal.sign_in.proving import (
     proving,
 )
 from shieldwall.server.portal.sign_in.returning import safe_return, with_return
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity import identity_providers
 from shieldwall.server.storage.identity import passkeys as stored_passkeys
 from shieldwall.server.storage.identity.sign_in_attempts import Purpose

@@ -10,7 +10,8 @@ from typing import Any, Final
 from litestar import Response, get, post
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import UnauthenticatedError, everybody
+from shieldwall.server.access.authorization import UnauthenticatedError, everybody
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import device_codes
 from shieldwall.server.directory.access_tokens import SignIn
 from shieldwall.server.directory.apps import get_app
@@ -20,7 +21,6 @@ from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Rend
 from shieldwall.server.portal.rendering import Rendering
 from shieldwall.server.portal.sessions import check_form, find_session
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.identity import people
 

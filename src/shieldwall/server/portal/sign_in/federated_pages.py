@@ -25,7 +25,8 @@ from sqlalchemy import Connection as Transaction
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import parse_tenant_id
-from shieldwall.server.authorization import PUBLIC, UnauthenticatedError, require_fresh_proof
+from shieldwall.server.access.authorization import PUBLIC, UnauthenticatedError, require_fresh_proof
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import challenges, federation, people, sessions
 from shieldwall.server.directory.openid import (
     Expected,
@@ -51,7 +52,6 @@ from shieldwall.server.portal.sign_in.limits import Limits
 from shieldwall.server.portal.sign_in.provider_client import ProviderClient
 from shieldwall.server.portal.sign_in.proving import asked
 from shieldwall.server.portal.sign_in.returning import safe_return
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity.identity_providers import IdentityProvider
 from shieldwall.server.storage.identity.sign_in_attempts import Purpose, SignInAttempt
 from shieldwall.server.storage.identity_records import ProofMethod, Session

@@ -12,7 +12,7 @@ from typing import Final
 
 from litestar.di import NamedDependency
 
-from shieldwall.server.throttling import Attempts, Meter, TooManyRequestsError, network_of
+from shieldwall.server.access.throttling import Attempts, Meter, TooManyRequestsError, network_of
 
 QUESTIONS: Final = 120
 """Questions that one network may have at once; and one more every half second."""

@@ -11,12 +11,12 @@ from litestar.datastructures import Cookie
 from sqlalchemy import Connection as Transaction
 
 from shieldwall.contract.strict_json import encode
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import challenges, passkeys
 from shieldwall.server.directory.passkeys import CopiedPasskeyError, InvalidPasskeyError
 from shieldwall.server.directory.relying_party import RelyingParty
 from shieldwall.server.portal.rendering import HEADERS
 from shieldwall.server.portal.sign_in.browsers import Connection, acting_at, secret_for, secret_of
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity.sign_in_attempts import Purpose, SignInAttempt
 from shieldwall.server.storage.identity_records import Person
 

@@ -14,7 +14,8 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection as Transaction
 
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authorization import PUBLIC, everybody
+from shieldwall.server.access.authorization import PUBLIC, everybody
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory import administrators, federation, people, sessions
 from shieldwall.server.directory.names import is_name
 from shieldwall.server.directory.relying_party import allowed_of, sign_in_options
@@ -33,7 +34,6 @@ from shieldwall.server.portal.sign_in.proving import (
     proving,
 )
 from shieldwall.server.portal.sign_in.returning import OVERVIEW, safe_return, with_return
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.identity import passkeys as stored_passkeys
 from shieldwall.server.storage.identity import people as stored_people
 from shieldwall.server.storage.identity.sign_in_attempts import Purpose

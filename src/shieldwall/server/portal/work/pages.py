@@ -10,12 +10,12 @@ from litestar.response import File as FileAnswer
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.authorization import everybody
+from shieldwall.server.access.authorization import everybody
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.portal.answer_headers import HEADERS
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.sight import caller_of
 
 
 @get("/work", opt=SIGNED_IN | everybody(), sync_to_thread=True)

@@ -19,10 +19,10 @@ from typing import Any, Final
 import structlog
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.access.authorization import ForbiddenError, Principal
 from shieldwall.server.access.grants import Access
-from shieldwall.server.authorization import ForbiddenError, Principal
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.portal.work.progress import File, Page, Progress, Run, WorkCancelledError
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.errors import NotFoundError
 
 AT_ONCE: Final = 2

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import AssignmentFilterId, GroupId, PolicyId
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.admin.sight import caller_of, sight_of
 from shieldwall.server.manager.assignments import MAX_ASSIGNMENTS, Assigned, check_assignments
 from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.forms import every_value, many_fields
@@ -36,7 +37,6 @@ from shieldwall.server.portal.policies.wizard.steps import (
 )
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.sight import caller_of, sight_of
 from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.groups import groups as stored_groups
 from shieldwall.server.storage.groups.groups import GroupOrder

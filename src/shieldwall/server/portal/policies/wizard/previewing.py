@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from shieldwall.server.admin.sight import Sight, caller_of, sight_of
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.change_plans import ChangeSet
@@ -18,7 +19,6 @@ from shieldwall.server.portal.policies.wizard.steps import Step, may_assign, pat
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.portal.work.progress import Page, Progress
 from shieldwall.server.portal.work.works import Works
-from shieldwall.server.sight import Sight, caller_of, sight_of
 
 
 def effect_of_saving(services: Services, request: PageRequest, unfinished: Unfinished) -> ShownEffect:

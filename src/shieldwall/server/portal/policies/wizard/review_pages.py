@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.findings import Finding, InvalidPolicyError
 from shieldwall.contract.errors import ShieldwallError
-from shieldwall.server.authoring import changing, server_of, signed_between
+from shieldwall.server.admin.authoring import changing, server_of, signed_between
+from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.directory.scope_tags import all_tags
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.change_plans import ChangeSet
@@ -52,7 +53,6 @@ from shieldwall.server.portal.policies.wizard.steps import (
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.services import AdminServices
 from shieldwall.server.storage.policies import policies
 
 SAVE: Final = "save"

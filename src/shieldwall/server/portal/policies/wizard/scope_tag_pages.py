@@ -14,13 +14,13 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.grants import DEFAULT_TAG
 from shieldwall.server.access.tagging import tags_held
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory.scope_tags import MOST_TAGS, all_tags
 from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.forms import every_value, many_fields
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies.wizard.steps import ONE, OWN, Step, is_partial, kept, onward, show, taken
 from shieldwall.server.portal.sessions import check_form
-from shieldwall.server.sight import caller_of
 
 
 @get(ONE + "/scope-tags", opt=OWN, sync_to_thread=True)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from shieldwall.catalog.validate import validate
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.settings import GroupCollectionSetting, GroupValue, walk
-from shieldwall.server.authoring import server_of
+from shieldwall.server.admin.authoring import server_of
 from shieldwall.server.manager import reusable_settings
 from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.forms import every_value, many_fields

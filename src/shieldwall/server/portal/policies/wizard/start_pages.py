@@ -12,7 +12,8 @@ from litestar.types import ControllerRouterHandler
 from shieldwall.catalog.model import Catalog, PolicyTemplate
 from shieldwall.contract.ids import TemplateId, parse_policy_id
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import Reach, needs
+from shieldwall.server.access.authorization import Reach, needs
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.revisions import get_policy
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
@@ -21,7 +22,6 @@ from shieldwall.server.portal.policies.wizard.steps import ONE, OWN, Step, path_
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.sight import caller_of
 
 PLATFORMS: Final = (("linux", "Linux"), ("windows10", "Windows"), ("macOS", "macOS"))
 FAMILIES: Final = (

@@ -13,15 +13,15 @@ from sqlalchemy import Connection
 
 from shieldwall.catalog.model import PolicyTemplate
 from shieldwall.server.access.actions import ResourceAction
-from shieldwall.server.authorization import ForbiddenError, Reach, needs
-from shieldwall.server.gates import require_named
+from shieldwall.server.access.authorization import ForbiddenError, Reach, needs
+from shieldwall.server.admin.gates import require_named
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.manager import unfinished as keeping
 from shieldwall.server.manager.unfinished import Content, Unfinished
 from shieldwall.server.portal.handling import SIGNED_IN, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sign_in.browsers import acting_at
-from shieldwall.server.sight import caller_of
 from shieldwall.server.storage.policies import policies
 
 ONE: Final = "/policies/unfinished/{unfinished_id:str}"

@@ -1,0 +1,1 @@
+"""What a process of the server says of itself: log lines, numbers, traces, and whether it can serve."""

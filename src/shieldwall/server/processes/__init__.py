@@ -1,0 +1,1 @@
+"""How a server runs: the processes that it consists of, who starts them, and who watches over them."""

@@ -1,0 +1,163 @@
+"""``shieldwall server run``: starts the processes of a server, all or those of some roles, and watches over them.
+
+It loads little, for it does nothing but that; what the processes are made of stands in ``server.main``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.configuration.roles import DEFAULT, Role
+from shieldwall.server.configuration.settings import ServerSettings
+from shieldwall.server.configuration.settings_file import SignerDoor
+from shieldwall.server.configuration.signers import open_signers
+from shieldwall.server.observing import replacements
+from shieldwall.server.processes import needed_files
+from shieldwall.server.processes.sole_server import sole_server
+from shieldwall.server.processes.supervise import ProcessPlan, is_listening, module_command, supervise
+from shieldwall.server.signer.errors import SignerUnavailableError
+from shieldwall.server.signer.ports import Signer
+from shieldwall.server.signer.sockets import connect
+from shieldwall.server.storage.engine import failed_syncs, first_look
+
+_PROBE_SECONDS: Final = 1.0
+
+
+class LogNotSettledError(ShieldwallError):
+    """The disk does not take what a database was told, so nobody can build upon it."""
+
+    code = "logNotSettled"
+    remedy = (
+        "Look at the kernel's log and replace the disk, or make room on it. Nothing that was acknowledged is lost yet."
+    )
+
+
+async def run(settings: ServerSettings, on_ready: Callable[[], None], roles: Collection[Role] = DEFAULT) -> None:
+    """Run a server, or the part of it that ``roles`` name, until SIGINT or SIGTERM.
+
+    Raises:
+        AlreadyRunningError, PortTakenError, NeededFileError: It cannot start here.
+        StorageUnavailableError, UnknownSchemaError, LogNotSettledError: Not with this database.
+        ProcessEndedError, NotReadyError: One of its processes failed, so all were ended.
+    """
+    needed_files.check(settings, roles)
+    with (
+        sole_server(settings, roles),
+        open_signers(settings) as signer,
+        failed_syncs.held_open(settings.database),
+    ):
+        _settle(settings.database)
+        _bring_to_newest(settings.database)  # a newer program starts with the schema it knows
+        await supervise(_stages(settings, roles, signer.for_tenant(settings.tenant_id)), on_ready)
+
+
+def _settle(url: str) -> None:
+    """Have on disk what the next process will read. Raises: LogNotSettledError."""
+    try:
+        failed_syncs.write_log_again(url)
+    except (OSError, sqlite3.Error) as error:
+        raise LogNotSettledError(f"The log of the database cannot be written: {error}.") from error
+
+
+def _bring_to_newest(url: str) -> None:
+    """Bring the schema to the newest, and load what does that where a first look does not show that it is there."""
+    if first_look.is_surely_newest(url):
+        return
+    from shieldwall.server.storage.engine import migrate  # noqa: PLC0415 - see above
+    from shieldwall.server.storage.engine.database import Database  # noqa: PLC0415 - see above
+
+    with closing(Database(url)) as database:
+        migrate.upgrade(database)
+
+
+def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -> tuple[tuple[ProcessPlan, ...], ...]:
+    """Say what is started, in order: who signs and who talks to devices, then all others.
+
+    A gateway comes to ask the signer long after that is there, for it has the more to load; and devices wait for
+    nobody else. An admin process has most to load.
+    """
+    count = partial(replacements.count_one, settings.run)
+
+    def settle() -> None:
+        _settle(settings.database)
+
+    def plan(role: Role) -> ProcessPlan:
+        match role:
+            case Role.SIGNER:
+                return ProcessPlan(
+                    name=role,
+                    command=module_command("shieldwall.server.signer", settings.data),
+                    is_ready=lambda: _signer_answers(signer),
+                )
+            case Role.GATEWAY:
+                return ProcessPlan(
+                    name=role,
+                    command=module_command(
+                        "shieldwall.server.processes.gateway_process", settings.data, str(settings.gateway_port)
+                    ),
+                    is_ready=lambda: is_listening(settings.listen, settings.gateway_port),
+                    is_replaceable=True,
+                    doubts=failed_syncs.STATUS,
+                    settle=settle,
+                    count=count,
+                )
+            case Role.ADMIN:
+                return ProcessPlan(
+                    name=role,
+                    command=module_command("shieldwall.server.processes.admin_process", settings.data),
+                    is_ready=lambda: is_listening(settings.listen, settings.public_port),
+                    is_replaceable=True,
+                    doubts=failed_syncs.STATUS,
+                    settle=settle,
+                    count=count,
+                )
+            case Role.TARGETING:
+                return ProcessPlan(
+                    name=role,
+                    command=module_command("shieldwall.server.processes.targeting_process", settings.data),
+                    is_ready=lambda: asyncio.to_thread(_accepts, settings.targeting_socket),
+                    is_replaceable=True,
+                    doubts=failed_syncs.STATUS,
+                    settle=settle,
+                    count=count,
+                )
+
+    door = tuple(_door(settings, each) for each in [settings.signer_door] if each and Role.SIGNER in roles)
+    order = ((Role.SIGNER, Role.GATEWAY), (Role.ADMIN, Role.TARGETING))
+    wanted = (tuple(plan(role) for role in stage if role in roles) for stage in order)
+    return tuple(stage for stage in (*wanted, door) if stage)
+
+
+def _door(settings: ServerSettings, door: SignerDoor) -> ProcessPlan:
+    """Say how other machines reach the signer of this one."""
+    return ProcessPlan(
+        name="signer-door",
+        command=module_command("shieldwall.server.signer.door", settings.data, door.listen, str(door.port)),
+        is_ready=lambda: is_listening(door.listen, door.port),
+        is_replaceable=True,
+        count=partial(replacements.count_one, settings.run),
+    )
+
+
+async def _signer_answers(signer: Signer) -> bool:
+    try:
+        await asyncio.to_thread(signer.trust_root)
+    except SignerUnavailableError:
+        return False
+    return True
+
+
+def _accepts(path: Path) -> bool:
+    """Say whether somebody accepts connections on a socket in the file system."""
+    try:
+        connect(path, _PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
