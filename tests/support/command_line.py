@@ -28,7 +28,12 @@ from shieldwall.server.storage.devices import devices
 
 PROGRAM: Final = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()")
 _PLAIN: Final = {"COLUMNS": "200", "NO_COLOR": "1"}
-_SHIELDWALL: Final = LoadedProgram("shieldwall.cli.shieldwall:main", {**os.environ, **_PLAIN})
+_SHIELDWALL: Final = LoadedProgram(
+    "shieldwall.cli.shieldwall:main",
+    {**os.environ, **_PLAIN, "SHIELDWALL_CONFIG": os.devnull},
+    rehearsed=["group", "list"],
+    besides="httpx rich.table",
+)
 
 
 @dataclass(frozen=True)

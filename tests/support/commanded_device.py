@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,12 @@ from tests.support.loaded_program import LoadedProgram
 
 SECONDS: Final = 60
 _ENVIRONMENT: Final = {"PATH": "/usr/bin"}
-_SHIELDWALL_AGENT: Final = LoadedProgram("shieldwall.cli.shieldwall_agent:main", _ENVIRONMENT)
+_SHIELDWALL_AGENT: Final = LoadedProgram(
+    "shieldwall.cli.shieldwall_agent:main",
+    _ENVIRONMENT,
+    rehearsed=["status", "--state", os.devnull],
+    besides="rich.table",
+)
 
 
 @dataclass

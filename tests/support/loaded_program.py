@@ -15,12 +15,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-_RUN: Final = "from tests.support.loaded_program import serve; serve({!r}, {})()"
+_RUN: Final = "from tests.support.loaded_program import serve; serve({}, {!r}, {}, {})()"
 _MOST_BYTES: Final = 131_072
 _SECONDS: Final = 60
 
@@ -28,9 +29,12 @@ _SECONDS: Final = 60
 class LoadedProgram:
     """Starts what ``main``, a ``module:function``, does."""
 
-    def __init__(self, main: str, environment: Mapping[str, str]) -> None:
-        """``environment`` holds while it loads; each run has its own."""
-        self._main = main
+    def __init__(self, main: str, environment: Mapping[str, str], *, rehearsed: Sequence[str], besides: str) -> None:
+        """``environment`` holds while it loads; each run has its own.
+
+        What the words ``rehearsed`` need is loaded, however that ends, and the modules that are named ``besides``.
+        """
+        self._loading = (main, list(rehearsed), besides.split())
         self._environment = environment
         self._asked: socket.socket | None = None
 
@@ -56,7 +60,7 @@ class LoadedProgram:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with there:
             loaded = subprocess.Popen(
-                [sys.executable, "-c", _RUN.format(self._main, there.fileno())],
+                [sys.executable, "-c", _RUN.format(there.fileno(), *self._loading)],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -88,11 +92,13 @@ def _content(file: int) -> str:
         return stream.read()
 
 
-def serve(main: str, asked: int) -> Callable[[], Any]:
+def serve(asked: int, main: str, rehearsed: Sequence[str], besides: Sequence[str]) -> Callable[[], Any]:
     """Load ``main``, and return it in each process that shall run it; end once nobody can ask any more."""
     module, name = main.split(":")
     found: Callable[[], Any] = getattr(import_module(module), name)
-    _rehearse(found)
+    for each in besides:
+        import_module(each)
+    _rehearse(found, rehearsed)
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers
@@ -108,12 +114,10 @@ def serve(main: str, asked: int) -> Callable[[], Any]:
     return _keep(found, json.loads(request), files)
 
 
-def _rehearse(main: Callable[[], Any]) -> None:
-    """Let it load what it loads when it runs."""
-    sys.argv = ["-c", "--help"]
-    with suppress(SystemExit):
+def _rehearse(main: Callable[[], Any], words: Sequence[str]) -> None:
+    sys.argv = ["-c", *words]
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()), suppress(SystemExit):
         main()
-    sys.stdout.flush()
 
 
 def _keep(main: Callable[[], Any], request: Mapping[str, Any], files: Sequence[int]) -> Callable[[], Any]:
