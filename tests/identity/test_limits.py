@@ -116,3 +116,15 @@ def test_invented_names_of_keys_cause_no_work_and_new_keys_are_known_soon(embedd
     clock.at += timedelta(seconds=31)
     keys.of(tenant, kid)
     assert signer.asked == 3
+
+
+def test_a_key_is_known_with_its_first_token_however_short_ago_all_keys_were_asked_for(embedded: AdminWorld) -> None:
+    clock, known = HandClock(), embedded.signer.jwks()
+    signer = _Signer(known)
+    keys = VerificationKeys(signer, clock)  # type: ignore[arg-type]  # as above
+    tenant, (old,) = TenantId(TENANT_ID), known["keys"]
+    keys.of(tenant, old["kid"])
+
+    signer.keys = {"keys": [{**old, "kid": "another"}]}
+
+    assert [each.kid for each in keys.of(tenant, "another").keys] == ["another"]

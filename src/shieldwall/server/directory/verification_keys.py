@@ -1,7 +1,8 @@
 """The public keys that verify tokens, remembered for each tenant: keys turn over, and tokens of new ones must be known.
 
-A key that is not among those remembered is asked for, at most once in a while, so that invented names cause no work;
-and all are asked for again every half minute, so that a key that was taken out of use is forgotten.
+A key that is not among those remembered is asked for, unless one was in vain a moment ago: so invented names cause no
+work, and a key that signs from now on is known with its first token, however short ago all were asked for. That is done
+again every half minute, so that a key that was taken out of use is forgotten.
 """
 
 from __future__ import annotations
@@ -21,14 +22,22 @@ MOST_TENANTS: Final = 1_000
 FRESH: Final = timedelta(seconds=30)
 """How long keys are believed without asking again."""
 PATIENCE: Final = timedelta(seconds=1)
-"""How long a key that is not among them is not asked for again."""
+"""How long nobody asks for another key after one that is not there."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     keys: KeySet
     names: frozenset[str]
     asked_at: datetime
+    in_vain_at: datetime | None
+    """When somebody last asked for a key that there is not."""
+
+    def suffices(self, key_id: str, now: datetime) -> bool:
+        """Tell whether nothing needs to be asked for the sake of this key."""
+        if key_id in self.names:
+            return now - self.asked_at <= FRESH
+        return self.in_vain_at is not None and now - self.in_vain_at <= PATIENCE
 
 
 class VerificationKeys:
@@ -45,13 +54,19 @@ class VerificationKeys:
         now = self._clock.now()
         with self._lock:
             known = self._known.get(tenant_id)
-        if known is None or now - known.asked_at > (FRESH if key_id in known.names else PATIENCE):
-            known = self._ask(tenant_id, now)
+        if known is None or not known.suffices(key_id, now):
+            known = self._ask(tenant_id, key_id, now)
         return known.keys
 
-    def _ask(self, tenant_id: TenantId, now: datetime) -> _Known:
+    def _ask(self, tenant_id: TenantId, key_id: str, now: datetime) -> _Known:
         found: list[dict[str, Any]] = self._signers.for_tenant(tenant_id).jwks()["keys"]
-        known = _Known(KeySet.import_key_set({"keys": found}), frozenset(str(key["kid"]) for key in found), now)
+        names = frozenset(str(key["kid"]) for key in found)
+        known = _Known(
+            keys=KeySet.import_key_set({"keys": found}),
+            names=names,
+            asked_at=now,
+            in_vain_at=None if key_id in names else now,
+        )
         with self._lock:
             if len(self._known) >= MOST_TENANTS and tenant_id not in self._known:
                 self._known.pop(next(iter(self._known)))
