@@ -13,6 +13,7 @@ from shieldwall.server.configuration.settings import (
     InvalidSettingsError,
     InvalidUrlError,
     NotInitialisedError,
+    UnreadableSettingsError,
     authority_of,
     host_of,
     load,
@@ -39,6 +40,18 @@ def test_what_was_stored_is_loaded_and_nobody_else_can_read_it(tmp_path: Path) -
 
 def test_a_directory_without_a_server_is_said_to_be_that(tmp_path: Path) -> None:
     with pytest.raises(NotInitialisedError, match=r"no server\.json"):
+        load(tmp_path)
+
+
+def test_what_is_no_directory_holds_no_server(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotInitialisedError, match=r"no server\.json"):
+        load(tmp_path / "file")
+
+
+def test_settings_that_cannot_be_read_are_said_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(UnreadableSettingsError, match=r"server\.json cannot be read: Is a directory\."):
         load(tmp_path)
 
 

@@ -44,6 +44,13 @@ class InvalidSettingsError(ShieldwallError):
     remedy = "Correct server.json at the place named."
 
 
+class UnreadableSettingsError(ShieldwallError):
+    """The settings file is there, and may not or cannot be read."""
+
+    code = "unreadableSettings"
+    remedy = "Run this as the user that the server runs as, or see whether the disk is well."
+
+
 class InvalidUrlError(ShieldwallError):
     """An address of the server is not one that devices and browsers can use."""
 
@@ -175,11 +182,17 @@ def port_of(url: str) -> int:
 
 
 def load(data: Path) -> ServerSettings:
-    """Read the settings of the server in ``data``. Raises: NotInitialisedError, InvalidSettingsError."""
+    """Read the settings of the server in ``data``.
+
+    Raises:
+        NotInitialisedError, UnreadableSettingsError, InvalidSettingsError: There are none that can be used.
+    """
     try:
         text = (data / FILE).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotInitialisedError(f"There is no {FILE} in {data}.") from None
+    except OSError as error:
+        raise UnreadableSettingsError(f"{data / FILE} cannot be read: {error.strerror}.") from None
     try:
         return resolved(data, strict_json.decode(text, SettingsFile))
     except (InvalidJsonError, InvalidUrlError) as error:
