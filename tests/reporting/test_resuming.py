@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.manager.test_statuses import reports, to_all, told
 from tests.reporting.held import Following
 from tests.reporting.test_held_fleets import agree
@@ -13,6 +14,7 @@ from tests.support.samples import TENANT_ID, device_id, group_id
 
 from shieldwall.contract.status import SettingState
 from shieldwall.server.reporting import snapshots
+from shieldwall.server.storage.engine.database import StorageUnavailableError
 from shieldwall.server.storage.fleets import fleet_feed, fleet_images
 from shieldwall.server.storage.groups import group_members
 
@@ -90,4 +92,21 @@ def test_a_fleet_that_the_feed_forgot_meanwhile_is_let_go(world: World, kept: Pa
     following.steady.now += 1_000
     following.reports.follow()
     assert following.reports.current(TENANT_ID) is None, "it may have missed something"
+    agree(world, following.fleet())
+
+
+def test_a_database_that_is_away_is_named_in_one_line_and_the_fleet_is_read_once_it_is_back(
+    world: World, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> object:
+        raise StorageUnavailableError("The database does not answer.")
+
+    following = Following(world, kept)
+    following.fleet()
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(fleet_feed, "read", away)
+        following.reports.follow()
+    assert [(each["event"], each["log_level"], each["cause"]) for each in logs] == [
+        ("fleet_not_followed", "warning", "The database does not answer.")
+    ]
     agree(world, following.fleet())

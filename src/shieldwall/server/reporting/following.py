@@ -247,6 +247,9 @@ class FleetReports:
             self._held.pop(tenant_id, None)
             self._refused[tenant_id] = self._monotonic() + _AGAIN_SECONDS
             structlog.get_logger().info("fleet_not_held", tenant=tenant_id, cause=error.cause)
+        except StorageUnavailableError as error:
+            self._held.pop(tenant_id, None)
+            structlog.get_logger().warning("fleet_not_followed", tenant=tenant_id, cause=error.cause)
         except Exception:  # noqa: BLE001 - nobody is there to catch it, and the database answers
             self._held.pop(tenant_id, None)
             structlog.get_logger().exception("fleet_not_followed", tenant=tenant_id)
